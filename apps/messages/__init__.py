@@ -1,0 +1,36 @@
+"""The formats that the pipeline's stages exchange: one frame, one result, and where they are kept.
+
+Every stage names a frame and a result through this package, so that a frame has one identity from the
+camera to the disk and every sink can be idempotent.
+"""
+
+from apps.messages.frame import Frame, FrameError, frame_from_kafka, frame_headers
+from apps.messages.identity import (
+    SEQUENCE_SHIFT,
+    first_sequence,
+    frame_path,
+    hour_of,
+    result_id,
+    result_path,
+)
+from apps.messages.result import Detection, Result, result_from_json, result_to_json
+from apps.messages.timestamps import format_timestamp, parse_timestamp
+
+__all__ = [
+    "SEQUENCE_SHIFT",
+    "Detection",
+    "Frame",
+    "FrameError",
+    "Result",
+    "first_sequence",
+    "format_timestamp",
+    "frame_from_kafka",
+    "frame_headers",
+    "frame_path",
+    "hour_of",
+    "parse_timestamp",
+    "result_from_json",
+    "result_id",
+    "result_path",
+    "result_to_json",
+]

@@ -1,0 +1,37 @@
+"""Identity of frames and results, and the places that follow from it.
+
+A frame is `camera` + `sequence`; a result is frame + model. The sequence counts up by one within one run of
+a producer and starts each run at `first_sequence`, so it is monotonic over restarts without any stored state,
+and a gap inside a run is a lost frame.
+"""
+
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+
+SEQUENCE_SHIFT = 20
+"""A run may emit 2**20 frames a second before it could reach a later run's numbers."""
+
+
+def first_sequence(started: datetime) -> int:
+    """The sequence of a run's first frame: whole epoch seconds shifted left by SEQUENCE_SHIFT (below 2**53)."""
+    return int(started.timestamp()) << SEQUENCE_SHIFT
+
+
+def result_id(camera: str, sequence: int, model: str) -> str:
+    """The Kafka key, the Elasticsearch `_id` and the `event.id` of one result."""
+    return f"{camera}/{sequence}/{model}"
+
+
+def hour_of(captured_at: datetime) -> str:
+    """The directory of a capture time: its hour in UTC, `2026-11-23T22`."""
+    return f"{captured_at.astimezone(UTC):%Y-%m-%dT%H}"
+
+
+def frame_path(camera: str, captured_at: datetime, sequence: int) -> PurePosixPath:
+    """Where a frame lies under the consumer's root: `camera/hour/sequence.jpg`."""
+    return PurePosixPath(camera, hour_of(captured_at), f"{sequence}.jpg")
+
+
+def result_path(camera: str, captured_at: datetime, sequence: int, model: str) -> PurePosixPath:
+    """Where a result lies, beside its frame: `camera/hour/sequence.model.json`."""
+    return PurePosixPath(camera, hour_of(captured_at), f"{sequence}.{model}.json")
