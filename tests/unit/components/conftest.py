@@ -1,0 +1,126 @@
+"""Pulumi mocks for every component test: run a program, then look at what it registered."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+import pytest
+from pulumi.runtime import mocks, rpc
+from pulumi.runtime.stack import run_pulumi_func
+from pulumi.runtime.sync_await import _sync_await
+
+Outputs = Callable[[str, dict[str, Any]], Mapping[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registered:
+    """One resource as the program asked for it; secrets are unwrapped in `inputs` and named in `secret_inputs`."""
+
+    type: str
+    name: str
+    custom: bool
+    parent: str | None
+    inputs: dict[str, Any]
+    secret_inputs: frozenset[str]
+    secret_outputs: frozenset[str]
+    depends_on: frozenset[str]
+    urn: str
+
+
+def _unwrap(value: Any) -> Any:
+    if rpc.is_rpc_secret(value):
+        return _unwrap(rpc.unwrap_rpc_secret(value))
+    if isinstance(value, dict):
+        return {key: _unwrap(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_unwrap(item) for item in value]
+    return value
+
+
+def _name_of(urn: str) -> str | None:
+    if not urn or urn.split("::")[2] == "pulumi:pulumi:Stack":
+        return None
+    return urn.split("::")[-1]
+
+
+@dataclass
+class Recorder(mocks.Mocks):
+    """Every resource a program registers, in order. A resource's outputs are its inputs and what `outputs` adds."""
+
+    resources: list[Registered] = field(default_factory=list)
+    outputs: dict[str, Outputs] = field(default_factory=dict)
+
+    def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], None]:
+        """Provider functions answer nothing."""
+        return {}, None
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        """Echo the inputs, with what the test says that this type answers."""
+        inputs = _unwrap(args.inputs)
+        defaults: dict[str, Any] = {"stdout": "", "stderr": ""} if args.typ == "command:remote:Command" else {}
+        answer = self.outputs[args.typ](args.name, inputs) if args.typ in self.outputs else {}
+        return f"{args.name}-id", {**inputs, **defaults, **answer}
+
+    def run(self, program: Callable[[], Any], *, preview: bool = False) -> Any:
+        """Run `program` until every resource is registered; return its (awaited) value."""
+        pulumi.runtime.set_mocks(self, project="argus", stack="test", preview=preview, monitor=_Monitor(self))
+
+        async def body() -> None:
+            nonlocal result
+            result = await pulumi.Output.from_input(program()).future(with_unknowns=True)
+
+        result: Any = None
+        pulumi.runtime.settings.SETTINGS.rpc_manager.clear()
+        pulumi.runtime.settings.SETTINGS.outputs.clear()
+        _sync_await(run_pulumi_func(lambda: _sync_await(body())))
+        return result
+
+    def named(self, name: str) -> Registered:
+        """The one resource of this name."""
+        found = [each for each in self.resources if each.name == name]
+        assert len(found) == 1, f"{name}: {len(found)} of {sorted(each.name for each in self.resources)}"
+        return found[0]
+
+    def of_type(self, type_: str) -> list[Registered]:
+        """All resources of one type token."""
+        return [each for each in self.resources if each.type == type_]
+
+    def children(self, name: str) -> list[Registered]:
+        """The direct children of a resource."""
+        return [each for each in self.resources if each.parent == name]
+
+
+class _Monitor(mocks.MockMonitor):
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__(recorder)
+        self.recorder = recorder
+
+    def RegisterResource(self, request: Any) -> Any:  # noqa: N802 (the name gRPC gives it)
+        response = super().RegisterResource(request)
+        if request.type != "pulumi:pulumi:Stack":
+            inputs = rpc.deserialize_properties(request.object)
+            self.recorder.resources.append(
+                Registered(
+                    type=request.type,
+                    name=request.name,
+                    custom=request.custom,
+                    parent=_name_of(request.parent),
+                    inputs=_unwrap(inputs),
+                    secret_inputs=frozenset(key for key, value in inputs.items() if rpc.is_rpc_secret(value)),
+                    secret_outputs=frozenset(request.additionalSecretOutputs),
+                    depends_on=frozenset(filter(None, map(_name_of, request.dependencies))),
+                    urn=response.urn,
+                )
+            )
+        return response
+
+
+@pytest.fixture
+def pulumi_mocks() -> Recorder:
+    """A fresh recorder; `pulumi_mocks.run(lambda: Component(...))`, then look at `pulumi_mocks.resources`."""
+    logging.getLogger("pulumi").setLevel(logging.WARNING)
+    return Recorder()
