@@ -1,0 +1,96 @@
+"""Loading the stack's configuration: everything that is wrong with it is said at once, before any resource."""
+
+import json
+import re
+from collections.abc import Mapping, Set
+from typing import Any
+
+import pulumi
+from pulumi.runtime.config import CONFIG
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from components.config.rules import problems
+from components.config.sections import Settings
+
+PROJECT = "argus"
+_SECRET_KEYS = ("privateKey", "password")
+
+
+class ConfigError(pulumi.RunError):
+    """The stack's configuration cannot be used; the message lists every problem with its key and remedy."""
+
+    def __init__(self, found: list[str]) -> None:
+        self.problems = tuple(found)
+        count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
+        lines = "\n".join(f"  - {PROJECT}:{problem}" for problem in found)
+        super().__init__(f"{count} in the stack's configuration; nothing was changed:\n{lines}")
+
+
+def load() -> Settings:
+    """The settings of the running stack. Raises ConfigError."""
+    prefix = f"{PROJECT}:"
+    stack = {key.removeprefix(prefix): value for key, value in CONFIG.get().items() if key.startswith(prefix)}
+    return load_values({key: _parsed(value) for key, value in stack.items()})
+
+
+def load_values(values: Mapping[str, Any]) -> Settings:
+    """The settings that the sections (keys without the project's prefix) describe. Raises ConfigError."""
+    try:
+        settings = Settings.model_validate(dict(values))
+    except ValidationError as invalid:
+        errors = invalid.errors(include_url=False)
+        readable = _readable(values, {str(error["loc"][0]) for error in errors})
+        raise ConfigError([*map(_described, errors), *problems(readable)]) from None
+    found = problems(settings)
+    if found:
+        raise ConfigError(found)
+    return settings
+
+
+def _readable(values: Mapping[str, Any], broken: Set[str]) -> Settings:
+    """The sections that can be read, for the rules between them; the broken ones are absent, not defaulted."""
+    sections: dict[str, Any] = {}
+    for name, field in Settings.model_fields.items():
+        key = field.alias or name
+        if key in broken:
+            continue
+        annotation: Any = field.annotation
+        section = TypeAdapter[Any](annotation)
+        sections[name] = section.validate_python(values[key]) if key in values else field.default
+    partial = Settings.model_construct(**sections)
+    for name in Settings.model_fields.keys() - sections.keys():
+        partial.__dict__.pop(name, None)
+    return partial
+
+
+def _parsed(value: str) -> Any:
+    """Structured values reach a program as JSON text, plain ones as they are."""
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+def _described(error: ErrorDetails) -> str:
+    key = _key(error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"{key}: unknown key; see docs/config.md for the keys there are"
+    if error["type"] == "missing":
+        return f"{key}: required and missing"
+    given = error["input"]
+    value = "(secret)" if any(part in _SECRET_KEYS for part in error["loc"]) else _shortened(given)
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{key}: {message}" if isinstance(given, dict) else f"{key}: {value}: {message}"
+
+
+def _key(location: tuple[int | str, ...]) -> str:
+    key = ""
+    for part in location:
+        key += f"[{part}]" if isinstance(part, int) else f".{part}" if key else part
+    return key
+
+
+def _shortened(value: Any, limit: int = 80) -> str:
+    text = re.sub(r"//[^/@\s]*@", "//(credentials)@", json.dumps(value, default=str))
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

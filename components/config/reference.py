@@ -1,0 +1,94 @@
+"""`python -m components.config.reference` prints docs/config.md from the models; a test keeps the file current."""
+
+from collections.abc import Iterator
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from components.config.sections import Settings
+
+_HEADER = """# Configuration reference
+
+Generated from `components/config/sections.py` by `make docs`; do not edit.
+
+Every key lives under `argus:` in `Pulumi.<stack>.yaml`. Unknown keys are refused; every mistake is reported at once.
+Keys of one section are checked against the others too (`components/config/rules.py`).
+"""
+
+
+def reference() -> str:
+    """The whole reference as Markdown: a section a key, a table row a field."""
+    return "\n".join([_HEADER, *(_section(key, field) for key, field in Settings.model_fields.items())])
+
+
+def _section(name: str, field: FieldInfo) -> str:
+    key = field.alias or name
+    model = _model_in(field.annotation)
+    assert model is not None
+    kind = {"tuple": " (a list)", "dict": " (a map by name)"}.get(_origin(field), "")
+    lines = [
+        f"## `argus:{key}`{kind}",
+        "",
+        (model.__doc__ or "").strip(),
+        "",
+        "| key | type | default | what it does |",
+    ]
+    lines += ["| --- | --- | --- | --- |", *_rows(model, ""), ""]
+    return "\n".join(lines)
+
+
+def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        key = f"{prefix}{field.alias or name}"
+        inner = _model_in(field.annotation)
+        listed = "[]" if _origin(field) == "tuple" else ""
+        if inner is not None:
+            if field.description:
+                yield f"| `{key}{listed}` | section | {_default(field)} | {field.description} |"
+            yield from _rows(inner, f"{key}{listed}.")
+        else:
+            yield f"| `{key}` | {_type(field.annotation)} | {_default(field)} | {field.description} |"
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((model for argument in get_args(annotation) if (model := _model_in(argument))), None)
+
+
+def _origin(field: FieldInfo) -> str:
+    origin = get_origin(field.annotation)
+    return origin.__name__ if isinstance(origin, type) else ""
+
+
+def _type(annotation: Any) -> str:
+    text = annotation.__name__ if isinstance(annotation, type) and not get_args(annotation) else str(annotation)
+    names = {
+        "ipaddress.": "",
+        "pathlib.": "",
+        "pydantic.types.": "",
+        "typing.": "",
+        "SecretStr": "secret",
+        "Path": "path",
+    }
+    for long, short in names.items():
+        text = text.replace(long, short)
+    if "Annotated[" in text:
+        text = " or ".join(
+            dict.fromkeys(part for part in ("tuple", "dict", "str", "int", "float", "path") if part in text.lower())
+        )
+    return text.replace("|", "or").replace(" or None", "").replace("tuple", "list").replace("NoneType", "none")
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.default
+    if isinstance(value, BaseModel):
+        return ""
+    return "unset" if value is None or value in ((), {}) else f"`{value}`"
+
+
+if __name__ == "__main__":
+    print(reference(), end="")

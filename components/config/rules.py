@@ -1,0 +1,144 @@
+"""What must hold between the keys of a stack. Each rule yields problems; none of them touches a machine."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import yaml
+
+from components import versions
+from components.config.sections import Model, Settings
+
+IMAGES = ("kafka", "zookeeper", "elasticsearch", "filebeat", "producer", "spark", "consumer", "ui")
+"""The folders of containers/."""
+
+
+def problems(settings: Settings) -> list[str]:
+    """Every problem, each as `key: what is wrong; what to do`. A rule about an absent section is skipped."""
+    found: list[str] = []
+    for rule in (_machines, _networks, _version, _images, _cameras, _models, _placement, _ssh):
+        with suppress(AttributeError):
+            found.extend(rule(settings))
+    return found
+
+
+def _repeated(values: Iterable[object]) -> list[object]:
+    return [value for value, count in Counter(values).items() if count > 1]
+
+
+def _machines(settings: Settings) -> Iterator[str]:
+    machines = settings.machines
+    count = len(machines.control_planes)
+    if count % 2 == 0:
+        yield (
+            f"machines.controlPlanes: {count} machines, an even number, survive no more failures than {count - 1}; "
+            f"list {count - 1} or {count + 1}"
+        )
+    for name in _repeated(machine.name for machine in settings.all_machines):
+        yield f"machines: the name {name!r} is used more than once; every machine needs its own"
+    for address in _repeated(machine.address for machine in settings.all_machines):
+        yield f"machines: the address {address} is used more than once; a host is listed once, as one kind"
+    if not settings.schedulable_machines:
+        yield "machines.workers: no machine may run pods; list workers or set cluster.schedulePodsOnControlPlanes: true"
+
+
+def _networks(settings: Settings) -> Iterator[str]:
+    cluster = settings.cluster
+    if cluster.pod_network.overlaps(cluster.service_network):
+        yield (
+            f"cluster.podNetwork: {cluster.pod_network} overlaps cluster.serviceNetwork {cluster.service_network}; "
+            "choose two ranges apart"
+        )
+    for key, network in (("podNetwork", cluster.pod_network), ("serviceNetwork", cluster.service_network)):
+        if cluster.endpoint in network:
+            yield f"cluster.endpoint: {cluster.endpoint} lies in cluster.{key} {network}; choose a free host address"
+        for machine in settings.all_machines:
+            if machine.address in network:
+                yield f"cluster.{key}: {network} contains machine {machine.name} ({machine.address}); choose another"
+    if any(machine.address == cluster.endpoint for machine in settings.all_machines):
+        yield f"cluster.endpoint: {cluster.endpoint} is a machine's own address; choose a free one on the same network"
+    if cluster.endpoint_port == 6443:
+        yield "cluster.endpointPort: 6443 is the API server's own on each control plane; choose another, such as 8443"
+    nodes, room = len(settings.all_machines), 2 ** max(0, 24 - cluster.pod_network.prefixlen)
+    if nodes > room:
+        yield f"cluster.podNetwork: {cluster.pod_network} holds {room} nodes of a /24 each; {nodes} machines are listed"
+
+
+def _version(settings: Settings) -> Iterator[str]:
+    wanted = settings.cluster.kubernetes_version
+    if wanted.rpartition(".")[0] not in versions.KUBERNETES_MINORS:
+        supported = ", ".join(f"{minor}.x" for minor in versions.KUBERNETES_MINORS)
+        yield f"cluster.kubernetesVersion: {wanted} is not supported; choose {supported}"
+
+
+def _images(settings: Settings) -> Iterator[str]:
+    overrides = settings.images.overrides
+    for name in overrides.keys() - set(IMAGES):
+        yield f"images.overrides: there is no image {name!r}; the images are {', '.join(IMAGES)}"
+    missing = [name for name in IMAGES if name not in overrides]
+    if settings.images.registry is None and missing:
+        yield f"images.registry: required to build {', '.join(missing)}; name one that the machines pull from"
+
+
+def _cameras(settings: Settings) -> Iterator[str]:
+    names = [camera.name for camera in settings.cameras]
+    for name in _repeated(names):
+        yield f"cameras: the name {name!r} is used more than once; every camera needs its own"
+    for name in settings.camera_credentials.keys() - set(names):
+        yield f"cameraCredentials: there is no camera {name!r}; remove it or add the camera"
+    if settings.producers.count > len(names):
+        yield f"producers.count: {settings.producers.count} for {len(names)} cameras; use at most one a camera"
+
+
+def _models(settings: Settings) -> Iterator[str]:
+    for name in _repeated(model.name for model in settings.models):
+        yield f"models: the name {name!r} is used more than once; every model needs its own"
+    for index, model in enumerate(settings.models):
+        width = model.executors * model.cores_per_executor
+        if width > settings.kafka.partitions:
+            yield (
+                f"models[{index}].executors: {model.executors} executors x {model.cores_per_executor} cores = {width} "
+                f"tasks, but only kafka.partitions = {settings.kafka.partitions} can be read at once"
+            )
+        for problem in _weights(model):
+            yield f"models[{index}].weights: {problem}"
+
+
+def _weights(model: Model) -> Iterator[str]:
+    path = model.weights
+    if path is None:
+        return
+    if not path.exists():
+        yield f"{path} does not exist; give a .pt file or the folder of an OpenVINO export"
+    elif path.is_file() and path.suffix != ".pt":
+        yield f"{path} is no .pt file; give one, or the folder of an OpenVINO export"
+    elif path.is_dir():
+        yield from _openvino_export(path)
+
+
+def _openvino_export(folder: Path) -> Iterator[str]:
+    metadata = folder / "metadata.yaml"
+    if not metadata.is_file() or not list(folder.glob("*.xml")):
+        yield f"{folder} has no metadata.yaml or no .xml; export the model with `yolo export format=openvino`"
+        return
+    task = (yaml.safe_load(metadata.read_text()) or {}).get("task")
+    if task != "detect":
+        yield f"{folder} is a model for the task {task!r}; Argus runs detectors (task 'detect')"
+
+
+def _placement(settings: Settings) -> Iterator[str]:
+    room = len(settings.schedulable_machines)
+    for key in ("zookeeper", "kafka", "elasticsearch", "consumer"):
+        replicas = getattr(settings, key).replicas
+        if replicas > room:
+            yield (
+                f"{key}.replicas: {replicas}, each on a machine of its own, and only {room} machines run pods; "
+                "add workers or set cluster.schedulePodsOnControlPlanes: true"
+            )
+
+
+def _ssh(settings: Settings) -> Iterator[str]:
+    path = settings.ssh.private_key_file
+    if path is not None and not path.is_file():
+        yield f"ssh.privateKeyFile: {path} does not exist; name the private key whose public half the machines accept"

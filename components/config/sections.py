@@ -1,0 +1,306 @@
+"""The sections of `Pulumi.<stack>.yaml`, one class each; a field's description is its documentation.
+
+Keys are camelCase in the stack file and snake_case here. Checks that need more than one section are in rules.py.
+"""
+
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
+from pydantic.alias_generators import to_camel
+
+from components import versions
+from components.config.urls import check_camera_url, check_download_url
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]
+"""A DNS label of at most 40 characters: it becomes a host, pod, topic or file name."""
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def _expanded(path: Path) -> Path:
+    return path.expanduser()
+
+
+UserPath = Annotated[Path, AfterValidator(_expanded)]
+
+
+class Section(BaseModel):
+    """A section refuses unknown keys and is never changed after loading."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=False, extra="forbid", frozen=True)
+
+
+class Ssh(Section):
+    """How Argus reaches every machine."""
+
+    user: str = Field("root", min_length=1, description="Login name; root, or a user with passwordless sudo.")
+    port: Port = Field(22, description="TCP port of sshd.")
+    private_key_file: UserPath | None = Field(None, description="Path of the private key, `~` allowed.")
+    private_key: SecretStr | None = Field(
+        None, description="The private key itself, as a Pulumi secret, instead of privateKeyFile."
+    )
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        if (self.private_key_file is None) == (self.private_key is None):
+            raise ValueError("set exactly one of privateKeyFile and privateKey")
+        return self
+
+
+class Machine(Section):
+    """One host, reached over SSH; it becomes the node of the same name."""
+
+    name: Name = Field(description="Host and node name, unique in the stack.")
+    address: IPv4Address = Field(description="IPv4 address for SSH and for the cluster's own traffic.")
+    labels: dict[str, str] = Field({}, description="Node labels to set.")
+    taints: tuple[str, ...] = Field((), description="Node taints to set, each `key=value:Effect` or `key:Effect`.")
+
+
+class Machines(Section):
+    """The hosts of the cluster."""
+
+    control_planes: tuple[Machine, ...] = Field(
+        min_length=1, description="An odd number of hosts, so that etcd keeps a majority when one dies."
+    )
+    workers: tuple[Machine, ...] = Field((), description="The hosts that only run pods.")
+
+
+class KubeletOptions(Section):
+    """Settings of every kubelet; the defaults suit real hosts, containers as machines need others."""
+
+    cgroup_driver: Literal["systemd", "cgroupfs"] = Field(
+        "systemd", description="Who manages cgroups; cgroupfs where the machine is itself a container."
+    )
+    fail_cgroup_v1: bool = Field(True, description="Refuse to start on cgroup v1, as Kubernetes does by default.")
+    feature_gates: dict[str, bool] = Field({}, description="Feature gates of the kubelet.")
+
+
+class KubeProxyOptions(Section):
+    """Settings of every kube-proxy."""
+
+    conntrack_max_per_core: int | None = Field(
+        None,
+        ge=0,
+        description="Connection-tracking entries a core; 0 leaves the kernel's own (containers as machines).",
+    )
+
+
+class Cluster(Section):
+    """The Kubernetes cluster that the machines become."""
+
+    name: Name = Field(description="Name of the cluster, seen in its kubeconfig.")
+    endpoint: IPv4Address = Field(
+        description="Virtual IP of the API, a free address on the control planes' network; keepalived holds it."
+    )
+    endpoint_port: Port = Field(8443, description="Port of the API at the virtual IP (HAProxy); not 6443.")
+    kubernetes_version: Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")] = Field(
+        versions.KUBERNETES, description="Kubernetes version, without a leading v."
+    )
+    pod_network: IPv4Network = Field(
+        IPv4Network("10.244.0.0/16"), description="Addresses of pods; each node takes a /24."
+    )
+    service_network: IPv4Network = Field(IPv4Network("10.96.0.0/16"), description="Addresses of services.")
+    binaries: Annotated[str, AfterValidator(check_download_url)] = Field(
+        "https://dl.k8s.io",
+        description="Where machines download `v<version>/bin/linux/amd64/{kubeadm,kubelet,kubectl}` from.",
+    )
+    image_repository: str = Field("registry.k8s.io", description="Registry of the control plane's images.")
+    registry_mirror: Annotated[str, AfterValidator(check_download_url)] | None = Field(
+        None, description="URL of a registry that containerd asks first for every image; http:// for a plain one."
+    )
+    schedule_pods_on_control_planes: bool = Field(
+        False, description="Let ordinary pods run on control planes too; for clusters of few machines."
+    )
+    kubelet: KubeletOptions = Field(KubeletOptions(), description="Settings of every kubelet.")
+    kube_proxy: KubeProxyOptions = Field(KubeProxyOptions(), description="Settings of every kube-proxy.")
+    minimum_memory_mib: int = Field(
+        1700, ge=0, alias="minimumMemoryMiB", description="A machine with less memory is refused (MiB; kubeadm's own)."
+    )
+    minimum_disk_gib: int = Field(
+        20, ge=0, alias="minimumDiskGiB", description="A machine with less free space in /var/lib is refused (GiB)."
+    )
+
+
+class Images(Section):
+    """Where the pipeline's images come from."""
+
+    registry: str | None = Field(
+        None,
+        min_length=1,
+        description="Registry that `pulumi up` pushes to and machines pull from, `host[:port][/path]`.",
+    )
+    insecure: bool = Field(False, description="The registry speaks plain http.")
+    overrides: dict[str, str] = Field(
+        {}, description="Image name (a folder of containers/) to a reference that is used instead of building it."
+    )
+
+
+class Storage(Section):
+    """Where the stateful services keep their data."""
+
+    class_name: str | None = Field(
+        None,
+        min_length=1,
+        description="A storage class of your own; unset: local volumes that Argus makes on the machines.",
+    )
+
+
+class Zookeeper(Section):
+    """The ZooKeeper ensemble of Kafka."""
+
+    replicas: Literal[1, 3, 5] = Field(3, description="Members; odd, so that a majority survives one failure.")
+    heap_mib: int = Field(128, ge=64, alias="heapMiB", description="Java heap of a member (MiB).")
+    volume_gib: int = Field(1, ge=1, alias="volumeGiB", description="Disk of a member (GiB).")
+
+
+class Kafka(Section):
+    """The Kafka brokers and their topics."""
+
+    replicas: int = Field(3, ge=1, description="Brokers; from 3 on, topics have 3 replicas of which 2 must be in sync.")
+    heap_mib: int = Field(1024, ge=192, alias="heapMiB", description="Java heap of a broker (MiB).")
+    volume_gib: int = Field(100, ge=1, alias="volumeGiB", description="Disk of a broker (GiB).")
+    partitions: int = Field(
+        40, ge=1, description="Partitions of the frames topic and of each results topic; a camera stays in one."
+    )
+    retention_hours: int = Field(6, ge=1, description="How long frames and results stay in Kafka (hours).")
+    max_message_bytes: int = Field(
+        2_000_000,
+        ge=100_000,
+        description="Largest frame, set alike at topic, broker, producer, consumer and Spark (bytes).",
+    )
+
+
+class Elasticsearch(Section):
+    """The Elasticsearch nodes that hold the results."""
+
+    replicas: int = Field(2, ge=1, description="Nodes; from 2 on, each index has one replica.")
+    heap_mib: int = Field(1024, ge=384, alias="heapMiB", description="Java heap of a node (MiB).")
+    volume_gib: int = Field(100, ge=1, alias="volumeGiB", description="Disk of a node (GiB).")
+    retention_days: int = Field(7, ge=1, description="Days after which a day's index is deleted.")
+
+
+class Filebeat(Section):
+    """The shippers from Kafka's results to Elasticsearch."""
+
+    replicas: int = Field(1, ge=1, description="Pods; they share one consumer group.")
+
+
+class Credentials(Section):
+    """The login of one camera."""
+
+    username: str = Field(min_length=1, description="User name at the camera.")
+    password: SecretStr = Field(description="Password at the camera, as a Pulumi secret.")
+
+
+class Camera(Section):
+    """One camera, named by URL."""
+
+    name: Name = Field(description="Name of the camera: part of every frame's identity.")
+    url: Annotated[str, AfterValidator(check_camera_url)] = Field(
+        description="rtsp://, http(s):// (MJPEG), file:// (looped) or synthetic:// (rendered); no credentials in it."
+    )
+    frames_per_second: Annotated[float, Field(gt=0, le=60)] | None = Field(
+        None, description="Rate limit; unset: producers.framesPerSecond."
+    )
+    width: Annotated[int, Field(ge=64, le=7680)] | None = Field(
+        None, description="Width in pixels; unset: producers.width."
+    )
+    jpeg_quality: Annotated[int, Field(ge=10, le=100)] | None = Field(None, description="Unset: producers.jpegQuality.")
+    grey: bool = Field(False, description="Drop the colour.")
+    masks: tuple[tuple[Fraction, Fraction, Fraction, Fraction], ...] = Field(
+        (), description="Rectangles to blur, each x1, y1, x2, y2 as fractions of the image."
+    )
+
+    @model_validator(mode="after")
+    def _masks_have_area(self) -> Self:
+        for x1, y1, x2, y2 in self.masks:
+            if x1 >= x2 or y1 >= y2:
+                raise ValueError(f"the mask [{x1}, {y1}, {x2}, {y2}] needs x1 < x2 and y1 < y2")
+        return self
+
+
+class Producers(Section):
+    """The pods that read the cameras, and what applies to every camera that does not say otherwise."""
+
+    count: int = Field(1, ge=1, description="Producer pods; cameras are spread over them by a stable rule.")
+    frames_per_second: float = Field(1.0, gt=0, le=60, description="Rate limit of a camera.")
+    width: int = Field(640, ge=64, le=7680, description="Width that images are reduced to (pixels); never enlarged.")
+    jpeg_quality: int = Field(80, ge=10, le=100, description="JPEG quality.")
+
+
+class Model(Section):
+    """One model: one Spark application."""
+
+    name: Name = Field(description="Name of the model: its results topic and index are named after it.")
+    kind: Literal["objects", "motion"] = Field(
+        description="objects: a YOLO detector on OpenVINO; motion: frame differences."
+    )
+    executors: int = Field(1, ge=1, description="Spark executors.")
+    cores_per_executor: int = Field(1, ge=1, description="Tasks that an executor runs at once.")
+    executor_memory_mib: int = Field(
+        1400, ge=700, alias="executorMemoryMiB", description="Memory of an executor (MiB)."
+    )
+    driver_memory_mib: int = Field(900, ge=600, alias="driverMemoryMiB", description="Memory of the driver (MiB).")
+    weights: UserPath | None = Field(
+        None,
+        description="Your own Ultralytics detector: a .pt file or an OpenVINO export's folder; unset: Argus's own.",
+    )
+    score_threshold: Fraction = Field(0.4, description="Detections below it are dropped.")
+    trigger_seconds: float = Field(2.0, gt=0, le=60, description="Time between micro-batches (seconds).")
+    batch_size: int = Field(16, ge=1, le=256, description="Frames a model call.")
+
+    @model_validator(mode="after")
+    def _weights_fit_kind(self) -> Self:
+        if self.weights is not None and self.kind != "objects":
+            raise ValueError(f"a {self.kind} model has no weights: remove the key or use kind: objects")
+        return self
+
+
+class Consumer(Section):
+    """The pods that save frames and results to disk."""
+
+    replicas: int = Field(2, ge=1, description="Pods; each keeps the partitions that it reads on its own disk.")
+    volume_gib: int = Field(10, ge=1, alias="volumeGiB", description="Disk of a pod (GiB); the oldest hours go first.")
+    retention_hours: int = Field(48, ge=1, description="Hours that frames and results are kept on disk.")
+
+
+class Ui(Section):
+    """The web page."""
+
+    replicas: int = Field(1, ge=1, description="Pods.")
+    node_port: int = Field(
+        30080, ge=30000, le=32767, description="Port of the page on every machine and the virtual IP."
+    )
+
+
+class Settings(Section):
+    """The whole stack."""
+
+    ssh: Ssh
+    machines: Machines
+    cluster: Cluster
+    images: Images = Images()
+    storage: Storage = Storage()
+    zookeeper: Zookeeper = Zookeeper()
+    kafka: Kafka = Kafka()
+    elasticsearch: Elasticsearch = Elasticsearch()
+    filebeat: Filebeat = Filebeat()
+    producers: Producers = Producers()
+    cameras: tuple[Camera, ...] = Field(min_length=1, description="The cameras.")
+    camera_credentials: dict[Name, Credentials] = Field({}, description="Logins by camera name.")
+    models: tuple[Model, ...] = Field(min_length=1, description="The models.")
+    consumer: Consumer = Consumer()
+    ui: Ui = Ui()
+
+    @property
+    def all_machines(self) -> tuple[Machine, ...]:
+        """Control planes, then workers."""
+        return self.machines.control_planes + self.machines.workers
+
+    @property
+    def schedulable_machines(self) -> tuple[Machine, ...]:
+        """The machines that the pipeline's pods may run on."""
+        return self.all_machines if self.cluster.schedule_pods_on_control_planes else self.machines.workers

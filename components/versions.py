@@ -1,0 +1,10 @@
+"""Every version that Argus pins for the clusters it makes, once. Host tools and image contents pin theirs in their own lock files."""
+
+from typing import Final
+
+KUBERNETES: Final = "1.36.1"
+KUBERNETES_MINORS: Final = ("1.36",)
+"""The minor versions that the kubeadm configuration is written and tested for."""
+
+METRICS_SERVER: Final = "v0.9.0"
+PAUSE: Final = "3.10.2"

@@ -1,0 +1,154 @@
+"""Every mistake in a stack's configuration has a message that names its key and the remedy."""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from components.config import ConfigError, load_values
+from components.config.reference import reference
+
+ROOT = Path(__file__).parents[4]
+Values = dict[str, Any]
+
+
+def stack(name: str, key: Path) -> Values:
+    """The sections of a stack file of the repository, with a private key that exists."""
+    config = yaml.safe_load((ROOT / f"Pulumi.{name}.yaml").read_text())["config"]
+    values = {full.removeprefix("argus:"): value for full, value in config.items()}
+    values["ssh"]["privateKeyFile"] = str(key)
+    return copy.deepcopy(values)
+
+
+@pytest.fixture
+def values(tmp_path: Path) -> Values:
+    key = tmp_path / "key"
+    key.write_text("a private key")
+    return stack("dev", key)
+
+
+def problems_of(values: Values) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as raised:
+        load_values(values)
+    return raised.value.problems
+
+
+@pytest.mark.parametrize("name", ["dev", "prod"])
+def test_the_stacks_of_the_repository_are_valid(name: str, tmp_path: Path) -> None:
+    (tmp_path / "key").touch()
+    settings = load_values(stack(name, tmp_path / "key"))
+    assert len(settings.machines.control_planes) == 3
+
+
+def change(path: str, value: Any) -> Callable[[Values], None]:
+    """An edit of one key, given as `section.key` with list indices as numbers."""
+
+    def edit(values: Values) -> None:
+        *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]
+        target: Any = values
+        for part in parents:
+            target = target.setdefault(part, {}) if isinstance(target, dict) else target[part]
+        target[last] = value
+
+    return edit
+
+
+def drop_control_plane(values: Values) -> None:
+    values["machines"]["controlPlanes"].pop()
+
+
+def repeat_camera(values: Values) -> None:
+    values["cameras"].append(values["cameras"][0])
+
+
+def repeat_model(values: Values) -> None:
+    values["models"].append(values["models"][0])
+
+
+def no_workers(values: Values) -> None:
+    values["machines"]["workers"] = []
+    values["cluster"]["schedulePodsOnControlPlanes"] = False
+
+
+MISTAKES = {
+    "an even number of control planes": (drop_control_plane, "machines.controlPlanes: 2 machines"),
+    "overlapping networks": (change("cluster.serviceNetwork", "10.244.8.0/24"), "overlaps cluster.serviceNetwork"),
+    "the endpoint among the pods": (change("cluster.endpoint", "10.244.0.9"), "cluster.endpoint: 10.244.0.9 lies in"),
+    "the endpoint is a machine": (change("cluster.endpoint", "10.77.0.11"), "is a machine's own address"),
+    "machines among the services": (change("cluster.serviceNetwork", "10.77.0.0/24"), "contains machine cp1"),
+    "the API server's port": (change("cluster.endpointPort", 6443), "cluster.endpointPort: 6443"),
+    "too few pod addresses": (change("cluster.podNetwork", "10.244.0.0/22"), "holds 4 nodes"),
+    "a network with host bits": (change("cluster.podNetwork", "10.244.0.1/16"), "cluster.podNetwork"),
+    "an unsupported version": (change("cluster.kubernetesVersion", "1.29.0"), "1.29.0 is not supported"),
+    "a malformed version": (change("cluster.kubernetesVersion", "latest"), "cluster.kubernetesVersion"),
+    "a duplicate host": (change("machines.workers.0.address", "10.77.0.11"), "address 10.77.0.11 is used more"),
+    "a duplicate name": (change("machines.workers.0.name", "cp1"), "the name 'cp1' is used more"),
+    "a name that is no host name": (change("machines.workers.0.name", "Worker_1"), "machines.workers[0].name"),
+    "a duplicate camera": (repeat_camera, "cameras: the name 'gate-north' is used more"),
+    "an unknown scheme": (change("cameras.0.url", "ftp://camera/1"), "the scheme 'ftp' is not one of"),
+    "credentials in a URL": (change("cameras.0.url", "rtsp://me:hush@camera/1"), "cameraCredentials"),
+    "a URL without a host": (change("cameras.0.url", "rtsp:///1"), "the URL names no host"),
+    "a mask without area": (change("cameras.0.masks", [[0.5, 0, 0.1, 1]]), "needs x1 < x2"),
+    "a login for no camera": (
+        change("cameraCredentials", {"nobody": {"username": "u", "password": "p"}}),
+        "there is no camera 'nobody'",
+    ),
+    "more producers than cameras": (change("producers.count", 41), "producers.count: 41"),
+    "a duplicate model": (repeat_model, "models: the name 'objects' is used more"),
+    "missing weights": (change("models.0.weights", "/nowhere/best.pt"), "/nowhere/best.pt does not exist"),
+    "weights for motion": (change("models.1.weights", "/nowhere/best.pt"), "a motion model has no weights"),
+    "more tasks than partitions": (change("models.0.executors", 41), "41 executors x 1 cores = 41 tasks"),
+    "an unknown image": (change("images.overrides", {"kafak": "x"}), "there is no image 'kafak'"),
+    "no registry": (change("images", {}), "images.registry: required"),
+    "too few machines": (change("kafka.replicas", 6), "only 5 machines run pods"),
+    "nowhere to run": (no_workers, "no machine may run pods"),
+    "a missing key file": (change("ssh.privateKeyFile", "/nowhere/key"), "/nowhere/key does not exist"),
+    "two keys": (change("ssh.privateKey", "hush"), "exactly one of privateKeyFile and privateKey"),
+    "an unknown section": (change("kafak", {}), "kafak: unknown key"),
+    "an unknown key": (change("kafka.heapMib", 1), "kafka.heapMib: unknown key"),
+    "a wrong type": (change("kafka.heapMiB", "much"), 'kafka.heapMiB: "much"'),
+    "a missing key": (lambda values: values["cluster"].pop("endpoint"), "cluster.endpoint: required and missing"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_named(mistake: str, values: Values) -> None:
+    edit, expected = MISTAKES[mistake]
+    edit(values)
+    assert any(expected in problem for problem in problems_of(values)), problems_of(values)
+
+
+def test_all_mistakes_are_reported_at_once(values: Values) -> None:
+    drop_control_plane(values)
+    change("cameras.0.url", "ftp://camera/1")(values)
+    change("unknown", 1)(values)
+    change("kafka.replicas", 6)(values)
+    found = problems_of(values)
+    for expected in ("machines.controlPlanes", "cameras[0].url", "unknown", "kafka.replicas"):
+        assert any(problem.startswith(expected) for problem in found), found
+
+
+def test_a_secret_is_never_printed(values: Values) -> None:
+    change("cameraCredentials", {"cam-01": {"username": "", "password": ["hush"]}})(values)
+    change("cameras.0.url", "rtsp://me:hush@camera/1")(values)
+    assert "hush" not in "\n".join(problems_of(values))
+
+
+@pytest.mark.parametrize(("task", "accepted"), [("detect", True), ("segment", False), ("classify", False)])
+def test_only_detectors_are_models(task: str, accepted: bool, values: Values, tmp_path: Path) -> None:
+    export = tmp_path / "export"
+    export.mkdir()
+    (export / "model.xml").touch()
+    (export / "metadata.yaml").write_text(f"task: {task}\n")
+    change("models.0.weights", str(export))(values)
+    if accepted:
+        assert load_values(values).models[0].weights == export
+    else:
+        assert any(f"for the task '{task}'" in problem for problem in problems_of(values))
+
+
+def test_the_reference_is_current() -> None:
+    assert (ROOT / "docs" / "config.md").read_text() == reference(), "run `make docs`"
