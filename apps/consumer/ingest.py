@@ -1,0 +1,211 @@
+"""From Kafka to the disk: consume, write, make durable, commit, in that order."""
+
+import errno
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import cast
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from apps.consumer import metrics
+from apps.consumer.records import Headers, Kind, RejectedError, StoredFile, frame_file, result_file
+from apps.consumer.retention import oldest_kept
+from apps.consumer.settings import Settings
+from apps.consumer.storage import DiskStore
+
+POLL_SECONDS = 0.5
+COMMIT_RETRY_SECONDS = 1.0
+FINAL_COMMIT_ATTEMPTS = 3
+
+logger = logging.getLogger(__name__)
+
+
+def kafka_config(settings: Settings) -> dict[str, str | int | bool]:
+    """librdkafka's configuration.
+
+    `range` over topics with as many partitions gives one member a camera's frames and its results alike, and a
+    static member keeps its partitions over a restart: what belongs together is stored together.
+    """
+    return {
+        "bootstrap.servers": settings.kafka_bootstrap_servers,
+        "client.id": settings.consumer_member,
+        "group.id": settings.consumer_group,
+        "group.instance.id": settings.consumer_member,
+        "partition.assignment.strategy": "range",
+        "session.timeout.ms": 30_000,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "earliest",
+        "topic.metadata.refresh.interval.ms": 30_000,
+        "queued.max.messages.kbytes": 16_384,
+        "queued.min.messages": 1_000,
+        "fetch.message.max.bytes": 4_194_304,
+    }
+
+
+@dataclass(frozen=True)
+class _Written:
+    """What the metrics need of a file once its bytes are with the operating system."""
+
+    kind: Kind
+    captured_at: datetime
+    size: int
+
+
+@dataclass
+class Health:
+    """What the HTTP server needs to know of the loop. Times are `time.monotonic`."""
+
+    polled_at: float = field(default_factory=time.monotonic)
+    joined: bool = False
+    """Whether the group gave this member its partitions (perhaps none, where members outnumber partitions)."""
+
+    @property
+    def poll_age(self) -> float:
+        """Seconds since the loop last asked Kafka for records."""
+        return time.monotonic() - self.polled_at
+
+
+class Ingest:
+    """The loop. `run` returns after `stop`, with everything that it had read durable and committed."""
+
+    def __init__(self, settings: Settings, store: DiskStore, health: Health, make_room: Callable[[], bool]) -> None:
+        """`make_room` is called when the disk is full; it says whether it removed something."""
+        self._settings = settings
+        self._store = store
+        self._health = health
+        self._make_room = make_room
+        self._consumer = Consumer(kafka_config(settings), logger=logger)
+        self._written: list[_Written] = []
+        self._offsets: dict[tuple[str, int], int] = {}
+        self._records = 0
+        self._retry_at = 0.0
+        self._stop = threading.Event()
+
+    def stop(self) -> None:
+        """Asks `run` to finish its batch and return."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Consumes until `stop`."""
+        self._consumer.subscribe(
+            [self._settings.frames_topic, *self._settings.results_topics],
+            on_assign=self._assigned,
+            on_revoke=self._revoked,
+            on_lost=self._lost,
+        )
+        try:
+            self._loop()
+        finally:
+            self._consumer.close()
+
+    def _loop(self) -> None:
+        deadline = time.monotonic() + self._settings.batch_seconds
+        while not self._stop.is_set():
+            wait = min(POLL_SECONDS, max(0.0, deadline - time.monotonic()))
+            # One at a time: a chunk could hold records of partitions that were given back while it was gathered.
+            message = self._consumer.poll(wait)
+            if message is not None:
+                self._take(message)
+            self._health.polled_at = time.monotonic()
+            if time.monotonic() >= deadline or self._records >= self._settings.batch_records:
+                self._finish_batch()
+                deadline = time.monotonic() + self._settings.batch_seconds
+        for _ in range(FINAL_COMMIT_ATTEMPTS):
+            self._finish_batch(retry=True)
+            if not self._offsets:
+                return
+            time.sleep(COMMIT_RETRY_SECONDS)
+        logger.warning("stopping without the last commit: Kafka will deliver those records again, to the same files")
+
+    def _take(self, message: Message) -> None:
+        error = message.error()
+        if error is not None:
+            if error.fatal():
+                raise KafkaException(error)
+            if error.code() != KafkaError._PARTITION_EOF:
+                logger.warning("Kafka: %s", error)
+            return
+        topic, partition, offset = message.topic(), message.partition(), message.offset()
+        assert topic is not None and partition is not None and offset is not None
+        try:
+            self._write(_file(topic == self._settings.frames_topic, message))
+        except RejectedError as rejected:
+            metrics.REJECTED.labels(rejected.reason).inc()
+            logger.warning("skipped %s[%d]@%d: %s", topic, partition, offset, rejected)
+        self._offsets[topic, partition] = offset + 1
+        self._records += 1
+
+    def _write(self, file: StoredFile) -> None:
+        if file.hour < oldest_kept(datetime.now(UTC), self._settings.retention_hours):
+            metrics.EXPIRED.inc()
+            return
+        while True:
+            try:
+                self._store.write(file)
+                break
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not self._make_room():
+                    raise
+        self._written.append(_Written(file.kind, file.captured_at, len(file.data)))
+
+    def _finish_batch(self, *, retry: bool = False) -> None:
+        """Makes the batch durable and commits it; right after a refused commit only where `retry` asks for it."""
+        self._store.flush()
+        now = datetime.now(UTC)
+        for file in self._written:
+            metrics.STORED.labels(file.kind).inc()
+            metrics.STORED_BYTES.labels(file.kind).inc(file.size)
+            if file.kind == "frame":
+                metrics.FRAME_AGE.observe(max(0.0, (now - file.captured_at).total_seconds()))
+        self._written.clear()
+        self._records = 0
+        if self._offsets and (retry or time.monotonic() >= self._retry_at):
+            self._commit()
+
+    def _commit(self) -> None:
+        offsets = [TopicPartition(topic, partition, offset) for (topic, partition), offset in self._offsets.items()]
+        try:
+            answers = self._consumer.commit(offsets=offsets, asynchronous=False)
+        except KafkaException as error:
+            metrics.COMMIT_FAILURES.inc()
+            self._retry_at = time.monotonic() + COMMIT_RETRY_SECONDS
+            logger.warning("could not commit, will try again: %s", error)
+            return
+        refused = [answer for answer in answers or () if answer.error is not None]
+        if refused:
+            metrics.COMMIT_FAILURES.inc()
+            logger.warning("Kafka refused the commit of %s", refused)
+        self._offsets.clear()
+
+    def _assigned(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        logger.info("assigned %d partitions", len(partitions))
+        metrics.ASSIGNED_PARTITIONS.set(len(partitions))
+        self._health.joined = True
+
+    def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        logger.info("giving back %d partitions", len(partitions))
+        self._finish_batch(retry=True)
+        self._leave()
+
+    def _lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        logger.warning("lost %d partitions, so their last batch is not committed", len(partitions))
+        self._leave()
+
+    def _leave(self) -> None:
+        self._offsets.clear()
+        metrics.ASSIGNED_PARTITIONS.set(0)
+        self._health.joined = False
+
+
+def _file(is_frame: bool, message: Message) -> StoredFile:
+    now = datetime.now(UTC)
+    if not is_frame:
+        return result_file(message.value(), now)
+    # Kafka's records carry a list of pairs; the dictionary of the client's type is for sending.
+    headers = cast(Headers | None, message.headers())
+    return frame_file(message.key(), message.value(), headers, now)

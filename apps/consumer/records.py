@@ -1,0 +1,90 @@
+"""What one Kafka record becomes on disk: a path and its bytes, or the reason why it is refused."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import PurePosixPath
+from typing import Literal
+
+from apps.messages import FrameError, frame_from_kafka, frame_path, hour_of, result_from_json, result_path
+
+NAME = re.compile(r"[a-z0-9-]{1,63}")
+"""A camera's or a model's name. It becomes part of a path, so it is held to characters that cannot leave it."""
+
+JPEG_START = b"\xff\xd8"
+CLOCK_TOLERANCE = timedelta(hours=1)
+"""A capture time further ahead than this is a broken clock; its directory would outlive every retention."""
+
+Kind = Literal["frame", "result"]
+Headers = list[tuple[str, bytes | None]]
+
+
+class RejectedError(ValueError):
+    """A record that cannot be stored. `reason` is a metric's label, the message is for the log."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredFile:
+    """A file to be written: `path` is relative to the root and holds the camera, the hour and the name."""
+
+    kind: Kind
+    path: PurePosixPath
+    captured_at: datetime
+    data: bytes
+
+    @property
+    def hour(self) -> str:
+        """The hour directory that holds it."""
+        return hour_of(self.captured_at)
+
+
+def frame_file(key: bytes | None, value: bytes | None, headers: Headers | None, now: datetime) -> StoredFile:
+    """The file of a record on the frames topic. The JPEG is kept as it came, undecoded."""
+    try:
+        frame = frame_from_kafka(key, value, headers)
+    except FrameError as error:
+        raise RejectedError("malformed", str(error)) from error
+    _check_identity(frame.camera, frame.sequence, frame.captured_at, now)
+    if not frame.jpeg.startswith(JPEG_START):
+        raise RejectedError("not_jpeg", f"frame {frame.camera}/{frame.sequence} does not start as a JPEG does")
+    return StoredFile(
+        kind="frame",
+        path=frame_path(frame.camera, frame.captured_at, frame.sequence),
+        captured_at=frame.captured_at,
+        data=frame.jpeg,
+    )
+
+
+def result_file(value: bytes | None, now: datetime) -> StoredFile:
+    """The file of a record on a topic of results."""
+    if not value:
+        raise RejectedError("malformed", "the record has no value, so no result")
+    try:
+        result = result_from_json(value)
+    except ValueError as error:
+        raise RejectedError("malformed", str(error)) from error
+    _check_identity(result.camera, result.sequence, result.captured_at, now)
+    _check_name("model", result.model)
+    return StoredFile(
+        kind="result",
+        path=result_path(result.camera, result.captured_at, result.sequence, result.model),
+        captured_at=result.captured_at,
+        data=value,
+    )
+
+
+def _check_identity(camera: str, sequence: int, captured_at: datetime, now: datetime) -> None:
+    _check_name("camera", camera)
+    if sequence < 0:
+        raise RejectedError("malformed", f"the sequence {sequence} of camera {camera} is negative")
+    if captured_at.astimezone(UTC) > now + CLOCK_TOLERANCE:
+        raise RejectedError("future", f"frame {camera}/{sequence} claims to be of {captured_at}, ahead of the clock")
+
+
+def _check_name(what: str, name: str) -> None:
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise RejectedError("name", f"the {what} name {name!r} is not of the form {NAME.pattern}")

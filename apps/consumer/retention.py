@@ -1,0 +1,94 @@
+"""Which hours go: those past their age, then the oldest until the rest fits. The current hour always stays."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+
+from apps.consumer import metrics
+from apps.consumer.storage import DiskStore, HourDirectory
+from apps.messages import hour_of
+
+logger = logging.getLogger(__name__)
+
+
+def oldest_kept(now: datetime, retention_hours: int) -> str:
+    """The first hour that is kept: the current one counts as one of `retention_hours`."""
+    return hour_of(now - timedelta(hours=retention_hours - 1))
+
+
+def expired(hours: Iterable[HourDirectory], now: datetime, retention_hours: int) -> list[HourDirectory]:
+    """The hours past their age."""
+    first = oldest_kept(now, retention_hours)
+    return sorted(directory for directory in hours if directory.hour < first)
+
+
+def surplus(
+    hours: Iterable[HourDirectory], size: Callable[[HourDirectory], int], now: datetime, max_bytes: int
+) -> list[HourDirectory]:
+    """The oldest hours whose removal brings the rest to `max_bytes`, without the current hour or a later one."""
+    ordered = sorted(hours)
+    excess = sum(size(directory) for directory in ordered) - max_bytes
+    current = hour_of(now)
+    doomed: list[HourDirectory] = []
+    for directory in ordered:
+        if excess <= 0 or directory.hour >= current:
+            break
+        doomed.append(directory)
+        excess -= size(directory)
+    return doomed
+
+
+class Retention:
+    """Applies both rules to a store, in a thread of its own."""
+
+    def __init__(self, store: DiskStore, *, retention_hours: int, max_bytes: int, every_seconds: float) -> None:
+        self._store = store
+        self._retention_hours = retention_hours
+        self._max_bytes = max_bytes
+        self._every_seconds = every_seconds
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="retention", daemon=True)
+
+    def start(self) -> None:
+        """Runs `apply` now and then again and again."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread after the hour that it is removing."""
+        self._stop.set()
+        self._thread.join()
+
+    def apply(self, now: datetime) -> int:
+        """Removes what is past its age or its share. Returns how many hours went."""
+        removed = self._remove(expired(self._store.hours(), now, self._retention_hours), "age")
+        removed += self._remove(surplus(self._store.hours(), self._store.size, now, self._max_bytes), "bytes")
+        metrics.DISK_BYTES.set(sum(self._store.size(directory) for directory in self._store.hours()))
+        return removed
+
+    def make_room(self) -> bool:
+        """Removes the oldest hour because the disk is full. Returns whether there was one to remove."""
+        current = hour_of(datetime.now(UTC))
+        oldest = next((directory for directory in self._store.hours() if directory.hour < current), None)
+        if oldest is None:
+            return False
+        return self._remove([oldest], "disk full") > 0
+
+    def _remove(self, doomed: list[HourDirectory], why: str) -> int:
+        count = 0
+        for directory in doomed:
+            if self._stop.is_set():
+                break
+            self._store.remove(directory)
+            metrics.REMOVED_HOURS.labels(why).inc()
+            logger.info("removed %s of %s (%s)", directory.hour, directory.camera, why)
+            count += 1
+        return count
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self.apply(datetime.now(UTC))
+            except OSError:
+                logger.exception("retention failed; it is tried again in %.0f s", self._every_seconds)
+            self._stop.wait(self._every_seconds)

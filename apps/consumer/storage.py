@@ -1,0 +1,197 @@
+"""The disk: `camera/hour/file` under one root, written so that a committed record survives a power cut.
+
+A file is written under a temporary name, and becomes visible under its own only by `DiskStore.flush`, which syncs
+the file, renames it and syncs its directory. The caller commits to Kafka after that. A crash before it leaves
+temporary files, which the next start removes, and records that Kafka delivers again to the same names.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from apps.consumer.records import NAME, StoredFile
+
+HOUR = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}")
+FILE = re.compile(r"\d{1,20}(\.jpg|\.[a-z0-9-]{1,63}\.json)")
+TEMPORARY_SUFFIX = ".tmp"
+TRASH = ".trash"
+SYNC_THREADS = 8
+"""Concurrent fsyncs share one commit of the file system's journal, so a batch costs little more than a file."""
+
+
+@dataclass(frozen=True, order=True)
+class HourDirectory:
+    """One camera's directory of one hour. Its order is by age, then by camera."""
+
+    hour: str
+    camera: str
+
+
+@dataclass(frozen=True)
+class _Pending:
+    directory: HourDirectory
+    descriptor: int
+    temporary: Path
+    final: Path
+
+
+class DiskStore:
+    """Writes and removes files under `root`. Writing and removing may happen in different threads."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._pending: list[_Pending] = []
+        self._lock = threading.Lock()
+        self._syncers = ThreadPoolExecutor(SYNC_THREADS, thread_name_prefix="fsync")
+        self._sizes: dict[HourDirectory, tuple[int, int]] = {}
+        root.mkdir(parents=True, exist_ok=True)
+
+    def remove_leftovers(self) -> int:
+        """Removes what an interrupted run left: temporary files and half-removed hours. Returns how many."""
+        shutil.rmtree(self.root / TRASH, ignore_errors=True)
+        count = 0
+        for directory in self.hours():
+            for path in self._path(directory).glob(f".*{TEMPORARY_SUFFIX}"):
+                path.unlink(missing_ok=True)
+                count += 1
+        return count
+
+    def write(self, file: StoredFile) -> None:
+        """Writes a file under its temporary name. Raises OSError, leaving nothing, where the disk refuses."""
+        final = self.root / file.path
+        temporary = final.with_name(f".{final.name}{TEMPORARY_SUFFIX}")
+        with self._lock:
+            self._make_directory(final.parent)
+            descriptor = os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o640)
+            try:
+                view = memoryview(file.data)
+                while view:
+                    view = view[os.write(descriptor, view) :]
+            except OSError:
+                os.close(descriptor)
+                temporary.unlink(missing_ok=True)
+                raise
+            directory = HourDirectory(hour=file.path.parts[1], camera=file.path.parts[0])
+            self._pending.append(_Pending(directory, descriptor, temporary, final))
+
+    def flush(self) -> int:
+        """Makes every file written so far durable and visible. Returns how many there were."""
+        with self._lock:
+            pending, self._pending = self._pending, []
+            try:
+                list(self._syncers.map(os.fsync, (item.descriptor for item in pending)))
+            finally:
+                for item in pending:
+                    os.close(item.descriptor)
+            for item in pending:
+                # The same record twice in one batch shares one temporary file, renamed the first time.
+                with contextlib.suppress(FileNotFoundError):
+                    item.temporary.rename(item.final)
+            list(self._syncers.map(_sync_directory, {item.final.parent for item in pending}))
+        return len(pending)
+
+    def hours(self) -> list[HourDirectory]:
+        """Every hour of every camera, oldest first."""
+        return sorted(
+            HourDirectory(hour, camera)
+            for camera in self.cameras()
+            for hour in _subdirectories(self.root / camera)
+            if HOUR.fullmatch(hour)
+        )
+
+    def cameras(self) -> list[str]:
+        """The cameras that have a directory."""
+        return sorted(name for name in _subdirectories(self.root) if NAME.fullmatch(name))
+
+    def files(self, directory: HourDirectory) -> list[str]:
+        """The names in one hour of one camera, in order; empty where there is no such hour."""
+        try:
+            return sorted(name for name in os.listdir(self._path(directory)) if FILE.fullmatch(name))  # noqa: PTH208
+        except FileNotFoundError:
+            return []
+
+    def open(self, directory: HourDirectory, name: str) -> BinaryIO:
+        """A stored file, for reading. Raises FileNotFoundError where there is none."""
+        return (self._path(directory) / name).open("rb")
+
+    def size(self, directory: HourDirectory) -> int:
+        """Bytes in one hour. Only an hour that changed since the last call is read again."""
+        path = self._path(directory)
+        try:
+            changed = path.stat().st_mtime_ns
+            known = self._sizes.get(directory)
+            if known is None or known[0] != changed:
+                with os.scandir(path) as entries:
+                    known = (changed, sum(entry.stat().st_size for entry in entries))
+                self._sizes[directory] = known
+        except FileNotFoundError:
+            return 0
+        return known[1]
+
+    def remove(self, directory: HourDirectory) -> None:
+        """Removes one hour, and its camera's directory where it was the last."""
+        trash = self.root / TRASH
+        trash.mkdir(exist_ok=True)
+        doomed = trash / f"{directory.camera}.{directory.hour}"
+        with self._lock:
+            self._forget(directory)
+            with contextlib.suppress(FileNotFoundError):
+                self._path(directory).rename(doomed)
+            with contextlib.suppress(OSError):
+                (self.root / directory.camera).rmdir()
+        shutil.rmtree(doomed, ignore_errors=True)
+        self._sizes.pop(directory, None)
+
+    def close(self) -> None:
+        """Drops what was not flushed."""
+        with self._lock:
+            for item in self._pending:
+                os.close(item.descriptor)
+                item.temporary.unlink(missing_ok=True)
+            self._pending = []
+        self._syncers.shutdown()
+
+    def _make_directory(self, path: Path) -> None:
+        if path.is_dir():
+            return
+        path.mkdir(parents=True, exist_ok=True)
+        _sync_directory(path.parent)
+        _sync_directory(self.root)
+
+    def _forget(self, directory: HourDirectory) -> None:
+        kept = []
+        for item in self._pending:
+            if item.directory == directory:
+                os.close(item.descriptor)
+            else:
+                kept.append(item)
+        self._pending = kept
+
+    def _path(self, directory: HourDirectory) -> Path:
+        return self.root / directory.camera / directory.hour
+
+
+def _subdirectories(path: Path) -> Iterator[str]:
+    try:
+        with os.scandir(path) as entries:
+            yield from [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except FileNotFoundError:
+        return
+
+
+def _sync_directory(path: Path) -> None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
