@@ -1,0 +1,113 @@
+"""What the end-to-end tests see of a running stack: pods, frames and results, all through the API server."""
+
+import base64
+import re
+import ssl
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+NAMESPACE = "argus"
+_PAGE = 5000
+
+
+@dataclass(frozen=True, kw_only=True)
+class CameraState:
+    """One camera as its producer reports it; `first` to `last` are the acknowledged sequences of this run."""
+
+    name: str
+    state: str
+    error: str | None
+    first: int | None
+    last: int | None
+    failed: frozenset[int]
+
+
+class ClusterClient:
+    """Reads a cluster through its API server with the kubeconfig's certificate; pods are reached by its proxy."""
+
+    def __init__(self, kubeconfig: Path) -> None:
+        config = yaml.safe_load(kubeconfig.read_text())
+        cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+        context = ssl.create_default_context(cadata=_pem(cluster["certificate-authority-data"]))
+        with tempfile.NamedTemporaryFile("w", suffix=".pem") as pair:
+            pair.write(_pem(user["client-certificate-data"]) + _pem(user["client-key-data"]))
+            pair.flush()
+            context.load_cert_chain(pair.name)
+        self._http = httpx.Client(base_url=cluster["server"], verify=context, timeout=30, trust_env=False)
+
+    def get(self, path: str, **params: str) -> Any:
+        """The JSON at a path of the API server. Raises httpx.HTTPStatusError."""
+        response = self._http.get(path, params=params)
+        response.raise_for_status()
+        return response.json()
+
+    def pods(self, selector: str = "") -> list[dict[str, Any]]:
+        """The pods of the pipeline that match a label selector."""
+        items: list[dict[str, Any]] = self.get(f"/api/v1/namespaces/{NAMESPACE}/pods", labelSelector=selector)["items"]
+        return items
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """All nodes."""
+        items: list[dict[str, Any]] = self.get("/api/v1/nodes")["items"]
+        return items
+
+    def pod_get(self, pod: str, path: str, port: int = 8080) -> Any:
+        """The JSON at a path of a pod's HTTP port."""
+        return self.get(f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}:{port}/proxy{path}")
+
+    def cameras(self) -> dict[str, CameraState]:
+        """Every camera by name, as the producers report it."""
+        found: dict[str, CameraState] = {}
+        for pod in self.pods():
+            name = pod["metadata"]["name"]
+            if not re.match(r"producer-\d+-", name):
+                continue
+            for camera in self.pod_get(name, "/cameras")["cameras"]:
+                assert camera["name"] not in found, f"camera {camera['name']} is read by two producers"
+                found[camera["name"]] = CameraState(
+                    name=camera["name"],
+                    state=camera["state"],
+                    error=camera["error"],
+                    first=camera["first_sequence"],
+                    last=camera["last_sequence"],
+                    failed=frozenset(camera["failed"]),
+                )
+        return found
+
+    def results(self, model: str, first: int, last: int) -> Iterator[dict[str, Any]]:
+        """Every result document of a model with a sequence in first..last, page by page, repeated ones included."""
+        search = f"/api/v1/namespaces/{NAMESPACE}/services/elasticsearch:9200/proxy/results-{model}-*/_search"
+        body: dict[str, Any] = {
+            "size": _PAGE,
+            "query": {"range": {"frame.sequence": {"gte": first, "lte": last}}},
+            "sort": [{"frame.sequence": "asc"}, {"event.id": "asc"}],
+        }
+        while True:
+            response = self._http.post(search, json=body)
+            response.raise_for_status()
+            hits = response.json()["hits"]["hits"]
+            for hit in hits:
+                assert hit["_id"] == hit["_source"]["event"]["id"], f"_id {hit['_id']} is not the result's identity"
+                yield hit["_source"]
+            if len(hits) < _PAGE:
+                return
+            body["search_after"] = hits[-1]["sort"]
+
+    def saved_files(self, cameras: Mapping[str, object]) -> Iterator[str]:
+        """`camera/hour/file` of everything the consumers hold of these cameras, repeated where two hold it."""
+        for pod in self.pods("app.kubernetes.io/name=consumer"):
+            name = pod["metadata"]["name"]
+            for camera in cameras:
+                for hour in self.pod_get(name, f"/frames/{camera}/")["hours"]:
+                    for file in self.pod_get(name, f"/frames/{camera}/{hour}/")["files"]:
+                        yield f"{camera}/{hour}/{file}"
+
+
+def _pem(data: str) -> str:
+    return base64.b64decode(data).decode()

@@ -1,0 +1,77 @@
+"""The running lab, once a session: `make up` brings it up, or finds it up, and `make test` takes it down afterwards."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.cluster import ClusterClient
+
+ROOT = Path(__file__).parents[2]
+UP_LIMIT_S = 75 * 60
+PULUMI_LIMIT_S = 30 * 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stack:
+    """The dev stack on the lab."""
+
+    cluster: ClusterClient
+    ui_url: str
+
+    def pulumi(self, *arguments: str) -> str:
+        """Runs the lab's Pulumi on the dev stack and returns its output. Fails with the output's end."""
+        return run_lab("pulumi", "--", *arguments)
+
+
+def run_lab(*arguments: str, limit_s: float = PULUMI_LIMIT_S) -> str:
+    """Runs `python -m lab` and returns its standard output. Fails with the end of what it printed."""
+    command = [sys.executable, "-m", "lab", *arguments]
+    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, timeout=limit_s, check=False)
+    tail = (done.stdout + done.stderr)[-6000:]
+    assert done.returncode == 0, f"{' '.join(command)} exited with {done.returncode}:\n{tail}"
+    return done.stdout
+
+
+def outputs() -> dict[str, Any]:
+    """The stack's outputs, secrets included."""
+    found: dict[str, Any] = json.loads(run_lab("pulumi", "--", "stack", "output", "--json", "--show-secrets"))
+    return found
+
+
+def connect(directory: Path) -> Stack:
+    """The stack as it runs now."""
+    found = outputs()
+    kubeconfig = directory / "kubeconfig"
+    kubeconfig.touch(mode=0o600)
+    kubeconfig.write_text(found["kubeconfig"])
+    return Stack(cluster=ClusterClient(kubeconfig), ui_url=found["uiUrl"])
+
+
+def make(target: str, limit_s: float) -> None:
+    """Runs a target of the Makefile with its output shown as it comes."""
+    done = subprocess.run(["make", target], cwd=ROOT, timeout=limit_s, check=False)
+    assert done.returncode == 0, f"make {target} exited with {done.returncode}; its output is above"
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The dev stack, up. Set ARGUS_KEEP_LAB=1 to leave the lab running afterwards."""
+    make("up", UP_LIMIT_S)
+    yield connect(tmp_path_factory.mktemp("stack"))
+    if os.environ.get("ARGUS_KEEP_LAB") != "1":
+        make("down", PULUMI_LIMIT_S)
+
+
+@pytest.fixture(scope="session")
+def artifacts() -> Path:
+    """Where tests leave screenshots and figures for a person to look at."""
+    folder = ROOT / "artifacts"
+    folder.mkdir(exist_ok=True)
+    return folder

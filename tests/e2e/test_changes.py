@@ -1,0 +1,68 @@
+"""What `pulumi up` touches: nothing when nothing changed, one producer when one camera changed."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.e2e.conftest import ROOT, Stack, run_lab
+from tests.e2e.waiting import wait_until
+
+STACK_FILE = ROOT / "Pulumi.dev.yaml"
+
+
+@pytest.fixture
+def edited_stack_file(tmp_path: Path) -> Iterator[Path]:
+    """A copy of the stack's file in which one camera shows another clip."""
+    config = yaml.safe_load(STACK_FILE.read_text())
+    (camera,) = (entry for entry in config["config"]["argus:cameras"] if entry["name"] == "gate-south")
+    camera["url"] = camera["url"].replace("gate-south", "meadow")
+    edited = tmp_path / "Pulumi.dev.yaml"
+    edited.write_text(yaml.safe_dump(config))
+    yield edited
+
+
+def test_a_second_up_changes_nothing(stack: Stack) -> None:
+    stack.pulumi("up", "--yes", "--skip-preview", "--expect-no-changes")
+
+
+def test_one_changed_camera_restarts_only_its_producer(stack: Stack, edited_stack_file: Path) -> None:
+    before = _pods(stack)
+    try:
+        stack.pulumi("up", "--yes", "--skip-preview", "--config-file", str(edited_stack_file))
+        after = _pods(stack)
+        gone, new = before.keys() - after.keys(), after.keys() - before.keys()
+        assert len(new) == 1, f"new pods: {sorted(new)}, gone: {sorted(gone)}"
+        (pod,) = new
+        assert pod.startswith("producer-"), pod
+        assert {_owner(name) for name in gone} == {_owner(pod)}
+        shown = {camera["name"]: camera["url"] for camera in stack.cluster.pod_get(pod, "/cameras")["cameras"]}
+        assert shown["gate-south"].endswith("/meadow")
+    finally:
+        stack.pulumi("up", "--yes", "--skip-preview")
+
+    def streams() -> str | None:
+        camera = stack.cluster.cameras().get("gate-south")
+        return None if camera and camera.state == "streaming" else f"gate-south is {camera}"
+
+    wait_until("the camera streams again", streams, limit_s=120)
+
+
+def test_preview_needs_no_cluster(stack: Stack) -> None:
+    steps = json.loads(run_lab("pulumi", "--", "preview", "--json"))["changeSummary"]
+    assert set(steps) == {"same"}, steps
+
+
+def _pods(stack: Stack) -> dict[str, str]:
+    """The pods of the pipeline's own workloads by name; finished jobs do not count."""
+    return {
+        pod["metadata"]["name"]: pod["metadata"]["uid"]
+        for pod in stack.cluster.pods()
+        if pod["status"]["phase"] != "Succeeded" and "deletionTimestamp" not in pod["metadata"]
+    }
+
+
+def _owner(pod: str) -> str:
+    return pod.rsplit("-", 2)[0]

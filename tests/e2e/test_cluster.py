@@ -1,0 +1,35 @@
+"""The cluster that the machines became: every one a ready node, three of them control planes, the pods spread."""
+
+from tests.e2e.conftest import Stack
+
+
+def test_every_machine_is_a_ready_node(stack: Stack) -> None:
+    nodes = stack.cluster.nodes()
+    ready = {
+        node["metadata"]["name"]
+        for node in nodes
+        if any(part["type"] == "Ready" and part["status"] == "True" for part in node["status"]["conditions"])
+    }
+    assert ready == {"cp1", "cp2", "cp3", "worker1", "worker2"}
+
+
+def test_three_machines_are_control_planes(stack: Stack) -> None:
+    label = "node-role.kubernetes.io/control-plane"
+    assert {node["metadata"]["name"] for node in stack.cluster.nodes() if label in node["metadata"]["labels"]} == {
+        "cp1",
+        "cp2",
+        "cp3",
+    }
+
+
+def test_replicas_of_a_stateful_service_share_no_machine(stack: Stack) -> None:
+    for service, replicas in {"zookeeper": 3, "kafka": 3, "elasticsearch": 2, "consumer": 2}.items():
+        pods = stack.cluster.pods(f"app.kubernetes.io/name={service}")
+        machines = [pod["spec"]["nodeName"] for pod in pods if pod["status"]["phase"] == "Running"]
+        assert len(machines) == replicas, f"{service} runs on {machines}"
+        assert len(set(machines)) == replicas, f"{service} shares a machine: {machines}"
+
+
+def test_resource_metrics_are_served(stack: Stack) -> None:
+    usage = stack.cluster.get("/apis/metrics.k8s.io/v1beta1/nodes")["items"]
+    assert len(usage) == 5
