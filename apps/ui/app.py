@@ -1,0 +1,178 @@
+"""The web application: pages, the JSON behind them, and what probes and Prometheus ask for."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+from elastic_transport import HttpxAsyncHttpNode
+from elasticsearch import ApiError, AsyncElasticsearch, TransportError
+from fastapi import FastAPI, Query, Request, Response
+from fastapi import Path as PathParameter
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from apps.ui import metrics
+from apps.ui.archive import Archive, ArchiveUnavailableError
+from apps.ui.producers import Producers
+from apps.ui.reader import Reader
+from apps.ui.search import INDICES, NAME_PATTERN, SearchParameters, build_choices, build_query, choices, page
+from apps.ui.settings import Settings
+from apps.ui.wall import Wall
+
+STATIC = Path(__file__).with_name("static")
+STALLED_SECONDS = 120
+SEARCH_SECONDS = 10
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+FOREVER = "private, max-age=31536000, immutable"
+
+Name = Annotated[str, PathParameter(pattern=NAME_PATTERN)]
+Hour = Annotated[str, PathParameter(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}$")]
+Sequence = Annotated[int, PathParameter(ge=0, lt=2**63)]
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application. Its Kafka reader and its clients live as long as it serves."""
+    wall = Wall(
+        settings.cameras,
+        settings.models,
+        patience=timedelta(seconds=settings.patience_seconds),
+        ring_bytes=settings.ring_bytes,
+    )
+    reader = Reader(settings, wall)
+    # Pods call each other by name, never through a proxy that the environment may name.
+    client = httpx.AsyncClient(trust_env=False)
+    producers = Producers(settings.producer_urls, client)
+    archive = Archive(settings.consumer_urls, client)
+    elasticsearch = AsyncElasticsearch(
+        settings.elasticsearch_url, node_class=HttpxAsyncHttpNode, request_timeout=SEARCH_SECONDS, max_retries=1
+    )
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        reader.start()
+        polling = asyncio.create_task(producers.run())
+        try:
+            yield
+        finally:
+            polling.cancel()
+            await asyncio.to_thread(reader.stop)
+            await elasticsearch.close()
+            await client.aclose()
+
+    app = FastAPI(title="Argus", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.middleware("http")(_observe)
+    app.add_exception_handler(RequestValidationError, _explain)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+
+    for path, name in (("/", "wall"), ("/search", "search"), ("/camera/{camera}", "camera")):
+        app.add_api_route(path, _page(name), response_class=FileResponse)
+
+    @app.get("/api/cameras")
+    def list_cameras() -> dict[str, Any]:
+        states = producers.states
+        unknown = {"state": "unknown", "error": None}
+        names = sorted({*wall.cameras(), *states})
+        return {"cameras": [{"name": name, **states.get(name, unknown)} for name in names]}
+
+    @app.get("/api/wall")
+    def show_wall(since: Annotated[str | None, Query(max_length=100)] = None) -> dict[str, Any]:
+        now = datetime.now(UTC)
+        return {
+            "now": now.timestamp(),
+            "statistics": wall.statistics(time.monotonic(), now),
+            **wall.news(since, producers.states),
+        }
+
+    @app.get("/api/cameras/{camera}/frames/{sequence}.jpg")
+    def recent_image(camera: Name, sequence: Sequence) -> Response:
+        return _image(wall.jpeg(camera, sequence))
+
+    @app.get("/api/frames/{camera}/{hour}/{sequence}.jpg")
+    async def stored_image(camera: Name, hour: Hour, sequence: Sequence) -> Response:
+        try:
+            return _image(await archive.jpeg(camera, hour, sequence))
+        except ArchiveUnavailableError as error:
+            return _error(503, str(error))
+
+    @app.get("/api/search")
+    async def search(parameters: Annotated[SearchParameters, Query()]) -> Response:
+        return await _ask(elasticsearch, build_query(parameters), lambda answer: page(answer, parameters))
+
+    @app.get("/api/choices")
+    async def list_choices() -> Response:
+        return await _ask(elasticsearch, build_choices(), choices)
+
+    @app.get("/healthz")
+    def healthz() -> Response:
+        stalled = reader.poll_age > STALLED_SECONDS
+        return JSONResponse({"last_poll_seconds": round(reader.poll_age, 1)}, status_code=503 if stalled else 200)
+
+    @app.get("/readyz")
+    def readyz() -> Response:
+        return JSONResponse({"reading": reader.ready}, status_code=200 if reader.ready else 503)
+
+    @app.get("/metrics")
+    def prometheus() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return app
+
+
+def _page(name: str) -> Callable[[], Awaitable[FileResponse]]:
+    async def serve() -> FileResponse:
+        return FileResponse(STATIC / f"{name}.html", media_type="text/html", headers={"Cache-Control": "no-cache"})
+
+    return serve
+
+
+def _image(jpeg: bytes | None) -> Response:
+    if jpeg is None:
+        return _error(404, "there is no such frame (any more)")
+    return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": FOREVER})
+
+
+async def _ask(
+    elasticsearch: AsyncElasticsearch, body: dict[str, Any], read: Callable[[dict[str, Any]], dict[str, Any]]
+) -> Response:
+    try:
+        answer = await elasticsearch.search(index=INDICES, **body)
+        return JSONResponse(read(answer.body))
+    except (ApiError, TransportError) as error:
+        return _error(503, f"the search is not available: {type(error).__name__}")
+
+
+def _error(status: int, message: str) -> JSONResponse:
+    return JSONResponse({"error": message}, status_code=status, headers={"Cache-Control": "no-store"})
+
+
+async def _explain(_: Request, error: Exception) -> Response:
+    """A bad parameter's answer: its name and what is wrong with it, all of them at once."""
+    assert isinstance(error, RequestValidationError)
+    mistakes = [
+        {"parameter": ".".join(str(part) for part in mistake["loc"][1:]) or "query", "message": mistake["msg"]}
+        for mistake in error.errors()
+    ]
+    summary = "; ".join(f"{mistake['parameter']}: {mistake['message']}" for mistake in mistakes)
+    return JSONResponse({"error": summary, "parameters": mistakes}, status_code=422)
+
+
+async def _observe(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    started = time.monotonic()
+    response = await call_next(request)
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
+    response.headers.setdefault("Cache-Control", "no-cache" if request.url.path.startswith("/static/") else "no-store")
+    route = getattr(request.scope.get("route"), "path", "other")
+    metrics.REQUEST_SECONDS.labels(route, str(response.status_code)).observe(time.monotonic() - started)
+    return response

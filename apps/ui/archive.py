@@ -1,0 +1,47 @@
+"""Stored images, wherever among the consumers they lie."""
+
+import logging
+
+import httpx
+
+TIMEOUT_SECONDS = 5.0
+
+logger = logging.getLogger(__name__)
+
+
+class ArchiveUnavailableError(Exception):
+    """No consumer that answers has the image, but not all of them answer."""
+
+
+class Archive:
+    """Asks one consumer after the other, first the one that last had something of that camera."""
+
+    def __init__(self, urls: tuple[str, ...], client: httpx.AsyncClient) -> None:
+        self._urls = urls
+        self._client = client
+        self._last_seen: dict[str, str] = {}
+
+    async def jpeg(self, camera: str, hour: str, sequence: int) -> bytes | None:
+        """The image, or None where no consumer has it. Raises ArchiveUnavailableError where that is not known."""
+        silent = []
+        for url in self._order(camera):
+            try:
+                response = await self._client.get(
+                    f"{url}/frames/{camera}/{hour}/{sequence}.jpg", timeout=TIMEOUT_SECONDS
+                )
+            except httpx.HTTPError as error:
+                logger.warning("%s does not answer: %s", url, error)
+                silent.append(url)
+                continue
+            if response.status_code == httpx.codes.OK:
+                self._last_seen[camera] = url
+                return response.content
+            if response.status_code != httpx.codes.NOT_FOUND:
+                silent.append(url)
+        if silent:
+            raise ArchiveUnavailableError(f"{len(silent)} of {len(self._urls)} consumers do not answer")
+        return None
+
+    def _order(self, camera: str) -> list[str]:
+        first = self._last_seen.get(camera)
+        return sorted(self._urls, key=lambda url: url != first)

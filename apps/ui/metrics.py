@@ -1,0 +1,10 @@
+"""What the UI tells Prometheus."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+RECORDS = Counter("argus_ui_records_total", "Records read from Kafka for the wall.", ["kind"])
+MALFORMED = Counter("argus_ui_malformed_total", "Records that are neither a frame nor a result, skipped.", ["kind"])
+REQUEST_SECONDS = Histogram(
+    "argus_ui_request_seconds", "Time to answer a request.", ["route", "status"], buckets=(0.005, 0.02, 0.1, 0.5, 2, 10)
+)
+PARTITIONS = Gauge("argus_ui_partitions", "Partitions that the wall reads.")

@@ -1,0 +1,53 @@
+"""The cameras' states, as their producers tell them."""
+
+import asyncio
+import logging
+from typing import Any
+
+import httpx
+
+POLL_SECONDS = 2.0
+TIMEOUT_SECONDS = 3.0
+
+logger = logging.getLogger(__name__)
+
+
+class Producers:
+    """Asks every producer again and again. One that is silent makes its cameras `unreachable`, not the others'."""
+
+    def __init__(self, urls: tuple[str, ...], client: httpx.AsyncClient) -> None:
+        self._urls = urls
+        self._client = client
+        self._cameras: dict[str, dict[str, dict[str, Any]]] = {url: {} for url in urls}
+
+    @property
+    def states(self) -> dict[str, dict[str, Any]]:
+        """By camera: `state` and `error`."""
+        return {name: state for cameras in self._cameras.values() for name, state in cameras.items()}
+
+    async def run(self) -> None:
+        """Polls until cancelled."""
+        while True:
+            await asyncio.gather(*(self._ask(url) for url in self._urls))
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _ask(self, url: str) -> None:
+        try:
+            response = await self._client.get(f"{url}/cameras", timeout=TIMEOUT_SECONDS)
+            response.raise_for_status()
+            self._cameras[url] = camera_states(response.json())
+        except (httpx.HTTPError, ValueError) as error:
+            logger.debug("%s does not tell its cameras: %s", url, error)
+            self._cameras[url] = {
+                name: {"state": "unreachable", "error": "the producer does not answer"} for name in self._cameras[url]
+            }
+
+
+def camera_states(body: Any) -> dict[str, dict[str, Any]]:
+    """The states in a producer's answer. Raises ValueError where it is none."""
+    try:
+        return {
+            camera["name"]: {"state": str(camera["state"]), "error": camera.get("error")} for camera in body["cameras"]
+        }
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a list of cameras: {type(error).__name__} {error}") from error

@@ -1,0 +1,24 @@
+import { Live, boxesSwitch } from "./tiles.js";
+
+const wall = document.getElementById("wall");
+const filter = document.getElementById("filter");
+const size = document.getElementById("size");
+const live = new Live(wall);
+
+function applyFilter() {
+  const wanted = filter.value.trim().toLowerCase();
+  for (const tile of live.tiles.values()) tile.root.hidden = !tile.name.includes(wanted);
+}
+
+function applySize() {
+  document.documentElement.style.setProperty("--tile", `${size.value}px`);
+  localStorage.setItem("size", size.value);
+}
+
+size.value = localStorage.getItem("size") ?? size.value;
+size.addEventListener("input", applySize);
+filter.addEventListener("input", applyFilter);
+live.onNews = applyFilter;
+applySize();
+boxesSwitch();
+live.run();

@@ -1,0 +1,222 @@
+"""What the wall shows: of each camera, which frame, with which results. No I/O; any thread may call it."""
+
+import threading
+import time
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from apps.messages import Frame, Result, format_timestamp
+
+RING_FRAMES = 120
+RATE_SECONDS = 10
+
+
+@dataclass
+class Shot:
+    """One frame and the results that have come for it, by model."""
+
+    frame: Frame
+    results: dict[str, Result] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a camera's ring may hold."""
+
+    frames: int
+    size: int
+
+
+class Ring:
+    """One camera's recent frames, oldest first, by ascending sequence."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._shots: list[Shot] = []
+        self._size = 0
+
+    def add_frame(self, frame: Frame) -> None:
+        """Adds a frame; one that is already there is left as it is. The oldest go where the ring is full."""
+        at = self._position(frame.sequence)
+        if at < len(self._shots) and self._shots[at].frame.sequence == frame.sequence:
+            return
+        self._shots.insert(at, Shot(frame))
+        self._size += len(frame.jpeg)
+        while len(self._shots) > 1 and (len(self._shots) > self._limits.frames or self._size > self._limits.size):
+            self._size -= len(self._shots.pop(0).frame.jpeg)
+
+    def add_result(self, result: Result) -> bool:
+        """Adds a result to its frame; says whether the frame is still here."""
+        shot = self.shot(result.sequence)
+        if shot is None:
+            return False
+        shot.results[result.model] = result
+        return True
+
+    def shot(self, sequence: int) -> Shot | None:
+        """The frame of that sequence."""
+        at = self._position(sequence)
+        if at < len(self._shots) and self._shots[at].frame.sequence == sequence:
+            return self._shots[at]
+        return None
+
+    def best(self, models: Iterable[str], patience: timedelta) -> Shot | None:
+        """The frame to show: the newest with a result of every model, unless it is too old beside the newest.
+
+        Failing that the newest with any result, by the same rule, and at last the newest, bare.
+        """
+        if not self._shots:
+            return None
+        newest = self._shots[-1]
+        wanted = set(models)
+        earliest = newest.frame.captured_at - patience
+        recent = [shot for shot in reversed(self._shots) if shot.frame.captured_at >= earliest]
+        complete = (shot for shot in recent if wanted <= shot.results.keys())
+        partial = (shot for shot in recent if shot.results)
+        return next(complete, None) or next(partial, None) or newest
+
+    def _position(self, sequence: int) -> int:
+        return bisect_left(self._shots, sequence, key=lambda shot: shot.frame.sequence)
+
+
+class Rate:
+    """Events a second over the last `RATE_SECONDS`."""
+
+    def __init__(self) -> None:
+        self._counts: deque[tuple[int, int]] = deque()
+
+    def count(self, now: float) -> None:
+        """Counts one event."""
+        second = int(now)
+        if self._counts and self._counts[-1][0] == second:
+            self._counts[-1] = (second, self._counts[-1][1] + 1)
+        else:
+            self._counts.append((second, 1))
+        self._drop(second)
+
+    def per_second(self, now: float) -> float:
+        """The rate over whole seconds; the current one is not over yet."""
+        second = int(now)
+        self._drop(second)
+        return sum(count for at, count in self._counts if at < second) / RATE_SECONDS
+
+    def _drop(self, second: int) -> None:
+        while self._counts and self._counts[0][0] < second - RATE_SECONDS:
+            self._counts.popleft()
+
+
+@dataclass
+class _Tile:
+    ring: Ring
+    shown: tuple[Any, ...] = ()
+    version: int = 0
+
+
+class Wall:
+    """All cameras. Every change of what a camera shows gets the next version, so that a browser asks for news only."""
+
+    def __init__(self, cameras: Iterable[str], models: Iterable[str], *, patience: timedelta, ring_bytes: int) -> None:
+        self._models = tuple(models)
+        self._patience = patience
+        names = list(cameras)
+        self._limits = Limits(frames=RING_FRAMES, size=ring_bytes // max(len(names), 1))
+        self._tiles = {name: _Tile(Ring(self._limits)) for name in names}
+        self._lock = threading.Lock()
+        # Another process, or this one restarted, counts differently: its tokens are not understood here.
+        self._epoch = f"{time.time_ns():x}"
+        self._version = 0
+        self._frames = Rate()
+        self._results = Rate()
+        self._newest_result: datetime | None = None
+
+    def add_frame(self, frame: Frame, now: float) -> None:
+        """A frame came from Kafka at `now` (`time.monotonic`)."""
+        with self._lock:
+            self._frames.count(now)
+            self._tile(frame.camera).ring.add_frame(frame)
+
+    def add_result(self, result: Result, now: float) -> None:
+        """A result came from Kafka at `now` (`time.monotonic`)."""
+        with self._lock:
+            self._results.count(now)
+            if self._newest_result is None or result.captured_at > self._newest_result:
+                self._newest_result = result.captured_at
+            self._tile(result.camera).ring.add_result(result)
+
+    def cameras(self) -> list[str]:
+        """Every camera, in order."""
+        with self._lock:
+            return sorted(self._tiles)
+
+    def jpeg(self, camera: str, sequence: int) -> bytes | None:
+        """A recent frame's image."""
+        with self._lock:
+            tile = self._tiles.get(camera)
+            shot = tile.ring.shot(sequence) if tile else None
+        return shot.frame.jpeg if shot else None
+
+    def news(self, since: str | None, states: dict[str, dict[str, Any]]) -> dict[str, Any]:
+        """What changed since that token: the new token, and each changed camera as JSON. No token: everything.
+
+        `states` is what the producers say of each camera.
+        """
+        with self._lock:
+            known = self._known_version(since)
+            changed = []
+            for name in sorted(self._tiles.keys() | states.keys()):
+                tile = self._tile(name)
+                shot = tile.ring.best(self._models, self._patience)
+                state = states.get(name, {"state": "unknown", "error": None})
+                shown = (shot and shot.frame.sequence, shot and tuple(shot.results), state["state"], state["error"])
+                if shown != tile.shown:
+                    self._version += 1
+                    tile.shown, tile.version = shown, self._version
+                if tile.version > known:
+                    changed.append({"name": name, **state, "frame": _shot_json(shot) if shot else None})
+            return {"token": f"{self._epoch}.{self._version}", "cameras": changed}
+
+    def statistics(self, now: float, moment: datetime) -> dict[str, Any]:
+        """The strip above the wall; `now` is `time.monotonic`, `moment` the same as a date."""
+        with self._lock:
+            newest = self._newest_result
+            return {
+                "cameras": len(self._tiles),
+                "models": list(self._models),
+                "frames_per_second": round(self._frames.per_second(now), 1),
+                "results_per_second": round(self._results.per_second(now), 1),
+                "latency_seconds": round((moment - newest).total_seconds(), 1) if newest else None,
+            }
+
+    def _tile(self, camera: str) -> _Tile:
+        if camera not in self._tiles:
+            self._tiles[camera] = _Tile(Ring(self._limits))
+        return self._tiles[camera]
+
+    def _known_version(self, since: str | None) -> int:
+        epoch, _, version = (since or "").partition(".")
+        return int(version) if epoch == self._epoch and version.isdecimal() else -1
+
+
+def _shot_json(shot: Shot) -> dict[str, Any]:
+    frame = shot.frame
+    return {
+        "sequence": frame.sequence,
+        "captured_at": format_timestamp(frame.captured_at),
+        "width": frame.width,
+        "height": frame.height,
+        "image": f"/api/cameras/{frame.camera}/frames/{frame.sequence}.jpg",
+        "results": [
+            {
+                "model": result.model,
+                "detections": [
+                    {"label": found.label, "score": round(found.score, 3), "box": found.box}
+                    for found in result.detections
+                ],
+            }
+            for _, result in sorted(shot.results.items())
+        ],
+    }
