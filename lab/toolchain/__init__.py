@@ -1,0 +1,87 @@
+"""The lab's host tools and base images, made from package registries alone: Go modules and Debian packages.
+
+Everything lies in the cache by the key of its inputs, so a run where nothing changed does nothing.
+"""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.config import CACHE, TOOLS
+from lab.progress import say
+from lab.toolchain.go_programs import GROUPS, PROVIDERS_GROUP, GoGroup, Say, build, installed_go
+
+STORE = CACHE / "toolchain"
+LOGS = CACHE / "logs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Toolchain:
+    """The current build of every group."""
+
+    bin: Path
+    """Holds a link to each program: what goes first on PATH."""
+    groups: dict[str, Path]
+    """The folder of each group's programs; its name ends with the key of their inputs."""
+
+    def program(self, name: str) -> Path:
+        """The file of a program, by its name."""
+        return (self.bin / name).resolve(strict=True)
+
+    def key(self, group: str) -> str:
+        """What changes when a group's programs do."""
+        return self.groups[group].parent.name
+
+
+def ensure(say: Say = say) -> Toolchain:
+    """Build what is missing or out of date, and link all of it into `bin`."""
+    return _ensure(GROUPS, say)
+
+
+def ensure_providers(say: Say = say) -> Toolchain:
+    """The same for the stand-ins of Pulumi's plugins, which lab/toolchain/plugins.py installs."""
+    return _ensure((PROVIDERS_GROUP,), say)
+
+
+def _ensure(wanted: Iterable[GoGroup], say: Say) -> Toolchain:
+    go_version = installed_go()
+    with _alone(STORE):
+        groups = {group.name: _ensure_group(group, go_version, say) for group in wanted}
+        for folder in groups.values():
+            for program in sorted(folder.iterdir()):
+                _link(TOOLS / program.name, program)
+    return Toolchain(bin=TOOLS, groups=groups)
+
+
+def _ensure_group(group: GoGroup, go_version: str, say: Say) -> Path:
+    destination = STORE / f"{group.name}-{group.key(go_version)}"
+    if not destination.is_dir():
+        build(group, destination, LOGS / f"{destination.name}.log", say)
+    return destination / "bin"
+
+
+@contextmanager
+def _alone(store: Path) -> Iterator[None]:
+    """Hold off other runs over the same cache, and clear away what an interrupted one left."""
+    store.mkdir(parents=True, exist_ok=True)
+    with (store / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for leftover in store.glob(".*-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        yield
+
+
+def _link(link: Path, target: Path) -> None:
+    """Point a link at its target in one step, so that no reader finds it missing."""
+    link.parent.mkdir(parents=True, exist_ok=True)
+    relative = os.path.relpath(target, link.parent)
+    if link.is_symlink() and os.readlink(link) == relative:
+        return
+    fresh = link.with_name(f".{link.name}.new")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(relative)
+    fresh.replace(link)

@@ -1,0 +1,248 @@
+"""Host programs built from Go modules: each group's go.mod and go.sum pin them, the content of both keys the result."""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lab.config import ROOT, LabError
+
+SOURCES = Path(__file__).resolve().parent / "go"
+PROVIDERS = ROOT / "lab" / "providers"
+
+_ENVIRONMENT = {
+    # Static programs: the same file runs on the host, on every machine and in an empty image.
+    "CGO_ENABLED": "0",
+    "GOFLAGS": "-mod=readonly -buildvcs=false",
+    "GOTOOLCHAIN": "local",
+    "GOWORK": "off",
+}
+_STRIP = ("-s", "-w")
+_NOTICE_SECONDS = 15.0
+_SHOWN_LINES = 20
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoGroup:
+    """Programs built together from one Go module of ours, whose go.mod pins where they come from."""
+
+    name: str
+    source: Path
+    programs: Mapping[str, str]
+    """The package of each program, by the program's file name."""
+    version_of: str = ""
+    """The required module whose version the programs report."""
+    version_variables: tuple[str, ...] = ()
+    """Go variables that are set by the linker; a format string after `=` may use {version}, {major} and {minor}."""
+    module_files: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Scripts taken as they are from a required module: (module, path in it) by file name."""
+
+    def version(self) -> str:
+        """The pinned version of the group's main module, such as v1.36.1; empty where the group is our own source."""
+        return module_version(self.source / "go.mod", self.version_of) if self.version_of else ""
+
+    def linker_flags(self) -> str:
+        """What `go build -ldflags` is given: no symbol tables, and the version that the program reports."""
+        version = self.version()
+        major, minor, *_ = [*version.removeprefix("v").split("."), "", ""]
+        flags = [*_STRIP]
+        for variable in self.version_variables:
+            flags += ["-X", variable.format(version=version, major=major, minor=minor)]
+        return " ".join(flags)
+
+    def key(self, go_version: str) -> str:
+        """Changes with anything that the result depends on: sources, flags, the compiler, what is taken along."""
+        digest = hashlib.sha256()
+        recipe = [go_version, self.linker_flags(), sorted(_ENVIRONMENT.items()), sorted(self.programs.items())]
+        digest.update(repr([*recipe, sorted(self.module_files.items())]).encode())
+        for path in _source_files(self.source):
+            digest.update(f"\0{path.relative_to(self.source)}\0".encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+        return digest.hexdigest()[:16]
+
+
+def _kubernetes_version_variables() -> tuple[str, ...]:
+    packages = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+    values = ("gitVersion={version}", "gitMajor={major}", "gitMinor={minor}", "gitTreeState=clean")
+    return tuple(f"{package}.{value}" for package in packages for value in values)
+
+
+_PULUMI_SDK = "github.com/pulumi/pulumi/sdk/v3"
+_KUBERNETES_PROGRAMS = (
+    "kubeadm",
+    "kubectl",
+    "kubelet",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kube-proxy",
+)
+
+GROUPS: tuple[GoGroup, ...] = (
+    GoGroup(
+        name="pulumi",
+        source=SOURCES / "pulumi",
+        programs={"pulumi": "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"},
+        version_of="github.com/pulumi/pulumi/pkg/v3",
+        version_variables=(_PULUMI_SDK + "/go/common/version.Version={version}",),
+        # The Python that the language host starts speaks to this engine, so it comes with the engine's SDK.
+        module_files={
+            "pulumi-language-python-exec": (_PULUMI_SDK, "python/cmd/pulumi-language-python-exec"),
+        },
+    ),
+    GoGroup(
+        name="pulumi-python",
+        source=SOURCES / "pulumi-python",
+        programs={"pulumi-language-python": _PULUMI_SDK + "/python/cmd/pulumi-language-python"},
+        version_of=_PULUMI_SDK,
+        version_variables=(_PULUMI_SDK + "/go/common/version.Version={version}",),
+    ),
+    GoGroup(
+        name="kubernetes",
+        source=SOURCES / "kubernetes",
+        programs={program: f"k8s.io/kubernetes/cmd/{program}" for program in _KUBERNETES_PROGRAMS},
+        version_of="k8s.io/kubernetes",
+        version_variables=_kubernetes_version_variables(),
+    ),
+    GoGroup(
+        name="etcd",
+        source=SOURCES / "etcd",
+        programs={"etcd": "go.etcd.io/etcd/server/v3", "etcdctl": "go.etcd.io/etcd/etcdctl/v3"},
+        version_of="go.etcd.io/etcd/server/v3",
+        version_variables=("go.etcd.io/etcd/api/v3/version.GitSHA={version}",),
+    ),
+    GoGroup(
+        name="coredns",
+        source=SOURCES / "coredns",
+        programs={"coredns": "github.com/coredns/coredns"},
+        version_of="github.com/coredns/coredns",
+        version_variables=("github.com/coredns/coredns/coremain.GitCommit={version}",),
+    ),
+    GoGroup(
+        name="metrics-server",
+        source=SOURCES / "metrics-server",
+        programs={"metrics-server": "sigs.k8s.io/metrics-server/cmd/metrics-server"},
+        version_of="sigs.k8s.io/metrics-server",
+        version_variables=_kubernetes_version_variables(),
+    ),
+    GoGroup(name="pause", source=SOURCES / "pause", programs={"pause": "."}),
+)
+
+PROVIDERS_GROUP = GoGroup(
+    name="providers",
+    source=PROVIDERS,
+    programs={f"pulumi-resource-{name}": f"./{name}" for name in ("command", "kubernetes")},
+)
+
+
+def module_version(go_mod: Path, module: str) -> str:
+    """The version of a module that a go.mod requires."""
+    found = re.search(rf"^\s*(?:require\s+)?{re.escape(module)}\s+(v\S+)", go_mod.read_text(), re.MULTILINE)
+    if found is None:
+        raise LabError(f"{go_mod}: {module} is not required there")
+    return found[1]
+
+
+def installed_go() -> str:
+    """The version of the host's Go, such as go1.26.8. Raises LabError when it is missing or too old to build the groups."""
+    needed = max(_go_line(group.source / "go.mod") for group in GROUPS)
+    wanted = ".".join(map(str, needed[:2]))
+    advice = f"install Go {wanted} or newer from https://go.dev/dl and put it on PATH"
+    if shutil.which("go") is None:
+        raise LabError(f"Go is not installed: {advice}")
+    version = subprocess.run(
+        ["go", "env", "GOVERSION"],
+        env={**os.environ, **_ENVIRONMENT},
+        check=False,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+    if _numbers(version) < needed:
+        raise LabError(f"Go is too old ({version or 'of an unknown version'}): {advice}")
+    return version
+
+
+def build(group: GoGroup, destination: Path, log: Path, say: Say) -> None:
+    """Build a group's programs into `destination`, which appears whole or not at all."""
+    start = time.monotonic()
+    log.parent.mkdir(parents=True, exist_ok=True)
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{group.name}-", dir=destination.parent) as work:
+        binaries = Path(work) / "bin"
+        binaries.mkdir()
+        for number, (program, package) in enumerate(group.programs.items(), 1):
+            what = f"{group.name}: building {program} ({number} of {len(group.programs)})"
+            say(what)
+            command = ["go", "build", "-v", "-trimpath", "-ldflags", group.linker_flags()]
+            _run_go([*command, "-o", str(binaries / program), package], group, log, lambda at, w=what: say(f"{w}: {at}"))  # type: ignore[misc]
+        for name, (module, path) in group.module_files.items():
+            _take_module_file(group, module, path, binaries / name)
+        Path(work).chmod(0o755)
+        # An interrupted run leaves only the hidden work folder behind, which the next run removes.
+        Path(work).rename(destination)
+        Path(work).mkdir()
+    say(f"{group.name}: built in {time.monotonic() - start:.0f} s")
+
+
+def _run_go(command: list[str], group: GoGroup, log: Path, notice: Say) -> None:
+    start = last = time.monotonic()
+    lines: list[str] = []
+    with (
+        log.open("a") as record,
+        subprocess.Popen(
+            command,
+            cwd=group.source,
+            env={**os.environ, **_ENVIRONMENT},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process,
+    ):
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                record.write(line)
+                lines.append(line.rstrip())
+                now = time.monotonic()
+                if now - last >= _NOTICE_SECONDS:
+                    last = now
+                    notice(f"{now - start:.0f} s, {len(lines)} packages so far, now {lines[-1]}")
+        except BaseException:
+            process.terminate()
+            raise
+    if process.returncode != 0:
+        tail = "\n".join(lines[-_SHOWN_LINES:])
+        raise LabError(f"building {group.name} failed; all of it is in {log}\n{tail}")
+
+
+def _take_module_file(group: GoGroup, module: str, path: str, destination: Path) -> None:
+    command = ["go", "list", "-m", "-f", "{{.Dir}}", module]
+    environment = {**os.environ, **_ENVIRONMENT}
+    listed = subprocess.run(command, cwd=group.source, env=environment, check=False, capture_output=True, text=True)
+    if listed.returncode != 0 or not listed.stdout.strip():
+        raise LabError(f"building {group.name} failed: where is {module}? {listed.stderr.strip()}")
+    shutil.copyfile(Path(listed.stdout.strip()) / path, destination)
+    destination.chmod(0o755)
+
+
+def _source_files(source: Path) -> Iterable[Path]:
+    """The files that a build reads, in a fixed order: not the tests."""
+    return sorted(path for path in source.rglob("*") if path.is_file() and not path.name.endswith("_test.go"))
+
+
+def _go_line(go_mod: Path) -> tuple[int, ...]:
+    found = re.search(r"^go\s+(\S+)", go_mod.read_text(), re.MULTILINE)
+    return _numbers(found[1]) if found else (0,)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:3])

@@ -1,0 +1,203 @@
+"""The images that a fresh machine cannot pull: Debian's base, and Kubernetes' own from the toolchain's programs.
+
+They go to podman's storage under the names that a registry knows them by, each labelled with the key of its inputs.
+"""
+
+import hashlib
+import json
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.config import CACHE, DEBIAN_MIRROR, REGISTRY, LabError
+from lab.podman import podman, succeeds
+from lab.progress import say, step
+from lab.shell import run
+from lab.toolchain import LOGS, Toolchain
+from lab.toolchain.go_programs import GROUPS
+
+BASE = "docker.io/library/debian:trixie-slim"
+LABEL = "argus.dev/key"
+
+_BASE_SUITE = "trixie"
+_BASE_SCRIPT = Path(__file__).resolve().parent / "base" / "rootfs.sh"
+_AUTHORITIES = Path("/usr/local/share/ca-certificates")
+_BUILD_SECONDS = 900
+_MANIFESTS = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """One image of the control plane, and how it is made."""
+
+    name: str
+    """Its name in the registry, with the tag."""
+    group: str
+    programs: tuple[str, ...]
+    recipe: str
+
+    def key(self, toolchain: Toolchain, base_id: str) -> str:
+        """Changes with the programs, the recipe and, where it stands on one, the base image."""
+        base = base_id if f"FROM {BASE}" in self.recipe else ""
+        return _digest(toolchain.key(self.group), *self.programs, self.recipe, base)
+
+
+def images(versions: dict[str, str]) -> tuple[Image, ...]:
+    """Every image, given the version of each toolchain group and, as kubeadm names them, the tags of etcd and pause."""
+    kubernetes = versions["kubernetes"]
+    control_plane = tuple(
+        Image(name=f"{program}:{kubernetes}", group="kubernetes", programs=(program,), recipe=_alone(program))
+        for program in ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+    )
+    coredns = versions["coredns"]
+    return (
+        *control_plane,
+        Image(name=f"kube-proxy:{kubernetes}", group="kubernetes", programs=("kube-proxy",), recipe=_KUBE_PROXY),
+        Image(name=f"etcd:{versions['etcd-tag']}", group="etcd", programs=("etcd", "etcdctl"), recipe=_ETCD),
+        # kubeadm asks registry.k8s.io for coredns/coredns and any other repository for coredns.
+        Image(name=f"coredns:{coredns}", group="coredns", programs=("coredns",), recipe=_alone("coredns")),
+        Image(name=f"coredns/coredns:{coredns}", group="coredns", programs=("coredns",), recipe=_alone("coredns")),
+        Image(name=f"pause:{versions['pause-tag']}", group="pause", programs=("pause",), recipe=_alone("pause")),
+        Image(
+            name=f"metrics-server/metrics-server:{versions['metrics-server']}",
+            group="metrics-server",
+            programs=("metrics-server",),
+            recipe=_alone("metrics-server"),
+        ),
+    )
+
+
+def _alone(program: str) -> str:
+    """A static program needs nothing beside it; PATH lets a manifest name it without its folder, as kubeadm does."""
+    return (
+        f'FROM scratch\nCOPY {program} /usr/local/bin/\nENV PATH=/usr/local/bin\nENTRYPOINT ["/usr/local/bin/{program}"]\n'
+    )
+
+
+_ETCD = """FROM scratch
+COPY etcd etcdctl /usr/local/bin/
+ENV PATH=/usr/local/bin
+WORKDIR /var/lib/etcd
+CMD ["/usr/local/bin/etcd"]
+"""
+
+_KUBE_PROXY = f"""FROM {BASE}
+RUN apt-get update \\
+ && apt-get install --yes --no-install-recommends conntrack iptables kmod nftables \\
+ && rm -rf /var/lib/apt/lists/*
+COPY kube-proxy /usr/local/bin/
+ENTRYPOINT ["/usr/local/bin/kube-proxy"]
+"""
+
+
+def ensure_images(toolchain: Toolchain, registry: str = REGISTRY) -> tuple[str, ...]:
+    """Build what is missing or out of date; the full name of every image of the control plane."""
+    base_id = ensure_base()
+    wanted = images(_versions(toolchain))
+    _check_against_kubeadm(toolchain, wanted)
+    for image in wanted:
+        reference, key = f"{registry}/{image.name}", image.key(toolchain, base_id)
+        if _label(reference) != key:
+            with step(f"image {image.name}"):
+                _build(image, toolchain, reference, key)
+    return tuple(f"{registry}/{image.name}" for image in wanted)
+
+
+def ensure_base() -> str:
+    """Make debian:trixie-slim unless it is there, made here of the same inputs or pulled; its identifier."""
+    authorities = sorted(_AUTHORITIES.glob("*.crt"))
+    key = _digest(_BASE_SCRIPT.read_text(), *(f"{path.name}\n{path.read_text()}" for path in authorities))
+    if not succeeds("image", "exists", BASE) or _label(BASE) not in ("", key):
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with step(f"image {BASE}"), tempfile.TemporaryDirectory(prefix=".base-", dir=CACHE) as work:
+            archive = Path(work) / "rootfs.tar"
+            command = [str(_BASE_SCRIPT), _BASE_SUITE, DEBIAN_MIRROR, str(archive)]
+            run(command, timeout=_BUILD_SECONDS, log=LOGS / "base-image.log")
+            changes = (f"LABEL {LABEL}={key}", 'CMD ["bash"]', "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            options = [option for change in changes for option in ("--change", change)]
+            podman("import", *options, str(archive), BASE, timeout=_BUILD_SECONDS)
+    return podman("image", "inspect", "--format", "{{.Id}}", BASE)
+
+
+def push_images(references: Iterable[str]) -> None:
+    """Push what the registry lacks, or has with other content."""
+    for reference in references:
+        identifier = podman("image", "inspect", "--format", "{{.Id}}", reference)
+        if _pushed_identifier(reference) != identifier:
+            say(f"pushing {reference}")
+            podman("push", "--quiet", "--tls-verify=false", reference, timeout=_BUILD_SECONDS)
+
+
+def _build(image: Image, toolchain: Toolchain, reference: str, key: str) -> None:
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".image-", dir=CACHE) as work:
+        context = Path(work)
+        for program in image.programs:
+            # The toolchain is in the same cache, so a link is enough: the files are large.
+            (context / program).hardlink_to(toolchain.program(program))
+        (context / "Containerfile").write_text(image.recipe)
+        # Podman's default format is OCI, whose image identifier is what push_images compares with the registry.
+        podman(
+            *("build", "--quiet", "--pull=never", "--network=host", "--isolation=chroot"),
+            *("--label", f"{LABEL}={key}", "--tag", reference, str(context)),
+            timeout=_BUILD_SECONDS,
+        )
+
+
+def _versions(toolchain: Toolchain) -> dict[str, str]:
+    versions = {group.name: group.version() for group in GROUPS}
+    tags = {name.rsplit("/", 1)[-1]: tag for name, tag in _kubeadm_images(toolchain, versions["kubernetes"])}
+    etcd_tag = tags["etcd"]
+    if etcd_tag.split("-")[0] != versions["etcd"].removeprefix("v"):
+        raise LabError(f"kubeadm wants etcd {etcd_tag}, the toolchain has {versions['etcd']}: pin the same in go/etcd/go.mod")
+    return {**versions, "etcd-tag": etcd_tag, "pause-tag": tags["pause"]}
+
+
+def _check_against_kubeadm(toolchain: Toolchain, made: tuple[Image, ...]) -> None:
+    kubernetes = next(group.version() for group in GROUPS if group.name == "kubernetes")
+    needed = {f"{name}:{tag}" for name, tag in _kubeadm_images(toolchain, kubernetes)}
+    missing = needed - {image.name for image in made}
+    if missing:
+        raise LabError(f"kubeadm needs images that the toolchain does not make: {', '.join(sorted(missing))}")
+
+
+def _kubeadm_images(toolchain: Toolchain, version: str) -> list[tuple[str, str]]:
+    """The names and tags that kubeadm pulls from a repository of one's own."""
+    kubeadm = str(toolchain.program("kubeadm"))
+    command = [kubeadm, "config", "images", "list", "--kubernetes-version", version, "--image-repository", "local"]
+    names = [line.removeprefix("local/").rpartition(":") for line in run(command).stdout.split()]
+    return [(name, tag) for name, _, tag in names]
+
+
+def _label(reference: str) -> str:
+    """The key that an image was made with; empty when it was not made here or is not there."""
+    if not succeeds("image", "exists", reference):
+        return ""
+    return podman("image", "inspect", "--format", f'{{{{index .Labels "{LABEL}"}}}}', reference)
+
+
+def _pushed_identifier(reference: str) -> str | None:
+    """The identifier of the image that the registry has under this name, or None."""
+    registry, _, path = reference.partition("/")
+    name, _, tag = path.rpartition(":")
+    request = urllib.request.Request(f"http://{registry}/v2/{name}/manifests/{tag}", headers={"Accept": _MANIFESTS})
+    # The registry is on the lab's own network: no proxy of the host's lies between.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=10) as response:
+            manifest = json.load(response)
+    except urllib.error.HTTPError as refusal:
+        if refusal.code == 404:
+            return None
+        raise LabError(f"the registry refused {reference}: {refusal}") from refusal
+    except OSError as trouble:
+        raise LabError(f"the registry at {registry} does not answer: {trouble}") from trouble
+    digest: str = manifest["config"]["digest"]
+    return digest.removeprefix("sha256:")
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
