@@ -1,0 +1,1 @@
+"""The embedded default: machines, registry and toolchain on one host, built from package registries alone."""

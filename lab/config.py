@@ -1,0 +1,97 @@
+"""Where the lab keeps things and how its network looks. The machines are those of the dev stack's configuration."""
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+CACHE = Path(os.environ.get("ARGUS_CACHE") or "~/.cache/argus").expanduser().resolve()
+"""Builds, keyed by their content. `lab down` leaves it alone."""
+STATE = Path(os.environ.get("ARGUS_STATE") or "~/.local/state/argus/lab").expanduser().resolve()
+"""What belongs to the running lab: its key, the stack's state, process ids, logs."""
+
+STACK = "dev"
+STACK_FILE = ROOT / f"Pulumi.{STACK}.yaml"
+SSH_KEY = STATE / "id_ed25519"
+KUBECONFIG = STATE / "kubeconfig"
+LOGS = STATE / "logs"
+TOOLS = CACHE / "bin"
+
+NETWORK = "argus-lab"
+SUBNET = IPv4Network("10.77.0.0/24")
+GATEWAY = IPv4Address("10.77.0.1")
+REGISTRY_PORT = 5000
+MIRROR_PORT = 8088
+REGISTRY = f"{GATEWAY}:{REGISTRY_PORT}"
+MIRROR = f"http://{GATEWAY}:{MIRROR_PORT}"
+
+CAMERAS_ADDRESS = IPv4Address("10.77.0.31")
+CAMERAS_PORT = 8554
+
+DEBIAN_MIRROR = os.environ.get("ARGUS_DEBIAN_MIRROR") or "http://deb.debian.org/debian"
+
+
+class LabError(Exception):
+    """The lab cannot go on; the message says what was seen and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """A host of the dev stack, played by a container."""
+
+    name: str
+    address: IPv4Address
+
+    @property
+    def container(self) -> str:
+        """The container's name, which no other podman user picks."""
+        return f"{NETWORK}-{self.name}"
+
+
+@cache
+def machines() -> tuple[Machine, ...]:
+    """The dev stack's control planes, then its workers."""
+    declared = _stack_value("machines")
+    found = tuple(
+        Machine(name=entry["name"], address=IPv4Address(entry["address"]))
+        for role in ("controlPlanes", "workers")
+        for entry in declared.get(role, [])
+    )
+    outside = [f"{machine.name} ({machine.address})" for machine in found if machine.address not in SUBNET]
+    if outside:
+        raise LabError(f"{STACK_FILE.name}: not on the lab's network {SUBNET}: {', '.join(outside)}")
+    return found
+
+
+def machine(name: str) -> Machine:
+    """The machine of that name; says which there are when there is none."""
+    for candidate in machines():
+        if candidate.name == name:
+            return candidate
+    raise LabError(f"no machine {name!r} in the lab; there are {', '.join(m.name for m in machines())}")
+
+
+def kubernetes_endpoint() -> str:
+    """The virtual IP address of the cluster."""
+    return str(_stack_value("cluster")["endpoint"])
+
+
+def kubernetes_version() -> str:
+    """The version that the stack installs, without a leading v."""
+    from components.versions import KUBERNETES
+
+    return KUBERNETES.removeprefix("v")
+
+
+def _stack_value(key: str) -> dict[str, Any]:
+    # PyYAML is in the lab's virtual environment; this module is also read before that exists.
+    import yaml
+
+    stack = yaml.safe_load(STACK_FILE.read_text())
+    value = stack["config"].get(f"argus:{key}")
+    if not isinstance(value, dict):
+        raise LabError(f"{STACK_FILE.name} has no argus:{key}; the lab takes its machines from there")
+    return value

@@ -1,0 +1,1 @@
+"""The lab's machines: containers with systemd and sshd that stand for hosts."""

@@ -1,0 +1,154 @@
+"""The machines as containers: created once, started when stopped, made anew when half made or of another recipe."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from lab.config import NETWORK, LabError, Machine
+from lab.machines import image, ssh
+
+from lab.podman import inspect_container, labelled, podman, remove_container, running, succeeds
+from lab.progress import say, step, wait_for
+
+LABEL = "dev.argus.lab=machine"
+_SPEC_LABEL = "dev.argus.lab.spec"
+DISKS = ("/var/lib/containerd", "/var/lib/etcd", "/var/lib/kubelet", "/var/lib/argus")
+"""What a machine keeps on volumes: these directories need a real file system under them, not an overlay."""
+_BOOT_SECONDS = 120
+
+
+def ensure(machines: Iterable[Machine]) -> None:
+    """Make every machine run and answer over SSH."""
+    fleet = tuple(machines)
+    reference = image.ensure()
+    key = ssh.ensure_key()
+    public_key = key.with_suffix(".pub").read_text()
+    _remove_strangers(fleet)
+    with step(f"starting {len(fleet)} machines"):
+        for machine in fleet:
+            _ensure_container(machine, reference, public_key)
+        for machine in fleet:
+            wait_for(f"SSH to {machine.name}", lambda machine=machine: _not_ready(machine), timeout=_BOOT_SECONDS)
+
+
+def remove_all() -> None:
+    """Remove every machine with its disks, also those that the configuration no longer names."""
+    for container in labelled("ps", LABEL):
+        say(f"removing {container}")
+        remove_container(container)
+    for volume in labelled("volume", LABEL):
+        podman("volume", "rm", "--force", volume)
+
+
+def kill(machine: Machine) -> None:
+    """Stop the machine as a power cut does; its disks stay."""
+    if not running(machine.container):
+        raise LabError(f"{machine.name} does not run")
+    podman("kill", "--signal", "KILL", machine.container)
+    wait_for(f"{machine.name} to stop", lambda: "it still runs" if running(machine.container) else None, timeout=30)
+
+
+def start(machine: Machine) -> None:
+    """Start a stopped machine and wait for its SSH."""
+    if inspect_container(machine.container) is None:
+        raise LabError(f"{machine.name} does not exist; run `make up`")
+    podman("start", machine.container)
+    wait_for(f"SSH to {machine.name}", lambda: _not_ready(machine), timeout=_BOOT_SECONDS)
+
+
+def status(machine: Machine) -> str:
+    """One word or line on how the machine is."""
+    container = inspect_container(machine.container)
+    if container is None:
+        return "absent"
+    if not container["State"]["Running"]:
+        return "stopped"
+    return _not_ready(machine) or "ready"
+
+
+def _ensure_container(machine: Machine, reference: str, public_key: str) -> None:
+    arguments = _run_arguments(machine, reference)
+    spec = hashlib.sha256(json.dumps([arguments, public_key]).encode()).hexdigest()[:16]
+    container = inspect_container(machine.container)
+    if container is not None and container["Config"]["Labels"].get(_SPEC_LABEL) != spec:
+        say(f"{machine.name}: made by another recipe, replacing it and its disks")
+        _remove(machine)
+        container = None
+    if container is not None and container["State"]["Status"] not in {"running", "exited", "stopped"}:
+        say(f"{machine.name}: left half made ({container['State']['Status']}), replacing it and its disks")
+        _remove(machine)
+        container = None
+    if container is None:
+        _remove_disks(machine)
+        for volume in _volumes(machine).values():
+            podman("volume", "create", f"--label={LABEL}", volume)
+        podman("create", "--label", f"{_SPEC_LABEL}={spec}", *arguments)
+        _authorise(machine, public_key)
+        podman("start", machine.container)
+    elif not container["State"]["Running"]:
+        _authorise(machine, public_key)
+        podman("start", machine.container)
+
+
+def _run_arguments(machine: Machine, reference: str) -> list[str]:
+    disks = [f"--volume={volume}:{path}" for path, volume in _volumes(machine).items()]
+    return [
+        f"--name={machine.container}",
+        f"--hostname={machine.name}",
+        f"--label={LABEL}",
+        f"--network={NETWORK}",
+        f"--ip={machine.address}",
+        # systemd as process 1 in its own cgroup namespace: without that no pod starts on cgroup v1.
+        "--systemd=always",
+        "--privileged",
+        "--cgroupns=private",
+        "--ulimit=host",
+        "--pids-limit=-1",
+        *disks,
+        reference,
+        "/sbin/init",
+    ]
+
+
+def _authorise(machine: Machine, public_key: str) -> None:
+    """Put the key in place as a provider's first boot would, before the machine is on the network."""
+    mount = podman("mount", machine.container)
+    try:
+        keys = Path(mount) / "root/.ssh/authorized_keys"
+        keys.write_text(public_key)
+        keys.chmod(0o600)
+    finally:
+        podman("umount", machine.container)
+
+
+def _not_ready(machine: Machine) -> str | None:
+    if not running(machine.container):
+        return f"the container {machine.container} is not running; see `podman logs {machine.container}`"
+    reached, said = ssh.answer(machine, "systemctl is-system-running")
+    if said in {"running", "degraded"}:
+        return None
+    return f"systemd says {said!r}" if reached or said in {"starting", "initializing"} else f"ssh says {said!r}"
+
+
+def _volumes(machine: Machine) -> dict[str, str]:
+    return {path: f"{machine.container}-{path.rsplit('/', 1)[1]}" for path in DISKS}
+
+
+def _remove(machine: Machine) -> None:
+    remove_container(machine.container)
+    _remove_disks(machine)
+
+
+def _remove_disks(machine: Machine) -> None:
+    for volume in _volumes(machine).values():
+        if succeeds("volume", "exists", volume):
+            podman("volume", "rm", "--force", volume)
+
+
+def _remove_strangers(fleet: tuple[Machine, ...]) -> None:
+    wanted = {machine.container for machine in fleet}
+    for container in labelled("ps", LABEL):
+        if container not in wanted:
+            say(f"removing {container}: the stack has no such machine")
+            remove_container(container)

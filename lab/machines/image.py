@@ -1,0 +1,43 @@
+"""The machines' image: Debian by debootstrap, kept under the hash of its recipe."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from lab.config import CACHE, DEBIAN_MIRROR, LOGS
+from lab.podman import podman, succeeds
+from lab.progress import say, step
+from lab.shell import run
+
+SUITE = "bookworm"
+REPOSITORY = "localhost/argus-machine"
+_HERE = Path(__file__).parent
+_BUILD_SECONDS = 1200
+
+
+def ensure() -> str:
+    """The image's reference, built or unpacked from the cache when podman does not have it."""
+    key = recipe_hash()
+    reference = f"{REPOSITORY}:{key}"
+    if succeeds("image", "exists", reference):
+        return reference
+    archive = CACHE / "machine" / f"{key}.tar.zst"
+    if not archive.exists():
+        log = LOGS / "machine-image.log"
+        archive.parent.mkdir(parents=True, exist_ok=True)
+        with step(f"building the machines' image (Debian {SUITE} by debootstrap, about 2 minutes; log: {log})"):
+            run([str(_HERE / "rootfs.sh"), SUITE, DEBIAN_MIRROR, str(archive)], timeout=_BUILD_SECONDS, log=log)
+    say(f"importing {archive.name} as {reference}")
+    podman("import", "--change", "CMD=/sbin/init", "--change", "STOPSIGNAL=SIGRTMIN+3", str(archive), reference, timeout=300)
+    return reference
+
+
+def recipe_hash() -> str:
+    """A hash over everything that the image is made from in this repository."""
+    digest = hashlib.sha256(f"{SUITE}\n".encode())
+    files = [_HERE / "rootfs.sh", _HERE / "packages.txt", *sorted(p for p in (_HERE / "files").rglob("*") if p.is_file())]
+    for path in files:
+        mode = "x" if os.access(path, os.X_OK) else "-"
+        digest.update(f"{path.relative_to(_HERE)} {mode} {path.stat().st_size}\n".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]

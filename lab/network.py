@@ -1,0 +1,88 @@
+"""The machines' network and the host's kernel settings that they need; both undone by `lab down`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from lab.config import GATEWAY, NETWORK, STATE, SUBNET
+from lab.podman import podman, remove_container, succeeds
+from lab.progress import say
+from lab.shell import run
+
+_SYSCTLS = {
+    "net.ipv4.ip_forward": "1",
+    # Five machines' systemd, containerd and kubelet watch files under one kernel.
+    "fs.inotify.max_user_instances": "8192",
+    "fs.inotify.max_user_watches": "1048576",
+}
+_CHANGED_BY_MACHINES = (
+    "vm.overcommit_memory",
+    "vm.panic_on_oom",
+    "vm.max_map_count",
+    "kernel.panic",
+    "kernel.panic_on_oops",
+    "kernel.keys.root_maxkeys",
+    "kernel.keys.root_maxbytes",
+)
+"""Kernel settings that kubelet and the cluster's own preparation set on a machine: here they reach the host."""
+_SAVED = STATE / "sysctls.json"
+
+
+def ensure() -> None:
+    """Make the network exist with the lab's own settings."""
+    if succeeds("network", "exists", NETWORK):
+        if _matches(json.loads(podman("network", "inspect", NETWORK))[0]):
+            return
+        say(f"the network {NETWORK} has other settings; making it anew")
+        remove()
+    podman(
+        "network",
+        "create",
+        "--driver=bridge",
+        f"--subnet={SUBNET}",
+        f"--gateway={GATEWAY}",
+        "--disable-dns",
+        "--label=dev.argus.lab=network",
+        NETWORK,
+    )
+
+
+def remove() -> None:
+    """Remove the network and whatever still hangs on it."""
+    if not succeeds("network", "exists", NETWORK):
+        return
+    for container in podman("ps", "--all", "--filter", f"network={NETWORK}", "--format", "{{.Names}}").split():
+        remove_container(container)
+    podman("network", "rm", "--force", NETWORK)
+
+
+def set_sysctls() -> None:
+    """Set what the machines need of the host's kernel, once remembering what was there."""
+    if not _SAVED.exists():
+        before = {name: value for name in (*_SYSCTLS, *_CHANGED_BY_MACHINES) if (value := _read(name)) is not None}
+        _SAVED.parent.mkdir(parents=True, exist_ok=True)
+        _SAVED.write_text(json.dumps(before, indent=2) + "\n")
+    for name, value in _SYSCTLS.items():
+        now = _read(name)
+        if now is None or int(now) < int(value):
+            run(["sysctl", "-q", "-w", f"{name}={value}"])
+
+
+def restore_sysctls() -> None:
+    """Put back the kernel's settings as they were before the lab."""
+    if not _SAVED.exists():
+        return
+    for name, value in json.loads(_SAVED.read_text()).items():
+        if _read(name) != value:
+            run(["sysctl", "-q", "-w", f"{name}={value}"], check=False)
+    _SAVED.unlink()
+
+
+def _read(name: str) -> str | None:
+    path = Path("/proc/sys") / name.replace(".", "/")
+    return path.read_text().strip() if path.exists() else None
+
+
+def _matches(network: dict[str, Any]) -> bool:
+    subnets = [(subnet.get("subnet"), subnet.get("gateway")) for subnet in network.get("subnets") or []]
+    return network.get("driver") == "bridge" and subnets == [(str(SUBNET), str(GATEWAY))]

@@ -1,0 +1,49 @@
+"""Podman, with the lab's own settings whatever the host's are."""
+
+import json
+from typing import Any
+
+from lab.config import ROOT, LabError
+from lab.shell import run
+
+ENVIRONMENT = {"CONTAINERS_CONF": str(ROOT / "lab/containers.conf")}
+_STOP_SECONDS = 20
+
+
+def podman(*arguments: str, timeout: float = 120, check: bool = True) -> str:
+    """What `podman ARGUMENTS` prints, stripped. Raises LabError."""
+    return run(["podman", *arguments], env=ENVIRONMENT, timeout=timeout, check=check).stdout.strip()
+
+
+def succeeds(*arguments: str) -> bool:
+    """Whether `podman ARGUMENTS` exits with 0, for its `exists` commands."""
+    return run(["podman", *arguments], env=ENVIRONMENT, check=False).returncode == 0
+
+
+def inspect_container(name: str) -> dict[str, Any] | None:
+    """What podman knows of a container, or None when there is none of that name."""
+    if not succeeds("container", "exists", name):
+        return None
+    found: list[dict[str, Any]] = json.loads(podman("container", "inspect", name))
+    return found[0]
+
+
+def running(name: str) -> bool:
+    """Whether a container of that name runs."""
+    container = inspect_container(name)
+    return container is not None and bool(container["State"]["Running"])
+
+
+def remove_container(name: str) -> None:
+    """Stop and remove a container with its anonymous volumes, in whatever state it is."""
+    if succeeds("container", "exists", name):
+        podman("rm", "--force", "--volumes", "--time", str(_STOP_SECONDS), name, timeout=_STOP_SECONDS + 60)
+
+
+def labelled(kind: str, label: str) -> list[str]:
+    """The names of all containers (kind `ps`) or volumes (kind `volume`) that carry the label."""
+    if kind == "ps":
+        return podman("ps", "--all", "--filter", f"label={label}", "--format", "{{.Names}}").split()
+    if kind == "volume":
+        return podman("volume", "ls", "--filter", f"label={label}", "--format", "{{.Name}}").split()
+    raise LabError(f"no list of {kind}")

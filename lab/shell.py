@@ -1,0 +1,70 @@
+"""Running other programs: a failure names the command and shows what it said."""
+
+import os
+import shlex
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lab.config import LabError
+
+_SHOWN_LINES = 20
+
+
+def run(
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    timeout: float = 120,
+    check: bool = True,
+    log: Path | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run to the end, with stdin closed and output captured, or appended to `log`. Raises LabError."""
+    try:
+        result = _run(command, {**os.environ, **(env or {})}, cwd, timeout, log)
+    except FileNotFoundError as missing:
+        raise LabError(f"{missing.filename} is not installed; run `make bootstrap`") from None
+    except subprocess.TimeoutExpired:
+        raise LabError(f"no end after {timeout:.0f} s: {shlex.join(command)}") from None
+    if check and result.returncode != 0:
+        said = log.read_text(errors="replace") if log else result.stdout + result.stderr
+        tail = "\n".join(said.strip().splitlines()[-_SHOWN_LINES:])
+        where = f" (all of it: {log})" if log else ""
+        raise LabError(f"exit status {result.returncode}: {shlex.join(command)}{where}\n{tail}")
+    return result
+
+
+def output(command: Sequence[str], *, timeout: float = 60) -> str:
+    """What the command prints, stripped. Raises LabError."""
+    return run(command, timeout=timeout).stdout.strip()
+
+
+def _run(
+    command: Sequence[str], env: Mapping[str, str], cwd: Path | None, timeout: float, log: Path | None
+) -> subprocess.CompletedProcess[str]:
+    if log is None:
+        return subprocess.run(
+            command,
+            env=env,
+            cwd=cwd,
+            timeout=timeout,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+        )
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w") as sink:
+        return subprocess.run(
+            command,
+            env=env,
+            cwd=cwd,
+            timeout=timeout,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
