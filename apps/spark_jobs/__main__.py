@@ -1,0 +1,99 @@
+"""A model job's driver: `python -m apps.spark_jobs`, configured by `ARGUS_…` and spark.properties."""
+
+import logging
+import signal
+import sys
+import threading
+from types import FrameType
+
+from pydantic import ValidationError
+from pyspark.sql import SparkSession
+from pyspark.sql.streaming.query import StreamingQuery
+
+from apps.spark_jobs.models.export import ModelError, read_export
+from apps.spark_jobs.progress import GroupProgress, ProgressError
+from apps.spark_jobs.query import start_query
+from apps.spark_jobs.settings import Settings
+from apps.spark_jobs.status import Status, serve
+from apps.spark_jobs.watch import Watcher
+
+logger = logging.getLogger("apps.spark_jobs")
+
+CHECK_SECONDS = 5.0
+"""How often the driver asks the JVM whether the query is alive."""
+
+
+def main() -> int:
+    """Run the job until it is told to stop (0) or fails (1)."""
+    try:
+        settings = Settings()
+    except ValidationError as mistakes:
+        print(f"settings: {mistakes}", file=sys.stderr)
+        return 2
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("py4j").setLevel(logging.WARNING)
+    stopping = threading.Event()
+    _on_signal(stopping)
+    try:
+        if settings.model_kind == "objects":
+            read_export(settings.weights)
+        return _run(settings, stopping)
+    except (ModelError, ProgressError) as error:
+        logger.error("%s", error)
+        return 1
+
+
+def _run(settings: Settings, stopping: threading.Event) -> int:
+    status = Status(settings.model_name, stall_seconds=settings.stall_seconds)
+    server = serve(status, settings.http_port)
+    progress = GroupProgress(settings.kafka_bootstrap_servers, settings.consumer_group, settings.frames_topic)
+    spark = SparkSession.builder.appName(f"model-{settings.model_name}").getOrCreate()
+    # Batches of this size bound what a worker holds.
+    spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", settings.batch_size)
+    watcher = Watcher(settings.frames_topic, progress, status)
+    spark.streams.addListener(watcher)
+    try:
+        start = progress.start()
+        if start.expired:
+            status.expired.inc(start.expired)
+            logger.warning("%d records were gone from the log before this job read them", start.expired)
+        query = start_query(spark, settings, start)
+        logger.info("model %s reads %s from %s", settings.model_name, settings.frames_topic, start.offsets)
+        _follow(query, watcher, stopping, settings.stop_seconds)
+        if status.failure is not None:
+            logger.error("the query failed: %s", query.exception())
+            return 1
+        if not stopping.is_set():
+            logger.error("the query ended by itself")
+            return 1
+        return 0
+    finally:
+        server.shutdown()
+        spark.stop()
+        progress.close()
+
+
+def _follow(query: StreamingQuery, watcher: Watcher, stopping: threading.Event, stop_seconds: float) -> None:
+    """Wait for the query's end. When told to stop, let the running batch finish, and have it committed."""
+    while not stopping.wait(CHECK_SECONDS):
+        if not query.isActive:
+            break
+    if query.isActive:
+        watcher.batch_finished.clear()
+        if query.status["isTriggerActive"]:
+            logger.info("stopping after this batch")
+            watcher.batch_finished.wait(stop_seconds)
+        query.stop()
+    watcher.terminated.wait(stop_seconds)
+
+
+def _on_signal(stopping: threading.Event) -> None:
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopping.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""Decoding frames: no larger than a model needs, and never without having looked at the header first."""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from apps.messages import Frame, FrameError
+
+Image = npt.NDArray[np.uint8]
+
+MAX_PIXELS = 50_000_000
+"""Above this a few kilobytes of JPEG would unpack to more memory than a worker has."""
+
+_START, _END = b"\xff\xd8", b"\xff\xd9"
+_FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
+_COLOUR = {
+    1: cv2.IMREAD_COLOR,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
+_GREY = {
+    1: cv2.IMREAD_GRAYSCALE,
+    2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
+    4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
+    8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
+}
+
+
+def jpeg_size(data: bytes) -> tuple[int, int]:
+    """Width and height from the JPEG's own header. Raises FrameError for anything that is not a whole JPEG."""
+    if not data.startswith(_START):
+        raise FrameError("the value is not a JPEG")
+    if not data.rstrip(b"\0").endswith(_END):
+        raise FrameError("the JPEG is cut short")
+    position = 2
+    while position + 9 <= len(data):
+        if data[position] != 0xFF:
+            raise FrameError("the JPEG's segments are corrupt")
+        marker = data[position + 1]
+        if marker == 0xFF or marker in _STANDALONE:
+            position += 1 if marker == 0xFF else 2
+            continue
+        if marker in _FRAME_HEADERS:
+            height = int.from_bytes(data[position + 5 : position + 7], "big")
+            width = int.from_bytes(data[position + 7 : position + 9], "big")
+            if width == 0 or height == 0:
+                raise FrameError("the JPEG has no pixels")
+            return width, height
+        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    raise FrameError("the JPEG has no frame header")
+
+
+def reduction(size: tuple[int, int], target: tuple[int, int]) -> int:
+    """The largest divisor (1, 2, 4, 8) at which an image of `size`, fitted into `target`, still loses nothing."""
+    spare = max(size[0] / target[0], size[1] / target[1])
+    return max(divisor for divisor in _COLOUR if divisor == 1 or divisor <= spare)
+
+
+def decode(frame: Frame, target: tuple[int, int], *, grey: bool = False) -> Image:
+    """The frame's pixels (BGR or grey), reduced while decoding where `target` (width, height) allows it.
+
+    Raises FrameError where the image is corrupt, too large, or not of the size that its headers say.
+    """
+    size = jpeg_size(frame.jpeg)
+    if size != (frame.width, frame.height):
+        raise FrameError(f"the JPEG is {size[0]}x{size[1]}, its headers say {frame.width}x{frame.height}")
+    if size[0] * size[1] > MAX_PIXELS:
+        raise FrameError(f"the JPEG has {size[0] * size[1]} pixels, more than {MAX_PIXELS}")
+    flags = (_GREY if grey else _COLOUR)[reduction(size, target)] | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        image = cv2.imdecode(np.frombuffer(frame.jpeg, dtype=np.uint8), flags)
+    except cv2.error as error:
+        raise FrameError(f"the JPEG does not decode: {error.err}") from error
+    if image is None:
+        raise FrameError("the JPEG does not decode")
+    return np.asarray(image, dtype=np.uint8)

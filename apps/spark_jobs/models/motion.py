@@ -1,0 +1,118 @@
+"""Motion by frame difference: cheap, without weights, robust to noise and to the light going on or off."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from apps.messages import Detection, Frame
+from apps.spark_jobs.jpeg import Image, decode
+
+LABEL = "motion"
+THUMBNAIL = (160, 160)
+"""Frames are compared at about this size: what moves there matters, and decoding reduced is nearly free."""
+LEAST_CHANGE = 14.0
+"""Grey levels (of 255) that a pixel must change by, however quiet the camera is."""
+NOISE_FACTOR = 6.0
+"""And it must stand out of the frame's own noise by this many standard deviations."""
+LEAST_AREA = 0.0012
+"""Share of the frame that a moving thing must cover."""
+WHOLE_FRAME = 0.6
+"""Where more than this changed it was the light or the camera, not something in front of it."""
+MAX_GAP = timedelta(seconds=60)
+"""A frame further from the previous one than this begins anew."""
+MAX_CAMERAS = 1024
+
+
+@dataclass(frozen=True)
+class _Seen:
+    sequence: int
+    captured_at: datetime
+    thumbnail: Image
+
+
+class MotionModel:
+    """Compares each frame with the latest one that this process saw of the camera.
+
+    A camera's first frame, and one after a gap, has no motion. A late frame (a lower sequence) is compared too, but
+    does not take the latest one's place.
+    """
+
+    version = "difference-1"
+
+    def __init__(self, *, score_threshold: float, max_cameras: int = MAX_CAMERAS) -> None:
+        self._threshold = score_threshold
+        self._max_cameras = max_cameras
+        self._latest: OrderedDict[str, _Seen] = OrderedDict()
+
+    def detect(self, frame: Frame) -> tuple[Detection, ...]:
+        """The regions that changed since the camera's previous frame, best first."""
+        thumbnail = _thumbnail(frame)
+        previous = self._latest.get(frame.camera)
+        comparable = (
+            previous is not None
+            and previous.thumbnail.shape == thumbnail.shape
+            and abs(frame.captured_at - previous.captured_at) <= MAX_GAP
+        )
+        if previous is None or not comparable or frame.sequence > previous.sequence:
+            self._remember(frame, thumbnail)
+        if previous is None or not comparable:
+            return ()
+        ratio = (frame.width / thumbnail.shape[1], frame.height / thumbnail.shape[0])
+        found = changed_regions(previous.thumbnail, thumbnail)
+        return tuple(
+            Detection(
+                label=LABEL,
+                score=score,
+                box=(x * ratio[0], y * ratio[1], (x + width) * ratio[0], (y + height) * ratio[1]),
+            )
+            for score, (x, y, width, height) in sorted(found, reverse=True)
+            if score >= self._threshold
+        )
+
+    def _remember(self, frame: Frame, thumbnail: Image) -> None:
+        self._latest[frame.camera] = _Seen(frame.sequence, frame.captured_at, thumbnail)
+        self._latest.move_to_end(frame.camera)
+        if len(self._latest) > self._max_cameras:
+            self._latest.popitem(last=False)
+
+
+def changed_regions(before: Image, after: Image) -> list[tuple[float, tuple[int, int, int, int]]]:
+    """Score and rectangle (x, y, width, height) of every region of `after` that differs from `before`."""
+    change = _without_light(before.astype(np.float32), after.astype(np.float32))
+    noise = 1.4826 * float(np.median(change))
+    limit = max(LEAST_CHANGE, NOISE_FACTOR * noise)
+    mask = (change > limit).astype(np.uint8)
+    if mask.mean() > WHOLE_FRAME:
+        return []
+    opened = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
+    grown = cv2.dilate(opened, np.ones((5, 5), np.uint8))
+    contours, _ = cv2.findContours(grown, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    regions = []
+    for contour in contours:
+        x, y, width, height = cv2.boundingRect(contour)
+        inside = change[y : y + height, x : x + width]
+        inside = inside[inside > limit]
+        if inside.size >= LEAST_AREA * mask.size:
+            mean = float(inside.mean())
+            regions.append((mean / (mean + limit), (x, y, width, height)))
+    return regions
+
+
+def _thumbnail(frame: Frame) -> Image:
+    image = decode(frame, THUMBNAIL, grey=True)
+    scale = min(THUMBNAIL[0] / image.shape[1], THUMBNAIL[1] / image.shape[0], 1.0)
+    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+    if size != image.shape[1::-1]:
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    return np.asarray(cv2.GaussianBlur(image, (5, 5), 0), dtype=np.uint8)
+
+
+def _without_light(before: npt.NDArray[np.float32], after: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Absolute change a pixel, once the frames have the same brightness: gain first, then what is left of an offset."""
+    gain = float(np.median(after) + 1) / float(np.median(before) + 1)
+    change = after - before * min(max(gain, 0.25), 4.0)
+    return np.asarray(np.abs(change - np.median(change)), dtype=np.float32)

@@ -1,0 +1,53 @@
+"""The driver's settings, from the environment (`ARGUS_…`)."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from apps.spark_jobs.spec import JobSpec, ModelKind
+
+
+class Settings(BaseSettings):
+    """One model job. Spark's own settings (master, memory, cores) are in spark.properties."""
+
+    model_config = SettingsConfigDict(env_prefix="ARGUS_", frozen=True, protected_namespaces=())
+
+    model_name: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")
+    model_kind: ModelKind
+    kafka_bootstrap_servers: str
+    frames_topic: str = "frames"
+    results_topic: str
+    rejected_topic: str = "rejected"
+    consumer_group: str
+    trigger_seconds: float = Field(default=2.0, gt=0)
+    parallelism: int = Field(default=1, ge=1)
+    batch_size: int = Field(default=16, ge=1)
+    weights: Path
+    score_threshold: float = Field(default=0.4, ge=0, le=1)
+    threads: int = Field(default=1, ge=1)
+    """Inference threads of one Python worker; a worker has one Spark core, so more only helps with spark.task.cpus."""
+    max_offsets_per_trigger: int = Field(default=1000, ge=1)
+    max_frame_bytes: int = Field(default=2_000_000, ge=1)
+    checkpoint: Path = Path("/tmp/checkpoint")
+    http_port: int = Field(default=8080, ge=0, le=65535)
+    stall_seconds: float = Field(default=180, gt=0)
+    """Without a finished batch or an idle report for this long, /healthz fails and Kubernetes restarts the driver."""
+    stop_seconds: float = Field(default=20, gt=0)
+    """How long a stop waits for the running batch."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @property
+    def spec(self) -> JobSpec:
+        """The part that the executors need."""
+        return JobSpec(
+            model=self.model_name,
+            kind=self.model_kind,
+            weights=self.weights,
+            score_threshold=self.score_threshold,
+            threads=self.threads,
+            results_topic=self.results_topic,
+            rejected_topic=self.rejected_topic,
+            max_frame_bytes=self.max_frame_bytes,
+        )

@@ -1,0 +1,81 @@
+"""The driver's health and metrics, as Kubernetes and Prometheus ask for them."""
+
+import threading
+import time
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, generate_latest
+
+
+class Status:
+    """What the job has done so far. Threads may call at once."""
+
+    def __init__(self, model: str, *, stall_seconds: float) -> None:
+        self._stall_seconds = stall_seconds
+        self._last_sign = time.monotonic()
+        self.failure: str | None = None
+        self.registry = CollectorRegistry()
+        prefix, labels = "argus_spark_", ["model"]
+
+        def counter(name: str, text: str) -> Counter:
+            return Counter(prefix + name, text, labels, registry=self.registry).labels(model)
+
+        def gauge(name: str, text: str) -> Gauge:
+            return Gauge(prefix + name, text, labels, registry=self.registry).labels(model)
+
+        self.batches = counter("batches", "Finished batches.")
+        self.frames = counter("frames", "Records read from the frames topic.")
+        self.rejected = counter("rejected", "Records set aside on the rejected topic.")
+        self.expired = counter("expired", "Records that retention removed before this job read them.")
+        self.lag = gauge("lag_records", "Records on the frames topic that no finished batch holds.")
+        self.input_rate = gauge("input_rows_per_second", "Records a second that arrived before the last batch.")
+        self.processed_rate = gauge("processed_rows_per_second", "Records a second that the last batch got through.")
+        self.batch_seconds = gauge("batch_duration_seconds", "How long the last batch took.")
+        gauge("last_sign_age_seconds", "Seconds since the last batch or idle report.").set_function(self.age)
+
+    def sign_of_life(self) -> None:
+        """A batch has finished, or Spark said that it is idle."""
+        self._last_sign = time.monotonic()
+
+    def age(self) -> float:
+        """Seconds since the last sign of life."""
+        return time.monotonic() - self._last_sign
+
+    def health(self) -> tuple[HTTPStatus, str]:
+        """The answer of /healthz."""
+        if self.failure is not None:
+            return HTTPStatus.SERVICE_UNAVAILABLE, f"failed: {self.failure}\n"
+        age = self.age()
+        healthy = age <= self._stall_seconds
+        text = f"{'ok' if healthy else 'stalled'}: last batch or idle report {age:.0f} s ago\n"
+        return (HTTPStatus.OK if healthy else HTTPStatus.SERVICE_UNAVAILABLE), text
+
+
+def serve(status: Status, port: int) -> ThreadingHTTPServer:
+    """Serve /healthz and /metrics in a thread of its own; port 0 takes a free one."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path == "/healthz":
+                code, text = status.health()
+                self._answer(code, "text/plain; charset=utf-8", text.encode())
+            elif self.path == "/metrics":
+                self._answer(HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest(status.registry))
+            else:
+                self._answer(HTTPStatus.NOT_FOUND, "text/plain", b"not found\n")
+
+        def _answer(self, code: HTTPStatus, content_type: str, body: bytes) -> None:
+            self.send_response(code)
+            self.send_header("Content-Type", content_type)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing: probes come every few seconds."""
+
+    server = ThreadingHTTPServer(("", port), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
+    return server

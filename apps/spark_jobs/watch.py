@@ -1,0 +1,78 @@
+"""Following the query: every finished batch is committed and counted."""
+
+import json
+import logging
+import threading
+from typing import Any
+
+from pyspark.sql.streaming.listener import (
+    QueryIdleEvent,
+    QueryProgressEvent,
+    QueryStartedEvent,
+    QueryTerminatedEvent,
+    StreamingQueryListener,
+)
+
+from apps.spark_jobs.progress import GroupProgress, Offsets, offsets_of
+from apps.spark_jobs.query import OUTCOME
+from apps.spark_jobs.status import Status
+
+logger = logging.getLogger(__name__)
+
+
+class Watcher(StreamingQueryListener):  # type: ignore[misc, unused-ignore]
+    """Spark reports a batch's progress after its sink has every record acknowledged; only then is it committed.
+
+    A driver killed in between does that batch again: the same results under the same identities.
+    """
+
+    def __init__(self, topic: str, progress: GroupProgress, status: Status) -> None:
+        self._topic, self._progress, self._status = topic, progress, status
+        self.batch_finished = threading.Event()
+        """Set at each finished batch and at each idle report."""
+        self.terminated = threading.Event()
+        """Set when the query has ended and all its batches have been committed."""
+
+    def onQueryStarted(self, event: QueryStartedEvent) -> None:
+        """Nothing to do: the first batch is the first sign."""
+
+    def onQueryProgress(self, event: QueryProgressEvent) -> None:
+        """Commit and count one batch."""
+        self.batch_done(json.loads(event.progress.json))
+
+    def onQueryIdle(self, event: QueryIdleEvent) -> None:
+        """No new frames, and that is fine."""
+        self._status.sign_of_life()
+        self.batch_finished.set()
+
+    def onQueryTerminated(self, event: QueryTerminatedEvent) -> None:
+        """The last event of a query."""
+        if event.exception is not None:
+            self._status.failure = event.exception.splitlines()[0]
+        self.terminated.set()
+
+    def batch_done(self, progress: dict[str, Any]) -> None:
+        """Commit and count one batch, from Spark's own description of it."""
+        source = progress["sources"][0]
+        start, end = (offsets_of(source[which], self._topic) for which in ("startOffset", "endOffset"))
+        self._progress.commit(end)
+        status, rows = self._status, int(progress["numInputRows"])
+        status.batches.inc()
+        status.frames.inc(rows)
+        status.rejected.inc(int((progress.get("observedMetrics") or {}).get(OUTCOME, {}).get("rejected", 0)))
+        expired = span(start, end) - rows
+        if expired > 0:
+            status.expired.inc(expired)
+            logger.warning("%d records were gone from %s before this job read them", expired, self._topic)
+        latest = offsets_of(source.get("latestOffset"), self._topic)
+        status.lag.set(span(end, latest))
+        status.input_rate.set(float(progress.get("inputRowsPerSecond") or 0))
+        status.processed_rate.set(float(progress.get("processedRowsPerSecond") or 0))
+        status.batch_seconds.set(float(progress.get("durationMs", {}).get("triggerExecution", 0)) / 1000)
+        status.sign_of_life()
+        self.batch_finished.set()
+
+
+def span(start: Offsets, end: Offsets) -> int:
+    """Records from `start` to `end`, over the partitions that both know."""
+    return sum(max(0, offset - start[partition]) for partition, offset in end.items() if partition in start)

@@ -1,0 +1,125 @@
+"""What runs in an executor's Python worker: Arrow batches of Kafka records in, as many records for the sink out."""
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pyarrow as pa
+
+from apps.messages import FrameError, Result, frame_from_kafka, result_to_json
+from apps.messages.frame import Headers
+from apps.spark_jobs.models import Model, load_model
+from apps.spark_jobs.spec import JobSpec
+
+logger = logging.getLogger(__name__)
+
+SINK_SCHEMA = "topic string, partition int, key binary, value binary, headers array<struct<key: string, value: binary>>"
+"""The columns of Spark's Kafka sink."""
+
+ENVELOPE_BYTES = 4096
+"""Room that a rejected record leaves below the limit for its key and headers."""
+
+_ARROW_SCHEMA = pa.schema(
+    [
+        ("topic", pa.string()),
+        ("partition", pa.int32()),
+        ("key", pa.binary()),
+        ("value", pa.binary()),
+        ("headers", pa.list_(pa.struct([("key", pa.string()), ("value", pa.binary())]))),
+    ]
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """A Kafka record, as it was read or as it shall be written (`partition` None: by its key)."""
+
+    topic: str
+    partition: int | None
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+def process(batches: Iterable[pa.RecordBatch], spec: JobSpec) -> Iterator[pa.RecordBatch]:
+    """For every record read, exactly one to write: the model's result, or the record itself, rejected."""
+    model = load_model(spec)
+    for batch in batches:
+        yield to_arrow([answer(record, model, spec) for record in from_arrow(batch)])
+
+
+def answer(record: Record, model: Model, spec: JobSpec) -> Record:
+    """The result of one frame, or the rejected record with the reason."""
+    try:
+        if record.value is not None and len(record.value) > spec.max_frame_bytes:
+            raise FrameError(f"the value has {len(record.value)} bytes, more than {spec.max_frame_bytes}")
+        frame = frame_from_kafka(record.key, record.value, record.headers)
+        detections = model.detect(frame)
+    except FrameError as error:
+        return reject(record, str(error), spec)
+    except Exception as error:
+        # A poisoned frame must not stop the others: whatever the model says, this frame is set aside.
+        logger.exception("model %s failed on a frame of %r", spec.model, record.key)
+        return reject(record, f"model {spec.model} failed: {type(error).__name__}: {error}", spec)
+    result = Result(
+        camera=frame.camera,
+        sequence=frame.sequence,
+        captured_at=frame.captured_at,
+        width=frame.width,
+        height=frame.height,
+        model=spec.model,
+        model_version=model.version,
+        processed_at=datetime.now(UTC),
+        detections=detections,
+    )
+    return Record(
+        topic=spec.results_topic,
+        partition=record.partition,
+        key=result.id.encode(),
+        value=result_to_json(result),
+        headers=[],
+    )
+
+
+def reject(record: Record, reason: str, spec: JobSpec) -> Record:
+    """The record for the rejected topic: as it came, with the model and the reason.
+
+    A value that would no longer fit under the record limit with these headers is cut; `truncated` says from what size.
+    """
+    headers = [*record.headers, ("model", spec.model.encode()), ("reason", reason[:512].encode())]
+    value, room = record.value, max(0, spec.max_frame_bytes - ENVELOPE_BYTES)
+    if value is not None and len(value) > room:
+        headers.append(("truncated", str(len(value)).encode()))
+        value = value[:room]
+    return Record(topic=spec.rejected_topic, partition=None, key=record.key, value=value, headers=headers)
+
+
+def from_arrow(batch: pa.RecordBatch) -> Iterator[Record]:
+    """The records of a batch, one at a time."""
+    columns = (batch.column(name) for name in ("partition", "key", "value", "headers"))
+    for partition, key, value, headers in zip(*columns, strict=True):
+        yield Record(
+            topic="",
+            partition=partition.as_py(),
+            key=key.as_py(),
+            value=value.as_py(),
+            headers=[(header["key"], header["value"]) for header in headers.as_py() or ()],
+        )
+
+
+def to_arrow(records: list[Record]) -> pa.RecordBatch:
+    """The batch of records for the sink."""
+    return pa.RecordBatch.from_arrays(
+        [
+            pa.array([record.topic for record in records], pa.string()),
+            pa.array([record.partition for record in records], pa.int32()),
+            pa.array([record.key for record in records], pa.binary()),
+            pa.array([record.value for record in records], pa.binary()),
+            pa.array(
+                [[{"key": name, "value": data} for name, data in record.headers] for record in records],
+                _ARROW_SCHEMA.field("headers").type,
+            ),
+        ],
+        schema=_ARROW_SCHEMA,
+    )
