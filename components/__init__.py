@@ -1,0 +1,1 @@
+"""The ComponentResources that a stack is made of."""

@@ -1,0 +1,77 @@
+"""containerd on one machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+
+from components import remote
+from components.cluster.machine import Machine, script
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContainerRuntimeArgs:
+    """How containerd runs pods, and where it pulls images from."""
+
+    machine: Machine
+    ssh: remote.Ssh
+    sandbox_image: str
+    systemd_cgroups: bool
+    unprivileged: bool
+    """The machine is itself a container: it may neither lower OOM scores nor load AppArmor profiles."""
+    mirror: str | None
+    images: Sequence[str]
+    """Pulled now, on all machines at once, so that joining does not wait for them."""
+
+
+class ContainerRuntime(pulumi.ComponentResource):
+    """Configures containerd, which packages has installed, and fetches the first images."""
+
+    def __init__(self, name: str, args: ContainerRuntimeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("argus:cluster:ContainerRuntime", name, {}, opts)
+        remote.command(
+            f"{name}-configured",
+            host=args.machine.address,
+            ssh=args.ssh,
+            create=script(
+                "container_runtime.sh",
+                config=containerd_config(args),
+                mirror=mirror_config(args.mirror) if args.mirror else "",
+                images=args.images,
+            ),
+            delete=script("container_runtime_delete.sh"),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.register_outputs({})
+
+
+def containerd_config(args: ContainerRuntimeArgs) -> str:
+    """containerd's configuration, in the version that 1.6 and 2 both read."""
+    return f"""\
+version = 2
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "{args.sandbox_image}"
+  restrict_oom_score_adj = {_toml(args.unprivileged)}
+  disable_apparmor = {_toml(args.unprivileged)}
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "/usr/lib/cni"
+    conf_dir = "/etc/cni/net.d"
+  [plugins."io.containerd.grpc.v1.cri".registry]
+    config_path = "/etc/containerd/certs.d"
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+    runtime_type = "io.containerd.runc.v2"
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+      SystemdCgroup = {_toml(args.systemd_cgroups)}"""
+
+
+def mirror_config(url: str) -> str:
+    """A mirror of every registry (certs.d/_default): asked first; a registry itself is asked where the mirror lacks an image."""
+    return f"""\
+[host."{url}"]
+  capabilities = ["pull", "resolve"]"""
+
+
+def _toml(value: bool) -> str:
+    return "true" if value else "false"

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Stops whatever still runs, drops the images, and puts containerd's own configuration back.
+mapfile -t tasks < <(ctr --namespace k8s.io tasks list -q 2>/dev/null || true)
+for task in "${tasks[@]}"; do ctr --namespace k8s.io tasks delete --force "$task" >/dev/null 2>&1 || true; done
+mapfile -t containers < <(ctr --namespace k8s.io containers list -q 2>/dev/null || true)
+for container in "${containers[@]}"; do ctr --namespace k8s.io containers delete "$container" >/dev/null 2>&1 || true; done
+mapfile -t images < <(ctr --namespace k8s.io images list -q 2>/dev/null || true)
+((${#images[@]} == 0)) || ctr --namespace k8s.io images remove --sync "${images[@]}" >/dev/null 2>&1 || true
+restore /etc/containerd/config.toml /etc/containerd/certs.d/_default/hosts.toml
+rmdir --ignore-fail-on-non-empty -p /etc/containerd/certs.d/_default 2>/dev/null || true
+systemctl try-restart containerd.service 2>/dev/null || true

@@ -1,0 +1,48 @@
+"""Cluster DNS that one machine's failure does not silence."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+
+from components import remote
+from components.cluster.machine import script
+
+
+@dataclass(frozen=True, kw_only=True)
+class DnsArgs:
+    """Where the cluster is reached, and how many copies of CoreDNS run."""
+
+    ssh: remote.Ssh
+    endpoint: str
+    replicas: int
+
+
+class Dns(pulumi.ComponentResource):
+    """Spreads kubeadm's CoreDNS over machines. It belongs to the cluster and goes with it, so no delete."""
+
+    def __init__(self, name: str, args: DnsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("argus:cluster:Dns", name, {}, opts)
+        remote.command(
+            f"{name}-spread",
+            host=args.endpoint,
+            ssh=args.ssh,
+            create=script("dns.sh", patch=json.dumps(_patch(args.replicas))),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.register_outputs({})
+
+
+def _patch(replicas: int) -> dict[str, Any]:
+    spread = {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "DoNotSchedule",
+        "labelSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
+        # Counts only the pods of one rollout: the old pod's machine is free for the new one.
+        "matchLabelKeys": ["pod-template-hash"],
+    }
+    return {"spec": {"replicas": replicas, "template": {"spec": {"topologySpreadConstraints": [spread]}}}}

@@ -1,0 +1,135 @@
+"""The API's one address: a virtual IP that a living control plane holds, and HAProxy behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+
+from components import remote
+from components.cluster.machine import Machine, script
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndpointArgs:
+    """One control plane's share of the endpoint."""
+
+    machine: Machine
+    ssh: remote.Ssh
+    control_planes: Sequence[Machine]
+    endpoint: str
+    endpoint_port: int
+
+
+class Endpoint(pulumi.ComponentResource):
+    """HAProxy and keepalived on one control plane. It does not own the API servers behind them."""
+
+    def __init__(self, name: str, args: EndpointArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("argus:cluster:Endpoint", name, {}, opts)
+        remote.command(
+            f"{name}-configured",
+            host=args.machine.address,
+            ssh=args.ssh,
+            create=script(
+                "endpoint.sh",
+                address=args.machine.address,
+                virtual_ip=args.endpoint,
+                port=args.endpoint_port,
+                haproxy=haproxy_config(args),
+                keepalived=keepalived_config(args),
+            ),
+            delete=script("endpoint_delete.sh"),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.register_outputs({})
+
+
+def haproxy_config(args: EndpointArgs) -> str:
+    """Connections go to an API server that says it is ready; those to one that died are cut, so that clients dial again.
+
+    A dead machine is noticed within 4 s (two checks of 2 s). TLS passes through: only the checks do not verify it.
+    """
+    servers = "\n".join(f"    server {machine.name} {machine.address}:6443 check" for machine in args.control_planes)
+    return f"""\
+global
+    maxconn 4096
+    log stdout format raw local0 notice
+
+defaults
+    mode tcp
+    log global
+    retries 2
+    option redispatch
+    timeout connect 2s
+    timeout client 1h
+    timeout server 1h
+    timeout check 2s
+
+frontend kubernetes
+    bind :{args.endpoint_port}
+    default_backend control-planes
+
+backend control-planes
+    balance leastconn
+    option httpchk GET /readyz
+    http-check expect status 200
+    default-server check-ssl verify none inter 2s fastinter 1s downinter 1s fall 2 rise 1 on-marked-down shutdown-sessions
+{servers}"""
+
+
+def keepalived_config(args: EndpointArgs) -> str:
+    """The virtual IP stays where it is while that machine is as good as the others, so nothing moves without need.
+
+    All have one priority: HAProxy's death gives the address up; an API server adds to the priority of its machine, so
+    that the address also leads (for SSH) to a living control plane. Adverts are unicast: many networks drop multicast.
+    """
+    peers = "\n".join(
+        f"        {machine.address}" for machine in args.control_planes if machine.address != args.machine.address
+    )
+    return f"""\
+global_defs {{
+    router_id {args.machine.name}
+    enable_script_security
+    script_user root
+    vrrp_garp_master_refresh 30
+}}
+
+vrrp_script haproxy {{
+    script "/usr/bin/timeout 1 /bin/bash -c ':</dev/tcp/127.0.0.1/{args.endpoint_port}'"
+    interval 2
+    fall 2
+    rise 1
+}}
+
+vrrp_script api_server {{
+    script "/usr/bin/timeout 1 /bin/bash -c ':</dev/tcp/{args.machine.address}/6443'"
+    interval 2
+    fall 2
+    rise 1
+    weight 50
+}}
+
+vrrp_instance endpoint {{
+    state BACKUP
+    interface @INTERFACE@
+    virtual_router_id {_router_id(args.endpoint)}
+    priority 100
+    advert_int 1
+    unicast_src_ip {args.machine.address}
+    unicast_peer {{
+{peers}
+    }}
+    virtual_ipaddress {{
+        {args.endpoint}/32
+    }}
+    track_script {{
+        haproxy
+        api_server
+    }}
+}}"""
+
+
+def _router_id(endpoint: str) -> int:
+    """1 to 255; two clusters of one network have two endpoints and so, mostly, two identifiers (adverts are unicast)."""
+    return int(endpoint.rpartition(".")[2]) or 255

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# The cluster's one address: HAProxy in front of every API server, and keepalived to hold the virtual IP here or on a peer.
+: "${ADDRESS:?}" "${VIRTUAL_IP:?}" "${PORT:?}" "${HAPROXY:?}" "${KEEPALIVED:?}"
+
+interface=$(ip -o -4 addr show | awk -v address="$ADDRESS" '{ split($4, a, "/"); if (a[1] == address) print $2 }')
+[[ $interface ]] || die "no interface of this machine has the address $ADDRESS"
+
+CHANGED=false
+put /etc/haproxy/haproxy.cfg 0644 <<<"$HAPROXY"
+haproxy -c -q -f /etc/haproxy/haproxy.cfg
+systemctl enable -q haproxy.service
+if [[ $CHANGED == true ]]; then systemctl reload-or-restart haproxy.service; else systemctl start haproxy.service; fi
+
+CHANGED=false
+put /etc/keepalived/keepalived.conf 0644 <<<"${KEEPALIVED//@INTERFACE@/$interface}"
+systemctl enable -q keepalived.service
+if [[ $CHANGED == true ]]; then systemctl reload-or-restart keepalived.service; else systemctl start keepalived.service; fi
+
+until_true 20 listens "$VIRTUAL_IP" "$PORT" || die "no machine holds the virtual IP $VIRTUAL_IP: journalctl -u keepalived"

@@ -1,0 +1,147 @@
+"""What preflight knows of each machine, and every problem that it sees in it: pure functions, no machine is asked here."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+_MAXIMUM_SKEW_SECONDS = 30
+_SYSTEMS = {"debian": 12, "ubuntu": 22}
+_UNIQUE = {
+    "machine_id": "rm /etc/machine-id && systemd-machine-id-setup, then reboot",
+    "hostname": "hostnamectl set-hostname NAME",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What facts.sh prints."""
+
+    skew_seconds: int
+    """How far its clock is ahead of the computer's that runs Pulumi."""
+    os: str
+    os_version: str
+    systemd: bool
+    root: bool
+    hostname: str
+    machine_id: str
+    memory_mib: int
+    disk_mib: int
+    swap: Sequence[str]
+    ports_in_use: Sequence[str]
+    addresses: Sequence[str]
+    macs: Sequence[str]
+    virtual_ip_holder: str
+    cluster: str
+    """The API server's URL if the machine is a node already, of this cluster or of another."""
+
+    @classmethod
+    def parse(cls, text: str) -> Facts:
+        """The facts in the output of facts.sh."""
+        return cls(**json.loads(text))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Requirements:
+    """What a machine must have."""
+
+    endpoint: str
+    endpoint_port: int
+    minimum_memory_mib: int
+    minimum_disk_gib: int
+    addresses: Mapping[str, str]
+    """Of each machine by its name."""
+
+    @property
+    def server(self) -> str:
+        """The URL by which a node knows that it is one of this cluster."""
+        return f"https://{self.endpoint}:{self.endpoint_port}"
+
+
+def problems(facts: Mapping[str, Facts | str], required: Requirements) -> list[str]:
+    """Every problem of every machine with its remedy, one line each, in the machines' order.
+
+    A text instead of facts says why the machine did not answer.
+    """
+    known = {name: each for name, each in facts.items() if isinstance(each, Facts)}
+    shared = _shared(known)
+    macs = {mac for each in known.values() for mac in each.macs}
+    found: list[str] = []
+    for name, each in facts.items():
+        address = required.addresses[name]
+        if isinstance(each, Facts):
+            lines = [*_problems(each, required, address), *shared.get(name, ()), *_virtual_ip(each, required, macs)]
+        else:
+            lines = [
+                f"does not answer over SSH ({each}): check that the machine runs, that its address is right and that"
+                " argus:ssh names a user and key that may log in"
+            ]
+        found += [f"{name} ({address}): {line}" for line in lines]
+    return found
+
+
+def _problems(facts: Facts, required: Requirements, address: str) -> Iterable[str]:
+    if not facts.root:
+        yield "the scripts do not run as root: give argus:ssh.user a sudo without a password"
+    if facts.os not in _SYSTEMS or _major(facts.os_version) < _SYSTEMS[facts.os]:
+        yield f"runs {facts.os or 'an unknown system'} {facts.os_version}: install Debian 12 or Ubuntu 22.04, or newer"
+    if not facts.systemd:
+        yield "is not run by systemd: boot it with systemd as its init"
+    if address not in facts.addresses:
+        yield (
+            f"none of its interfaces has {address} (it has {', '.join(facts.addresses)}): give the address that the"
+            " machine itself has, not one that is translated to it"
+        )
+    if facts.memory_mib < required.minimum_memory_mib:
+        yield (
+            f"{facts.memory_mib} MiB of memory, {required.minimum_memory_mib} needed: give it more, or lower"
+            " argus:cluster.minimumMemoryMiB"
+        )
+    if facts.disk_mib < required.minimum_disk_gib * 1024:
+        yield (
+            f"{facts.disk_mib // 1024} GiB free in /var/lib, {required.minimum_disk_gib} needed: free some, or lower"
+            " argus:cluster.minimumDiskGiB"
+        )
+    if abs(facts.skew_seconds) > _MAXIMUM_SKEW_SECONDS:
+        yield (
+            f"its clock is {abs(facts.skew_seconds)} s {'ahead of' if facts.skew_seconds > 0 else 'behind'} this computer's:"
+            " turn time synchronisation on (timedatectl set-ntp true)"
+        )
+    if facts.cluster == required.server:
+        return
+    if facts.cluster:
+        yield f"is a node of another cluster ({facts.cluster}): take it out of there first (kubeadm reset)"
+        return
+    if facts.swap:
+        yield f"swaps to {', '.join(facts.swap)}: turn it off (swapoff -a) and remove it from /etc/fstab"
+    if facts.ports_in_use:
+        yield f"port {', '.join(facts.ports_in_use)} in use: stop what listens there (ss -ltnp shows it)"
+
+
+def _virtual_ip(facts: Facts, required: Requirements, macs: set[str]) -> Iterable[str]:
+    if facts.virtual_ip_holder and facts.virtual_ip_holder not in macs:
+        yield (
+            f"sees {required.endpoint} in use by {facts.virtual_ip_holder}, which is no machine of this stack: choose a"
+            " free address for argus:cluster.endpoint"
+        )
+
+
+def _shared(known: Mapping[str, Facts]) -> dict[str, list[str]]:
+    """What no two machines may have in common, by the name of each that has it."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for what, remedy in _UNIQUE.items():
+        holders: dict[str, list[str]] = defaultdict(list)
+        for name, each in known.items():
+            holders[getattr(each, what)].append(name)
+        for value, names in holders.items():
+            for name in names:
+                if others := [other for other in names if other != name]:
+                    found[name].append(f"has the {what.replace('_', '-')} {value!r} of {', '.join(others)}: {remedy}")
+    return found
+
+
+def _major(version: str) -> int:
+    head = version.partition(".")[0]
+    return int(head) if head.isdigit() else 0

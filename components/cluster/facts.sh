@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# Reads, and changes nothing: prints what preflight wants to know of this machine as one JSON object.
+: "${VIRTUAL_IP:?}" "${PORTS:?}" "${CHECK_CLOCK:?}"
+
+# The time of the computer that runs Pulumi, when it first asked this machine.
+IFS= read -r reference || true
+now=$(date +%s)
+if [[ $CHECK_CLOCK == true ]]; then skew=$((now - reference)); else skew=0; fi
+
+quoted() {
+  local text=${1//\\/\\\\}
+  printf '"%s"' "${text//\"/\\\"}"
+}
+listed() {
+  local item separator='' && printf '['
+  while read -r item; do
+    [[ $item ]] || continue
+    printf '%s' "$separator" && quoted "$item" && separator=,
+  done
+  printf ']'
+}
+# shellcheck source=/dev/null
+field() { (. /etc/os-release 2>/dev/null && eval "echo \${$1:-}") || true; }
+ports_in_use() {
+  local listening port
+  listening=$(ss -Hltn 2>/dev/null | awk '{ sub(/.*:/, "", $4); print $4 }')
+  while read -r port; do if grep -qx "$port" <<<"$listening"; then echo "$port"; fi; done <<<"$PORTS"
+}
+# Whoever has the virtual IP now, as the neighbour table sees it.
+holder() {
+  (echo >"/dev/udp/$VIRTUAL_IP/9") 2>/dev/null || true
+  sleep 1
+  ip -4 neigh show "$VIRTUAL_IP" 2>/dev/null | sed -n 's/.*lladdr \([0-9a-f:]*\).*/\1/p' | head -n 1
+}
+server() {
+  local file=/etc/kubernetes/kubelet.conf
+  if [[ -s /var/lib/argus/member ]]; then
+    cat /var/lib/argus/member
+  elif [[ -s $file ]]; then
+    sed -n 's/^ *server: *//p' $file
+  fi
+}
+
+cat <<FACTS
+{
+  "skew_seconds": $skew,
+  "os": $(quoted "$(field ID)"),
+  "os_version": $(quoted "$(field VERSION_ID)"),
+  "systemd": $([[ -d /run/systemd/system ]] && echo true || echo false),
+  "root": $([[ $(id -u) == 0 ]] && echo true || echo false),
+  "hostname": $(quoted "$(cat /proc/sys/kernel/hostname)"),
+  "machine_id": $(quoted "$(cat /etc/machine-id 2>/dev/null)"),
+  "memory_mib": $(awk '/^MemTotal/ { print int($2 / 1024) }' /proc/meminfo),
+  "disk_mib": $(df --output=avail -m /var/lib | tail -n 1 | tr -d ' '),
+  "swap": $(tail -n +2 /proc/swaps | cut -d' ' -f1 | listed),
+  "ports_in_use": $(ports_in_use | listed),
+  "addresses": $(ip -o -4 addr show | awk '{ sub(/\/.*/, "", $4); print $4 }' | listed),
+  "macs": $(cat /sys/class/net/*/address | sort -u | listed),
+  "virtual_ip_holder": $(quoted "$(holder)"),
+  "cluster": $(quoted "$(server)")
+}
+FACTS

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Runs on the control plane that holds the virtual IP. Prints (a secret) what one machine needs to join, or nothing when
+# there is no cluster yet. The credentials live two hours; upload-certs encrypts the keys with one that only the new
+# machine is told.
+: "${JOINING:?}" "${CONTROL_PLANE:?}"
+export KUBECONFIG=/etc/kubernetes/admin.conf
+
+if [[ ! -s $KUBECONFIG ]]; then exit 0; fi
+token=$(kubeadm token generate)
+until_true 60 kubeadm token create "$token" --ttl 2h --description "argus: $JOINING" >/dev/null ||
+  die "the API server did not make a token for $JOINING"
+ca=$(openssl x509 -pubkey -noout -in /etc/kubernetes/pki/ca.crt | openssl pkey -pubin -outform der | sha256sum)
+echo "TOKEN=$token"
+echo "CA_HASH=sha256:${ca%% *}"
+if [[ $CONTROL_PLANE == true ]]; then
+  key=$(kubeadm certs certificate-key)
+  config=$(mktemp -p /run)
+  trap 'rm -f "$config"' EXIT
+  cat >"$config" <<FILE
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: InitConfiguration
+certificateKey: $key
+---
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: ClusterConfiguration
+kubernetesVersion: $(kubeadm version -o short)
+FILE
+  kubeadm init phase upload-certs --upload-certs --skip-certificate-key-print --config "$config" >/dev/null
+  echo "CERTIFICATE_KEY=$key"
+fi

@@ -1,0 +1,5 @@
+#!/usr/bin/env bash
+# The machine has been reset, or is dead: the cluster forgets its node. Nothing to do where the cluster itself is gone.
+: "${JOINING:?}"
+[[ -s /etc/kubernetes/admin.conf ]] || exit 0
+admin delete node "$JOINING" --ignore-not-found --wait=false --request-timeout=10s >&2 || say "$JOINING is not forgotten"

@@ -1,0 +1,203 @@
+"""The kubeadm configuration (v1beta4): a pure function of what the stack gives and what Argus chooses.
+
+What Argus chooses has two aims. A dead machine must be noticed soon: its node is NotReady after 20 s and its pods leave
+15 s later, where Kubernetes takes over five minutes. And an idle cluster must cost little, because the same machines also
+analyse video. docs/adr/0003-cluster.md gives the reason of each number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from components.cluster.machine import Machine
+
+_API = "kubeadm.k8s.io/v1beta4"
+
+NODE_LEASE_SECONDS = 20
+"""A kubelet renews its lease at a quarter of this: every 5 s, so four renewals are missed before a node is NotReady."""
+
+NODE_MONITOR_GRACE_SECONDS = 20
+POD_TOLERATION_SECONDS = 15
+
+LEADER_ELECTION = {
+    "leader-elect-lease-duration": "10s",
+    "leader-elect-renew-deadline": "7s",
+    "leader-elect-retry-period": "3s",
+}
+"""A dead leader is replaced within 13 s (default: 17 s) at two thirds of the requests (every 3 s, not every 2 s)."""
+
+ETCD_HEARTBEAT_MS = 250
+ETCD_ELECTION_MS = 2500
+"""A quarter of the default's heartbeats; a dead etcd leader is replaced within 5 s, and a busy disk is not a dead one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KubeletArgs:
+    """What the machines ask of a kubelet; the defaults suit real hosts."""
+
+    cgroup_driver: str = "systemd"
+    fail_cgroup_v1: bool = True
+    feature_gates: Mapping[str, bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KubeadmArgs:
+    """What is the same for every node. It does not name the machines: adding one changes nothing here."""
+
+    name: str
+    endpoint: str
+    endpoint_port: int
+    kubernetes_version: str
+    pod_network: str
+    service_network: str
+    image_repository: str
+    kubelet: KubeletArgs = field(default_factory=KubeletArgs)
+    conntrack_max_per_core: int | None = None
+    schedule_pods_on_control_planes: bool = False
+
+
+def init_config(args: KubeadmArgs, machine: Machine) -> str:
+    """What `kubeadm init` is given on the machine where the cluster starts."""
+    return _documents(
+        {
+            "apiVersion": _API,
+            "kind": "InitConfiguration",
+            "localAPIEndpoint": _local_api(machine),
+            "nodeRegistration": _registration(args, machine, control_plane=True),
+            # The token that init always makes is never shown or used: machines are invited, each with its own.
+            "bootstrapTokens": [{"ttl": "1m0s"}],
+        },
+        _cluster(args),
+        _kubelet(args),
+        _kube_proxy(args),
+    )
+
+
+def join_config(args: KubeadmArgs, machine: Machine, *, control_plane: bool) -> str:
+    """What `kubeadm join` is given; the machine fills the @…@ places with its invitation."""
+    config: dict[str, Any] = {
+        "apiVersion": _API,
+        "kind": "JoinConfiguration",
+        "discovery": {
+            "bootstrapToken": {
+                "apiServerEndpoint": f"{args.endpoint}:{args.endpoint_port}",
+                "token": "@TOKEN@",
+                "caCertHashes": ["@CA_HASH@"],
+            }
+        },
+        "nodeRegistration": _registration(args, machine, control_plane=control_plane),
+    }
+    if control_plane:
+        config["controlPlane"] = {"localAPIEndpoint": _local_api(machine), "certificateKey": "@CERTIFICATE_KEY@"}
+    return _documents(config)
+
+
+def control_plane_images(args: KubeadmArgs, *, pause: str) -> list[str]:
+    """The images that are known by the Kubernetes version alone; kubeadm pulls the others (etcd, CoreDNS) itself."""
+    components = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
+    return [
+        *(f"{args.image_repository}/{component}:v{args.kubernetes_version}" for component in components),
+        f"{args.image_repository}/pause:{pause}",
+    ]
+
+
+def _cluster(args: KubeadmArgs) -> dict[str, Any]:
+    return {
+        "apiVersion": _API,
+        "kind": "ClusterConfiguration",
+        "clusterName": args.name,
+        "kubernetesVersion": f"v{args.kubernetes_version}",
+        "imageRepository": args.image_repository,
+        "controlPlaneEndpoint": f"{args.endpoint}:{args.endpoint_port}",
+        "networking": {"podSubnet": args.pod_network, "serviceSubnet": args.service_network},
+        "apiServer": {
+            "certSANs": [args.endpoint, "localhost", "127.0.0.1"],
+            "extraArgs": _flags(
+                {
+                    "default-not-ready-toleration-seconds": POD_TOLERATION_SECONDS,
+                    "default-unreachable-toleration-seconds": POD_TOLERATION_SECONDS,
+                    "profiling": "false",
+                }
+            ),
+        },
+        "controllerManager": {
+            "extraArgs": _flags(
+                {
+                    **LEADER_ELECTION,
+                    "node-monitor-grace-period": f"{NODE_MONITOR_GRACE_SECONDS}s",
+                    "profiling": "false",
+                }
+            )
+        },
+        "scheduler": {"extraArgs": _flags({**LEADER_ELECTION, "profiling": "false"})},
+        "etcd": {
+            "local": {
+                "extraArgs": _flags({"heartbeat-interval": ETCD_HEARTBEAT_MS, "election-timeout": ETCD_ELECTION_MS})
+            }
+        },
+    }
+
+
+def _kubelet(args: KubeadmArgs) -> dict[str, Any]:
+    config: dict[str, Any] = {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "cgroupDriver": args.kubelet.cgroup_driver,
+        "failCgroupV1": args.kubelet.fail_cgroup_v1,
+        "nodeLeaseDurationSeconds": NODE_LEASE_SECONDS,
+        # The lease tells that a node lives; its status is written when it changes, else only this often.
+        "nodeStatusUpdateFrequency": "10s",
+        "nodeStatusReportFrequency": "5m",
+        # Watches bring changes at once; these are the repeated looks without one.
+        "fileCheckFrequency": "60s",
+        "syncFrequency": "2m",
+        "volumeStatsAggPeriod": "5m",
+        # An image that is slow to pull holds up no other.
+        "serializeImagePulls": False,
+        "maxParallelImagePulls": 3,
+    }
+    if args.kubelet.feature_gates:
+        config["featureGates"] = dict(args.kubelet.feature_gates)
+    return config
+
+
+def _kube_proxy(args: KubeadmArgs) -> dict[str, Any]:
+    config: dict[str, Any] = {
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "mode": "nftables",
+        "clusterCIDR": args.pod_network,
+        # NodePorts answer on every address of a machine, the virtual IP and the loopback's neighbours included.
+        "nodePortAddresses": ["0.0.0.0/0"],
+    }
+    if args.conntrack_max_per_core is not None:
+        config["conntrack"] = {"maxPerCore": args.conntrack_max_per_core}
+    return config
+
+
+def _registration(args: KubeadmArgs, machine: Machine, *, control_plane: bool) -> dict[str, Any]:
+    registration: dict[str, Any] = {
+        "name": machine.name,
+        "criSocket": "unix:///run/containerd/containerd.sock",
+        "imagePullSerial": False,
+        "kubeletExtraArgs": _flags({"node-ip": machine.address, "housekeeping-interval": "15s"}),
+    }
+    if control_plane and args.schedule_pods_on_control_planes:
+        registration["taints"] = []
+    return registration
+
+
+def _local_api(machine: Machine) -> dict[str, Any]:
+    return {"advertiseAddress": machine.address, "bindPort": 6443}
+
+
+def _flags(flags: Mapping[str, str | int]) -> list[dict[str, str]]:
+    return [{"name": name, "value": str(value)} for name, value in flags.items()]
+
+
+def _documents(*documents: Mapping[str, Any]) -> str:
+    return yaml.safe_dump_all(documents, sort_keys=False, default_flow_style=False, width=120)

@@ -1,0 +1,28 @@
+"""What a cluster is made from: machines, and the scripts that run on them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from components.remote import Script, Value
+
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """A host reached over SSH; it becomes the node of the same name."""
+
+    name: str
+    address: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    taints: tuple[str, ...] = ()
+
+
+def script(file: str, **values: Value) -> Script:
+    """A script of this package with its values (given in lower case, read in upper case) and the shared functions."""
+    return Script(
+        path=_HERE / file,
+        values={name.upper(): value for name, value in values.items()},
+        library=_HERE / "common.sh",
+    )

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Makes this machine a node. The same on every control plane and every worker: already a member -> nothing;
+# invited by a living member -> join; no cluster, and this is where one starts -> init.
+: "${NAME:?}" "${VIRTUAL_IP:?}" "${PORT:?}" "${BOOTSTRAP:?}" "${CONTROL_PLANE:?}" "${INIT_CONFIG?}" "${JOIN_CONFIG:?}"
+
+TOKEN='' CA_HASH='' CERTIFICATE_KEY=''
+while IFS='=' read -r key value; do
+  case $key in TOKEN | CA_HASH | CERTIFICATE_KEY) printf -v "$key" %s "$value" ;; esac
+done
+
+if is_member; then
+  systemctl start kubelet.service
+  exit 0
+fi
+
+endpoint=https://$VIRTUAL_IP:$PORT
+config=$(mktemp -p /run)
+trap 'rm -f "$config"' EXIT
+# An interrupted attempt leaves half a node; kubeadm would refuse to go on from there.
+if compgen -G '/etc/kubernetes/*.conf' >/dev/null || compgen -G '/etc/kubernetes/manifests/*' >/dev/null; then
+  say "clearing an interrupted attempt"
+  kubeadm reset --force --cleanup-tmp-dir >/dev/null 2>&1
+fi
+
+if [[ $TOKEN ]]; then
+  filled=${JOIN_CONFIG//@TOKEN@/$TOKEN}
+  filled=${filled//@CA_HASH@/$CA_HASH}
+  printf '%s\n' "${filled//@CERTIFICATE_KEY@/$CERTIFICATE_KEY}" >"$config"
+  until_true 60 curl -ksf --max-time 2 -o /dev/null "$endpoint/readyz" || die "no API server answers at $endpoint"
+  kubeadm join --config "$config" >&2
+elif [[ $BOOTSTRAP == true ]]; then
+  if curl -ks --max-time 3 -o /dev/null "$endpoint/livez"; then
+    die "a cluster answers at $endpoint, but no living control plane has invited $NAME: check that the virtual IP is free"
+  fi
+  printf '%s\n' "$INIT_CONFIG" >"$config"
+  kubeadm init --config "$config" --skip-token-print --skip-certificate-key-print >&2
+else
+  die "no cluster answers at $endpoint and $NAME is not where one starts"
+fi
+
+if [[ $CONTROL_PLANE == true ]]; then
+  until_true 60 curl -ksf --max-time 2 -o /dev/null https://localhost:6443/readyz || die "the API server is not ready"
+  # Invitations are made where the virtual IP is: it must be with a member before the next machine asks for one.
+  if [[ $BOOTSTRAP == true ]]; then
+    until_true 30 holds "$VIRTUAL_IP" || [[ $TOKEN ]] || die "the virtual IP $VIRTUAL_IP stays with another machine"
+  fi
+fi
+mkdir -p "$STATE"
+echo "$endpoint" >"$STATE/member"

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Sets the given labels and taints, and removes those that it set before and that are no longer given: what Argus set is
+# noted in an annotation of the node. One line of METADATA a node: `name [label key=value | taint key=value:Effect]...`.
+: "${METADATA:?}"
+
+noted() { admin get node "$1" -o jsonpath='{.metadata.annotations.argus\.dev/metadata}'; }
+
+while read -r node given; do
+  before=$(until_true 30 noted "$node")
+  [[ $before != "$given" ]] || continue
+  read -ra words <<<"$given"
+  read -ra old <<<"$before"
+  for ((i = 0; i + 1 < ${#old[@]}; i += 2)); do
+    item=${old[i + 1]}
+    case " $given " in *" ${old[i]} ${item%%=*}="* | *" ${old[i]} $item "*) continue ;; esac
+    if [[ ${old[i]} == label ]]; then admin label node "$node" "${item%%=*}-"; else admin taint node "$node" "$item-"; fi
+  done
+  for ((i = 0; i + 1 < ${#words[@]}; i += 2)); do admin "${words[i]}" node "$node" "${words[i + 1]}" --overwrite; done
+  admin annotate node "$node" --overwrite "argus.dev/metadata=$given"
+done <<<"$METADATA"

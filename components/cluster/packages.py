@@ -1,0 +1,62 @@
+"""The software of one machine: Debian packages, the Kubernetes binaries, kernel settings, the kubelet's service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import pulumi
+
+from components import remote
+from components.cluster.machine import Machine, script
+
+_EVERYWHERE: Final = (
+    "ca-certificates",
+    "conntrack",
+    "containerd",
+    "containernetworking-plugins",
+    "curl",
+    "ethtool",
+    "iproute2",
+    "iptables",
+    "kmod",
+    "nftables",
+    "openssl",
+    "procps",
+    "runc",
+    "socat",
+    "util-linux",
+)
+_CONTROL_PLANE: Final = ("haproxy", "keepalived")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackagesArgs:
+    """Where one machine's software comes from."""
+
+    machine: Machine
+    ssh: remote.Ssh
+    control_plane: bool
+    binaries: str
+    kubernetes_version: str
+
+
+class Packages(pulumi.ComponentResource):
+    """Installs what is missing; deleting it removes what it installed and no more."""
+
+    def __init__(self, name: str, args: PackagesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("argus:cluster:Packages", name, {}, opts)
+        remote.command(
+            f"{name}-installed",
+            host=args.machine.address,
+            ssh=args.ssh,
+            create=script(
+                "packages.sh",
+                packages=_EVERYWHERE + (_CONTROL_PLANE if args.control_plane else ()),
+                binaries=args.binaries.rstrip("/"),
+                version=args.kubernetes_version,
+            ),
+            delete=script("packages_delete.sh"),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.register_outputs({})

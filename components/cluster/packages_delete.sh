@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Takes away what packages.sh brought, and no package that was there before it.
+systemctl disable -q --now kubelet.service 2>/dev/null || true
+restore /etc/systemd/system/kubelet.service /usr/local/bin/kube{adm,let,ctl}
+systemctl daemon-reload
+restore /etc/modules-load.d/argus.conf /etc/sysctl.d/90-argus.conf
+[[ ! -e $STATE/sysctl ]] || sysctl -q -p "$STATE/sysctl" 2>/dev/null || true
+if [[ -s $STATE/packages ]]; then
+  export DEBIAN_FRONTEND=noninteractive
+  mapfile -t packages < <(sort -u "$STATE/packages")
+  apt-get purge -qq -y --autoremove "${packages[@]}" >/dev/null
+fi
+rmdir --ignore-fail-on-non-empty /etc/kubernetes 2>/dev/null || true
+rm -rf "$STATE"

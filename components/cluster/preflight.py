@@ -1,0 +1,92 @@
+"""All machines' problems at once, before any of them is changed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+
+from components import remote
+from components.cluster.facts import Facts, Requirements, problems
+from components.cluster.machine import Machine, script
+
+_NODE_PORTS = (10250,)
+_CONTROL_PLANE_PORTS = (2379, 2380, 6443, 10257, 10259)
+
+
+class PreflightError(Exception):
+    """Some machine is not fit; the message has a line for each problem."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreflightArgs:
+    """The machines, and what each must have."""
+
+    control_planes: Sequence[Machine]
+    workers: Sequence[Machine]
+    ssh: remote.Ssh
+    endpoint: str
+    endpoint_port: int
+    minimum_memory_mib: int
+    minimum_disk_gib: int
+
+
+class Preflight(pulumi.ComponentResource):
+    """Reads the facts of every machine, side by side, once in a machine's life; a living member is not asked again."""
+
+    passed: pulumi.Output[Sequence[pulumi.Resource]]
+    """To depend on: it fails when any machine is not fit."""
+
+    def __init__(self, name: str, args: PreflightArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("argus:cluster:Preflight", name, {}, opts)
+        machines = (*args.control_planes, *args.workers)
+        required = Requirements(
+            endpoint=args.endpoint,
+            endpoint_port=args.endpoint_port,
+            minimum_memory_mib=args.minimum_memory_mib,
+            minimum_disk_gib=args.minimum_disk_gib,
+            addresses={machine.name: machine.address for machine in machines},
+        )
+        facts: dict[str, pulumi.Output[str]] = {}
+        commands: list[pulumi.Resource] = []
+        for machine in machines:
+            ports = _NODE_PORTS
+            if machine in args.control_planes:
+                ports += (*_CONTROL_PLANE_PORTS, args.endpoint_port)
+            command = remote.command(
+                f"{name}-{machine.name}",
+                host=machine.address,
+                ssh=args.ssh,
+                create=_facts(args, ports, check_clock=True),
+                update=_facts(args, ports, check_clock=False),
+                stdin=str(int(time.time())),
+                dial_attempts=2,
+                # The time of the first look: a later one is no reason to look again.
+                opts=pulumi.ResourceOptions(parent=self, ignore_changes=["stdin"]),
+            )
+            commands.append(command)
+            facts[machine.name] = command.stdout
+        self.passed = pulumi.Output.from_input(_check(facts, required)).apply(lambda _: commands)
+        self.register_outputs({})
+
+
+def _facts(args: PreflightArgs, ports: Sequence[int], *, check_clock: bool) -> remote.Script:
+    return script(
+        "facts.sh", virtual_ip=args.endpoint, ports=[str(port) for port in ports], check_clock=check_clock
+    )
+
+
+async def _check(outputs: Mapping[str, pulumi.Output[str]], required: Requirements) -> None:
+    """Wait for every machine, also for those that do not answer, then speak once."""
+    answers = await asyncio.gather(*(each.future() for each in outputs.values()), return_exceptions=True)
+    facts: dict[str, Facts | str] = {}
+    for name, answer in zip(outputs, answers, strict=True):
+        if isinstance(answer, BaseException):
+            facts[name] = "see its error above"
+        elif answer:  # in a preview, nothing is known of a new machine
+            facts[name] = Facts.parse(answer)
+    if found := problems(facts, required):
+        raise PreflightError("no machine was changed, because\n  " + "\n  ".join(found))

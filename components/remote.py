@@ -1,0 +1,99 @@
+"""Shell scripts that run on machines over SSH: how they are rendered, and how they become Pulumi Commands.
+
+A script lives in a `.sh` file beside its component and names its inputs at its top (`: "${NAME:?}"`). It is idempotent,
+so that an edited script or value simply runs again; there are no `triggers`, because a trigger replaces the resource and
+would first run its `delete` on a living machine.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pulumi
+from pulumi_command import remote
+
+Value = str | int | bool | Sequence[str]
+"""What a script can be given: a list arrives as one line an item, a flag as `true` or `false`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ssh:
+    """How every machine is reached. A user other than root needs sudo without a password."""
+
+    private_key: pulumi.Input[str]
+    user: str = "root"
+    port: int = 22
+
+
+@dataclass(frozen=True, kw_only=True)
+class Script:
+    """A script file and the values it is given."""
+
+    path: Path
+    values: Mapping[str, Value]
+    library: Path | None = None
+    """A file of functions that comes before the script."""
+
+    def render(self, user: str = "root") -> str:
+        """The command line that runs this script as root, every value quoted; nothing in it is secret."""
+        assignments = [f"{name}={shlex.quote(_text(value))}" for name, value in self.values.items()]
+        parts = ["set -euo pipefail", *assignments]
+        parts += [_body(path) for path in (self.library, self.path) if path]
+        return f"{'' if user == 'root' else 'sudo -n '}bash -c {shlex.quote(chr(10).join(parts))}"
+
+
+def command(
+    name: str,
+    *,
+    host: pulumi.Input[str],
+    ssh: Ssh,
+    create: Script,
+    update: Script | None = None,
+    delete: Script | None = None,
+    stdin: pulumi.Input[str] | None = None,
+    secret: bool = False,
+    dial_attempts: int = 10,
+    opts: pulumi.ResourceOptions,
+) -> remote.Command:
+    """A Command on `host`; with `secret`, nothing that it reads or prints reaches a log or the state in the clear."""
+    if secret:
+        opts = pulumi.ResourceOptions.merge(
+            opts, pulumi.ResourceOptions(additional_secret_outputs=["stdin", "stdout", "stderr"])
+        )
+    return remote.Command(
+        name,
+        connection=remote.ConnectionArgs(
+            host=host,
+            port=ssh.port,
+            user=ssh.user,
+            private_key=pulumi.Output.secret(ssh.private_key),
+            dial_error_limit=dial_attempts,
+            per_dial_timeout=5,
+        ),
+        create=create.render(ssh.user),
+        update=update.render(ssh.user) if update else None,
+        delete=delete.render(ssh.user) if delete else None,
+        stdin=stdin,
+        logging=remote.Logging.NONE if secret else None,
+        add_previous_output_in_env=False,
+        opts=opts,
+    )
+
+
+def _text(value: Value) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str | int):
+        return str(value)
+    return "\n".join(value)
+
+
+@cache
+def _body(path: Path) -> str:
+    """A script without what only an editor needs: the `#!` line, blank lines and whole-line comments."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return "\n".join(line for line in lines if line.strip() and not line.startswith("#"))
