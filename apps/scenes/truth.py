@@ -1,0 +1,85 @@
+"""What a frame shows, exactly: the label and the box of everything that is visible enough to count."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from apps.scenes.actors import Kind, draw_actor
+from apps.scenes.brush import Brush, Image
+from apps.scenes.posts import draw_post
+from apps.scenes.render import by_distance
+from apps.scenes.world import Actor, Post, actors_at, scene_of, sway
+
+MIN_VISIBLE = 0.45
+"""An actor counts when at least this share of its silhouette is inside the frame and not hidden."""
+
+MIN_SIDE = 10.0
+"""An actor counts when what is visible of it is at least this wide and high, in pixels of a frame 360 high."""
+
+_WIDTH, _HEIGHT = 640, 360
+_MARGIN = 320
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """One thing in a frame: `box` is x1, y1, x2, y2 of its visible pixels, `visible` the share of it that is seen."""
+
+    label: Kind
+    box: tuple[float, float, float, float]
+    visible: float
+    index: int
+
+
+def truth(camera: str, sequence: int, width: int = 640, height: int = 360) -> tuple[Truth, ...]:
+    """Everything that counts in `render(camera, sequence, width, height)`."""
+    return tuple(
+        found
+        for found in everything(camera, sequence, width, height)
+        if found.visible >= MIN_VISIBLE and _shortest(found.box) * _HEIGHT / height >= MIN_SIDE
+    )
+
+
+def everything(camera: str, sequence: int, width: int = 640, height: int = 360) -> tuple[Truth, ...]:
+    """All of which at least one pixel is visible, counted or not."""
+    actors = list(actors_at(camera, sequence))
+    items = by_distance(actors, scene_of(camera).posts)
+    owners = np.zeros((_HEIGHT, _WIDTH + 2 * _MARGIN), np.int16)
+    sizes: dict[int, int] = {}
+    for number, item in enumerate(items, start=1):
+        shape = _silhouette(item, sequence)
+        sizes[number] = int(np.count_nonzero(shape))
+        owners[shape[:_HEIGHT]] = number
+    frame = owners[:, _MARGIN : _MARGIN + _WIDTH]
+    found = []
+    for number, item in enumerate(items, start=1):
+        if isinstance(item, Post):
+            continue
+        rows, columns = np.nonzero(frame == number)
+        if not rows.size:
+            continue
+        across, down = width / _WIDTH, height / _HEIGHT
+        box = (
+            float(columns.min()) * across,
+            float(rows.min()) * down,
+            float(columns.max() + 1) * across,
+            float(rows.max() + 1) * down,
+        )
+        share = rows.size / sizes[number]
+        index = next(place for place, actor in enumerate(actors) if actor is item)
+        found.append(Truth(label=item.look.kind, box=box, visible=share, index=index))
+    return tuple(found)
+
+
+def _silhouette(item: Actor | Post, sequence: int) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    canvas: Image = np.zeros((_HEIGHT + 60, _WIDTH + 2 * _MARGIN), np.uint8)
+    brush = Brush(canvas, None, origin=(float(_MARGIN), 0.0))
+    if isinstance(item, Post):
+        draw_post(brush, item, _WIDTH, _HEIGHT, sway(sequence, item.tint))
+    else:
+        draw_actor(brush, item.look, item.pose(_WIDTH, _HEIGHT))
+    filled: np.ndarray[tuple[int, ...], np.dtype[np.bool_]] = canvas >= 128
+    return filled
+
+
+def _shortest(box: tuple[float, float, float, float]) -> float:
+    return min(box[2] - box[0], box[3] - box[1])

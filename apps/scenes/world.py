@@ -1,0 +1,182 @@
+"""A camera's scene: its lanes, the furniture at the roadside, and who is where at a sequence.
+
+All of it follows from the camera's name. Lengths are shares: x of the frame's width, y and sizes of its height.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, TypeAlias
+
+from apps.scenes.actors import Kind, Look, Pose, draw_look, half_length
+from apps.scenes.seed import dice
+
+LANE_UNITS = 4096
+"""Positions along a lane are whole units, this many a frame's width: sequences are too large for floats."""
+
+_OUTSIDE = LANE_UNITS * 3 // 10
+
+Furniture: TypeAlias = Literal["lamp", "tree", "sign", "bollard"]
+Style: TypeAlias = Literal["street", "park", "highway"]
+
+_MIX: dict[str, tuple[tuple[Kind, float], ...]] = {
+    "road": (("car", 0.62), ("truck", 0.38)),
+    "cycleway": (("bicycle", 0.72), ("dog", 0.28)),
+    "pavement": (("person", 0.6), ("dog", 0.28), ("bicycle", 0.12)),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lane:
+    """A line that actors follow one behind the other, all at one speed."""
+
+    index: int
+    surface: Literal["road", "cycleway", "pavement"]
+    y: float
+    slope: float
+    heading: int
+    speed: int
+    gap: int
+    jitter: int
+    presence: float
+
+    def ground(self, x: float) -> float:
+        """The ground's y at x."""
+        return self.y + self.slope * (x - 0.5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Post:
+    """A piece of street furniture that stands on the ground and hides what passes behind it."""
+
+    kind: Furniture
+    x: float
+    y: float
+    unit: float
+    tint: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """What a camera looks at."""
+
+    camera: str
+    style: Style
+    horizon: float
+    slope: float
+    lanes: tuple[Lane, ...]
+    posts: tuple[Post, ...]
+
+    def unit(self, y: float) -> float:
+        """The height of a person who stands at ground line y."""
+        return _unit(y)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Actor:
+    """Someone or something in the scene at one sequence, with its place as shares of the frame."""
+
+    look: Look
+    x: float
+    y: float
+    unit: float
+    heading: int
+    travelled: float
+
+    def pose(self, width: int, height: int) -> Pose:
+        """The actor's pose in a frame of this size."""
+        return Pose(
+            x=self.x * width,
+            y=self.y * height,
+            unit=self.unit * height,
+            heading=self.heading,
+            travelled=self.travelled * width,
+        )
+
+
+@lru_cache(maxsize=1024)
+def scene_of(camera: str) -> Scene:
+    """The scene of a camera."""
+    roll = dice("scene", camera)
+    style: Style = roll.choices(("street", "park", "highway"), (0.6, 0.22, 0.18))[0]
+    slope = roll.uniform(-0.05, 0.05)
+    lines: tuple[tuple[Literal["road", "cycleway", "pavement"], float], ...] = {
+        "street": (("pavement", 0.49), ("road", 0.62), ("road", 0.78), ("pavement", 0.94)),
+        "park": (("pavement", 0.52), ("cycleway", 0.70), ("pavement", 0.92)),
+        "highway": (("road", 0.53), ("road", 0.74), ("cycleway", 0.94)),
+    }[style]
+    shift = roll.uniform(-0.02, 0.02)
+    flip = roll.choice((-1, 1))
+    lanes = []
+    for index, (surface, y) in enumerate(lines):
+        fast = surface == "road"
+        gap = roll.randint(2300, 3000) if fast else roll.randint(1400, 2000)
+        lanes.append(
+            Lane(
+                index=index,
+                surface=surface,
+                y=y + shift,
+                slope=slope,
+                heading=flip * (1 if index % 2 else -1),
+                speed=roll.randint(70, 130) if fast else roll.randint(34, 64),
+                gap=gap,
+                jitter=gap // 5,
+                presence=roll.uniform(0.5, 0.85),
+            )
+        )
+    posts = []
+    for lane in lanes:
+        for _ in range(roll.choice((0, 1, 1, 2))):
+            x = roll.uniform(0.04, 0.96)
+            y = lane.ground(x) - 0.055
+            # A crown would hide whole actors, so trees stand behind the furthest lane.
+            kind: Furniture = "tree" if lane.index == 0 else roll.choice(("lamp", "sign", "bollard"))
+            posts.append(Post(kind=kind, x=x, y=y, unit=_unit(y), tint=roll.random()))
+    horizon = roll.uniform(0.26, 0.36)
+    return Scene(
+        camera=camera, style=style, horizon=horizon, slope=slope, lanes=tuple(lanes), posts=tuple(posts)
+    )
+
+
+def actors_at(camera: str, sequence: int) -> Iterator[Actor]:
+    """Who is in view, or nearly, at a sequence; those further away first."""
+    scene = scene_of(camera)
+    for lane in scene.lanes:
+        head = lane.speed * sequence
+        last = (head + _OUTSIDE) // lane.gap
+        first = (head - LANE_UNITS - _OUTSIDE - lane.jitter) // lane.gap
+        for slot in range(first, last + 1):
+            look, jitter = _occupant(camera, lane, slot)
+            if look is None:
+                continue
+            along = (head - slot * lane.gap - jitter) / LANE_UNITS
+            x = along if lane.heading > 0 else 1.0 - along
+            y = lane.ground(x)
+            unit = scene.unit(y)
+            reach = half_length(look) * unit * 9 / 16
+            if -reach < x < 1.0 + reach:
+                yield Actor(look=look, x=x, y=y, unit=unit, heading=lane.heading, travelled=along)
+
+
+@lru_cache(maxsize=16384)
+def _occupant(camera: str, lane: Lane, slot: int) -> tuple[Look | None, int]:
+    roll = dice("actor", camera, lane.index, slot)
+    if roll.random() > lane.presence:
+        return None, 0
+    kinds, weights = zip(*_MIX[lane.surface], strict=True)
+    return draw_look(roll, roll.choices(kinds, weights)[0]), roll.randrange(lane.jitter)
+
+
+def flicker(camera: str, sequence: int) -> int:
+    """A whole number that changes at random from frame to frame: where the sensor's noise starts."""
+    return (sequence * 2654435761 + int(dice("flicker", camera).random() * 65536)) % 65521
+
+
+def sway(sequence: int, tint: float) -> float:
+    """How far a tree's crown leans at a sequence, in -1..1."""
+    return math.sin((sequence % 1000) * math.tau / 40 + tint * 6.28)
+
+
+def _unit(y: float) -> float:
+    return 0.19 + 0.28 * (y - 0.5)

@@ -1,0 +1,76 @@
+"""Trains YOLO26n from nothing, or on from earlier weights, on a rendered dataset, without a network or a GPU."""
+
+import argparse
+import os
+from pathlib import Path
+
+os.environ.setdefault("YOLO_OFFLINE", "true")
+
+from ultralytics import YOLO  # noqa: E402
+
+from apps.training.picture import INPUT_WIDTH  # noqa: E402
+
+
+def train(dataset: Path, runs: Path, name: str, *, start: Path | None, epochs: int, hours: float | None, rate: float,
+          batch: int, seed: int) -> Path:
+    """Trains until `epochs` or `hours` are used up; the schedule fits what comes first. Returns the weights."""
+    model = YOLO(start or "yolo26n.yaml", task="detect")
+    model.train(
+        data=dataset / "data.yaml",
+        project=str(runs),
+        name=name,
+        exist_ok=True,
+        pretrained=False,
+        epochs=epochs,
+        time=hours,
+        batch=batch,
+        nbs=batch,
+        imgsz=INPUT_WIDTH,
+        rect=True,
+        cache="ram",
+        workers=0,
+        device="cpu",
+        seed=seed,
+        optimizer="AdamW",
+        lr0=rate,
+        lrf=0.02,
+        warmup_epochs=0.3,
+        cos_lr=True,
+        weight_decay=0.0005,
+        # Every scene is new, so the dataset needs little augmentation; what moves pixels would blur exact boxes.
+        mosaic=0.0,
+        scale=0.0,
+        translate=0.0,
+        erasing=0.0,
+        hsv_h=0.01,
+        hsv_s=0.3,
+        hsv_v=0.2,
+        fliplr=0.5,
+        amp=False,
+        plots=False,
+        val=False,
+        save_period=-1,
+        patience=0,
+    )
+    return runs / name / "weights" / "last.pt"
+
+
+def main() -> None:
+    """Trains by the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("dataset", type=Path, help="folder of apps.training.dataset")
+    parser.add_argument("runs", type=Path, help="where Ultralytics keeps its runs")
+    parser.add_argument("--name", default="objects")
+    parser.add_argument("--start", type=Path, help="weights to go on from")
+    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--hours", type=float)
+    parser.add_argument("--rate", type=float, default=0.002)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    arguments = vars(options)
+    print(train(arguments.pop("dataset"), arguments.pop("runs").resolve(), arguments.pop("name"), **arguments))
+
+
+if __name__ == "__main__":
+    main()
