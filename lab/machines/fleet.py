@@ -3,11 +3,11 @@
 import hashlib
 import json
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from lab.config import NETWORK, LabError, Machine
 from lab.machines import image, ssh
-
 from lab.podman import inspect_container, labelled, podman, remove_container, running, succeeds
 from lab.progress import say, step, wait_for
 
@@ -29,7 +29,7 @@ def ensure(machines: Iterable[Machine]) -> None:
         for machine in fleet:
             _ensure_container(machine, reference, public_key)
         for machine in fleet:
-            wait_for(f"SSH to {machine.name}", lambda machine=machine: _not_ready(machine), timeout=_BOOT_SECONDS)
+            wait_for(f"SSH to {machine.name}", partial(_not_ready, machine), timeout=_BOOT_SECONDS)
 
 
 def remove_all() -> None:
@@ -54,7 +54,7 @@ def start(machine: Machine) -> None:
     if inspect_container(machine.container) is None:
         raise LabError(f"{machine.name} does not exist; run `make up`")
     podman("start", machine.container)
-    wait_for(f"SSH to {machine.name}", lambda: _not_ready(machine), timeout=_BOOT_SECONDS)
+    wait_for(f"SSH to {machine.name}", partial(_not_ready, machine), timeout=_BOOT_SECONDS)
 
 
 def status(machine: Machine) -> str:

@@ -28,14 +28,27 @@ def ensure() -> str:
         with step(f"building the machines' image (Debian {SUITE} by debootstrap, about 2 minutes; log: {log})"):
             run([str(_HERE / "rootfs.sh"), SUITE, DEBIAN_MIRROR, str(archive)], timeout=_BUILD_SECONDS, log=log)
     say(f"importing {archive.name} as {reference}")
-    podman("import", "--change", "CMD=/sbin/init", "--change", "STOPSIGNAL=SIGRTMIN+3", str(archive), reference, timeout=300)
+    podman(
+        "import",
+        "--change",
+        "CMD=/sbin/init",
+        "--change",
+        "STOPSIGNAL=SIGRTMIN+3",
+        str(archive),
+        reference,
+        timeout=300,
+    )
     return reference
 
 
 def recipe_hash() -> str:
     """A hash over everything that the image is made from in this repository."""
     digest = hashlib.sha256(f"{SUITE}\n".encode())
-    files = [_HERE / "rootfs.sh", _HERE / "packages.txt", *sorted(p for p in (_HERE / "files").rglob("*") if p.is_file())]
+    files = [
+        _HERE / "rootfs.sh",
+        _HERE / "packages.txt",
+        *sorted(p for p in (_HERE / "files").rglob("*") if p.is_file()),
+    ]
     for path in files:
         mode = "x" if os.access(path, os.X_OK) else "-"
         digest.update(f"{path.relative_to(_HERE)} {mode} {path.stat().st_size}\n".encode())

@@ -1,0 +1,154 @@
+"""`python -m lab COMMAND`: the embedded default of Argus, machines and all, on this host."""
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+
+from lab import mirror, network, services, stack, toolchain
+from lab.cameras import container as cameras
+from lab.config import CACHE, CAMERAS_ADDRESS, CAMERAS_PORT, STATE, LabError, machine, machines
+from lab.machines import fleet, ssh
+from lab.podman import podman
+from lab.progress import say, step
+from lab.toolchain.images import ensure_images, push_images
+from lab.toolchain.plugins import install_providers
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit status."""
+    options = _parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], int | None] = options.run
+    try:
+        return run(options) or 0
+    except LabError as error:
+        print(f"lab {options.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"lab {options.command}: interrupted; run it again to go on", file=sys.stderr)
+        return 130
+
+
+def up(_options: argparse.Namespace) -> None:
+    """Make everything that the stack needs of its surroundings; what is there already stays."""
+    if os.geteuid() != 0:
+        raise LabError("the lab's machines need root: systemd and pods in privileged containers")
+    with step("toolchain"):
+        tools = toolchain.ensure()
+    machines_up(_options)
+    mirror.publish(tools)
+    services.ensure()
+    with step("images of the control plane"):
+        push_images(ensure_images(tools))
+    with step("cameras"):
+        cameras.ensure()
+    with step("stack and plugins"):
+        stack.ensure()
+        install_providers(stack.HOME)
+
+
+def machines_up(_options: argparse.Namespace) -> None:
+    """Only the machines: network, containers, SSH."""
+    network.set_sysctls()
+    network.ensure()
+    fleet.ensure(machines())
+
+
+def services_up(_options: argparse.Namespace) -> None:
+    """Only the registry, the mirror and the cameras; the machines must be there."""
+    mirror.publish(toolchain.ensure())
+    services.ensure()
+    cameras.ensure()
+
+
+def down(options: argparse.Namespace) -> None:
+    """Remove all of the lab and leave the host as before; with --purge the caches too."""
+    with step("removing the lab"):
+        services.stop_all()
+        cameras.remove()
+        fleet.remove_all()
+        network.remove()
+        network.restore_sysctls()
+        stack.forget()
+    if options.purge:
+        _purge()
+
+
+def status(_options: argparse.Namespace) -> int:
+    """Say how every part is; 1 when one is not ready."""
+    parts = [(m.name, str(m.address), fleet.status(m)) for m in machines()]
+    parts.append((cameras.NAME, f"{CAMERAS_ADDRESS}:{CAMERAS_PORT}", cameras.status()))
+    parts += [(s.name, s.url, services.status(s)) for s in services.services()]
+    for name, address, state in parts:
+        print(f"{name:<10} {address:<32} {state}")
+    return 0 if all(state == "ready" for *_, state in parts) else 1
+
+
+def shell(options: argparse.Namespace) -> int:
+    """Open a shell on a machine, or run a command there."""
+    command = ssh.command(machine(options.host), *options.arguments)
+    os.execvp(command[0], command)
+
+
+def kubeconfig(_options: argparse.Namespace) -> None:
+    """Print the path of a fresh kubeconfig."""
+    print(stack.kubeconfig())
+
+
+def pulumi(options: argparse.Namespace) -> int:
+    """Run Pulumi on the lab's stack."""
+    return stack.pulumi(options.arguments)
+
+
+def kill(options: argparse.Namespace) -> None:
+    """Cut a machine's power."""
+    if options.host == cameras.NAME:
+        cameras.kill()
+    else:
+        fleet.kill(machine(options.host))
+
+
+def start(options: argparse.Namespace) -> None:
+    """Switch a machine on again."""
+    if options.host == cameras.NAME:
+        cameras.start()
+    else:
+        fleet.start(machine(options.host))
+
+
+def _purge() -> None:
+    for repository in ("localhost/argus-machine", "localhost/argus-cameras"):
+        for reference in podman("images", "--format", "{{.Repository}}:{{.Tag}}", repository).split():
+            podman("rmi", "--force", reference)
+    for folder in (CACHE, STATE):
+        say(f"removing {folder}")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="lab", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, run: Callable[[argparse.Namespace], int | None]) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=(run.__doc__ or "").splitlines()[0], description=run.__doc__)
+        command.set_defaults(run=run)
+        return command
+
+    add("up", up)
+    add("machines-up", machines_up)
+    add("services-up", services_up)
+    add("down", down).add_argument("--purge", action="store_true", help="remove the caches and the key as well")
+    add("status", status)
+    host = add("ssh", shell)
+    host.add_argument("host")
+    host.add_argument("arguments", nargs=argparse.REMAINDER, metavar="-- COMMAND")
+    add("kubeconfig", kubeconfig)
+    add("pulumi", pulumi).add_argument("arguments", nargs=argparse.REMAINDER, metavar="-- ARGUMENTS")
+    add("kill", kill).add_argument("host")
+    add("start", start).add_argument("host")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

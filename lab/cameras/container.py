@@ -1,0 +1,97 @@
+"""The machine `cameras`: one static program and its clips in an otherwise empty container."""
+
+import hashlib
+import shutil
+import socket
+import tempfile
+from pathlib import Path
+
+from lab.cameras import clips
+from lab.config import CACHE, CAMERAS_ADDRESS, CAMERAS_PORT, LOGS, NETWORK
+from lab.podman import inspect_container, podman, remove_container, running, succeeds
+from lab.progress import say, wait_for
+from lab.toolchain.go_programs import GoGroup, build, installed_go
+
+NAME = "cameras"
+CONTAINER = f"{NETWORK}-{NAME}"
+_SERVER = GoGroup(name="camera-server", source=Path(__file__).parent / "server", programs={"camera-server": "."})
+_REPOSITORY = "localhost/argus-cameras"
+_START_SECONDS = 30
+
+
+def ensure() -> None:
+    """Make the cameras answer."""
+    reference = _ensure_image()
+    container = inspect_container(CONTAINER)
+    if container is not None and (
+        container["ImageName"] != reference or container["State"]["Status"] not in {"running", "exited", "stopped"}
+    ):
+        remove_container(CONTAINER)
+        container = None
+    if container is None:
+        podman(
+            *("create", f"--name={CONTAINER}", f"--hostname={NAME}", "--label=dev.argus.lab=cameras"),
+            *(f"--network={NETWORK}", f"--ip={CAMERAS_ADDRESS}", "--read-only", "--cap-drop=all", "--user=65534:65534"),
+            reference,
+        )
+    start()
+
+
+def start() -> None:
+    """Start the container when it is stopped, and wait until it takes connections."""
+    if not running(CONTAINER):
+        say(f"starting the cameras at rtsp://{CAMERAS_ADDRESS}:{CAMERAS_PORT}")
+        podman("start", CONTAINER)
+    wait_for("the cameras", _not_ready, timeout=_START_SECONDS)
+
+
+def kill() -> None:
+    """Stop the cameras without warning, all at once."""
+    podman("kill", "--signal", "KILL", CONTAINER)
+    wait_for("the cameras to stop", lambda: "they still run" if running(CONTAINER) else None, timeout=_START_SECONDS)
+
+
+def remove() -> None:
+    """Remove the container; its image stays."""
+    remove_container(CONTAINER)
+
+
+def status() -> str:
+    """One word or line on how the cameras are."""
+    if inspect_container(CONTAINER) is None:
+        return "absent"
+    return _not_ready() or "ready"
+
+
+def _ensure_image() -> str:
+    footage = clips.ensure()
+    key = _SERVER.key(installed_go())
+    binaries = CACHE / "cameras" / f"server-{key}"
+    if not binaries.is_dir():
+        build(_SERVER, binaries, LOGS / "camera-server.log", say)
+    identity = hashlib.sha256(f"{key} {footage.name}".encode()).hexdigest()[:12]
+    reference = f"{_REPOSITORY}:{identity}"
+    if succeeds("image", "exists", reference):
+        return reference
+    with tempfile.TemporaryDirectory(prefix=".image-", dir=CACHE) as work:
+        root = Path(work)
+        root.chmod(0o755)
+        shutil.copy2(binaries / "bin" / "camera-server", root / "camera-server")
+        shutil.copytree(footage, root / "clips")
+        archive = shutil.make_archive(str(CACHE / "cameras" / f".image-{identity}"), "tar", root)
+    try:
+        entrypoint = f'ENTRYPOINT ["/camera-server", "-address", ":{CAMERAS_PORT}", "-clips", "/clips"]'
+        podman("import", "--change", entrypoint, archive, reference)
+    finally:
+        Path(archive).unlink()
+    return reference
+
+
+def _not_ready() -> str | None:
+    if not running(CONTAINER):
+        return f"the container {CONTAINER} is not running: {podman('logs', '--tail=3', CONTAINER, check=False)}"
+    try:
+        with socket.create_connection((str(CAMERAS_ADDRESS), CAMERAS_PORT), timeout=2):
+            return None
+    except OSError as refused:
+        return str(refused)

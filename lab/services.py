@@ -1,0 +1,154 @@
+"""The host's two services for the machines: an image registry and a mirror of files. Each under its own supervisor."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from lab.config import CACHE, GATEWAY, LOGS, MIRROR, MIRROR_PORT, REGISTRY, ROOT, STATE
+from lab.progress import say, wait_for
+
+MIRROR_FOLDER = CACHE / "mirror"
+_PIDS = STATE / "services"
+_REGISTRY_CONFIG = STATE / "registry.yml"
+_READY_SECONDS = 30
+_STOP_SECONDS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """A long-running program of the lab, and where it answers once it is ready."""
+
+    name: str
+    command: tuple[str, ...]
+    url: str
+    files: dict[Path, str] = field(default_factory=dict)
+    """What it reads, written before it starts."""
+
+    @property
+    def spec(self) -> str:
+        """Changes when the service must be started anew."""
+        recipe = repr((self.command, sorted((str(path), text) for path, text in self.files.items())))
+        return hashlib.sha256(recipe.encode()).hexdigest()[:16]
+
+
+def services() -> tuple[Service, ...]:
+    """The registry and the mirror, bound to the bridge: the machines reach them, the host's network does not."""
+    config = {
+        "version": 0.1,
+        "log": {"level": "warn", "accesslog": {"disabled": True}},
+        "storage": {"filesystem": {"rootdirectory": str(CACHE / "registry")}, "delete": {"enabled": True}},
+        "http": {"addr": REGISTRY},
+    }
+    # Debian's docker-registry reads YAML, of which JSON is a part.
+    registry = Service(
+        name="registry",
+        command=("docker-registry", "serve", str(_REGISTRY_CONFIG)),
+        url=f"http://{REGISTRY}/v2/",
+        files={_REGISTRY_CONFIG: json.dumps(config, indent=2) + "\n"},
+    )
+    serve = (sys.executable, "-m", "http.server", "--bind", str(GATEWAY), "--directory", str(MIRROR_FOLDER))
+    mirror = Service(name="mirror", command=(*serve, str(MIRROR_PORT)), url=f"{MIRROR}/")
+    return registry, mirror
+
+
+def ensure() -> None:
+    """Make every service answer: started when dead, anew when its settings changed."""
+    MIRROR_FOLDER.mkdir(parents=True, exist_ok=True)
+    for service in services():
+        if _supervisor(service.name) is not None and _recorded(service.name).get("spec") == service.spec:
+            wait_for(service.name, partial(_silent, service), timeout=_READY_SECONDS)
+            continue
+        stop(service.name)
+        _start(service)
+        wait_for(service.name, partial(_silent, service), timeout=_READY_SECONDS)
+        say(f"the {service.name} answers at {service.url}")
+
+
+def stop(name: str) -> None:
+    """Stop a service with its supervisor; what the pid file names is only stopped if it is still that process."""
+    pid = _supervisor(name)
+    if pid is not None:
+        os.kill(pid, signal.SIGTERM)
+        wait_for(f"{name} to stop", lambda: f"process {pid}" if _supervisor(name) else None, timeout=_STOP_SECONDS)
+    _pid_file(name).unlink(missing_ok=True)
+
+
+def stop_all() -> None:
+    """Stop every service."""
+    for service in services():
+        stop(service.name)
+        for path in service.files:
+            path.unlink(missing_ok=True)
+
+
+def status(service: Service) -> str:
+    """One word or line on how the service is."""
+    if _supervisor(service.name) is None:
+        return "stopped"
+    return _silent(service) or "ready"
+
+
+def _start(service: Service) -> None:
+    for folder in (LOGS, _PIDS):
+        folder.mkdir(parents=True, exist_ok=True)
+    for path, text in service.files.items():
+        path.write_text(text)
+    log = LOGS / f"{service.name}.log"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lab.supervisor", str(log), *service.command],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    record = {"pid": process.pid, "started": _start_time(process.pid), "spec": service.spec}
+    _pid_file(service.name).write_text(json.dumps(record) + "\n")
+
+
+def _supervisor(name: str) -> int | None:
+    """The process id of a living supervisor. A process that only inherited the number began at another time."""
+    record = _recorded(name)
+    pid = record.get("pid")
+    if not isinstance(pid, int) or _start_time(pid) is None or _start_time(pid) != record.get("started"):
+        return None
+    return pid
+
+
+def _recorded(name: str) -> dict[str, object]:
+    try:
+        record = json.loads(_pid_file(name).read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _pid_file(name: str) -> Path:
+    return _PIDS / f"{name}.json"
+
+
+def _start_time(pid: int) -> int | None:
+    """When the process began, in clock ticks since the host's boot; None if it is gone or only waits to be reaped."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The program's name, in parentheses, may hold spaces; the fields after it do not.
+    state, *fields = text.rpartition(")")[2].split()
+    return None if state == "Z" else int(fields[18])
+
+
+def _silent(service: Service) -> str | None:
+    try:
+        with urllib.request.urlopen(service.url, timeout=3):
+            return None
+    except (urllib.error.URLError, OSError) as error:
+        return f"{service.url}: {error} (log: {LOGS / service.name}.log)"
