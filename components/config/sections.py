@@ -304,3 +304,14 @@ class Settings(Section):
     def schedulable_machines(self) -> tuple[Machine, ...]:
         """The machines that the pipeline's pods may run on."""
         return self.all_machines if self.cluster.schedule_pods_on_control_planes else self.machines.workers
+
+    @property
+    def filled_cameras(self) -> tuple[Camera, ...]:
+        """The cameras, each with its own rate, width and quality filled in from the producers' section."""
+        filled = ("frames_per_second", "width", "jpeg_quality")
+        return tuple(
+            camera.model_copy(
+                update={key: getattr(self.producers, key) for key in filled if getattr(camera, key) is None}
+            )
+            for camera in self.cameras
+        )

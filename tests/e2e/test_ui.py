@@ -1,0 +1,34 @@
+"""What an operator sees in a browser: a wall whose tiles move, and a search that returns stored frames."""
+
+from pathlib import Path
+
+from tests.e2e.browser import browser
+from tests.e2e.conftest import Stack
+from tests.e2e.test_frames import CAMERAS
+
+CAMERA = "cam-01"
+
+
+def test_the_wall_is_live(stack: Stack, artifacts: Path) -> None:
+    with browser() as page:
+        page.open(stack.ui_url)
+        tile = f"document.querySelector('[data-camera={CAMERA}]')"
+        page.wait_for(f"document.querySelectorAll('.tile').length === {len(CAMERAS)}", seconds=60)
+        before = page.wait_for(f"{tile}?.dataset.sequence", seconds=60)
+        after = page.wait_for(f"{tile}.dataset.sequence !== '{before}' && {tile}.dataset.sequence", seconds=60)
+        assert int(after) > int(before)
+        page.wait_for("document.querySelectorAll('.tile[data-sequence] .box').length > 0", seconds=60)
+        page.screenshot("wall", artifacts)
+        assert page.complaints == []
+
+
+def test_a_search_shows_stored_frames(stack: Stack, artifacts: Path) -> None:
+    with browser() as page:
+        page.open(f"{stack.ui_url}/search?camera={CAMERA}&model=objects")
+        page.wait_for("document.querySelectorAll('.result').length > 0", seconds=60)
+        found = page.evaluate("[...document.querySelectorAll('.result')].map(card => card.dataset.id)")
+        assert all(identity.startswith(f"{CAMERA}/") and identity.endswith("/objects") for identity in found), found
+        shown = "[...document.querySelectorAll('.result img')].filter(image => image.naturalWidth > 0).length"
+        page.wait_for(f"{shown} > 0", seconds=60)
+        page.screenshot("search", artifacts)
+        assert page.complaints == []
