@@ -131,20 +131,22 @@ def _person(brush: Brush, look: Look, pose: Pose) -> None:
         foot = (swing * 0.19, 0.035 + 0.03 * max(0.0, -swing))
         brush.line(pose.places((0.0, hip), knee, foot), limb, colour)
         brush.line(pose.places(foot, (foot[0] + 0.07, foot[1] - 0.005)), limb * 0.7, _RUBBER)
-    _arm(brush, look, pose, -stride, shoulder, limb * 0.8)
+    _arm(brush, look, pose, swing=-stride, shoulder=shoulder, width=limb * 0.8)
     if look.variant % 4 == 0:
-        brush.polygon(pose.places((-wide, shoulder), (-wide - 0.11, 0.74), (-wide - 0.1, 0.52), (-wide, 0.5)), look.hair)
+        brush.polygon(
+            pose.places((-wide, shoulder), (-wide - 0.11, 0.74), (-wide - 0.1, 0.52), (-wide, 0.5)), look.hair
+        )
     coat = 0.30 if look.variant % 3 == 0 else hip - 0.03
     brush.polygon(
         pose.places((-wide, shoulder), (wide, shoulder), (wide * 1.15, 0.6), (wide, coat), (-wide, coat), (-wide, 0.6)),
         look.main,
     )
     brush.line(pose.places((0.0, shoulder), (0.02, 0.86)), limb * 0.7, look.skin)
-    _arm(brush, look, pose, stride, shoulder, limb * 0.8)
+    _arm(brush, look, pose, swing=stride, shoulder=shoulder, width=limb * 0.8)
     _head(brush, look, pose, (0.02, 0.925 + bob))
 
 
-def _arm(brush: Brush, look: Look, pose: Pose, swing: float, shoulder: float, width: float) -> None:
+def _arm(brush: Brush, look: Look, pose: Pose, *, swing: float, shoulder: float, width: float) -> None:
     elbow = (swing * 0.07 - 0.03, shoulder - 0.17)
     hand = (swing * 0.16 + 0.02, shoulder - 0.31)
     brush.line(pose.places((0.0, shoulder - 0.03), elbow, hand), width, shade(look.main, 0.8))
@@ -173,11 +175,11 @@ def _bicycle(brush: Brush, look: Look, pose: Pose) -> None:
             ends = pose.places((hub[0] - reach[0], hub[1] - reach[1]), (hub[0] + reach[0], hub[1] + reach[1]))
             brush.line(ends, 1, (150, 150, 150))
     hip = (-0.12, 0.66)
-    _pedal(brush, look, pose, hip, crank, turn + math.pi, 0.75)
+    _pedal(brush, look, pose, hip=hip, crank=crank, turn=turn + math.pi, light=0.75)
     brush.line(pose.places(back, crank, bar, seat, crank), tube, frame)
     brush.line(pose.places(seat, back), tube, frame)
     brush.line(pose.places(front, bar, (0.33, 0.66)), tube, frame)
-    _pedal(brush, look, pose, hip, crank, turn, 1.0)
+    _pedal(brush, look, pose, hip=hip, crank=crank, turn=turn, light=1.0)
     shoulder = (0.10, 0.98)
     brush.line(pose.places(hip, shoulder), unit * (0.15 + 0.04 * look.bulk), look.main)
     brush.line(pose.places(shoulder, (0.20, 0.78), (0.31, 0.68)), 0.07 * unit, shade(look.main, 0.8))
@@ -186,7 +188,7 @@ def _bicycle(brush: Brush, look: Look, pose: Pose) -> None:
         brush.ellipse(pose.place(0.15, 1.15), (0.09 * unit, 0.045 * unit), look.second)
 
 
-def _pedal(brush: Brush, look: Look, pose: Pose, hip: Point, crank: Point, turn: float, light: float) -> None:
+def _pedal(brush: Brush, look: Look, pose: Pose, *, hip: Point, crank: Point, turn: float, light: float) -> None:
     foot = (crank[0] + 0.085 * math.cos(turn), crank[1] - 0.085 * math.sin(turn))
     knee = ((hip[0] + foot[0]) / 2 + 0.17, (hip[1] + foot[1]) / 2 + 0.06)
     brush.line(pose.places(hip, knee, foot), 0.085 * pose.unit, shade(look.second, light))
@@ -277,7 +279,8 @@ def _dog(brush: Brush, look: Look, pose: Pose) -> None:
     pace = pose.travelled / unit * 7.0 + look.gait * 6.28
     for hip, phase, light in ((-0.27, 0.0, 0.7), (0.22, math.pi, 0.7), (-0.24, math.pi, 1.0), (0.26, 0.0, 1.0)):
         swing = math.sin(pace + phase) * 0.10
-        brush.line(pose.places((hip, 0.30), (hip + swing * 0.4 - 0.02, 0.16), (hip + swing, 0.03)), 0.075 * unit, shade(fur, light))
+        leg = pose.places((hip, 0.30), (hip + swing * 0.4 - 0.02, 0.16), (hip + swing, 0.03))
+        brush.line(leg, 0.075 * unit, shade(fur, light))
     wag = 0.05 * math.sin(pace * 1.7)
     brush.line(pose.places((-0.32, 0.40), (-0.44, 0.50 + wag), (-0.50, 0.60 + wag)), 0.05 * unit, fur)
     belly = 0.10 + 0.03 * look.bulk

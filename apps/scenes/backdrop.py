@@ -55,7 +55,7 @@ def _paint(camera: str, width: int, height: int) -> tuple[Image, Image]:
     brush, lamps = Brush(day, _WHITE), Brush(glow, _WHITE)
     _sky(day, roll)
     if scene.style == "street":
-        _houses(brush, lamps, roll, scene, width, height)
+        _houses(brush, lamps, roll, scene, width=width, height=height)
     else:
         _hills(brush, roll, scene, width, height)
     _ground(brush, roll, scene, width, height)
@@ -77,7 +77,7 @@ def _sky(day: Image, roll: random.Random) -> None:
     day[:] = (top * (1 - steps) + low * steps).astype(np.uint8)[:, None, :]
 
 
-def _houses(brush: Brush, lamps: Brush, roll: random.Random, scene: Scene, width: int, height: int) -> None:
+def _houses(brush: Brush, lamps: Brush, roll: random.Random, scene: Scene, *, width: int, height: int) -> None:
     foot = (scene.lanes[0].y - 0.05 + abs(scene.slope)) * height
     left = roll.uniform(-0.1, 0.0) * width
     while left < width:
@@ -102,10 +102,8 @@ def _houses(brush: Brush, lamps: Brush, roll: random.Random, scene: Scene, width
 def _hills(brush: Brush, roll: random.Random, scene: Scene, width: int, height: int) -> None:
     horizon = scene.horizon * height
     for rise, tint in ((0.10, 1.25), (0.04, 1.0)):
-        ridge = [(0.0, float(height))]
-        for step in range(9):
-            ridge.append((step / 8 * width, horizon - rise * height * roll.uniform(0.2, 1.0)))
-        brush.polygon([*ridge, (float(width), float(height))], shade((95, 130, 110), tint))
+        ridge = [(step / 8 * width, horizon - rise * height * roll.uniform(0.2, 1.0)) for step in range(9)]
+        brush.polygon([(0.0, float(height)), *ridge, (float(width), float(height))], shade((95, 130, 110), tint))
     for _ in range(roll.randint(5, 12)):
         x, y = roll.uniform(0, 1) * width, horizon + roll.uniform(-0.02, 0.06) * height
         radius = roll.uniform(0.03, 0.07) * height

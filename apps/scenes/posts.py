@@ -30,6 +30,6 @@ def draw_post(brush: Brush, post: Post, width: int, height: int, sway: float) ->
         brush.disc((x, y - 1.4 * unit), 0.11 * unit, (235, 235, 235))
     else:
         for step in (-0.5, 0.0, 0.5):
-            left = x + step * unit
-            brush.rectangle((left - 0.05 * unit, y - 0.34 * unit), (left + 0.05 * unit, y), (60, 60, 64))
-            brush.rectangle((left - 0.05 * unit, y - 0.30 * unit), (left + 0.05 * unit, y - 0.24 * unit), (60, 190, 235))
+            left, right = x + (step - 0.05) * unit, x + (step + 0.05) * unit
+            brush.rectangle((left, y - 0.34 * unit), (right, y), (60, 60, 64))
+            brush.rectangle((left, y - 0.30 * unit), (right, y - 0.24 * unit), (60, 190, 235))

@@ -54,7 +54,7 @@ def _headlight(frame: Image, pose: Pose, half: float, light: Light) -> None:
 @lru_cache(maxsize=1)
 def _puddle() -> Image:
     """A soft round spot, 255 in the middle."""
-    rows, columns = np.mgrid[-1:1:32j, -1:1:32j]  # type: ignore[misc]
+    rows, columns = np.mgrid[-1:1:32j, -1:1:32j]
     spot: Image = (255 * np.clip(1.15 - np.hypot(rows, columns), 0, 1) / 1.15).astype(np.uint8)
     return spot
 

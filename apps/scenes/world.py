@@ -17,13 +17,20 @@ LANE_UNITS = 4096
 
 _OUTSIDE = LANE_UNITS * 3 // 10
 
+Surface: TypeAlias = Literal["road", "cycleway", "pavement"]
 Furniture: TypeAlias = Literal["lamp", "tree", "sign", "bollard"]
 Style: TypeAlias = Literal["street", "park", "highway"]
 
-_MIX: dict[str, tuple[tuple[Kind, float], ...]] = {
+_MIX: dict[Surface, tuple[tuple[Kind, float], ...]] = {
     "road": (("car", 0.62), ("truck", 0.38)),
     "cycleway": (("bicycle", 0.72), ("dog", 0.28)),
     "pavement": (("person", 0.6), ("dog", 0.28), ("bicycle", 0.12)),
+}
+
+_LINES: dict[Style, tuple[tuple[Surface, float], ...]] = {
+    "street": (("pavement", 0.49), ("road", 0.62), ("road", 0.78), ("pavement", 0.94)),
+    "park": (("pavement", 0.52), ("cycleway", 0.70), ("pavement", 0.92)),
+    "highway": (("road", 0.53), ("road", 0.74), ("cycleway", 0.94)),
 }
 
 
@@ -32,7 +39,7 @@ class Lane:
     """A line that actors follow one behind the other, all at one speed."""
 
     index: int
-    surface: Literal["road", "cycleway", "pavement"]
+    surface: Surface
     y: float
     slope: float
     heading: int
@@ -101,11 +108,7 @@ def scene_of(camera: str) -> Scene:
     roll = dice("scene", camera)
     style: Style = roll.choices(("street", "park", "highway"), (0.6, 0.22, 0.18))[0]
     slope = roll.uniform(-0.05, 0.05)
-    lines: tuple[tuple[Literal["road", "cycleway", "pavement"], float], ...] = {
-        "street": (("pavement", 0.49), ("road", 0.62), ("road", 0.78), ("pavement", 0.94)),
-        "park": (("pavement", 0.52), ("cycleway", 0.70), ("pavement", 0.92)),
-        "highway": (("road", 0.53), ("road", 0.74), ("cycleway", 0.94)),
-    }[style]
+    lines = _LINES[style]
     shift = roll.uniform(-0.02, 0.02)
     flip = roll.choice((-1, 1))
     lanes = []
@@ -134,9 +137,7 @@ def scene_of(camera: str) -> Scene:
             kind: Furniture = "tree" if lane.index == 0 else roll.choice(("lamp", "sign", "bollard"))
             posts.append(Post(kind=kind, x=x, y=y, unit=_unit(y), tint=roll.random()))
     horizon = roll.uniform(0.26, 0.36)
-    return Scene(
-        camera=camera, style=style, horizon=horizon, slope=slope, lanes=tuple(lanes), posts=tuple(posts)
-    )
+    return Scene(camera=camera, style=style, horizon=horizon, slope=slope, lanes=tuple(lanes), posts=tuple(posts))
 
 
 def actors_at(camera: str, sequence: int) -> Iterator[Actor]:

@@ -11,10 +11,10 @@ from typing import Any
 
 os.environ.setdefault("YOLO_OFFLINE", "true")
 
-import openvino  # noqa: E402
-from ultralytics import YOLO  # noqa: E402
+import openvino
+from ultralytics import YOLO
 
-from apps.training.picture import INPUT_HEIGHT, INPUT_WIDTH  # noqa: E402
+from apps.training.picture import INPUT_HEIGHT, INPUT_WIDTH
 
 
 def export(weights: Path, folder: Path, notes: dict[str, Any]) -> None:

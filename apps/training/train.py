@@ -6,13 +6,23 @@ from pathlib import Path
 
 os.environ.setdefault("YOLO_OFFLINE", "true")
 
-from ultralytics import YOLO  # noqa: E402
+from ultralytics import YOLO
 
-from apps.training.picture import INPUT_WIDTH  # noqa: E402
+from apps.training.picture import INPUT_WIDTH
 
 
-def train(dataset: Path, runs: Path, name: str, *, start: Path | None, epochs: int, hours: float | None, rate: float,
-          batch: int, seed: int) -> Path:
+def train(
+    dataset: Path,
+    runs: Path,
+    name: str,
+    *,
+    start: Path | None,
+    epochs: int,
+    hours: float | None,
+    rate: float,
+    batch: int,
+    seed: int,
+) -> Path:
     """Trains until `epochs` or `hours` are used up; the schedule fits what comes first. Returns the weights."""
     model = YOLO(start or "yolo26n.yaml", task="detect")
     model.train(

@@ -1,0 +1,78 @@
+"""Starts a producer: `python -m apps.producer`."""
+
+import logging
+import signal
+import sys
+import threading
+import time
+from functools import partial
+
+import cv2
+
+from apps.producer.camera import CameraWorker
+from apps.producer.sender import KafkaSender
+from apps.producer.settings import SettingsError, read_cameras, read_credentials, read_settings
+from apps.producer.sources import open_source
+from apps.producer.web import serve
+
+log = logging.getLogger("apps.producer")
+
+_STOP_SECONDS = 5.0
+_FLUSH_SECONDS = 20.0
+_SOURCE_LIMIT = 8
+"""A source's image may be this many times larger than a frame: it is reduced before it leaves."""
+
+
+def main() -> int:
+    """Runs until SIGTERM or SIGINT; then sends what is queued. The exit status: 0 unless frames were left behind."""
+    try:
+        settings = read_settings()
+        cameras = read_cameras(settings.cameras_file)
+        credentials = read_credentials(settings.credentials_file)
+    except SettingsError as wrong:
+        print(f"argus producer: {wrong}", file=sys.stderr)
+        return 2
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    cv2.setNumThreads(1)
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    limit = settings.max_frame_bytes
+    sender = KafkaSender(settings.kafka_bootstrap_servers, settings.frames_topic, limit, stopping)
+    workers = [
+        CameraWorker(
+            camera,
+            partial(open_source, camera, credentials.get(camera.name), _SOURCE_LIMIT * limit, stopping),
+            sender,
+            stopping,
+            phase=place / len(cameras),
+            max_frame_bytes=limit,
+        )
+        for place, camera in enumerate(cameras)
+    ]
+    server = serve(settings.http_port, workers, lambda: sender.fatal)
+    for worker in workers:
+        worker.thread.start()
+    log.info("%d cameras to %s", len(workers), settings.frames_topic)
+    stopping.wait()
+    return _stop(workers, sender, server.shutdown)
+
+
+def _stop(workers: list[CameraWorker], sender: KafkaSender, shutdown: object) -> int:
+    log.info("stopping")
+    deadline = time.monotonic() + _STOP_SECONDS
+    for worker in workers:
+        # A camera in the middle of a long read is left to the end of the process: it has nothing to hand over.
+        worker.thread.join(max(0.0, deadline - time.monotonic()))
+    left = sender.close(_FLUSH_SECONDS)
+    if callable(shutdown):
+        shutdown()
+    if left:
+        log.error("%d frames were not acknowledged", left)
+        return 1
+    log.info("every frame that was handed over is acknowledged")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,129 @@
+"""One camera's thread: open, read at its pace, encode, hand over; wait and retry when the camera is down."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from apps.messages import Frame, first_sequence
+from apps.producer import metrics
+from apps.producer.image import encode
+from apps.producer.ledger import Ledger
+from apps.producer.pace import Backoff, Pace
+from apps.producer.sender import Sender
+from apps.producer.settings import Camera
+from apps.producer.sources import CorruptImage, OversizeImage, Shot, Source, SourceError
+
+log = logging.getLogger(__name__)
+
+State = Literal["connecting", "streaming", "backoff"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """How a camera is."""
+
+    state: State
+    error: str | None
+
+
+class CameraWorker:
+    """Drives one camera until told to stop. A camera's trouble stays in its own thread."""
+
+    def __init__(
+        self,
+        camera: Camera,
+        open_source: Callable[[], Source],
+        sender: Sender,
+        stopping: threading.Event,
+        *,
+        phase: float = 0.0,
+        max_frame_bytes: int,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self.camera = camera
+        self.ledger = Ledger(first_sequence(datetime.now(UTC)))
+        self.status = Status(state="connecting", error=None)
+        self._open = open_source
+        self._sender = sender
+        self._stopping = stopping
+        self._max_frame_bytes = max_frame_bytes
+        self._backoff = backoff or Backoff()
+        self._pace = Pace(camera.frames_per_second, phase, time.monotonic())
+        self.thread = threading.Thread(target=self._run, name=f"camera-{camera.name}", daemon=True)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._turn("connecting", self.status.error)
+            try:
+                with self._open() as source:
+                    self._stream(source)
+            except SourceError as lost:
+                self._wait(str(lost))
+            except Exception as unforeseen:
+                # Whatever a decoder comes up with must neither end this camera for good nor reveal its URL.
+                log.exception("%s: unforeseen trouble", self.camera.name)
+                self._wait(type(unforeseen).__name__)
+
+    def _stream(self, source: Source) -> None:
+        while not self._stopping.is_set():
+            due = self._pace.next_due(time.monotonic())
+            try:
+                shot = source.read(self.ledger.next_sequence, due)
+                if shot is None:
+                    return
+                self._hand_over(shot)
+            except CorruptImage as corrupt:
+                self._reject("corrupt", corrupt)
+            except OversizeImage as oversize:
+                self._reject("oversize", oversize)
+            else:
+                self._backoff.reset()
+                self._turn("streaming", None)
+
+    def _hand_over(self, shot: Shot) -> None:
+        encoded = encode(shot.image, self.camera)
+        if len(encoded.jpeg) > self._max_frame_bytes:
+            raise OversizeImage(f"{len(encoded.jpeg)} bytes, {self._max_frame_bytes} are allowed")
+        name = self.camera.name
+        frame = Frame(
+            camera=name,
+            sequence=self.ledger.next_sequence,
+            captured_at=shot.captured_at,
+            width=encoded.width,
+            height=encoded.height,
+            jpeg=encoded.jpeg,
+        )
+        # The identity is given before the hand-over, since the answer can come before `send` returns, and this
+        # thread alone gives identities; a frame that is not taken is the last of its run.
+        size = len(encoded.jpeg)
+        self.ledger.give()
+        taken = self._sender.send(frame, lambda delivered: self._book(frame.sequence, size, delivered))
+        if not taken:
+            self.ledger.take_back()
+
+    def _book(self, sequence: int, size: int, delivered: bool) -> None:
+        self.ledger.settle(sequence, delivered=delivered)
+        if delivered:
+            metrics.FRAMES.labels(self.camera.name).inc()
+            metrics.BYTES.labels(self.camera.name).inc(size)
+        else:
+            metrics.FAILED.labels(self.camera.name).inc()
+
+    def _reject(self, reason: str, why: Exception) -> None:
+        log.warning("%s: an image was set aside (%s): %s", self.camera.name, reason, why)
+        metrics.REJECTED.labels(self.camera.name, reason).inc()
+
+    def _wait(self, error: str) -> None:
+        seconds = self._backoff.wait()
+        log.warning("%s: %s; again in %.1f s", self.camera.name, error, seconds)
+        metrics.RETRIES.labels(self.camera.name).inc()
+        self._turn("backoff", error)
+        self._stopping.wait(seconds)
+
+    def _turn(self, state: State, error: str | None) -> None:
+        self.status = Status(state=state, error=error)
+        metrics.STREAMING.labels(self.camera.name).set(state == "streaming")

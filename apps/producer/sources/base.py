@@ -1,0 +1,66 @@
+"""What every source of frames offers."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class SourceError(Exception):
+    """The camera cannot be reached, or was lost. The message holds no credentials."""
+
+
+class CorruptImage(Exception):
+    """One image could not be decoded; the next may be fine."""
+
+
+class OversizeImage(Exception):
+    """One image is larger than allowed; the next may be fine."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shot:
+    """One image, BGR, and when it was taken."""
+
+    image: NDArray[np.uint8]
+    captured_at: datetime
+
+
+class Source(Protocol):
+    """An open camera."""
+
+    def read(self, sequence: int, due: float) -> Shot | None:
+        """The first image at or after `due` (time.monotonic); None when told to stop.
+
+        `sequence` is the identity that the image will have, for sources that render. Raises SourceError when the
+        camera is lost, CorruptImage or OversizeImage for one bad image.
+        """
+        ...
+
+    def close(self) -> None:
+        """Lets go of the camera."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Closing:
+    """Makes a source with `close` a context manager."""
+
+    def close(self) -> None:
+        """Lets go of the camera."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,162 @@
+"""`rtsp://` streams and `file://` clips, by FFmpeg's libraries.
+
+A camera sends 25 pictures a second or so and the pipeline wants one now and then, so most of the work lies in not
+decoding: every packet is read, but while key frames come at least as often as frames are due, nothing else is decoded.
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from typing import Final, TypeAlias
+
+import av
+import av.logging
+import numpy as np
+
+from apps.producer.sources.base import Closing, CorruptImage, Shot, SourceError
+
+OPEN_TIMEOUT_SECONDS: Final = 10.0
+READ_TIMEOUT_SECONDS: Final = 10.0
+
+Packet: TypeAlias = "av.Packet[av.VideoStream]"
+
+_SLACK: Final = 1.05
+_LONGEST_LINE_OF_ERRORS: Final = 25
+
+# FFmpeg's own messages hold the URL with its credentials.
+av.logging.set_level(None)
+
+
+class VideoSource(Closing):
+    """An open stream or clip. A clip plays at its own rate, over and over, as a camera would."""
+
+    def __init__(self, place: str, interval: float, stopping: threading.Event, *, looped: bool) -> None:
+        self._interval = interval
+        self._stopping = stopping
+        self._looped = looped
+        options = {} if looped else {"rtsp_transport": "tcp", "fflags": "nobuffer", "flags": "low_delay"}
+        try:
+            self._container = av.open(place, options=options, timeout=(OPEN_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS))
+        except (av.FFmpegError, OSError) as unreachable:
+            raise SourceError(_reason(unreachable)) from None
+        if not self._container.streams.video:
+            self._container.close()
+            raise SourceError("there is no video in it")
+        self._stream = self._container.streams.video[0]
+        # Frame threads would hold pictures back, and many cameras share the cores anyway.
+        self._stream.codec_context.thread_type = "SLICE"
+        self._stream.codec_context.thread_count = 1
+        self._keys = KeyFrames(interval)
+        self._packets = self._play() if looped else self._receive()
+        self._arrivals: dict[int, float] = {}
+        self._bad = 0
+
+    def read(self, sequence: int, due: float) -> Shot | None:
+        """The first picture that is decoded at or after `due`."""
+        for packet, seconds in self._packets:
+            if self._stopping.is_set():
+                return None
+            arrived = time.monotonic()
+            if packet.is_keyframe:
+                self._keys.seen(seconds)
+            if not self._keys.wanted(packet.is_keyframe):
+                continue
+            if packet.pts is not None:
+                self._arrivals[packet.pts] = arrived
+            picture = self._decode(packet)
+            if picture is not None and arrived >= due:
+                return self._shot(picture)
+        if self._stopping.is_set():
+            return None
+        raise SourceError("the stream ended")
+
+    def close(self) -> None:
+        """Closes the stream."""
+        self._container.close()
+
+    def _decode(self, packet: Packet) -> av.VideoFrame | None:
+        try:
+            pictures = packet.decode()
+        except av.FFmpegError as corrupt:
+            self._bad += 1
+            if self._bad > _LONGEST_LINE_OF_ERRORS:
+                raise SourceError("nothing but undecodable packets") from None
+            raise CorruptImage(_reason(corrupt)) from None
+        if not pictures:
+            return None
+        self._bad = 0
+        return pictures[-1]
+
+    def _shot(self, picture: av.VideoFrame) -> Shot:
+        now = time.monotonic()
+        arrived = self._arrivals.get(picture.pts, now) if picture.pts is not None else now
+        self._arrivals = {pts: moment for pts, moment in self._arrivals.items() if moment > arrived}
+        image = np.asarray(picture.to_ndarray(format="bgr24"), dtype=np.uint8)
+        return Shot(image=image, captured_at=datetime.now(UTC) - timedelta(seconds=now - arrived))
+
+    def _receive(self) -> Iterator[tuple[Packet, float]]:
+        """A live stream's packets as they come, each with its time."""
+        try:
+            for packet in self._container.demux(self._stream):
+                if packet.size:
+                    yield packet, time.monotonic()
+        except (av.FFmpegError, OSError) as lost:
+            raise SourceError(_reason(lost)) from None
+
+    def _play(self) -> Iterator[tuple[Packet, float]]:
+        """A clip's packets, each when it is due, with its time from the first start; again and again."""
+        began = time.monotonic()
+        passed, step = 0.0, 1 / float(self._stream.average_rate or 25)
+        while True:
+            first: float | None = None
+            moment = 0.0
+            try:
+                for packet in self._container.demux(self._stream):
+                    if packet.dts is None or not packet.size:
+                        continue
+                    seconds = float(packet.dts * (self._stream.time_base or Fraction(1, 90_000)))
+                    first = seconds if first is None else first
+                    moment = seconds - first
+                    if self._stopping.wait(max(0.0, began + passed + moment - time.monotonic())):
+                        return
+                    yield packet, passed + moment
+                self._stream.codec_context.flush_buffers()
+                self._container.seek(0)
+            except (av.FFmpegError, OSError) as lost:
+                raise SourceError(_reason(lost)) from None
+            if first is None:
+                raise SourceError("the clip holds no pictures")
+            passed += moment + step
+            self._arrivals.clear()
+
+
+class KeyFrames:
+    """Whether key frames alone are enough, from how often they come."""
+
+    def __init__(self, interval: float) -> None:
+        self._interval = interval
+        self._last: float | None = None
+        self._spacing: float | None = None
+        self._in_order = False
+
+    def seen(self, seconds: float) -> None:
+        """Learns of a key frame at a time."""
+        if self._last is not None and seconds > self._last:
+            spacing = seconds - self._last
+            self._spacing = spacing if self._spacing is None else max(spacing, 0.7 * self._spacing)
+        self._last = seconds
+
+    def wanted(self, key: bool) -> bool:
+        """Whether to decode this packet. Decoding of everything begins, and ends, at a key frame."""
+        if key:
+            enough = self._spacing is not None and self._spacing <= self._interval * _SLACK
+            self._in_order = not enough
+        return key or self._in_order
+
+
+def _reason(error: BaseException) -> str:
+    """What happened, without the URL."""
+    text = getattr(error, "strerror", None)
+    return text if isinstance(text, str) and text else type(error).__name__
