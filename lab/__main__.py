@@ -101,6 +101,14 @@ def pulumi(options: argparse.Namespace) -> int:
     return stack.pulumi(options.arguments)
 
 
+def output(options: argparse.Namespace) -> None:
+    """Print one of the stack's outputs."""
+    value = stack.output(options.name)
+    if value is None:
+        raise LabError(f"the stack has no output {options.name!r} yet; run `make up`")
+    print(value)
+
+
 def kill(options: argparse.Namespace) -> None:
     """Cut a machine's power."""
     if options.host == cameras.NAME:
@@ -145,6 +153,7 @@ def _parser() -> argparse.ArgumentParser:
     host.add_argument("arguments", nargs=argparse.REMAINDER, metavar="-- COMMAND")
     add("kubeconfig", kubeconfig)
     add("pulumi", pulumi).add_argument("arguments", nargs=argparse.REMAINDER, metavar="-- ARGUMENTS")
+    add("output", output).add_argument("name")
     add("kill", kill).add_argument("host")
     add("start", start).add_argument("host")
     return parser

@@ -1,0 +1,57 @@
+# Everything that a person or CI does with Argus on one host. `make help` lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help bootstrap up down destroy preview status ssh kubeconfig lint format test-unit test
+
+PYTHON := .venv/bin/python
+LAB := $(PYTHON) -m lab
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+bootstrap: ## Install what the lab needs on this host: Debian packages, .venv
+	@lab/bootstrap.sh
+
+up: ## From nothing to a running pipeline: the lab, then `pulumi up`
+	@start=$$SECONDS; \
+	lab/bootstrap.sh; \
+	$(LAB) up; \
+	$(LAB) pulumi -- up --yes --skip-preview; \
+	echo "Argus shows its cameras at $$($(LAB) output ui), after $$((SECONDS - start)) s"
+
+down: ## Remove the lab: machines, disks, network, services; the host is as before
+	@lab/bootstrap.sh
+	@$(LAB) down
+
+destroy: ## Undo `pulumi up`; the machines stay
+	@$(LAB) pulumi -- destroy --yes --skip-preview
+
+preview: bootstrap ## What `make up` would change
+	@$(LAB) pulumi -- preview
+
+status: ## How every part of the lab is
+	@$(LAB) status
+
+ssh: ## A shell on a machine: make ssh HOST=cp1
+	@$(LAB) ssh $(or $(HOST),$(error say which machine: make ssh HOST=cp1))
+
+kubeconfig: ## The path of the cluster's kubeconfig
+	@$(LAB) kubeconfig
+
+lint: bootstrap ## Every static check
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@git ls-files -z -- '*.sh' | xargs -0 --no-run-if-empty .venv/bin/shellcheck
+	@git ls-files -z -- '*Dockerfile' | xargs -0 --no-run-if-empty .venv/bin/hadolint
+
+format: bootstrap ## Format the Python sources
+	@.venv/bin/ruff check --fix-only --quiet .
+	@.venv/bin/ruff format --quiet .
+
+test-unit: bootstrap ## The tests that take seconds
+	@$(PYTHON) -m pytest --quiet tests/unit
+
+test: lint ## Everything, the lab's end-to-end tests included
+	@$(PYTHON) -m pytest
