@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Literal
 
-from apps.messages import FrameError, frame_from_kafka, frame_path, hour_of, result_from_json, result_path
+from apps.messages import frame_from_kafka, frame_path, hour_of, result_from_json, result_path
 
 NAME = re.compile(r"[a-z0-9-]{1,63}")
 """A camera's or a model's name. It becomes part of a path, so it is held to characters that cannot leave it."""
@@ -14,6 +14,11 @@ NAME = re.compile(r"[a-z0-9-]{1,63}")
 JPEG_START = b"\xff\xd8"
 CLOCK_TOLERANCE = timedelta(hours=1)
 """A capture time further ahead than this is a broken clock; its directory would outlive every retention."""
+
+UNREADABLE = (ValueError, ArithmeticError, AttributeError, RecursionError)
+"""What reading hostile bytes may raise: beside ValueError, years and numbers out of range, and endless nesting."""
+
+MAX_SEQUENCE = 2**63
 
 Kind = Literal["frame", "result"]
 Headers = list[tuple[str, bytes | None]]
@@ -46,7 +51,7 @@ def frame_file(key: bytes | None, value: bytes | None, headers: Headers | None, 
     """The file of a record on the frames topic. The JPEG is kept as it came, undecoded."""
     try:
         frame = frame_from_kafka(key, value, headers)
-    except FrameError as error:
+    except UNREADABLE as error:
         raise RejectedError("malformed", str(error)) from error
     _check_identity(frame.camera, frame.sequence, frame.captured_at, now)
     if not frame.jpeg.startswith(JPEG_START):
@@ -65,7 +70,7 @@ def result_file(value: bytes | None, now: datetime) -> StoredFile:
         raise RejectedError("malformed", "the record has no value, so no result")
     try:
         result = result_from_json(value)
-    except ValueError as error:
+    except UNREADABLE as error:
         raise RejectedError("malformed", str(error)) from error
     _check_identity(result.camera, result.sequence, result.captured_at, now)
     _check_name("model", result.model)
@@ -79,8 +84,8 @@ def result_file(value: bytes | None, now: datetime) -> StoredFile:
 
 def _check_identity(camera: str, sequence: int, captured_at: datetime, now: datetime) -> None:
     _check_name("camera", camera)
-    if sequence < 0:
-        raise RejectedError("malformed", f"the sequence {sequence} of camera {camera} is negative")
+    if not 0 <= sequence < MAX_SEQUENCE:
+        raise RejectedError("malformed", f"the sequence {sequence} of camera {camera} is out of range")
     if captured_at.astimezone(UTC) > now + CLOCK_TOLERANCE:
         raise RejectedError("future", f"frame {camera}/{sequence} claims to be of {captured_at}, ahead of the clock")
 

@@ -1,6 +1,7 @@
 """`python -m apps.ui`: serves until SIGTERM."""
 
 import logging
+import signal
 import sys
 
 import uvicorn
@@ -22,6 +23,9 @@ def main() -> int:
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for chatty in ("httpx", "elastic_transport"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    # Once it has stopped, uvicorn raises the signal again for the handler that was there before it: a wanted stop
+    # is no failure.
+    signal.signal(signal.SIGTERM, lambda *_: None)
     uvicorn.run(
         create_app(settings),
         host="0.0.0.0",

@@ -4,7 +4,7 @@ import logging
 
 import httpx
 
-TIMEOUT_SECONDS = 5.0
+TIMEOUT = httpx.Timeout(5.0, connect=1.0)
 
 logger = logging.getLogger(__name__)
 
@@ -26,9 +26,7 @@ class Archive:
         silent = []
         for url in self._order(camera):
             try:
-                response = await self._client.get(
-                    f"{url}/frames/{camera}/{hour}/{sequence}.jpg", timeout=TIMEOUT_SECONDS
-                )
+                response = await self._client.get(f"{url}/frames/{camera}/{hour}/{sequence}.jpg", timeout=TIMEOUT)
             except httpx.HTTPError as error:
                 logger.warning("%s does not answer: %s", url, error)
                 silent.append(url)

@@ -1,6 +1,7 @@
 """The wall's eyes on Kafka: a thread that reads all partitions from now on, in no group, committing nothing."""
 
 import logging
+import math
 import re
 import threading
 import time
@@ -22,6 +23,9 @@ DISCOVERY_SECONDS = 30
 FIRST_DISCOVERY_SECONDS = 2
 KAFKA_TIMEOUT_SECONDS = 10
 POLL_SECONDS = 0.5
+
+UNREADABLE = (ValueError, ArithmeticError, AttributeError, RecursionError)
+"""What reading hostile bytes may raise: beside ValueError, years and numbers out of range, and endless nesting."""
 
 logger = logging.getLogger(__name__)
 
@@ -130,7 +134,7 @@ class Reader:
                 self._take_frame(message)
             else:
                 self._take_result(message)
-        except ValueError as malformed:
+        except UNREADABLE as malformed:
             metrics.MALFORMED.labels(kind).inc()
             logger.debug("skipped %s[%s]@%s: %s", message.topic(), message.partition(), message.offset(), malformed)
 
@@ -145,4 +149,7 @@ class Reader:
         result = result_from_json(message.value() or b"")
         if not NAME.fullmatch(result.camera):
             raise ValueError(f"the camera name {result.camera!r} is not of the form {NAME.pattern}")
+        for found in result.detections:
+            if not isinstance(found.label, str) or not all(map(math.isfinite, (found.score, *found.box))):
+                raise ValueError(f"the result {result.id} has a detection that cannot be drawn: {found}")
         self._wall.add_result(result, time.monotonic())

@@ -20,10 +20,10 @@ function hue(label) {
   return known.get(label);
 }
 
-function box(model, found, frame) {
+function box(found, frame) {
   const [x1, y1, x2, y2] = found.box;
   const made = element("div", "box");
-  if (model === "motion") made.classList.add("motion");
+  if (found.label === "motion") made.classList.add("motion");
   if (y1 / frame.height < 0.08) made.classList.add("inside");
   if (found.matches === false) made.classList.add("other");
   made.style.setProperty("--hue", hue(found.label));
@@ -69,7 +69,7 @@ export class Picture {
     this.stage.style.aspectRatio = `${frame.width} / ${frame.height}`;
     this.stage.classList.toggle("tall", frame.width / frame.height < 16 / 9);
     this.boxes.replaceChildren(
-      ...frame.results.flatMap(({ model, detections }) => detections.map((found) => box(model, found, frame))),
+      ...frame.results.flatMap(({ detections }) => detections.map((found) => box(found, frame))),
     );
     this.empty.hidden = true;
     return true;

@@ -5,6 +5,7 @@ import { Picture, element, notice } from "./picture.js";
 const form = document.getElementById("form");
 const results = document.getElementById("results");
 const more = document.getElementById("more");
+const WHEN = new Intl.DateTimeFormat([], { dateStyle: "short", timeStyle: "medium" });
 const TIMES = ["since", "until"];
 let next = null;
 let latest = 0;
@@ -70,7 +71,7 @@ function card(hit) {
   link.append(picture.root);
   const caption = element("div", "caption");
   const matching = hit.detections.filter((found) => found.matches).length;
-  const age = element("time", "age", new Date(hit.captured_at).toLocaleString());
+  const age = element("time", "age", WHEN.format(new Date(hit.captured_at)));
   age.dateTime = hit.captured_at;
   caption.append(
     element("span", "name", hit.camera),

@@ -1,0 +1,61 @@
+"""An app as its own process, with its HTTP port."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+
+from tests.integration.services import REPOSITORY, free_port, wait_for
+
+
+class App:
+    """`python -m <module>`, its log in a file."""
+
+    def __init__(self, module: str, log: Path, environment: dict[str, str]) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = log
+        with log.open("ab") as sink:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", module],
+                cwd=REPOSITORY,
+                env={**os.environ, **environment, "ARGUS_HTTP_PORT": str(self.port)},
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+            )
+
+    def get(self, path: str) -> httpx.Response:
+        return httpx.get(f"{self.url}{path}", timeout=15, trust_env=False)
+
+    def wait_until_ready(self) -> None:
+        def ready() -> bool:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"it ended with {self.process.returncode}: {self.log.read_text()[-2000:]}")
+            return self.get("/readyz").status_code == 200
+
+        wait_for(f"{self.url}/readyz", ready, seconds=60)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Sends the signal and waits. Returns the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(timeout=30)
+
+
+@contextlib.contextmanager
+def app(module: str, log: Path, **environment: str) -> Iterator[App]:
+    """Runs an app until it is ready and, at the end, stops it. `environment` is without the prefix ARGUS_."""
+    started = App(module, log, {f"ARGUS_{key.upper()}": value for key, value in environment.items()})
+    try:
+        started.wait_until_ready()
+        yield started
+    finally:
+        try:
+            started.stop()
+        except subprocess.TimeoutExpired:
+            started.process.kill()

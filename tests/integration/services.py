@@ -1,0 +1,178 @@
+"""Real ZooKeeper, Kafka and Elasticsearch for a test session, from the project's own images, on loopback."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[2]
+BUILD_SECONDS = 900
+START_SECONDS = 120
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(what: str, condition: Callable[[], object], *, seconds: float = 30, every: float = 0.1) -> None:
+    """Waits until the condition is truthy. Fails, saying for what and with the last error, after `seconds`."""
+    deadline = time.monotonic() + seconds
+    last: Exception | None = None
+    while time.monotonic() < deadline:
+        try:
+            if condition():
+                return
+            last = None
+        except Exception as error:
+            last = error
+        time.sleep(every)
+    raise TimeoutError(f"waited {seconds:.0f} s for {what}" + (f"; the last error was {last!r}" if last else ""))
+
+
+@contextlib.contextmanager
+def zookeeper() -> Iterator[str]:
+    """One ZooKeeper; its connect string."""
+    port, admin = free_port(), free_port()
+    lines = [
+        "tickTime=2000",
+        "dataDir=/data",
+        f"clientPort={port}",
+        "clientPortAddress=127.0.0.1",
+        f"admin.serverPort={admin}",
+        "admin.enableServer=false",
+    ]
+    with _container(
+        "zookeeper",
+        files={"/conf/zoo.cfg": "\n".join(lines)},
+        command=["zkServer.sh", "start-foreground", "/conf/zoo.cfg"],
+        environment={"JVMFLAGS": "-Xmx96m"},
+        ready=lambda: _listens(port),
+    ):
+        yield f"127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
+def kafka(zookeeper_connect: str) -> Iterator[str]:
+    """One Kafka broker; its bootstrap string."""
+    port = free_port()
+    lines = [
+        "broker.id=0",
+        f"listeners=PLAINTEXT://127.0.0.1:{port}",
+        f"zookeeper.connect={zookeeper_connect}",
+        "log.dirs=/data/kafka",
+        "offsets.topic.replication.factor=1",
+        "transaction.state.log.replication.factor=1",
+        "transaction.state.log.min.isr=1",
+        "group.initial.rebalance.delay.ms=0",
+        "auto.create.topics.enable=false",
+        "message.max.bytes=2000000",
+    ]
+    with _container(
+        "kafka",
+        files={"/conf/server.properties": "\n".join(lines)},
+        command=["/opt/kafka/bin/kafka-server-start.sh", "/conf/server.properties"],
+        environment={"KAFKA_HEAP_OPTS": "-Xmx320m", "LOG_DIR": "/tmp"},
+        ready=lambda: _listens(port),
+    ):
+        yield f"127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
+def elasticsearch() -> Iterator[str]:
+    """One Elasticsearch node; its URL."""
+    port, transport = free_port(), free_port()
+    lines = [
+        "cluster.name: argus-test",
+        "network.host: 127.0.0.1",
+        f"http.port: {port}",
+        f"transport.port: {transport}",
+        "discovery.type: single-node",
+    ]
+    url = f"http://127.0.0.1:{port}"
+    with _container(
+        "elasticsearch",
+        files={"/usr/share/elasticsearch/config/elasticsearch.yml": "\n".join(lines)},
+        command=[],
+        environment={"ES_JAVA_OPTS": "-Xms384m -Xmx384m"},
+        ready=lambda: _answers(f"{url}/_cluster/health?wait_for_status=yellow&timeout=1s"),
+        data="/usr/share/elasticsearch/data",
+    ):
+        yield url
+
+
+def image(name: str) -> str:
+    """The image of containers/<name>: the one that ARGUS_TEST_IMAGE_<NAME> names, or built here."""
+    given = os.environ.get(f"ARGUS_TEST_IMAGE_{name.upper()}")
+    if given:
+        return given
+    tag = f"localhost/argus-test/{name}"
+    command = ["podman", "build", "--quiet", "--tag", tag, "--file", f"containers/{name}/Dockerfile"]
+    authority = os.environ.get("ARGUS_BUILD_CA")
+    if authority:
+        mounted = "/etc/ssl/certs/ca-certificates.crt"
+        command += ["--volume", f"{authority}:{mounted}:ro", "--build-arg", f"SSL_CERT_FILE={mounted}"]
+    subprocess.run([*command, "."], cwd=REPOSITORY, env=_environment(), check=True, timeout=BUILD_SECONDS)
+    return tag
+
+
+@contextlib.contextmanager
+def _container(
+    name: str,
+    *,
+    files: dict[str, str],
+    command: list[str],
+    environment: dict[str, str],
+    ready: Callable[[], bool],
+    data: str = "/data",
+) -> Iterator[None]:
+    reference = image(name)
+    container = f"argus-test-{name}-{os.getpid()}"
+    with tempfile.TemporaryDirectory(prefix="argus-test-") as folder:
+        arguments = ["--detach", "--network", "host", "--name", container, "--tmpfs", f"{data}:rw,mode=1777"]
+        Path(folder).chmod(0o755)
+        for target, text in files.items():
+            source = Path(folder, Path(target).name)
+            source.write_text(f"{text}\n")
+            arguments += ["--volume", f"{source}:{target}:ro"]
+        for key, value in environment.items():
+            arguments += ["--env", f"{key}={value}"]
+        _podman("run", *arguments, reference, *command)
+        try:
+            wait_for(name, ready, seconds=START_SECONDS, every=0.5)
+            yield
+        except TimeoutError as error:
+            logs = _podman("logs", "--tail", "30", container)
+            raise TimeoutError(f"{error}\n{logs}") from error
+        finally:
+            _podman("rm", "--force", "--time", "5", "--volumes", container)
+
+
+def _podman(*arguments: str) -> str:
+    done = subprocess.run(
+        ["podman", *arguments], env=_environment(), text=True, capture_output=True, timeout=120, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(f"podman {arguments[0]}: {done.stderr.strip()}")
+    return done.stdout + done.stderr
+
+
+def _environment() -> dict[str, str]:
+    return {"CONTAINERS_CONF": str(REPOSITORY / "lab" / "containers.conf"), **os.environ}
+
+
+def _listens(port: int) -> bool:
+    with socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+
+
+def _answers(url: str) -> bool:
+    with urllib.request.urlopen(url, timeout=3) as response:
+        return bool(response.status == 200)

@@ -1,0 +1,102 @@
+"""Topics of a test's own, and records as the producers and the models write them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from apps.messages import Detection, Frame, Result, frame_headers, result_to_json
+
+
+@dataclass(frozen=True)
+class Topics:
+    """The names of one test's topics. `results` starts with `results.`, then the model's name in this test."""
+
+    bootstrap: str
+    frames: str
+    models: tuple[str, ...]
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        return tuple(f"results.{model}" for model in self.models)
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        return (self.frames, *self.results)
+
+
+def create_topics(bootstrap: str, *, suffix: str, models: Iterable[str], partitions: int) -> Topics:
+    topics = Topics(bootstrap, f"frames-{suffix}", tuple(f"{model}-{suffix}" for model in models))
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    for future in admin.create_topics([NewTopic(name, partitions, 1) for name in topics.all]).values():
+        future.result(timeout=30)
+    return topics
+
+
+def producer(bootstrap: str) -> Producer:
+    return Producer(
+        {
+            "bootstrap.servers": bootstrap,
+            "partitioner": "murmur2_random",
+            "acks": "all",
+            "enable.idempotence": True,
+            "message.max.bytes": 2_000_000,
+        }
+    )
+
+
+def make_frame(camera: str, sequence: int, at: datetime, jpeg: bytes, size: tuple[int, int] = (640, 360)) -> Frame:
+    return Frame(camera=camera, sequence=sequence, captured_at=at, width=size[0], height=size[1], jpeg=jpeg)
+
+
+def make_result(frame: Frame, model: str, detections: Iterable[Detection] = ()) -> Result:
+    return Result(
+        camera=frame.camera,
+        sequence=frame.sequence,
+        captured_at=frame.captured_at,
+        width=frame.width,
+        height=frame.height,
+        model=model,
+        model_version="test",
+        processed_at=frame.captured_at,
+        detections=tuple(detections),
+    )
+
+
+def send_frame(to: Producer, topics: Topics, frame: Frame) -> None:
+    to.produce(
+        topics.frames,
+        key=frame.camera,
+        value=frame.jpeg,
+        headers=frame_headers(frame),
+        timestamp=int(frame.captured_at.timestamp() * 1000),
+    )
+
+
+def send_result(to: Producer, topics: Topics, result: Result, partition: int) -> None:
+    to.produce(f"results.{result.model}", key=result.id, value=result_to_json(result), partition=partition)
+
+
+def ends(topics: Topics) -> dict[tuple[str, int], int]:
+    """The end offset of every partition."""
+    return _offsets(topics, "none", lambda consumer, at: consumer.get_watermark_offsets(at, timeout=10)[1])
+
+
+def committed(topics: Topics, group: str) -> dict[tuple[str, int], int]:
+    """What the group has committed; 0 where nothing."""
+    return _offsets(topics, group, lambda consumer, at: max(0, consumer.committed([at], timeout=10)[0].offset))
+
+
+def _offsets(topics: Topics, group: str, ask) -> dict[tuple[str, int], int]:  # type: ignore[no-untyped-def]
+    consumer = Consumer({"bootstrap.servers": topics.bootstrap, "group.id": group, "enable.auto.commit": False})
+    try:
+        found = consumer.list_topics(timeout=10).topics
+        return {
+            (topic, partition): ask(consumer, TopicPartition(topic, partition))
+            for topic in topics.all
+            for partition in found[topic].partitions
+        }
+    finally:
+        consumer.close()

@@ -1,0 +1,296 @@
+"""The UI against a real Kafka, Elasticsearch, consumer and browser."""
+
+import json
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import cv2
+import httpx
+import numpy as np
+import pytest
+
+from apps.messages import Detection, Frame, format_timestamp, hour_of, result_to_json
+from apps.scenes import render, truth
+from tests.e2e.browser import browser
+from tests.integration.processes import App, app
+from tests.integration.services import free_port, wait_for
+from tests.integration.topics import Topics, create_topics, make_frame, make_result, producer, send_frame, send_result
+
+CAMERAS = [f"street-{number:02d}" for number in range(1, 13)]
+TEMPLATE = Path(__file__).parents[3] / "containers" / "elasticsearch" / "results-template.json"
+FEED_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Site:
+    """Everything of one test: the apps and what was sent."""
+
+    ui: App
+    topics: Topics
+    elasticsearch: str
+    sent: list[Frame]
+
+
+def picture(camera: str, sequence: int) -> tuple[bytes, list[Detection]]:
+    ok, jpeg = cv2.imencode(".jpg", render(camera, sequence), [cv2.IMWRITE_JPEG_QUALITY, 80])
+    assert ok
+    found = [
+        Detection(label=seen.label, score=0.5 + seen.visible / 2.1, box=seen.box) for seen in truth(camera, sequence)
+    ]
+    return jpeg.tobytes(), found
+
+
+def send_pictures(
+    site_topics: Topics, url: str, pictures: list[tuple[str, int, bytes, list[Detection]]]
+) -> list[Frame]:
+    """Sends one frame a camera with both models' results, and indexes the results as Filebeat would."""
+    to = producer(site_topics.bootstrap)
+    sent, lines = [], []
+    objects, motion = site_topics.models
+    for camera, sequence, jpeg, found in pictures:
+        frame = make_frame(camera, sequence, datetime.now(UTC), jpeg)
+        sent.append(frame)
+        send_frame(to, site_topics, frame)
+        for model, detections in (
+            (objects, found),
+            (motion, [Detection(label="motion", score=0.7, box=f.box) for f in found]),
+        ):
+            result = make_result(frame, model, detections)
+            send_result(to, site_topics, result, 0)
+            day = f"{frame.captured_at:%Y.%m.%d}"
+            lines.append(json.dumps({"index": {"_index": f"results-{model}-{day}", "_id": result.id}}))
+            lines.append(result_to_json(result).decode())
+    assert to.flush(30) == 0
+    body = "\n".join(lines) + "\n"
+    answer = httpx.post(
+        f"{url}/_bulk?refresh=true", content=body, headers={"content-type": "application/x-ndjson"}, timeout=30
+    )
+    assert not answer.json()["errors"], answer.text[:500]
+    return sent
+
+
+def install_template(url: str) -> None:
+    body = json.loads(TEMPLATE.read_text())
+    httpx.put(f"{url}/_index_template/results", json=body, timeout=30).raise_for_status()
+
+
+@contextmanager
+def producer_double() -> Iterator[str]:
+    """A producer's /cameras: one camera is down."""
+    states: list[dict[str, Any]] = [{"name": name, "state": "streaming", "error": None} for name in CAMERAS]
+    states.append({"name": "yard", "state": "backoff", "error": "connection refused; next try in 8 s"})
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps({"cameras": states}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def site(kafka: str, elasticsearch: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("site")
+    topics = create_topics(kafka, suffix=uuid.uuid4().hex[:8], models=("objects", "motion"), partitions=4)
+    install_template(elasticsearch)
+    sequences = range(40, 46)
+    with ThreadPoolExecutor(2) as pool:
+        drawn = {
+            key: value
+            for key, value in zip(
+                [(camera, sequence) for sequence in sequences for camera in CAMERAS],
+                pool.map(lambda key: picture(*key), [(c, s) for s in sequences for c in CAMERAS]),
+                strict=True,
+            )
+        }
+    consumer = app(
+        "apps.consumer",
+        folder / "consumer.log",
+        kafka_bootstrap_servers=kafka,
+        frames_topic=topics.frames,
+        results_topics=",".join(topics.results),
+        consumer_group=topics.frames,
+        data_dir=str(folder / "data"),
+    )
+    sent: list[Frame] = []
+    ended = threading.Event()
+
+    def feed() -> None:
+        first = int(time.time()) << 20
+        for turn in range(10_000):
+            if ended.wait(FEED_SECONDS):
+                return
+            shown = sequences[turn % len(sequences)]
+            sent.extend(send_pictures(topics, elasticsearch, [(c, first + turn, *drawn[c, shown]) for c in CAMERAS]))
+
+    with producer_double() as producer_url, consumer as stored:
+        ui = app(
+            "apps.ui",
+            folder / "ui.log",
+            kafka_bootstrap_servers=kafka,
+            frames_topic=topics.frames,
+            results_topics=",".join(topics.results),
+            elasticsearch_url=elasticsearch,
+            consumer_urls=f"{stored.url},http://127.0.0.1:{free_port()}",
+            producer_urls=producer_url,
+            cameras=",".join(CAMERAS),
+        )
+        with ui as served:
+            feeder = threading.Thread(target=feed)
+            feeder.start()
+            wait_for("frames", lambda: len(sent) > 3 * len(CAMERAS), seconds=60)
+            yield Site(served, topics, elasticsearch, sent)
+            ended.set()
+            feeder.join()
+
+
+def test_the_wall_shows_each_cameras_newest_complete_frame(site: Site) -> None:
+    wall = site.ui.get("/api/wall").json()
+    tiles = {tile["name"]: tile for tile in wall["cameras"]}
+    assert set(tiles) == {*CAMERAS, "yard"}
+    assert tiles["yard"]["state"] == "backoff" and "refused" in tiles["yard"]["error"]
+    frame = tiles[CAMERAS[0]]["frame"]
+    assert {result["model"] for result in frame["results"]} == set(site.topics.models)
+    image = site.ui.get(frame["image"])
+    assert image.status_code == 200 and "immutable" in image.headers["cache-control"]
+    assert cv2.imdecode(np.frombuffer(image.content, np.uint8), cv2.IMREAD_COLOR).shape == (360, 640, 3)
+    later = site.ui.get(f"/api/wall?since={wall['token']}").json()
+    assert len(later["cameras"]) <= len(tiles)
+    assert wall["statistics"]["latency_seconds"] < 20
+    assert site.ui.get("/api/cameras/nobody/frames/1.jpg").status_code == 404
+
+
+def test_a_search_finds_exactly_the_frames_that_fit(site: Site) -> None:
+    count = len(CAMERAS) * 3
+    frames = site.sent[:count]
+    since, until = frames[0].captured_at, frames[-1].captured_at + timedelta(milliseconds=1)
+    query = {
+        "model": site.topics.models[0],
+        "since": format_timestamp(since),
+        "until": format_timestamp(until),
+        "size": "7",
+    }
+    seen: list[str] = []
+    after: dict[str, str] = {}
+    while True:
+        page = httpx.get(f"{site.ui.url}/api/search", params={**query, **after}, timeout=15).json()
+        seen += [hit["id"] for hit in page["results"]]
+        if not page["next"]:
+            break
+        after = {"after": page["next"]}
+    assert sorted(seen) == sorted(make_result(frame, site.topics.models[0]).id for frame in frames)
+
+
+def test_label_and_score_must_fit_one_detection(site: Site) -> None:
+    hits = httpx.get(
+        f"{site.ui.url}/api/search", params={"label": "person", "min_score": "0.8", "size": "100"}, timeout=15
+    ).json()
+    assert hits["results"]
+    for hit in hits["results"]:
+        assert any(found["label"] == "person" and found["score"] >= 0.8 for found in hit["detections"])
+        assert any(found["matches"] for found in hit["detections"])
+
+
+def test_stored_images_come_from_whichever_consumer_has_them(site: Site) -> None:
+    frame = site.sent[0]
+    path = f"/api/frames/{frame.camera}/{hour_of(frame.captured_at)}/{frame.sequence}.jpg"
+    wait_for("the stored image", lambda: site.ui.get(path).status_code == 200)
+    assert site.ui.get(path).content == frame.jpeg
+    unknown = site.ui.get(f"/api/frames/{frame.camera}/{hour_of(frame.captured_at)}/1.jpg")
+    assert unknown.status_code == 503, "one of the two consumers is down, so nobody knows"
+
+
+@pytest.mark.parametrize(
+    ("query", "parameter"),
+    [
+        ("min_score=2", "min_score"),
+        ("min_score=much", "min_score"),
+        ("camera=../etc", "camera"),
+        ("since=yesterday", "since"),
+        ("since=2026-11-23T10:00:00", "since"),
+        ("size=0", "size"),
+        ("after=nonsense", "after"),
+        ("colour=red", "colour"),
+        ("since=2026-11-23T10:00:00Z&until=2026-11-23T09:00:00Z", "since must be before until"),
+    ],
+)
+def test_a_bad_parameter_is_named(site: Site, query: str, parameter: str) -> None:
+    answer = site.ui.get(f"/api/search?{query}")
+    assert answer.status_code == 422
+    assert parameter in answer.json()["error"]
+
+
+def test_every_answer_forbids_foreign_content(site: Site) -> None:
+    for path in ("/", "/search", "/camera/street-01", "/static/wall.js", "/api/wall", "/nowhere"):
+        headers = site.ui.get(path).headers
+        assert "default-src 'self'" in headers["content-security-policy"], path
+        assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_poison_on_the_topics_does_not_stop_the_wall(site: Site) -> None:
+    to = producer(site.topics.bootstrap)
+    poisoned = make_result(
+        site.sent[-1], site.topics.models[0], [Detection(label="x", score=float("nan"), box=(0, 0, 1, 1))]
+    )
+    to.produce(site.topics.results[0], value=result_to_json(poisoned))
+    to.produce(site.topics.results[0], value=b"[" * 100_000)
+    to.produce(site.topics.frames, key=b"\xff", value=b"x")
+    assert to.flush(10) == 0
+    wait_for("the count", lambda: 'argus_ui_malformed_total{kind="result"} 2' in site.ui.get("/metrics").text)
+    before = site.ui.get("/api/wall").json()
+    wait_for("news", lambda: site.ui.get(f"/api/wall?since={before['token']}").json()["cameras"])
+
+
+def test_without_elasticsearch_the_wall_goes_on_and_the_search_says_so(
+    kafka: str, topics: Topics, tmp_path: Path
+) -> None:
+    ui = app(
+        "apps.ui",
+        tmp_path / "log",
+        kafka_bootstrap_servers=kafka,
+        frames_topic=topics.frames,
+        elasticsearch_url=f"http://127.0.0.1:{free_port()}",
+    )
+    with ui as served:
+        answer = served.get("/api/search")
+        assert answer.status_code == 503 and "search is not available" in answer.json()["error"]
+        assert served.get("/api/wall").status_code == 200
+        assert served.stop() == 0
+
+
+def test_a_browser_sees_tiles_move_and_finds_frames(site: Site) -> None:
+    with browser() as page:
+        page.open(f"{site.ui.url}/")
+        page.wait_for(f"document.querySelectorAll('.tile[data-sequence]').length === {len(CAMERAS)}")
+        first = page.evaluate("document.querySelector('.tile').dataset.sequence")
+        page.wait_for(f"document.querySelector('.tile').dataset.sequence !== '{first}'")
+        page.wait_for("document.querySelector('.tile img').naturalWidth === 640")
+        page.wait_for("document.querySelectorAll('.box').length > 5")
+        time.sleep(2)
+        page.screenshot("wall")
+        page.open(f"{site.ui.url}/camera/{CAMERAS[2]}")
+        page.wait_for("document.querySelector('.tile[data-sequence] img')?.naturalWidth === 640")
+        page.screenshot("camera")
+        page.open(f"{site.ui.url}/search?model={site.topics.models[0]}&label=car&min_score=0.7")
+        page.wait_for("document.querySelectorAll('.result img[src]').length > 5")
+        page.wait_for("[...document.querySelectorAll('.result img')].every((image) => image.naturalWidth === 640)")
+        page.screenshot("search")
+        assert page.complaints == []

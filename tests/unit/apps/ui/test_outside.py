@@ -1,0 +1,58 @@
+"""What the UI makes of the answers of producers and consumers."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from apps.ui.archive import Archive, ArchiveUnavailableError
+from apps.ui.producers import camera_states
+from apps.ui.settings import Settings
+
+JPEG = b"\xff\xd8"
+
+
+def fetch(answers: dict[str, int | Exception]) -> bytes | None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        found = answers[request.url.host]
+        if isinstance(found, Exception):
+            raise found
+        return httpx.Response(found, content=JPEG)
+
+    async def ask() -> bytes | None:
+        async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
+            return await Archive(tuple(f"http://{host}" for host in answers), client).jpeg("gate", "2026-11-23T22", 1)
+
+    return asyncio.run(ask())
+
+
+def test_any_consumer_may_have_the_image() -> None:
+    assert fetch({"a": 404, "b": 200}) == JPEG
+    assert fetch({"a": httpx.ConnectError("refused"), "b": 200}) == JPEG
+    assert fetch({"a": 404, "b": 404}) is None
+
+
+@pytest.mark.parametrize("answer", [500, httpx.ConnectError("refused"), httpx.ReadTimeout("slow")])
+def test_a_silent_consumer_may_have_it(answer: int | Exception) -> None:
+    with pytest.raises(ArchiveUnavailableError, match="1 of 2"):
+        fetch({"a": 404, "b": answer})
+
+
+def test_states_of_cameras() -> None:
+    told = {"cameras": [{"name": "gate", "state": "backoff", "error": "refused", "acked": 3}]}
+    assert camera_states(told) == {"gate": {"state": "backoff", "error": "refused"}}
+
+
+@pytest.mark.parametrize("told", [None, [], {}, {"cameras": [{}]}, {"cameras": ["gate"]}, {"cameras": 3}])
+def test_anything_else_is_refused(told: object) -> None:
+    with pytest.raises(ValueError, match="not a list of cameras"):
+        camera_states(told)
+
+
+def test_settings_name_the_models_and_refuse_bad_urls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARGUS_KAFKA_BOOTSTRAP_SERVERS", "kafka:9092")
+    monkeypatch.setenv("ARGUS_RESULTS_TOPICS", "results.objects,results.motion")
+    assert Settings().models == ("objects", "motion")
+    monkeypatch.setenv("ARGUS_CONSUMER_URLS", "consumer-0:8080")
+    with pytest.raises(ValueError, match="not an http"):
+        Settings()

@@ -1,0 +1,123 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from apps.messages import Detection, Frame, Result
+from apps.ui.wall import Limits, Rate, Ring, Wall
+
+START = datetime(2026, 11, 23, 22, tzinfo=UTC)
+MODELS = ("motion", "objects")
+PATIENCE = timedelta(seconds=5)
+
+
+def frame(sequence: int, camera: str = "gate", size: int = 10) -> Frame:
+    """One a second."""
+    at = START + timedelta(seconds=sequence)
+    return Frame(camera=camera, sequence=sequence, captured_at=at, width=640, height=360, jpeg=b"x" * size)
+
+
+def result(sequence: int, model: str, camera: str = "gate") -> Result:
+    at = START + timedelta(seconds=sequence)
+    return Result(
+        camera=camera,
+        sequence=sequence,
+        captured_at=at,
+        width=640,
+        height=360,
+        model=model,
+        model_version="1",
+        processed_at=at,
+        detections=(Detection(label="car", score=0.9, box=(1, 2, 3, 4)),),
+    )
+
+
+def ring(*sequences: int) -> Ring:
+    made = Ring(Limits(frames=20, size=1000))
+    for sequence in sequences:
+        made.add_frame(frame(sequence))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("results", "shown"),
+    [
+        ([], 9),
+        ([(7, "motion"), (7, "objects"), (8, "motion")], 7),
+        ([(6, "motion"), (6, "objects"), (7, "motion"), (7, "objects")], 7),
+        ([(8, "motion"), (6, "objects")], 8),
+        ([(3, "motion"), (3, "objects")], 9),
+        ([(3, "motion"), (3, "objects"), (5, "motion")], 5),
+    ],
+)
+def test_the_newest_complete_frame_is_shown_unless_it_is_too_old(results: list[tuple[int, str]], shown: int) -> None:
+    made = ring(*range(10))
+    for sequence, model in results:
+        assert made.add_result(result(sequence, model))
+    best = made.best(MODELS, PATIENCE)
+    assert best is not None and best.frame.sequence == shown
+
+
+def test_a_ring_holds_its_limits_and_the_order() -> None:
+    made = Ring(Limits(frames=3, size=100))
+    for sequence in (5, 4, 6, 6, 7):
+        made.add_frame(frame(sequence))
+    assert [made.shot(sequence) is not None for sequence in (4, 5, 6, 7)] == [False, True, True, True]
+    made.add_frame(frame(8, size=95))
+    assert made.shot(7) is None and made.shot(8) is not None
+    made.add_frame(frame(9, size=500))
+    assert made.shot(9) is not None, "the newest stays even where it is too big"
+    assert not made.add_result(result(4, "motion"))
+
+
+def wall() -> Wall:
+    return Wall(["gate", "lobby"], MODELS, patience=PATIENCE, ring_bytes=10_000)
+
+
+STREAMING = {"gate": {"state": "streaming", "error": None}}
+
+
+def test_a_browser_is_told_only_what_changed() -> None:
+    made = wall()
+    first = made.news(None, STREAMING)
+    assert [camera["name"] for camera in first["cameras"]] == ["gate", "lobby"]
+    assert made.news(first["token"], STREAMING)["cameras"] == []
+    made.add_frame(frame(1, "lobby"), now=0)
+    second = made.news(first["token"], STREAMING)
+    assert [camera["name"] for camera in second["cameras"]] == ["lobby"]
+    assert second["cameras"][0]["frame"]["image"] == "/api/cameras/lobby/frames/1.jpg"
+    made.add_result(result(1, "objects", "lobby"), now=0)
+    third = made.news(second["token"], {"gate": {"state": "backoff", "error": "refused"}})
+    assert {camera["name"]: camera["state"] for camera in third["cameras"]} == {"gate": "backoff", "lobby": "unknown"}
+    assert third["cameras"][1]["frame"]["results"][0]["detections"][0]["label"] == "car"
+
+
+@pytest.mark.parametrize("token", ["", "x", "x.5", ".", "1.1.1", None])
+def test_a_foreign_token_gets_everything(token: str | None) -> None:
+    assert len(wall().news(token, {})["cameras"]) == 2
+
+
+def test_cameras_that_nobody_announced_join_the_wall() -> None:
+    made = wall()
+    made.add_frame(frame(1, "yard"), now=0)
+    names = [camera["name"] for camera in made.news(None, {"attic": {"state": "backoff", "error": None}})["cameras"]]
+    assert names == ["attic", "gate", "lobby", "yard"]
+
+
+def test_statistics() -> None:
+    made = wall()
+    for sequence in range(10):
+        made.add_frame(frame(sequence), now=100 + sequence)
+    made.add_result(result(8, "objects"), now=109)
+    told = made.statistics(110, START + timedelta(seconds=10))
+    assert told["frames_per_second"] == 1.0
+    assert told["results_per_second"] == 0.1
+    assert told["latency_seconds"] == 2.0
+
+
+def test_a_rate_forgets() -> None:
+    rate = Rate()
+    for _ in range(50):
+        rate.count(10.5)
+    assert rate.per_second(10.9) == 0
+    assert rate.per_second(11.1) == 5
+    assert rate.per_second(25) == 0
