@@ -1,0 +1,39 @@
+"""The pipeline: one component a service, wired by narrow outputs in `__main__`."""
+
+from components.pipeline.consumer import Consumer, ConsumerArgs
+from components.pipeline.elasticsearch import Elasticsearch, ElasticsearchArgs
+from components.pipeline.filebeat import Filebeat, FilebeatArgs
+from components.pipeline.kafka import Kafka, KafkaArgs
+from components.pipeline.model_job import ModelJob, ModelJobArgs
+from components.pipeline.namespace import Namespace, NamespaceArgs
+from components.pipeline.producers import CameraSpec, Producers, ProducersArgs
+from components.pipeline.topics import Topic, Topics, TopicsArgs, pipeline_topics, results_topic
+from components.pipeline.ui import Ui, UiArgs
+from components.pipeline.zookeeper import Zookeeper, ZookeeperArgs
+
+__all__ = [
+    "CameraSpec",
+    "Consumer",
+    "ConsumerArgs",
+    "Elasticsearch",
+    "ElasticsearchArgs",
+    "Filebeat",
+    "FilebeatArgs",
+    "Kafka",
+    "KafkaArgs",
+    "ModelJob",
+    "ModelJobArgs",
+    "Namespace",
+    "NamespaceArgs",
+    "Producers",
+    "ProducersArgs",
+    "Topic",
+    "Topics",
+    "TopicsArgs",
+    "Ui",
+    "UiArgs",
+    "Zookeeper",
+    "ZookeeperArgs",
+    "pipeline_topics",
+    "results_topic",
+]

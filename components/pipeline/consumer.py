@@ -1,0 +1,86 @@
+"""The consumer, which keeps frames and results on disk."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_kubernetes import core
+
+from components import kubernetes as k
+from components.pipeline.topics import FRAMES
+
+DISK_SHARE = 0.85
+"""Of the volume; the consumer deletes its oldest hours before it would take more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsumerArgs:
+    """Arguments of Consumer."""
+
+    namespace: pulumi.Input[str]
+    image: pulumi.Input[str]
+    bootstrap_servers: pulumi.Input[str]
+    results_topics: Sequence[str]
+    replicas: int = 2
+    volume_gib: int
+    retention_hours: int
+    storage_class: str | None = None
+
+
+class Consumer(pulumi.ComponentResource):
+    """Consumer pods that share the partitions; a camera's frames lie on the disk of the pod that read them."""
+
+    urls: pulumi.Output[Sequence[str]]
+    """Where each pod serves its files."""
+
+    def __init__(self, name: str, args: ConsumerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("argus:pipeline:Consumer", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        labels = k.labels("consumer", "archive")
+        variables: dict[str, pulumi.Input[str]] = {
+            "ARGUS_KAFKA_BOOTSTRAP_SERVERS": args.bootstrap_servers,
+            "ARGUS_FRAMES_TOPIC": FRAMES,
+            "ARGUS_RESULTS_TOPICS": ",".join(args.results_topics),
+            "ARGUS_CONSUMER_GROUP": "consumer",
+            "ARGUS_DATA_DIR": "/data",
+            "ARGUS_RETENTION_HOURS": str(args.retention_hours),
+            "ARGUS_MAX_DISK_BYTES": str(int(args.volume_gib * 2**30 * DISK_SHARE)),
+            "ARGUS_HTTP_PORT": str(k.HTTP_PORT),
+            "ARGUS_LOG_LEVEL": "INFO",
+        }
+        config = core.v1.ConfigMap(
+            f"{name}-config", metadata=k.metadata("consumer", args.namespace, labels), data=variables, opts=child
+        )
+        ports = {"http": k.HTTP_PORT}
+        service = k.headless_service(f"{name}-service", "consumer", args.namespace, labels, ports, child)
+        k.disruption_budget(f"{name}-budget", "consumer", args.namespace, labels, child)
+        container = core.v1.ContainerArgs(
+            name="consumer",
+            image=args.image,
+            env_from=k.env_from(config.metadata.name),
+            ports=k.container_ports(ports),
+            resources=k.resources(cpu="30m", memory_mib=96, limit_mib=384),
+            security_context=k.container_security(),
+            startup_probe=k.http_probe(period=5, failures=60),
+            readiness_probe=k.http_probe(),
+            liveness_probe=k.http_probe(period=20),
+            volume_mounts=[k.mount("data", "/data"), k.mount("tmp", "/tmp")],
+        )
+        k.stateful_set(
+            f"{name}-pods",
+            "consumer",
+            args.namespace,
+            labels,
+            service=service.metadata.name,
+            replicas=args.replicas,
+            data=k.claim("consumer", args.volume_gib, args.storage_class),
+            template=core.v1.PodTemplateSpecArgs(
+                metadata=k.template_metadata(labels, variables),
+                spec=k.stateful_pod(labels, container, [k.scratch_volume()], grace_seconds=30),
+            ),
+            opts=child,
+        )
+        self.urls = pulumi.Output.from_input(service.metadata.name).apply(
+            lambda host: [f"http://consumer-{n}.{host}:{k.HTTP_PORT}" for n in range(args.replicas)]
+        )
+        self.register_outputs({"urls": self.urls})

@@ -1,0 +1,225 @@
+"""Elasticsearch, where results are searched."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pulumi
+from pulumi_kubernetes import batch, core
+
+from components import kubernetes as k
+
+HTTP, TRANSPORT = 9200, 9300
+PORTS = {"http": HTTP, "transport": TRANSPORT}
+HOME = "/usr/share/elasticsearch"
+INSTALL = Path(__file__).with_name("install_template.py")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ElasticsearchArgs:
+    """Arguments of Elasticsearch. `tools_image` is the consumer's: Python and the index retention are in it."""
+
+    namespace: pulumi.Input[str]
+    image: pulumi.Input[str]
+    tools_image: pulumi.Input[str]
+    replicas: int = 2
+    heap_mib: int
+    volume_gib: int
+    retention_days: int
+    storage_class: str | None = None
+
+
+def elasticsearch_yml(namespace: str, replicas: int) -> str:
+    """The nodes' configuration. All names are listed as first masters, so that no node can begin a cluster alone."""
+    names = [f"elasticsearch-{n}" for n in range(replicas)]
+    settings: dict[str, Any] = {
+        "cluster.name": "argus",
+        "node.name": "${HOSTNAME}",
+        "network.host": "0.0.0.0",
+        "discovery.seed_hosts": [k.pod_dns(name, "elasticsearch-nodes", namespace) for name in names],
+        "cluster.initial_master_nodes": names,
+        # Memory maps beyond the kernel's default need a sysctl on every machine; plain reads need none.
+        "node.store.allow_mmap": False,
+        "action.auto_create_index": "results-*",
+        "action.destructive_requires_name": True,
+    }
+    return "".join(f"{key}: {json.dumps(value)}\n" for key, value in settings.items())
+
+
+def index_template(replicas: int) -> dict[str, Any]:
+    """The mapping of `results-*`: explicit, so an unknown field is kept in the document but makes no mapping."""
+    keyword, day = {"type": "keyword"}, {"type": "date"}
+    return {
+        "index_patterns": ["results-*"],
+        "priority": 200,
+        "template": {
+            "settings": {
+                "number_of_shards": 1,
+                "number_of_replicas": 1 if replicas > 1 else 0,
+                "refresh_interval": "2s",
+            },
+            "mappings": {
+                "dynamic": False,
+                "properties": {
+                    "@timestamp": day,
+                    "event": {"properties": {"id": keyword, "created": day}},
+                    "camera": {"properties": {"name": keyword}},
+                    "frame": {
+                        "properties": {
+                            "sequence": {"type": "long"},
+                            "width": {"type": "integer"},
+                            "height": {"type": "integer"},
+                        }
+                    },
+                    "model": {"properties": {"name": keyword, "version": keyword}},
+                    "detections": {
+                        "type": "nested",
+                        "properties": {
+                            "label": keyword,
+                            "score": {"type": "float"},
+                            "box": {"type": "float", "index": False, "doc_values": False},
+                        },
+                    },
+                },
+            },
+        },
+    }
+
+
+class Elasticsearch(pulumi.ComponentResource):
+    """Elasticsearch nodes, the template of the results' indices, and their daily retention.
+
+    On quorum: every node may be master. With two nodes Elasticsearch keeps one of them as the only voter, so the loss
+    of the other is survived and the loss of the voter stops indexing until it is back; no data is lost either way,
+    for each index has a replica and Kafka keeps the results. Three nodes survive the loss of any one.
+    """
+
+    url: pulumi.Output[str]
+    """Where Elasticsearch answers, known once the nodes are ready and the template is installed."""
+
+    def __init__(self, name: str, args: ElasticsearchArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("argus:pipeline:Elasticsearch", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        labels = k.labels("elasticsearch", "search")
+        service = k.service(f"{name}-service", "elasticsearch", args.namespace, labels, {"http": HTTP}, child)
+        nodes = self._nodes(name, args, labels, child)
+
+        address = pulumi.Output.all(args.namespace, service.metadata.name).apply(
+            lambda known: f"http://{known[1]}.{known[0]}.svc.cluster.local:{HTTP}"
+        )
+        # The Job starts when the nodes are ready.
+        ready = pulumi.Output.all(address, nodes.metadata.name).apply(lambda known: str(known[0]))
+        job = self._template_job(name, args, ready, child)
+        self._retention(name, args, address, child)
+        self.url = pulumi.Output.all(ready, job.metadata.name).apply(lambda known: str(known[0]))
+        self.register_outputs({"url": self.url})
+
+    def _nodes(
+        self, name: str, args: ElasticsearchArgs, labels: dict[str, str], child: pulumi.ResourceOptions
+    ) -> pulumi.Resource:
+        files = {
+            "elasticsearch.yml": pulumi.Output.from_input(args.namespace).apply(
+                lambda ns: elasticsearch_yml(ns, args.replicas)
+            )
+        }
+        config = core.v1.ConfigMap(
+            f"{name}-config", metadata=k.metadata("elasticsearch", args.namespace, labels), data=files, opts=child
+        )
+        peers = k.headless_service(f"{name}-peers", "elasticsearch-nodes", args.namespace, labels, PORTS, child)
+        k.disruption_budget(f"{name}-budget", "elasticsearch", args.namespace, labels, child)
+        alive = "/_cluster/health?master_timeout=2s&timeout=2s"
+        container = core.v1.ContainerArgs(
+            name="elasticsearch",
+            image=args.image,
+            env=[
+                k.env("ES_JAVA_OPTS", f"-Xms{args.heap_mib}m -Xmx{args.heap_mib}m"),
+                # For the official image, where security is on by default: the cluster's network is the boundary here.
+                k.env("xpack.security.enabled", "false"),
+            ],
+            ports=k.container_ports(PORTS),
+            resources=k.resources(cpu="50m", memory_mib=args.heap_mib + 384, limit_mib=args.heap_mib * 2 + 640),
+            # The server writes its keystore and unpacked libraries beside its configuration.
+            security_context=k.container_security(read_only_root=False),
+            startup_probe=k.http_probe(alive, HTTP, period=5, failures=180),
+            readiness_probe=k.http_probe(alive, HTTP),
+            liveness_probe=k.tcp_probe(TRANSPORT, period=20, failures=6),
+            volume_mounts=[
+                k.mount("data", f"{HOME}/data"),
+                k.mount("config", f"{HOME}/config/elasticsearch.yml", read_only=True, sub_path="elasticsearch.yml"),
+                k.mount("tmp", "/tmp"),
+            ],
+        )
+        volumes = [k.config_volume(config.metadata.name), k.scratch_volume()]
+        return k.stateful_set(
+            f"{name}-nodes",
+            "elasticsearch",
+            args.namespace,
+            labels,
+            service=peers.metadata.name,
+            replicas=args.replicas,
+            data=k.claim("elasticsearch", args.volume_gib, args.storage_class),
+            template=core.v1.PodTemplateSpecArgs(
+                metadata=k.template_metadata(labels, files),
+                spec=k.stateful_pod(labels, container, volumes, grace_seconds=120),
+            ),
+            opts=child,
+            settle_seconds=15,
+        )
+
+    def _template_job(
+        self, name: str, args: ElasticsearchArgs, url: pulumi.Output[str], child: pulumi.ResourceOptions
+    ) -> batch.v1.Job:
+        labels = k.labels("elasticsearch-template", "job")
+        files = {
+            "install_template.py": INSTALL.read_text(),
+            "template.json": json.dumps(index_template(args.replicas), indent=2),
+        }
+        unique = f"elasticsearch-template-{k.digest(files)[:8]}"
+        config = core.v1.ConfigMap(
+            f"{name}-template", metadata=k.metadata(unique, args.namespace, labels), data=files, opts=child
+        )
+        container = core.v1.ContainerArgs(
+            name="install",
+            image=args.tools_image,
+            command=["python", f"{k.CONFIG_DIR}/install_template.py", f"{k.CONFIG_DIR}/template.json"],
+            env=[k.env("ARGUS_ELASTICSEARCH_URL", url)],
+            resources=k.resources(cpu="10m", memory_mib=64, limit_mib=128),
+            security_context=k.container_security(),
+            volume_mounts=[k.mount("config", k.CONFIG_DIR, read_only=True)],
+        )
+        volumes = [k.config_volume(config.metadata.name)]
+        return k.job(f"{name}-template-job", unique, args.namespace, labels, container, volumes, child)
+
+    def _retention(
+        self, name: str, args: ElasticsearchArgs, url: pulumi.Output[str], child: pulumi.ResourceOptions
+    ) -> None:
+        labels = k.labels("elasticsearch-retention", "job")
+        config = core.v1.ConfigMap(
+            f"{name}-retention",
+            metadata=k.metadata("elasticsearch-retention", args.namespace, labels),
+            data={"ARGUS_ELASTICSEARCH_URL": url, "ARGUS_RETENTION_DAYS": str(args.retention_days)},
+            opts=child,
+        )
+        container = core.v1.ContainerArgs(
+            name="retention",
+            image=args.tools_image,
+            command=["python", "-m", "apps.consumer.retention_indices"],
+            env_from=k.env_from(config.metadata.name),
+            resources=k.resources(cpu="10m", memory_mib=64, limit_mib=192),
+            security_context=k.container_security(),
+        )
+        batch.v1.CronJob(
+            f"{name}-retention-job",
+            metadata=k.metadata("elasticsearch-retention", args.namespace, labels),
+            spec=batch.v1.CronJobSpecArgs(
+                schedule="17 * * * *",
+                concurrency_policy="Forbid",
+                successful_jobs_history_limit=1,
+                failed_jobs_history_limit=1,
+                job_template=batch.v1.JobTemplateSpecArgs(
+                    spec=batch.v1.JobSpecArgs(backoff_limit=3, template=k.task_template(labels, container, []))
+                ),
+            ),
+            opts=child,
+        )

@@ -1,0 +1,135 @@
+"""Filebeat, which ships results from Kafka to Elasticsearch."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+from pulumi_kubernetes import core
+
+from components import kubernetes as k
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilebeatArgs:
+    """Arguments of Filebeat."""
+
+    namespace: pulumi.Input[str]
+    image: pulumi.Input[str]
+    bootstrap_servers: pulumi.Input[str]
+    elasticsearch_url: pulumi.Input[str]
+    results_topics: Sequence[str]
+    replicas: int = 1
+
+
+def filebeat_yml(bootstrap_servers: str, elasticsearch_url: str, topics: Sequence[str]) -> str:
+    """Filebeat's configuration, as JSON, which is YAML.
+
+    A result's own identity becomes the `_id`, so a record that comes twice is one document. The index is the day of
+    the frame, not of its arrival. Filebeat acknowledges to Kafka only what Elasticsearch took.
+    """
+    config: dict[str, Any] = {
+        "filebeat.inputs": [
+            {
+                "type": "kafka",
+                "hosts": bootstrap_servers.split(","),
+                "topics": list(topics),
+                "group_id": "filebeat",
+                "client_id": "filebeat",
+                "version": "2.1.0",
+                "initial_offset": "oldest",
+                "fetch": {"default": 1048576},
+            }
+        ],
+        "processors": [
+            {
+                "decode_json_fields": {
+                    "fields": ["message"],
+                    "target": "",
+                    "overwrite_keys": True,
+                    "add_error_key": True,
+                    "document_id": "event.id",
+                }
+            },
+            {
+                "script": {
+                    "lang": "javascript",
+                    "source": (
+                        "function process(event) {"
+                        ' var id = event.Get("event.id"); if (id) { event.Put("@metadata._id", id); }'
+                        "}"
+                    ),
+                }
+            },
+            {"drop_event": {"when": {"not": {"has_fields": ["event.id"]}}}},
+            {
+                "drop_fields": {
+                    "fields": ["message", "kafka", "input", "agent", "ecs", "host", "log"],
+                    "ignore_missing": True,
+                }
+            },
+        ],
+        "output.elasticsearch": {
+            "hosts": [elasticsearch_url],
+            "index": "results-%{[model.name]}-%{+yyyy.MM.dd}",
+            "allow_older_versions": True,
+            "bulk_max_size": 500,
+            "worker": 1,
+        },
+        "setup.template.enabled": False,
+        "setup.ilm.enabled": False,
+        "queue.mem": {"events": 2048, "flush.min_events": 256, "flush.timeout": "500ms"},
+        "logging.level": "info",
+        "logging.metrics.enabled": False,
+        "http": {"enabled": True, "host": "0.0.0.0", "port": 5066},
+    }
+    return json.dumps(config, indent=2) + "\n"
+
+
+class Filebeat(pulumi.ComponentResource):
+    """Filebeat pods in one Kafka consumer group; the offsets are in Kafka, so a pod keeps nothing."""
+
+    def __init__(self, name: str, args: FilebeatArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("argus:pipeline:Filebeat", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        labels = k.labels("filebeat", "shipper")
+        files = {
+            "filebeat.yml": pulumi.Output.all(args.bootstrap_servers, args.elasticsearch_url).apply(
+                lambda known: filebeat_yml(known[0], known[1], args.results_topics)
+            )
+        }
+        config = core.v1.ConfigMap(
+            f"{name}-config", metadata=k.metadata("filebeat", args.namespace, labels), data=files, opts=child
+        )
+        k.disruption_budget(f"{name}-budget", "filebeat", args.namespace, labels, child)
+        container = core.v1.ContainerArgs(
+            name="filebeat",
+            image=args.image,
+            command=["filebeat", "-e", "--strict.perms=false", "-c", f"{k.CONFIG_DIR}/filebeat.yml"],
+            ports=k.container_ports({"stats": 5066}),
+            resources=k.resources(cpu="20m", memory_mib=96, limit_mib=384),
+            security_context=k.container_security(),
+            startup_probe=k.http_probe("/", 5066, period=5, failures=60),
+            readiness_probe=k.http_probe("/", 5066),
+            liveness_probe=k.http_probe("/", 5066, period=20),
+            volume_mounts=[
+                k.mount("config", k.CONFIG_DIR, read_only=True),
+                k.mount("data", "/usr/share/filebeat/data"),
+                k.mount("tmp", "/tmp"),
+            ],
+        )
+        volumes = [k.config_volume(config.metadata.name), k.scratch_volume("data"), k.scratch_volume()]
+        k.deployment(
+            f"{name}-deployment",
+            "filebeat",
+            args.namespace,
+            labels,
+            replicas=args.replicas,
+            template=core.v1.PodTemplateSpecArgs(
+                metadata=k.template_metadata(labels, files),
+                spec=k.stateless_pod(labels, container, volumes, grace_seconds=30),
+            ),
+            opts=child,
+        )
+        self.register_outputs({})

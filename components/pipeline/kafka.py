@@ -1,0 +1,148 @@
+"""The Kafka brokers."""
+
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_kubernetes import core
+
+from components import kubernetes as k
+
+PORT = 9092
+DATA = "/var/lib/kafka/data"
+
+LOG4J = """\
+log4j.rootLogger=INFO, stdout
+log4j.appender.stdout=org.apache.log4j.ConsoleAppender
+log4j.appender.stdout.layout=org.apache.log4j.PatternLayout
+log4j.appender.stdout.layout.ConversionPattern=[%d] %p %m (%c)%n
+log4j.logger.kafka=WARN
+log4j.logger.org.apache.kafka=WARN
+log4j.logger.org.apache.zookeeper=WARN
+log4j.logger.kafka.server.KafkaServer=INFO
+"""
+
+# What differs between the brokers follows from the pod's own name and node.
+START = """\
+exec /opt/kafka/bin/kafka-server-start.sh /etc/argus/server.properties \\
+  --override "broker.id=${HOSTNAME##*-}" \\
+  --override "advertised.listeners=PLAINTEXT://${HOSTNAME}.kafka.${POD_NAMESPACE}.svc.cluster.local:9092" \\
+  --override "broker.rack=${NODE_NAME}"
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KafkaArgs:
+    """Arguments of Kafka; `max_message_bytes` is the largest record, the same at every stage."""
+
+    namespace: pulumi.Input[str]
+    image: pulumi.Input[str]
+    zookeeper_connect: pulumi.Input[str]
+    replicas: int = 3
+    heap_mib: int
+    volume_gib: int
+    max_message_bytes: int
+    storage_class: str | None = None
+
+
+def server_properties(zookeeper_connect: str, replicas: int, max_message_bytes: int) -> str:
+    """The configuration that all brokers share. From three brokers on, one may be lost without losing a record."""
+    copies = min(replicas, 3)
+    in_sync = 2 if copies == 3 else 1
+    return "\n".join([
+        f"zookeeper.connect={zookeeper_connect}",
+        "zookeeper.connection.timeout.ms=120000",
+        "zookeeper.session.timeout.ms=30000",
+        f"listeners=PLAINTEXT://:{PORT}",
+        # Not the volume's root, which may hold lost+found.
+        f"log.dirs={DATA}/log",
+        f"default.replication.factor={copies}",
+        f"min.insync.replicas={in_sync}",
+        f"offsets.topic.replication.factor={copies}",
+        "offsets.topic.num.partitions=12",
+        f"transaction.state.log.replication.factor={copies}",
+        f"transaction.state.log.min.isr={in_sync}",
+        "unclean.leader.election.enable=false",
+        "auto.create.topics.enable=false",
+        "controlled.shutdown.enable=true",
+        f"message.max.bytes={max_message_bytes}",
+        f"replica.fetch.max.bytes={max_message_bytes}",
+        f"replica.fetch.response.max.bytes={max(10 * max_message_bytes, 10485760)}",
+        "log.retention.check.interval.ms=60000",
+        # The default buffer of 128 MiB would not fit a small heap; the only compacted topics are Kafka's own.
+        "log.cleaner.dedupe.buffer.size=16777216",
+        "num.network.threads=2",
+        "num.io.threads=4",
+        "group.initial.rebalance.delay.ms=1000",
+    ]) + "\n"  # fmt: skip
+
+
+class Kafka(pulumi.ComponentResource):
+    """Kafka brokers in ZooKeeper mode. Which topics there are is not theirs to say: see Topics."""
+
+    bootstrap_servers: pulumi.Output[str]
+    """The brokers as `host:port,…`, known once they are ready."""
+
+    def __init__(self, name: str, args: KafkaArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("argus:pipeline:Kafka", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        labels = k.labels("kafka", "log")
+
+        files = {
+            "server.properties": pulumi.Output.from_input(args.zookeeper_connect).apply(
+                lambda connect: server_properties(connect, args.replicas, args.max_message_bytes)
+            ),
+            "log4j.properties": LOG4J,
+        }
+        config = core.v1.ConfigMap(
+            f"{name}-config", metadata=k.metadata("kafka", args.namespace, labels), data=files, opts=child
+        )
+        service = k.headless_service(f"{name}-service", "kafka", args.namespace, labels, {"kafka": PORT}, child)
+        k.disruption_budget(f"{name}-budget", "kafka", args.namespace, labels, child)
+
+        container = core.v1.ContainerArgs(
+            name="kafka",
+            image=args.image,
+            command=["/bin/bash", "-c", START],
+            env=[
+                k.env_field("POD_NAMESPACE", "metadata.namespace"),
+                k.env_field("NODE_NAME", "spec.nodeName"),
+                k.env("KAFKA_HEAP_OPTS", k.jvm_flags(args.heap_mib)),
+                k.env("KAFKA_JVM_PERFORMANCE_OPTS", "-server -Djava.awt.headless=true"),
+                k.env("KAFKA_LOG4J_OPTS", f"-Dlog4j.configuration=file:{k.CONFIG_DIR}/log4j.properties"),
+                # Without -loggc: the collector's log would fill the scratch volume.
+                k.env("EXTRA_ARGS", "-name kafkaServer"),
+                k.env("LOG_DIR", "/tmp/logs"),
+            ],
+            ports=k.container_ports({"kafka": PORT}),
+            resources=k.resources(cpu="50m", memory_mib=args.heap_mib + 192, limit_mib=args.heap_mib * 2 + 512),
+            security_context=k.container_security(),
+            startup_probe=k.tcp_probe(PORT, period=5, failures=180),
+            readiness_probe=k.tcp_probe(PORT),
+            liveness_probe=k.tcp_probe(PORT, period=20, failures=6),
+            volume_mounts=[
+                k.mount("data", DATA),
+                k.mount("config", k.CONFIG_DIR, read_only=True),
+                k.mount("tmp", "/tmp"),
+            ],
+        )
+        volumes = [k.config_volume(config.metadata.name), k.scratch_volume()]
+        brokers = k.stateful_set(
+            f"{name}-brokers",
+            "kafka",
+            args.namespace,
+            labels,
+            service=service.metadata.name,
+            replicas=args.replicas,
+            data=k.claim("kafka", args.volume_gib, args.storage_class),
+            # An update goes on to the next broker when this one had time to catch up.
+            settle_seconds=15,
+            template=core.v1.PodTemplateSpecArgs(
+                metadata=k.template_metadata(labels, files),
+                spec=k.stateful_pod(labels, container, volumes, grace_seconds=120),
+            ),
+            opts=child,
+        )
+        self.bootstrap_servers = pulumi.Output.all(args.namespace, brokers.metadata.name).apply(
+            lambda known: ",".join(f"{k.pod_dns(f'kafka-{n}', 'kafka', known[0])}:{PORT}" for n in range(args.replicas))
+        )
+        self.register_outputs({"bootstrap_servers": self.bootstrap_servers})

@@ -1,0 +1,258 @@
+"""A model: one Spark application on Kubernetes, a driver that asks for its own executors."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+from pulumi_kubernetes import core, meta, rbac
+
+from components import kubernetes as k
+from components.pipeline.topics import FRAMES, REJECTED, results_topic
+
+DRIVER_PORT, BLOCK_PORT = 7078, 7079
+HEAP_MIB = 256
+"""Java heap of driver and executor: frames pass through it, the model and the images live in Python beside it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelJobArgs:
+    """Arguments of ModelJob. Memory is a pod's whole limit; the CPU request is a share, not a ceiling."""
+
+    namespace: pulumi.Input[str]
+    image: pulumi.Input[str]
+    bootstrap_servers: pulumi.Input[str]
+    model: str
+    kind: str
+    executors: int = 1
+    cores_per_executor: int = 1
+    executor_memory_mib: int = 1400
+    driver_memory_mib: int = 900
+    executor_cpu_request: str = "0.2"
+    score_threshold: float = 0.4
+    trigger_seconds: float = 2.0
+    batch_size: int = 16
+    max_offsets_per_trigger: int = 1000
+    max_message_bytes: int = 2_000_000
+
+
+def spark_properties(name: str, namespace: str, image: str, args: ModelJobArgs) -> str:
+    """Spark's configuration. What the entry point adds: the driver's address and its pod, the executors' owner."""
+    java = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xss512k -XX:ReservedCodeCacheSize=48m"
+    properties: dict[str, Any] = {
+        "spark.master": "k8s://https://kubernetes.default.svc",
+        "spark.submit.deployMode": "client",
+        "spark.app.name": name,
+        "spark.kubernetes.namespace": namespace,
+        "spark.kubernetes.container.image": image,
+        "spark.kubernetes.container.image.pullPolicy": "IfNotPresent",
+        "spark.kubernetes.executor.podTemplateFile": f"{k.CONFIG_DIR}/executor.yaml",
+        "spark.kubernetes.executor.podTemplateContainerName": "executor",
+        "spark.kubernetes.authenticate.executor.serviceAccountName": "default",
+        "spark.kubernetes.executor.disableConfigMap": "true",
+        "spark.kubernetes.executor.deleteOnTermination": "true",
+        "spark.kubernetes.executor.request.cores": args.executor_cpu_request,
+        # The driver makes no volume claims, so it needs no right to touch any.
+        "spark.kubernetes.driver.ownPersistentVolumeClaim": "false",
+        "spark.kubernetes.driver.reusePersistentVolumeClaim": "false",
+        # Watching is enough; polling each second costs a fifth of a core.
+        "spark.kubernetes.allocation.batch.delay": "5s",
+        "spark.kubernetes.executor.apiPollingInterval": "60s",
+        "spark.kubernetes.executor.eventProcessingInterval": "5s",
+        "spark.kubernetes.executor.missingPodDetectDelta": "60s",
+        "spark.executor.instances": args.executors,
+        "spark.executor.cores": args.cores_per_executor,
+        "spark.driver.bindAddress": "0.0.0.0",
+        "spark.driver.port": DRIVER_PORT,
+        "spark.driver.blockManager.port": BLOCK_PORT,
+        "spark.driver.memory": f"{HEAP_MIB}m",
+        "spark.executor.memory": f"{HEAP_MIB}m",
+        "spark.executor.memoryOverhead": f"{args.executor_memory_mib - HEAP_MIB}m",
+        # Spark sets 300 MiB of heap aside, for heaps larger than these.
+        "spark.testing.reservedMemory": 32 * 2**20,
+        "spark.driver.extraJavaOptions": java,
+        "spark.executor.extraJavaOptions": java,
+        "spark.pyspark.python": "/opt/venv/bin/python",
+        "spark.pyspark.driver.python": "/opt/venv/bin/python",
+        "spark.executorEnv.PYTHONPATH": "/opt/argus",
+        "spark.executorEnv.OMP_NUM_THREADS": "1",
+        "spark.executorEnv.MALLOC_ARENA_MAX": "2",
+        "spark.python.worker.reuse": "true",
+        "spark.sql.execution.arrow.maxRecordsPerBatch": args.batch_size,
+        "spark.ui.enabled": "false",
+        "spark.eventLog.enabled": "false",
+        "spark.log.level": "WARN",
+        "spark.cleaner.referenceTracking": "false",
+        "spark.dynamicAllocation.enabled": "false",
+        "spark.speculation": "false",
+        "spark.executor.heartbeatInterval": "20s",
+        "spark.network.timeout": "120s",
+        "spark.local.dir": "/tmp/spark",
+        "spark.sql.warehouse.dir": "/tmp/spark/warehouse",
+        "spark.sql.shuffle.partitions": "1",
+        "spark.sql.adaptive.enabled": "false",
+        "spark.sql.streaming.minBatchesToRetain": "2",
+        "spark.sql.streaming.numRecentProgressUpdates": "2",
+        "spark.sql.streaming.kafka.useDeprecatedOffsetFetching": "false",
+    }
+    return "".join(f"{key} {value}\n" for key, value in properties.items())
+
+
+def executor_template(name: str) -> str:
+    """The pod template of the executors, as JSON, which is YAML; Spark adds image, arguments, resources and names."""
+    template = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"labels": k.labels(name, "executor")},
+        "spec": {
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": k.USER,
+                "runAsGroup": k.USER,
+                "fsGroup": k.USER,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "tolerations": [
+                {
+                    "key": f"node.kubernetes.io/{condition}",
+                    "operator": "Exists",
+                    "effect": "NoExecute",
+                    "tolerationSeconds": k.NODE_LOSS_SECONDS,
+                }
+                for condition in ("not-ready", "unreachable")
+            ],
+            "containers": [
+                {
+                    "name": "executor",
+                    "securityContext": {
+                        "allowPrivilegeEscalation": False,
+                        "readOnlyRootFilesystem": True,
+                        "capabilities": {"drop": ["ALL"]},
+                    },
+                    "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+                }
+            ],
+            "volumes": [{"name": "tmp", "emptyDir": {}}],
+        },
+    }
+    return json.dumps(template, indent=2) + "\n"
+
+
+class ModelJob(pulumi.ComponentResource):
+    """The driver of one model, in client mode, with the right to manage its executors and nothing else.
+
+    The driver is replaced, not rolled: two of one consumer group would both do the work. Its progress is the group's
+    committed offsets in Kafka, so it may start on any node.
+    """
+
+    def __init__(self, name: str, args: ModelJobArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("argus:pipeline:ModelJob", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        job = f"model-{args.model}"
+        labels = k.labels(job, "driver")
+        account = self._account(name, job, args, labels, child)
+
+        variables: dict[str, pulumi.Input[str]] = {
+            "ARGUS_MODEL_NAME": args.model,
+            "ARGUS_MODEL_KIND": args.kind,
+            "ARGUS_KAFKA_BOOTSTRAP_SERVERS": args.bootstrap_servers,
+            "ARGUS_FRAMES_TOPIC": FRAMES,
+            "ARGUS_RESULTS_TOPIC": results_topic(args.model),
+            "ARGUS_REJECTED_TOPIC": REJECTED,
+            "ARGUS_CONSUMER_GROUP": f"spark.{args.model}",
+            "ARGUS_TRIGGER_SECONDS": str(args.trigger_seconds),
+            "ARGUS_PARALLELISM": str(args.executors * args.cores_per_executor),
+            "ARGUS_BATCH_SIZE": str(args.batch_size),
+            "ARGUS_WEIGHTS": f"/opt/argus/weights/{args.model}",
+            "ARGUS_SCORE_THRESHOLD": str(args.score_threshold),
+            "ARGUS_MAX_OFFSETS_PER_TRIGGER": str(args.max_offsets_per_trigger),
+            "ARGUS_MAX_FRAME_BYTES": str(args.max_message_bytes),
+            "ARGUS_CHECKPOINT": "/tmp/checkpoint",
+            "ARGUS_HTTP_PORT": str(k.HTTP_PORT),
+            "ARGUS_LOG_LEVEL": "INFO",
+        }
+        files: dict[str, pulumi.Input[str]] = {
+            "spark.properties": pulumi.Output.all(args.namespace, args.image).apply(
+                lambda known: spark_properties(job, known[0], known[1], args)
+            ),
+            "executor.yaml": executor_template(job),
+        }
+        environment = core.v1.ConfigMap(
+            f"{name}-environment",
+            metadata=k.metadata(f"{job}-environment", args.namespace, labels),
+            data=variables,
+            opts=child,
+        )
+        config = core.v1.ConfigMap(
+            f"{name}-spark", metadata=k.metadata(f"{job}-spark", args.namespace, labels), data=files, opts=child
+        )
+        ports = {"http": k.HTTP_PORT, "driver": DRIVER_PORT, "blocks": BLOCK_PORT}
+        k.headless_service(f"{name}-service", job, args.namespace, labels, ports, child)
+        container = core.v1.ContainerArgs(
+            name="driver",
+            image=args.image,
+            args=["driver"],
+            env_from=k.env_from(environment.metadata.name),
+            env=[
+                k.env_field("ARGUS_DRIVER_HOST", "status.podIP"),
+                k.env_field("ARGUS_DRIVER_POD_NAME", "metadata.name"),
+            ],
+            ports=k.container_ports(ports),
+            resources=k.resources(cpu="50m", memory_mib=512, limit_mib=args.driver_memory_mib),
+            security_context=k.container_security(),
+            startup_probe=k.http_probe(period=5, failures=120),
+            readiness_probe=k.http_probe(),
+            liveness_probe=k.http_probe(period=20),
+            volume_mounts=[k.mount("config", k.CONFIG_DIR, read_only=True), k.mount("tmp", "/tmp")],
+        )
+        volumes = [k.config_volume(config.metadata.name), k.scratch_volume()]
+        k.deployment(
+            f"{name}-driver",
+            job,
+            args.namespace,
+            labels,
+            replicas=1,
+            recreate=True,
+            template=core.v1.PodTemplateSpecArgs(
+                metadata=k.template_metadata(labels, variables, files),
+                spec=k.stateless_pod(labels, container, volumes, grace_seconds=45, service_account=account),
+            ),
+            opts=child,
+        )
+        self.register_outputs({})
+
+    def _account(
+        self,
+        name: str,
+        job: str,
+        args: ModelJobArgs,
+        labels: dict[str, str],
+        child: pulumi.ResourceOptions,
+    ) -> pulumi.Output[str]:
+        """The driver's service account, known once it has its rights."""
+        described: meta.v1.ObjectMetaArgs = k.metadata(job, args.namespace, labels)
+        account = core.v1.ServiceAccount(f"{name}-account", metadata=described, opts=child)
+        verbs = ["create", "get", "list", "watch", "patch", "update", "delete", "deletecollection"]
+        role = rbac.v1.Role(
+            f"{name}-role",
+            metadata=described,
+            rules=[
+                rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["pods"], verbs=verbs),
+                rbac.v1.PolicyRuleArgs(
+                    api_groups=[""],
+                    resources=["configmaps", "services", "persistentvolumeclaims"],
+                    verbs=["get", "list", "watch"],
+                ),
+            ],
+            opts=child,
+        )
+        binding = rbac.v1.RoleBinding(
+            f"{name}-binding",
+            metadata=described,
+            role_ref=rbac.v1.RoleRefArgs(api_group="rbac.authorization.k8s.io", kind="Role", name=role.metadata.name),
+            subjects=[rbac.v1.SubjectArgs(kind="ServiceAccount", name=account.metadata.name, namespace=args.namespace)],
+            opts=child,
+        )
+        return pulumi.Output.all(account.metadata.name, binding.metadata.name).apply(lambda names: str(names[0]))

@@ -1,0 +1,52 @@
+"""The namespace that the pipeline lives in."""
+
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_kubernetes import core, meta, scheduling
+
+from components.kubernetes import STATE_PRIORITY
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamespaceArgs:
+    """Arguments of Namespace."""
+
+    name: str = "argus"
+
+
+class Namespace(pulumi.ComponentResource):
+    """A namespace that admits restricted pods only, and the priority of the services that hold data.
+
+    The priority makes a node under pressure evict pods that can run anywhere before those bound to its volumes.
+    """
+
+    name: pulumi.Output[str]
+
+    def __init__(self, name: str, args: NamespaceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("argus:pipeline:Namespace", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        levels = ("enforce", "warn")
+        namespace = core.v1.Namespace(
+            f"{name}-namespace",
+            metadata=meta.v1.ObjectMetaArgs(
+                name=args.name,
+                labels={
+                    "app.kubernetes.io/part-of": "argus",
+                    **{f"pod-security.kubernetes.io/{level}": "restricted" for level in levels},
+                },
+            ),
+            opts=child,
+        )
+        priority = scheduling.v1.PriorityClass(
+            f"{name}-state-priority",
+            metadata=meta.v1.ObjectMetaArgs(name=STATE_PRIORITY, labels={"app.kubernetes.io/part-of": "argus"}),
+            value=1000,
+            global_default=False,
+            preemption_policy="Never",
+            description="Services that hold the pipeline's data on a node's own volume.",
+            opts=child,
+        )
+        # A pod of this priority is refused while the class does not exist: the name waits for both.
+        self.name = pulumi.Output.all(namespace.metadata.name, priority.metadata.name).apply(lambda names: names[0])
+        self.register_outputs({"name": self.name})

@@ -1,0 +1,157 @@
+"""The producers: pods that read cameras and write frames to Kafka."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import pulumi
+from pulumi_kubernetes import core
+
+from components import kubernetes as k
+from components.pipeline.topics import FRAMES
+
+
+@dataclass(frozen=True, kw_only=True)
+class CameraSpec:
+    """One camera as a producer reads it, every value filled in; the URL holds no credentials."""
+
+    name: str
+    url: str
+    frames_per_second: float
+    width: int
+    jpeg_quality: int
+    grey: bool = False
+    masks: Sequence[Sequence[float]] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProducersArgs:
+    """Arguments of Producers; `credentials` maps a camera to its `username` and `password`."""
+
+    namespace: pulumi.Input[str]
+    image: pulumi.Input[str]
+    bootstrap_servers: pulumi.Input[str]
+    count: int
+    cameras: Sequence[CameraSpec]
+    credentials: pulumi.Input[Mapping[str, Mapping[str, str]]] | None = None
+    max_frame_bytes: int
+
+
+def assign(cameras: Sequence[str], count: int) -> list[list[str]]:
+    """The cameras of each producer: rendezvous hashing with a bound, so shares differ by what division leaves.
+
+    Every pair of camera and producer has a fixed score; pairs are taken from the highest down, each camera going to
+    its best producer with room. Only names count: a camera's other settings never move it, nor does the order of
+    cameras in the stack, and a new camera moves few others.
+    """
+    room = -(-len(cameras) // count)
+    pairs = sorted((_score(camera, producer), camera, producer) for camera in cameras for producer in range(count))
+    shares: list[list[str]] = [[] for _ in range(count)]
+    placed: set[str] = set()
+    for _, camera, producer in reversed(pairs):
+        if camera not in placed and len(shares[producer]) < room:
+            shares[producer].append(camera)
+            placed.add(camera)
+    return [sorted(share) for share in shares]
+
+
+def _score(camera: str, producer: int) -> str:
+    return hashlib.sha256(f"{camera}/{producer}".encode()).hexdigest()
+
+
+class Producers(pulumi.ComponentResource):
+    """One Deployment a producer, each with its own cameras: a changed camera restarts its own producer only.
+
+    A producer is replaced, not rolled: two that read the same camera would give it two streams of frames.
+    """
+
+    urls: pulumi.Output[Sequence[str]]
+    """Where each producer tells the state of its cameras."""
+
+    def __init__(self, name: str, args: ProducersArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("argus:pipeline:Producers", name, None, opts)
+        by_name = {camera.name: camera for camera in args.cameras}
+        shares = assign(sorted(by_name), args.count)
+        urls = [
+            self._producer(f"producer-{n}", args, [by_name[camera] for camera in share])
+            for n, share in enumerate(shares)
+        ]
+        self.urls = pulumi.Output.all(*urls).apply(list)
+        self.register_outputs({"urls": self.urls})
+
+    def _producer(self, name: str, args: ProducersArgs, cameras: Sequence[CameraSpec]) -> pulumi.Output[str]:
+        child = pulumi.ResourceOptions(parent=self)
+        labels = {**k.labels("producer", "camera"), "app.kubernetes.io/instance": name}
+        variables: dict[str, pulumi.Input[str]] = {
+            "ARGUS_KAFKA_BOOTSTRAP_SERVERS": args.bootstrap_servers,
+            "ARGUS_FRAMES_TOPIC": FRAMES,
+            "ARGUS_CAMERAS_FILE": f"{k.CONFIG_DIR}/cameras.json",
+            "ARGUS_CREDENTIALS_FILE": f"{k.SECRETS_DIR}/cameras.json",
+            "ARGUS_MAX_FRAME_BYTES": str(args.max_frame_bytes),
+            "ARGUS_HTTP_PORT": str(k.HTTP_PORT),
+            "ARGUS_LOG_LEVEL": "INFO",
+        }
+        files = {"cameras.json": json.dumps([asdict(camera) for camera in cameras], indent=2)}
+        environment = core.v1.ConfigMap(
+            f"{name}-environment",
+            metadata=k.metadata(f"{name}-environment", args.namespace, labels),
+            data=variables,
+            opts=child,
+        )
+        config = core.v1.ConfigMap(
+            f"{name}-cameras",
+            metadata=k.metadata(f"{name}-cameras", args.namespace, labels),
+            data=files,
+            opts=child,
+        )
+        logins = pulumi.Output.secret(pulumi.Output.from_input(args.credentials or {})).apply(
+            lambda known: {"cameras.json": _logins(known, cameras)}
+        )
+        secret = core.v1.Secret(
+            f"{name}-credentials",
+            metadata=k.metadata(f"{name}-credentials", args.namespace, labels),
+            string_data=logins,
+            opts=child,
+        )
+        service = k.service(f"{name}-service", name, args.namespace, labels, {"http": k.HTTP_PORT}, child)
+        container = core.v1.ContainerArgs(
+            name="producer",
+            image=args.image,
+            env_from=k.env_from(environment.metadata.name),
+            ports=k.container_ports({"http": k.HTTP_PORT}),
+            resources=k.resources(cpu="50m", memory_mib=160, limit_mib=512),
+            security_context=k.container_security(),
+            startup_probe=k.http_probe(period=5, failures=60),
+            readiness_probe=k.http_probe(),
+            liveness_probe=k.http_probe(period=20),
+            volume_mounts=[
+                k.mount("config", k.CONFIG_DIR, read_only=True),
+                k.mount("secrets", k.SECRETS_DIR, read_only=True),
+                k.mount("tmp", "/tmp"),
+            ],
+        )
+        volumes = [
+            k.config_volume(config.metadata.name),
+            k.secret_volume(secret.metadata.name),
+            k.scratch_volume(),
+        ]
+        k.deployment(
+            f"{name}-deployment",
+            name,
+            args.namespace,
+            labels,
+            replicas=1,
+            recreate=True,
+            template=core.v1.PodTemplateSpecArgs(
+                metadata=k.template_metadata(labels, variables, files, logins),
+                spec=k.stateless_pod(labels, container, volumes, grace_seconds=40),
+            ),
+            opts=child,
+        )
+        return pulumi.Output.format("http://{0}:{1}", service.metadata.name, k.HTTP_PORT)
+
+
+def _logins(credentials: Mapping[str, Mapping[str, str]], cameras: Sequence[CameraSpec]) -> str:
+    names = {camera.name for camera in cameras}
+    return json.dumps({name: dict(login) for name, login in credentials.items() if name in names}, sort_keys=True)

@@ -1,0 +1,136 @@
+"""The Kafka topics, declared and kept by a Job."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pulumi
+from pulumi_kubernetes import core
+
+from components import kubernetes as k
+
+FRAMES = "frames"
+REJECTED = "rejected"
+SCRIPT = Path(__file__).with_name("topics.sh")
+
+FRAMES_SHARE, RESULTS_SHARE, REJECTED_SHARE = 0.6, 0.15, 0.05
+"""Shares of a broker's disk; the rest is for Kafka's own topics, indexes, and a segment's slack."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Topic:
+    """One topic; `settings` are Kafka's topic configs."""
+
+    name: str
+    partitions: int
+    replication: int
+    settings: dict[str, str] = field(default_factory=dict)
+
+    def line(self) -> str:
+        """The topic as topics.sh reads it."""
+        settings = ",".join(f"{key}={value}" for key, value in sorted(self.settings.items()))
+        return f"{self.name} {self.partitions} {self.replication} {settings or '-'}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TopicsArgs:
+    """Arguments of Topics; the image is Kafka's."""
+
+    namespace: pulumi.Input[str]
+    image: pulumi.Input[str]
+    bootstrap_servers: pulumi.Input[str]
+    topics: Sequence[Topic]
+
+
+def results_topic(model: str) -> str:
+    """The topic that a model writes its results to."""
+    return f"results.{model}"
+
+
+def bounded(share: float, *, volume_gib: int, partitions_on_broker: int, max_message_bytes: int) -> dict[str, str]:
+    """Retention by bytes, so that a broker's partitions never take more than `share` of its disk.
+
+    Kafka deletes whole closed segments only, so a partition takes up to its retention and one segment more.
+    """
+    room = int(volume_gib * 2**30 * share / partitions_on_broker)
+    segment = max(min(room // 5, 2**30), max_message_bytes)
+    return {"retention.bytes": str(max(room - segment, segment)), "segment.bytes": str(segment)}
+
+
+def pipeline_topics(
+    *,
+    models: Sequence[str],
+    partitions: int,
+    brokers: int,
+    volume_gib: int,
+    retention_hours: int,
+    max_message_bytes: int,
+) -> tuple[Topic, ...]:
+    """The pipeline's topics: frames, one of results a model, and what was set aside."""
+    copies = min(brokers, 3)
+
+    def topic(name: str, share: float, count: int, topics: int = 1) -> Topic:
+        on_broker = -(-count * topics * copies // brokers)
+        bytes_bound = bounded(
+            share, volume_gib=volume_gib, partitions_on_broker=on_broker, max_message_bytes=max_message_bytes
+        )
+        settings = {
+            "cleanup.policy": "delete",
+            "max.message.bytes": str(max_message_bytes),
+            "min.insync.replicas": str(2 if copies == 3 else 1),
+            "retention.ms": str(retention_hours * 3_600_000),
+            "segment.ms": str(max(retention_hours * 3_600_000 // 6, 600_000)),
+            **bytes_bound,
+        }
+        return Topic(name=name, partitions=count, replication=copies, settings=settings)
+
+    return (
+        topic(FRAMES, FRAMES_SHARE, partitions),
+        *(topic(results_topic(model), RESULTS_SHARE, partitions, len(models)) for model in models),
+        topic(REJECTED, REJECTED_SHARE, brokers),
+    )
+
+
+class Topics(pulumi.ComponentResource):
+    """A Job that brings Kafka's topics to what is declared; another declaration is another Job.
+
+    It creates what is missing, adds partitions and alters settings. It never deletes a topic, and refuses to take
+    partitions away: both would lose frames.
+    """
+
+    bootstrap_servers: pulumi.Output[str]
+    """Kafka's bootstrap servers, known once the topics are as declared."""
+
+    def __init__(self, name: str, args: TopicsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("argus:pipeline:Topics", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        labels = k.labels("topics", "job")
+        files = {
+            "topics": "".join(f"{topic.line()}\n" for topic in args.topics),
+            "topics.sh": SCRIPT.read_text(),
+        }
+        # The Job's pod reads the ConfigMap of its own content, whichever change comes next.
+        unique = f"topics-{k.digest(files)[:8]}"
+        config = core.v1.ConfigMap(
+            f"{name}-config", metadata=k.metadata(unique, args.namespace, labels), data=files, opts=child
+        )
+        container = core.v1.ContainerArgs(
+            name="topics",
+            image=args.image,
+            command=["/bin/bash", f"{k.CONFIG_DIR}/topics.sh", f"{k.CONFIG_DIR}/topics"],
+            env=[
+                k.env("BOOTSTRAP_SERVERS", args.bootstrap_servers),
+                k.env("KAFKA_HEAP_OPTS", k.jvm_flags(128)),
+                k.env("KAFKA_JVM_PERFORMANCE_OPTS", "-Xshare:auto"),
+                k.env("LOG_DIR", "/tmp/logs"),
+            ],
+            resources=k.resources(cpu="20m", memory_mib=192, limit_mib=512),
+            security_context=k.container_security(),
+            volume_mounts=[k.mount("config", k.CONFIG_DIR, read_only=True), k.mount("tmp", "/tmp")],
+        )
+        volumes = [k.config_volume(config.metadata.name), k.scratch_volume()]
+        job = k.job(f"{name}-job", unique, args.namespace, labels, container, volumes, child)
+        self.bootstrap_servers = pulumi.Output.all(args.bootstrap_servers, job.metadata.name).apply(
+            lambda known: str(known[0])
+        )
+        self.register_outputs({"bootstrap_servers": self.bootstrap_servers})

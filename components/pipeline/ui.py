@@ -1,0 +1,80 @@
+"""The web page."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_kubernetes import core
+
+from components import kubernetes as k
+from components.pipeline.topics import FRAMES
+
+
+@dataclass(frozen=True, kw_only=True)
+class UiArgs:
+    """Arguments of Ui; `cameras` are the names that the wall shows from the start."""
+
+    namespace: pulumi.Input[str]
+    image: pulumi.Input[str]
+    bootstrap_servers: pulumi.Input[str]
+    results_topics: Sequence[str]
+    elasticsearch_url: pulumi.Input[str]
+    consumer_urls: pulumi.Input[Sequence[str]]
+    producer_urls: pulumi.Input[Sequence[str]]
+    cameras: Sequence[str]
+    replicas: int = 1
+    node_port: int
+
+
+class Ui(pulumi.ComponentResource):
+    """The web page's pods, reached at one port of every machine."""
+
+    node_port: pulumi.Output[int]
+
+    def __init__(self, name: str, args: UiArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("argus:pipeline:Ui", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        labels = k.labels("ui", "web")
+        variables: dict[str, pulumi.Input[str]] = {
+            "ARGUS_KAFKA_BOOTSTRAP_SERVERS": args.bootstrap_servers,
+            "ARGUS_FRAMES_TOPIC": FRAMES,
+            "ARGUS_RESULTS_TOPICS": ",".join(args.results_topics),
+            "ARGUS_ELASTICSEARCH_URL": args.elasticsearch_url,
+            "ARGUS_CONSUMER_URLS": pulumi.Output.from_input(args.consumer_urls).apply(",".join),
+            "ARGUS_PRODUCER_URLS": pulumi.Output.from_input(args.producer_urls).apply(",".join),
+            "ARGUS_CAMERAS": ",".join(args.cameras),
+            "ARGUS_HTTP_PORT": str(k.HTTP_PORT),
+            "ARGUS_LOG_LEVEL": "INFO",
+        }
+        config = core.v1.ConfigMap(
+            f"{name}-config", metadata=k.metadata("ui", args.namespace, labels), data=variables, opts=child
+        )
+        ports = {"http": k.HTTP_PORT}
+        k.service(f"{name}-service", "ui", args.namespace, labels, ports, child, node_port=args.node_port)
+        k.disruption_budget(f"{name}-budget", "ui", args.namespace, labels, child)
+        container = core.v1.ContainerArgs(
+            name="ui",
+            image=args.image,
+            env_from=k.env_from(config.metadata.name),
+            ports=k.container_ports(ports),
+            resources=k.resources(cpu="30m", memory_mib=160, limit_mib=512),
+            security_context=k.container_security(),
+            startup_probe=k.http_probe(period=5, failures=60),
+            readiness_probe=k.http_probe(),
+            liveness_probe=k.http_probe(period=20),
+            volume_mounts=[k.mount("tmp", "/tmp")],
+        )
+        k.deployment(
+            f"{name}-deployment",
+            "ui",
+            args.namespace,
+            labels,
+            replicas=args.replicas,
+            template=core.v1.PodTemplateSpecArgs(
+                metadata=k.template_metadata(labels, variables),
+                spec=k.stateless_pod(labels, container, [k.scratch_volume()], grace_seconds=15),
+            ),
+            opts=child,
+        )
+        self.node_port = pulumi.Output.from_input(args.node_port)
+        self.register_outputs({"node_port": self.node_port})
