@@ -5,7 +5,7 @@ import pulumi_kubernetes as kubernetes
 
 from components import config
 from components.cluster import Cluster, ClusterArgs
-from components.images import Images, ImagesArgs
+from components.images import DEFAULT_WEIGHTS, Images, ImagesArgs
 from components.pipeline import (
     CameraSpec,
     Consumer,
@@ -44,7 +44,7 @@ images = Images(
         registry=settings.images.registry,
         insecure=settings.images.insecure,
         overrides=settings.images.overrides,
-        weights={model.name: str(model.weights) for model in settings.models if model.weights},
+        weights={model.name: model.weights or DEFAULT_WEIGHTS for model in settings.models if model.kind == "objects"},
     ),
 )
 
