@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+
+	"argus.dev/lab/providers/internal/plugin"
+)
+
+// settings are the provider resource's own inputs.
+type settings struct {
+	kubeconfig            string // content or path; empty for the ordinary places
+	context               string
+	cluster               string
+	namespace             string
+	deleteUnreachable     bool
+	skipUpdateUnreachable bool
+	patchForce            bool
+	configMapMutable      bool
+	secretMutable         bool
+	upsert                bool
+}
+
+// unsupportedSettings would change what the plugin does in ways that the stand-in does not know.
+var unsupportedSettings = []resource.PropertyKey{"renderYamlToDirectory", "alwaysRender"}
+
+// newSettings reads the provider's inputs; what they leave out comes from the environment, as in the real plugin.
+func newSettings(values resource.PropertyMap) settings {
+	text := func(key resource.PropertyKey, variable string) string {
+		if found, ok := plugin.String(values, key); ok {
+			return found
+		}
+		return os.Getenv(variable)
+	}
+	truth := func(key resource.PropertyKey, variable string) bool {
+		fallback, _ := strconv.ParseBool(os.Getenv(variable))
+		return plugin.Bool(values, key, fallback)
+	}
+	kubeconfig, _ := plugin.String(values, "kubeconfig")
+	return settings{
+		kubeconfig:            kubeconfig,
+		context:               text("context", "PULUMI_K8S_CONTEXT"),
+		cluster:               text("cluster", "PULUMI_K8S_CLUSTER"),
+		namespace:             text("namespace", "PULUMI_K8S_NAMESPACE"),
+		deleteUnreachable:     truth("deleteUnreachable", "PULUMI_K8S_DELETE_UNREACHABLE"),
+		skipUpdateUnreachable: truth("skipUpdateUnreachable", "PULUMI_K8S_SKIP_UPDATE_UNREACHABLE"),
+		patchForce:            truth("enablePatchForce", "PULUMI_K8S_ENABLE_PATCH_FORCE"),
+		configMapMutable:      truth("enableConfigMapMutable", "PULUMI_K8S_ENABLE_CONFIGMAP_MUTABLE"),
+		secretMutable:         truth("enableSecretMutable", "PULUMI_K8S_ENABLE_SECRET_MUTABLE"),
+		upsert:                truth("upsertExistingObjects", "PULUMI_K8S_UPSERT_EXISTING_OBJECTS"),
+	}
+}
+
+// clientConfig finds the cluster: in the kubeconfig given, as content or as a path, or in the ordinary places.
+func (s settings) clientConfig() (clientcmd.ClientConfig, error) {
+	overrides := &clientcmd.ConfigOverrides{CurrentContext: s.context}
+	overrides.Context.Cluster = s.cluster
+	overrides.Context.Namespace = s.namespace
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	if s.kubeconfig != "" {
+		if _, err := os.Stat(s.kubeconfig); err == nil {
+			rules.ExplicitPath = s.kubeconfig
+		} else {
+			parsed, err := clientcmd.Load([]byte(s.kubeconfig))
+			if err != nil {
+				return nil, fmt.Errorf("the provider's kubeconfig is neither a file nor a kubeconfig's content: %w", err)
+			}
+			return clientcmd.NewDefaultClientConfig(*parsed, overrides), nil
+		}
+	}
+	return clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides), nil
+}
+
+// restConfig says how to talk to the cluster. Many resources wait at once, so the client's own throttle is wide.
+func restConfig(config clientcmd.ClientConfig) (*rest.Config, error) {
+	client, err := config.ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("the provider's kubeconfig: %w", err)
+	}
+	client.QPS, client.Burst = 100, 200
+	client.UserAgent = "pulumi-kubernetes/" + version
+	client.WarningHandler = rest.NoWarnings{}
+	return client, nil
+}
