@@ -13,7 +13,6 @@ from lab.machines import fleet, ssh
 from lab.podman import podman
 from lab.progress import say, step
 from lab.toolchain.images import ensure_images, push_images
-from lab.toolchain.plugins import install_providers
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,6 +43,8 @@ def up(_options: argparse.Namespace) -> None:
     with step("cameras"):
         cameras.ensure()
     with step("stack and plugins"):
+        from lab.toolchain.plugins import install_providers
+
         stack.ensure()
         install_providers(stack.HOME)
 
