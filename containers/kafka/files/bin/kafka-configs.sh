@@ -1,0 +1,5 @@
+#!/bin/sh
+# Reads and changes the settings of topics, brokers and users.
+set -eu
+export KAFKA_LOG4J_OPTS="${KAFKA_LOG4J_OPTS:--Dlog4j.configuration=file:$(dirname "$0")/../config/tools-log4j.properties}"
+exec "$(dirname "$0")/kafka-run-class.sh" kafka.admin.ConfigCommand "$@"

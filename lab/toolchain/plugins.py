@@ -1,0 +1,62 @@
+"""Pulumi's Command and Kubernetes plugins: the published ones where they can be had, else the stand-ins of lab/providers."""
+
+import tempfile
+from importlib import metadata
+from pathlib import Path
+
+from lab.progress import say
+from lab.config import TOOLS
+from lab.shell import run
+from lab.toolchain import Toolchain, ensure_providers
+from lab.toolchain.go_programs import Say
+
+PLUGINS = {"command": "pulumi-command", "kubernetes": "pulumi-kubernetes"}
+"""The Python package that asks for each plugin, in its own version."""
+
+_DOWNLOAD_SECONDS = 180
+_INSTALL_SECONDS = 60
+_STAND_IN = "argus-stand-in"
+
+
+def install_providers(pulumi_home: Path, say: Say = say) -> None:
+    """Have both plugins in PULUMI_HOME, in the versions that the Python packages ask for."""
+    stand_ins: Toolchain | None = None
+    for name, package in PLUGINS.items():
+        version = f"v{metadata.version(package)}"
+        folder = pulumi_home / "plugins" / f"resource-{name}-{version}"
+        marker = folder / _STAND_IN
+        program = folder / f"pulumi-resource-{name}"
+        if program.exists() and not marker.exists():
+            continue
+        if not program.exists() and _downloaded(name, version, pulumi_home, say):
+            continue
+        stand_ins = stand_ins or ensure_providers(say)
+        key = stand_ins.key("providers")
+        if program.exists() and marker.read_text() == key:
+            continue
+        say(f"plugin {name} {version}: installing the stand-in of lab/providers")
+        _install(name, version, stand_ins.program(program.name), pulumi_home)
+        marker.write_text(key)
+
+
+def _downloaded(name: str, version: str, pulumi_home: Path, say: Say) -> bool:
+    result = _pulumi(pulumi_home, "plugin", "install", "resource", name, version, timeout=_DOWNLOAD_SECONDS, check=False)
+    if result:
+        say(f"plugin {name} {version}: downloaded")
+    return result
+
+
+def _install(name: str, version: str, program: Path, pulumi_home: Path) -> None:
+    # Pulumi takes a folder or a file that holds the program under the plugin's own name.
+    with tempfile.TemporaryDirectory() as work:
+        link = Path(work) / f"pulumi-resource-{name}"
+        link.write_bytes(program.read_bytes())
+        link.chmod(0o755)
+        arguments = ("plugin", "install", "resource", name, version, "--file", str(link), "--reinstall")
+        _pulumi(pulumi_home, *arguments, timeout=_INSTALL_SECONDS)
+
+
+def _pulumi(pulumi_home: Path, *arguments: str, timeout: float, check: bool = True) -> bool:
+    environment = {"PULUMI_HOME": str(pulumi_home), "PULUMI_SKIP_UPDATE_CHECK": "true"}
+    return run([str(TOOLS / "pulumi"), *arguments], env=environment, timeout=timeout, check=check).returncode == 0
+
