@@ -49,7 +49,7 @@ def serve(port: int, workers: Sequence[CameraWorker], trouble: Callable[[], str 
         def do_GET(self) -> None:
             """Answers one request."""
             path = self.path.partition("?")[0]
-            if path == "/healthz":
+            if path in {"/healthz", "/readyz"}:
                 ailing = trouble()
                 status = HTTPStatus.SERVICE_UNAVAILABLE if ailing else HTTPStatus.OK
                 self._answer(status, "text/plain; charset=utf-8", (ailing or "ok").encode())

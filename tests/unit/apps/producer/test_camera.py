@@ -1,0 +1,148 @@
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+
+from apps.messages import Frame
+from apps.producer.camera import CameraWorker
+from apps.producer.pace import Backoff
+from apps.producer.sources import CorruptImage, OversizeImage, Shot, Source, SourceError
+from apps.producer.sources.base import Closing
+from apps.producer.web import describe
+from apps.scenes import render
+from tests.unit.apps.producer.conftest import make_camera
+
+IMAGE = render("unit", 1, 320, 180)
+
+
+class FakeSender:
+    """Takes frames and answers at once, or when told to."""
+
+    def __init__(self, *, delivered: Callable[[Frame], bool] = lambda _: True) -> None:
+        self.frames: list[Frame] = []
+        self.full = threading.Event()
+        self._delivered = delivered
+
+    def send(self, frame: Frame, answer: Callable[[bool], None]) -> bool:
+        if self.full.is_set():
+            return False
+        self.frames.append(frame)
+        answer(self._delivered(frame))
+        return True
+
+
+class Script(Closing):
+    """A source that does what the script says, one line a read; then it is lost."""
+
+    def __init__(self, lines: list[Exception | None]) -> None:
+        self._lines = lines
+        self.closed = False
+
+    def read(self, sequence: int, due: float) -> Shot | None:
+        if not self._lines:
+            raise SourceError("the camera ended the stream")
+        line = self._lines.pop(0)
+        if line is not None:
+            raise line
+        return Shot(image=IMAGE, captured_at=datetime.now(UTC))
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def worker_of(
+    open_source: Callable[[], Source], sender: FakeSender, stopping: threading.Event, limit: int = 100_000
+) -> CameraWorker:
+    camera = make_camera("rtsp://10.0.0.1/x", frames_per_second=60)
+    backoff = Backoff(first=0.01, longest=0.02)
+    worker = CameraWorker(camera, open_source, sender, stopping, max_frame_bytes=limit, backoff=backoff)
+    worker.thread.start()
+    return worker
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_frames_get_sequences_without_gaps_over_bad_images_and_reconnects(stopping: threading.Event) -> None:
+    scripts = [
+        Script([None, CorruptImage("half"), None, OversizeImage("huge"), None]),
+        Script([None, ZeroDivisionError("a decoder's bug"), None]),
+        Script([None, None]),
+    ]
+    waiting, sender = list(scripts), FakeSender()
+
+    def open_source() -> Source:
+        if not waiting:
+            raise SourceError("Connection refused")
+        return waiting.pop(0)
+
+    worker = worker_of(open_source, sender, stopping)
+    wait_for(lambda: len(sender.frames) == 6 and worker.status.state == "backoff" and not waiting)
+    wait_for(lambda: worker.status.error == "Connection refused")
+    first = sender.frames[0].sequence
+    assert [frame.sequence for frame in sender.frames] == list(range(first, first + 6))
+    assert all(script.closed for script in scripts)
+    (camera,) = describe([worker])["cameras"]
+    assert camera == {
+        "name": "gate",
+        "url": "rtsp://10.0.0.1/x",
+        "state": "backoff",
+        "error": "Connection refused",
+        "first_sequence": first,
+        "last_sequence": first + 5,
+        "acked": 6,
+        "failed": [],
+        "queued": 0,
+    }
+    stopping.set()
+    worker.thread.join(5)
+    assert not worker.thread.is_alive()
+
+
+def test_an_undelivered_frame_is_named(stopping: threading.Event) -> None:
+    sender = FakeSender(delivered=lambda frame: frame.sequence % 4 != 1)
+    worker = worker_of(lambda: Script([None] * 8), sender, stopping)
+    wait_for(lambda: len(sender.frames) >= 8)
+    stopping.set()
+    worker.thread.join(5)
+    account = worker.ledger.account()
+    expected = tuple(frame.sequence for frame in sender.frames if frame.sequence % 4 == 1)
+    assert account.failed == expected
+    assert account.acked == len(sender.frames) - len(expected)
+    assert account.last == sender.frames[-1].sequence
+
+
+def test_a_frame_that_is_too_large_gets_no_identity(stopping: threading.Event) -> None:
+    sender = FakeSender()
+    worker = worker_of(lambda: Script([None] * 4), sender, stopping, limit=100)
+    wait_for(lambda: worker.status.state == "backoff")
+    stopping.set()
+    worker.thread.join(5)
+    assert not sender.frames
+    assert worker.ledger.account().first is None
+
+
+def test_what_a_full_queue_refuses_on_stopping_was_never_given(stopping: threading.Event) -> None:
+    sender = FakeSender()
+    sender.full.set()
+    worker = worker_of(lambda: Script([None] * 3), sender, stopping)
+    wait_for(lambda: worker.status.state != "connecting")
+    stopping.set()
+    worker.thread.join(5)
+    assert worker.ledger.account().queued == 0
+
+
+@pytest.mark.parametrize("state", ["streaming"])
+def test_a_working_camera_says_so(stopping: threading.Event, state: str) -> None:
+    sender = FakeSender()
+    worker = worker_of(lambda: Script([None] * 10_000), sender, stopping)
+    wait_for(lambda: len(sender.frames) > 3)
+    assert (worker.status.state, worker.status.error) == (state, None)
+    stopping.set()
+    worker.thread.join(5)

@@ -1,0 +1,166 @@
+import socket
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from pydantic import SecretStr
+
+from apps.producer.settings import Credentials
+from apps.producer.sources import CorruptImage, OversizeImage, Shot, Source, SourceError, mjpeg, open_source
+from apps.producer.sources.video import KeyFrames
+from apps.scenes import render
+from tests.unit.apps.producer.conftest import make_camera
+from tests.unit.apps.producer.mjpeg_server import mjpeg_camera
+
+LIMIT = 200_000
+
+
+def jpeg(sequence: int) -> bytes:
+    return cv2.imencode(".jpg", render("unit", sequence, 320, 180))[1].tobytes()
+
+
+def shot(source: Source, due: float = 0.0) -> Shot:
+    taken = source.read(0, due)
+    assert taken is not None
+    return taken
+
+
+def test_synthetic_frames_are_the_scene_at_their_sequence(stopping: threading.Event) -> None:
+    with open_source(make_camera("synthetic://street", name="cam-07", width=320), None, LIMIT, stopping) as source:
+        due = time.monotonic() + 0.1
+        taken = source.read(1234, due)
+        assert taken is not None and time.monotonic() >= due
+        assert (taken.image == render("cam-07", 1234, 320, 180)).all()
+        stopping.set()
+        assert source.read(1235, time.monotonic() + 60) is None
+
+
+@pytest.mark.parametrize("with_length", [True, False])
+def test_mjpeg_yields_the_image_that_is_due(stopping: threading.Event, with_length: bool) -> None:
+    images = [jpeg(sequence) for sequence in range(5)]
+    with mjpeg_camera(images) as camera:
+        camera.with_length = with_length
+        with open_source(make_camera(camera.url), None, LIMIT, stopping) as source:
+            first = shot(source)
+            assert (first.image == cv2.imdecode(np.frombuffer(images[0], np.uint8), cv2.IMREAD_COLOR)).all()
+            due = time.monotonic() + 0.3
+            later = shot(source, due)
+            assert time.monotonic() >= due
+            assert 0.25 < (later.captured_at - first.captured_at).total_seconds() < 2
+
+
+def test_one_bad_mjpeg_image_does_not_end_the_stream(stopping: threading.Event) -> None:
+    good = jpeg(1)
+    with mjpeg_camera([good, good[: len(good) // 2], b"no jpeg", b"\0" * (LIMIT + 1), good]) as camera:
+        with open_source(make_camera(camera.url), None, LIMIT, stopping) as source:
+            shot(source)
+            for trouble in (CorruptImage, CorruptImage, OversizeImage):
+                with pytest.raises(trouble):
+                    source.read(0, 0.0)
+            assert shot(source).image.shape == (180, 320, 3)
+
+
+def test_mjpeg_without_lengths_survives_an_oversized_part(stopping: threading.Event) -> None:
+    with mjpeg_camera([b"\0\n" * LIMIT, jpeg(1)]) as camera:
+        camera.with_length = False
+        with open_source(make_camera(camera.url), None, LIMIT, stopping) as source:
+            with pytest.raises(OversizeImage):
+                source.read(0, 0.0)
+            assert shot(source).image.shape == (180, 320, 3)
+
+
+def test_mjpeg_with_credentials(stopping: threading.Event) -> None:
+    with mjpeg_camera([jpeg(1)]) as camera:
+        camera.login = ("me", "p@ss:word/")
+        right = Credentials(username="me", password=SecretStr("p@ss:word/"))
+        with open_source(make_camera(camera.url), right, LIMIT, stopping) as source:
+            shot(source)
+        with pytest.raises(SourceError, match="401") as raised:
+            open_source(make_camera(camera.url), None, LIMIT, stopping)
+        assert "p@ss" not in str(raised.value)
+
+
+def test_mjpeg_that_ends_hangs_or_is_something_else(stopping: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mjpeg, "TIMEOUT_SECONDS", 0.5)
+    with mjpeg_camera([jpeg(1)]) as camera:
+        with pytest.raises(SourceError, match="text/html, not a multipart"):
+            open_source(make_camera(camera.url.replace("/stream", "/page")), None, LIMIT, stopping)
+        camera.rounds = 1
+        with open_source(make_camera(camera.url), None, LIMIT, stopping) as source:
+            shot(source)
+            with pytest.raises(SourceError, match="ended the stream"):
+                source.read(0, 0.0)
+        camera.gate.clear()
+        with open_source(make_camera(camera.url), None, LIMIT, stopping) as source:
+            with pytest.raises(SourceError, match="not answer in time"):
+                source.read(0, 0.0)
+
+
+@pytest.mark.parametrize("scheme", ["http", "rtsp"])
+def test_nobody_listens(stopping: threading.Event, scheme: str) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    secret = Credentials(username="me", password=SecretStr("hidden"))
+    with pytest.raises(SourceError, match="refused") as raised:
+        open_source(make_camera(f"{scheme}://127.0.0.1:{port}/x"), secret, LIMIT, stopping)
+    assert "hidden" not in str(raised.value)
+
+
+def test_a_clip_plays_at_its_own_rate_over_and_over(stopping: threading.Event, clip: Path) -> None:
+    began = time.monotonic()
+    with open_source(make_camera(f"file://{clip}", frames_per_second=4), None, LIMIT, stopping) as source:
+        taken = [shot(source, began + slot / 4) for slot in range(11)]
+    assert 2.4 < time.monotonic() - began < 4.5  # past the end of the clip of 2 s
+    assert all(one.image.shape == (180, 320, 3) for one in taken)
+    assert len({one.image.tobytes() for one in taken}) >= 7
+    moments = [one.captured_at for one in taken]
+    assert moments == sorted(moments)
+    assert abs((datetime.now(UTC) - moments[-1]).total_seconds()) < 2
+
+
+def test_a_slow_camera_decodes_key_frames_alone(stopping: threading.Event, clip: Path) -> None:
+    with open_source(make_camera(f"file://{clip}", frames_per_second=1), None, LIMIT, stopping) as source:
+        began = time.monotonic()
+        taken = [shot(source, began + slot) for slot in range(3)]
+    # The clip is 2 s long, so the first and the last are the same picture of it.
+    assert not np.array_equal(taken[0].image, taken[1].image)
+    assert np.array_equal(taken[0].image, taken[2].image)
+
+
+def test_a_file_that_is_no_video(stopping: threading.Event, tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_text("not a video")
+    for name in ("text.mp4", "none.mp4"):
+        with pytest.raises(SourceError):
+            open_source(make_camera(f"file://{tmp_path / name}"), None, LIMIT, stopping)
+
+
+def wanted(keys: KeyFrames, every: int, packets: int, rate: float = 25.0) -> list[int]:
+    decoded = []
+    for number in range(packets):
+        key = number % every == 0
+        if key:
+            keys.seen(number / rate)
+        if keys.wanted(key):
+            decoded.append(number)
+    return decoded
+
+
+def test_frequent_key_frames_are_enough() -> None:
+    decoded = wanted(KeyFrames(interval=2.0), every=25, packets=250)
+    assert [number for number in decoded if number > 25] == list(range(50, 250, 25))
+
+
+def test_rare_key_frames_are_not() -> None:
+    assert wanted(KeyFrames(interval=0.5), every=25, packets=250) == list(range(250))
+
+
+def test_decoding_starts_at_a_key_frame() -> None:
+    keys = KeyFrames(interval=0.1)
+    assert not keys.wanted(False)
+    keys.seen(0.0)
+    assert keys.wanted(True) and keys.wanted(False)
