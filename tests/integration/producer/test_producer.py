@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def test_what_was_acknowledged_is_in_the_topic_once_and_nothing_else(
         assert camera["failed"] == [] and camera["state"] == "streaming"
         assert len({partition for partition, _, _ in mine}) == 1
         assert all(moment == int(frame.captured_at.timestamp() * 1000) for _, frame, moment in mine)
-        pace = [(b.captured_at - a.captured_at).total_seconds() for (_, a, _), (_, b, _) in zip(mine, mine[1:])]  # noqa: B905
+        pace = [(b.captured_at - a.captured_at).total_seconds() for (_, a, _), (_, b, _) in pairwise(mine)]
         assert 0.08 < float(np.median(pace)) < 0.25
 
 
