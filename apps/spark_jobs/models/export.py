@@ -37,7 +37,9 @@ def read_export(folder: Path) -> Export:
         _check_task(folder, said)
         height, width = (int(side) for side in said["imgsz"])
         names = _names(said["names"])
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as malformed:
+    except ModelError:
+        raise
+    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as malformed:
         raise ModelError(f"{metadata} is malformed: {type(malformed).__name__} {malformed}") from malformed
     return Export(xml=networks[0], version=weights_version(networks[0]), width=width, height=height, names=names)
 
@@ -51,11 +53,10 @@ def _check_task(folder: Path, said: dict[str, Any]) -> None:
     task = said.get("task")
     if task != "detect":
         raise ModelError(f"the model in {folder} is of task {task!r}; a job of kind objects runs task 'detect'")
-    if said.get("channels", 3) != 3:
-        raise ModelError(f"the model in {folder} takes {said['channels']} channels; frames have 3")
 
 
-def _names(said: dict[int, str]) -> tuple[str, ...]:
-    if sorted(said) != list(range(len(said))):
-        raise ModelError(f"class numbers are not 0..{len(said) - 1}: {sorted(said)}")
-    return tuple(str(said[index]) for index in range(len(said)))
+def _names(said: dict[int | str, str]) -> tuple[str, ...]:
+    names = {int(number): str(name) for number, name in said.items()}
+    if sorted(names) != list(range(len(names))):
+        raise ModelError(f"class numbers are not 0..{len(names) - 1}: {sorted(names)}")
+    return tuple(names[number] for number in range(len(names)))

@@ -1,0 +1,45 @@
+#!/bin/bash
+# Entry point of the Spark image: `driver` runs a model job in client mode, `executor` is what Spark's Kubernetes
+# scheduler asks of any image (the SPARK_… variables are its own), anything else is run as it is.
+set -euo pipefail
+
+java_options() {
+    # SPARK_JAVA_OPT_0, SPARK_JAVA_OPT_1, … in the order of their numbers.
+    local index=0 name
+    while name="SPARK_JAVA_OPT_${index}" && [[ -n "${!name+set}" ]]; do
+        printf '%s\n' "${!name}"
+        index=$((index + 1))
+    done
+}
+
+driver() {
+    local options=(--properties-file "${ARGUS_SPARK_PROPERTIES:-/etc/argus/spark.properties}")
+    # Executors reach the driver at its pod's address, and go when its pod goes.
+    [[ -z "${ARGUS_DRIVER_HOST:-}" ]] || options+=(--conf "spark.driver.host=${ARGUS_DRIVER_HOST}")
+    [[ -z "${ARGUS_DRIVER_POD_NAME:-}" ]] || options+=(--conf "spark.kubernetes.driver.pod.name=${ARGUS_DRIVER_POD_NAME}")
+    # Python starts the JVM, not the other way round: SIGTERM reaches the job, which lets the running batch finish.
+    export PYSPARK_SUBMIT_ARGS="${options[*]} pyspark-shell"
+    exec python -m apps.spark_jobs "$@"
+}
+
+executor() {
+    local options
+    mapfile -t options < <(java_options)
+    exec java "${options[@]}" \
+        -Xms"${SPARK_EXECUTOR_MEMORY}" -Xmx"${SPARK_EXECUTOR_MEMORY}" \
+        -cp "${SPARK_EXTRA_CLASSPATH:+${SPARK_EXTRA_CLASSPATH}:}${SPARK_HOME}/conf:${SPARK_HOME}/jars/*" \
+        org.apache.spark.scheduler.cluster.k8s.KubernetesExecutorBackend \
+        --driver-url "${SPARK_DRIVER_URL}" \
+        --executor-id "${SPARK_EXECUTOR_ID}" \
+        --cores "${SPARK_EXECUTOR_CORES}" \
+        --app-id "${SPARK_APPLICATION_ID}" \
+        --hostname "${SPARK_EXECUTOR_POD_IP}" \
+        --resourceProfileId "${SPARK_RESOURCE_PROFILE_ID}" \
+        --podName "${SPARK_EXECUTOR_POD_NAME}"
+}
+
+case "${1:-}" in
+    driver) shift && driver "$@" ;;
+    executor) executor ;;
+    *) exec "$@" ;;
+esac

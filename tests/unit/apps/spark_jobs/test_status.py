@@ -1,0 +1,34 @@
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import pytest
+
+from apps.spark_jobs.status import Status, serve
+
+
+@pytest.fixture
+def status() -> Status:
+    return Status("objects", stall_seconds=60)
+
+
+def test_metrics_and_health_over_http(status: Status) -> None:
+    status.rejected.inc(3)
+    server = serve(status, 0)
+    address = f"http://127.0.0.1:{server.server_port}"
+    try:
+        assert 'argus_spark_rejected_total{model="objects"} 3.0' in urlopen(f"{address}/metrics").read().decode()
+        assert urlopen(f"{address}/healthz").read().startswith(b"ok: last batch")
+        with pytest.raises(HTTPError, match="404"):
+            urlopen(f"{address}/other")
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_stalled_job_is_not_healthy() -> None:
+    assert Status("objects", stall_seconds=-1).health()[0] == 503
+
+
+def test_a_failed_query_is_not_healthy(status: Status) -> None:
+    status.failure = "the broker is gone"
+    assert status.health() == (503, "failed: the broker is gone\n")

@@ -1,0 +1,119 @@
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from apps.messages import Detection, Frame, FrameError, frame_headers, result_from_json
+from apps.spark_jobs.spec import JobSpec
+from apps.spark_jobs.worker import Record, answer, from_arrow, process, reject, to_arrow
+from tests.unit.apps.spark_jobs.frames import frame, scene
+
+SPEC = JobSpec(
+    model="motion",
+    kind="motion",
+    weights=Path("/nowhere"),
+    score_threshold=0.4,
+    threads=1,
+    results_topic="results.motion",
+    rejected_topic="rejected",
+    max_frame_bytes=100_000,
+)
+
+
+class Seeing:
+    """A model that sees the same thing in every frame."""
+
+    version = "v1"
+
+    def detect(self, frame: Frame) -> tuple[Detection, ...]:
+        return (Detection(label="cat", score=0.5, box=(1.0, 2.0, 3.0, 4.0)),)
+
+
+class Failing:
+    version = "v1"
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def detect(self, frame: Frame) -> tuple[Detection, ...]:
+        raise self.error
+
+
+def record(of: Frame, partition: int = 7, **changes: object) -> Record:
+    fields = {"key": of.camera.encode(), "value": of.jpeg, "headers": frame_headers(of), **changes}
+    return Record(topic="", partition=partition, **fields)
+
+
+def test_a_frame_becomes_one_result_in_its_own_partition() -> None:
+    written = answer(record(frame(scene(), 42)), Seeing(), SPEC)
+    assert (written.topic, written.partition, written.key) == ("results.motion", 7, b"gate/42/motion")
+    result = result_from_json(written.value)
+    assert (result.camera, result.sequence, result.width, result.height) == ("gate", 42, 640, 360)
+    assert result.model_version == "v1"
+    assert [found.label for found in result.detections] == ["cat"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"key": None}, b"no key"),
+        ({"value": None}, b"no value"),
+        ({"headers": []}, b"no header 'sequence'"),
+        ({"headers": [("sequence", b"x"), ("captured_at", b""), ("width", b"1"), ("height", b"1")]}, b"malformed"),
+        ({"value": b"x" * 100_001}, b"100001 bytes, more than 100000"),
+    ],
+)
+def test_what_is_no_frame_is_set_aside_with_the_reason(changes: dict[str, object], reason: bytes) -> None:
+    written = answer(record(frame(scene()), **changes), Seeing(), SPEC)
+    headers = dict(written.headers)
+    assert (written.topic, written.partition) == ("rejected", None)
+    assert reason in headers["reason"]
+    assert headers["model"] == b"motion"
+
+
+@pytest.mark.parametrize("error", [FrameError("corrupt"), ZeroDivisionError("oops"), MemoryError()])
+def test_a_frame_that_the_model_fails_on_is_set_aside_as_it_came(error: Exception) -> None:
+    read = record(frame(scene()))
+    written = answer(read, Failing(error), SPEC)
+    assert written.topic == "rejected"
+    assert (written.key, written.value) == (read.key, read.value)
+    assert written.headers[: len(read.headers)] == read.headers
+
+
+def test_a_rejected_value_is_cut_to_fit_under_the_limit_with_its_headers() -> None:
+    written = reject(record(frame(scene()), value=b"x" * 120_000), "too large", SPEC)
+    assert dict(written.headers)["truncated"] == b"120000"
+    size = len(written.value) + len(written.key) + sum(len(name) + len(data) for name, data in written.headers)
+    assert size < SPEC.max_frame_bytes
+
+
+def test_records_survive_the_way_through_arrow() -> None:
+    records = [
+        record(frame(scene(size=(64, 48)))),
+        Record(topic="", partition=0, key=None, value=None, headers=[]),
+        Record(topic="", partition=1, key=b"k", value=b"", headers=[("a", None), ("a", b"2")]),
+    ]
+    assert list(from_arrow(to_arrow(records))) == records
+
+
+def test_a_record_without_headers_may_have_none_at_all() -> None:
+    batch = to_arrow([Record(topic="", partition=0, key=b"k", value=b"v", headers=[])])
+    batch = batch.set_column(4, batch.schema.field(4), pa.array([None], batch.schema.field(4).type))
+    assert next(from_arrow(batch)).headers == []
+
+
+def test_every_record_gives_exactly_one() -> None:
+    frames = [record(frame(scene(), sequence)) for sequence in range(5)]
+    frames[3] = record(frame(scene()), value=b"junk")
+    (written,) = process([to_arrow(frames)], SPEC)
+    assert [one.topic for one in from_arrow_with_topic(written)] == ["results.motion"] * 3 + [
+        "rejected",
+        "results.motion",
+    ]
+
+
+def from_arrow_with_topic(batch: pa.RecordBatch) -> list[Record]:
+    return [
+        Record(topic=topic, partition=read.partition, key=read.key, value=read.value, headers=read.headers)
+        for topic, read in zip(batch.column("topic").to_pylist(), from_arrow(batch), strict=True)
+    ]
