@@ -1,60 +1,54 @@
 #!/usr/bin/env bash
-# Builds one image of containers/ from exactly the listed paths and pushes it, unless the registry has it already.
-# usage, from the repository: build_image.sh NAME REFERENCE INSECURE(true|false) [--weights MODEL=PATH]... PATH...
+# Builds ARGUS_IMAGE and pushes it, unless its registry has it: the tag is the content.
+# stdin: the build's context, a line a file, `SOURCE<tab>PLACE IN THE CONTEXT`.
+# ARGUS_DOCKERFILE: its place in the context. ARGUS_REGISTRY_INSECURE: not empty where the registry speaks plain http.
 set -euo pipefail
 
-name=$1 reference=$2 insecure=$3
-shift 3
+: "${ARGUS_IMAGE:?}" "${ARGUS_DOCKERFILE:?}"
+readonly insecure=${ARGUS_REGISTRY_INSECURE:-}
 
-if [[ $insecure == true ]]; then scheme=http tls_verify=false; else scheme=https tls_verify=true; fi
-repository=${reference%:*} tag=${reference##*:}
-manifest="$scheme://${repository%%/*}/v2/${repository#*/}/manifests/$tag"
-accept='application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json'
+say() { printf '%s: %s\n' "$ARGUS_IMAGE" "$*" >&2; }
 
-# A registry that asks for a login answers 401 here: then the image is built, from cached layers, and pushed.
-if curl --silent --fail --head --noproxy '*' --max-time 20 --header "Accept: $accept" --output /dev/null "$manifest"; then
-    echo "$reference is in the registry"
-    exit
-fi
-
-engine=$(command -v podman || command -v docker) || {
-    echo "image $name: neither podman nor docker is installed on this machine; install one, or set images.overrides.$name" >&2
-    exit 1
+# Has the registry this tag? Where it cannot be asked (a login is needed), the answer is no, and the push decides.
+pushed() {
+  local registry=${ARGUS_IMAGE%%/*} path tag scheme=https
+  path=${ARGUS_IMAGE#*/}
+  tag=${path##*:}
+  path=${path%:*}
+  [[ -z $insecure ]] || scheme=http
+  curl --silent --fail --output /dev/null --head --max-time 20 \
+    --header 'Accept: application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json' \
+    "$scheme://$registry/v2/$path/manifests/$tag"
 }
 
-stage=$(mktemp -d)
-trap 'rm -rf "$stage"' EXIT
-while (($#)); do
-    case $1 in
-        --weights)
-            model=${2%%=*} source=${2#*=}
-            mkdir -p "$stage/weights/$model"
-            if [[ -d $source ]]; then
-                cp -r "$source/." "$stage/weights/$model/"
-            else
-                python3 -m apps.training.export "$source" "$stage/weights/$model"
-            fi
-            shift 2
-            ;;
-        *)
-            cp -r --parents "$1" "$stage"
-            shift
-            ;;
-    esac
-done
-find "$stage" -name __pycache__ -prune -exec rm -rf {} +
+if pushed; then
+  say "the registry has it"
+  exit 0
+fi
 
-# One build at a time: a small machine is faster so, and builds share the layers that they begin with.
-exec 9>"${TMPDIR:-/tmp}/argus-build-image.lock"
+tool=$(command -v podman || command -v docker) || {
+  say "install podman (or docker) to build images, or set images.overrides"
+  exit 1
+}
+
+# One build at a time: Pulumi starts them all, and each would take every core.
+exec 9>"${TMPDIR:-/tmp}/argus-build-$(id -u).lock"
 flock 9
 
-options=(--network host --file "$stage/containers/$name/Dockerfile" --tag "$reference")
-# chroot isolation also builds where no nested container may start.
-[[ $engine == */podman ]] && options+=(--layers --isolation chroot)
-"$engine" build "${options[@]}" "$stage"
+context=$(mktemp -d "${TMPDIR:-/tmp}/argus-context.XXXXXX")
+trap 'rm -rf "$context"' EXIT
+while IFS=$'\t' read -r source target; do
+  install -D --preserve-timestamps --mode="$([[ -x $source ]] && echo 755 || echo 644)" "$source" "$context/$target"
+done
 
-if [[ $engine == */podman ]]; then
-    "$engine" push --tls-verify="$tls_verify" "$reference"
-else
-    "$engine" push "$reference"
+say "building"
+build=(build --tag "$ARGUS_IMAGE" --file "$context/$ARGUS_DOCKERFILE" --network host)
+push=(push)
+if [[ $(basename "$tool") == podman ]]; then
+  # Layers are kept for the next build; chroot isolation also works inside a container.
+  build+=(--layers --isolation chroot --format docker)
+  [[ -z $insecure ]] || push+=(--tls-verify=false)
 fi
+"$tool" "${build[@]}" "$context" >&2
+say "pushing"
+"$tool" "${push[@]}" "$ARGUS_IMAGE" >&2

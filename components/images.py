@@ -1,9 +1,7 @@
-"""The pipeline's images: built from containers/ and pushed to the stack's registry, tagged by their content."""
-
-from __future__ import annotations
+"""The pipeline's images: built from containers/ where a stack has a registry, or taken as they are."""
 
 import hashlib
-import shlex
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,15 +10,14 @@ from typing import Final
 import pulumi
 from pulumi_command import local
 
-ROOT: Final = Path(__file__).parents[1]
-SCRIPT: Final = "components/build_image.sh"
-DEFAULT_WEIGHTS: Final = ROOT / "apps/spark_jobs/weights/objects"
-"""Argus's own detector, for models that name no weights."""
+ROOT: Final = Path(__file__).resolve().parent.parent
+SCRIPT: Final = Path(__file__).with_name("build_image.sh")
+BASE: Final = "debian:trixie-slim"
 
-_APP = ("apps/__init__.py", "apps/messages")
-CONTENTS: Final[Mapping[str, tuple[str, ...]]] = {
-    "kafka": (),
+_APP: Final = ("apps/__init__.py", "apps/messages")
+IMAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "zookeeper": (),
+    "kafka": (),
     "elasticsearch": (),
     "filebeat": (),
     "producer": (*_APP, "apps/scenes", "apps/producer"),
@@ -28,73 +25,115 @@ CONTENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "consumer": (*_APP, "apps/consumer"),
     "ui": (*_APP, "apps/ui"),
 }
-"""What each image is made of beside its own folder of containers/, as paths from the repository's root."""
+"""Each image and what its build sees of the repository, besides containers/<image>."""
+
+WEIGHTS: Final = "apps/spark_jobs/weights"
+DEFAULT_WEIGHTS: Final = ROOT / WEIGHTS / "objects"
+"""Argus's own weights. An image holds only those of the stack's models, each at weights/<model>."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImagesArgs:
-    """Where images go, and which are not built."""
+    """Arguments of Images.
+
+    `weights` maps each model that has weights to its OpenVINO export's folder. An image in `overrides` is not built.
+    `insecure` says that the registry speaks plain http.
+    """
 
     registry: str | None
     insecure: bool = False
     overrides: Mapping[str, str] = field(default_factory=dict)
     weights: Mapping[str, Path] = field(default_factory=dict)
-    """Model to its weights, an OpenVINO export's folder or a .pt file: they become part of the spark image."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Staged:
+    """A file or folder of a build's context: `source` on this machine, `target` in the context."""
+
+    source: Path
+    target: str
+
+    def files(self) -> Iterator[tuple[str, Path]]:
+        """Every file with its place in the context, in a stable order. Caches and weights of the repo are left out."""
+        if self.source.is_file():
+            yield self.target, self.source
+            return
+        for path in sorted(self.source.rglob("*")):
+            inside = path.relative_to(self.source)
+            if path.is_file() and not _ignored(f"{self.target}/{inside.as_posix()}"):
+                yield f"{self.target}/{inside.as_posix()}", path
+
+
+def _ignored(target: str) -> bool:
+    return "/__pycache__/" in target or target.endswith(".pyc") or target.startswith(f"{WEIGHTS}/")
+
+
+def context(image: str, weights: Mapping[str, Path], root: Path = ROOT) -> list[Staged]:
+    """What the build of an image sees. Raises FileNotFoundError where a part is missing."""
+    paths = (f"containers/{image}", *IMAGES[image])
+    parts = [Staged(source=root / path, target=path) for path in paths]
+    if image == "spark":
+        parts += [Staged(source=path, target=f"weights/{model}") for model, path in sorted(weights.items())]
+    for part in parts:
+        if not part.source.exists():
+            raise FileNotFoundError(f"image {image}: {part.source} does not exist")
+        if part.target.startswith("weights/") and not part.source.is_dir():
+            raise NotADirectoryError(
+                f"image {image}: {part.source} is no OpenVINO export; make one with python -m apps.training.export"
+            )
+    return parts
+
+
+def content_tag(parts: list[Staged]) -> str:
+    """A tag that changes if and only if the base, or a file's place, mode or content does."""
+    digest = hashlib.sha256(BASE.encode())
+    for part in parts:
+        for target, path in part.files():
+            executable = bool(path.stat().st_mode & 0o100)
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+            digest.update(f"{target}\0{executable}\0{content}\n".encode())
+    return digest.hexdigest()[:12]
 
 
 class Images(pulumi.ComponentResource):
-    """Builds and pushes what the registry lacks. It never deletes an image: a rollback may need it.
+    """The reference of each image, known once the registry has it.
 
-    A reference is known at preview, because it follows from the files; whoever uses one waits for the push.
+    The tag is the content, so unchanged sources are neither built nor pushed again. Images are never deleted from the
+    registry: machines may still run them.
     """
 
     refs: Mapping[str, pulumi.Output[str]]
-    """Image name (a folder of containers/) to its reference."""
 
     def __init__(self, name: str, args: ImagesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("argus:Images", name, {}, opts)
-        self.refs = {image: self._reference(f"{name}-{image}", image, args) for image in CONTENTS}
-        self.register_outputs({"refs": dict(self.refs)})
+        super().__init__("argus:pipeline:Images", name, None, opts)
+        unknown = sorted(set(args.overrides) - set(IMAGES))
+        if unknown:
+            raise ValueError(f"images.overrides names {', '.join(unknown)}; the images are {', '.join(sorted(IMAGES))}")
+        self.refs = {image: self._reference(name, image, args) for image in IMAGES}
+        self.register_outputs(dict(self.refs))
 
     def _reference(self, name: str, image: str, args: ImagesArgs) -> pulumi.Output[str]:
         if image in args.overrides:
             return pulumi.Output.from_input(args.overrides[image])
         if args.registry is None:
-            raise ValueError(f"image {image} is built, and there is no registry to push it to")
-        weights = args.weights if image == "spark" else {}
-        reference = f"{args.registry}/argus/{image}:{content_tag(image, weights)}"
-        arguments = [image, reference, str(args.insecure).lower()]
-        for model, path in sorted(weights.items()):
-            shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
-            arguments += ["--weights", f"{model}={shown}"]
-        arguments += [f"containers/{image}", *CONTENTS[image]]
+            raise ValueError(f"images.registry is unset and images.overrides has no {image}: set one of them")
+        parts = context(image, args.weights)
+        reference = f"{args.registry}/argus/{image}:{content_tag(parts)}"
+        staged = "".join(f"{_portable(path)}\t{target}\n" for part in parts for target, path in part.files())
         build = local.Command(
-            name,
-            create=shlex.join([SCRIPT, *arguments]),
-            # Pulumi runs it in the program's folder. No delete: see the class.
-            opts=pulumi.ResourceOptions(parent=self),
+            f"{name}-{image}",
+            create=f"bash {_portable(SCRIPT)}",
+            stdin=staged,
+            environment={
+                "ARGUS_IMAGE": reference,
+                "ARGUS_DOCKERFILE": f"containers/{image}/Dockerfile",
+                "ARGUS_REGISTRY_INSECURE": "1" if args.insecure else "",
+            },
+            opts=pulumi.ResourceOptions(parent=self, custom_timeouts=pulumi.CustomTimeouts(create="60m", update="60m")),
         )
-        return build.urn.apply(lambda _: reference)
+        return build.create.apply(lambda _: reference)
 
 
-def content_tag(image: str, weights: Mapping[str, Path]) -> str:
-    """The first 12 hexadecimal digits of a hash over everything that an image is made from."""
-    content = hashlib.sha256()
-    for path in sorted(_files(ROOT, (f"containers/{image}", *CONTENTS[image]))):
-        _add(content, str(path.relative_to(ROOT)), path)
-    for model, source in sorted(weights.items()):
-        for path in sorted(_files(source, (".",))) if source.is_dir() else [source]:
-            _add(content, f"weights/{model}/{path.relative_to(source) if source.is_dir() else path.name}", path)
-    return content.hexdigest()[:12]
-
-
-def _files(base: Path, paths: tuple[str, ...]) -> Iterator[Path]:
-    for path in (base / part for part in paths):
-        found = path.rglob("*") if path.is_dir() else [path]
-        yield from (file for file in found if file.is_file() and "__pycache__" not in file.parts)
-
-
-def _add(content: hashlib._Hash, name: str, path: Path) -> None:
-    executable = bool(path.stat().st_mode & 0o100)
-    content.update(f"{name}\0{executable}\0{path.stat().st_size}\0".encode())
-    content.update(path.read_bytes())
+def _portable(path: Path) -> str:
+    """The path as the program's own folder sees it, so that a clone elsewhere is no change."""
+    return os.path.relpath(path, ROOT) if path.is_relative_to(ROOT) else str(path)

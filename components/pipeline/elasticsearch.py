@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pulumi
-from pulumi_kubernetes import batch, core
+from pulumi_kubernetes import apps, batch, core
 
 from components import kubernetes as k
 
@@ -117,7 +117,7 @@ class Elasticsearch(pulumi.ComponentResource):
 
     def _nodes(
         self, name: str, args: ElasticsearchArgs, labels: dict[str, str], child: pulumi.ResourceOptions
-    ) -> pulumi.Resource:
+    ) -> apps.v1.StatefulSet:
         files = {
             "elasticsearch.yml": pulumi.Output.from_input(args.namespace).apply(
                 lambda ns: elasticsearch_yml(ns, args.replicas)

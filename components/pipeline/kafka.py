@@ -87,7 +87,7 @@ class Kafka(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         labels = k.labels("kafka", "log")
 
-        files = {
+        files: dict[str, pulumi.Input[str]] = {
             "server.properties": pulumi.Output.from_input(args.zookeeper_connect).apply(
                 lambda connect: server_properties(connect, args.replicas, args.max_message_bytes)
             ),

@@ -4,12 +4,16 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import pulumi
 from pulumi_kubernetes import core
 
 from components import kubernetes as k
 from components.pipeline.topics import FRAMES
+
+RECORD_OVERHEAD = 10_000
+"""Of Kafka's limit on a record, what is left for key, headers and the batch around an image."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,14 +31,14 @@ class CameraSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class ProducersArgs:
-    """Arguments of Producers; `credentials` maps a camera to its `username` and `password`."""
+    """Arguments of Producers: `credentials` maps a camera to its login, `max_frame_bytes` is Kafka's record limit."""
 
     namespace: pulumi.Input[str]
     image: pulumi.Input[str]
     bootstrap_servers: pulumi.Input[str]
     count: int
     cameras: Sequence[CameraSpec]
-    credentials: pulumi.Input[Mapping[str, Mapping[str, str]]] | None = None
+    credentials: pulumi.Input[Mapping[str, Mapping[str, pulumi.Input[str]]]] | None = None
     max_frame_bytes: int
 
 
@@ -88,7 +92,7 @@ class Producers(pulumi.ComponentResource):
             "ARGUS_FRAMES_TOPIC": FRAMES,
             "ARGUS_CAMERAS_FILE": f"{k.CONFIG_DIR}/cameras.json",
             "ARGUS_CREDENTIALS_FILE": f"{k.SECRETS_DIR}/cameras.json",
-            "ARGUS_MAX_FRAME_BYTES": str(args.max_frame_bytes),
+            "ARGUS_MAX_FRAME_BYTES": str(args.max_frame_bytes - RECORD_OVERHEAD),
             "ARGUS_HTTP_PORT": str(k.HTTP_PORT),
             "ARGUS_LOG_LEVEL": "INFO",
         }
@@ -105,9 +109,10 @@ class Producers(pulumi.ComponentResource):
             data=files,
             opts=child,
         )
-        logins = pulumi.Output.secret(pulumi.Output.from_input(args.credentials or {})).apply(
-            lambda known: {"cameras.json": _logins(known, cameras)}
-        )
+        credentials: pulumi.Output[Any] = pulumi.Output.from_input(args.credentials or {})
+        known = credentials.apply(lambda logins: {"cameras.json": _logins(logins, cameras)})
+        logins: pulumi.Output[Mapping[str, str]] = pulumi.Output.all(known).apply(lambda files: files[0])
+        logins = pulumi.Output.secret(logins)
         secret = core.v1.Secret(
             f"{name}-credentials",
             metadata=k.metadata(f"{name}-credentials", args.namespace, labels),

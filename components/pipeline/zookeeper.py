@@ -69,7 +69,7 @@ class Zookeeper(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         labels = k.labels("zookeeper", "coordination")
 
-        files = {
+        files: dict[str, pulumi.Input[str]] = {
             "zoo.cfg": pulumi.Output.from_input(args.namespace).apply(lambda ns: zoo_cfg(ns, args.replicas)),
             "logback.xml": LOGBACK,
         }

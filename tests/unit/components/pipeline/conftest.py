@@ -1,0 +1,160 @@
+"""The whole pipeline under mocks, for the tests to look at."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.pipeline import (
+    CameraSpec,
+    Consumer,
+    ConsumerArgs,
+    Elasticsearch,
+    ElasticsearchArgs,
+    Filebeat,
+    FilebeatArgs,
+    Kafka,
+    KafkaArgs,
+    ModelJob,
+    ModelJobArgs,
+    Namespace,
+    NamespaceArgs,
+    Producers,
+    ProducersArgs,
+    Topics,
+    TopicsArgs,
+    Ui,
+    UiArgs,
+    Zookeeper,
+    ZookeeperArgs,
+    pipeline_topics,
+    results_topic,
+)
+
+CAMERAS = tuple(
+    CameraSpec(name=f"camera-{n:02}", url=f"synthetic://scene-{n}", frames_per_second=0.5, width=640, jpeg_quality=80)
+    for n in range(40)
+)
+Build = Callable[..., Mapping[str, Any]]
+
+
+def declare(
+    *, cameras: tuple[CameraSpec, ...] = CAMERAS, models: tuple[str, ...] = ("objects", "motion"), **changes: Any
+) -> None:
+    """Every component of the pipeline, as `__main__` wires them; `changes` alter the arguments of a component."""
+    namespace = Namespace("argus", NamespaceArgs()).name
+    results = [results_topic(model) for model in models]
+    zookeeper = Zookeeper(
+        "zookeeper", replace(ZookeeperArgs(namespace=namespace, image="zookeeper:1"), **changes.get("zookeeper", {}))
+    )
+    kafka = Kafka(
+        "kafka",
+        replace(
+            KafkaArgs(
+                namespace=namespace,
+                image="kafka:1",
+                zookeeper_connect=zookeeper.connect,
+                heap_mib=320,
+                volume_gib=8,
+                max_message_bytes=2_000_000,
+            ),
+            **changes.get("kafka", {}),
+        ),
+    )
+    wanted = pipeline_topics(
+        models=models, partitions=40, brokers=3, volume_gib=8, retention_hours=6, max_message_bytes=2_000_000
+    )
+    topics = Topics(
+        "topics",
+        TopicsArgs(namespace=namespace, image="kafka:1", bootstrap_servers=kafka.bootstrap_servers, topics=wanted),
+    )
+    elasticsearch = Elasticsearch(
+        "elasticsearch",
+        replace(
+            ElasticsearchArgs(
+                namespace=namespace,
+                image="elasticsearch:1",
+                tools_image="consumer:1",
+                heap_mib=512,
+                volume_gib=8,
+                retention_days=7,
+            ),
+            **changes.get("elasticsearch", {}),
+        ),
+    )
+    bootstrap = topics.bootstrap_servers
+    Filebeat(
+        "filebeat",
+        FilebeatArgs(
+            namespace=namespace,
+            image="filebeat:1",
+            bootstrap_servers=bootstrap,
+            elasticsearch_url=elasticsearch.url,
+            results_topics=results,
+        ),
+    )
+    producers = Producers(
+        "producers",
+        ProducersArgs(
+            namespace=namespace,
+            image="producer:1",
+            bootstrap_servers=bootstrap,
+            count=4,
+            cameras=cameras,
+            credentials={"camera-00": {"username": "viewer", "password": pulumi.Output.secret("letmein")}},
+            max_frame_bytes=2_000_000,
+        ),
+    )
+    for model in models:
+        ModelJob(
+            f"model-{model}",
+            ModelJobArgs(
+                namespace=namespace, image="spark:1", bootstrap_servers=bootstrap, model=model, kind=model
+            ),
+        )
+    consumer = Consumer(
+        "consumer",
+        replace(
+            ConsumerArgs(
+                namespace=namespace,
+                image="consumer:1",
+                bootstrap_servers=bootstrap,
+                results_topics=results,
+                volume_gib=10,
+                retention_hours=48,
+            ),
+            **changes.get("consumer", {}),
+        ),
+    )
+    Ui(
+        "ui",
+        UiArgs(
+            namespace=namespace,
+            image="ui:1",
+            bootstrap_servers=bootstrap,
+            results_topics=results,
+            elasticsearch_url=elasticsearch.url,
+            consumer_urls=consumer.urls,
+            producer_urls=producers.urls,
+            cameras=[camera.name for camera in cameras],
+            node_port=30080,
+        ),
+    )
+
+
+@pytest.fixture
+def build(pulumi_mocks: Any) -> Build:
+    """`build(**changes)`: the Kubernetes objects of the whole pipeline by `Kind/name`, and the recorder."""
+
+    def built(**changes: Any) -> Mapping[str, Any]:
+        recorder = type(pulumi_mocks)()
+        recorder.run(lambda: declare(**changes))
+        return {
+            f"{each.type.rsplit(':', 1)[-1]}/{each.inputs['metadata']['name']}": each
+            for each in recorder.resources
+            if each.type.startswith("kubernetes:")
+        }
+
+    return built

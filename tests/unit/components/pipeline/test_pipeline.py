@@ -1,0 +1,141 @@
+"""The pipeline's manifests: what every pod must have, and what a change touches."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.unit.components.pipeline.conftest import CAMERAS, Build
+
+STATEFUL = {"zookeeper": 3, "kafka": 3, "elasticsearch": 2, "consumer": 2}
+
+
+def templates(objects: Any) -> dict[str, Any]:
+    found = {}
+    for key, each in objects.items():
+        spec = each.inputs.get("spec") or {}
+        if "jobTemplate" in spec:
+            spec = spec["jobTemplate"]["spec"]
+        if "template" in spec:
+            found[key] = spec["template"]
+    return found
+
+
+def variables(objects: Any, name: str) -> dict[str, str]:
+    data: dict[str, str] = objects[f"ConfigMap/{name}"].inputs["data"]
+    return data
+
+
+def test_every_component_is_parent_of_its_objects(build: Build) -> None:
+    objects = build()
+    assert all(each.parent is not None for each in objects.values())
+    assert objects["StatefulSet/kafka"].parent == "kafka"
+    assert objects["Deployment/model-objects"].parent == "model-objects"
+
+
+def test_containers_are_unprivileged_with_limits(build: Build) -> None:
+    for key, template in templates(build()).items():
+        spec = template["spec"]
+        assert spec["securityContext"]["runAsNonRoot"] is True, key
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, key
+        for container in spec["containers"]:
+            security = container["securityContext"]
+            assert security["allowPrivilegeEscalation"] is False, key
+            assert security["capabilities"] == {"drop": ["ALL"]}, key
+            assert container["resources"]["limits"]["memory"], key
+            assert "cpu" not in container["resources"]["limits"], key
+
+
+def test_services_are_probed_cheaply(build: Build) -> None:
+    for key, template in templates(build()).items():
+        if key.startswith(("Job/", "CronJob/")):
+            continue
+        for container in template["spec"]["containers"]:
+            for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+                assert "exec" not in container[probe], key
+                assert {"httpGet", "tcpSocket"} & set(container[probe]), key
+
+
+def test_cpu_requests_leave_room_on_two_cores(build: Build) -> None:
+    objects = build()
+    total = 0
+    for key, template in templates(objects).items():
+        if key.startswith(("Job/", "CronJob/")):
+            continue
+        pods = objects[key].inputs["spec"]["replicas"]
+        total += pods * sum(int(c["resources"]["requests"]["cpu"][:-1]) for c in template["spec"]["containers"])
+    executors = 2 * 200
+    assert total + executors < 1200
+
+
+@pytest.mark.parametrize(("service", "replicas"), STATEFUL.items())
+def test_stateful_services_are_spread_and_keep_their_data(build: Build, service: str, replicas: int) -> None:
+    objects = build()
+    spec = objects[f"StatefulSet/{service}"].inputs["spec"]
+    assert spec["replicas"] == replicas
+    (term,) = spec["template"]["spec"]["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    assert term["topologyKey"] == "kubernetes.io/hostname"
+    assert term["labelSelector"] == spec["selector"]
+    (claim,) = spec["volumeClaimTemplates"]
+    assert claim["spec"]["storageClassName"] == "argus-local"
+    assert claim["spec"]["selector"] == {"matchLabels": {"argus.dev/volume": service}}
+    assert spec["persistentVolumeClaimRetentionPolicy"] == {"whenDeleted": "Delete", "whenScaled": "Retain"}
+    assert objects[f"PodDisruptionBudget/{service}"].inputs["spec"]["maxUnavailable"] == 1
+
+
+def test_a_storage_class_of_the_users_own_has_no_selector(build: Build) -> None:
+    spec = build(kafka={"storage_class": "fast"})["StatefulSet/kafka"].inputs["spec"]
+    claim = spec["volumeClaimTemplates"][0]["spec"]
+    assert claim["storageClassName"] == "fast"
+    assert "selector" not in claim
+
+
+def changed(before: Any, after: Any) -> set[str]:
+    assert set(before) == set(after)
+    return {key for key in before if before[key].inputs != after[key].inputs}
+
+
+def test_one_cameras_url_touches_only_its_producer(build: Build) -> None:
+    before = build()
+    moved = (replace(CAMERAS[0], url="rtsp://10.0.0.9/stream"), *CAMERAS[1:])
+    touched = changed(before, build(cameras=moved))
+    (deployment,) = (key for key in touched if key.startswith("Deployment/"))
+    producer = deployment.removeprefix("Deployment/")
+    assert touched == {deployment, f"ConfigMap/{producer}-cameras"}
+
+
+def test_a_brokers_setting_rolls_only_the_brokers(build: Build) -> None:
+    touched = changed(build(), build(kafka={"max_message_bytes": 3_000_000}))
+    assert touched == {"ConfigMap/kafka", "StatefulSet/kafka"}
+
+
+def test_two_runs_declare_the_same(build: Build) -> None:
+    assert changed(build(), build()) == set()
+
+
+def test_credentials_are_secret_and_only_where_needed(build: Build) -> None:
+    objects = build()
+    holders = [key for key, each in objects.items() if "letmein" in json.dumps(each.inputs)]
+    assert len(holders) == 1
+    assert holders[0].startswith("Secret/producer-")
+    assert "stringData" in objects[holders[0]].secret_inputs
+
+
+def test_values_reach_the_apps(build: Build) -> None:
+    objects = build()
+    bootstrap = ",".join(f"kafka-{n}.kafka.argus.svc.cluster.local:9092" for n in range(3))
+    assert variables(objects, "consumer")["ARGUS_KAFKA_BOOTSTRAP_SERVERS"] == bootstrap
+    assert variables(objects, "ui")["ARGUS_CONSUMER_URLS"] == (
+        "http://consumer-0.consumer:8080,http://consumer-1.consumer:8080"
+    )
+    assert variables(objects, "ui")["ARGUS_PRODUCER_URLS"].split(",")[3] == "http://producer-3:8080"
+    model = variables(objects, "model-objects-environment")
+    assert model["ARGUS_RESULTS_TOPIC"] == "results.objects"
+    assert model["ARGUS_CONSUMER_GROUP"] == "spark.objects"
+    assert "spark.kubernetes.container.image spark:1\n" in variables(objects, "model-objects-spark")["spark.properties"]
+
+
+def test_only_drivers_may_talk_to_the_api(build: Build) -> None:
+    for key, template in templates(build()).items():
+        assert template["spec"]["automountServiceAccountToken"] is key.startswith("Deployment/model-"), key

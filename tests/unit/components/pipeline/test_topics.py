@@ -1,0 +1,22 @@
+"""The topics and the space they may take."""
+
+from components.pipeline.topics import pipeline_topics
+
+
+def test_retention_fits_the_brokers_disk() -> None:
+    topics = pipeline_topics(
+        models=["objects", "motion"],
+        partitions=40,
+        brokers=3,
+        volume_gib=8,
+        retention_hours=6,
+        max_message_bytes=2_000_000,
+    )
+    assert [topic.name for topic in topics] == ["frames", "results.objects", "results.motion", "rejected"]
+    worst = sum(
+        topic.partitions * (int(topic.settings["retention.bytes"]) + int(topic.settings["segment.bytes"]))
+        for topic in topics
+    )
+    assert worst < 0.85 * 8 * 2**30
+    assert all(topic.settings["max.message.bytes"] == "2000000" for topic in topics)
+    assert all(int(topic.settings["segment.bytes"]) >= 2_000_000 for topic in topics)

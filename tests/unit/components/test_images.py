@@ -1,0 +1,57 @@
+"""Images: the tag is the content, overrides are taken as they are."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.images import IMAGES, Images, ImagesArgs, Staged, content_tag
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app/main.py").write_text("print(1)\n")
+    return tmp_path / "app"
+
+
+def tag(folder: Path) -> str:
+    return content_tag([Staged(source=folder, target="apps/app")])
+
+
+def test_the_tag_changes_with_content_place_and_mode_only(folder: Path) -> None:
+    before = tag(folder)
+    (folder / "__pycache__").mkdir()
+    (folder / "__pycache__/main.pyc").write_bytes(b"x")
+    (folder / "main.py").touch()
+    assert tag(folder) == before
+    (folder / "main.py").chmod(0o755)
+    executable = tag(folder)
+    (folder / "main.py").write_text("print(2)\n")
+    edited = tag(folder)
+    (folder / "main.py").rename(folder / "other.py")
+    assert len({before, executable, edited, tag(folder)}) == 4
+
+
+def test_overridden_images_are_not_built(pulumi_mocks: Any) -> None:
+    args = ImagesArgs(registry=None, overrides={image: f"example.org/{image}:1" for image in IMAGES})
+    refs = pulumi_mocks.run(lambda: Images("images", args).refs)
+    assert refs["kafka"] == "example.org/kafka:1"
+    assert not pulumi_mocks.of_type("command:local:Command")
+
+
+def test_without_a_registry_every_image_needs_an_override(pulumi_mocks: Any) -> None:
+    with pytest.raises(Exception, match="set one of them"):
+        pulumi_mocks.run(lambda: Images("images", ImagesArgs(registry=None)))
+
+
+def test_a_built_image_is_named_by_registry_and_tag(pulumi_mocks: Any, tmp_path: Path) -> None:
+    (tmp_path / "model.xml").write_text("<net/>")
+    others = {image: "x" for image in IMAGES if image != "spark"}
+    args = ImagesArgs(registry="10.77.0.1:5000", insecure=True, overrides=others, weights={"mine": tmp_path})
+    refs = pulumi_mocks.run(lambda: Images("images", args).refs)
+    command = pulumi_mocks.named("images-spark")
+    assert command.inputs["environment"]["ARGUS_IMAGE"] == refs["spark"]
+    assert refs["spark"].startswith("10.77.0.1:5000/argus/spark:")
+    assert "\tweights/mine/" in command.inputs["stdin"]
+    assert "apps/spark_jobs/weights/" not in {line.split("\t")[1] for line in command.inputs["stdin"].splitlines()}
