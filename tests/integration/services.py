@@ -115,10 +115,6 @@ def image(name: str) -> str:
         return given
     tag = f"localhost/argus-test/{name}"
     command = ["podman", "build", "--quiet", "--tag", tag, "--file", f"containers/{name}/Dockerfile"]
-    authority = os.environ.get("ARGUS_BUILD_CA")
-    if authority:
-        mounted = "/etc/ssl/certs/ca-certificates.crt"
-        command += ["--volume", f"{authority}:{mounted}:ro", "--build-arg", f"SSL_CERT_FILE={mounted}"]
     subprocess.run([*command, "."], cwd=REPOSITORY, env=_environment(), check=True, timeout=BUILD_SECONDS)
     return tag
 
