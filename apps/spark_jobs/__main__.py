@@ -58,7 +58,9 @@ def _run(settings: Settings, stopping: threading.Event) -> int:
             status.expired.inc(start.expired)
             logger.warning("%d records were gone from the log before this job read them", start.expired)
         query = start_query(spark, settings, start)
-        logger.info("model %s reads %s from %s", settings.model_name, settings.frames_topic, start.offsets)
+        logger.info(
+            "model %s reads %d partitions of %s", settings.model_name, len(start.offsets), settings.frames_topic
+        )
         _follow(query, watcher, stopping, settings.stop_seconds)
         if status.failure is not None:
             logger.error("the query failed: %s", query.exception())

@@ -54,6 +54,11 @@ def offsets_of(described: Mapping[str, Mapping[str, int]] | None, topic: str) ->
     return {int(partition): offset for partition, offset in ((described or {}).get(topic) or {}).items()}
 
 
+def span(start: Offsets, end: Offsets) -> int:
+    """Records from `start` to `end`, over the partitions that both know."""
+    return sum(max(0, offset - start[partition]) for partition, offset in end.items() if partition in start)
+
+
 class GroupProgress:
     """One consumer group's offsets on one topic. The group has no members: nothing is subscribed, only committed."""
 

@@ -13,7 +13,7 @@ from pyspark.sql.streaming.listener import (
     StreamingQueryListener,
 )
 
-from apps.spark_jobs.progress import GroupProgress, Offsets, offsets_of
+from apps.spark_jobs.progress import GroupProgress, offsets_of, span
 from apps.spark_jobs.query import OUTCOME
 from apps.spark_jobs.status import Status
 
@@ -71,8 +71,3 @@ class Watcher(StreamingQueryListener):  # type: ignore[misc, unused-ignore]
         status.batch_seconds.set(float(progress.get("durationMs", {}).get("triggerExecution", 0)) / 1000)
         status.sign_of_life()
         self.batch_finished.set()
-
-
-def span(start: Offsets, end: Offsets) -> int:
-    """Records from `start` to `end`, over the partitions that both know."""
-    return sum(max(0, offset - start[partition]) for partition, offset in end.items() if partition in start)

@@ -1,7 +1,6 @@
 import json
 
-from apps.spark_jobs.progress import offsets_of, starting_offsets
-from apps.spark_jobs.watch import span
+from apps.spark_jobs.progress import offsets_of, span, starting_offsets
 
 
 def test_a_group_goes_on_where_it_was() -> None:

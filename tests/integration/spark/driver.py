@@ -1,0 +1,98 @@
+"""A model job in the project's own image, with Spark in local mode inside the driver."""
+
+import contextlib
+import os
+import re
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+
+from tests.integration.services import REPOSITORY, free_port, image, wait_for
+
+START_SECONDS = 300
+ENVIRONMENT = {"CONTAINERS_CONF": str(REPOSITORY / "lab" / "containers.conf"), **os.environ}
+PROPERTIES = """\
+spark.master local[2]
+spark.driver.host 127.0.0.1
+spark.driver.bindAddress 127.0.0.1
+spark.driver.memory 256m
+spark.testing.reservedMemory 33554432
+spark.driver.extraJavaOptions -XX:+UseSerialGC -XX:TieredStopAtLevel=1
+spark.ui.enabled false
+spark.ui.showConsoleProgress false
+spark.local.dir /tmp/spark
+spark.sql.adaptive.enabled false
+"""
+
+
+class Driver:
+    """One container with a driver; started at once."""
+
+    def __init__(self, folder: Path, settings: dict[str, object]) -> None:
+        self.name = f"argus-test-spark-{uuid.uuid4().hex[:8]}"
+        self.url = f"http://127.0.0.1:{(port := free_port())}"
+        properties = folder / "spark.properties"
+        properties.write_text(PROPERTIES)
+        properties.chmod(0o644)
+        folder.chmod(0o755)
+        arguments = [
+            "--detach",
+            "--network",
+            "host",
+            "--name",
+            self.name,
+            "--read-only",
+            "--tmpfs",
+            "/tmp:rw,mode=1777",
+        ]
+        arguments += ["--volume", f"{properties}:/etc/argus/spark.properties:ro", "--env", f"ARGUS_HTTP_PORT={port}"]
+        for key, value in settings.items():
+            arguments += ["--env", f"ARGUS_{key.upper()}={value}"]
+        self.podman("run", *arguments, image("spark"), "driver")
+
+    def podman(self, *arguments: str) -> str:
+        command = ["podman", *arguments]
+        done = subprocess.run(command, env=ENVIRONMENT, text=True, capture_output=True, timeout=180, check=False)
+        if done.returncode:
+            raise RuntimeError(f"podman {arguments[0]}: {done.stderr.strip()}")
+        return done.stdout + done.stderr
+
+    def metric(self, name: str) -> float:
+        """The value of `argus_spark_<name>`."""
+        text = httpx.get(f"{self.url}/metrics", timeout=10, trust_env=False).text
+        found = re.search(rf"^argus_spark_{name}{{[^}}]*}} (\S+)$", text, re.MULTILINE)
+        if found is None:
+            raise KeyError(name)
+        return float(found[1])
+
+    def wait_until(self, what: str, condition, seconds: float = START_SECONDS) -> None:  # type: ignore[no-untyped-def]
+        """Wait for something that this driver brings about. Fails with its log."""
+        try:
+            wait_for(what, condition, seconds=seconds, every=0.2)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}\n{self.podman('logs', '--tail', '60', self.name)}") from error
+
+    def kill(self) -> None:
+        """End it as a machine's loss does, JVM and all."""
+        self.podman("kill", "--signal", "KILL", self.name)
+        self.podman("wait", self.name)
+
+    def stop(self) -> int:
+        """Ask it to stop, as Kubernetes does. Returns the exit status."""
+        self.podman("stop", "--time", "60", self.name)
+        return int(self.podman("wait", self.name))
+
+
+@contextlib.contextmanager
+def driver(**settings: object) -> Iterator[Driver]:
+    """A running driver; removed at the end. `settings` are without the prefix ARGUS_."""
+    with tempfile.TemporaryDirectory(prefix="argus-test-") as folder:
+        started = Driver(Path(folder), settings)
+        try:
+            yield started
+        finally:
+            started.podman("rm", "--force", "--time", "0", started.name)

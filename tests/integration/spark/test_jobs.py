@@ -1,0 +1,205 @@
+"""The model jobs on a real Kafka: which frames went in, and exactly which results and rejects came out."""
+
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import cv2
+import numpy as np
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
+
+from apps.messages import frame_headers, result_from_json
+from tests.integration.spark.driver import Driver, driver
+from tests.integration.topics import Topics, committed, create_topics, ends, make_frame, producer
+
+CAMERAS = tuple(f"camera-{number}" for number in range(8))
+STARTED = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One model, the topics of its test, and what was sent so far."""
+
+    topics: Topics
+    model: str
+    kind: str
+    rejected: str
+    sent: set[tuple[str, int]]
+    spoiled: set[tuple[str, int]]
+
+    @property
+    def settings(self) -> dict[str, object]:
+        return {
+            "kafka_bootstrap_servers": self.topics.bootstrap,
+            "model_name": self.model,
+            "model_kind": self.kind,
+            "frames_topic": self.topics.frames,
+            "results_topic": f"results.{self.model}",
+            "rejected_topic": self.rejected,
+            "consumer_group": f"spark.{self.model}",
+            "parallelism": 2,
+            "trigger_seconds": 0.5,
+            "max_offsets_per_trigger": 40,
+            "weights": "/opt/argus/weights/objects",
+        }
+
+    def lag(self) -> int:
+        done = committed(self.topics, f"spark.{self.model}")
+        return sum(end - done[at] for at, end in ends(self.topics).items() if at[0] == self.topics.frames)
+
+
+@pytest.fixture(params=["objects", "motion"])
+def job(request: pytest.FixtureRequest, kafka: str) -> Job:
+    suffix = uuid.uuid4().hex[:8]
+    topics = create_topics(kafka, suffix=suffix, models=[request.param], partitions=4)
+    rejected = f"rejected-{suffix}"
+    AdminClient({"bootstrap.servers": kafka}).create_topics([NewTopic(rejected, 4, 1)])[rejected].result(timeout=30)
+    return Job(topics, topics.models[0], request.param, rejected, set(), set())
+
+
+def send(job: Job, sequences: range) -> None:
+    """One frame of every camera for every sequence; of each tenth, the JPEG is spoiled in one way or another."""
+    to = producer(job.topics.bootstrap)
+    for sequence in sequences:
+        for number, camera in enumerate(CAMERAS):
+            jpeg = picture(sequence)
+            if (sequence + number) % 10 == 0:
+                jpeg = (jpeg[: len(jpeg) // 2], b"no picture at all", b"\xff\xd8\xff\xd9")[number % 3]
+                job.spoiled.add((camera, sequence))
+            job.sent.add((camera, sequence))
+            frame = make_frame(camera, sequence, STARTED + timedelta(seconds=sequence), jpeg)
+            to.produce(job.topics.frames, key=camera, value=jpeg, headers=frame_headers(frame))
+    assert to.flush(30) == 0
+
+
+def picture(sequence: int) -> bytes:
+    image = np.full((360, 640, 3), 90, np.uint8)
+    cv2.rectangle(image, (20 + sequence * 7 % 500, 100), (90 + sequence * 7 % 500, 220), (30, 30, 220), -1)
+    return cv2.imencode(".jpg", image)[1].tobytes()
+
+
+def records(job: Job, topic: str) -> Iterator[tuple[TopicPartition, bytes, bytes, dict[str, bytes]]]:
+    """Everything on a topic, once."""
+    consumer = Consumer({"bootstrap.servers": job.topics.bootstrap, "group.id": "none", "enable.auto.commit": False})
+    try:
+        partitions = [
+            TopicPartition(topic, number, 0) for number in consumer.list_topics(topic).topics[topic].partitions
+        ]
+        left = sum(consumer.get_watermark_offsets(at, timeout=10)[1] for at in partitions)
+        consumer.assign(partitions)
+        while left:
+            message = consumer.poll(10)
+            assert message is not None, f"{left} records of {topic} did not come"
+            assert message.error() is None
+            left -= 1
+            at = TopicPartition(topic, message.partition(), message.offset())
+            yield at, message.key(), message.value(), dict(message.headers() or [])
+    finally:
+        consumer.close()
+
+
+def frame_partitions(job: Job) -> dict[tuple[str, int], int]:
+    return {
+        (key.decode(), int(headers["sequence"])): at.partition
+        for at, key, _, headers in records(job, job.topics.frames)
+    }
+
+
+def check_every_frame_has_its_answer(job: Job) -> Counter[tuple[str, int]]:
+    """Results and rejects together are exactly the frames; a result lies in its frame's partition."""
+    partitions, answers = frame_partitions(job), Counter[tuple[str, int]]()
+    for at, key, value, _ in records(job, f"results.{job.model}"):
+        result = result_from_json(value)
+        identity = (result.camera, result.sequence)
+        assert key.decode() == result.id
+        assert at.partition == partitions[identity]
+        assert (result.width, result.height) == (640, 360)
+        answers[identity] += 1
+    rejected = set()
+    for _, key, _, headers in records(job, job.rejected):
+        assert headers["reason"]
+        assert headers["model"] == job.model.encode()
+        rejected.add((key.decode(), int(headers["sequence"])))
+    assert set(answers) == job.sent - job.spoiled
+    assert rejected == job.spoiled
+    return answers
+
+
+def wait_until_done(job: Job, running: Driver) -> None:
+    running.wait_until("the group to reach the log's end", lambda: job.lag() == 0)
+
+
+def test_a_driver_killed_in_the_middle_loses_nothing(job: Job) -> None:
+    send(job, range(1, 31))
+    with driver(**job.settings) as first:
+        first.wait_until("a finished batch", lambda: first.metric("batches_total") >= 2)
+        first.kill()
+    behind = job.lag()
+    assert 0 < behind < len(job.sent), "it was killed in the middle"
+    send(job, range(31, 41))
+    with driver(**job.settings) as second:
+        wait_until_done(job, second)
+        assert second.metric("rejected_total") > 0
+        assert second.metric("expired_total") == 0
+        assert second.stop() == 0
+    answers = check_every_frame_has_its_answer(job)
+    again = sum(answers.values()) - len(answers)
+    assert again <= 2 * 40, "no more than the batches that were not committed was done again"
+
+
+@pytest.mark.parametrize("job", ["motion"], indirect=True)
+def test_a_stop_finishes_the_batch_and_new_partitions_are_read(job: Job) -> None:
+    send(job, range(1, 4))
+    with driver(**job.settings) as running:
+        wait_until_done(job, running)
+        admin = AdminClient({"bootstrap.servers": job.topics.bootstrap})
+        for future in admin.create_partitions([NewPartitions(name, 8) for name in job.topics.all]).values():
+            future.result(timeout=30)
+        running.wait_until("the new partitions to be there", lambda: len(ends(job.topics)) == 16, seconds=60)
+        send(job, range(4, 12))
+        wait_until_done(job, running)
+        assert running.stop() == 0
+    answers = check_every_frame_has_its_answer(job)
+    assert set(answers.values()) == {1}
+    assert len(set(frame_partitions(job).values())) > 4
+
+
+@pytest.mark.parametrize("job", ["motion"], indirect=True)
+def test_what_retention_removed_is_counted_and_the_stream_goes_on(job: Job) -> None:
+    send(job, range(1, 4))
+    with driver(**job.settings) as first:
+        wait_until_done(job, first)
+        first.kill()
+    send(job, range(4, 8))
+    gone = [
+        TopicPartition(job.topics.frames, at[1], end)
+        for at, end in ends(job.topics).items()
+        if at[0] == job.topics.frames
+    ]
+    behind = job.lag()
+    for future in AdminClient({"bootstrap.servers": job.topics.bootstrap}).delete_records(gone).values():
+        future.result(timeout=30)
+    job.sent.clear()
+    job.spoiled.clear()
+    send(job, range(8, 11))
+    with driver(**job.settings) as second:
+        wait_until_done(job, second)
+        assert second.metric("expired_total") == behind
+
+
+def test_a_wrong_model_is_refused_with_a_reason(kafka: str) -> None:
+    settings = {
+        "kafka_bootstrap_servers": kafka,
+        "model_name": "objects",
+        "model_kind": "objects",
+        "results_topic": "results.objects",
+        "consumer_group": "spark.objects",
+        "weights": "/opt/argus/apps",
+    }
+    with driver(**settings) as running:
+        assert int(running.podman("wait", running.name)) == 1
+        assert "/opt/argus/apps is no OpenVINO export" in running.podman("logs", running.name)
