@@ -4,7 +4,6 @@ Everything lies in the cache by the key of its inputs, so a run where nothing ch
 """
 
 import fcntl
-import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -76,12 +75,14 @@ def _alone(store: Path) -> Iterator[None]:
 
 
 def _link(link: Path, target: Path) -> None:
-    """Point a link at its target in one step, so that no reader finds it missing."""
+    """Point a link at its target in one step, so that no reader finds it missing.
+
+    A hard link: Pulumi's language host looks for its executor beside itself, and a symbolic link would send it elsewhere.
+    """
     link.parent.mkdir(parents=True, exist_ok=True)
-    relative = os.path.relpath(target, link.parent)
-    if link.is_symlink() and os.readlink(link) == relative:
+    if link.exists() and not link.is_symlink() and link.samefile(target):
         return
     fresh = link.with_name(f".{link.name}.new")
     fresh.unlink(missing_ok=True)
-    fresh.symlink_to(relative)
+    fresh.hardlink_to(target)
     fresh.replace(link)

@@ -152,7 +152,7 @@ def module_version(go_mod: Path, module: str) -> str:
 
 
 def installed_go() -> str:
-    """The version of the host's Go, such as go1.26.8. Raises LabError when it is missing or too old to build the groups."""
+    """The version of the host's Go, such as go1.26.8. Raises LabError when it is missing or too old for the groups."""
     needed = max(_go_line(group.source / "go.mod") for group in GROUPS)
     wanted = ".".join(map(str, needed[:2]))
     advice = f"install Go {wanted} or newer from https://go.dev/dl and put it on PATH"
@@ -182,7 +182,7 @@ def build(group: GoGroup, destination: Path, log: Path, say: Say) -> None:
             what = f"{group.name}: building {program} ({number} of {len(group.programs)})"
             say(what)
             command = ["go", "build", "-v", "-trimpath", "-ldflags", group.linker_flags()]
-            _run_go([*command, "-o", str(binaries / program), package], group, log, lambda at, w=what: say(f"{w}: {at}"))  # type: ignore[misc]
+            _run_go([*command, "-o", str(binaries / program), package], group, log, what, say)
         for name, (module, path) in group.module_files.items():
             _take_module_file(group, module, path, binaries / name)
         Path(work).chmod(0o755)
@@ -192,7 +192,7 @@ def build(group: GoGroup, destination: Path, log: Path, say: Say) -> None:
     say(f"{group.name}: built in {time.monotonic() - start:.0f} s")
 
 
-def _run_go(command: list[str], group: GoGroup, log: Path, notice: Say) -> None:
+def _run_go(command: list[str], group: GoGroup, log: Path, what: str, say: Say) -> None:
     start = last = time.monotonic()
     lines: list[str] = []
     with (
@@ -215,7 +215,7 @@ def _run_go(command: list[str], group: GoGroup, log: Path, notice: Say) -> None:
                 now = time.monotonic()
                 if now - last >= _NOTICE_SECONDS:
                     last = now
-                    notice(f"{now - start:.0f} s, {len(lines)} packages so far, now {lines[-1]}")
+                    say(f"{what}: {now - start:.0f} s, {len(lines)} packages so far, now {lines[-1]}")
         except BaseException:
             process.terminate()
             raise

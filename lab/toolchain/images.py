@@ -23,6 +23,7 @@ BASE = "docker.io/library/debian:trixie-slim"
 LABEL = "argus.dev/key"
 
 _BASE_SUITE = "trixie"
+_BASE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _BASE_SCRIPT = Path(__file__).resolve().parent / "base" / "rootfs.sh"
 _AUTHORITIES = Path("/usr/local/share/ca-certificates")
 _BUILD_SECONDS = 900
@@ -72,9 +73,8 @@ def images(versions: dict[str, str]) -> tuple[Image, ...]:
 
 def _alone(program: str) -> str:
     """A static program needs nothing beside it; PATH lets a manifest name it without its folder, as kubeadm does."""
-    return (
-        f'FROM scratch\nCOPY {program} /usr/local/bin/\nENV PATH=/usr/local/bin\nENTRYPOINT ["/usr/local/bin/{program}"]\n'
-    )
+    path = f"/usr/local/bin/{program}"
+    return f'FROM scratch\nCOPY {program} {path}\nENV PATH=/usr/local/bin\nENTRYPOINT ["{path}"]\n'
 
 
 _ETCD = """FROM scratch
@@ -116,7 +116,7 @@ def ensure_base() -> str:
             archive = Path(work) / "rootfs.tar"
             command = [str(_BASE_SCRIPT), _BASE_SUITE, DEBIAN_MIRROR, str(archive)]
             run(command, timeout=_BUILD_SECONDS, log=LOGS / "base-image.log")
-            changes = (f"LABEL {LABEL}={key}", 'CMD ["bash"]', "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            changes = (f"LABEL {LABEL}={key}", 'CMD ["bash"]', f"ENV PATH={_BASE_PATH}")
             options = [option for change in changes for option in ("--change", change)]
             podman("import", *options, str(archive), BASE, timeout=_BUILD_SECONDS)
     return podman("image", "inspect", "--format", "{{.Id}}", BASE)
@@ -152,7 +152,7 @@ def _versions(toolchain: Toolchain) -> dict[str, str]:
     tags = {name.rsplit("/", 1)[-1]: tag for name, tag in _kubeadm_images(toolchain, versions["kubernetes"])}
     etcd_tag = tags["etcd"]
     if etcd_tag.split("-")[0] != versions["etcd"].removeprefix("v"):
-        raise LabError(f"kubeadm wants etcd {etcd_tag}, the toolchain has {versions['etcd']}: pin the same in go/etcd/go.mod")
+        raise LabError(f"kubeadm wants etcd {etcd_tag}, go/etcd/go.mod pins {versions['etcd']}: they must be the same")
     return {**versions, "etcd-tag": etcd_tag, "pause-tag": tags["pause"]}
 
 

@@ -1,11 +1,11 @@
-"""Pulumi's Command and Kubernetes plugins: the published ones where they can be had, else the stand-ins of lab/providers."""
+"""Pulumi's Command and Kubernetes plugins: the published ones where they can be had, else lab/providers' stand-ins."""
 
 import tempfile
 from importlib import metadata
 from pathlib import Path
 
-from lab.progress import say
 from lab.config import TOOLS
+from lab.progress import say
 from lab.shell import run
 from lab.toolchain import Toolchain, ensure_providers
 from lab.toolchain.go_programs import Say
@@ -40,7 +40,8 @@ def install_providers(pulumi_home: Path, say: Say = say) -> None:
 
 
 def _downloaded(name: str, version: str, pulumi_home: Path, say: Say) -> bool:
-    result = _pulumi(pulumi_home, "plugin", "install", "resource", name, version, timeout=_DOWNLOAD_SECONDS, check=False)
+    arguments = ("plugin", "install", "resource", name, version)
+    result = _pulumi(pulumi_home, *arguments, timeout=_DOWNLOAD_SECONDS, check=False)
     if result:
         say(f"plugin {name} {version}: downloaded")
     return result
@@ -59,4 +60,3 @@ def _install(name: str, version: str, program: Path, pulumi_home: Path) -> None:
 def _pulumi(pulumi_home: Path, *arguments: str, timeout: float, check: bool = True) -> bool:
     environment = {"PULUMI_HOME": str(pulumi_home), "PULUMI_SKIP_UPDATE_CHECK": "true"}
     return run([str(TOOLS / "pulumi"), *arguments], env=environment, timeout=timeout, check=check).returncode == 0
-

@@ -29,8 +29,8 @@ node=(
     "-Des.nativelibs.path=$home/lib/platform" -Dorg.elasticsearch.nativeaccess.enableVectorLibrary=false
 )
 modules=(
-    --enable-native-access=org.elasticsearch.nativeaccess,org.elasticsearch.foreign,org.apache.lucene.core
-    --add-modules=jdk.incubator.vector,jdk.net,jdk.management,ALL-MODULE-PATH
+    '--enable-native-access=org.elasticsearch.nativeaccess,org.elasticsearch.foreign,org.apache.lucene.core'
+    '--add-modules=jdk.incubator.vector,jdk.net,jdk.management,ALL-MODULE-PATH'
     --module-path "$home/lib" -cp "$home/argus-launcher.jar"
 )
 # shellcheck disable=SC2086 # ES_JAVA_OPTS holds words
