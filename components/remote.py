@@ -1,8 +1,8 @@
 """Shell scripts that run on machines over SSH: how they are rendered, and how they become Pulumi Commands.
 
 A script lives in a `.sh` file beside its component and names its inputs at its top (`: "${NAME:?}"`). It is idempotent,
-so that an edited script or value simply runs again; there are no `triggers`, because a trigger replaces the resource and
-would first run its `delete` on a living machine.
+so that an edited script or value simply runs again; there are no `triggers`, because a trigger replaces the resource
+and would first run its `delete` on a living machine.
 """
 
 from __future__ import annotations

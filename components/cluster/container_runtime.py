@@ -67,7 +67,7 @@ version = 2
 
 
 def mirror_config(url: str) -> str:
-    """A mirror of every registry (certs.d/_default): asked first; a registry itself is asked where the mirror lacks an image."""
+    """A mirror of every registry (certs.d/_default), asked first; a registry is asked for what the mirror lacks."""
     return f"""\
 [host."{url}"]
   capabilities = ["pull", "resolve"]"""

@@ -46,7 +46,7 @@ class Endpoint(pulumi.ComponentResource):
 
 
 def haproxy_config(args: EndpointArgs) -> str:
-    """Connections go to an API server that says it is ready; those to one that died are cut, so that clients dial again.
+    """Connections go to an API server that says it is ready; those to one that died are cut.
 
     A dead machine is noticed within 4 s (two checks of 2 s). TLS passes through: only the checks do not verify it.
     """
@@ -74,7 +74,8 @@ backend control-planes
     balance leastconn
     option httpchk GET /readyz
     http-check expect status 200
-    default-server check-ssl verify none inter 2s fastinter 1s downinter 1s fall 2 rise 1 on-marked-down shutdown-sessions
+    default-server check-ssl verify none inter 2s fastinter 1s downinter 1s fall 2 rise 1
+    default-server on-marked-down shutdown-sessions
 {servers}"""
 
 
@@ -131,5 +132,5 @@ vrrp_instance endpoint {{
 
 
 def _router_id(endpoint: str) -> int:
-    """1 to 255; two clusters of one network have two endpoints and so, mostly, two identifiers (adverts are unicast)."""
+    """1 to 255, and different for most pairs of clusters; adverts are unicast, so an equal one does no harm."""
     return int(endpoint.rpartition(".")[2]) or 255

@@ -1,4 +1,4 @@
-"""What preflight knows of each machine, and every problem that it sees in it: pure functions, no machine is asked here."""
+"""What preflight knows of each machine, and every problem that it sees: pure functions."""
 
 from __future__ import annotations
 
@@ -105,8 +105,9 @@ def _problems(facts: Facts, required: Requirements, address: str) -> Iterable[st
             " argus:cluster.minimumDiskGiB"
         )
     if abs(facts.skew_seconds) > _MAXIMUM_SKEW_SECONDS:
+        direction = "ahead of" if facts.skew_seconds > 0 else "behind"
         yield (
-            f"its clock is {abs(facts.skew_seconds)} s {'ahead of' if facts.skew_seconds > 0 else 'behind'} this computer's:"
+            f"its clock is {abs(facts.skew_seconds)} s {direction} this computer's:"
             " turn time synchronisation on (timedatectl set-ntp true)"
         )
     if facts.cluster == required.server:

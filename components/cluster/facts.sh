@@ -34,8 +34,8 @@ holder() {
 }
 server() {
   local file=/etc/kubernetes/kubelet.conf
-  if [[ -s /var/lib/argus/member ]]; then
-    cat /var/lib/argus/member
+  if [[ -s /var/lib/argus/cluster ]]; then
+    cat /var/lib/argus/cluster
   elif [[ -s $file ]]; then
     sed -n 's/^ *server: *//p' $file
   fi

@@ -6,8 +6,7 @@
 export KUBECONFIG=/etc/kubernetes/admin.conf
 
 if [[ ! -s $KUBECONFIG ]]; then exit 0; fi
-token=$(kubeadm token generate)
-until_true 60 kubeadm token create "$token" --ttl 2h --description "argus: $JOINING" >/dev/null ||
+token=$(until_true 60 kubeadm token create --ttl 2h --description "argus: $JOINING") ||
   die "the API server did not make a token for $JOINING"
 ca=$(openssl x509 -pubkey -noout -in /etc/kubernetes/pki/ca.crt | openssl pkey -pubin -outform der | sha256sum)
 echo "TOKEN=$token"

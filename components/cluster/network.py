@@ -25,8 +25,8 @@ class NetworkArgs:
 class Network(pulumi.ComponentResource):
     """Asks the cluster for each node's share of the pod network, then sets CNI, routes and masquerading everywhere.
 
-    The link is CNI's `ptp`, not `bridge`: pods of one machine then reach each other through the kernel's routing, so that
-    services work without br_netfilter. It does not own network policies: nothing here enforces them.
+    The link is CNI's `ptp`, not `bridge`: pods of one machine then reach each other through the kernel's routing, so
+    that services work without br_netfilter. It does not own network policies: nothing here enforces them.
     """
 
     ready: Sequence[pulumi.Resource]

@@ -6,7 +6,7 @@
 # On standard input: `node address podCIDR` of every node.
 protocol=82 # marks Argus's routes in the kernel's table
 own='' routes=''
-while read -r node address network; do
+while read -r node address network || [[ $node ]]; do
   if [[ $node == "$NAME" ]]; then
     own=$network
   else
@@ -16,15 +16,21 @@ done
 [[ $own ]] || die "$NAME has no pod network"
 
 put /etc/argus/routes 0644 <<<"${routes%$'\n'}"
-put /etc/argus/masquerade.nft 0644 <<FILE
-table ip argus
-delete table ip argus
-table ip argus {
-  chain postrouting {
-    type nat hook postrouting priority srcnat; policy accept;
-    ip saddr $own ip daddr != $POD_NETWORK masquerade
-  }
-}
+# iptables, not nft: the nft of Debian 12 crashes where a newer one (kube-proxy's) has made tables.
+put /etc/argus/masquerade 0644 <<FILE
+*nat
+:ARGUS-POSTROUTING - [0:0]
+-A ARGUS-POSTROUTING -s $own ! -d $POD_NETWORK -j MASQUERADE --random-fully
+COMMIT
+FILE
+put /usr/local/lib/argus/network 0755 <<FILE
+#!/bin/sh
+# Sets the routes and rules of the pods' network; argus-network.service runs it.
+set -eu
+ip -batch /etc/argus/routes
+iptables-restore --wait --noflush /etc/argus/masquerade
+iptables --wait -t nat -C POSTROUTING -j ARGUS-POSTROUTING 2>/dev/null ||
+  iptables --wait -t nat -A POSTROUTING -j ARGUS-POSTROUTING
 FILE
 put /etc/systemd/system/argus-network.service 0644 <<FILE
 [Unit]
@@ -35,12 +41,12 @@ After=network-online.target
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStart=/usr/sbin/ip -batch /etc/argus/routes
-ExecStart=/usr/sbin/nft -f /etc/argus/masquerade.nft
-ExecReload=/usr/sbin/ip -batch /etc/argus/routes
-ExecReload=/usr/sbin/nft -f /etc/argus/masquerade.nft
+ExecStart=/usr/local/lib/argus/network
+ExecReload=/usr/local/lib/argus/network
 ExecStop=-/usr/sbin/ip -4 route flush proto $protocol
-ExecStop=-/usr/sbin/nft delete table ip argus
+ExecStop=-/usr/sbin/iptables --wait -t nat -D POSTROUTING -j ARGUS-POSTROUTING
+ExecStop=-/usr/sbin/iptables --wait -t nat -F ARGUS-POSTROUTING
+ExecStop=-/usr/sbin/iptables --wait -t nat -X ARGUS-POSTROUTING
 
 [Install]
 WantedBy=multi-user.target

@@ -26,8 +26,8 @@ class NodeArgs:
 class Node(pulumi.ComponentResource):
     """Invites the machine and lets it join; deleting it takes the machine out and the cluster forgets it.
 
-    The invitation is asked of the endpoint's address: keepalived keeps it with a living control plane, whichever that is.
-    It is empty where no cluster is yet. It travels as a secret output, to standard input, and lives two hours.
+    The invitation is asked of the endpoint's address: keepalived keeps it with a living control plane, whichever
+    that is. It is empty where no cluster is yet. It travels as a secret output, to standard input, and lives two hours.
     """
 
     joined: pulumi.Resource

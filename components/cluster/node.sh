@@ -4,7 +4,7 @@
 : "${NAME:?}" "${VIRTUAL_IP:?}" "${PORT:?}" "${BOOTSTRAP:?}" "${CONTROL_PLANE:?}" "${INIT_CONFIG?}" "${JOIN_CONFIG:?}"
 
 TOKEN='' CA_HASH='' CERTIFICATE_KEY=''
-while IFS='=' read -r key value; do
+while IFS='=' read -r key value || [[ $key ]]; do
   case $key in TOKEN | CA_HASH | CERTIFICATE_KEY) printf -v "$key" %s "$value" ;; esac
 done
 

@@ -37,6 +37,8 @@ class PackagesArgs:
     machine: Machine
     ssh: remote.Ssh
     control_plane: bool
+    server: str
+    """URL of the API of the cluster that the machine now belongs to."""
     binaries: str
     kubernetes_version: str
 
@@ -54,6 +56,7 @@ class Packages(pulumi.ComponentResource):
                 "packages.sh",
                 packages=_EVERYWHERE + (_CONTROL_PLANE if args.control_plane else ()),
                 binaries=args.binaries.rstrip("/"),
+                server=args.server,
                 version=args.kubernetes_version,
             ),
             delete=script("packages_delete.sh"),

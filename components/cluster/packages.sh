@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The Debian packages and Kubernetes binaries of one machine, its kernel settings, and the kubelet's service.
-: "${PACKAGES:?}" "${BINARIES:?}" "${VERSION:?}"
+: "${PACKAGES:?}" "${BINARIES:?}" "${VERSION:?}" "${SERVER:?}"
 
 declare -A missing=()
 while read -r package; do
@@ -8,6 +8,7 @@ while read -r package; do
 done <<<"$PACKAGES"
 
 mkdir -p "$STATE" /etc/kubernetes
+echo "$SERVER" >"$STATE/cluster" # from here on the machine is this cluster's
 if ((${#missing[@]})); then
   say "installing ${!missing[*]}"
   export DEBIAN_FRONTEND=noninteractive

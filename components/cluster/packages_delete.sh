@@ -11,4 +11,6 @@ if [[ -s $STATE/packages ]]; then
   apt-get purge -qq -y --autoremove "${packages[@]}" >/dev/null
 fi
 rmdir --ignore-fail-on-non-empty /etc/kubernetes 2>/dev/null || true
-rm -rf "$STATE"
+# The folder may be a file system of its own.
+find "$STATE" -mindepth 1 -delete
+rmdir "$STATE" 2>/dev/null || true

@@ -53,9 +53,9 @@ class Preflight(pulumi.ComponentResource):
         facts: dict[str, pulumi.Output[str]] = {}
         commands: list[pulumi.Resource] = []
         for machine in machines:
-            ports = _NODE_PORTS
+            ports = list(_NODE_PORTS)
             if machine in args.control_planes:
-                ports += (*_CONTROL_PLANE_PORTS, args.endpoint_port)
+                ports += [*_CONTROL_PLANE_PORTS, args.endpoint_port]
             command = remote.command(
                 f"{name}-{machine.name}",
                 host=machine.address,
@@ -69,17 +69,16 @@ class Preflight(pulumi.ComponentResource):
             )
             commands.append(command)
             facts[machine.name] = command.stdout
-        self.passed = pulumi.Output.from_input(_check(facts, required)).apply(lambda _: commands)
+        checked: pulumi.Output[bool] = pulumi.Output.from_input(_check(facts, required))
+        self.passed = checked.apply(lambda _: commands)
         self.register_outputs({})
 
 
 def _facts(args: PreflightArgs, ports: Sequence[int], *, check_clock: bool) -> remote.Script:
-    return script(
-        "facts.sh", virtual_ip=args.endpoint, ports=[str(port) for port in ports], check_clock=check_clock
-    )
+    return script("facts.sh", virtual_ip=args.endpoint, ports=[str(port) for port in ports], check_clock=check_clock)
 
 
-async def _check(outputs: Mapping[str, pulumi.Output[str]], required: Requirements) -> None:
+async def _check(outputs: Mapping[str, pulumi.Output[str]], required: Requirements) -> bool:
     """Wait for every machine, also for those that do not answer, then speak once."""
     answers = await asyncio.gather(*(each.future() for each in outputs.values()), return_exceptions=True)
     facts: dict[str, Facts | str] = {}
@@ -90,3 +89,4 @@ async def _check(outputs: Mapping[str, pulumi.Output[str]], required: Requiremen
             facts[name] = Facts.parse(answer)
     if found := problems(facts, required):
         raise PreflightError("no machine was changed, because\n  " + "\n  ".join(found))
+    return True

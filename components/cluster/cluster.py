@@ -1,0 +1,240 @@
+"""Machines become a cluster: every step in the order of the text, and what may run side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from components import remote, versions
+from components.cluster.container_runtime import ContainerRuntime, ContainerRuntimeArgs
+from components.cluster.dns import Dns, DnsArgs
+from components.cluster.endpoint import Endpoint, EndpointArgs
+from components.cluster.kubeadm import KubeadmArgs, KubeletArgs, control_plane_images
+from components.cluster.kubeconfig import Kubeconfig, KubeconfigArgs
+from components.cluster.machine import Machine
+from components.cluster.metrics_server import MetricsServer, MetricsServerArgs
+from components.cluster.network import Network, NetworkArgs
+from components.cluster.node import Node, NodeArgs
+from components.cluster.node_metadata import NodeMetadata, NodeMetadataArgs
+from components.cluster.packages import Packages, PackagesArgs
+from components.cluster.preflight import Preflight, PreflightArgs
+from components.cluster.storage import LocalStorage, LocalStorageArgs
+from components.config import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterArgs:
+    """The machines, and the cluster that they become."""
+
+    control_planes: Sequence[Machine]
+    workers: Sequence[Machine]
+    ssh: remote.Ssh
+    kubeadm: KubeadmArgs
+    binaries: str
+    registry_mirror: str | None = None
+    minimum_memory_mib: int = 1700
+    minimum_disk_gib: int = 20
+    volumes_gib: Mapping[str, int] = field(default_factory=dict)
+    """Size of each stateful service's local volume; empty where the user brings a storage class."""
+
+    @property
+    def machines(self) -> tuple[Machine, ...]:
+        """Control planes, then workers."""
+        return (*self.control_planes, *self.workers)
+
+    @property
+    def schedulable_machines(self) -> tuple[Machine, ...]:
+        """Those that ordinary pods run on."""
+        return self.machines if self.kubeadm.schedule_pods_on_control_planes else tuple(self.workers)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> ClusterArgs:
+        """The part of the stack's configuration that makes the cluster."""
+        cluster = settings.cluster
+        ssh, machines = settings.ssh, settings.machines
+        volumes = {
+            "zookeeper": settings.zookeeper.volume_gib,
+            "kafka": settings.kafka.volume_gib,
+            "elasticsearch": settings.elasticsearch.volume_gib,
+            "consumer": settings.consumer.volume_gib,
+        }
+        if ssh.private_key:
+            key = ssh.private_key.get_secret_value()
+        elif ssh.private_key_file:
+            key = ssh.private_key_file.read_text(encoding="utf-8")
+        else:
+            raise ValueError("argus:ssh has no key")
+        return cls(
+            control_planes=[_machine(**each.model_dump()) for each in machines.control_planes],
+            workers=[_machine(**each.model_dump()) for each in machines.workers],
+            ssh=remote.Ssh(user=ssh.user, port=ssh.port, private_key=key),
+            kubeadm=KubeadmArgs(
+                name=cluster.name,
+                endpoint=str(cluster.endpoint),
+                endpoint_port=cluster.endpoint_port,
+                kubernetes_version=cluster.kubernetes_version,
+                pod_network=str(cluster.pod_network),
+                service_network=str(cluster.service_network),
+                image_repository=cluster.image_repository,
+                kubelet=KubeletArgs(
+                    cgroup_driver=cluster.kubelet.cgroup_driver,
+                    fail_cgroup_v1=cluster.kubelet.fail_cgroup_v1,
+                    feature_gates=cluster.kubelet.feature_gates,
+                ),
+                conntrack_max_per_core=cluster.kube_proxy.conntrack_max_per_core,
+                schedule_pods_on_control_planes=cluster.schedule_pods_on_control_planes,
+            ),
+            binaries=cluster.binaries,
+            registry_mirror=cluster.registry_mirror,
+            minimum_memory_mib=cluster.minimum_memory_mib,
+            minimum_disk_gib=cluster.minimum_disk_gib,
+            volumes_gib={} if settings.storage.class_name else volumes,
+        )
+
+
+class Cluster(pulumi.ComponentResource):
+    """A highly available Kubernetes cluster on the given machines."""
+
+    kubeconfig: pulumi.Output[str]
+    """The administrator's, a secret; it is known when every node is ready."""
+    endpoint: pulumi.Output[str]
+    """URL of the API."""
+    nodes: pulumi.Output[Sequence[str]]
+    """Names of the nodes, control planes first."""
+
+    def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("argus:cluster:Cluster", name, {}, opts)
+        kubeadm, endpoint = args.kubeadm, args.kubeadm.endpoint
+        server = f"https://{endpoint}:{kubeadm.endpoint_port}"
+
+        preflight = Preflight(
+            f"{name}-preflight",
+            PreflightArgs(
+                control_planes=args.control_planes,
+                workers=args.workers,
+                ssh=args.ssh,
+                endpoint=endpoint,
+                endpoint_port=kubeadm.endpoint_port,
+                minimum_memory_mib=args.minimum_memory_mib,
+                minimum_disk_gib=args.minimum_disk_gib,
+            ),
+            self._child(),
+        )
+
+        # Every machine for itself, all at once.
+        prepared: dict[str, pulumi.Resource] = {}
+        endpoints: list[pulumi.Resource] = []
+        for machine in args.machines:
+            control_plane = machine in args.control_planes
+            packages = Packages(
+                f"{name}-{machine.name}-packages",
+                PackagesArgs(
+                    machine=machine,
+                    ssh=args.ssh,
+                    control_plane=control_plane,
+                    server=server,
+                    binaries=args.binaries,
+                    kubernetes_version=kubeadm.kubernetes_version,
+                ),
+                self._child(preflight.passed),
+            )
+            prepared[machine.name] = ContainerRuntime(
+                f"{name}-{machine.name}-runtime",
+                ContainerRuntimeArgs(
+                    machine=machine,
+                    ssh=args.ssh,
+                    sandbox_image=f"{kubeadm.image_repository}/pause:{versions.PAUSE}",
+                    systemd_cgroups=kubeadm.kubelet.cgroup_driver == "systemd",
+                    unprivileged=kubeadm.kubelet.feature_gates.get("KubeletInUserNamespace", False),
+                    mirror=args.registry_mirror,
+                    images=control_plane_images(kubeadm, pause=versions.PAUSE) if control_plane else (),
+                ),
+                self._child([packages]),
+            )
+            if control_plane:
+                endpoints.append(
+                    Endpoint(
+                        f"{name}-{machine.name}-endpoint",
+                        EndpointArgs(
+                            machine=machine,
+                            ssh=args.ssh,
+                            control_planes=args.control_planes,
+                            endpoint=endpoint,
+                            endpoint_port=kubeadm.endpoint_port,
+                        ),
+                        self._child([packages]),
+                    )
+                )
+
+        # Control planes one after the other, because etcd takes one new member at a time; workers all at once.
+        members: list[pulumi.Resource] = []
+        for index, machine in enumerate(args.control_planes):
+            node = Node(
+                f"{name}-{machine.name}",
+                NodeArgs(machine=machine, ssh=args.ssh, kubeadm=kubeadm, control_plane=True, bootstrap=index == 0),
+                self._child([*endpoints, prepared[machine.name], *members[-1:]]),
+            )
+            members.append(node.joined)
+        members += [
+            Node(
+                f"{name}-{machine.name}",
+                NodeArgs(machine=machine, ssh=args.ssh, kubeadm=kubeadm, control_plane=False),
+                self._child([prepared[machine.name], members[0]]),
+            ).joined
+            for machine in args.workers
+        ]
+
+        network = Network(
+            f"{name}-network",
+            NetworkArgs(machines=args.machines, ssh=args.ssh, endpoint=endpoint, pod_network=kubeadm.pod_network),
+            self._child(members),
+        )
+        NodeMetadata(
+            f"{name}-metadata",
+            NodeMetadataArgs(machines=args.machines, ssh=args.ssh, endpoint=endpoint),
+            self._child(members),
+        )
+        Dns(
+            f"{name}-dns",
+            DnsArgs(ssh=args.ssh, endpoint=endpoint, replicas=min(2, len(args.machines))),
+            self._child(network.ready),
+        )
+        kubeconfig = Kubeconfig(
+            f"{name}-kubeconfig", KubeconfigArgs(ssh=args.ssh, endpoint=endpoint), self._child(network.ready)
+        )
+
+        provider = kubernetes.Provider(
+            f"{name}-provider", kubeconfig=kubeconfig.content, opts=pulumi.ResourceOptions(parent=self)
+        )
+        MetricsServer(
+            f"{name}-metrics",
+            MetricsServerArgs(
+                image=f"{kubeadm.image_repository}/metrics-server/metrics-server:{versions.METRICS_SERVER}"
+            ),
+            provider=provider,
+            opts=self._child(),
+        )
+        if args.volumes_gib:
+            LocalStorage(
+                f"{name}-storage",
+                LocalStorageArgs(machines=args.schedulable_machines, ssh=args.ssh, volumes_gib=args.volumes_gib),
+                provider=provider,
+                opts=self._child(preflight.passed),
+            )
+
+        self.kubeconfig = kubeconfig.content
+        self.endpoint = pulumi.Output.from_input(server)
+        self.nodes = pulumi.Output.from_input([machine.name for machine in args.machines])
+        self.register_outputs({"kubeconfig": self.kubeconfig, "endpoint": self.endpoint, "nodes": self.nodes})
+
+    def _child(
+        self, after: pulumi.Input[Sequence[pulumi.Input[pulumi.Resource]]] | None = None
+    ) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions(parent=self, depends_on=after)
+
+
+def _machine(*, name: str, address: object, labels: Mapping[str, str], taints: tuple[str, ...]) -> Machine:
+    return Machine(name=name, address=str(address), labels=labels, taints=taints)

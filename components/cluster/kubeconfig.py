@@ -1,0 +1,38 @@
+"""The administrator's way in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+
+from components import remote
+from components.cluster.machine import script
+
+
+@dataclass(frozen=True, kw_only=True)
+class KubeconfigArgs:
+    """Where the cluster is reached."""
+
+    ssh: remote.Ssh
+    endpoint: str
+
+
+class Kubeconfig(pulumi.ComponentResource):
+    """Reads the administrator's kubeconfig from whichever control plane holds the endpoint."""
+
+    content: pulumi.Output[str]
+    """The kubeconfig, a secret; its server is the endpoint."""
+
+    def __init__(self, name: str, args: KubeconfigArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("argus:cluster:Kubeconfig", name, {}, opts)
+        read = remote.command(
+            f"{name}-read",
+            host=args.endpoint,
+            ssh=args.ssh,
+            create=script("kubeconfig.sh"),
+            secret=True,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.content = read.stdout
+        self.register_outputs({"content": self.content})

@@ -1,0 +1,87 @@
+"""Local volumes on the machines, for whoever brings no storage of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import pulumi
+from pulumi_kubernetes import core, meta, storage
+
+from components import remote
+from components.cluster.machine import Machine, script
+
+STORAGE_CLASS: Final = "argus-local"
+VOLUME_LABEL: Final = "argus.dev/volume"
+_ROOT: Final = "/var/lib/argus/volumes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalStorageArgs:
+    """The machines that run pods, and the size of each service's volume on one of them."""
+
+    machines: Sequence[Machine]
+    ssh: remote.Ssh
+    volumes_gib: Mapping[str, int]
+
+
+class LocalStorage(pulumi.ComponentResource):
+    """A storage class, and on every machine one volume for each stateful service.
+
+    A claim picks its volume by the label `argus.dev/volume`. The size is what the service is promised, not a quota.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        args: LocalStorageArgs,
+        *,
+        provider: pulumi.ProviderResource,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("argus:cluster:LocalStorage", name, {}, opts)
+        storage_class = storage.v1.StorageClass(
+            f"{name}-class",
+            metadata=meta.v1.ObjectMetaArgs(name=STORAGE_CLASS),
+            provisioner="kubernetes.io/no-provisioner",
+            volume_binding_mode="WaitForFirstConsumer",
+            reclaim_policy="Retain",
+            opts=pulumi.ResourceOptions(parent=self, provider=provider),
+        )
+        for machine in args.machines:
+            folders = remote.command(
+                f"{name}-{machine.name}-folders",
+                host=machine.address,
+                ssh=args.ssh,
+                create=script("volumes.sh", root=_ROOT, volumes=list(args.volumes_gib)),
+                delete=script("volumes_delete.sh", root=_ROOT),
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+            for service, gib in args.volumes_gib.items():
+                core.v1.PersistentVolume(
+                    f"{name}-{machine.name}-{service}",
+                    metadata=meta.v1.ObjectMetaArgs(name=f"{machine.name}-{service}", labels={VOLUME_LABEL: service}),
+                    spec=_volume(machine, service, gib),
+                    opts=pulumi.ResourceOptions(parent=self, provider=provider, depends_on=[folders, storage_class]),
+                )
+        self.register_outputs({})
+
+
+def _volume(machine: Machine, service: str, gib: int) -> core.v1.PersistentVolumeSpecArgs:
+    this_machine = core.v1.NodeSelectorRequirementArgs(
+        key="kubernetes.io/hostname", operator="In", values=[machine.name]
+    )
+    return core.v1.PersistentVolumeSpecArgs(
+        capacity={"storage": f"{gib}Gi"},
+        access_modes=["ReadWriteOnce"],
+        persistent_volume_reclaim_policy="Retain",
+        storage_class_name=STORAGE_CLASS,
+        volume_mode="Filesystem",
+        local=core.v1.LocalVolumeSourceArgs(path=f"{_ROOT}/{service}"),
+        node_affinity=core.v1.VolumeNodeAffinityArgs(
+            required=core.v1.NodeSelectorArgs(
+                node_selector_terms=[core.v1.NodeSelectorTermArgs(match_expressions=[this_machine])]
+            )
+        ),
+    )
