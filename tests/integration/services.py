@@ -114,7 +114,8 @@ def image(name: str) -> str:
     if given:
         return given
     tag = f"localhost/argus-test/{name}"
-    command = ["podman", "build", "--quiet", "--tag", tag, "--file", f"containers/{name}/Dockerfile"]
+    command = ["podman", "build", "--quiet", "--network=host", "--isolation=chroot", "--pull=never"]
+    command += ["--tag", tag, "--file", f"containers/{name}/Dockerfile"]
     subprocess.run([*command, "."], cwd=REPOSITORY, env=_environment(), check=True, timeout=BUILD_SECONDS)
     return tag
 

@@ -20,13 +20,13 @@ import pytest
 
 from apps.messages import Detection, Frame, format_timestamp, hour_of, result_to_json
 from apps.scenes import render, truth
+from components.pipeline.elasticsearch import index_template
 from tests.e2e.browser import browser
 from tests.integration.processes import App, app
 from tests.integration.services import free_port, wait_for
 from tests.integration.topics import Topics, create_topics, make_frame, make_result, producer, send_frame, send_result
 
 CAMERAS = [f"street-{number:02d}" for number in range(1, 13)]
-TEMPLATE = Path(__file__).parents[3] / "containers" / "elasticsearch" / "results-template.json"
 FEED_SECONDS = 1.0
 
 
@@ -79,8 +79,7 @@ def send_pictures(
 
 
 def install_template(url: str) -> None:
-    body = json.loads(TEMPLATE.read_text())
-    httpx.put(f"{url}/_index_template/results", json=body, timeout=30).raise_for_status()
+    httpx.put(f"{url}/_index_template/results", json=index_template(0), timeout=30).raise_for_status()
 
 
 @contextmanager

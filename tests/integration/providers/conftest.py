@@ -1,0 +1,274 @@
+"""A Pulumi project a test, run by the lab's CLI with the stand-in plugins; an API server and an sshd on loopback."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.config import TOOLS
+from lab.toolchain import ensure_providers
+
+TIMEOUT = 180
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one pulumi command said."""
+
+    code: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder with a Pulumi program and its own state."""
+
+    folder: Path
+    environment: dict[str, str]
+
+    def program(self, text: str) -> None:
+        """Make this the project's program."""
+        (self.folder / "__main__.py").write_text(textwrap.dedent(text))
+
+    def pulumi(self, *arguments: str, ok: bool = True) -> Result:
+        """Run a pulumi command; `ok` says whether it must succeed or fail."""
+        done = subprocess.run(
+            ["pulumi", *arguments, "--non-interactive"],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+        assert (done.returncode == 0) == ok, done.stdout
+        return Result(done.returncode, done.stdout)
+
+    def up(self, *arguments: str, ok: bool = True) -> Result:
+        """Bring the stack up."""
+        return self.pulumi("up", "--yes", "--skip-preview", *arguments, ok=ok)
+
+    def destroy(self, *arguments: str, ok: bool = True) -> Result:
+        """Delete all that the stack holds."""
+        return self.pulumi("destroy", "--yes", "--skip-preview", *arguments, ok=ok)
+
+    def outputs(self) -> dict[str, Any]:
+        """The stack's outputs, with secrets in clear."""
+        done = self.pulumi("stack", "output", "--json", "--show-secrets")
+        outputs: dict[str, Any] = json.loads(done.text)
+        return outputs
+
+    def state(self, name: str) -> dict[str, Any]:
+        """A resource's entry in the state."""
+        resources = json.loads(self.pulumi("stack", "export").text)["deployment"]["resources"]
+        found: dict[str, Any] = next(entry for entry in resources if entry["urn"].endswith(f"::{name}"))
+        return found
+
+    def changes(self) -> dict[str, int]:
+        """What a preview would change: how many resources by operation, those that stay the same left out."""
+        done = subprocess.run(
+            ["pulumi", "preview", "--json", "--non-interactive"],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        summary: dict[str, int] = json.loads(done.stdout)["changeSummary"]
+        return {operation: count for operation, count in summary.items() if operation != "same"}
+
+
+@pytest.fixture(scope="session")
+def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A PULUMI_HOME with the stand-ins installed from this checkout."""
+    providers = ensure_providers()
+    home = tmp_path_factory.mktemp("pulumi-home")
+    for name, version in (("command", "1.2.1"), ("kubernetes", "4.34.2")):
+        subprocess.run(
+            [tool("pulumi"), "plugin", "install", "resource", name, version]
+            + ["--file", str(providers.program(f"pulumi-resource-{name}")), "--reinstall"],
+            env={**os.environ, "PULUMI_HOME": str(home)},
+            check=True,
+            capture_output=True,
+        )
+    return home
+
+
+def tool(name: str) -> Path:
+    """A program of the lab's toolchain."""
+    path = TOOLS / name
+    assert path.exists(), f"{path} is missing: run `python -m lab.toolchain`"
+    return path
+
+
+@pytest.fixture
+def project(tmp_path: Path, plugins: Path) -> Iterator[Project]:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "Pulumi.yaml").write_text("name: providers\nruntime: python\n")
+    environment = {
+        **os.environ,
+        "PATH": os.pathsep.join([str(TOOLS), str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "PULUMI_HOME": str(plugins),
+        "PULUMI_BACKEND_URL": f"file://{folder}",
+        "PULUMI_CONFIG_PASSPHRASE": "test",
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+    }
+    environment.pop("KUBECONFIG", None)
+    made = Project(folder, environment)
+    made.program("")
+    made.pulumi("stack", "init", "test")
+    yield made
+    with contextlib.suppress(AssertionError):
+        made.destroy()
+
+
+@dataclass(frozen=True)
+class SshServer:
+    """An sshd on loopback that lets the tests in."""
+
+    port: int
+    key: str
+    host_key: str
+
+
+@pytest.fixture(scope="session")
+def ssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
+    sshd = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
+    if sshd is None:
+        pytest.skip("sshd is not installed (Debian: openssh-server)")
+    folder = tmp_path_factory.mktemp("sshd")
+    for name in ("host", "user"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
+    (folder / "authorized").write_text((folder / "user.pub").read_text())
+    port = free_port()
+    (folder / "config").write_text(
+        f"ListenAddress 127.0.0.1:{port}\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized\n"
+        f"StrictModes no\nUsePAM no\nPidFile none\nPermitRootLogin yes\nPasswordAuthentication no\n"
+        f"MaxStartups 100\nAcceptEnv TEST_*\n"
+    )
+    Path("/run/sshd").mkdir(exist_ok=True)
+    with running([sshd, "-D", "-e", "-f", str(folder / "config")], folder / "log"):
+        wait_for_port(port)
+        yield SshServer(port, (folder / "user").read_text(), (folder / "host.pub").read_text().strip())
+
+
+@dataclass(frozen=True)
+class ApiServer:
+    """A Kubernetes API without nodes or controllers."""
+
+    kubeconfig: Path
+
+    def kubectl(self, *arguments: str, ok: bool = True, stdin: str | None = None) -> str:
+        """Run kubectl against it."""
+        done = subprocess.run(
+            [tool("kubectl"), f"--kubeconfig={self.kubeconfig}", *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (done.returncode == 0) == ok, done.stderr
+        return done.stdout
+
+    def get(self, *arguments: str) -> dict[str, Any]:
+        """The live object."""
+        found: dict[str, Any] = json.loads(self.kubectl("get", "-o", "json", *arguments))
+        return found
+
+
+@pytest.fixture(scope="session")
+def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    folder = tmp_path_factory.mktemp("apiserver")
+    etcd_port, peer_port, port = free_port(), free_port(), free_port()
+    subprocess.run(["openssl", "genrsa", "-out", folder / "sa.key", "2048"], check=True, capture_output=True)
+    (folder / "tokens").write_text("secret,admin,admin,system:masters\n")
+    etcd = [tool("etcd"), "--data-dir", folder / "etcd", "--unsafe-no-fsync"]
+    etcd += ["--listen-client-urls", f"http://127.0.0.1:{etcd_port}"]
+    etcd += ["--advertise-client-urls", f"http://127.0.0.1:{etcd_port}"]
+    etcd += ["--listen-peer-urls", f"http://127.0.0.1:{peer_port}"]
+    api = [tool("kube-apiserver"), f"--etcd-servers=http://127.0.0.1:{etcd_port}", f"--secure-port={port}"]
+    api += [f"--cert-dir={folder}", f"--token-auth-file={folder}/tokens", "--authorization-mode=RBAC"]
+    api += [f"--service-account-key-file={folder}/sa.key", f"--service-account-signing-key-file={folder}/sa.key"]
+    api += ["--service-account-issuer=https://test", "--service-cluster-ip-range=10.0.0.0/24"]
+    api += ["--bind-address=127.0.0.1", "--disable-admission-plugins=ServiceAccount"]
+    kubeconfig = folder / "kubeconfig"
+    kubeconfig.write_text(
+        json.dumps(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "current-context": "test",
+                "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+                "clusters": [
+                    {
+                        "name": "test",
+                        "cluster": {"server": f"https://127.0.0.1:{port}", "insecure-skip-tls-verify": True},
+                    }
+                ],
+                "users": [{"name": "test", "user": {"token": "secret"}}],
+            }
+        )
+    )
+    with running(list(map(str, etcd)), folder / "etcd.log"), running(list(map(str, api)), folder / "api.log"):
+        server = ApiServer(kubeconfig)
+        deadline = time.monotonic() + 90
+        while True:
+            try:
+                server.kubectl("get", "namespace", "default")
+                break
+            except AssertionError:
+                assert time.monotonic() < deadline, (folder / "api.log").read_text()[-3000:]
+                time.sleep(1)
+        yield server
+
+
+@contextlib.contextmanager
+def running(command: list[str], log: Path) -> Iterator[None]:
+    """Run a server for as long as the block."""
+    with log.open("w") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def free_port() -> int:
+    """A port of loopback on which nothing listens now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_for_port(port: int) -> None:
+    """Wait until something listens there."""
+    deadline = time.monotonic() + 20
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        assert time.monotonic() < deadline, f"nothing listens on port {port}"
+        time.sleep(0.1)

@@ -1,0 +1,169 @@
+"""The Kubernetes stand-in against a real API server (without controllers: what needs them is set by hand)."""
+
+import json
+import time
+
+from tests.integration.providers.conftest import ApiServer, Project
+
+HEAD = """
+    import pulumi
+    import pulumi_kubernetes as k
+    provider = k.Provider("cluster", kubeconfig={kubeconfig!r})
+    opts = pulumi.ResourceOptions(provider=provider)
+"""
+
+
+def write(project: Project, server: ApiServer, body: str) -> None:
+    project.program(HEAD.format(kubeconfig=str(server.kubeconfig)) + body)
+
+
+def test_objects_are_made_changed_and_deleted(project: Project, api_server: ApiServer) -> None:
+    body = """
+    space = k.core.v1.Namespace("space", metadata={{"name": "life"}}, opts=opts)
+    settings = k.core.v1.ConfigMap("settings", metadata={{"name": "settings",
+        "namespace": space.metadata["name"]}}, data={data}, opts=opts)
+    secret = k.core.v1.Secret("secret", metadata={{"namespace": space.metadata["name"]}},
+        string_data={{"password": "hunter2"}}, opts=opts)
+    pulumi.export("secret", secret.metadata["name"])
+    """
+    write(project, api_server, body.format(data={"a.b": "1", "gone": "x"}))
+    assert project.changes() == {"create": 5}
+    project.up()
+    name = project.outputs()["secret"]
+    assert name.startswith("secret-")
+    assert api_server.get("secret", name, "-n", "life")["data"] == {"password": "aHVudGVyMg=="}
+    assert "hunter2" not in json.dumps(project.state("secret"))
+    assert project.changes() == {}
+
+    write(project, api_server, body.format(data={"a.b": "2"}))
+    assert project.changes() == {"update": 1}
+    project.up()
+    assert api_server.get("configmap", "settings", "-n", "life")["data"] == {"a.b": "2"}
+    project.pulumi("refresh", "--yes", "--skip-preview")
+    assert project.changes() == {}
+
+
+def test_a_change_from_outside_is_seen_by_refresh_and_undone(project: Project, api_server: ApiServer) -> None:
+    write(
+        project,
+        api_server,
+        """
+    k.core.v1.ConfigMap("drift", metadata={"name": "drift",
+        "annotations": {"pulumi.com/patchForce": "true"}}, data={"key": "ours"}, opts=opts)
+    """,
+    )
+    project.up()
+    api_server.kubectl("patch", "configmap", "drift", "-p", '{"data": {"key": "theirs", "more": "x"}}')
+    project.pulumi("refresh", "--yes", "--skip-preview")
+    assert project.changes() == {"update": 1}
+    project.up()
+    assert api_server.get("configmap", "drift")["data"] == {"key": "ours", "more": "x"}
+    api_server.kubectl("delete", "configmap", "drift")
+    project.pulumi("refresh", "--yes", "--skip-preview")
+    assert project.changes() == {"create": 1}
+
+
+def test_an_immutable_field_replaces_the_object(project: Project, api_server: ApiServer) -> None:
+    body = """
+    k.storage.v1.StorageClass("class", metadata={{"name": "fast"}}, provisioner="kubernetes.io/no-provisioner",
+        reclaim_policy="{policy}", opts=opts)
+    """
+    write(project, api_server, body.format(policy="Delete"))
+    project.up()
+    before = api_server.get("storageclass", "fast")["metadata"]["uid"]
+    write(project, api_server, body.format(policy="Retain"))
+    assert project.changes() == {"replace": 1}
+    project.up()
+    after = api_server.get("storageclass", "fast")
+    assert after["reclaimPolicy"] == "Retain"
+    assert after["metadata"]["uid"] != before
+
+
+DEPLOYMENT = """
+    labels = {{"app": "web"}}
+    k.apps.v1.Deployment("web", metadata={{"name": "web", "annotations": {{"pulumi.com/timeoutSeconds": "{limit}"}}}},
+        spec={{"replicas": {replicas}, "selector": {{"matchLabels": labels}}, "template": {{
+            "metadata": {{"labels": labels}},
+            "spec": {{"containers": [{{"name": "web", "image": "web"}}]}}}}}}, opts=opts)
+"""
+
+
+def test_a_workload_that_is_not_ready_fails_and_is_taken_up_again(project: Project, api_server: ApiServer) -> None:
+    write(project, api_server, DEPLOYMENT.format(limit=2, replicas=1))
+    text = project.up(ok=False).text
+    assert "web" in text
+    assert "not ready" in text
+    assert "timed out after 2s" in text
+    status = {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1}
+    api_server.kubectl(
+        "patch", "deployment", "web", "--subresource=status", "--type=merge", "-p", json.dumps({"status": status})
+    )
+    assert project.changes() == {"update": 1}
+    project.up()
+    assert project.changes() == {}
+
+
+def test_a_custom_resource_waits_for_its_definition(project: Project, api_server: ApiServer) -> None:
+    write(
+        project,
+        api_server,
+        """
+    k.apiextensions.v1.CustomResourceDefinition("definition", metadata={"name": "lamps.argus.dev"}, spec={
+        "group": "argus.dev", "scope": "Namespaced", "names": {"kind": "Lamp", "plural": "lamps"},
+        "versions": [{"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {
+            "type": "object", "x-kubernetes-preserve-unknown-fields": True}}}]}, opts=opts)
+    k.apiextensions.CustomResource("lamp", api_version="argus.dev/v1", kind="Lamp", metadata={"name": "lamp"},
+        spec={"watts": 5}, opts=opts)
+    """,
+    )
+    project.up()
+    assert api_server.get("lamp", "lamp")["spec"] == {"watts": 5}
+    project.destroy()
+    api_server.kubectl("get", "crd", "lamps.argus.dev", ok=False)
+
+
+def test_an_existing_object_of_somebody_else_is_refused(project: Project, api_server: ApiServer) -> None:
+    api_server.kubectl("create", "configmap", "theirs", "--from-literal=a=b")
+    write(
+        project, api_server, 'k.core.v1.ConfigMap("theirs", metadata={"name": "theirs"}, opts=opts)'.join(["    ", ""])
+    )
+    assert "already exists" in project.up(ok=False).text
+    api_server.kubectl("delete", "configmap", "theirs")
+
+
+def test_deletion_waits_for_finalizers(project: Project, api_server: ApiServer) -> None:
+    write(
+        project,
+        api_server,
+        """
+    k.core.v1.ConfigMap("held", metadata={"name": "held", "finalizers": ["argus.dev/hold"],
+        "annotations": {"pulumi.com/timeoutSeconds": "2"}}, opts=opts)
+    """,
+    )
+    project.up()
+    text = project.destroy(ok=False).text
+    assert "argus.dev/hold" in text
+    api_server.kubectl("patch", "configmap", "held", "--type=merge", "-p", '{"metadata": {"finalizers": null}}')
+    project.destroy()
+
+
+def test_without_a_cluster_preview_works_and_deletion_says_what_to_do(project: Project, api_server: ApiServer) -> None:
+    body = '    k.core.v1.ConfigMap("lost", metadata={"name": "lost"}, data={"a": "b"}, opts=opts)\n'
+    write(project, api_server, body)
+    project.up()
+    gone = api_server.kubeconfig.read_text().replace("https://127.0.0.1:", "https://127.0.0.2:")
+    project.program(HEAD.format(kubeconfig=gone) + body)
+    assert project.changes() == {"update": 1}  # the provider alone: a moved endpoint replaces nothing
+    project.up()
+    project.program(HEAD.format(kubeconfig=gone))
+    start = time.monotonic()
+    assert "PULUMI_K8S_DELETE_UNREACHABLE=true" in project.up(ok=False).text
+    assert time.monotonic() - start < 90
+    project.environment["PULUMI_K8S_DELETE_UNREACHABLE"] = "true"
+    assert "dropped from the state" in project.up().text
+    api_server.kubectl("delete", "configmap", "lost")
+
+
+def test_what_only_the_real_plugin_does_is_refused_clearly(project: Project, api_server: ApiServer) -> None:
+    write(project, api_server, '    k.core.v1.NodePatch("node", metadata={"name": "n"}, opts=opts)\n')
+    assert "stand-in" in project.up(ok=False).text
