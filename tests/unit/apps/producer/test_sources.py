@@ -55,13 +55,13 @@ def test_mjpeg_yields_the_image_that_is_due(stopping: threading.Event, with_leng
 
 def test_one_bad_mjpeg_image_does_not_end_the_stream(stopping: threading.Event) -> None:
     good = jpeg(1)
-    with mjpeg_camera([good, good[: len(good) // 2], b"no jpeg", b"\0" * (LIMIT + 1), good]) as camera:
-        with open_source(make_camera(camera.url), None, LIMIT, stopping) as source:
-            shot(source)
-            for trouble in (CorruptImage, CorruptImage, OversizeImage):
-                with pytest.raises(trouble):
-                    source.read(0, 0.0)
-            assert shot(source).image.shape == (180, 320, 3)
+    parts = [good, good[: len(good) // 2], b"no jpeg", b"\0" * (LIMIT + 1), good]
+    with mjpeg_camera(parts) as camera, open_source(make_camera(camera.url), None, LIMIT, stopping) as source:
+        shot(source)
+        for trouble in (CorruptImage, CorruptImage, OversizeImage):
+            with pytest.raises(trouble):
+                source.read(0, 0.0)
+        assert shot(source).image.shape == (180, 320, 3)
 
 
 def test_mjpeg_without_lengths_survives_an_oversized_part(stopping: threading.Event) -> None:
@@ -95,9 +95,9 @@ def test_mjpeg_that_ends_hangs_or_is_something_else(stopping: threading.Event, m
             with pytest.raises(SourceError, match="ended the stream"):
                 source.read(0, 0.0)
         camera.gate.clear()
-        with open_source(make_camera(camera.url), None, LIMIT, stopping) as source:
-            with pytest.raises(SourceError, match="not answer in time"):
-                source.read(0, 0.0)
+        silent = open_source(make_camera(camera.url), None, LIMIT, stopping)
+        with silent, pytest.raises(SourceError, match="not answer in time"):
+            silent.read(0, 0.0)
 
 
 @pytest.mark.parametrize("scheme", ["http", "rtsp"])
