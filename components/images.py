@@ -36,14 +36,14 @@ DEFAULT_WEIGHTS: Final = ROOT / WEIGHTS / "objects"
 class ImagesArgs:
     """Arguments of Images.
 
-    `weights` maps each model that has weights to its OpenVINO export's folder. An image in `overrides` is not built.
-    `insecure` says that the registry speaks plain http.
+    `weights` maps each model that has weights to its OpenVINO export's folder, None for Argus's own. An image in
+    `overrides` is not built. `insecure` says that the registry speaks plain http.
     """
 
     registry: str | None
     insecure: bool = False
     overrides: Mapping[str, str] = field(default_factory=dict)
-    weights: Mapping[str, Path] = field(default_factory=dict)
+    weights: Mapping[str, Path | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,12 +68,14 @@ def _ignored(target: str) -> bool:
     return "/__pycache__/" in target or target.endswith(".pyc") or target.startswith(f"{WEIGHTS}/")
 
 
-def context(image: str, weights: Mapping[str, Path], root: Path = ROOT) -> list[Staged]:
+def context(image: str, weights: Mapping[str, Path | None], root: Path = ROOT) -> list[Staged]:
     """What the build of an image sees. Raises FileNotFoundError where a part is missing."""
     paths = (f"containers/{image}", *IMAGES[image])
     parts = [Staged(source=root / path, target=path) for path in paths]
     if image == "spark":
-        parts += [Staged(source=path, target=f"weights/{model}") for model, path in sorted(weights.items())]
+        parts += [
+            Staged(source=path or DEFAULT_WEIGHTS, target=f"weights/{model}") for model, path in sorted(weights.items())
+        ]
     for part in parts:
         if not part.source.exists():
             raise FileNotFoundError(f"image {image}: {part.source} does not exist")

@@ -1,4 +1,4 @@
-"""What the pipeline's manifests share: labels, probes, resources, security, placement and the hash of what a pod reads."""
+"""What the pipeline's manifests share: labels, probes, resources, security, placement, the hash of what pods read."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ import pulumi
 from pulumi_kubernetes import apps, batch, core, meta, policy
 
 USER: Final = 10001
-"""The user and group of every container; the images' files are readable by it."""
+"""The user and group of the containers, Elasticsearch's apart; the images' files are readable by it."""
 
 CONFIG_DIR: Final = "/etc/argus"
 SECRETS_DIR: Final = "/etc/argus-secrets"
@@ -64,13 +64,13 @@ def selector(labelled: Mapping[str, str]) -> meta.v1.LabelSelectorArgs:
     return meta.v1.LabelSelectorArgs(match_labels=dict(labelled))
 
 
-def pod_security() -> core.v1.PodSecurityContextArgs:
+def pod_security(user: int = USER) -> core.v1.PodSecurityContextArgs:
     """Non-root, with volumes that its group may write."""
     return core.v1.PodSecurityContextArgs(
         run_as_non_root=True,
-        run_as_user=USER,
-        run_as_group=USER,
-        fs_group=USER,
+        run_as_user=user,
+        run_as_group=user,
+        fs_group=user,
         fs_group_change_policy="OnRootMismatch",
         seccomp_profile=core.v1.SeccompProfileArgs(type="RuntimeDefault"),
     )
@@ -124,8 +124,9 @@ def container_ports(ports: Mapping[str, int]) -> list[core.v1.ContainerPortArgs]
 
 def jvm_flags(heap_mib: int) -> str:
     """Flags for a JVM of this heap: below 1 GiB the collector and compiler with the least overhead."""
-    heap = f"-Xms{heap_mib}m -Xmx{heap_mib}m"
-    return f"{heap} -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xss512k" if heap_mib < 1024 else heap
+    heap = f"-Xms{heap_mib}m -Xmx{heap_mib}m -XX:+ExitOnOutOfMemoryError"
+    small = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=64m -Xss512k"
+    return f"{heap} {small}" if heap_mib < 1024 else heap
 
 
 def config_volume(config_map: pulumi.Input[str], name: str = "config") -> core.v1.VolumeArgs:
@@ -209,13 +210,14 @@ def stateful_pod(
     volumes: Sequence[core.v1.VolumeArgs],
     *,
     grace_seconds: int,
+    user: int = USER,
 ) -> core.v1.PodSpecArgs:
     """A pod that stays by its data: never beside its like, and not chased off a node that may come back."""
     return core.v1.PodSpecArgs(
         automount_service_account_token=False,
         enable_service_links=False,
         priority_class_name=STATE_PRIORITY,
-        security_context=pod_security(),
+        security_context=pod_security(user),
         affinity=apart(labelled),
         termination_grace_period_seconds=grace_seconds,
         containers=[container],
@@ -246,7 +248,7 @@ def stateless_pod(
 
 
 def claim(service: str, size_gib: int, storage_class: str | None) -> core.v1.PersistentVolumeClaimArgs:
-    """The claim named `data` of a stateful service: a volume made for it on the node, or one of the user's own class."""
+    """The claim named `data` of a stateful service: a volume made for it on a node, or one of the user's own class."""
     local = storage_class is None
     return core.v1.PersistentVolumeClaimArgs(
         metadata=meta.v1.ObjectMetaArgs(name="data", labels=labels(service, "data")),
@@ -264,6 +266,7 @@ def headless_service(
     name: str,
     namespace: pulumi.Input[str],
     labelled: Mapping[str, str],
+    *,
     ports: Mapping[str, int],
     opts: pulumi.ResourceOptions,
 ) -> core.v1.Service:
@@ -286,9 +289,9 @@ def service(
     name: str,
     namespace: pulumi.Input[str],
     labelled: Mapping[str, str],
+    *,
     ports: Mapping[str, int],
     opts: pulumi.ResourceOptions,
-    *,
     node_port: int | None = None,
 ) -> core.v1.Service:
     """One stable address for the ready pods; with `node_port`, also on every node."""
@@ -322,6 +325,7 @@ def disruption_budget(
     name: str,
     namespace: pulumi.Input[str],
     labelled: Mapping[str, str],
+    *,
     opts: pulumi.ResourceOptions,
 ) -> policy.v1.PodDisruptionBudget:
     """A drain takes one pod at a time; one that is broken already does not block it."""
@@ -408,6 +412,7 @@ def job(
     name: str,
     namespace: pulumi.Input[str],
     labelled: Mapping[str, str],
+    *,
     container: core.v1.ContainerArgs,
     volumes: Sequence[core.v1.VolumeArgs],
     opts: pulumi.ResourceOptions,

@@ -52,8 +52,8 @@ class Consumer(pulumi.ComponentResource):
             f"{name}-config", metadata=k.metadata("consumer", args.namespace, labels), data=variables, opts=child
         )
         ports = {"http": k.HTTP_PORT}
-        service = k.headless_service(f"{name}-service", "consumer", args.namespace, labels, ports, child)
-        k.disruption_budget(f"{name}-budget", "consumer", args.namespace, labels, child)
+        service = k.headless_service(f"{name}-service", "consumer", args.namespace, labels, ports=ports, opts=child)
+        k.disruption_budget(f"{name}-budget", "consumer", args.namespace, labels, opts=child)
         container = core.v1.ContainerArgs(
             name="consumer",
             image=args.image,

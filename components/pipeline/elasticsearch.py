@@ -13,6 +13,8 @@ from components import kubernetes as k
 HTTP, TRANSPORT = 9200, 9300
 PORTS = {"http": HTTP, "transport": TRANSPORT}
 HOME = "/usr/share/elasticsearch"
+USER = 1000
+"""The official image's user, who owns the server's folders."""
 INSTALL = Path(__file__).with_name("install_template.py")
 
 
@@ -102,7 +104,9 @@ class Elasticsearch(pulumi.ComponentResource):
         super().__init__("argus:pipeline:Elasticsearch", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         labels = k.labels("elasticsearch", "search")
-        service = k.service(f"{name}-service", "elasticsearch", args.namespace, labels, {"http": HTTP}, child)
+        service = k.service(
+            f"{name}-service", "elasticsearch", args.namespace, labels, ports={"http": HTTP}, opts=child
+        )
         nodes = self._nodes(name, args, labels, child)
 
         address = pulumi.Output.all(args.namespace, service.metadata.name).apply(
@@ -126,8 +130,10 @@ class Elasticsearch(pulumi.ComponentResource):
         config = core.v1.ConfigMap(
             f"{name}-config", metadata=k.metadata("elasticsearch", args.namespace, labels), data=files, opts=child
         )
-        peers = k.headless_service(f"{name}-peers", "elasticsearch-nodes", args.namespace, labels, PORTS, child)
-        k.disruption_budget(f"{name}-budget", "elasticsearch", args.namespace, labels, child)
+        peers = k.headless_service(
+            f"{name}-peers", "elasticsearch-nodes", args.namespace, labels, ports=PORTS, opts=child
+        )
+        k.disruption_budget(f"{name}-budget", "elasticsearch", args.namespace, labels, opts=child)
         alive = "/_cluster/health?master_timeout=2s&timeout=2s"
         container = core.v1.ContainerArgs(
             name="elasticsearch",
@@ -161,7 +167,7 @@ class Elasticsearch(pulumi.ComponentResource):
             data=k.claim("elasticsearch", args.volume_gib, args.storage_class),
             template=core.v1.PodTemplateSpecArgs(
                 metadata=k.template_metadata(labels, files),
-                spec=k.stateful_pod(labels, container, volumes, grace_seconds=120),
+                spec=k.stateful_pod(labels, container, volumes, grace_seconds=120, user=USER),
             ),
             opts=child,
             settle_seconds=15,
@@ -189,7 +195,9 @@ class Elasticsearch(pulumi.ComponentResource):
             volume_mounts=[k.mount("config", k.CONFIG_DIR, read_only=True)],
         )
         volumes = [k.config_volume(config.metadata.name)]
-        return k.job(f"{name}-template-job", unique, args.namespace, labels, container, volumes, child)
+        return k.job(
+            f"{name}-template-job", unique, args.namespace, labels, container=container, volumes=volumes, opts=child
+        )
 
     def _retention(
         self, name: str, args: ElasticsearchArgs, url: pulumi.Output[str], child: pulumi.ResourceOptions

@@ -39,30 +39,21 @@ def filebeat_yml(bootstrap_servers: str, elasticsearch_url: str, topics: Sequenc
                 "client_id": "filebeat",
                 "version": "2.1.0",
                 "initial_offset": "oldest",
-                "fetch": {"default": 1048576},
             }
         ],
         "processors": [
+            # Not its document_id: that would take the field out of the document.
             {
                 "decode_json_fields": {
                     "fields": ["message"],
                     "target": "",
                     "overwrite_keys": True,
                     "add_error_key": True,
-                    "document_id": "event.id",
                 }
             },
-            {
-                "script": {
-                    "lang": "javascript",
-                    "source": (
-                        "function process(event) {"
-                        ' var id = event.Get("event.id"); if (id) { event.Put("@metadata._id", id); }'
-                        "}"
-                    ),
-                }
-            },
+            # A record that is no result has no identity.
             {"drop_event": {"when": {"not": {"has_fields": ["event.id"]}}}},
+            {"copy_fields": {"fields": [{"from": "event.id", "to": "@metadata._id"}], "fail_on_error": True}},
             {
                 "drop_fields": {
                     "fields": ["message", "kafka", "input", "agent", "ecs", "host", "log"],
@@ -73,7 +64,6 @@ def filebeat_yml(bootstrap_servers: str, elasticsearch_url: str, topics: Sequenc
         "output.elasticsearch": {
             "hosts": [elasticsearch_url],
             "index": "results-%{[model.name]}-%{+yyyy.MM.dd}",
-            "allow_older_versions": True,
             "bulk_max_size": 500,
             "worker": 1,
         },
@@ -102,7 +92,7 @@ class Filebeat(pulumi.ComponentResource):
         config = core.v1.ConfigMap(
             f"{name}-config", metadata=k.metadata("filebeat", args.namespace, labels), data=files, opts=child
         )
-        k.disruption_budget(f"{name}-budget", "filebeat", args.namespace, labels, child)
+        k.disruption_budget(f"{name}-budget", "filebeat", args.namespace, labels, opts=child)
         container = core.v1.ContainerArgs(
             name="filebeat",
             image=args.image,

@@ -96,8 +96,10 @@ class Kafka(pulumi.ComponentResource):
         config = core.v1.ConfigMap(
             f"{name}-config", metadata=k.metadata("kafka", args.namespace, labels), data=files, opts=child
         )
-        service = k.headless_service(f"{name}-service", "kafka", args.namespace, labels, {"kafka": PORT}, child)
-        k.disruption_budget(f"{name}-budget", "kafka", args.namespace, labels, child)
+        service = k.headless_service(
+            f"{name}-service", "kafka", args.namespace, labels, ports={"kafka": PORT}, opts=child
+        )
+        k.disruption_budget(f"{name}-budget", "kafka", args.namespace, labels, opts=child)
 
         container = core.v1.ContainerArgs(
             name="kafka",

@@ -26,7 +26,7 @@ class ModelJobArgs:
     kind: str
     executors: int = 1
     cores_per_executor: int = 1
-    memory_mib: int = 1400
+    executor_memory_mib: int = 1400
     driver_memory_mib: int = 900
     executor_cpu_request: str = "0.2"
     score_threshold: float = 0.4
@@ -67,7 +67,7 @@ def spark_properties(name: str, namespace: str, image: str, args: ModelJobArgs) 
         "spark.driver.blockManager.port": BLOCK_PORT,
         "spark.driver.memory": f"{HEAP_MIB}m",
         "spark.executor.memory": f"{HEAP_MIB}m",
-        "spark.executor.memoryOverhead": f"{args.memory_mib - HEAP_MIB}m",
+        "spark.executor.memoryOverhead": f"{args.executor_memory_mib - HEAP_MIB}m",
         # Spark sets 300 MiB of heap aside, for heaps larger than these.
         "spark.testing.reservedMemory": 32 * 2**20,
         "spark.driver.extraJavaOptions": java,
@@ -189,7 +189,7 @@ class ModelJob(pulumi.ComponentResource):
             f"{name}-spark", metadata=k.metadata(f"{job}-spark", args.namespace, labels), data=files, opts=child
         )
         ports = {"http": k.HTTP_PORT, "driver": DRIVER_PORT, "blocks": BLOCK_PORT}
-        k.headless_service(f"{name}-service", job, args.namespace, labels, ports, child)
+        k.headless_service(f"{name}-service", job, args.namespace, labels, ports=ports, opts=child)
         container = core.v1.ContainerArgs(
             name="driver",
             image=args.image,

@@ -119,7 +119,7 @@ class Producers(pulumi.ComponentResource):
             string_data=logins,
             opts=child,
         )
-        service = k.service(f"{name}-service", name, args.namespace, labels, {"http": k.HTTP_PORT}, child)
+        service = k.service(f"{name}-service", name, args.namespace, labels, ports={"http": k.HTTP_PORT}, opts=child)
         container = core.v1.ContainerArgs(
             name="producer",
             image=args.image,

@@ -129,7 +129,7 @@ class Topics(pulumi.ComponentResource):
             volume_mounts=[k.mount("config", k.CONFIG_DIR, read_only=True), k.mount("tmp", "/tmp")],
         )
         volumes = [k.config_volume(config.metadata.name), k.scratch_volume()]
-        job = k.job(f"{name}-job", unique, args.namespace, labels, container, volumes, child)
+        job = k.job(f"{name}-job", unique, args.namespace, labels, container=container, volumes=volumes, opts=child)
         self.bootstrap_servers = pulumi.Output.all(args.bootstrap_servers, job.metadata.name).apply(
             lambda known: str(known[0])
         )

@@ -50,8 +50,8 @@ class Ui(pulumi.ComponentResource):
             f"{name}-config", metadata=k.metadata("ui", args.namespace, labels), data=variables, opts=child
         )
         ports = {"http": k.HTTP_PORT}
-        k.service(f"{name}-service", "ui", args.namespace, labels, ports, child, node_port=args.node_port)
-        k.disruption_budget(f"{name}-budget", "ui", args.namespace, labels, child)
+        k.service(f"{name}-service", "ui", args.namespace, labels, ports=ports, opts=child, node_port=args.node_port)
+        k.disruption_budget(f"{name}-budget", "ui", args.namespace, labels, opts=child)
         container = core.v1.ContainerArgs(
             name="ui",
             image=args.image,

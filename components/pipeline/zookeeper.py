@@ -76,8 +76,8 @@ class Zookeeper(pulumi.ComponentResource):
         config = core.v1.ConfigMap(
             f"{name}-config", metadata=k.metadata("zookeeper", args.namespace, labels), data=files, opts=child
         )
-        service = k.headless_service(f"{name}-service", "zookeeper", args.namespace, labels, PORTS, child)
-        k.disruption_budget(f"{name}-budget", "zookeeper", args.namespace, labels, child)
+        service = k.headless_service(f"{name}-service", "zookeeper", args.namespace, labels, ports=PORTS, opts=child)
+        k.disruption_budget(f"{name}-budget", "zookeeper", args.namespace, labels, opts=child)
 
         container = core.v1.ContainerArgs(
             name="zookeeper",

@@ -20,6 +20,7 @@ KINDS: Mapping[str, type | tuple[type, ...]] = {
     "integer": (int, float),
     "number": (int, float),
     "boolean": bool,
+    "text or number": (str, int, float),
 }
 
 
@@ -45,25 +46,32 @@ def by_kind() -> dict[tuple[str, str], str]:
     return found
 
 
+def resolved(definition: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The definition that a reference means; text or number for Kubernetes' two types that are either."""
+    name = definition.get("$ref", "").removeprefix("#/definitions/")
+    if name in {INTEGER_OR_TEXT, QUANTITY}:
+        return {"type": "text or number"}
+    return schema()[name] if name else definition
+
+
 def mistakes(value: Any, definition: Mapping[str, Any], at: str) -> list[str]:
     """What in `value` is not as `definition` says, each with its place."""
-    if "$ref" in definition:
-        name = definition["$ref"].removeprefix("#/definitions/")
-        if name in {INTEGER_OR_TEXT, QUANTITY}:
-            return [] if isinstance(value, (str, int, float)) else [f"{at}: {value!r} is no quantity"]
-        return mistakes(value, schema()[name], at)
+    definition = resolved(definition)
     kind = definition.get("type", "object")
     if kind == "array":
         if not isinstance(value, list):
             return [f"{at}: {value!r} is no list"]
         return [text for n, item in enumerate(value) for text in mistakes(item, definition["items"], f"{at}[{n}]")]
-    if kind != "object":
+    if kind in KINDS:
         fits = isinstance(value, KINDS[kind]) and isinstance(value, bool) is (kind == "boolean")
         return [] if fits else [f"{at}: {value!r} is no {kind}"]
     if "properties" not in definition and "additionalProperties" not in definition:
         return []
-    if not isinstance(value, dict):
-        return [f"{at}: {value!r} is no object"]
+    return object_mistakes(value, definition, at) if isinstance(value, dict) else [f"{at}: {value!r} is no object"]
+
+
+def object_mistakes(value: Mapping[str, Any], definition: Mapping[str, Any], at: str) -> list[str]:
+    """Fields that are missing, unknown or wrong."""
     known, others = definition.get("properties", {}), definition.get("additionalProperties")
     found = [f"{at}.{key} is missing" for key in definition.get("required", []) if key not in value]
     for key, item in value.items():

@@ -110,9 +110,7 @@ def declare(
     for model in models:
         ModelJob(
             f"model-{model}",
-            ModelJobArgs(
-                namespace=namespace, image="spark:1", bootstrap_servers=bootstrap, model=model, kind=model
-            ),
+            ModelJobArgs(namespace=namespace, image="spark:1", bootstrap_servers=bootstrap, model=model, kind=model),
         )
     consumer = Consumer(
         "consumer",
@@ -144,17 +142,25 @@ def declare(
     )
 
 
+_unchanged: dict[str, Any] = {}
+
+
 @pytest.fixture
 def build(pulumi_mocks: Any) -> Build:
-    """`build(**changes)`: the Kubernetes objects of the whole pipeline by `Kind/name`, and the recorder."""
+    """`build(**changes)`: the Kubernetes objects of the whole pipeline by `Kind/name`; the unchanged one is kept."""
 
     def built(**changes: Any) -> Mapping[str, Any]:
+        if not changes and _unchanged:
+            return _unchanged
         recorder = type(pulumi_mocks)()
         recorder.run(lambda: declare(**changes))
-        return {
+        objects = {
             f"{each.type.rsplit(':', 1)[-1]}/{each.inputs['metadata']['name']}": each
             for each in recorder.resources
             if each.type.startswith("kubernetes:")
         }
+        if not changes:
+            _unchanged.update(objects)
+        return objects
 
     return built
