@@ -5,15 +5,19 @@ import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from lab.config import KUBECONFIG, ROOT, STACK, STATE, TOOLS, LabError
+from lab.config import KUBECONFIG, ROOT, STACK, STACK_FILE, STATE, TOOLS, LabError
 from lab.shell import run
 
 _BACKEND = STATE / "pulumi"
+_CONFIG_FILE = STATE / STACK_FILE.name
+_PROJECT = STATE / "project"
 HOME = STATE / "pulumi-home"
 _PASSPHRASE = STATE / "passphrase"
+_CONFIGURED = frozenset({"up", "preview", "refresh", "destroy", "config"})
+"""The commands of Pulumi that read the stack's configuration."""
 
 
 def environment() -> dict[str, str]:
@@ -23,8 +27,11 @@ def environment() -> dict[str, str]:
     return {
         **os.environ,
         "PATH": path,
+        # For the images that `pulumi up` builds on this host.
+        "CONTAINERS_CONF": os.environ.get("CONTAINERS_CONF", str(ROOT / "lab" / "containers.conf")),
         "PULUMI_HOME": str(HOME),
         "PULUMI_BACKEND_URL": f"file://{_BACKEND}",
+        "PULUMI_STACK": STACK,
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(_PASSPHRASE),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PULUMI_SKIP_CONFIRMATIONS": "true",
@@ -33,35 +40,36 @@ def environment() -> dict[str, str]:
 
 
 def ensure() -> None:
-    """Make the backend, the passphrase and the stack exist."""
+    """Make the backend, the passphrase and the stack exist, and the stack's configuration as it is now."""
     if shutil.which("pulumi", path=environment()["PATH"]) is None:
-        raise LabError(
-            "the pulumi program is missing; `make up` builds it, or install it from https://www.pulumi.com/docs/install"
-        )
+        raise LabError("Pulumi is missing: `make up` builds it, or install it from https://www.pulumi.com/docs/install")
     for folder in (_BACKEND, HOME):
         folder.mkdir(parents=True, exist_ok=True)
     if not _PASSPHRASE.exists():
         _PASSPHRASE.touch(mode=0o600)
         _PASSPHRASE.write_text(secrets.token_urlsafe(24) + "\n")
-    _pulumi(["stack", "select", "--create", STACK])
+    salt = _salt()
+    _CONFIG_FILE.write_text(f"{salt}\n{STACK_FILE.read_text()}")
 
 
 def pulumi(arguments: Sequence[str]) -> int:
     """Run Pulumi on the stack for a person, output and all; its exit status."""
     ensure()
-    command = ["pulumi", "--non-interactive", "--cwd", str(ROOT), *arguments]
+    given = [argument for argument in arguments if argument != "--"]
+    if given and given[0] in _CONFIGURED:
+        given[1:1] = ["--config-file", str(_CONFIG_FILE)]
+    command = ["pulumi", "--non-interactive", "--cwd", str(ROOT), *given]
     return subprocess.run(command, env=environment(), check=False).returncode
 
 
 def output(name: str) -> str | None:
     """One of the stack's outputs, secret ones too; None when the stack has none of that name yet."""
-    result = _pulumi(["stack", "output", name, "--stack", STACK, "--show-secrets"], check=False)
+    result = _pulumi(["stack", "output", name, "--show-secrets"], check=False)
     return result.stdout.strip() if result.returncode == 0 else None
 
 
 def kubeconfig() -> Path:
     """A file with the cluster's kubeconfig, as the stack has it now."""
-    ensure()
     content = output("kubeconfig")
     if not content:
         raise LabError("the stack has no kubeconfig yet; run `make up`")
@@ -72,11 +80,27 @@ def kubeconfig() -> Path:
 
 def forget() -> None:
     """Drop the stack's state: for when its machines are gone, and everything that it described with them."""
-    for folder in (_BACKEND, HOME / "workspaces"):
+    for folder in (_BACKEND, _PROJECT, HOME / "workspaces"):
         shutil.rmtree(folder, ignore_errors=True)
-    KUBECONFIG.unlink(missing_ok=True)
+    for file in (KUBECONFIG, _CONFIG_FILE, _PASSPHRASE):
+        file.unlink(missing_ok=True)
 
 
-def _pulumi(arguments: Sequence[str], *, check: bool = True) -> "subprocess.CompletedProcess[str]":
-    environment_now: Mapping[str, str] = environment()
-    return run(["pulumi", "--non-interactive", *arguments], env=environment_now, cwd=ROOT, timeout=300, check=check)
+def _salt() -> str:
+    """The line of the stack's configuration that belongs to the passphrase, and so to this lab alone.
+
+    Pulumi writes it into the stack file beside the project's when it makes a stack. That file is committed and
+    the same for everyone, so the stack is made from a project of the same name in the lab's state instead.
+    """
+    stack_file = _PROJECT / STACK_FILE.name
+    if not stack_file.exists():
+        shutil.rmtree(_BACKEND / ".pulumi", ignore_errors=True)
+        _PROJECT.mkdir(parents=True, exist_ok=True)
+        name = next(line for line in (ROOT / "Pulumi.yaml").read_text().splitlines() if line.startswith("name:"))
+        (_PROJECT / "Pulumi.yaml").write_text(f"{name}\nruntime: python\n")
+        _pulumi(["stack", "init", STACK], cwd=_PROJECT)
+    return next(line for line in stack_file.read_text().splitlines() if line.startswith("encryptionsalt:"))
+
+
+def _pulumi(arguments: Sequence[str], *, cwd: Path = ROOT, check: bool = True) -> "subprocess.CompletedProcess[str]":
+    return run(["pulumi", "--non-interactive", *arguments], env=environment(), cwd=cwd, timeout=300, check=check)
