@@ -34,6 +34,10 @@ tool=$(command -v podman || command -v docker) || {
 # One build at a time: Pulumi starts them all, and each would take every core.
 exec 9>"${TMPDIR:-/tmp}/argus-build-$(id -u).lock"
 flock 9
+if pushed; then
+  say "the registry has it by now"
+  exit 0
+fi
 
 context=$(mktemp -d "${TMPDIR:-/tmp}/argus-context.XXXXXX")
 trap 'rm -rf "$context"' EXIT
