@@ -162,17 +162,23 @@ def site(kafka: str, elasticsearch: str, tmp_path_factory: pytest.TempPathFactor
 
 
 def test_the_wall_shows_each_cameras_newest_complete_frame(site: Site) -> None:
+    def tiles() -> dict[str, dict[str, Any]]:
+        return {tile["name"]: tile for tile in site.ui.get("/api/wall").json()["cameras"]}
+
+    def models(tile: dict[str, Any]) -> set[str]:
+        return {result["model"] for result in (tile["frame"] or {"results": []})["results"]}
+
+    wait_for("a complete frame", lambda: models(tiles()[CAMERAS[0]]) == set(site.topics.models), seconds=60)
     wall = site.ui.get("/api/wall").json()
-    tiles = {tile["name"]: tile for tile in wall["cameras"]}
-    assert set(tiles) == {*CAMERAS, "yard"}
-    assert tiles["yard"]["state"] == "backoff" and "refused" in tiles["yard"]["error"]
-    frame = tiles[CAMERAS[0]]["frame"]
-    assert {result["model"] for result in frame["results"]} == set(site.topics.models)
+    shown = {tile["name"]: tile for tile in wall["cameras"]}
+    assert set(shown) == {*CAMERAS, "yard"}
+    assert shown["yard"]["state"] == "backoff" and "refused" in shown["yard"]["error"]
+    frame = shown[CAMERAS[0]]["frame"]
     image = site.ui.get(frame["image"])
     assert image.status_code == 200 and "immutable" in image.headers["cache-control"]
     assert cv2.imdecode(np.frombuffer(image.content, np.uint8), cv2.IMREAD_COLOR).shape == (360, 640, 3)
     later = site.ui.get(f"/api/wall?since={wall['token']}").json()
-    assert len(later["cameras"]) <= len(tiles)
+    assert len(later["cameras"]) <= len(shown)
     assert wall["statistics"]["latency_seconds"] < 20
     assert site.ui.get("/api/cameras/nobody/frames/1.jpg").status_code == 404
 
