@@ -84,7 +84,7 @@ def test_what_was_acknowledged_is_in_the_topic_once_and_nothing_else(
         assert len({partition for partition, _, _ in mine}) == 1
         assert all(moment == int(frame.captured_at.timestamp() * 1000) for _, frame, moment in mine)
         pace = [(b.captured_at - a.captured_at).total_seconds() for (_, a, _), (_, b, _) in pairwise(mine)]
-        assert 0.08 < float(np.median(pace)) < 0.25
+        assert float(np.median(pace)) > 0.08  # a busy machine may be slower, never faster
 
 
 def test_a_synthetic_frame_shows_the_scene_of_its_identity(topics: Topics, tmp_path: Path) -> None:
