@@ -51,6 +51,7 @@ def up(_options: argparse.Namespace) -> None:
 
 def machines_up(_options: argparse.Namespace) -> None:
     """Only the machines: network, containers, SSH."""
+    _clear_leftovers()
     network.set_sysctls()
     network.ensure()
     fleet.ensure(machines())
@@ -124,6 +125,17 @@ def start(options: argparse.Namespace) -> None:
         cameras.start()
     else:
         fleet.start(machine(options.host))
+
+
+def _clear_leftovers() -> None:
+    """Begin anew where the machines are not those that the stack's state describes."""
+    outdated = fleet.outdated(machines())
+    if outdated:
+        names = ", ".join(machine.name for machine in outdated)
+        say(f"the lab's recipe has changed since {names} was made: removing all machines and the stack's state")
+        fleet.remove_all()
+    if not fleet.any_exists():
+        stack.forget()
 
 
 def _purge() -> None:

@@ -16,20 +16,39 @@ _SPEC_LABEL = "dev.argus.lab.spec"
 DISKS = ("/var/lib/containerd", "/var/lib/etcd", "/var/lib/kubelet", "/var/lib/argus")
 """What a machine keeps on volumes: these directories need a real file system under them, not an overlay."""
 _BOOT_SECONDS = 120
+_WHOLE = frozenset({"running", "exited", "stopped"})
+"""The states of a container that was started at least once."""
 
 
 def ensure(machines: Iterable[Machine]) -> None:
     """Make every machine run and answer over SSH."""
     fleet = tuple(machines)
     reference = image.ensure()
-    key = ssh.ensure_key()
-    public_key = key.with_suffix(".pub").read_text()
+    public_key = ssh.ensure_key().with_suffix(".pub").read_text()
     _remove_strangers(fleet)
     with step(f"starting {len(fleet)} machines"):
         for machine in fleet:
             _ensure_container(machine, reference, public_key)
         for machine in fleet:
             wait_for(f"SSH to {machine.name}", partial(_not_ready, machine), timeout=_BOOT_SECONDS)
+
+
+def outdated(machines: Iterable[Machine]) -> list[Machine]:
+    """The machines that exist but were made from another image, address or key than they would be now."""
+    reference = image.reference()
+    public_key = ssh.ensure_key().with_suffix(".pub").read_text()
+    found = [(machine, inspect_container(machine.container)) for machine in machines]
+    return [
+        machine
+        for machine, container in found
+        if container is not None
+        and container["Config"]["Labels"].get(_SPEC_LABEL) != _specification(machine, reference, public_key)
+    ]
+
+
+def any_exists() -> bool:
+    """Whether there is any machine of a lab, whatever its state."""
+    return bool(labelled("ps", LABEL))
 
 
 def remove_all() -> None:
@@ -68,27 +87,25 @@ def status(machine: Machine) -> str:
 
 
 def _ensure_container(machine: Machine, reference: str, public_key: str) -> None:
-    arguments = _run_arguments(machine, reference)
-    spec = hashlib.sha256(json.dumps([arguments, public_key]).encode()).hexdigest()[:16]
     container = inspect_container(machine.container)
-    if container is not None and container["Config"]["Labels"].get(_SPEC_LABEL) != spec:
-        say(f"{machine.name}: made by another recipe, replacing it and its disks")
-        _remove(machine)
-        container = None
-    if container is not None and container["State"]["Status"] not in {"running", "exited", "stopped"}:
-        say(f"{machine.name}: left half made ({container['State']['Status']}), replacing it and its disks")
+    if container is not None and container["State"]["Status"] not in _WHOLE:
+        say(f"{machine.name}: left half made ({container['State']['Status']}), making it anew")
         _remove(machine)
         container = None
     if container is None:
         _remove_disks(machine)
         for volume in _volumes(machine).values():
             podman("volume", "create", f"--label={LABEL}", volume)
-        podman("create", "--label", f"{_SPEC_LABEL}={spec}", *arguments)
+        specification = f"--label={_SPEC_LABEL}={_specification(machine, reference, public_key)}"
+        podman("create", specification, *_run_arguments(machine, reference))
+    if container is None or not container["State"]["Running"]:
         _authorise(machine, public_key)
         podman("start", machine.container)
-    elif not container["State"]["Running"]:
-        _authorise(machine, public_key)
-        podman("start", machine.container)
+
+
+def _specification(machine: Machine, reference: str, public_key: str) -> str:
+    """Changes with anything that the machine is made from."""
+    return hashlib.sha256(json.dumps([_run_arguments(machine, reference), public_key]).encode()).hexdigest()[:16]
 
 
 def _run_arguments(machine: Machine, reference: str) -> list[str]:

@@ -18,27 +18,24 @@ _BUILD_SECONDS = 1200
 def ensure() -> str:
     """The image's reference, built or unpacked from the cache when podman does not have it."""
     key = recipe_hash()
-    reference = f"{REPOSITORY}:{key}"
-    if succeeds("image", "exists", reference):
-        return reference
+    name = reference()
+    if succeeds("image", "exists", name):
+        return name
     archive = CACHE / "machine" / f"{key}.tar.zst"
     if not archive.exists():
         log = LOGS / "machine-image.log"
         archive.parent.mkdir(parents=True, exist_ok=True)
         with step(f"building the machines' image (Debian {SUITE} by debootstrap, about 2 minutes; log: {log})"):
             run([str(_HERE / "rootfs.sh"), SUITE, DEBIAN_MIRROR, str(archive)], timeout=_BUILD_SECONDS, log=log)
-    say(f"importing {archive.name} as {reference}")
-    podman(
-        "import",
-        "--change",
-        "CMD=/sbin/init",
-        "--change",
-        "STOPSIGNAL=SIGRTMIN+3",
-        str(archive),
-        reference,
-        timeout=300,
-    )
-    return reference
+    say(f"importing {archive.name} as {name}")
+    changes = ("--change", "CMD=/sbin/init", "--change", "STOPSIGNAL=SIGRTMIN+3")
+    podman("import", *changes, str(archive), name, timeout=300)
+    return name
+
+
+def reference() -> str:
+    """The name of the image that the recipe makes now, built or not."""
+    return f"{REPOSITORY}:{recipe_hash()}"
 
 
 def recipe_hash() -> str:
