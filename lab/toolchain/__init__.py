@@ -48,7 +48,7 @@ def ensure_providers(say: Say = say) -> Toolchain:
 
 def _ensure(wanted: Iterable[GoGroup], say: Say) -> Toolchain:
     go_version = installed_go()
-    with _alone(STORE):
+    with _alone(STORE, say):
         groups = {group.name: _ensure_group(group, go_version, say) for group in wanted}
         for folder in groups.values():
             for program in sorted(folder.iterdir()):
@@ -64,11 +64,15 @@ def _ensure_group(group: GoGroup, go_version: str, say: Say) -> Path:
 
 
 @contextmanager
-def _alone(store: Path) -> Iterator[None]:
+def _alone(store: Path, say: Say) -> Iterator[None]:
     """Hold off other runs over the same cache, and clear away what an interrupted one left."""
     store.mkdir(parents=True, exist_ok=True)
     with (store / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"waiting for another build of the toolchain in {store}")
+            fcntl.flock(lock, fcntl.LOCK_EX)
         for leftover in store.glob(".*-*"):
             shutil.rmtree(leftover, ignore_errors=True)
         yield
@@ -77,7 +81,7 @@ def _alone(store: Path) -> Iterator[None]:
 def _link(link: Path, target: Path) -> None:
     """Point a link at its target in one step, so that no reader finds it missing.
 
-    A hard link: Pulumi's language host looks for its executor beside itself, and a symbolic link would send it elsewhere.
+    A hard link: Pulumi's language host looks for its executor beside the file that a symbolic link leads to.
     """
     link.parent.mkdir(parents=True, exist_ok=True)
     if link.exists() and not link.is_symlink() and link.samefile(target):
