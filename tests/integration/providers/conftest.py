@@ -135,7 +135,7 @@ def project(tmp_path: Path, plugins: Path) -> Iterator[Project]:
     made.program("")
     made.pulumi("stack", "init", "test")
     yield made
-    with contextlib.suppress(AssertionError):
+    with contextlib.suppress(AssertionError, subprocess.TimeoutExpired):
         made.destroy()
 
 
@@ -171,7 +171,7 @@ def ssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
 
 @dataclass(frozen=True)
 class ApiServer:
-    """A Kubernetes API without nodes or controllers."""
+    """A Kubernetes API without nodes, and with only the controllers that deletion needs."""
 
     kubeconfig: Path
 
@@ -210,6 +210,8 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     api += ["--service-account-issuer=https://test", "--service-cluster-ip-range=10.0.0.0/24"]
     api += ["--bind-address=127.0.0.1", "--disable-admission-plugins=ServiceAccount"]
     kubeconfig = folder / "kubeconfig"
+    controllers = [tool("kube-controller-manager"), f"--kubeconfig={kubeconfig}", "--leader-elect=false"]
+    controllers += ["--controllers=namespace-controller,garbage-collector-controller", "--secure-port=0"]
     kubeconfig.write_text(
         json.dumps(
             {
@@ -237,7 +239,8 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
             except AssertionError:
                 assert time.monotonic() < deadline, (folder / "api.log").read_text()[-3000:]
                 time.sleep(1)
-        yield server
+        with running(list(map(str, controllers)), folder / "controllers.log"):
+            yield server
 
 
 @contextlib.contextmanager
