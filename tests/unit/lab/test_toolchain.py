@@ -1,0 +1,144 @@
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lab import toolchain
+from lab.config import LabError
+from lab.toolchain import go_programs
+from lab.toolchain.go_programs import GROUPS, GoGroup, installed_go, module_version
+
+GO_MOD = """module example.test/tools
+
+go 1.26.0
+
+tool example.test/some/tool
+
+require example.test/some v1.2.3
+
+require (
+	example.test/some/v2 v2.0.1 // indirect
+)
+"""
+
+
+def group(folder: Path, **changes: str) -> GoGroup:
+    (folder / "go.mod").write_text(changes.pop("go_mod", GO_MOD))
+    (folder / "go.sum").write_text("")
+    return GoGroup(
+        name="tools",
+        source=folder,
+        programs={"tool": "example.test/some/tool"},
+        version_of="example.test/some",
+        version_variables=("example.test/version.Is={version}", "example.test/version.Minor={minor}"),
+    )
+
+
+def test_versions_come_from_go_mod(tmp_path: Path) -> None:
+    (tmp_path / "go.mod").write_text(GO_MOD)
+    assert module_version(tmp_path / "go.mod", "example.test/some") == "v1.2.3"
+    assert module_version(tmp_path / "go.mod", "example.test/some/v2") == "v2.0.1"
+    with pytest.raises(LabError, match=r"example\.test/other is not required"):
+        module_version(tmp_path / "go.mod", "example.test/other")
+
+
+def test_programs_report_the_pinned_version(tmp_path: Path) -> None:
+    assert group(tmp_path).linker_flags() == "-s -w -X example.test/version.Is=v1.2.3 -X example.test/version.Minor=2"
+
+
+def test_key_follows_every_input_and_nothing_else(tmp_path: Path) -> None:
+    first = group(tmp_path).key("go1.26.8")
+    assert group(tmp_path).key("go1.26.8") == first
+    assert group(tmp_path).key("go1.27.0") != first
+
+    (tmp_path / "main_test.go").write_text("package main")
+    assert group(tmp_path).key("go1.26.8") == first
+    (tmp_path / "main.go").write_text("package main")
+    assert group(tmp_path).key("go1.26.8") != first
+    (tmp_path / "main.go").unlink()
+    assert group(tmp_path, go_mod=GO_MOD.replace("v1.2.3", "v1.2.4")).key("go1.26.8") != first
+
+
+@pytest.mark.parametrize("built", GROUPS, ids=lambda built: built.name)
+def test_every_group_is_pinned(built: GoGroup) -> None:
+    requires = "require" in (built.source / "go.mod").read_text()
+    assert (built.source / "go.sum").is_file() == requires
+    assert not requires or built.version().startswith("v")
+    assert "{" not in built.linker_flags()
+
+
+def test_control_plane_speaks_of_one_version() -> None:
+    kubernetes = next(built for built in GROUPS if built.name == "kubernetes")
+    version = kubernetes.version()
+    text = (kubernetes.source / "go.mod").read_text()
+    staging = [line.split("=>")[1].split() for line in text.splitlines() if "=>" in line]
+    assert {pinned for _, pinned in staging} == {version.replace("v1.", "v0.", 1)}
+
+
+@pytest.mark.parametrize(("answer", "message"), [("go1.19.8", "too old"), ("", "too old")])
+def test_old_go_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch, answer: str, message: str) -> None:
+    def answering(*arguments: object, **_: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess([], 0, stdout=answer, stderr="")
+
+    monkeypatch.setattr(go_programs.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(go_programs.subprocess, "run", answering)
+    with pytest.raises(LabError, match=message) as refusal:
+        installed_go()
+    assert "install Go 1.26 or newer" in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_missing_go_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(LabError, match="Go is not installed: install Go"):
+        installed_go()
+
+
+def fake_go(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    program = folder / "go"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+
+
+WRITES_ITS_OUTPUT = """
+echo example.test/some >&2
+while [ "$1" != -o ]; do shift; done
+echo program > "$2"
+"""
+
+
+def test_build_is_made_once_and_linked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    tools, sources = tmp_path / "path", tmp_path / "sources"
+    tools.mkdir()
+    sources.mkdir()
+    monkeypatch.setattr(toolchain, "STORE", tmp_path / "store")
+    monkeypatch.setattr(toolchain, "LOGS", tmp_path / "logs")
+    monkeypatch.setattr(toolchain, "TOOLS", tmp_path / "bin")
+    monkeypatch.setattr(toolchain, "GROUPS", (group(sources),))
+    monkeypatch.setattr(toolchain, "installed_go", lambda: "go1.26.8")
+    fake_go(tools, monkeypatch, WRITES_ITS_OUTPUT)
+    (tmp_path / "store" / ".tools-interrupted").mkdir(parents=True)
+
+    said: list[str] = []
+    made = toolchain.ensure(said.append)
+    assert (made.bin / "tool").read_text() == "program\n"
+    assert made.program("tool").samefile(made.groups["tools"] / "tool")
+    assert any("building tool" in line for line in said)
+    assert not (tmp_path / "store" / ".tools-interrupted").exists()
+
+    fake_go(tools, monkeypatch, "exit 1")
+    said.clear()
+    again = toolchain.ensure(said.append)
+    assert again == made
+    assert said == []
+
+
+def test_failed_build_leaves_nothing_and_shows_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    sources = tmp_path / "sources"
+    sources.mkdir()
+    fake_go(tmp_path, monkeypatch, "echo 'main.go:1: no such thing' >&2; exit 1")
+    destination = tmp_path / "store" / "tools-1"
+    with pytest.raises(LabError, match=r"(?s)building tools failed.*main\.go:1: no such thing"):
+        go_programs.build(group(sources), destination, tmp_path / "log", lambda line: None)
+    assert list(destination.parent.iterdir()) == []

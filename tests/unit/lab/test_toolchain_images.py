@@ -1,0 +1,51 @@
+from pathlib import Path
+
+import pytest
+
+from lab.toolchain import Toolchain
+from lab.toolchain.images import BASE, images
+
+VERSIONS = {
+    "kubernetes": "v1.36.1",
+    "coredns": "v1.14.2",
+    "metrics-server": "v0.9.0",
+    "etcd-tag": "3.6.8-0",
+    "pause-tag": "3.10.2",
+}
+
+
+def toolchain(**keys: str) -> Toolchain:
+    groups = ("kubernetes", "etcd", "coredns", "metrics-server", "pause")
+    return Toolchain(bin=Path("/b"), groups={name: Path(f"/s/{name}-{keys.get(name, '1')}/bin") for name in groups})
+
+
+def test_images_are_named_as_kubeadm_names_them() -> None:
+    assert {image.name for image in images(VERSIONS)} == {
+        "kube-apiserver:v1.36.1",
+        "kube-controller-manager:v1.36.1",
+        "kube-scheduler:v1.36.1",
+        "kube-proxy:v1.36.1",
+        "etcd:3.6.8-0",
+        "coredns:v1.14.2",
+        "coredns/coredns:v1.14.2",
+        "pause:3.10.2",
+        "metrics-server/metrics-server:v0.9.0",
+    }
+
+
+def test_only_kube_proxy_stands_on_debian() -> None:
+    assert [image.name for image in images(VERSIONS) if f"FROM {BASE}" in image.recipe] == ["kube-proxy:v1.36.1"]
+
+
+@pytest.mark.parametrize("name", ["coredns", "metrics-server", "pause"])
+def test_image_whose_manifest_gives_arguments_only_has_an_entry_point(name: str) -> None:
+    recipe = next(image.recipe for image in images(VERSIONS) if image.name.startswith(name))
+    assert f'ENTRYPOINT ["/usr/local/bin/{name}"]' in recipe
+
+
+def test_key_follows_the_programs_and_the_base_it_stands_on() -> None:
+    by_name = {image.name.split(":")[0]: image for image in images(VERSIONS)}
+    etcd, proxy = by_name["etcd"], by_name["kube-proxy"]
+    assert etcd.key(toolchain(), "base-1") == etcd.key(toolchain(kubernetes="2"), "base-2")
+    assert etcd.key(toolchain(), "base-1") != etcd.key(toolchain(etcd="2"), "base-1")
+    assert proxy.key(toolchain(), "base-1") != proxy.key(toolchain(), "base-2")
