@@ -94,6 +94,4 @@ def _text(value: Value) -> str:
 
 @cache
 def _body(path: Path) -> str:
-    """A script without what only an editor needs: the `#!` line, blank lines and whole-line comments."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return "\n".join(line for line in lines if line.strip() and not line.startswith("#"))
+    return path.read_text(encoding="utf-8").removeprefix("#!/usr/bin/env bash\n").rstrip()

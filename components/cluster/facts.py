@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-_MAXIMUM_SKEW_SECONDS = 30
+_MAXIMUM_SKEW_SECONDS = 60
 _SYSTEMS = {"debian": 12, "ubuntu": 22}
 _UNIQUE = {
     "machine_id": "rm /etc/machine-id && systemd-machine-id-setup, then reboot",

@@ -44,7 +44,7 @@ def _unwrap(value: Any) -> Any:
 def _name_of(urn: str) -> str | None:
     if not urn or urn.split("::")[2] == "pulumi:pulumi:Stack":
         return None
-    return urn.split("::")[-1]
+    return urn.rsplit("::", maxsplit=1)[-1]
 
 
 @dataclass
@@ -99,7 +99,7 @@ class _Monitor(mocks.MockMonitor):
         super().__init__(recorder)
         self.recorder = recorder
 
-    def RegisterResource(self, request: Any) -> Any:  # noqa: N802 (the name gRPC gives it)
+    def RegisterResource(self, request: Any) -> Any:
         response = super().RegisterResource(request)
         if request.type != "pulumi:pulumi:Stack":
             inputs = rpc.deserialize_properties(request.object)
