@@ -12,6 +12,9 @@ from typing import Any
 from apps.messages import Frame, Result, format_timestamp
 
 RING_FRAMES = 120
+EARLY_RESULTS = 30
+"""For how many frames a camera's results may wait."""
+
 RATE_SECONDS = 10
 
 
@@ -38,24 +41,28 @@ class Ring:
         self._limits = limits
         self._shots: list[Shot] = []
         self._size = 0
+        # Kafka keeps no order between topics: a result may be read before its frame, and waits for it here.
+        self._early: dict[int, dict[str, Result]] = {}
 
     def add_frame(self, frame: Frame) -> None:
         """Adds a frame; one that is already there is left as it is. The oldest go where the ring is full."""
         at = self._position(frame.sequence)
         if at < len(self._shots) and self._shots[at].frame.sequence == frame.sequence:
             return
-        self._shots.insert(at, Shot(frame))
+        self._shots.insert(at, Shot(frame, self._early.pop(frame.sequence, {})))
         self._size += len(frame.jpeg)
         while len(self._shots) > 1 and (len(self._shots) > self._limits.frames or self._size > self._limits.size):
             self._size -= len(self._shots.pop(0).frame.jpeg)
 
-    def add_result(self, result: Result) -> bool:
-        """Adds a result to its frame; says whether the frame is still here."""
+    def add_result(self, result: Result) -> None:
+        """Adds a result to its frame, now or when the frame comes. One whose frame is gone already is dropped."""
         shot = self.shot(result.sequence)
-        if shot is None:
-            return False
-        shot.results[result.model] = result
-        return True
+        if shot is not None:
+            shot.results[result.model] = result
+        elif not self._shots or result.sequence > self._shots[0].frame.sequence:
+            self._early.setdefault(result.sequence, {})[result.model] = result
+            if len(self._early) > EARLY_RESULTS:
+                del self._early[min(self._early)]
 
     def shot(self, sequence: int) -> Shot | None:
         """The frame of that sequence."""

@@ -289,6 +289,7 @@ def test_a_browser_sees_tiles_move_and_finds_frames(site: Site) -> None:
         page.wait_for(f"document.querySelector('.tile').dataset.sequence !== '{first}'")
         page.wait_for("document.querySelector('.tile img').naturalWidth === 640")
         page.wait_for("document.querySelectorAll('.box').length > 5")
+        page.wait_for("document.querySelectorAll('.box.motion').length > 5", seconds=60)
         time.sleep(2)
         page.screenshot("wall")
         page.open(f"{site.ui.url}/camera/{CAMERAS[2]}")

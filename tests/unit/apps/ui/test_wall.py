@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from apps.messages import Detection, Frame, Result
-from apps.ui.wall import Limits, Rate, Ring, Wall
+from apps.ui.wall import EARLY_RESULTS, Limits, Rate, Ring, Wall
 
 START = datetime(2026, 11, 23, 22, tzinfo=UTC)
 MODELS = ("motion", "objects")
@@ -52,7 +52,7 @@ def ring(*sequences: int) -> Ring:
 def test_the_newest_complete_frame_is_shown_unless_it_is_too_old(results: list[tuple[int, str]], shown: int) -> None:
     made = ring(*range(10))
     for sequence, model in results:
-        assert made.add_result(result(sequence, model))
+        made.add_result(result(sequence, model))
     best = made.best(MODELS, PATIENCE)
     assert best is not None and best.frame.sequence == shown
 
@@ -66,7 +66,27 @@ def test_a_ring_holds_its_limits_and_the_order() -> None:
     assert made.shot(7) is None and made.shot(8) is not None
     made.add_frame(frame(9, size=500))
     assert made.shot(9) is not None, "the newest stays even where it is too big"
-    assert not made.add_result(result(4, "motion"))
+
+
+def test_a_result_may_come_before_its_frame() -> None:
+    made = ring(1)
+    for sequence in (0, 2, 3):
+        for model in MODELS:
+            made.add_result(result(sequence, model))
+    made.add_frame(frame(2))
+    best = made.best(MODELS, PATIENCE)
+    assert best is not None and best.frame.sequence == 2 and set(best.results) == set(MODELS)
+
+
+def test_results_whose_frames_never_come_are_forgotten() -> None:
+    made = Ring(Limits(frames=20, size=1000))
+    for sequence in range(EARLY_RESULTS + 1):
+        made.add_result(result(sequence, "motion"))
+    for sequence in (0, EARLY_RESULTS):
+        made.add_frame(frame(sequence))
+    gone, kept = made.shot(0), made.shot(EARLY_RESULTS)
+    assert gone is not None and not gone.results
+    assert kept is not None and set(kept.results) == {"motion"}
 
 
 def wall() -> Wall:
