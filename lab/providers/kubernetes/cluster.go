@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -132,14 +133,21 @@ func transient(err error) bool {
 	return false
 }
 
-// unreachable says whether there was no answer from the cluster at all.
+// unreachable says whether there was no answer from the cluster at all: the request failed on its way, for another
+// reason than that the server cannot be trusted or that nobody waits any more.
 func unreachable(err error) bool {
-	var network *net.OpError
-	var address *net.DNSError
+	var answer apierrors.APIStatus
+	if err == nil || errors.As(err, &answer) || errors.Is(err, context.Canceled) {
+		return false
+	}
+	var untrusted *tls.CertificateVerificationError
+	if errors.As(err, &untrusted) {
+		return false
+	}
 	var request *url.Error
-	return utilnet.IsConnectionRefused(err) || utilnet.IsConnectionReset(err) || utilnet.IsProbableEOF(err) ||
-		utilnet.IsTimeout(err) || errors.As(err, &network) || errors.As(err, &address) ||
-		(errors.As(err, &request) && !apierrors.IsNotFound(err) && errors.Is(err, context.DeadlineExceeded))
+	var network net.Error
+	return errors.As(err, &request) || errors.As(err, &network) || utilnet.IsConnectionRefused(err) ||
+		utilnet.IsConnectionReset(err) || utilnet.IsProbableEOF(err)
 }
 
 // get reads one live object, or returns nil where there is none.
