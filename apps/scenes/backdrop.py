@@ -25,7 +25,7 @@ _GROUND: dict[str, Colour] = {"road": (98, 96, 94), "cycleway": (92, 104, 138), 
 _GRASS: Colour = (70, 130, 95)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def backdrop(camera: str, light: Light, width: int, height: int) -> Image:
     """The scene without its actors and furniture under a light. The array is shared: copy it before drawing."""
     day, glow = _paint(camera, width, height)

@@ -139,16 +139,23 @@ def evaluate(folder: Path, cameras: Sequence[str], frames: int, score: float) ->
 
 
 def main() -> None:
-    """Prints the report as JSON."""
+    """Prints the report as JSON, and records it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--prefix", default="held-out-", help="cameras are PREFIX01, PREFIX02, ...")
     parser.add_argument("--cameras", type=int, default=36)
     parser.add_argument("--frames", type=int, default=8)
     parser.add_argument("--score", type=float, default=0.4)
+    parser.add_argument("--record", action="store_true", help="also write the report into the model's metadata")
     options = parser.parse_args()
     names = [f"{options.prefix}{number:02d}" for number in range(1, options.cameras + 1)]
-    print(json.dumps(evaluate(options.folder, names, options.frames, options.score), indent=2))
+    report = evaluate(options.folder, names, options.frames, options.score)
+    print(json.dumps(report, indent=2))
+    if options.record:
+        described = f"{names[0]} to {names[-1]}, {options.frames} frames each by day and night, none of them trained on"
+        path = options.folder / "metadata.yaml"
+        metadata = {**json.loads(path.read_text()), "measured": {"cameras": described, **report}}
+        path.write_text(json.dumps(metadata, indent=2) + "\n")
 
 
 if __name__ == "__main__":
