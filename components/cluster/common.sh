@@ -51,6 +51,22 @@ restore() {
   done
 }
 
+# remember_unit UNIT, restore_unit UNIT: whether a service was enabled and running before Argus.
+remember_unit() {
+  local kept=$STATE/before/units/$1
+  if [[ ! -e $kept ]]; then
+    mkdir -p "${kept%/*}"
+    { systemctl is-enabled "$1" || true; systemctl is-active "$1" || true; } >"$kept" 2>/dev/null
+  fi
+}
+restore_unit() {
+  local kept=$STATE/before/units/$1
+  [[ -e $kept ]] || return 0
+  if grep -qx enabled "$kept"; then systemctl enable -q "$1"; else systemctl disable -q "$1"; fi
+  if grep -qx active "$kept"; then systemctl restart "$1"; else systemctl stop "$1"; fi
+  rm -f "$kept"
+}
+
 # until_true SECONDS COMMAND...: repeats a command until it succeeds; fails after that many seconds.
 until_true() {
   local deadline=$((SECONDS + $1))
@@ -69,5 +85,15 @@ holds() { ip -o -4 addr show | grep -qF " $1/"; }
 
 # is_member: whether this machine is a node; kubeadm's files alone may be those of an attempt that was interrupted.
 is_member() { [[ -s /etc/kubernetes/kubelet.conf && -s $STATE/member ]]; }
+
+# forget_etcd_member NAME: removes a member that went without leaving, so that it no longer counts for the quorum.
+forget_etcd_member() {
+  local etcdctl id
+  etcdctl=(admin -n kube-system exec "etcd-$(cat "$STATE/member")" -- etcdctl --endpoints=https://127.0.0.1:2379
+    --cacert=/etc/kubernetes/pki/etcd/ca.crt --cert=/etc/kubernetes/pki/etcd/peer.crt
+    --key=/etc/kubernetes/pki/etcd/peer.key)
+  id=$("${etcdctl[@]}" member list | awk -F', ' -v name="$1" '$3 == name { print $1 }')
+  [[ ! $id ]] || "${etcdctl[@]}" member remove "$id" >&2
+}
 
 admin() { kubectl --kubeconfig /etc/kubernetes/admin.conf "$@"; }

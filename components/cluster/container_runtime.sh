@@ -2,6 +2,7 @@
 # containerd with the given configuration; on a control plane also its images, so that they are here before kubeadm asks.
 : "${CONFIG:?}" "${IMAGES?}" "${MIRROR?}"
 
+remember_unit containerd.service
 put /etc/containerd/config.toml 0644 <<<"$CONFIG"
 if [[ $MIRROR ]]; then
   put /etc/containerd/certs.d/_default/hosts.toml 0644 <<<"$MIRROR"

@@ -5,6 +5,9 @@
 interface=$(ip -o -4 addr show | awk -v address="$ADDRESS" '{ split($4, a, "/"); if (a[1] == address) print $2 }')
 [[ $interface ]] || die "no interface of this machine has the address $ADDRESS"
 
+remember_unit haproxy.service
+remember_unit keepalived.service
+
 CHANGED=false
 put /etc/haproxy/haproxy.cfg 0644 <<<"$HAPROXY"
 haproxy -c -q -f /etc/haproxy/haproxy.cfg

@@ -5,7 +5,10 @@
 : "${JOINING:?}" "${CONTROL_PLANE:?}"
 export KUBECONFIG=/etc/kubernetes/admin.conf
 
-if [[ ! -s $KUBECONFIG ]]; then exit 0; fi
+[[ -s $KUBECONFIG && -s $STATE/member ]] || exit 0
+if [[ $CONTROL_PLANE == true ]] && ! kubectl get node "$JOINING" >/dev/null 2>&1; then
+  forget_etcd_member "$JOINING" || say "cannot ask etcd for its members"
+fi
 token=$(until_true 60 kubeadm token create --ttl 2h --description "argus: $JOINING") ||
   die "the API server did not make a token for $JOINING"
 ca=$(openssl x509 -pubkey -noout -in /etc/kubernetes/pki/ca.crt | openssl pkey -pubin -outform der | sha256sum)

@@ -46,4 +46,4 @@ if [[ $CONTROL_PLANE == true ]]; then
   fi
 fi
 mkdir -p "$STATE"
-echo "$endpoint" >"$STATE/member"
+echo "$NAME" >"$STATE/member"
