@@ -21,7 +21,10 @@ import org.elasticsearch.rest.RestResponse;
 import org.elasticsearch.rest.RestStatus;
 import org.elasticsearch.xcontent.XContentBuilder;
 
-/** {@code GET /}, which clients read the version from: the stock module for it is not in Maven Central. */
+/**
+ * {@code GET /}, which clients read the version from, and {@code GET /_license}: the stock modules for both are not in
+ * Maven Central.
+ */
 public final class RootPlugin extends Plugin implements ActionPlugin {
     private volatile ClusterService cluster;
 
@@ -34,7 +37,7 @@ public final class RootPlugin extends Plugin implements ActionPlugin {
     @Override
     public Collection<RestHandler> getRestHandlers(
             RestHandlersServices services, Supplier<DiscoveryNodes> nodes, Predicate<NodeFeature> features) {
-        return List.of(new RootHandler());
+        return List.of(new RootHandler(), new LicenseHandler());
     }
 
     private final class RootHandler extends BaseRestHandler {
@@ -52,6 +55,31 @@ public final class RootPlugin extends Plugin implements ActionPlugin {
         protected RestChannelConsumer prepareRequest(RestRequest request, NodeClient client) {
             return channel -> {
                 XContentBuilder body = describe(channel.newBuilder());
+                channel.sendResponse(new RestResponse(RestStatus.OK, body));
+            };
+        }
+    }
+
+    /**
+     * Beats asks for the licence when it connects, and takes any answer but an error to be Elasticsearch's. Without the
+     * licence module there is none to tell of, so the answer names none.
+     */
+    private static final class LicenseHandler extends BaseRestHandler {
+        @Override
+        public String getName() {
+            return "license";
+        }
+
+        @Override
+        public List<Route> routes() {
+            return List.of(new Route(RestRequest.Method.GET, "/_license"));
+        }
+
+        @Override
+        protected RestChannelConsumer prepareRequest(RestRequest request, NodeClient client) {
+            request.param("human");
+            return channel -> {
+                XContentBuilder body = channel.newBuilder().startObject().startObject("license").endObject().endObject();
                 channel.sendResponse(new RestResponse(RestStatus.OK, body));
             };
         }
