@@ -5,7 +5,7 @@ import pulumi_kubernetes as kubernetes
 
 from components import config
 from components.cluster import Cluster, ClusterArgs
-from components.images import DEFAULT_WEIGHTS, Images, ImagesArgs
+from components.images import Images, ImagesArgs
 from components.pipeline import (
     CameraSpec,
     Consumer,
@@ -44,7 +44,7 @@ images = Images(
         registry=settings.images.registry,
         insecure=settings.images.insecure,
         overrides=settings.images.overrides,
-        weights={model.name: model.weights or DEFAULT_WEIGHTS for model in settings.models if model.kind == "objects"},
+        weights={model.name: model.weights for model in settings.models if model.kind == "objects"},
     ),
 )
 
@@ -155,10 +155,12 @@ for model in settings.models:
             kind=model.kind,
             executors=model.executors,
             cores_per_executor=model.cores_per_executor,
-            memory_mib=model.executor_memory_mib,
+            executor_memory_mib=model.executor_memory_mib,
+            driver_memory_mib=model.driver_memory_mib,
             score_threshold=model.score_threshold,
             trigger_seconds=model.trigger_seconds,
             batch_size=model.batch_size,
+            max_message_bytes=settings.kafka.max_message_bytes,
         ),
         in_cluster,
     )

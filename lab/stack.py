@@ -55,10 +55,7 @@ def ensure() -> None:
 def pulumi(arguments: Sequence[str]) -> int:
     """Run Pulumi on the stack for a person, output and all; its exit status."""
     ensure()
-    given = [argument for argument in arguments if argument != "--"]
-    if given and given[0] in _CONFIGURED:
-        given[1:1] = ["--config-file", str(_CONFIG_FILE)]
-    command = ["pulumi", "--non-interactive", "--cwd", str(ROOT), *given]
+    command = ["pulumi", "--non-interactive", "--cwd", str(ROOT), *_configured(arguments)]
     return subprocess.run(command, env=environment(), check=False).returncode
 
 
@@ -84,6 +81,13 @@ def forget() -> None:
         shutil.rmtree(folder, ignore_errors=True)
     for file in (KUBECONFIG, _CONFIG_FILE, _PASSPHRASE):
         file.unlink(missing_ok=True)
+
+
+def _configured(arguments: Sequence[str]) -> list[str]:
+    """The arguments, with the lab's own stack file for the commands that read one."""
+    if arguments and arguments[0] in _CONFIGURED:
+        return [arguments[0], "--config-file", str(_CONFIG_FILE), *arguments[1:]]
+    return list(arguments)
 
 
 def _salt() -> str:
