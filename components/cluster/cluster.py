@@ -12,7 +12,7 @@ from components import remote, versions
 from components.cluster.container_runtime import ContainerRuntime, ContainerRuntimeArgs
 from components.cluster.dns import Dns, DnsArgs
 from components.cluster.endpoint import Endpoint, EndpointArgs
-from components.cluster.kubeadm import KubeadmArgs, KubeletArgs, control_plane_images
+from components.cluster.kubeadm import KubeadmArgs, KubeletArgs
 from components.cluster.kubeconfig import Kubeconfig, KubeconfigArgs
 from components.cluster.machine import Machine
 from components.cluster.metrics_server import MetricsServer, MetricsServerArgs
@@ -146,11 +146,12 @@ class Cluster(pulumi.ComponentResource):
                 ContainerRuntimeArgs(
                     machine=machine,
                     ssh=args.ssh,
-                    sandbox_image=f"{kubeadm.image_repository}/pause:{versions.PAUSE}",
                     systemd_cgroups=kubeadm.kubelet.cgroup_driver == "systemd",
                     unprivileged=kubeadm.kubelet.feature_gates.get("KubeletInUserNamespace", False),
                     mirror=args.registry_mirror,
-                    images=control_plane_images(kubeadm, pause=versions.PAUSE) if control_plane else (),
+                    image_repository=kubeadm.image_repository,
+                    kubernetes_version=kubeadm.kubernetes_version,
+                    control_plane=control_plane,
                 ),
                 self._child([packages]),
             )

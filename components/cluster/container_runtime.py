@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
 
-from components import remote
+from components import remote, versions
 from components.cluster.machine import Machine, script
 
 
@@ -17,13 +16,13 @@ class ContainerRuntimeArgs:
 
     machine: Machine
     ssh: remote.Ssh
-    sandbox_image: str
     systemd_cgroups: bool
     unprivileged: bool
     """The machine is itself a container: it may neither lower OOM scores nor load AppArmor profiles."""
     mirror: str | None
-    images: Sequence[str]
-    """Pulled now, on all machines at once, so that joining does not wait for them."""
+    image_repository: str
+    kubernetes_version: str
+    control_plane: bool
 
 
 class ContainerRuntime(pulumi.ComponentResource):
@@ -39,7 +38,9 @@ class ContainerRuntime(pulumi.ComponentResource):
                 "container_runtime.sh",
                 config=containerd_config(args),
                 mirror=mirror_config(args.mirror) if args.mirror else "",
-                images=args.images,
+                repository=args.image_repository,
+                version=args.kubernetes_version,
+                prefetch="kube-.*|etcd|pause" if args.control_plane else "kube-proxy|pause",
             ),
             delete=script("container_runtime_delete.sh"),
             opts=pulumi.ResourceOptions(parent=self),
@@ -52,7 +53,7 @@ def containerd_config(args: ContainerRuntimeArgs) -> str:
     return f"""\
 version = 2
 [plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "{args.sandbox_image}"
+  sandbox_image = "{args.image_repository}/pause:{versions.PAUSE}"
   restrict_oom_score_adj = {_toml(args.unprivileged)}
   disable_apparmor = {_toml(args.unprivileged)}
   [plugins."io.containerd.grpc.v1.cri".cni]

@@ -28,7 +28,7 @@ LEADER_ELECTION = {
     "leader-elect-renew-deadline": "12s",
     "leader-elect-retry-period": "3s",
 }
-"""Two thirds of the default's requests (every 3 s, not 2 s), and a busy machine has 12 s, not 10 s, before it gives up."""
+"""Two thirds of the default's requests (every 3 s, not 2 s); a busy machine has 12 s, not 10 s, until it gives up."""
 
 ETCD_HEARTBEAT_MS = 250
 ETCD_ELECTION_MS = 2500
@@ -96,15 +96,6 @@ def join_config(args: KubeadmArgs, machine: Machine, *, control_plane: bool) -> 
     return _documents(config)
 
 
-def control_plane_images(args: KubeadmArgs, *, pause: str) -> list[str]:
-    """The images that are known by the Kubernetes version alone; kubeadm pulls the others (etcd, CoreDNS) itself."""
-    components = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
-    return [
-        *(f"{args.image_repository}/{component}:v{args.kubernetes_version}" for component in components),
-        f"{args.image_repository}/pause:{pause}",
-    ]
-
-
 def _cluster(args: KubeadmArgs) -> dict[str, Any]:
     return {
         "apiVersion": _API,
@@ -158,6 +149,16 @@ def _kubelet(args: KubeadmArgs) -> dict[str, Any]:
         "volumeStatsAggPeriod": "5m",
         # Rules for kube-proxy's iptables mode; it uses nftables, and the kubelet need not watch over them.
         "makeIPTablesUtilChains": False,
+        # In bytes, not in shares of the disk: a tenth of a large disk that others fill too is no emergency.
+        "evictionHard": {
+            "memory.available": "100Mi",
+            "nodefs.available": "2Gi",
+            "imagefs.available": "2Gi",
+            "nodefs.inodesFree": "5%",
+            "imagefs.inodesFree": "5%",
+        },
+        "imageGCHighThresholdPercent": 95,
+        "imageGCLowThresholdPercent": 90,
         # An image that is slow to pull holds up no other.
         "serializeImagePulls": False,
         "maxParallelImagePulls": 3,
