@@ -89,7 +89,7 @@ def status(_options: argparse.Namespace) -> int:
 
 def shell(options: argparse.Namespace) -> int:
     """Open a shell on a machine, or run a command there."""
-    command = ssh.command(machine(options.host), *options.arguments)
+    command = ssh.command(machine(options.host), *_rest(options.arguments))
     os.execvp(command[0], command)
 
 
@@ -100,7 +100,7 @@ def kubeconfig(_options: argparse.Namespace) -> None:
 
 def pulumi(options: argparse.Namespace) -> int:
     """Run Pulumi on the lab's stack."""
-    return stack.pulumi(options.arguments)
+    return stack.pulumi(_rest(options.arguments))
 
 
 def output(options: argparse.Namespace) -> None:
@@ -125,6 +125,11 @@ def start(options: argparse.Namespace) -> None:
         cameras.start()
     else:
         fleet.start(machine(options.host))
+
+
+def _rest(arguments: list[str]) -> list[str]:
+    """What follows `--`, which not every Python's argparse takes away."""
+    return arguments[1:] if arguments[:1] == ["--"] else arguments
 
 
 def _clear_leftovers() -> None:

@@ -7,7 +7,6 @@ from typing import Any
 from lab.config import GATEWAY, NETWORK, STATE, SUBNET
 from lab.podman import podman, remove_container, succeeds
 from lab.progress import say
-from lab.shell import run
 
 _SYSCTLS = {
     "net.ipv4.ip_forward": "1",
@@ -25,6 +24,7 @@ _CHANGED_BY_MACHINES = (
     "kernel.keys.root_maxbytes",
 )
 """Kernel settings that kubelet and the cluster's own preparation set on a machine: here they reach the host."""
+_KERNEL = Path("/proc/sys")
 _SAVED = STATE / "sysctls.json"
 
 
@@ -65,7 +65,7 @@ def set_sysctls() -> None:
     for name, value in _SYSCTLS.items():
         now = _read(name)
         if now is None or int(now) < int(value):
-            run(["sysctl", "-q", "-w", f"{name}={value}"])
+            _path(name).write_text(value)
 
 
 def restore_sysctls() -> None:
@@ -74,13 +74,17 @@ def restore_sysctls() -> None:
         return
     for name, value in json.loads(_SAVED.read_text()).items():
         if _read(name) != value:
-            run(["sysctl", "-q", "-w", f"{name}={value}"], check=False)
+            _path(name).write_text(value)
     _SAVED.unlink()
 
 
 def _read(name: str) -> str | None:
-    path = Path("/proc/sys") / name.replace(".", "/")
+    path = _path(name)
     return path.read_text().strip() if path.exists() else None
+
+
+def _path(name: str) -> Path:
+    return _KERNEL / name.replace(".", "/")
 
 
 def _matches(network: dict[str, Any]) -> bool:

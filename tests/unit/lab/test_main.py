@@ -1,0 +1,45 @@
+import re
+
+import pytest
+
+from lab import __main__ as cli
+from lab import stack
+from lab.config import LabError
+
+
+def test_a_failure_is_one_line_and_an_exit_status(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise LabError("the stack has no kubeconfig yet; run `make up`")
+
+    monkeypatch.setattr(stack, "kubeconfig", fail)
+    assert cli.main(["kubeconfig"]) == 1
+    assert capsys.readouterr().err == "lab kubeconfig: the stack has no kubeconfig yet; run `make up`\n"
+
+
+def test_a_machine_that_is_not_there_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["kill", "cp9"]) == 1
+    assert "no machine 'cp9'" in capsys.readouterr().err
+
+
+def test_what_follows_two_dashes_is_pulumis(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[str]] = []
+
+    def record(arguments: list[str]) -> int:
+        seen.append(arguments)
+        return 7
+
+    monkeypatch.setattr(stack, "pulumi", record)
+    assert cli.main(["pulumi", "--", "up", "--yes"]) == 7
+    assert cli.main(["pulumi", "preview"]) == 7
+    assert seen == [["up", "--yes"], ["preview"]]
+
+
+def test_every_command_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    for command in ("up", "down", "status", "ssh", "kubeconfig", "pulumi", "output", "kill", "start"):
+        assert re.search(rf"^    {command}\s+[A-Z]", shown, re.MULTILINE), command

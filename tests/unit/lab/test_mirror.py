@@ -1,0 +1,25 @@
+from pathlib import Path
+
+import pytest
+
+from lab import mirror
+from lab.toolchain import Toolchain
+
+
+def toolchain(folder: Path, content: str) -> Toolchain:
+    folder.mkdir()
+    for program in ("kubeadm", "kubelet", "kubectl", "etcd"):
+        (folder / program).write_text(f"{program} {content}")
+    return Toolchain(bin=folder, groups={})
+
+
+def test_the_mirror_has_the_kubernetes_programs_where_the_stack_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mirror, "MIRROR_FOLDER", tmp_path / "mirror")
+    folder = mirror.publish(toolchain(tmp_path / "old", "1"))
+    assert folder == tmp_path / "mirror/kubernetes/v1.36.1"
+    assert sorted(path.name for path in folder.iterdir()) == ["kubeadm", "kubectl", "kubelet"]
+    mirror.publish(toolchain(tmp_path / "new", "2"))
+    assert (folder / "kubelet").read_text() == "kubelet 2"
+    assert sorted(path.name for path in folder.iterdir()) == ["kubeadm", "kubectl", "kubelet"]
