@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import pulumi
 from pulumi_kubernetes import core
@@ -21,6 +21,10 @@ class FilebeatArgs:
     elasticsearch_url: pulumi.Input[str]
     results_topics: Sequence[str]
     replicas: int = 1
+
+
+_IDENTITY: Final = 'function process(event) { event.Put("@metadata._id", event.Get("event.id")); }'
+"""The result's identity is the document's `_id`, so that what Kafka delivers twice is indexed once."""
 
 
 def filebeat_yml(bootstrap_servers: str, elasticsearch_url: str, topics: Sequence[str]) -> str:
@@ -53,7 +57,8 @@ def filebeat_yml(bootstrap_servers: str, elasticsearch_url: str, topics: Sequenc
             },
             # A record that is no result has no identity.
             {"drop_event": {"when": {"not": {"has_fields": ["event.id"]}}}},
-            {"copy_fields": {"fields": [{"from": "event.id", "to": "@metadata._id"}], "fail_on_error": True}},
+            # Not copy_fields, which knows no @metadata.
+            {"script": {"lang": "javascript", "source": _IDENTITY}},
             {
                 "drop_fields": {
                     "fields": ["message", "kafka", "input", "agent", "ecs", "host", "log"],
