@@ -47,16 +47,16 @@ def _run(settings: Settings, stopping: threading.Event) -> int:
     status = Status(settings.model_name, stall_seconds=settings.stall_seconds)
     server = serve(status, settings.http_port)
     progress = GroupProgress(settings.kafka_bootstrap_servers, settings.consumer_group, settings.frames_topic)
+    start = progress.start()
+    if start.expired:
+        status.expired.inc(start.expired)
+        logger.warning("%d records were gone from the log before this job read them", start.expired)
     spark = SparkSession.builder.appName(f"model-{settings.model_name}").getOrCreate()
     # Batches of this size bound what a worker holds.
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", settings.batch_size)
     watcher = Watcher(settings.frames_topic, progress, status)
     spark.streams.addListener(watcher)
     try:
-        start = progress.start()
-        if start.expired:
-            status.expired.inc(start.expired)
-            logger.warning("%d records were gone from the log before this job read them", start.expired)
         query = start_query(spark, settings, start)
         logger.info(
             "model %s reads %d partitions of %s", settings.model_name, len(start.offsets), settings.frames_topic
