@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap up down destroy preview status ssh kubeconfig lint format test-unit test
+.PHONY: help bootstrap up down destroy preview status ssh kubeconfig lint format test-unit test-go test
 
 PYTHON := .venv/bin/python
 LAB := $(PYTHON) -m lab
@@ -53,5 +53,10 @@ format: bootstrap ## Format the Python sources
 test-unit: bootstrap ## The tests that take seconds
 	@$(PYTHON) -m pytest --quiet tests/unit
 
-test: lint ## Everything, the lab's end-to-end tests included
+test-go: ## The tests of the lab's own Go programs
+	@for module in lab/cameras/server lab/providers; do \
+	  (cd $$module && go vet ./... && go test ./...); \
+	done
+
+test: lint test-go ## Everything, the lab's end-to-end tests included
 	@$(PYTHON) -m pytest

@@ -5,11 +5,14 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 from lab import mirror, network, services, stack, toolchain
+from lab.cameras import clips
 from lab.cameras import container as cameras
-from lab.config import CACHE, CAMERAS_ADDRESS, CAMERAS_PORT, STATE, LabError, machine, machines
-from lab.machines import fleet, ssh
+from lab.config import CACHE, CAMERAS_ADDRESS, CAMERAS_PORT, REGISTRY, STATE, LabError, machine, machines
+from lab.machines import fleet, image, ssh
 from lab.podman import podman
 from lab.progress import say, step
 from lab.toolchain.images import ensure_images, push_images
@@ -33,8 +36,13 @@ def up(_options: argparse.Namespace) -> None:
     """Make everything that the stack needs of its surroundings; what is there already stays."""
     if os.geteuid() != 0:
         raise LabError("the lab's machines need root: systemd and pods in privileged containers")
-    with step("toolchain"):
-        tools = toolchain.ensure()
+    with ThreadPoolExecutor(max_workers=1) as meanwhile:
+        # Debian's packages come over the network while the toolchain is busy with the processors.
+        downloads: list[Future[Any]] = [meanwhile.submit(image.ensure), meanwhile.submit(clips.ensure)]
+        with step("toolchain"):
+            tools = toolchain.ensure()
+        for download in downloads:
+            download.result()
     machines_up(_options)
     mirror.publish(tools)
     services.ensure()
@@ -144,8 +152,8 @@ def _clear_leftovers() -> None:
 
 
 def _purge() -> None:
-    for repository in ("localhost/argus-machine", "localhost/argus-cameras"):
-        for reference in podman("images", "--format", "{{.Repository}}:{{.Tag}}", repository).split():
+    for reference in podman("images", "--format", "{{.Repository}}:{{.Tag}}").split():
+        if reference.startswith((f"{REGISTRY}/", f"{image.REPOSITORY}:", f"{cameras.REPOSITORY}:")):
             podman("rmi", "--force", reference)
     for folder in (CACHE, STATE):
         say(f"removing {folder}")

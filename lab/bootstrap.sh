@@ -9,7 +9,7 @@ cache=${ARGUS_CACHE:-$HOME/.cache/argus}
 # A name after `=` is the program that makes the package unnecessary, whoever installed it.
 packages=(
     ca-certificates iproute2 iptables jq openssh-client procps zstd
-    podman buildah runc netavark debootstrap docker-registry ffmpeg
+    podman buildah runc netavark debootstrap debian-archive-keyring docker-registry ffmpeg
     chromium=chromium chromium-driver=chromedriver default-jre-headless=java
 )
 

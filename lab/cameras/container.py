@@ -15,7 +15,7 @@ from lab.toolchain.go_programs import GoGroup, build, installed_go
 NAME = "cameras"
 CONTAINER = f"{NETWORK}-{NAME}"
 _SERVER = GoGroup(name="camera-server", source=Path(__file__).parent / "server", programs={"camera-server": "."})
-_REPOSITORY = "localhost/argus-cameras"
+REPOSITORY = "localhost/argus-cameras"
 _START_SECONDS = 30
 
 
@@ -70,7 +70,7 @@ def _ensure_image() -> str:
     if not binaries.is_dir():
         build(_SERVER, binaries, LOGS / "camera-server.log", say)
     identity = hashlib.sha256(f"{key} {footage.name}".encode()).hexdigest()[:12]
-    reference = f"{_REPOSITORY}:{identity}"
+    reference = f"{REPOSITORY}:{identity}"
     if succeeds("image", "exists", reference):
         return reference
     with tempfile.TemporaryDirectory(prefix=".image-", dir=CACHE) as work:
