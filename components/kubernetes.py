@@ -18,6 +18,8 @@ VOLUME_LABEL: Final = "argus.dev/volume"
 CONFIG_HASH: Final = "argus.dev/config-hash"
 STATE_PRIORITY: Final = "argus-state"
 HTTP_PORT: Final = 8080
+REFUSED: Final = 2
+"""The exit status of a task that will not succeed by being tried again."""
 
 NODE_LOSS_SECONDS: Final = 20
 """A pod without local data leaves a dead node after this time, not after Kubernetes' five minutes."""
@@ -417,11 +419,22 @@ def job(
     volumes: Sequence[core.v1.VolumeArgs],
     opts: pulumi.ResourceOptions,
 ) -> batch.v1.Job:
-    """A task that runs once, with retries. It is kept afterwards: a vanished Job would look like a change."""
+    """A task that runs once. It is kept afterwards: a vanished Job would look like a change.
+
+    It is tried again, unless it exits with REFUSED.
+    """
+    refused = batch.v1.PodFailurePolicyRuleArgs(
+        action="FailJob",
+        on_exit_codes=batch.v1.PodFailurePolicyOnExitCodesRequirementArgs(operator="In", values=[REFUSED]),
+    )
     return batch.v1.Job(
         resource,
         metadata=metadata(name, namespace, labelled),
-        spec=batch.v1.JobSpecArgs(backoff_limit=6, template=task_template(labelled, container, volumes)),
+        spec=batch.v1.JobSpecArgs(
+            backoff_limit=6,
+            pod_failure_policy=batch.v1.PodFailurePolicyArgs(rules=[refused]),
+            template=task_template(labelled, container, volumes),
+        ),
         opts=pulumi.ResourceOptions.merge(opts, READY),
     )
 
@@ -429,7 +442,8 @@ def job(
 def task_template(
     labelled: Mapping[str, str], container: core.v1.ContainerArgs, volumes: Sequence[core.v1.VolumeArgs]
 ) -> core.v1.PodTemplateSpecArgs:
-    """The pod of a task: it runs to its end, and again in the same place when it fails."""
+    """The pod of a task: it runs to its end. What it said last is kept in its status."""
+    container.termination_message_policy = "FallbackToLogsOnError"
     spec = stateless_pod(labelled, container, volumes, grace_seconds=10)
-    spec.restart_policy = "OnFailure"
+    spec.restart_policy = "Never"
     return core.v1.PodTemplateSpecArgs(metadata=meta.v1.ObjectMetaArgs(labels=dict(labelled)), spec=spec)

@@ -32,7 +32,7 @@ class ElasticsearchArgs:
     storage_class: str | None = None
 
 
-def elasticsearch_yml(namespace: str, replicas: int) -> str:
+def elasticsearch_yml(namespace: str, replicas: int, volume_gib: int) -> str:
     """The nodes' configuration. All names are listed as first masters, so that no node can begin a cluster alone."""
     names = [f"elasticsearch-{n}" for n in range(replicas)]
     settings: dict[str, Any] = {
@@ -43,6 +43,11 @@ def elasticsearch_yml(namespace: str, replicas: int) -> str:
         "cluster.initial_master_nodes": names,
         # Memory maps beyond the kernel's default need a sysctl on every machine; plain reads need none.
         "node.store.allow_mmap": False,
+        # Elasticsearch's own shares, but of its volume: a local one is a folder of a disk that others fill too.
+        **{
+            f"cluster.routing.allocation.disk.watermark.{level}": f"{volume_gib * 1024 * percent // 100}mb"
+            for level, percent in (("low", 15), ("high", 10), ("flood_stage", 5))
+        },
         "action.auto_create_index": "results-*",
         "action.destructive_requires_name": True,
     }
@@ -124,7 +129,7 @@ class Elasticsearch(pulumi.ComponentResource):
     ) -> apps.v1.StatefulSet:
         files = {
             "elasticsearch.yml": pulumi.Output.from_input(args.namespace).apply(
-                lambda ns: elasticsearch_yml(ns, args.replicas)
+                lambda ns: elasticsearch_yml(ns, args.replicas, args.volume_gib)
             )
         }
         config = core.v1.ConfigMap(

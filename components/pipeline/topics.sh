@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # topics.sh FILE: bring Kafka's topics to what FILE declares, a line each: NAME PARTITIONS REPLICATION KEY=VALUE,...
-# Creates, adds partitions, alters settings; never deletes. Each Kafka tool is a JVM: list once, act only on what differs.
+# Creates, adds partitions, alters settings; never deletes. Exits 2 where that is not enough. Each Kafka tool is a JVM: list once, act only on what differs.
 set -euo pipefail
 
 readonly file=$1
@@ -47,7 +47,7 @@ while read -r name partitions replication settings; do
   fi
   if ((have > partitions)); then
     echo "error: topic $name has $have partitions and the stack wants $partitions; Kafka cannot take partitions away: set kafka.partitions to $have or more" >&2
-    failed=1
+    failed=2
     continue
   fi
   if ((have < partitions)); then

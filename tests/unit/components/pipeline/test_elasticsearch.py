@@ -1,0 +1,53 @@
+"""Elasticsearch's configuration and the mapping of results."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from apps.messages import Detection, Result, result_to_json
+from components.pipeline.elasticsearch import elasticsearch_yml, index_template
+
+
+def test_no_node_can_begin_a_cluster_alone() -> None:
+    text = elasticsearch_yml("argus", 2, 8)
+    assert 'cluster.initial_master_nodes: ["elasticsearch-0", "elasticsearch-1"]\n' in text
+    assert "elasticsearch-1.elasticsearch-nodes.argus.svc.cluster.local" in text
+
+
+def test_watermarks_are_shares_of_the_volume() -> None:
+    text = elasticsearch_yml("argus", 2, 8)
+    assert 'watermark.low: "1228mb"\n' in text
+    assert 'watermark.flood_stage: "409mb"\n' in text
+
+
+def fields(document: dict[str, Any], at: str = "") -> set[str]:
+    found = set()
+    for key, value in document.items():
+        item = value[0] if isinstance(value, list) and value and isinstance(value[0], dict) else value
+        found |= fields(item, f"{at}{key}.") if isinstance(item, dict) else {f"{at}{key}"}
+    return found
+
+
+def mapped(properties: dict[str, Any], at: str = "") -> set[str]:
+    found = set()
+    for key, value in properties.items():
+        found |= mapped(value["properties"], f"{at}{key}.") if "properties" in value else {f"{at}{key}"}
+    return found
+
+
+def test_every_field_of_a_result_is_mapped() -> None:
+    moment = datetime(2026, 11, 23, tzinfo=UTC)
+    result = Result(
+        camera="a",
+        sequence=1,
+        captured_at=moment,
+        width=640,
+        height=360,
+        model="objects",
+        model_version="1",
+        processed_at=moment,
+        detections=(Detection(label="person", score=0.5, box=(1, 2, 3, 4)),),
+    )
+    template = index_template(2)["template"]
+    assert mapped(template["mappings"]["properties"]) == fields(json.loads(result_to_json(result)))
+    assert template["settings"]["number_of_replicas"] == 1
