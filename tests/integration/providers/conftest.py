@@ -129,6 +129,7 @@ def project(tmp_path: Path, plugins: Path) -> Iterator[Project]:
         "PULUMI_BACKEND_URL": f"file://{folder}",
         "PULUMI_CONFIG_PASSPHRASE": "test",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "PULUMI_IGNORE_AMBIENT_PLUGINS": "true",
     }
     environment.pop("KUBECONFIG", None)
     made = Project(folder, environment)

@@ -1,4 +1,4 @@
-"""The Kubernetes stand-in against a real API server (without the workloads' controllers: what they do is set by hand)."""
+"""The Kubernetes stand-in against a real API server; what the workloads' controllers do is set by hand."""
 
 import json
 import time
