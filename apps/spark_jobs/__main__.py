@@ -58,12 +58,13 @@ def _run(settings: Settings, stopping: threading.Event) -> int:
     spark.streams.addListener(watcher)
     try:
         query = start_query(spark, settings, start)
+        status.sign_of_life()
         logger.info(
             "model %s reads %d partitions of %s", settings.model_name, len(start.offsets), settings.frames_topic
         )
         _follow(query, watcher, stopping, settings.stop_seconds)
         if status.failure is not None:
-            logger.error("the query failed: %s", query.exception())
+            logger.error("the query failed: %s", status.failure)
             return 1
         if not stopping.is_set():
             logger.error("the query ended by itself")

@@ -32,7 +32,7 @@ class Settings(BaseSettings):
     max_frame_bytes: int = Field(default=2_000_000, ge=1)
     checkpoint: Path = Path("/tmp/checkpoint")
     http_port: int = Field(default=8080, ge=0, le=65535)
-    stall_seconds: float = Field(default=180, gt=0)
+    stall_seconds: float = Field(default=600, gt=0)
     """Without a finished batch or an idle report for this long, /healthz fails and Kubernetes restarts the driver."""
     stop_seconds: float = Field(default=20, gt=0)
     """How long a stop waits for the running batch."""
