@@ -34,5 +34,5 @@ class Kubeconfig(pulumi.ComponentResource):
             secret=True,
             opts=pulumi.ResourceOptions(parent=self),
         )
-        self.content = read.stdout
+        self.content = pulumi.Output.secret(read.stdout)
         self.register_outputs({"content": self.content})

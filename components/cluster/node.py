@@ -60,7 +60,7 @@ class Node(pulumi.ComponentResource):
                 join_config=join_config(kubeadm, args.machine, control_plane=args.control_plane),
             ),
             delete=script("node_delete.sh", control_plane=args.control_plane),
-            stdin=invitation.stdout,
+            stdin=pulumi.Output.secret(invitation.stdout),
             secret=True,
             opts=pulumi.ResourceOptions(parent=self),
         )

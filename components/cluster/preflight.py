@@ -17,7 +17,7 @@ _NODE_PORTS = (10250,)
 _CONTROL_PLANE_PORTS = (2379, 2380, 6443, 10257, 10259)
 
 
-class PreflightError(Exception):
+class PreflightError(pulumi.RunError):
     """Some machine is not fit; the message has a line for each problem."""
 
 

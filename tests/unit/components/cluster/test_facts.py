@@ -1,0 +1,89 @@
+"""Every problem of every machine is named, with a remedy, at once."""
+
+from dataclasses import replace
+
+import pytest
+
+from components.cluster.facts import Facts, Requirements, problems
+
+REQUIRED = Requirements(
+    endpoint="192.0.2.10",
+    endpoint_port=8443,
+    minimum_memory_mib=1700,
+    minimum_disk_gib=20,
+    addresses={"cp1": "192.0.2.11", "cp2": "192.0.2.12"},
+)
+FIT = Facts(
+    skew_seconds=1,
+    os="debian",
+    os_version="12",
+    systemd=True,
+    root=True,
+    hostname="cp1",
+    machine_id="aaa",
+    memory_mib=4000,
+    disk_mib=100_000,
+    swap=[],
+    ports_in_use=[],
+    addresses=["127.0.0.1", "192.0.2.11"],
+    macs=["02:00:00:00:00:11"],
+    virtual_ip_holder="",
+    cluster="",
+)
+OTHER = replace(
+    FIT, hostname="cp2", machine_id="bbb", addresses=["127.0.0.1", "192.0.2.12"], macs=["02:00:00:00:00:12"]
+)
+
+
+def test_fit_machines_have_no_problem() -> None:
+    assert problems({"cp1": FIT, "cp2": OTHER}, REQUIRED) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"root": False}, "sudo without a password"),
+        ({"os": "alpine", "os_version": "3.20"}, "runs alpine 3.20"),
+        ({"os_version": "11"}, "runs debian 11"),
+        ({"os": "", "os_version": ""}, "an unknown system"),
+        ({"systemd": False}, "boot it with systemd"),
+        ({"addresses": ["10.0.0.5"]}, "none of its interfaces has 192.0.2.11 (it has 10.0.0.5)"),
+        ({"memory_mib": 900}, "900 MiB of memory, 1700 needed"),
+        ({"disk_mib": 3000}, "2 GiB free in /var/lib, 20 needed"),
+        ({"skew_seconds": 90}, "90 s ahead of"),
+        ({"skew_seconds": -90}, "90 s behind"),
+        ({"swap": ["/dev/sda2"]}, "swaps to /dev/sda2: turn it off (swapoff -a)"),
+        ({"ports_in_use": ["6443", "10250"]}, "port 6443, 10250 in use"),
+        ({"cluster": "https://198.51.100.1:6443"}, "is a node of another cluster (https://198.51.100.1:6443)"),
+        ({"machine_id": "bbb"}, "has the machine-id 'bbb' of cp2"),
+        ({"hostname": "cp2"}, "has the hostname 'cp2' of cp2"),
+        ({"virtual_ip_holder": "02:99:99:99:99:99"}, "sees 192.0.2.10 in use by 02:99:99:99:99:99"),
+    ],
+)
+def test_a_problem_is_named_with_its_machine(change: dict[str, object], says: str) -> None:
+    found = [
+        line for line in problems({"cp1": replace(FIT, **change), "cp2": OTHER}, REQUIRED) if line.startswith("cp1 ")
+    ]
+    assert len(found) == 1
+    assert found[0].startswith("cp1 (192.0.2.11): ")
+    assert says in found[0]
+
+
+def test_all_problems_of_all_machines_come_together() -> None:
+    found = problems(
+        {"cp1": replace(FIT, memory_mib=1, disk_mib=1, machine_id="bbb", hostname="cp2"), "cp2": OTHER}, REQUIRED
+    )
+    assert [line.split(":")[0] for line in found] == ["cp1 (192.0.2.11)"] * 4 + ["cp2 (192.0.2.12)"] * 2
+
+
+def test_a_machine_that_does_not_answer_is_one_of_them() -> None:
+    found = problems({"cp1": "see its error above", "cp2": replace(OTHER, memory_mib=1)}, REQUIRED)
+    assert len(found) == 2
+    assert "cp1 (192.0.2.11): does not answer over SSH" in found[0]
+
+
+def test_a_member_of_this_cluster_keeps_its_ports_and_address() -> None:
+    member = replace(
+        FIT, cluster="https://192.0.2.10:8443", ports_in_use=["6443"], virtual_ip_holder="02:00:00:00:00:12"
+    )
+    assert problems({"cp1": member, "cp2": OTHER}, REQUIRED) == []

@@ -1,0 +1,83 @@
+"""The kubeadm configuration is compared with golden files; after a meant change: UPDATE_GOLDEN=1 pytest, then read the diff."""
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from components.cluster.kubeadm import (
+    NODE_LEASE_SECONDS,
+    NODE_MONITOR_GRACE_SECONDS,
+    KubeadmArgs,
+    KubeletArgs,
+    init_config,
+    join_config,
+)
+from components.cluster.machine import Machine
+
+GOLDEN = Path(__file__).parent / "golden"
+HOSTS = KubeadmArgs(
+    name="prod",
+    endpoint="192.0.2.10",
+    endpoint_port=8443,
+    kubernetes_version="1.36.1",
+    pod_network="10.244.0.0/16",
+    service_network="10.96.0.0/16",
+    image_repository="registry.k8s.io",
+)
+CONTAINERS = KubeadmArgs(
+    name="lab",
+    endpoint="192.0.2.10",
+    endpoint_port=8443,
+    kubernetes_version="1.36.1",
+    pod_network="10.244.0.0/16",
+    service_network="10.96.0.0/16",
+    image_repository="192.0.2.1:5000",
+    kubelet=KubeletArgs(cgroup_driver="cgroupfs", fail_cgroup_v1=False, feature_gates={"KubeletInUserNamespace": True}),
+    conntrack_max_per_core=0,
+    schedule_pods_on_control_planes=True,
+)
+CP1 = Machine(name="cp1", address="192.0.2.11")
+WORKER1 = Machine(name="worker1", address="192.0.2.21")
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("init-hosts.yaml", init_config(HOSTS, CP1)),
+        ("init-containers.yaml", init_config(CONTAINERS, CP1)),
+        ("join-control-plane.yaml", join_config(HOSTS, CP1, control_plane=True)),
+        ("join-control-plane-containers.yaml", join_config(CONTAINERS, CP1, control_plane=True)),
+        ("join-worker.yaml", join_config(HOSTS, WORKER1, control_plane=False)),
+    ],
+)
+def test_golden(file: str, text: str) -> None:
+    golden = GOLDEN / file
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.write_text(text)
+    assert text == golden.read_text()
+
+
+def test_control_planes_differ_in_their_name_and_address_only() -> None:
+    other = Machine(name="cp2", address="192.0.2.12")
+    as_first = init_config(HOSTS, CP1)
+    assert as_first.replace("cp1", "cp2").replace("192.0.2.11", "192.0.2.12") == init_config(HOSTS, other)
+
+
+def test_no_secret_is_in_a_configuration() -> None:
+    for control_plane in (True, False):
+        (config,) = yaml.safe_load_all(join_config(HOSTS, CP1, control_plane=control_plane))
+        assert config["discovery"]["bootstrapToken"]["token"] == "@TOKEN@"
+        assert ("controlPlane" in config) is control_plane
+
+
+def test_only_schedulable_control_planes_lose_their_taint() -> None:
+    assert "taints" not in yaml.safe_load(join_config(HOSTS, CP1, control_plane=True))["nodeRegistration"]
+    assert yaml.safe_load(join_config(CONTAINERS, CP1, control_plane=True))["nodeRegistration"]["taints"] == []
+    assert "taints" not in yaml.safe_load(join_config(CONTAINERS, WORKER1, control_plane=False))["nodeRegistration"]
+
+
+def test_a_living_node_has_several_chances_to_say_so() -> None:
+    renewal = NODE_LEASE_SECONDS / 4
+    assert NODE_MONITOR_GRACE_SECONDS >= 3 * renewal
