@@ -1,4 +1,4 @@
-"""Every version that Argus pins for the clusters it makes, once. Host tools and image contents pin theirs in their own lock files."""
+"""Every version that Argus pins for the clusters it makes, once; tools and images pin theirs in lock files."""
 
 from typing import Final
 

@@ -101,8 +101,17 @@ def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("pulumi-home")
     for name, version in (("command", "1.2.1"), ("kubernetes", "4.34.2")):
         subprocess.run(
-            [tool("pulumi"), "plugin", "install", "resource", name, version]
-            + ["--file", str(providers.program(f"pulumi-resource-{name}")), "--reinstall"],
+            [
+                tool("pulumi"),
+                "plugin",
+                "install",
+                "resource",
+                name,
+                version,
+                "--file",
+                str(providers.program(f"pulumi-resource-{name}")),
+                "--reinstall",
+            ],
             env={**os.environ, "PULUMI_HOME": str(home)},
             check=True,
             capture_output=True,

@@ -1,0 +1,127 @@
+"""One real machine on a network of its own, beside whatever lab runs on this host. Needs root and podman."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+import pytest
+
+from lab import network
+from lab.config import LabError, Machine
+from lab.machines import fleet, ssh
+from lab.podman import inspect_container, labelled, podman, succeeds
+
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="machines need root"),
+    pytest.mark.skipif(shutil.which("podman") is None, reason="machines need podman"),
+]
+
+NETWORK = "argus-trial"
+LABEL = "dev.argus.trial=machine"
+MACHINE = Machine(name="trial", address=IPv4Address("10.78.0.11"))
+
+
+@pytest.fixture(scope="module")
+def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    state = tmp_path_factory.mktemp("state")
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (fleet, network):
+            patch.setattr(module, "NETWORK", NETWORK)
+        patch.setattr(fleet, "LABEL", LABEL)
+        patch.setattr(network, "SUBNET", IPv4Network("10.78.0.0/24"))
+        patch.setattr(network, "GATEWAY", IPv4Address("10.78.0.1"))
+        patch.setattr(ssh, "SSH_KEY", state / "id_ed25519")
+        try:
+            yield MACHINE
+        finally:
+            fleet.remove_all()
+            network.remove()
+
+
+@pytest.fixture
+def machine(trial: Machine) -> Machine:
+    network.ensure()
+    fleet.ensure([trial])
+    return trial
+
+
+def on(machine: Machine, script: str) -> str:
+    succeeded, said = ssh.answer(machine, script)
+    assert succeeded, said
+    return said
+
+
+def identifier(machine: Machine) -> str:
+    container = inspect_container(machine.container)
+    assert container is not None
+    return str(container["Id"])
+
+
+def test_a_machine_is_a_host(machine: Machine) -> None:
+    assert on(machine, "hostname") == "trial"
+    assert on(machine, "systemctl --failed --no-legend --plain") == ""
+    assert on(machine, "systemctl is-active containerd ssh dbus") == "active\nactive\nactive"
+    assert on(machine, "findmnt --noheadings --output PROPAGATION /") == "shared"
+    assert len(on(machine, "cat /etc/machine-id")) == 32
+    assert not on(machine, "swapon --show --noheadings")
+    # A real file system under what overlay mounts and fsync need.
+    for disk in fleet.DISKS:
+        assert on(machine, f"stat --file-system --format=%T {disk}") != "overlayfs"
+
+
+def test_starting_again_changes_nothing(machine: Machine) -> None:
+    before = identifier(machine)
+    fleet.ensure([machine])
+    assert identifier(machine) == before
+    assert fleet.outdated([machine]) == []
+
+
+def test_disks_and_identity_survive_a_power_cut(machine: Machine) -> None:
+    who = "cat /etc/machine-id /etc/ssh/ssh_host_ed25519_key.pub"
+    before = on(machine, who)
+    on(machine, "echo kept > /var/lib/etcd/note && sync")
+    fleet.kill(machine)
+    assert fleet.status(machine) == "stopped"
+    with pytest.raises(LabError, match="trial does not run"):
+        fleet.kill(machine)
+    fleet.start(machine)
+    assert fleet.status(machine) == "ready"
+    assert on(machine, "cat /var/lib/etcd/note") == "kept"
+    assert on(machine, who) == before
+
+
+def test_a_half_made_machine_is_made_anew(machine: Machine) -> None:
+    fleet.remove_all()
+    podman("create", f"--name={machine.container}", f"--label={LABEL}", fleet.image.reference(), "/sbin/init")
+    fleet.ensure([machine])
+    assert fleet.status(machine) == "ready"
+    assert on(machine, "hostname") == "trial"
+
+
+def test_a_machine_made_with_another_key_is_outdated(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh, "SSH_KEY", tmp_path / "another")
+    assert fleet.outdated([machine]) == [machine]
+
+
+def test_a_machine_that_the_stack_no_longer_names_goes(machine: Machine) -> None:
+    fleet.ensure([])
+    assert fleet.status(machine) == "absent"
+
+
+def test_nothing_is_left_when_it_is_removed(machine: Machine) -> None:
+    fleet.remove_all()
+    network.remove()
+    assert labelled("ps", LABEL) == labelled("volume", LABEL) == []
+    assert not succeeds("network", "exists", NETWORK)
+
+
+def test_a_network_with_other_settings_is_replaced_with_what_hangs_on_it(trial: Machine) -> None:
+    podman("network", "create", "--subnet=10.79.0.0/24", NETWORK)
+    podman("create", "--name=argus-trial-stray", f"--network={NETWORK}", fleet.image.reference(), "/sbin/init")
+    network.ensure()
+    assert inspect_container("argus-trial-stray") is None
+    assert "10.78.0.0/24" in podman("network", "inspect", NETWORK)
