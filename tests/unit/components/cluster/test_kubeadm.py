@@ -1,4 +1,4 @@
-"""The kubeadm configuration is compared with golden files; after a meant change: UPDATE_GOLDEN=1 pytest, then read the diff."""
+"""The kubeadm configuration against golden files; UPDATE_GOLDEN=1 pytest rewrites them after a meant change."""
 
 import os
 from pathlib import Path
