@@ -58,5 +58,8 @@ test-go: ## The tests of the lab's own Go programs
 	  (cd $$module && go vet ./... && go test ./...); \
 	done
 
-test: lint test-go ## Everything, the lab's end-to-end tests included
-	@$(PYTHON) -m pytest
+test: lint ## What CI runs: every static check and the unit tests
+	@$(PYTHON) -m pytest tests/unit
+
+test-full: test ## The same, then the tests against real servers and on the lab (README says which have passed)
+	@$(PYTHON) -m pytest tests/integration tests/e2e
