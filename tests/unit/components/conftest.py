@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -124,3 +125,13 @@ def pulumi_mocks() -> Recorder:
     """A fresh recorder; `pulumi_mocks.run(lambda: Component(...))`, then look at `pulumi_mocks.resources`."""
     logging.getLogger("pulumi").setLevel(logging.WARNING)
     return Recorder()
+
+
+@pytest.fixture(autouse=True)
+def _own_event_loop() -> Iterator[None]:
+    """Pulumi's mocks take the thread's event loop, which tests of asyncio code leave unset."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    asyncio.set_event_loop(None)
+    loop.close()
