@@ -1,6 +1,7 @@
 """Podman, with the lab's own settings whatever the host's are."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 from lab.config import ROOT, LabError
@@ -8,6 +9,8 @@ from lab.shell import run
 
 ENVIRONMENT = {"CONTAINERS_CONF": str(ROOT / "lab/containers.conf")}
 _STOP_SECONDS = 20
+_EXITS = Path("/run/libpod/exits")
+"""Where a container's monitor leaves its exit status, which is how Podman learns that a container ended."""
 
 
 def podman(*arguments: str, timeout: float = 120, check: bool = True) -> str:
@@ -24,8 +27,11 @@ def inspect_container(name: str) -> dict[str, Any] | None:
     """What podman knows of a container, or None when there is none of that name."""
     if not succeeds("container", "exists", name):
         return None
-    found: list[dict[str, Any]] = json.loads(podman("container", "inspect", name))
-    return found[0]
+    container = _inspect(name)
+    if container["State"]["Status"] in {"running", "stopping"} and not _monitored(container):
+        (_EXITS / container["Id"]).write_text("137")
+        container = _inspect(name)
+    return container
 
 
 def running(name: str) -> bool:
@@ -36,7 +42,7 @@ def running(name: str) -> bool:
 
 def remove_container(name: str) -> None:
     """Stop and remove a container with its anonymous volumes, in whatever state it is."""
-    if succeeds("container", "exists", name):
+    if inspect_container(name) is not None:
         podman("rm", "--force", "--volumes", "--time", str(_STOP_SECONDS), name, timeout=_STOP_SECONDS + 60)
 
 
@@ -47,3 +53,16 @@ def labelled(kind: str, label: str) -> list[str]:
     if kind == "volume":
         return podman("volume", "ls", "--filter", f"label={label}", "--format", "{{.Name}}").split()
     raise LabError(f"no list of {kind}")
+
+
+def _inspect(name: str) -> dict[str, Any]:
+    found: list[dict[str, Any]] = json.loads(podman("container", "inspect", name))
+    return found[0]
+
+
+def _monitored(container: dict[str, Any]) -> bool:
+    """Whether the container's monitor lives. One that was killed left no exit status: Podman sees the container run."""
+    try:
+        return Path(f"/proc/{container['State']['ConmonPid']}/comm").read_text() == "conmon\n"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
