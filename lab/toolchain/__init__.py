@@ -37,23 +37,29 @@ class Toolchain:
 
 
 def ensure(say: Say = say) -> Toolchain:
-    """Build what is missing or out of date, and link all of it into `bin`."""
-    return _ensure(GROUPS, say)
-
-
-def ensure_providers(say: Say = say) -> Toolchain:
-    """The same for the stand-ins of Pulumi's plugins, which lab/toolchain/plugins.py installs."""
-    return _ensure((PROVIDERS_GROUP,), say)
-
-
-def _ensure(wanted: Iterable[GoGroup], say: Say) -> Toolchain:
-    go_version = installed_go()
+    """Build what is missing or out of date, and link all of it into `bin`, which holds nothing else."""
     with _alone(STORE, say):
-        groups = {group.name: _ensure_group(group, go_version, say) for group in wanted}
-        for folder in groups.values():
-            for program in sorted(folder.iterdir()):
-                _link(TOOLS / program.name, program)
+        groups = _ensure_groups(GROUPS, say)
+        programs = {program.name: program for folder in groups.values() for program in sorted(folder.iterdir())}
+        for name, program in programs.items():
+            _link(TOOLS / name, program)
+        for stranger in set(TOOLS.iterdir()) - {TOOLS / name for name in programs}:
+            stranger.unlink()
     return Toolchain(bin=TOOLS, groups=groups)
+
+
+def ensure_providers(say: Say = say) -> Path:
+    """Build the stand-ins of Pulumi's plugins, which lab/toolchain/plugins.py installs; the folder that holds them.
+
+    They stay out of `bin`: Pulumi prefers a plugin that it finds on PATH, and warns of it.
+    """
+    with _alone(STORE, say):
+        return _ensure_groups((PROVIDERS_GROUP,), say)[PROVIDERS_GROUP.name]
+
+
+def _ensure_groups(wanted: Iterable[GoGroup], say: Say) -> dict[str, Path]:
+    go_version = installed_go()
+    return {group.name: _ensure_group(group, go_version, say) for group in wanted}
 
 
 def _ensure_group(group: GoGroup, go_version: str, say: Say) -> Path:

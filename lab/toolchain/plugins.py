@@ -7,7 +7,7 @@ from pathlib import Path
 from lab.config import TOOLS
 from lab.progress import say
 from lab.shell import run
-from lab.toolchain import Toolchain, ensure_providers
+from lab.toolchain import ensure_providers
 from lab.toolchain.go_programs import Say
 
 PLUGINS = {"command": "pulumi-command", "kubernetes": "pulumi-kubernetes"}
@@ -20,7 +20,7 @@ _STAND_IN = "argus-stand-in"
 
 def install_providers(pulumi_home: Path, say: Say = say) -> None:
     """Have both plugins in PULUMI_HOME, in the versions that the Python packages ask for."""
-    stand_ins: Toolchain | None = None
+    stand_ins: Path | None = None
     for name, package in PLUGINS.items():
         version = f"v{metadata.version(package)}"
         folder = pulumi_home / "plugins" / f"resource-{name}-{version}"
@@ -31,11 +31,11 @@ def install_providers(pulumi_home: Path, say: Say = say) -> None:
         if not program.exists() and _downloaded(name, version, pulumi_home, say):
             continue
         stand_ins = stand_ins or ensure_providers(say)
-        key = stand_ins.key("providers")
+        key = stand_ins.parent.name
         if program.exists() and marker.read_text() == key:
             continue
         say(f"plugin {name} {version}: installing the stand-in of lab/providers")
-        _install(name, version, stand_ins.program(program.name), pulumi_home)
+        _install(name, version, stand_ins / program.name, pulumi_home)
         marker.write_text(key)
 
 

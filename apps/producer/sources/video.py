@@ -50,7 +50,8 @@ class VideoSource(Closing):
         self._stream.codec_context.thread_count = 1
         self._keys = KeyFrames(interval)
         self._packets = self._play() if looped else self._receive()
-        self._arrivals: dict[int, float] = {}
+        self._arrivals: dict[int, datetime] = {}
+        self._last = datetime.min.replace(tzinfo=UTC)
         self._bad = 0
 
     def read(self, sequence: int, due: float) -> Shot | None:
@@ -58,7 +59,7 @@ class VideoSource(Closing):
         for packet, seconds in self._packets:
             if self._stopping.is_set():
                 return None
-            arrived = time.monotonic()
+            arrived, on_time = datetime.now(UTC), time.monotonic() >= due
             if packet.is_keyframe:
                 self._keys.seen(seconds)
             if not self._keys.wanted(packet.is_keyframe):
@@ -66,8 +67,8 @@ class VideoSource(Closing):
             if packet.pts is not None:
                 self._arrivals[packet.pts] = arrived
             picture = self._decode(packet)
-            if picture is not None and arrived >= due:
-                return self._shot(picture)
+            if picture is not None and on_time:
+                return self._shot(picture, arrived)
         if self._stopping.is_set():
             return None
         raise SourceError("the stream ended")
@@ -89,12 +90,17 @@ class VideoSource(Closing):
         self._bad = 0
         return pictures[-1]
 
-    def _shot(self, picture: av.VideoFrame) -> Shot:
-        now = time.monotonic()
-        arrived = self._arrivals.get(picture.pts, now) if picture.pts is not None else now
+    def _shot(self, picture: av.VideoFrame, arrived: datetime) -> Shot:
+        """The picture with the time when its packet came; `arrived` is that of the packet that completed it.
+
+        Pictures are shown in another order than their packets come in, so a time that would go back is held.
+        """
+        if picture.pts is not None:
+            arrived = self._arrivals.get(picture.pts, arrived)
         self._arrivals = {pts: moment for pts, moment in self._arrivals.items() if moment > arrived}
+        self._last = max(arrived, self._last + timedelta(microseconds=1))
         image = np.asarray(picture.to_ndarray(format="bgr24"), dtype=np.uint8)
-        return Shot(image=image, captured_at=datetime.now(UTC) - timedelta(seconds=now - arrived))
+        return Shot(image=image, captured_at=self._last)
 
     def _receive(self) -> Iterator[tuple[Packet, float]]:
         """A live stream's packets as they come, each with its time."""

@@ -109,7 +109,7 @@ def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 name,
                 version,
                 "--file",
-                str(providers.program(f"pulumi-resource-{name}")),
+                str(providers / f"pulumi-resource-{name}"),
                 "--reinstall",
             ],
             env={**os.environ, "PULUMI_HOME": str(home)},

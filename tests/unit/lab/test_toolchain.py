@@ -119,12 +119,15 @@ def test_build_is_made_once_and_linked(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setattr(toolchain, "installed_go", lambda: "go1.26.8")
     fake_go(tools, monkeypatch, WRITES_ITS_OUTPUT)
     (tmp_path / "store" / ".tools-interrupted").mkdir(parents=True)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "no-longer-built").touch()
 
     said: list[str] = []
     made = toolchain.ensure(said.append)
     assert (made.bin / "tool").read_text() == "program\n"
     assert made.program("tool").samefile(made.groups["tools"] / "tool")
     assert any("building tool" in line for line in said)
+    assert [program.name for program in made.bin.iterdir()] == ["tool"]
     assert not (tmp_path / "store" / ".tools-interrupted").exists()
 
     fake_go(tools, monkeypatch, "exit 1")

@@ -1,6 +1,7 @@
 import socket
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import cv2
@@ -111,11 +112,14 @@ def test_nobody_listens(stopping: threading.Event, scheme: str) -> None:
 
 
 def test_a_clip_plays_at_its_own_rate_over_and_over(stopping: threading.Event, clip: Path) -> None:
-    began = time.monotonic()
+    asked, began = datetime.now(UTC), time.monotonic()
     with open_source(make_camera(f"file://{clip}", frames_per_second=4), None, LIMIT, stopping) as source:
         taken = [shot(source, began + slot / 4) for slot in range(11)]
     assert all(one.image.shape == (180, 320, 3) for one in taken)
     assert len({one.image.tobytes() for one in taken}) >= 7
+    moments = [one.captured_at for one in taken]
+    assert moments == sorted(set(moments))
+    assert all(asked <= moment <= datetime.now(UTC) for moment in moments)
 
 
 def test_a_slow_camera_decodes_key_frames_alone(stopping: threading.Event, clip: Path) -> None:
