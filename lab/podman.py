@@ -1,6 +1,7 @@
 """Podman, with the lab's own settings whatever the host's are."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from lab.config import ROOT, LabError
 from lab.shell import run
 
 ENVIRONMENT = {"CONTAINERS_CONF": str(ROOT / "lab/containers.conf")}
-_STOP_SECONDS = 20
+_REMOVE_SECONDS = 180
 _EXITS = Path("/run/libpod/exits")
 """Where a container's monitor leaves its exit status, which is how Podman learns that a container ended."""
 
@@ -41,9 +42,14 @@ def running(name: str) -> bool:
 
 
 def remove_container(name: str) -> None:
-    """Stop and remove a container with its anonymous volumes, in whatever state it is."""
+    """Remove a container with its anonymous volumes, in whatever state it is."""
     if inspect_container(name) is not None:
-        podman("rm", "--force", "--volumes", "--time", str(_STOP_SECONDS), name, timeout=_STOP_SECONDS + 60)
+        remove_containers([name])
+
+
+def remove_containers(names: Iterable[str]) -> None:
+    """The same for several that exist, side by side. Nothing is kept of them, so they need not stop in order."""
+    podman("rm", "--force", "--volumes", "--time=0", *names, timeout=_REMOVE_SECONDS)
 
 
 def labelled(kind: str, label: str) -> list[str]:

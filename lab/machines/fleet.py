@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lab.config import NETWORK, LabError, Machine
 from lab.machines import image, ssh
-from lab.podman import inspect_container, labelled, podman, remove_container, running, succeeds
+from lab.podman import inspect_container, labelled, podman, remove_container, remove_containers, running, succeeds
 from lab.progress import say, step, wait_for
 
 LABEL = "dev.argus.lab=machine"
@@ -53,9 +53,9 @@ def any_exists() -> bool:
 
 def remove_all() -> None:
     """Remove every machine with its disks, also those that the configuration no longer names."""
-    for container in labelled("ps", LABEL):
-        say(f"removing {container}")
-        remove_container(container)
+    if containers := labelled("ps", LABEL):
+        say(f"removing {', '.join(containers)}")
+        remove_containers(containers)
     for volume in labelled("volume", LABEL):
         podman("volume", "rm", "--force", volume)
 

@@ -66,7 +66,7 @@ class ClusterClient:
         found: dict[str, CameraState] = {}
         for pod in self.pods():
             name = pod["metadata"]["name"]
-            if not re.match(r"producer-\d+-", name):
+            if not re.match(r"producer-\d+-", name) or "deletionTimestamp" in pod["metadata"]:
                 continue
             for camera in self.pod_get(name, "/cameras")["cameras"]:
                 assert camera["name"] not in found, f"camera {camera['name']} is read by two producers"
@@ -104,9 +104,19 @@ class ClusterClient:
         for pod in self.pods("app.kubernetes.io/name=consumer"):
             name = pod["metadata"]["name"]
             for camera in cameras:
-                for hour in self.pod_get(name, f"/frames/{camera}/")["hours"]:
+                for hour in self._hours(name, camera):
                     for file in self.pod_get(name, f"/frames/{camera}/{hour}/")["files"]:
                         yield f"{camera}/{hour}/{file}"
+
+    def _hours(self, consumer: str, camera: str) -> list[str]:
+        try:
+            hours: list[str] = self.pod_get(consumer, f"/frames/{camera}/")["hours"]
+        except httpx.HTTPStatusError as error:
+            # The camera's frames have all gone to another consumer.
+            if error.response.status_code == httpx.codes.NOT_FOUND:
+                return []
+            raise
+        return hours
 
 
 def _pem(data: str) -> str:

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,23 @@ UP_LIMIT_S = 75 * 60
 PULUMI_LIMIT_S = 30 * 60
 
 
-@dataclass(frozen=True, kw_only=True)
 class Stack:
     """The dev stack on the lab."""
 
     cluster: ClusterClient
     ui_url: str
+
+    def __init__(self, directory: Path) -> None:
+        self._kubeconfig = directory / "kubeconfig"
+        self.connect()
+
+    def connect(self) -> None:
+        """Takes the cluster's address and certificates from the stack as it is now."""
+        printed = run_lab("pulumi", "--", "stack", "output", "--json", "--show-secrets")
+        outputs: dict[str, Any] = json.loads(printed)
+        self._kubeconfig.touch(mode=0o600)
+        self._kubeconfig.write_text(outputs["kubeconfig"])
+        self.cluster, self.ui_url = ClusterClient(self._kubeconfig), outputs["uiUrl"]
 
     def pulumi(self, *arguments: str) -> str:
         """Runs the lab's Pulumi on the dev stack and returns its output. Fails with the output's end."""
@@ -39,21 +49,6 @@ def run_lab(*arguments: str, limit_s: float = PULUMI_LIMIT_S) -> str:
     return done.stdout
 
 
-def outputs() -> dict[str, Any]:
-    """The stack's outputs, secrets included."""
-    found: dict[str, Any] = json.loads(run_lab("pulumi", "--", "stack", "output", "--json", "--show-secrets"))
-    return found
-
-
-def connect(directory: Path) -> Stack:
-    """The stack as it runs now."""
-    found = outputs()
-    kubeconfig = directory / "kubeconfig"
-    kubeconfig.touch(mode=0o600)
-    kubeconfig.write_text(found["kubeconfig"])
-    return Stack(cluster=ClusterClient(kubeconfig), ui_url=found["uiUrl"])
-
-
 def make(target: str, limit_s: float) -> None:
     """Runs a target of the Makefile with its output shown as it comes."""
     done = subprocess.run(["make", target], cwd=ROOT, timeout=limit_s, check=False)
@@ -64,7 +59,7 @@ def make(target: str, limit_s: float) -> None:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The dev stack, up. Set ARGUS_KEEP_LAB=1 to leave the lab running afterwards."""
     make("up", UP_LIMIT_S)
-    yield connect(tmp_path_factory.mktemp("stack"))
+    yield Stack(tmp_path_factory.mktemp("stack"))
     if os.environ.get("ARGUS_KEEP_LAB") != "1":
         make("down", PULUMI_LIMIT_S)
 
