@@ -6,6 +6,6 @@ later stage recomputes what a frame shows from the frame's identity alone.
 
 from apps.scenes.actors import LABELS
 from apps.scenes.render import render
-from apps.scenes.truth import Truth, truth
+from apps.scenes.truth import Truth, everything, truth
 
-__all__ = ["LABELS", "Truth", "render", "truth"]
+__all__ = ["LABELS", "Truth", "everything", "render", "truth"]

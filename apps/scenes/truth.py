@@ -10,7 +10,7 @@ from apps.scenes.posts import draw_post
 from apps.scenes.render import by_distance
 from apps.scenes.world import Actor, Post, actors_at, scene_of, sway
 
-MIN_VISIBLE = 0.45
+MIN_VISIBLE = 0.5
 """An actor counts when at least this share of its silhouette is inside the frame and not hidden."""
 
 MIN_SIDE = 10.0
@@ -22,21 +22,21 @@ _MARGIN = 320
 
 @dataclass(frozen=True, kw_only=True)
 class Truth:
-    """One thing in a frame: `box` is x1, y1, x2, y2 of its visible pixels, `visible` the share of it that is seen."""
+    """One thing in a frame: `box` is x1, y1, x2, y2 of its visible pixels, `visible` the share of it that is seen.
+
+    What does not count is too small or too hidden to ask for, yet no mistake to find: whoever scores passes over it.
+    """
 
     label: Kind
     box: tuple[float, float, float, float]
     visible: float
+    counts: bool
     index: int
 
 
 def truth(camera: str, sequence: int, width: int = 640, height: int = 360) -> tuple[Truth, ...]:
     """Everything that counts in `render(camera, sequence, width, height)`."""
-    return tuple(
-        found
-        for found in everything(camera, sequence, width, height)
-        if found.visible >= MIN_VISIBLE and _shortest(found.box) * _HEIGHT / height >= MIN_SIDE
-    )
+    return tuple(found for found in everything(camera, sequence, width, height) if found.counts)
 
 
 def everything(camera: str, sequence: int, width: int = 640, height: int = 360) -> tuple[Truth, ...]:
@@ -66,7 +66,8 @@ def everything(camera: str, sequence: int, width: int = 640, height: int = 360) 
         )
         share = rows.size / sizes[number]
         index = next(place for place, actor in enumerate(actors) if actor is item)
-        found.append(Truth(label=item.look.kind, box=box, visible=share, index=index))
+        counts = share >= MIN_VISIBLE and min(box[2] - box[0], box[3] - box[1]) >= MIN_SIDE * down
+        found.append(Truth(label=item.look.kind, box=box, visible=share, counts=counts, index=index))
     return tuple(found)
 
 
@@ -80,6 +81,3 @@ def _silhouette(item: Actor | Post, sequence: int) -> np.ndarray[tuple[int, ...]
     filled: np.ndarray[tuple[int, ...], np.dtype[np.bool_]] = canvas >= 128
     return filled
 
-
-def _shortest(box: tuple[float, float, float, float]) -> float:
-    return min(box[2] - box[0], box[3] - box[1])

@@ -11,7 +11,7 @@ import numpy as np
 import openvino
 from numpy.typing import NDArray
 
-from apps.scenes import LABELS, Truth, render, truth
+from apps.scenes import LABELS, Truth, everything, render
 from apps.scenes.seed import dice
 from apps.training.picture import letterbox
 
@@ -69,19 +69,25 @@ def overlap(first: Box, second: Box) -> float:
 
 
 def hits(found: Iterable[Found], expected: Sequence[Sequence[Truth]], threshold: float) -> list[tuple[float, bool]]:
-    """Each detection's score and whether it matches a truth of its label that no better one has taken."""
+    """Each detection's score and whether it matches a truth of its label that no better one has taken.
+
+    As KITTI does, one that matches nothing but what does not count is passed over.
+    """
     taken: set[tuple[int, int]] = set()
     answers = []
     for one in sorted(found, key=lambda each: -each.score):
-        best, place = threshold, None
-        for index, real in enumerate(expected[one.picture]):
-            if real.label == LABELS[one.label] and (one.picture, index) not in taken:
-                share = overlap(one.box, real.box)
-                if share >= best:
-                    best, place = share, index
+        candidates = [
+            (real.counts, share, place)
+            for place, real in enumerate(expected[one.picture])
+            if real.label == LABELS[one.label]
+            and (one.picture, place) not in taken
+            and (share := overlap(one.box, real.box)) >= threshold
+        ]
+        counts, _, place = max(candidates, default=(True, 0.0, None))
         if place is not None:
             taken.add((one.picture, place))
-        answers.append((one.score, place is not None))
+        if counts:
+            answers.append((one.score, place is not None))
     return answers
 
 
@@ -108,10 +114,10 @@ def evaluate(folder: Path, cameras: Sequence[str], frames: int, score: float) ->
             jpeg = cv2.imencode(".jpg", render(camera, sequence), [cv2.IMWRITE_JPEG_QUALITY, 80])[1]
             image = np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_REDUCED_COLOR_2), dtype=np.uint8)
             found += detector.detect(len(expected), image, 640)
-            expected.append(truth(camera, sequence))
-    sure = [one for one in found if one.score >= score]
-    right = sum(correct for _, correct in hits(sure, expected, 0.5))
-    total = sum(len(each) for each in expected)
+            expected.append(everything(camera, sequence))
+    sure = hits([one for one in found if one.score >= score], expected, 0.5)
+    right = sum(correct for _, correct in sure)
+    total = sum(real.counts for each in expected for real in each)
     report: dict[str, object] = {
         "pictures": len(expected),
         "objects": total,
@@ -122,10 +128,10 @@ def evaluate(folder: Path, cameras: Sequence[str], frames: int, score: float) ->
     by_label: dict[str, dict[str, float]] = {}
     for index, label in enumerate(LABELS):
         mine = [one for one in found if one.label == index]
-        count = sum(real.label == label for each in expected for real in each)
+        count = sum(real.label == label and real.counts for each in expected for real in each)
         curve = [average_precision(hits(mine, expected, bar), count) for bar in np.arange(0.5, 1.0, 0.05)]
-        firm = [one for one in mine if one.score >= score]
-        good = sum(correct for _, correct in hits(firm, expected, 0.5))
+        firm = hits([one for one in mine if one.score >= score], expected, 0.5)
+        good = sum(correct for _, correct in firm)
         by_label[label] = {
             "precision": round(good / max(1, len(firm)), 4),
             "recall": round(good / max(1, count), 4),

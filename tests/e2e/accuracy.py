@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from apps.scenes import Truth
+
 Box = Sequence[float]
 
 
@@ -24,17 +26,26 @@ class Score:
         """Of what is there, the part that was detected."""
         return self.matched / self.present if self.present else 0.0
 
-    def add(self, detections: Sequence[tuple[str, float, Box]], truth: Sequence[tuple[str, Box]]) -> None:
-        """Counts one frame: detections as (label, score, box), truth as (label, box), boxes as x1, y1, x2, y2."""
+    def add(self, detections: Sequence[tuple[str, float, Box]], truth: Sequence[Truth]) -> None:
+        """Counts one frame: detections as (label, score, box), boxes as x1, y1, x2, y2.
+
+        A detection of something that is there and does not count is neither right nor wrong.
+        """
         left = list(truth)
-        self.present += len(left)
-        self.detected += len(detections)
+        self.present += sum(real.counts for real in left)
         for label, _, box in sorted(detections, key=lambda found: -found[1]):
-            candidates = [(iou(box, other), other_label, other) for other_label, other in left if other_label == label]
-            best = max(candidates, default=(0.0, "", ()))
-            if best[0] >= 0.5:
-                self.matched += 1
-                left.remove((best[1], best[2]))
+            candidates = [
+                (real.counts, shared, place)
+                for place, real in enumerate(left)
+                if real.label == label and (shared := iou(box, real.box)) >= 0.5
+            ]
+            if not candidates:
+                self.detected += 1
+                continue
+            counts, _, place = max(candidates)
+            left.pop(place)
+            self.detected += counts
+            self.matched += counts
 
 
 def iou(one: Box, two: Box) -> float:

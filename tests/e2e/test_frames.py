@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from apps.messages import result_id
-from apps.scenes import truth
+from apps.scenes import everything
 from tests.e2e.accuracy import Score
 from tests.e2e.cluster import CameraState
 from tests.e2e.conftest import ROOT, Stack
@@ -102,7 +102,7 @@ def test_boxes_match_the_ground_truth(stack: Stack, window: set[Frame], artifact
         frames += 1
         score.add(
             [(found["label"], found["score"], found["box"]) for found in document["detections"]],
-            [(t.label, t.box) for t in truth(camera, frame["sequence"], frame["width"], frame["height"])],
+            everything(camera, frame["sequence"], frame["width"], frame["height"]),
         )
     line = (
         f"objects at IoU 0.5 on {frames} frames: precision {score.precision:.3f}, recall {score.recall:.3f} "
