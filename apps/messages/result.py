@@ -72,7 +72,7 @@ def result_from_json(value: bytes | str) -> Result:
                 for found in document["detections"]
             ),
         )
-    except (KeyError, TypeError) as malformed:
+    except (KeyError, TypeError, OverflowError, RecursionError) as malformed:
         raise ValueError(f"not a result: {type(malformed).__name__} {malformed}") from malformed
 
 

@@ -58,7 +58,6 @@ def _run(settings: Settings, stopping: threading.Event) -> int:
     spark.streams.addListener(watcher)
     try:
         query = start_query(spark, settings, start)
-        status.sign_of_life()
         logger.info(
             "model %s reads %d partitions of %s", settings.model_name, len(start.offsets), settings.frames_topic
         )

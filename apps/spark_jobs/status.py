@@ -14,6 +14,7 @@ class Status:
     def __init__(self, model: str, *, stall_seconds: float) -> None:
         self._stall_seconds = stall_seconds
         self._last_sign = time.monotonic()
+        self._ready = False
         self.failure: str | None = None
         self.registry = CollectorRegistry()
         prefix, labels = "argus_spark_", ["model"]
@@ -35,8 +36,9 @@ class Status:
         gauge("last_sign_age_seconds", "Seconds since the last batch or idle report.").set_function(self.age)
 
     def sign_of_life(self) -> None:
-        """A batch has finished, or Spark said that it is idle."""
+        """A batch has finished, or Spark said that it is idle: executors run and Kafka answers."""
         self._last_sign = time.monotonic()
+        self._ready = True
 
     def age(self) -> float:
         """Seconds since the last sign of life."""
@@ -51,14 +53,21 @@ class Status:
         text = f"{'ok' if healthy else 'stalled'}: last batch or idle report {age:.0f} s ago\n"
         return (HTTPStatus.OK if healthy else HTTPStatus.SERVICE_UNAVAILABLE), text
 
+    def readiness(self) -> tuple[HTTPStatus, str]:
+        """The answer of /readyz: whether the job has ever got through a batch."""
+        if not self._ready:
+            return HTTPStatus.SERVICE_UNAVAILABLE, "waiting for the first batch\n"
+        return HTTPStatus.OK, "ok\n"
+
 
 def serve(status: Status, port: int) -> ThreadingHTTPServer:
-    """Serve /healthz and /metrics in a thread of its own; port 0 takes a free one."""
+    """Serve /healthz, /readyz and /metrics in a thread of its own; port 0 takes a free one."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            if self.path == "/healthz":
-                code, text = status.health()
+            checks = {"/healthz": status.health, "/readyz": status.readiness}
+            if check := checks.get(self.path):
+                code, text = check()
                 self._answer(code, "text/plain; charset=utf-8", text.encode())
             elif self.path == "/metrics":
                 self._answer(HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest(status.registry))

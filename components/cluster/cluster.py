@@ -223,7 +223,7 @@ class Cluster(pulumi.ComponentResource):
                 f"{name}-storage",
                 LocalStorageArgs(machines=args.schedulable_machines, ssh=args.ssh, volumes_gib=args.volumes_gib),
                 provider=provider,
-                opts=self._child(preflight.passed),
+                opts=self._child(list(prepared.values())),
             )
 
         self.kubeconfig = kubeconfig.content

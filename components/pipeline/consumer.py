@@ -62,7 +62,7 @@ class Consumer(pulumi.ComponentResource):
             resources=k.resources(cpu="30m", memory_mib=96, limit_mib=384),
             security_context=k.container_security(),
             startup_probe=k.http_probe(period=5, failures=60),
-            readiness_probe=k.http_probe(),
+            readiness_probe=k.http_probe("/readyz"),
             liveness_probe=k.http_probe(period=20),
             volume_mounts=[k.mount("data", "/data"), k.mount("tmp", "/tmp")],
         )

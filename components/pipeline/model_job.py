@@ -203,7 +203,7 @@ class ModelJob(pulumi.ComponentResource):
             resources=k.resources(cpu="50m", memory_mib=512, limit_mib=args.driver_memory_mib),
             security_context=k.container_security(),
             startup_probe=k.http_probe(period=5, failures=120),
-            readiness_probe=k.http_probe(),
+            readiness_probe=k.http_probe("/readyz"),
             liveness_probe=k.http_probe(period=20),
             volume_mounts=[k.mount("config", k.CONFIG_DIR, read_only=True), k.mount("tmp", "/tmp")],
         )

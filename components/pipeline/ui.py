@@ -60,7 +60,7 @@ class Ui(pulumi.ComponentResource):
             resources=k.resources(cpu="30m", memory_mib=160, limit_mib=512),
             security_context=k.container_security(),
             startup_probe=k.http_probe(period=5, failures=60),
-            readiness_probe=k.http_probe(),
+            readiness_probe=k.http_probe("/readyz"),
             liveness_probe=k.http_probe(period=20),
             volume_mounts=[k.mount("tmp", "/tmp")],
         )

@@ -18,6 +18,10 @@ def test_metrics_and_health_over_http(status: Status) -> None:
     try:
         assert 'argus_spark_rejected_total{model="objects"} 3.0' in urlopen(f"{address}/metrics").read().decode()
         assert urlopen(f"{address}/healthz").read().startswith(b"ok: last batch")
+        with pytest.raises(HTTPError, match="503"):
+            urlopen(f"{address}/readyz")
+        status.sign_of_life()
+        assert urlopen(f"{address}/readyz").read() == b"ok\n"
         with pytest.raises(HTTPError, match="404"):
             urlopen(f"{address}/other")
     finally:
