@@ -66,19 +66,10 @@ def test_a_record_that_is_no_frame_says_why(
         frame_from_kafka(key, value, headers)
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        b"[" * 100_000,
-        result_to_json(RESULT).replace(b'"sequence":', b'"sequence":1e999,"other":'),
-        b"",
-        b"[]",
-        b"{}",
-        b'{"camera": null}',
-        b"null",
-        b"\xff",
-    ],
-)
+ENDLESS = result_to_json(RESULT).replace(str(RESULT.sequence).encode(), b"1e999", 1)
+
+
+@pytest.mark.parametrize("value", [b"", b"[]", b"{}", b'{"camera": null}', b"null", b"\xff", b"[" * 100_000, ENDLESS])
 def test_what_is_no_result_is_a_value_error(value: bytes) -> None:
     with pytest.raises(ValueError):
         result_from_json(value)
