@@ -80,4 +80,3 @@ def _silhouette(item: Actor | Post, sequence: int) -> np.ndarray[tuple[int, ...]
         draw_actor(brush, item.look, item.pose(_WIDTH, _HEIGHT))
     filled: np.ndarray[tuple[int, ...], np.dtype[np.bool_]] = canvas >= 128
     return filled
-
