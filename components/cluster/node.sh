@@ -2,6 +2,8 @@
 # Makes this machine a node. The same on every control plane and every worker: already a member -> nothing;
 # invited by a living member -> join; no cluster, and this is where one starts -> init.
 : "${NAME:?}" "${VIRTUAL_IP:?}" "${PORT:?}" "${BOOTSTRAP:?}" "${CONTROL_PLANE:?}" "${INIT_CONFIG?}" "${JOIN_CONFIG:?}"
+command -v kubeadm >/dev/null ||
+  die "kubeadm is gone: a destroy was cut short here. Finish it with \`pulumi destroy\`, then run \`pulumi up\`"
 
 TOKEN='' CA_HASH='' CERTIFICATE_KEY=''
 while IFS='=' read -r key value || [[ $key ]]; do
