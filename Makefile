@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap up down destroy preview status ssh kubeconfig lint format test-unit test-go test
+.PHONY: help bootstrap up down destroy preview status ssh kubeconfig lint format docs test-unit test-go test
 
 PYTHON := .venv/bin/python
 LAB := $(PYTHON) -m lab
@@ -49,6 +49,9 @@ lint: bootstrap ## Every static check
 format: bootstrap ## Format the Python sources
 	@.venv/bin/ruff check --fix-only --quiet .
 	@.venv/bin/ruff format --quiet .
+
+docs: bootstrap ## Write docs/config.md from the model of the configuration
+	@$(PYTHON) -m components.config.reference > docs/config.md
 
 test-unit: bootstrap ## The tests that take seconds
 	@$(PYTHON) -m pytest --quiet tests/unit

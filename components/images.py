@@ -36,8 +36,8 @@ DEFAULT_WEIGHTS: Final = ROOT / WEIGHTS / "objects"
 class ImagesArgs:
     """Arguments of Images.
 
-    `weights` maps each model that has weights to its OpenVINO export's folder, None for Argus's own. An image in
-    `overrides` is not built. `insecure` says that the registry speaks plain http.
+    `weights` maps each model that has weights to its OpenVINO export's folder or to its .pt file, which the build
+    exports; None stands for Argus's own. An image in `overrides` is not built. `insecure` says that the registry speaks plain http.
     """
 
     registry: str | None
@@ -73,17 +73,15 @@ def context(image: str, weights: Mapping[str, Path | None], root: Path = ROOT) -
     paths = (f"containers/{image}", *IMAGES[image])
     parts = [Staged(source=root / path, target=path) for path in paths]
     if image == "spark":
-        parts += [
-            Staged(source=path or DEFAULT_WEIGHTS, target=f"weights/{model}") for model, path in sorted(weights.items())
-        ]
+        parts += [_staged_weights(model, path or DEFAULT_WEIGHTS) for model, path in sorted(weights.items())]
     for part in parts:
         if not part.source.exists():
             raise FileNotFoundError(f"image {image}: {part.source} does not exist")
-        if part.target.startswith("weights/") and not part.source.is_dir():
-            raise NotADirectoryError(
-                f"image {image}: {part.source} is no OpenVINO export; make one with python -m apps.training.export"
-            )
     return parts
+
+
+def _staged_weights(model: str, path: Path) -> Staged:
+    return Staged(source=path, target=f"weights/{model}" if path.is_dir() else f"weights/{model}/{path.name}")
 
 
 def content_tag(parts: list[Staged]) -> str:

@@ -1,5 +1,7 @@
 """What must hold between the keys of a stack. Each rule yields problems; none of them touches a machine."""
 
+import re
+import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -12,6 +14,9 @@ from components.config.sections import Model, Settings
 
 IMAGES = ("kafka", "zookeeper", "elasticsearch", "filebeat", "producer", "spark", "consumer", "ui")
 """The folders of containers/."""
+
+_MODEL_CLASS = re.compile(rb"cultralytics\.nn\.tasks\n(\w+)\n")
+"""How a pickle names a class: the opcode `c`, the module, the name."""
 
 
 def problems(settings: Settings) -> list[str]:
@@ -115,6 +120,8 @@ def _weights(model: Model) -> Iterator[str]:
         yield f"{path} is no .pt file; give one, or the folder of an OpenVINO export"
     elif path.is_dir():
         yield from _openvino_export(path)
+    else:
+        yield from _checkpoint(path)
 
 
 def _openvino_export(folder: Path) -> Iterator[str]:
@@ -125,6 +132,20 @@ def _openvino_export(folder: Path) -> Iterator[str]:
     task = (yaml.safe_load(metadata.read_text()) or {}).get("task")
     if task != "detect":
         yield f"{folder} is a model for the task {task!r}; Argus runs detectors (task 'detect')"
+
+
+def _checkpoint(path: Path) -> Iterator[str]:
+    """A checkpoint is a zip archive with a pickle, which names the model's class. It is not unpickled: that runs code."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            pickled = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
+            kinds = {name.decode() for name in _MODEL_CLASS.findall(archive.read(pickled))}
+    except (zipfile.BadZipFile, StopIteration):
+        kinds = set()
+    if not kinds:
+        yield f"{path} is no checkpoint of Ultralytics; give one, or the folder of an OpenVINO export"
+    elif "DetectionModel" not in kinds:
+        yield f"{path} holds a {', '.join(sorted(kinds))}; Argus runs detectors (a DetectionModel, task 'detect')"
 
 
 def _placement(settings: Settings) -> Iterator[str]:

@@ -47,11 +47,16 @@ def test_without_a_registry_every_image_needs_an_override(pulumi_mocks: Any) -> 
 
 def test_a_built_image_is_named_by_registry_and_tag(pulumi_mocks: Any, tmp_path: Path) -> None:
     (tmp_path / "model.xml").write_text("<net/>")
+    pt = tmp_path / "best.pt"
+    pt.touch()
     others = {image: "x" for image in IMAGES if image != "spark"}
-    args = ImagesArgs(registry="10.77.0.1:5000", insecure=True, overrides=others, weights={"mine": tmp_path})
+    args = ImagesArgs(
+        registry="10.77.0.1:5000", insecure=True, overrides=others, weights={"mine": tmp_path, "other": pt}
+    )
     refs = pulumi_mocks.run(lambda: Images("images", args).refs)
     command = pulumi_mocks.named("images-spark")
     assert command.inputs["environment"]["ARGUS_IMAGE"] == refs["spark"]
     assert refs["spark"].startswith("10.77.0.1:5000/argus/spark:")
-    assert "\tweights/mine/" in command.inputs["stdin"]
+    assert "\tweights/mine/model.xml" in command.inputs["stdin"]
+    assert "\tweights/other/best.pt" in command.inputs["stdin"]
     assert "apps/spark_jobs/weights/" not in {line.split("\t")[1] for line in command.inputs["stdin"].splitlines()}

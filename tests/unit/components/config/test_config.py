@@ -1,6 +1,7 @@
 """Every mistake in a stack's configuration has a message that names its key and the remedy."""
 
 import copy
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,28 @@ def test_only_detectors_are_models(task: str, accepted: bool, values: Values, tm
         assert load_values(values).models[0].weights == export
     else:
         assert any(f"for the task '{task}'" in problem for problem in problems_of(values))
+
+
+@pytest.mark.parametrize(
+    ("pickled", "problem"),
+    [
+        (b"cultralytics.nn.tasks\nDetectionModel\n", None),
+        (b"cultralytics.nn.tasks\nSegmentationModel\n", "holds a SegmentationModel; Argus runs detectors"),
+        (b"ctorchvision.models\nResNet\n", "is no checkpoint of Ultralytics"),
+        (None, "is no checkpoint of Ultralytics"),
+    ],
+)
+def test_a_checkpoint_is_a_detector(pickled: bytes | None, problem: str | None, values: Values, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "best.pt"
+    checkpoint.touch()
+    if pickled is not None:
+        with zipfile.ZipFile(checkpoint, "w") as archive:
+            archive.writestr("best/data.pkl", b"\x80\x02" + pickled)
+    change("models.0.weights", str(checkpoint))(values)
+    if problem is None:
+        assert load_values(values).models[0].weights == checkpoint
+    else:
+        assert any(problem in found for found in problems_of(values))
 
 
 def test_the_reference_is_current() -> None:
