@@ -37,7 +37,8 @@ class ImagesArgs:
     """Arguments of Images.
 
     `weights` maps each model that has weights to its OpenVINO export's folder or to its .pt file, which the build
-    exports; None stands for Argus's own. An image in `overrides` is not built. `insecure` says that the registry speaks plain http.
+    exports; None stands for Argus's own. An image in `overrides` is not built. `insecure` says that the registry
+    speaks plain http.
     """
 
     registry: str | None

@@ -135,7 +135,7 @@ def _openvino_export(folder: Path) -> Iterator[str]:
 
 
 def _checkpoint(path: Path) -> Iterator[str]:
-    """A checkpoint is a zip archive with a pickle, which names the model's class. It is not unpickled: that runs code."""
+    """A checkpoint is a zip archive with a pickle that names the model's class. Unpickling it would run its code."""
     try:
         with zipfile.ZipFile(path) as archive:
             pickled = next(name for name in archive.namelist() if name.endswith("/data.pkl"))

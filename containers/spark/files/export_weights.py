@@ -10,6 +10,7 @@ INPUT_SIDE = 320
 
 
 def main(weights: Path) -> None:
+    """Export what is found, or end with what is wrong with it."""
     for checkpoint in sorted(weights.glob("*/*.pt")):
         model = YOLO(checkpoint)
         if model.task != "detect":
