@@ -4,6 +4,7 @@
 set -euo pipefail
 
 STATE=/var/lib/argus
+export KUBECACHEDIR=$STATE/kubectl # not in the home of whoever logs in
 # shellcheck disable=SC2034 # read by the scripts that this comes before
 CHANGED=false
 
