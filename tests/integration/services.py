@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import socket
 import subprocess
 import tempfile
@@ -9,6 +10,9 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from components.images import context
+from lab.toolchain.images import ensure_base
 
 REPOSITORY = Path(__file__).parents[2]
 BUILD_SECONDS = 900
@@ -113,10 +117,18 @@ def image(name: str) -> str:
     given = os.environ.get(f"ARGUS_TEST_IMAGE_{name.upper()}")
     if given:
         return given
+    ensure_base()
     tag = f"localhost/argus-test/{name}"
-    command = ["podman", "build", "--quiet", "--network=host", "--isolation=chroot", "--pull=never"]
-    command += ["--tag", tag, "--file", f"containers/{name}/Dockerfile"]
-    subprocess.run([*command, "."], cwd=REPOSITORY, env=_environment(), check=True, timeout=BUILD_SECONDS)
+    # The lab's own flags, so that its layers are found again.
+    command = ["podman", "build", "--quiet", "--layers", "--network=host", "--isolation=chroot", "--format=docker"]
+    with tempfile.TemporaryDirectory(prefix="argus-test-") as folder:
+        for part in context(name, {}):
+            for target, source in part.files():
+                staged = Path(folder, target)
+                staged.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(source, staged)
+        command += [f"--tag={tag}", f"--file={folder}/containers/{name}/Dockerfile", folder]
+        subprocess.run(command, env=_environment(), check=True, timeout=BUILD_SECONDS)
     return tag
 
 
@@ -133,8 +145,11 @@ def _container(
     reference = image(name)
     container = f"argus-test-{name}-{os.getpid()}"
     with tempfile.TemporaryDirectory(prefix="argus-test-") as folder:
-        arguments = ["--detach", "--network", "host", "--name", container, "--tmpfs", f"{data}:rw,mode=1777"]
         Path(folder).chmod(0o755)
+        disk = Path(folder, "disk")
+        disk.mkdir()
+        disk.chmod(0o777)
+        arguments = ["--detach", "--network", "host", "--name", container, "--volume", f"{disk}:{data}"]
         for target, text in files.items():
             source = Path(folder, Path(target).name)
             source.write_text(f"{text}\n")
