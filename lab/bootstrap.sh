@@ -8,7 +8,7 @@ cache=${ARGUS_CACHE:-$HOME/.cache/argus}
 
 # A name after `=` is the program that makes the package unnecessary, whoever installed it.
 packages=(
-    ca-certificates iproute2 iptables jq openssh-client procps zstd
+    ca-certificates iproute2 iptables jq openssh-client openssh-server procps zstd
     podman buildah runc netavark debootstrap debian-archive-keyring docker-registry ffmpeg
     chromium=chromium chromium-driver=chromedriver default-jre-headless=java
 )
@@ -41,8 +41,10 @@ install_packages() {
     fi
     apt-get update --quiet=2
     DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet=2 --no-install-recommends "$@" >/dev/null
-    if [[ " $* " == *" docker-registry "* && -d /run/systemd/system ]]; then
-        systemctl disable --quiet docker-registry.service
+    if [[ -d /run/systemd/system ]]; then
+        # Only those that came with this run: a host that served SSH before goes on doing so.
+        if [[ " $* " == *" docker-registry "* ]]; then systemctl disable --quiet docker-registry.service; fi
+        if [[ " $* " == *" openssh-server "* ]]; then systemctl disable --quiet ssh.service; fi
     fi
 }
 

@@ -10,7 +10,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path(os.environ.get("ARGUS_CACHE") or "~/.cache/argus").expanduser().resolve()
 """Builds, keyed by their content. `lab down` leaves it alone."""
-STATE = Path(os.environ.get("ARGUS_STATE") or "~/.local/state/argus/lab").expanduser().resolve()
+DEFAULT_STATE = "~/.local/state/argus/lab"
+"""As the dev stack spells it."""
+STATE = Path(os.environ.get("ARGUS_STATE") or DEFAULT_STATE).expanduser().resolve()
 """What belongs to the running lab: its key, the stack's state, process ids, logs."""
 
 STACK = "dev"

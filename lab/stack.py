@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lab.config import KUBECONFIG, ROOT, STACK, STACK_FILE, STATE, TOOLS, LabError
+from lab.config import DEFAULT_STATE, KUBECONFIG, ROOT, STACK, STACK_FILE, STATE, TOOLS, LabError
 from lab.shell import run
 
 _BACKEND = STATE / "pulumi"
@@ -49,7 +49,9 @@ def ensure() -> None:
         _PASSPHRASE.touch(mode=0o600)
         _PASSPHRASE.write_text(secrets.token_urlsafe(24) + "\n")
     salt = _salt()
-    _CONFIG_FILE.write_text(f"{salt}\n{STACK_FILE.read_text()}")
+    # The committed file names the key in the state's usual place; this lab's may be elsewhere.
+    settings = STACK_FILE.read_text().replace(f"{DEFAULT_STATE}/", f"{STATE}/")
+    _CONFIG_FILE.write_text(f"{salt}\n{settings}")
 
 
 def pulumi(arguments: Sequence[str]) -> int:

@@ -161,8 +161,7 @@ class SshServer:
 @pytest.fixture(scope="session")
 def ssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
     sshd = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
-    if sshd is None:
-        pytest.skip("sshd is not installed (Debian: openssh-server)")
+    assert sshd is not None, "sshd is not installed: lab/bootstrap.sh installs Debian's openssh-server"
     folder = tmp_path_factory.mktemp("sshd")
     for name in ("host", "user"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)

@@ -57,7 +57,8 @@ def job(request: pytest.FixtureRequest, kafka: str) -> Job:
     suffix = uuid.uuid4().hex[:8]
     topics = create_topics(kafka, suffix=suffix, models=[request.param], partitions=4)
     rejected = f"rejected-{suffix}"
-    AdminClient({"bootstrap.servers": kafka}).create_topics([NewTopic(rejected, 4, 1)])[rejected].result(timeout=30)
+    admin = AdminClient({"bootstrap.servers": kafka})  # must outlive its futures
+    admin.create_topics([NewTopic(rejected, 4, 1)])[rejected].result(timeout=30)
     return Job(topics, topics.models[0], request.param, rejected, set(), set())
 
 
@@ -181,7 +182,8 @@ def test_what_retention_removed_is_counted_and_the_stream_goes_on(job: Job) -> N
         if at[0] == job.topics.frames
     ]
     behind = job.lag()
-    for future in AdminClient({"bootstrap.servers": job.topics.bootstrap}).delete_records(gone).values():
+    admin = AdminClient({"bootstrap.servers": job.topics.bootstrap})  # must outlive its futures
+    for future in admin.delete_records(gone).values():
         future.result(timeout=30)
     job.sent.clear()
     job.spoiled.clear()
