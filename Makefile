@@ -61,8 +61,5 @@ test-go: ## The tests of the lab's own Go programs
 	  (cd $$module && go vet ./... && go test ./...); \
 	done
 
-test: lint ## What CI runs: every static check and the unit tests
-	@$(PYTHON) -m pytest tests/unit
-
-test-full: test ## The same, then the tests against real servers and on the lab (README says which have passed)
-	@$(PYTHON) -m pytest tests/integration tests/e2e
+test: lint test-go ## Every test: unit, against real servers, and on the lab; what CI runs
+	@$(PYTHON) -m pytest tests/unit tests/integration tests/e2e

@@ -122,7 +122,7 @@ GROUPS: tuple[GoGroup, ...] = (
     GoGroup(
         name="coredns",
         source=SOURCES / "coredns",
-        programs={"coredns": "github.com/coredns/coredns"},
+        programs={"coredns": "."},
         version_of="github.com/coredns/coredns",
         version_variables=("github.com/coredns/coredns/coremain.GitCommit={version}",),
     ),
