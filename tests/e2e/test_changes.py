@@ -1,27 +1,25 @@
 """What `pulumi up` touches: nothing when nothing changed, one producer when one camera changed."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.e2e.conftest import ROOT, Stack, run_lab
+from lab.config import STACK_FILE, STATE
+from tests.e2e.conftest import Stack, run_lab
 from tests.e2e.waiting import wait_until
-
-STACK_FILE = ROOT / "Pulumi.dev.yaml"
 
 
 @pytest.fixture
-def edited_stack_file(tmp_path: Path) -> Iterator[Path]:
-    """A copy of the stack's file in which one camera shows another clip."""
-    config = yaml.safe_load(STACK_FILE.read_text())
+def edited_stack_file(stack: Stack, tmp_path: Path) -> Path:
+    """A copy of the running stack's file in which one camera shows another clip."""
+    config = yaml.safe_load((STATE / STACK_FILE.name).read_text())
     (camera,) = (entry for entry in config["config"]["argus:cameras"] if entry["name"] == "gate-south")
     camera["url"] = camera["url"].replace("gate-south", "meadow")
     edited = tmp_path / "Pulumi.dev.yaml"
     edited.write_text(yaml.safe_dump(config))
-    yield edited
+    return edited
 
 
 def test_a_second_up_changes_nothing(stack: Stack) -> None:

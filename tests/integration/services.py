@@ -122,7 +122,7 @@ def image(name: str) -> str:
     # The lab's own flags, so that its layers are found again.
     command = ["podman", "build", "--quiet", "--layers", "--network=host", "--isolation=chroot", "--format=docker"]
     with tempfile.TemporaryDirectory(prefix="argus-test-") as folder:
-        for part in context(name, {}):
+        for part in context(name, {"objects": None}):
             for target, source in part.files():
                 staged = Path(folder, target)
                 staged.parent.mkdir(parents=True, exist_ok=True)

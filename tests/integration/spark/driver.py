@@ -53,6 +53,7 @@ class Driver:
         for key, value in settings.items():
             arguments += ["--env", f"ARGUS_{key.upper()}={value}"]
         self.podman("run", *arguments, image("spark"), "driver")
+        self._ended = subprocess.Popen(["podman", "wait", self.name], env=ENVIRONMENT, stdout=subprocess.DEVNULL)
 
     def podman(self, *arguments: str) -> str:
         command = ["podman", *arguments]
@@ -70,11 +71,16 @@ class Driver:
         return float(found[1])
 
     def wait_until(self, what: str, condition, seconds: float = START_SECONDS) -> None:  # type: ignore[no-untyped-def]
-        """Wait for something that this driver brings about. Fails with its log."""
+        """Wait for something that this driver brings about. Fails with its log, at once when it has ended."""
         try:
-            wait_for(what, condition, seconds=seconds, every=0.2)
+            wait_for(what, lambda: self._ended.poll() is not None or condition(), seconds=seconds, every=0.2)
         except TimeoutError as error:
-            raise TimeoutError(f"{error}\n{self.podman('logs', '--tail', '60', self.name)}") from error
+            raise TimeoutError(f"{error}\n{self._log()}") from error
+        if self._ended.poll() is not None:
+            raise RuntimeError(f"the driver ended while the test waited for {what}\n{self._log()}")
+
+    def _log(self) -> str:
+        return self.podman("logs", "--tail", "60", self.name)
 
     def kill(self) -> None:
         """End it as a machine's loss does, JVM and all."""
@@ -86,6 +92,11 @@ class Driver:
         self.podman("stop", "--time", "60", self.name)
         return int(self.podman("wait", self.name))
 
+    def remove(self) -> None:
+        """Leave nothing of it."""
+        self.podman("rm", "--force", "--time", "0", self.name)
+        self._ended.wait(timeout=60)
+
 
 @contextlib.contextmanager
 def driver(**settings: object) -> Iterator[Driver]:
@@ -95,4 +106,4 @@ def driver(**settings: object) -> Iterator[Driver]:
         try:
             yield started
         finally:
-            started.podman("rm", "--force", "--time", "0", started.name)
+            started.remove()
