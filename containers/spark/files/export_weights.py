@@ -18,7 +18,9 @@ def main(weights: Path) -> None:
                 f"models.{checkpoint.parent.name}.weights: {checkpoint.name} is for the task {model.task!r}; "
                 "Argus runs detectors (task 'detect')"
             )
-        exported = Path(model.export(format="openvino", imgsz=INPUT_SIDE, dynamic=True, half=True, nms=False, device="cpu"))
+        exported = Path(
+            model.export(format="openvino", imgsz=INPUT_SIDE, dynamic=True, half=True, nms=False, device="cpu")
+        )
         for file in exported.iterdir():
             shutil.move(file, checkpoint.parent / file.name)
         exported.rmdir()
