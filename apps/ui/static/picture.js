@@ -1,6 +1,7 @@
 // A picture: an image and the boxes of what was found in it, changed together.
 
 const HUES = [165, 38, 205, 320, 95, 270, 12, 55, 185, 240];
+const RETRY_SECONDS = [1, 2, 4, 8, 16];
 const known = new Map();
 
 export function element(tag, className, text) {
@@ -53,16 +54,8 @@ export class Picture {
     const reload = this.image.getAttribute("src") !== frame.image;
     this.wanted = frame;
     if (reload) {
-      const next = element("img");
-      next.alt = "";
-      next.src = frame.image;
-      try {
-        await next.decode();
-      } catch {
-        if (this.wanted === frame && !this.image.hasAttribute("src")) this.empty.textContent = "image not available";
-        return false;
-      }
-      if (this.wanted !== frame) return false;
+      const next = await this.fetch(frame);
+      if (next === null || this.wanted !== frame) return false;
       this.image.replaceWith(next);
       this.image = next;
     }
@@ -73,6 +66,24 @@ export class Picture {
     );
     this.empty.hidden = true;
     return true;
+  }
+
+  // The loaded image, or null. A result can be found before its image is stored, so a missing one is asked for again.
+  async fetch(frame) {
+    for (const seconds of [...RETRY_SECONDS, null]) {
+      const image = element("img");
+      image.alt = "";
+      image.src = frame.image;
+      try {
+        await image.decode();
+        return image;
+      } catch {
+        if (this.wanted === frame && !this.image.hasAttribute("src")) this.empty.textContent = "image not available";
+      }
+      if (seconds !== null) await new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
+      if (this.wanted !== frame || !this.root.isConnected) break;
+    }
+    return null;
   }
 }
 
