@@ -25,7 +25,7 @@ class Settings(BaseSettings):
     parallelism: int = Field(default=1, ge=1)
     batch_size: int = Field(default=16, ge=1)
     weights: Path
-    score_threshold: float = Field(default=0.4, ge=0, le=1)
+    score_threshold: float = Field(default=0.35, ge=0, le=1)
     threads: int = Field(default=1, ge=1)
     """Inference threads of one Python worker; a worker has one Spark core, so more only helps with spark.task.cpus."""
     max_offsets_per_trigger: int = Field(default=400, ge=1)

@@ -151,7 +151,7 @@ def main() -> None:
     parser.add_argument("--prefix", default="held-out-", help="cameras are PREFIX01, PREFIX02, ...")
     parser.add_argument("--cameras", type=int, default=36)
     parser.add_argument("--frames", type=int, default=8)
-    parser.add_argument("--score", type=float, default=0.4)
+    parser.add_argument("--score", type=float, default=0.35)
     parser.add_argument("--record", action="store_true", help="also write the report into the model's metadata")
     options = parser.parse_args()
     names = [f"{options.prefix}{number:02d}" for number in range(1, options.cameras + 1)]

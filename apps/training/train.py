@@ -36,7 +36,7 @@ def train(
         project=str(runs),
         name=name,
         exist_ok=True,
-        pretrained=False,
+        pretrained=start is not None,
         epochs=epochs,
         time=hours,
         batch=batch,

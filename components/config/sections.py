@@ -248,7 +248,7 @@ class Model(Section):
         None,
         description="Your own Ultralytics detector: a .pt file or an OpenVINO export's folder; unset: Argus's own.",
     )
-    score_threshold: Fraction = Field(0.4, description="Detections below it are dropped.")
+    score_threshold: Fraction = Field(0.35, description="Detections below it are dropped.")
     trigger_seconds: float = Field(2.0, gt=0, le=60, description="Time between micro-batches (seconds).")
     batch_size: int = Field(16, ge=1, le=256, description="Frames a model call.")
 

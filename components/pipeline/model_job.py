@@ -29,7 +29,7 @@ class ModelJobArgs:
     executor_memory_mib: int = 1400
     driver_memory_mib: int = 900
     executor_cpu_request: str = "0.2"
-    score_threshold: float = 0.4
+    score_threshold: float = 0.35
     trigger_seconds: float = 2.0
     batch_size: int = 16
     max_offsets_per_trigger: int = 1000
