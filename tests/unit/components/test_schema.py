@@ -1,100 +1,17 @@
 """Every object of the pipeline against the schema that Kubernetes 1.36 publishes; an unknown field fails."""
 
 import json
-import subprocess
-from collections.abc import Mapping
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-import pytest
-
-from components import versions
 from tests.unit.components.pipeline.conftest import declare
-
-MODULE = f"k8s.io/kubernetes@v{versions.KUBERNETES}"
-INTEGER_OR_TEXT = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
-QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
-KINDS: Mapping[str, type | tuple[type, ...]] = {
-    "string": str,
-    "integer": (int, float),
-    "number": (int, float),
-    "boolean": bool,
-    "text or number": (str, int, float),
-}
-
-
-@cache
-def schema() -> dict[str, Any]:
-    """The definitions of the OpenAPI document in the Go module of Kubernetes."""
-    answer = subprocess.run(["go", "mod", "download", "-json", MODULE], capture_output=True, text=True, check=False)
-    if answer.returncode:
-        pytest.fail(f"cannot get {MODULE}: {answer.stderr or answer.stdout}")
-    document = Path(json.loads(answer.stdout)["Dir"]) / "api/openapi-spec/swagger.json"
-    definitions: dict[str, Any] = json.loads(document.read_text())["definitions"]
-    return definitions
-
-
-@cache
-def by_kind() -> dict[tuple[str, str], str]:
-    """The definition's name of each apiVersion and kind."""
-    found = {}
-    for name, definition in schema().items():
-        for kind in definition.get("x-kubernetes-group-version-kind", []):
-            version = f"{kind['group']}/{kind['version']}".lstrip("/")
-            found[version, kind["kind"]] = name
-    return found
-
-
-def resolved(definition: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The definition that a reference means; text or number for Kubernetes' two types that are either."""
-    name = definition.get("$ref", "").removeprefix("#/definitions/")
-    if name in {INTEGER_OR_TEXT, QUANTITY}:
-        return {"type": "text or number"}
-    return schema()[name] if name else definition
-
-
-def mistakes(value: Any, definition: Mapping[str, Any], at: str) -> list[str]:
-    """What in `value` is not as `definition` says, each with its place."""
-    definition = resolved(definition)
-    kind = definition.get("type", "object")
-    if kind == "array":
-        if not isinstance(value, list):
-            return [f"{at}: {value!r} is no list"]
-        return [text for n, item in enumerate(value) for text in mistakes(item, definition["items"], f"{at}[{n}]")]
-    if kind in KINDS:
-        fits = isinstance(value, KINDS[kind]) and isinstance(value, bool) is (kind == "boolean")
-        return [] if fits else [f"{at}: {value!r} is no {kind}"]
-    if "properties" not in definition and "additionalProperties" not in definition:
-        return []
-    return object_mistakes(value, definition, at) if isinstance(value, dict) else [f"{at}: {value!r} is no object"]
-
-
-def object_mistakes(value: Mapping[str, Any], definition: Mapping[str, Any], at: str) -> list[str]:
-    """Fields that are missing, unknown or wrong."""
-    known, others = definition.get("properties", {}), definition.get("additionalProperties")
-    found = [f"{at}.{key} is missing" for key in definition.get("required", []) if key not in value]
-    for key, item in value.items():
-        if key in known or others:
-            found += mistakes(item, known.get(key, others), f"{at}.{key}")
-        else:
-            found.append(f"{at}.{key} is unknown")
-    return found
-
-
-def check(item: Mapping[str, Any]) -> list[str]:
-    """The mistakes in one Kubernetes object."""
-    name = by_kind().get((item["apiVersion"], item["kind"]))
-    if name is None:
-        return [f"{item['apiVersion']} {item['kind']} is unknown"]
-    return mistakes(item, schema()[name], f"{item['kind']}/{item['metadata']['name']}")
+from tests.unit.components.published_schema import mistakes_of
 
 
 def test_every_object_is_as_kubernetes_publishes_it(pulumi_mocks: Any) -> None:
     pulumi_mocks.run(declare)
     objects = [each.inputs for each in pulumi_mocks.resources if each.type.startswith("kubernetes:")]
     assert {item["kind"] for item in objects} >= {"StatefulSet", "Deployment", "Job", "CronJob", "Role", "Secret"}
-    assert [text for item in objects for text in check(item)] == []
+    assert [text for item in objects for text in mistakes_of(item)] == []
 
 
 def test_the_check_is_strict() -> None:
@@ -104,10 +21,13 @@ def test_the_check_is_strict() -> None:
         "metadata": {"name": "x"},
         "spec": {"prots": [], "ports": [{"port": "http"}]},
     }
-    assert check(item) == ["Service/x.spec.prots is unknown", "Service/x.spec.ports[0].port: 'http' is no integer"]
+    assert mistakes_of(item) == [
+        "Service/x.spec.prots is unknown",
+        "Service/x.spec.ports[0].port: 'http' is no integer",
+    ]
 
 
 def test_executors_are_made_from_a_valid_pod(pulumi_mocks: Any) -> None:
     pulumi_mocks.run(declare)
     template = json.loads(pulumi_mocks.named("model-objects-spark").inputs["data"]["executor.yaml"])
-    assert check({**template, "metadata": {**template["metadata"], "name": "executor"}}) == []
+    assert mistakes_of({**template, "metadata": {**template["metadata"], "name": "executor"}}) == []

@@ -1,0 +1,56 @@
+"""The stack file that users copy for real hosts: Pulumi previews it although none of its machines can be reached."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lab import stack as lab_stack
+from tests.e2e.conftest import PULUMI_LIMIT_S, ROOT, Stack
+
+STACK = "prod"
+
+
+@pytest.fixture
+def environment(stack: Stack, tmp_path: Path) -> dict[str, str]:
+    """The lab's Pulumi and plugins with a state, a home and a key of the test's own."""
+    config = yaml.safe_load((ROOT / f"Pulumi.{STACK}.yaml").read_text())["config"]
+    key = tmp_path / config["argus:ssh"]["privateKeyFile"].removeprefix("~/")
+    key.parent.mkdir(parents=True)
+    key.write_text("a key that no machine knows\n")
+    backend = tmp_path / "state"
+    backend.mkdir()
+    return {
+        **os.environ,
+        **lab_stack.environment(),
+        "HOME": str(tmp_path),
+        "PULUMI_BACKEND_URL": f"file://{backend}",
+        "PULUMI_STACK": STACK,
+        "PULUMI_CONFIG_PASSPHRASE": "a passphrase",
+        "PULUMI_CONFIG_PASSPHRASE_FILE": "",
+    }
+
+
+def test_the_stack_of_real_hosts_previews(environment: dict[str, str], tmp_path: Path) -> None:
+    # Making a stack writes into its file, so that happens to a copy.
+    copy = tmp_path / f"Pulumi.{STACK}.yaml"
+    copy.write_text((ROOT / copy.name).read_text())
+    arguments = ("--cwd", str(ROOT), "--config-file", str(copy), "--non-interactive")
+    _pulumi(environment, "stack", "init", STACK, "--secrets-provider", "passphrase", *arguments)
+    steps = json.loads(_pulumi(environment, "preview", "--json", *arguments))["steps"]
+    assert {step["op"] for step in steps} == {"create"}
+    types = {step["newState"]["type"] for step in steps}
+    assert {"argus:cluster:ControlPlane", "argus:pipeline:ModelJob", "kubernetes:apps/v1:StatefulSet"} <= types
+    assert not (ROOT / copy.name).read_text().startswith("encryptionsalt")
+
+
+def _pulumi(environment: dict[str, str], *arguments: str) -> str:
+    command = ["pulumi", *arguments]
+    done = subprocess.run(command, env=environment, text=True, capture_output=True, timeout=PULUMI_LIMIT_S, check=False)
+    assert done.returncode == 0, f"{' '.join(command)} exited with {done.returncode}:\n{done.stdout}{done.stderr}"[
+        -6000:
+    ]
+    return done.stdout

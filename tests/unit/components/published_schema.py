@@ -1,0 +1,89 @@
+"""What Kubernetes publishes of its objects, read from its Go module; an unknown field is a mistake."""
+
+import json
+import subprocess
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components import versions
+
+MODULE = f"k8s.io/kubernetes@v{versions.KUBERNETES}"
+INTEGER_OR_TEXT = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
+QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
+KINDS: Mapping[str, type | tuple[type, ...]] = {
+    "string": str,
+    "integer": (int, float),
+    "number": (int, float),
+    "boolean": bool,
+    "text or number": (str, int, float),
+}
+
+
+@cache
+def schema() -> dict[str, Any]:
+    """The definitions of the OpenAPI document in the Go module of Kubernetes."""
+    answer = subprocess.run(["go", "mod", "download", "-json", MODULE], capture_output=True, text=True, check=False)
+    if answer.returncode:
+        pytest.fail(f"cannot get {MODULE}: {answer.stderr or answer.stdout}")
+    document = Path(json.loads(answer.stdout)["Dir"]) / "api/openapi-spec/swagger.json"
+    definitions: dict[str, Any] = json.loads(document.read_text())["definitions"]
+    return definitions
+
+
+@cache
+def by_kind() -> dict[tuple[str, str], str]:
+    """The definition's name of each apiVersion and kind."""
+    found = {}
+    for name, definition in schema().items():
+        for kind in definition.get("x-kubernetes-group-version-kind", []):
+            version = f"{kind['group']}/{kind['version']}".lstrip("/")
+            found[version, kind["kind"]] = name
+    return found
+
+
+def resolved(definition: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The definition that a reference means; text or number for Kubernetes' two types that are either."""
+    name = definition.get("$ref", "").removeprefix("#/definitions/")
+    if name in {INTEGER_OR_TEXT, QUANTITY}:
+        return {"type": "text or number"}
+    return schema()[name] if name else definition
+
+
+def mistakes(value: Any, definition: Mapping[str, Any], at: str) -> list[str]:
+    """What in `value` is not as `definition` says, each with its place."""
+    definition = resolved(definition)
+    kind = definition.get("type", "object")
+    if kind == "array":
+        if not isinstance(value, list):
+            return [f"{at}: {value!r} is no list"]
+        return [text for n, item in enumerate(value) for text in mistakes(item, definition["items"], f"{at}[{n}]")]
+    if kind in KINDS:
+        fits = isinstance(value, KINDS[kind]) and isinstance(value, bool) is (kind == "boolean")
+        return [] if fits else [f"{at}: {value!r} is no {kind}"]
+    if "properties" not in definition and "additionalProperties" not in definition:
+        return []
+    return object_mistakes(value, definition, at) if isinstance(value, dict) else [f"{at}: {value!r} is no object"]
+
+
+def object_mistakes(value: Mapping[str, Any], definition: Mapping[str, Any], at: str) -> list[str]:
+    """Fields that are missing, unknown or wrong."""
+    known, others = definition.get("properties", {}), definition.get("additionalProperties")
+    found = [f"{at}.{key} is missing" for key in definition.get("required", []) if key not in value]
+    for key, item in value.items():
+        if key in known or others:
+            found += mistakes(item, known.get(key, others), f"{at}.{key}")
+        else:
+            found.append(f"{at}.{key} is unknown")
+    return found
+
+
+def mistakes_of(item: Mapping[str, Any]) -> list[str]:
+    """The mistakes in one Kubernetes object."""
+    name = by_kind().get((item["apiVersion"], item["kind"]))
+    if name is None:
+        return [f"{item['apiVersion']} {item['kind']} is unknown"]
+    return mistakes(item, schema()[name], f"{item['kind']}/{item['metadata']['name']}")
