@@ -12,13 +12,14 @@ import textwrap
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lab import toolchain
 from lab.config import TOOLS
-from lab.toolchain import ensure_providers
 
 TIMEOUT = 180
 
@@ -97,7 +98,7 @@ class Project:
 @pytest.fixture(scope="session")
 def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A PULUMI_HOME with the stand-ins installed from this checkout."""
-    providers = ensure_providers()
+    providers = toolchain.ensure_providers()
     home = tmp_path_factory.mktemp("pulumi-home")
     for name, version in (("command", "1.2.1"), ("kubernetes", "4.34.2")):
         subprocess.run(
@@ -119,11 +120,10 @@ def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+@cache
 def tool(name: str) -> Path:
-    """A program of the lab's toolchain."""
-    path = TOOLS / name
-    assert path.exists(), f"{path} is missing: run `python -m lab.toolchain`"
-    return path
+    """A program of the lab's toolchain, which is built where it is missing."""
+    return toolchain.ensure().program(name)
 
 
 @pytest.fixture
