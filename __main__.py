@@ -51,7 +51,11 @@ images = Images(
 
 # Everything below lives in the cluster.
 provider = kubernetes.Provider(
-    "cluster", kubeconfig=cluster.kubeconfig, enable_config_map_mutable=True, enable_secret_mutable=True
+    "cluster",
+    kubeconfig=cluster.kubeconfig,
+    enable_config_map_mutable=True,
+    enable_secret_mutable=True,
+    opts=pulumi.ResourceOptions(depends_on=cluster.drained),
 )
 in_cluster = pulumi.ResourceOptions(providers={"kubernetes": provider})
 namespace = Namespace("argus", NamespaceArgs(name="argus"), in_cluster).name

@@ -31,18 +31,16 @@ class Ssh:
 
 @dataclass(frozen=True, kw_only=True)
 class Script:
-    """A script file and the values it is given."""
+    """Script files, run as one in their order, and the values they are given."""
 
-    path: Path
+    files: Sequence[Path]
     values: Mapping[str, Value]
-    library: Path | None = None
-    """A file of functions that comes before the script."""
 
     def render(self, user: str = "root") -> str:
         """The command line that runs this script as root, every value quoted; nothing in it is secret."""
         assignments = [f"{name}={shlex.quote(_text(value))}" for name, value in self.values.items()]
         parts = ["set -euo pipefail", *assignments]
-        parts += [_body(path) for path in (self.library, self.path) if path]
+        parts += [_body(path) for path in self.files]
         return f"{'' if user == 'root' else 'sudo -n '}bash -c {shlex.quote(chr(10).join(parts))}"
 
 
@@ -51,7 +49,7 @@ def command(
     *,
     host: pulumi.Input[str],
     ssh: Ssh,
-    create: Script,
+    create: Script | None,
     update: Script | None = None,
     delete: Script | None = None,
     stdin: pulumi.Input[str] | None = None,
@@ -59,7 +57,10 @@ def command(
     dial_attempts: int = 10,
     opts: pulumi.ResourceOptions,
 ) -> remote.Command:
-    """A Command on `host`; with `secret`, nothing that it reads or prints reaches a log or the state in the clear."""
+    """A Command on `host`; with `secret`, nothing that it reads or prints reaches a log or the state in the clear.
+
+    A `delete` must reach its host; what is undone on a machine, which may be dead by then, belongs to Removal.
+    """
     if secret:
         opts = pulumi.ResourceOptions.merge(
             opts, pulumi.ResourceOptions(additional_secret_outputs=["stdin", "stdout", "stderr"])
@@ -74,7 +75,7 @@ def command(
             dial_error_limit=dial_attempts,
             per_dial_timeout=5,
         ),
-        create=create.render(ssh.user),
+        create=create.render(ssh.user) if create else None,
         update=update.render(ssh.user) if update else None,
         delete=delete.render(ssh.user) if delete else None,
         stdin=stdin,

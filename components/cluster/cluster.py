@@ -21,6 +21,7 @@ from components.cluster.node import Node, NodeArgs
 from components.cluster.node_metadata import NodeMetadata, NodeMetadataArgs
 from components.cluster.packages import Packages, PackagesArgs
 from components.cluster.preflight import Preflight, PreflightArgs
+from components.cluster.removal import Drain, Removal, RemovalArgs
 from components.cluster.storage import LocalStorage, LocalStorageArgs
 from components.config import Settings
 
@@ -104,6 +105,8 @@ class Cluster(pulumi.ComponentResource):
     """URL of the API."""
     nodes: pulumi.Output[Sequence[str]]
     """Names of the nodes, control planes first."""
+    drained: Sequence[pulumi.Resource]
+    """To depend on, for what runs in pods: it is gone before its machines are drained."""
 
     def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:Cluster", name, {}, opts)
@@ -124,6 +127,29 @@ class Cluster(pulumi.ComponentResource):
             self._child(),
         )
 
+        # First, because it goes last. Workers leave before control planes, and those one after the other, so that etcd
+        # keeps its majority and somebody is left to forget each of them.
+        removals = {
+            machine.name: RemovalArgs(
+                machine=machine,
+                ssh=args.ssh,
+                endpoint=endpoint,
+                server=server,
+                control_plane=machine in args.control_planes,
+            )
+            for machine in args.machines
+        }
+        undo: dict[str, pulumi.Resource] = {}
+        previous: list[pulumi.Resource] = []
+        for machine in args.machines:
+            undo[machine.name] = Removal(
+                f"{name}-{machine.name}-removal",
+                removals[machine.name],
+                self._child(_and(preflight.passed, previous)),
+            ).undo
+            if machine in args.control_planes:
+                previous = [undo[machine.name]]
+
         # Every machine for itself, all at once.
         prepared: dict[str, pulumi.Resource] = {}
         endpoints: list[pulumi.Resource] = []
@@ -139,7 +165,7 @@ class Cluster(pulumi.ComponentResource):
                     binaries=args.binaries,
                     kubernetes_version=kubeadm.kubernetes_version,
                 ),
-                self._child(preflight.passed),
+                self._child([undo[machine.name]]),
             )
             prepared[machine.name] = ContainerRuntime(
                 f"{name}-{machine.name}-runtime",
@@ -171,32 +197,32 @@ class Cluster(pulumi.ComponentResource):
                 )
 
         # Control planes one after the other, because etcd takes one new member at a time; workers all at once.
-        members: list[pulumi.Resource] = []
+        members: dict[str, pulumi.Resource] = {}
         for index, machine in enumerate(args.control_planes):
             node = Node(
                 f"{name}-{machine.name}",
                 NodeArgs(machine=machine, ssh=args.ssh, kubeadm=kubeadm, control_plane=True, bootstrap=index == 0),
-                self._child([*endpoints, prepared[machine.name], *members[-1:]]),
+                self._child([*endpoints, prepared[machine.name], *list(members.values())[-1:]]),
             )
-            members.append(node.joined)
-        members += [
-            Node(
+            members[machine.name] = node.joined
+        first = members[args.control_planes[0].name]
+        for machine in args.workers:
+            members[machine.name] = Node(
                 f"{name}-{machine.name}",
                 NodeArgs(machine=machine, ssh=args.ssh, kubeadm=kubeadm, control_plane=False),
-                self._child([prepared[machine.name], members[0]]),
+                self._child([prepared[machine.name], first]),
             ).joined
-            for machine in args.workers
-        ]
+        everyone = list(members.values())
 
         network = Network(
             f"{name}-network",
             NetworkArgs(machines=args.machines, ssh=args.ssh, endpoint=endpoint, pod_network=kubeadm.pod_network),
-            self._child(members),
+            self._child(everyone),
         )
         NodeMetadata(
             f"{name}-metadata",
             NodeMetadataArgs(machines=args.machines, ssh=args.ssh, endpoint=endpoint),
-            self._child(members),
+            self._child(everyone),
         )
         Dns(
             f"{name}-dns",
@@ -218,13 +244,25 @@ class Cluster(pulumi.ComponentResource):
             provider=provider,
             opts=self._child(),
         )
+        volumes: Mapping[str, Sequence[pulumi.Resource]] = {}
         if args.volumes_gib:
-            LocalStorage(
+            volumes = LocalStorage(
                 f"{name}-storage",
                 LocalStorageArgs(machines=args.schedulable_machines, ssh=args.ssh, volumes_gib=args.volumes_gib),
                 provider=provider,
                 opts=self._child(list(prepared.values())),
+            ).volumes
+
+        # Last, because it goes first. One machine after the other: each waits until the services are whole again.
+        drains: list[pulumi.Resource] = []
+        for machine in args.machines:
+            drain = Drain(
+                f"{name}-{machine.name}-drain",
+                removals[machine.name],
+                self._child([members[machine.name], *volumes.get(machine.name, ()), *drains[-1:]]),
             )
+            drains.append(drain.drained)
+        self.drained = drains
 
         self.kubeconfig = kubeconfig.content
         self.endpoint = pulumi.Output.from_input(server)
@@ -239,3 +277,9 @@ class Cluster(pulumi.ComponentResource):
 
 def _machine(*, name: str, address: object, labels: Mapping[str, str], taints: tuple[str, ...]) -> Machine:
     return Machine(name=name, address=str(address), labels=labels, taints=taints)
+
+
+def _and(
+    known: pulumi.Output[Sequence[pulumi.Resource]], others: Sequence[pulumi.Resource]
+) -> pulumi.Output[Sequence[pulumi.Resource]]:
+    return known.apply(lambda resources: [*resources, *others])

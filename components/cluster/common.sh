@@ -97,4 +97,32 @@ forget_etcd_member() {
   [[ ! $id ]] || "${etcdctl[@]}" member remove "$id" >&2
 }
 
+# node_address NAME: prints the address of a node, or nothing where there is none; fails if the API does not answer.
+node_address() {
+  admin get node "$1" --ignore-not-found --request-timeout=10s \
+    -o jsonpath='{.status.addresses[?(@.type=="InternalIP")].address}'
+}
+
+# is_ready NAME: whether the cluster hears from a node.
+is_ready() {
+  [[ $(admin get node "$1" --request-timeout=10s \
+    -o jsonpath='{.status.conditions[?(@.type=="Ready")].status}') == True ]]
+}
+
+# give_up_pods NAME: forgets the pods of a dead node; none of them can run any more.
+give_up_pods() {
+  admin get pods --all-namespaces --field-selector "spec.nodeName=$1" --no-headers --request-timeout=10s \
+    -o custom-columns=NAMESPACE:.metadata.namespace,NAME:.metadata.name |
+    while read -r namespace pod; do
+      admin --namespace "$namespace" delete pod "$pod" --force --grace-period=0 --wait=false --ignore-not-found >&2
+    done
+}
+
+# forget NAME: the cluster no longer knows a machine that has left, or that died.
+forget() {
+  admin delete node "$1" --ignore-not-found --wait=false --request-timeout=10s >&2
+  give_up_pods "$1"
+  forget_etcd_member "$1"
+}
+
 admin() { kubectl --kubeconfig /etc/kubernetes/admin.conf "$@"; }

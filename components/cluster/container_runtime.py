@@ -42,7 +42,6 @@ class ContainerRuntime(pulumi.ComponentResource):
                 version=args.kubernetes_version,
                 prefetch="kube-.*|etcd|pause" if args.control_plane else "kube-proxy|pause",
             ),
-            delete=script("container_runtime_delete.sh"),
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.register_outputs({})

@@ -38,8 +38,8 @@ class Endpoint(pulumi.ComponentResource):
                 port=args.endpoint_port,
                 haproxy=haproxy_config(args),
                 keepalived=keepalived_config(args),
+                control_planes=[machine.name for machine in args.control_planes],
             ),
-            delete=script("endpoint_delete.sh"),
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.register_outputs({})

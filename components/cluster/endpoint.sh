@@ -1,6 +1,25 @@
 #!/usr/bin/env bash
 # The cluster's one address: HAProxy in front of every API server, and keepalived to hold the virtual IP here or on a peer.
-: "${ADDRESS:?}" "${VIRTUAL_IP:?}" "${PORT:?}" "${HAPROXY:?}" "${KEEPALIVED:?}"
+: "${ADDRESS:?}" "${VIRTUAL_IP:?}" "${PORT:?}" "${HAPROXY:?}" "${KEEPALIVED:?}" "${CONTROL_PLANES:?}"
+
+# This is the first step that a shorter list of control planes meets: etcd must keep a living majority without those that
+# are no longer on it, and most of what it has must stay.
+if is_member; then
+  members=0 living=0 leaving=()
+  while read -r node ready; do
+    if ! grep -qxF "$node" <<<"$CONTROL_PLANES"; then
+      leaving+=("$node")
+    else
+      members=$((members + 1))
+      if [[ $ready == True ]]; then living=$((living + 1)); fi
+    fi
+  done < <(admin get nodes -l node-role.kubernetes.io/control-plane --request-timeout=10s \
+    -o jsonpath='{range .items[*]}{.metadata.name}{" "}{.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}')
+  if ((${#leaving[@]} && (${#leaving[@]} >= members + 1 || 2 * living <= members))); then
+    die "without ${leaving[*]}, etcd would have $living living of $members members, and loses its majority: take out one" \
+      "control plane at a time, a dead one first, each with its own \`pulumi up\`"
+  fi
+fi
 
 interface=$(ip -o -4 addr show | awk -v address="$ADDRESS" '{ split($4, a, "/"); if (a[1] == address) print $2 }')
 [[ $interface ]] || die "no interface of this machine has the address $ADDRESS"

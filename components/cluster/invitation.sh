@@ -2,12 +2,19 @@
 # Runs on the control plane that holds the virtual IP. Prints (a secret) what one machine needs to join, or nothing when
 # there is no cluster yet. The credentials live two hours; upload-certs encrypts the keys with one that only the new
 # machine is told.
-: "${JOINING:?}" "${CONTROL_PLANE:?}"
+: "${JOINING:?}" "${ADDRESS:?}" "${CONTROL_PLANE:?}"
 export KUBECONFIG=/etc/kubernetes/admin.conf
 
 [[ -s $KUBECONFIG && -s $STATE/member ]] || exit 0
-if [[ $CONTROL_PLANE == true ]] && ! kubectl get node "$JOINING" >/dev/null 2>&1; then
-  forget_etcd_member "$JOINING" || say "cannot ask etcd for its members"
+known=$(until_true 60 node_address "$JOINING") || die "the API server does not answer"
+is_lost() { ! is_ready "$JOINING"; }
+if [[ $known && $known != "$ADDRESS" ]]; then
+  until_true 60 is_lost || die "$JOINING lives, at $known, and cannot be at $ADDRESS too: give the new machine a name of" \
+    "its own and take $JOINING out, or stop $JOINING first"
+  say "$JOINING at $known is dead; $ADDRESS takes its place"
+  forget "$JOINING"
+elif [[ ! $known && $CONTROL_PLANE == true ]]; then
+  forget_etcd_member "$JOINING" # of an attempt to join that was interrupted
 fi
 token=$(until_true 60 kubeadm token create --ttl 2h --description "argus: $JOINING") ||
   die "the API server did not make a token for $JOINING"

@@ -19,10 +19,9 @@ class Machine:
     taints: tuple[str, ...] = ()
 
 
-def script(file: str, **values: Value) -> Script:
-    """A script of this package with its values (given in lower case, read in upper case) and the shared functions."""
+def script(*files: str, **values: Value) -> Script:
+    """Scripts of this package with their values (given in lower case, read in upper case) and the shared functions."""
     return Script(
-        path=_HERE / file,
+        files=[_HERE / file for file in ("common.sh", *files)],
         values={name.upper(): value for name, value in values.items()},
-        library=_HERE / "common.sh",
     )

@@ -38,7 +38,9 @@ class Network(pulumi.ComponentResource):
             f"{name}-node-networks",
             host=args.endpoint,
             ssh=args.ssh,
-            create=script("node_networks.sh", nodes=[machine.name for machine in args.machines]),
+            create=script(
+                "node_networks.sh", machines=[f"{machine.name} {machine.address}" for machine in args.machines]
+            ),
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.ready = [
@@ -47,7 +49,6 @@ class Network(pulumi.ComponentResource):
                 host=machine.address,
                 ssh=args.ssh,
                 create=script("network.sh", name=machine.name, pod_network=args.pod_network, cni=cni_config()),
-                delete=script("network_delete.sh"),
                 stdin=networks.stdout,
                 opts=pulumi.ResourceOptions(parent=self),
             )

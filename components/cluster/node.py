@@ -24,10 +24,11 @@ class NodeArgs:
 
 
 class Node(pulumi.ComponentResource):
-    """Invites the machine and lets it join; deleting it takes the machine out and the cluster forgets it.
+    """Invites the machine and lets it join. Leaving is Removal's.
 
     The invitation is asked of the endpoint's address: keepalived keeps it with a living control plane, whichever
-    that is. It is empty where no cluster is yet. It travels as a secret output, to standard input, and lives two hours.
+    that is. It is empty where no cluster is yet. A dead node of the same name at another address is forgotten first.
+    The invitation travels as a secret output, to standard input, and lives two hours.
     """
 
     joined: pulumi.Resource
@@ -40,8 +41,12 @@ class Node(pulumi.ComponentResource):
             f"{name}-invitation",
             host=kubeadm.endpoint,
             ssh=args.ssh,
-            create=script("invitation.sh", joining=args.machine.name, control_plane=args.control_plane),
-            delete=script("invitation_delete.sh", joining=args.machine.name),
+            create=script(
+                "invitation.sh",
+                joining=args.machine.name,
+                address=args.machine.address,
+                control_plane=args.control_plane,
+            ),
             secret=True,
             opts=pulumi.ResourceOptions(parent=self),
         )
@@ -59,7 +64,6 @@ class Node(pulumi.ComponentResource):
                 init_config=init_config(kubeadm, args.machine) if args.control_plane else "",
                 join_config=join_config(kubeadm, args.machine, control_plane=args.control_plane),
             ),
-            delete=script("node_delete.sh", control_plane=args.control_plane),
             stdin=pulumi.Output.secret(invitation.stdout),
             secret=True,
             opts=pulumi.ResourceOptions(parent=self),

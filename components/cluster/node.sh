@@ -11,6 +11,13 @@ while IFS='=' read -r key value || [[ $key ]]; do
 done
 
 if is_member; then
+  member=$(<"$STATE/member")
+  [[ $member == "$NAME" ]] ||
+    die "this machine is the node $member: take $member out first (\`pulumi up\` without it), then add $NAME"
+  role=false
+  [[ ! -e /etc/kubernetes/manifests/kube-apiserver.yaml ]] || role=true
+  [[ $role == "$CONTROL_PLANE" ]] ||
+    die "$NAME cannot change between control plane and worker: take it out first (\`pulumi up\` without it), then add it"
   systemctl start kubelet.service
   exit 0
 fi

@@ -59,7 +59,6 @@ class Packages(pulumi.ComponentResource):
                 server=args.server,
                 version=args.kubernetes_version,
             ),
-            delete=script("packages_delete.sh"),
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.register_outputs({})

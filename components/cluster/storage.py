@@ -14,7 +14,7 @@ from components.cluster.machine import Machine, script
 
 STORAGE_CLASS: Final = "argus-local"
 VOLUME_LABEL: Final = "argus.dev/volume"
-_ROOT: Final = "/var/lib/argus/volumes"
+VOLUMES_ROOT: Final = "/var/lib/argus/volumes"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,11 @@ class LocalStorage(pulumi.ComponentResource):
     """A storage class, and on every machine one volume for each stateful service.
 
     A claim picks its volume by the label `argus.dev/volume`. The size is what the service is promised, not a quota.
+    What the folders hold goes when their machine leaves the stack.
     """
+
+    volumes: Mapping[str, Sequence[pulumi.Resource]]
+    """Of each machine by its name; to depend on, for what must be done before they go."""
 
     def __init__(
         self,
@@ -49,22 +53,25 @@ class LocalStorage(pulumi.ComponentResource):
             reclaim_policy="Retain",
             opts=pulumi.ResourceOptions(parent=self, provider=provider),
         )
+        volumes: dict[str, Sequence[pulumi.Resource]] = {}
         for machine in args.machines:
             folders = remote.command(
                 f"{name}-{machine.name}-folders",
                 host=machine.address,
                 ssh=args.ssh,
-                create=script("volumes.sh", root=_ROOT, volumes=list(args.volumes_gib)),
-                delete=script("volumes_delete.sh", root=_ROOT),
+                create=script("volumes.sh", root=VOLUMES_ROOT, volumes=list(args.volumes_gib)),
                 opts=pulumi.ResourceOptions(parent=self),
             )
-            for service, gib in args.volumes_gib.items():
+            volumes[machine.name] = [
                 core.v1.PersistentVolume(
                     f"{name}-{machine.name}-{service}",
                     metadata=meta.v1.ObjectMetaArgs(name=f"{machine.name}-{service}", labels={VOLUME_LABEL: service}),
                     spec=_volume(machine, service, gib),
                     opts=pulumi.ResourceOptions(parent=self, provider=provider, depends_on=[folders, storage_class]),
                 )
+                for service, gib in args.volumes_gib.items()
+            ]
+        self.volumes = volumes
         self.register_outputs({})
 
 
@@ -78,7 +85,7 @@ def _volume(machine: Machine, service: str, gib: int) -> core.v1.PersistentVolum
         persistent_volume_reclaim_policy="Retain",
         storage_class_name=STORAGE_CLASS,
         volume_mode="Filesystem",
-        local=core.v1.LocalVolumeSourceArgs(path=f"{_ROOT}/{service}"),
+        local=core.v1.LocalVolumeSourceArgs(path=f"{VOLUMES_ROOT}/{service}"),
         node_affinity=core.v1.VolumeNodeAffinityArgs(
             required=core.v1.NodeSelectorArgs(
                 node_selector_terms=[core.v1.NodeSelectorTermArgs(match_expressions=[this_machine])]

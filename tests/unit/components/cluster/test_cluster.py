@@ -14,6 +14,7 @@ from components.remote import Ssh
 
 KEY = "-----BEGIN OPENSSH PRIVATE KEY-----"
 COMMAND = "command:remote:Command"
+LOCAL_COMMAND = "command:local:Command"
 CONTROL_PLANES = [Machine(name=f"cp{index}", address=f"192.0.2.1{index}") for index in (1, 2, 3)]
 WORKERS = [
     Machine(name="worker1", address="192.0.2.21", labels={"zone": "a"}, taints=("gpu=yes:NoSchedule",)),
@@ -74,7 +75,7 @@ def cluster(pulumi_mocks: Any) -> Any:
 
 
 def test_every_step_is_a_component_of_the_cluster(cluster: Any) -> None:
-    per_machine = {f"lab-{name}-{step}" for name in ADDRESSES for step in ("packages", "runtime")}
+    per_machine = {f"lab-{name}-{step}" for name in ADDRESSES for step in ("packages", "runtime", "removal", "drain")}
     endpoints = {f"lab-{machine.name}-endpoint" for machine in CONTROL_PLANES}
     nodes = {f"lab-{name}" for name in ADDRESSES}
     shared = {f"lab-{step}" for step in ("preflight", "network", "metadata", "dns", "kubeconfig", "metrics", "storage")}
@@ -107,7 +108,7 @@ def test_secrets_stay_secret(cluster: Any) -> None:
     for each in cluster.of_type(COMMAND):
         assert "connection" in each.secret_outputs, each.name
         assert each.inputs["connection"]["privateKey"] == KEY
-        assert KEY not in each.inputs["create"]
+        assert KEY not in each.inputs.get("create", "") + each.inputs.get("delete", "")
         if each.name.endswith(("-invitation", "-joined", "-read")):
             assert {"stdin", "stdout", "stderr"} <= each.secret_outputs, each.name
             assert each.inputs["logging"] == "none", each.name
@@ -125,12 +126,38 @@ def test_no_command_is_replaced_by_a_changed_script(cluster: Any) -> None:
     assert all("triggers" not in each.inputs for each in cluster.of_type(COMMAND))
 
 
-def test_what_changes_a_machine_is_undone(cluster: Any) -> None:
-    reads_only = ("lab-preflight-", "lab-network-node-networks", "lab-kubeconfig-read")
-    goes_with_the_cluster = ("lab-metadata-set", "lab-dns-spread")
-    for each in cluster.of_type(COMMAND):
-        undone = not each.name.startswith(reads_only + goes_with_the_cluster)
-        assert ("delete" in each.inputs) is undone, each.name
+def test_a_dead_machine_blocks_no_delete(cluster: Any) -> None:
+    """What has a `delete` asks a living control plane, or runs where Pulumi does."""
+    deleting = {
+        each.name: each.inputs["connection"]["host"] for each in cluster.of_type(COMMAND) if "delete" in each.inputs
+    }
+    assert deleting == {f"lab-{name}-drain-on-removal": "192.0.2.10" for name in ADDRESSES}
+    assert {each.name for each in cluster.of_type(LOCAL_COMMAND)} == {f"lab-{name}-removal-undo" for name in ADDRESSES}
+
+
+def test_every_step_on_a_machine_is_undone_by_its_removal(cluster: Any) -> None:
+    undo = {name: cluster.named(f"lab-{name}-removal-undo") for name in ADDRESSES}
+    for name, each in undo.items():
+        assert f"HOST={ADDRESSES[name]}" in each.inputs["delete"]
+        assert ("keepalived" in each.inputs["delete"]) is name.startswith("cp")
+        assert KEY not in each.inputs["delete"]
+        assert "environment" in each.secret_inputs | each.secret_outputs
+        assert each.inputs["triggers"] == [ADDRESSES[name]]
+        assert f"lab-{name}-removal-undo" in cluster.named(f"lab-{name}-packages").depends_on
+        assert {f"lab-preflight-{other}" for other in ADDRESSES} <= cluster.named(f"lab-{name}-removal").depends_on
+
+
+def test_machines_leave_in_an_order_that_keeps_the_cluster(cluster: Any) -> None:
+    """What depends on something is deleted before it: pods, then drains, volumes and nodes, then workers' machines."""
+
+    def after(name: str) -> set[str]:
+        return set(cluster.named(name).depends_on)
+
+    assert {"lab-worker1-joined", "lab-cp3-drain-on-removal"} <= after("lab-worker1-drain")
+    assert {"lab-storage-worker1-kafka", "lab-storage-worker1-zookeeper"} <= after("lab-worker1-drain")
+    assert "lab-cp1-removal-undo" in after("lab-cp2-removal")
+    assert "lab-cp2-removal-undo" in after("lab-cp3-removal")
+    assert "lab-cp3-removal-undo" in after("lab-worker1-removal") & after("lab-worker2-removal")
 
 
 def test_another_user_gets_root_by_sudo(cluster: Any) -> None:
@@ -143,7 +170,8 @@ def test_order(cluster: Any) -> None:
     def after(name: str) -> set[str]:
         return set(cluster.named(name).depends_on)
 
-    assert {f"lab-preflight-{name}" for name in ADDRESSES} <= after("lab-cp2-packages")
+    assert {f"lab-preflight-{name}" for name in ADDRESSES} <= after("lab-cp2-removal")
+    assert "lab-cp2-removal-undo" in after("lab-cp2-packages")
     assert "lab-cp1-joined" in after("lab-cp2")
     assert "lab-cp2-joined" in after("lab-cp3")
     for worker in WORKERS:

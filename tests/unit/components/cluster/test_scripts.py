@@ -28,19 +28,21 @@ def run(rendered: str, stdin: str = "") -> str:
 def test_values_arrive_as_they_were_given(tmp_path: Path) -> None:
     file = tmp_path / "print.sh"
     file.write_text('#!/usr/bin/env bash\nprintf %s "$VALUE"\n')
-    assert run(Script(path=file, values={"VALUE": NASTY}).render()) == NASTY
+    assert run(Script(files=[file], values={"VALUE": NASTY}).render()) == NASTY
 
 
 def test_lists_and_flags_have_one_form(tmp_path: Path) -> None:
     file = tmp_path / "print.sh"
     file.write_text('#!/usr/bin/env bash\nprintf "%s|%s|%s" "$LIST" "$FLAG" "$NUMBER"\n')
-    assert run(Script(path=file, values={"LIST": ["a b", "c"], "FLAG": True, "NUMBER": 3}).render()) == "a b\nc|true|3"
+    assert (
+        run(Script(files=[file], values={"LIST": ["a b", "c"], "FLAG": True, "NUMBER": 3}).render()) == "a b\nc|true|3"
+    )
 
 
 def test_a_script_stops_at_its_first_failure(tmp_path: Path) -> None:
     file = tmp_path / "fail.sh"
     file.write_text("#!/usr/bin/env bash\nfalse | true\necho reached\n")
-    rendered = Script(path=file, values={}).render()
+    rendered = Script(files=[file], values={}).render()
     assert subprocess.run(["/bin/sh", "-c", rendered], capture_output=True, check=False).stdout == b""
 
 
@@ -73,7 +75,7 @@ def test_a_machine_restores_what_was_there(tmp_path: Path) -> None:
     """
     file = tmp_path / "roundtrip.sh"
     file.write_text(body)
-    out = run(Script(path=file, values={}, library=FOLDER / "common.sh").render())
+    out = run(Script(files=[FOLDER / "common.sh", file], values={}).render())
     assert out.splitlines() == ["again", "mine", "kept", "roundtrip.sh", "state"]
 
 

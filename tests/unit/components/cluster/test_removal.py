@@ -1,0 +1,135 @@
+"""What a machine's removal says to whom over SSH: a living machine is undone, a dead one only forgotten."""
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import components.cluster
+from components.cluster.machine import Machine
+from components.cluster.removal import Removal, RemovalArgs
+from components.remote import Ssh
+
+FOLDER = Path(components.cluster.__file__).parent
+MACHINE, ENDPOINT = "192.0.2.12", "192.0.2.10"
+KEY = "-----BEGIN OPENSSH PRIVATE KEY-----"
+# Notes the host and the command, and whether the key it was given is the user's and nobody else's to read.
+SSH = """#!/usr/bin/env bash
+while [[ $1 == -* ]]; do
+  if [[ $1 == -i ]]; then key=$2; fi
+  shift 2
+done
+[[ $(cat "$key") == "$KEY" && $(stat -c %a "$key") == 600 ]] || exit 9
+host=${1#*@}
+mkdir -p "$SAID/$host"
+printf '%s' "$2" >"$SAID/$host/$(ls "$SAID/$host" | wc -l)"
+case " $DEAD " in *" $host "*) exit 255 ;; esac
+if [[ $2 != true && $host == "$FAILS" ]]; then exit 1; fi
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the removal ended, and the commands that each host was given."""
+
+    code: int
+    text: str
+    said: dict[str, list[str]]
+
+
+class Rehearsal:
+    """Runs the `delete` of a machine's Removal with an ssh that only takes notes."""
+
+    def __init__(self, mocks: Any, folder: Path, *, user: str = "root", control_plane: bool = True) -> None:
+        self._folder = folder
+        args = RemovalArgs(
+            machine=Machine(name="cp2", address=MACHINE),
+            ssh=Ssh(private_key=KEY, user=user),
+            endpoint=ENDPOINT,
+            server=f"https://{ENDPOINT}:8443",
+            control_plane=control_plane,
+        )
+        mocks.run(lambda: Removal("cp2-removal", args).undo.id)
+        self.inputs = mocks.named("cp2-removal-undo").inputs
+
+    def run(self, *, dead: str = "", fails: str = "") -> Outcome:
+        programs, said = self._folder / "bin", self._folder / "said"
+        programs.mkdir()
+        said.mkdir()
+        for name, text in {"ssh": SSH, "sleep": "#!/bin/sh\n"}.items():
+            (programs / name).write_text(text)
+            (programs / name).chmod(0o755)
+        environment = {
+            **os.environ,
+            **self.inputs["environment"],
+            "PATH": f"{programs}:{os.environ['PATH']}",
+            "TMPDIR": str(self._folder),
+            "SAID": str(said),
+            "KEY": KEY,
+            "DEAD": dead,
+            "FAILS": fails,
+        }
+        done = subprocess.run(
+            ["/bin/sh", "-c", self.inputs["delete"]], env=environment, capture_output=True, text=True, check=False
+        )
+        assert not list(self._folder.glob("tmp.*")), "the key is left behind"
+        commands = {
+            host.name: [(host / str(n)).read_text() for n in range(len(list(host.iterdir())))]
+            for host in said.iterdir()
+        }
+        return Outcome(done.returncode, done.stdout + done.stderr, commands)
+
+
+def test_a_living_machine_is_undone_then_forgotten(pulumi_mocks: Any, tmp_path: Path) -> None:
+    outcome = Rehearsal(pulumi_mocks, tmp_path).run()
+    assert outcome.code == 0, outcome.text
+    _, undo = outcome.said[MACHINE]
+    for file in FOLDER.glob("*_delete.sh"):
+        assert file.read_text().splitlines()[1] in undo.replace("'\\''", "'").replace("'\"'\"'", "'"), file
+    _, forget = outcome.said[ENDPOINT]
+    assert f"ADDRESS={MACHINE}" in forget
+
+
+def test_a_dead_machine_is_forgotten_as_it_is(pulumi_mocks: Any, tmp_path: Path) -> None:
+    outcome = Rehearsal(pulumi_mocks, tmp_path).run(dead=MACHINE)
+    assert outcome.code == 0, outcome.text
+    assert f"cp2 ({MACHINE}) does not answer over SSH" in outcome.text
+    assert set(outcome.said[MACHINE]) == {"true"}
+    assert len(outcome.said[MACHINE]) == 3
+    assert len(outcome.said[ENDPOINT]) == 2
+
+
+def test_a_machine_that_was_not_undone_stays_in_the_stack(pulumi_mocks: Any, tmp_path: Path) -> None:
+    outcome = Rehearsal(pulumi_mocks, tmp_path).run(fails=MACHINE)
+    assert outcome.code == 1
+    assert f"cp2 ({MACHINE}) was not left as it was found" in outcome.text
+    assert ENDPOINT not in outcome.said
+
+
+def test_the_last_control_plane_has_nobody_who_could_forget_it(pulumi_mocks: Any, tmp_path: Path) -> None:
+    outcome = Rehearsal(pulumi_mocks, tmp_path).run(dead=ENDPOINT)
+    assert outcome.code == 0, outcome.text
+    assert set(outcome.said[ENDPOINT]) == {"true"}
+
+
+@pytest.mark.parametrize(("control_plane", "undone"), [(True, True), (False, False)])
+def test_only_a_control_plane_has_an_endpoint_to_undo(
+    pulumi_mocks: Any, tmp_path: Path, control_plane: bool, undone: bool
+) -> None:
+    outcome = Rehearsal(pulumi_mocks, tmp_path, control_plane=control_plane).run()
+    assert ("keepalived" in outcome.said[MACHINE][1]) is undone
+
+
+def test_another_user_undoes_as_root(pulumi_mocks: Any, tmp_path: Path) -> None:
+    outcome = Rehearsal(pulumi_mocks, tmp_path, user="admin").run()
+    assert outcome.said[MACHINE][1].startswith("sudo -n bash -c ")
+    assert outcome.said[ENDPOINT][1].startswith("sudo -n bash -c ")
+
+
+def test_the_key_is_secret_and_in_no_command(pulumi_mocks: Any, tmp_path: Path) -> None:
+    rehearsal = Rehearsal(pulumi_mocks, tmp_path)
+    assert KEY not in rehearsal.inputs["delete"]
+    assert "environment" in pulumi_mocks.named("cp2-removal-undo").secret_outputs
