@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap up down destroy preview status ssh kubeconfig lint format docs test-unit test-go test
+.PHONY: help bootstrap up down destroy preview status ssh kubeconfig lint format docs test-unit test-go test test-full
 
 PYTHON := .venv/bin/python
 LAB := $(PYTHON) -m lab
@@ -61,5 +61,8 @@ test-go: ## The tests of the lab's own Go programs
 	  (cd $$module && go vet ./... && go test ./...); \
 	done
 
-test: lint test-go ## Every test: unit, against real servers, and on the lab; what CI runs
+test: lint test-go ## The tests that CI runs: unit, against real servers, and on the lab
+	@$(PYTHON) -m pytest -m "not full" tests/unit tests/integration tests/e2e
+
+test-full: lint test-go ## Every test: also each machine killed in turn, replaced and removed dead
 	@$(PYTHON) -m pytest tests/unit tests/integration tests/e2e

@@ -33,6 +33,18 @@ def ensure(machines: Iterable[Machine]) -> None:
             wait_for(f"SSH to {machine.name}", partial(_not_ready, machine), timeout=_BOOT_SECONDS)
 
 
+def add(machine: Machine) -> None:
+    """Make one more machine, which the stack need not name, run and answer over SSH; the others stay as they are."""
+    _ensure_container(machine, image.ensure(), ssh.ensure_key().with_suffix(".pub").read_text())
+    wait_for(f"SSH to {machine.name}", partial(_not_ready, machine), timeout=_BOOT_SECONDS)
+
+
+def remove(machine: Machine) -> None:
+    """Remove one machine with its disks, in whatever state it is."""
+    remove_container(machine.container)
+    _remove_disks(machine)
+
+
 def outdated(machines: Iterable[Machine]) -> list[Machine]:
     """The machines that exist but were made from another image, address or key than they would be now."""
     reference = image.reference()
@@ -90,7 +102,7 @@ def _ensure_container(machine: Machine, reference: str, public_key: str) -> None
     container = inspect_container(machine.container)
     if container is not None and container["State"]["Status"] not in _WHOLE:
         say(f"{machine.name}: left half made ({container['State']['Status']}), making it anew")
-        _remove(machine)
+        remove(machine)
         container = None
     if container is None:
         _remove_disks(machine)
@@ -150,11 +162,6 @@ def _not_ready(machine: Machine) -> str | None:
 
 def _volumes(machine: Machine) -> dict[str, str]:
     return {path: f"{machine.container}-{path.rsplit('/', 1)[1]}" for path in DISKS}
-
-
-def _remove(machine: Machine) -> None:
-    remove_container(machine.container)
-    _remove_disks(machine)
 
 
 def _remove_disks(machine: Machine) -> None:

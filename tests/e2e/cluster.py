@@ -47,6 +47,13 @@ class ClusterClient:
         response.raise_for_status()
         return response.json()
 
+    def unreachable(self) -> str | None:
+        """None if the API server answers within a second that it is ready; what came instead otherwise."""
+        try:
+            return None if self._http.get("/readyz", timeout=1).is_success else "not ready"
+        except httpx.HTTPError as error:
+            return repr(error)
+
     def pods(self, selector: str = "") -> list[dict[str, Any]]:
         """The pods of the pipeline that match a label selector."""
         items: list[dict[str, Any]] = self.get(f"/api/v1/namespaces/{NAMESPACE}/pods", labelSelector=selector)["items"]

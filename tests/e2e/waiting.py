@@ -3,12 +3,20 @@
 import time
 from collections.abc import Callable
 
+import httpx
+
 
 def wait_until(description: str, check: Callable[[], str | None], limit_s: float, pause_s: float = 2.0) -> None:
-    """Returns once `check` returns None; it returns what is still missing otherwise. Fails after `limit_s` seconds."""
+    """Returns once `check` returns None; it returns what is still missing otherwise. Fails after `limit_s` seconds.
+
+    A request that fails is one more thing that is missing: the one who would answer may have just died.
+    """
     deadline = time.monotonic() + limit_s
     while True:
-        seen = check()
+        try:
+            seen = check()
+        except httpx.HTTPError as error:
+            seen = repr(error)
         if seen is None:
             return
         if time.monotonic() > deadline:

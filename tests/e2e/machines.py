@@ -1,0 +1,135 @@
+"""The lab's machines as the end-to-end tests break, add and inspect them."""
+
+import filecmp
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from lab.config import GATEWAY, STACK_FILE, STATE, SUBNET, Machine, kubernetes_endpoint
+from lab.machines.image import reference
+from lab.podman import podman
+from tests.e2e.cluster import ClusterClient
+from tests.e2e.conftest import run_lab
+
+BY_RUNNING = (
+    "/etc/.pwd.lock",
+    "/etc/cni/net.d",
+    "/opt/containerd/",
+    "/etc/machine-id",
+    "/etc/ssh/ssh_host_",
+    "/root/.ssh/authorized_keys",
+    "/var/lib/apt/",
+    "/var/lib/containerd",
+    "/var/lib/dbus/machine-id",
+    "/var/lib/haproxy/dev",
+    "/var/lib/systemd/",
+    "/var/log/",
+    "/var/cache/",
+    "/var/tmp/systemd-private-",
+)
+"""What a machine changes on its own disk by running, whatever Argus does."""
+
+
+def on(machine: str, command: str) -> list[str]:
+    """The lines that a command prints on a machine. Fails with its error."""
+    return run_lab("ssh", machine, "--", command).splitlines()
+
+
+def holder_of_the_endpoint(machines: Iterable[str]) -> str:
+    """The machine that has the virtual IP now."""
+    held = f" {kubernetes_endpoint()}/"
+    return next(name for name in machines if any(held in f" {line}" for line in on(name, "ip -o -4 addr show")))
+
+
+def etcd_members(machine: str) -> dict[str, str]:
+    """The host of each etcd member's peer URL by the member's name, as a living control plane knows them."""
+    certificates = "--cacert=/etc/kubernetes/pki/etcd/ca.crt --cert=/etc/kubernetes/pki/etcd/peer.crt"
+    kubectl = "kubectl --kubeconfig /etc/kubernetes/admin.conf -n kube-system"
+    listing = (
+        f"{kubectl} exec etcd-$(cat /var/lib/argus/member) -- etcdctl"
+        f" {certificates} --key=/etc/kubernetes/pki/etcd/peer.key --endpoints=https://127.0.0.1:2379 member list"
+    )
+    members = [line.split(", ") for line in on(machine, listing)]
+    return {fields[2]: str(httpx.URL(fields[3]).host) for fields in members}
+
+
+def edited_stack(folder: Path, edit: Callable[[dict[str, Any]], None]) -> Path:
+    """A copy of the running stack's file in which `edit` has changed `argus:machines`."""
+    config = yaml.safe_load((STATE / STACK_FILE.name).read_text())
+    edit(config["config"]["argus:machines"])
+    folder.mkdir(parents=True, exist_ok=True)
+    edited = folder / STACK_FILE.name
+    edited.write_text(yaml.safe_dump(config))
+    return edited
+
+
+def unready_nodes(cluster: ClusterClient, wanted: Iterable[str]) -> str | None:
+    """None once exactly these nodes are there and ready; what is amiss until then."""
+    ready = {
+        node["metadata"]["name"]
+        for node in cluster.nodes()
+        if any(part["type"] == "Ready" and part["status"] == "True" for part in node["status"]["conditions"])
+    }
+    return None if ready == set(wanted) else f"ready nodes: {sorted(ready)}"
+
+
+def workloads(cluster: ClusterClient, *, without: str = "") -> Counter[str]:
+    """How many ready pods each workload of the pipeline has, those on the machine `without` left out."""
+    return Counter(
+        f"{labels['app.kubernetes.io/name']}/{labels['app.kubernetes.io/component']}"
+        for pod in cluster.pods()
+        if (labels := pod["metadata"]["labels"]).get("app.kubernetes.io/component") not in (None, "job")
+        and pod["spec"].get("nodeName") != without
+        and "deletionTimestamp" not in pod["metadata"]
+        and any(part["type"] == "Ready" and part["status"] == "True" for part in pod["status"].get("conditions", ()))
+    )
+
+
+def missing_pods(cluster: ClusterClient, wanted: Counter[str], *, without: str = "") -> str | None:
+    """None once every workload has its pods; what is missing until then."""
+    missing = wanted - workloads(cluster, without=without)
+    return f"not ready: {dict(missing)}" if missing else None
+
+
+def traces(machine: Machine) -> list[str]:
+    """What a machine still has of the cluster: files that its image lacks, containers, processes, rules, addresses."""
+    found = _changed_files(machine)
+    for command in (
+        "find /var/lib/kubelet /var/lib/etcd /var/lib/argus -mindepth 1 | head",
+        "ctr --namespace k8s.io containers list --quiet | head",
+        "ps -eo comm= | grep -E '^(kube|etcd|keepalived|coredns)' || true",
+        # What Debian's tools leave of an emptied table: the frame without a rule.
+        r"nft list ruleset | grep -vE '^\s*(table .*\{|chain .*\{|type .* policy accept;|\}|)$' || true",
+    ):
+        found += on(machine.name, command)
+    for link in json.loads("".join(on(machine.name, "ip -json -4 address show scope global"))):
+        held = {entry["local"] for entry in link["addr_info"]}
+        found += [f"address {address} on {link['ifname']}" for address in held - {str(machine.address)}]
+    found += [
+        f"route {route}"
+        for route in on(machine.name, "ip route show")
+        if not route.startswith((f"default via {GATEWAY} dev eth0 ", f"{SUBNET} dev eth0 "))
+    ]
+    return found
+
+
+def _changed_files(machine: Machine) -> list[str]:
+    """The files that differ from the machine's image, in content and not in time alone."""
+    image, disk = Path(podman("image", "mount", reference())), Path(podman("mount", machine.container))
+    try:
+        changed = [line.split(" ", 1) for line in podman("diff", machine.container).splitlines()]
+        return [
+            f"{kind} {path}"
+            for kind, path in changed
+            if not path.startswith(BY_RUNNING)
+            and not (disk / path[1:]).is_dir()
+            and not (kind == "C" and filecmp.cmp(image / path[1:], disk / path[1:], shallow=False))
+        ]
+    finally:
+        podman("umount", machine.container)
+        podman("image", "unmount", reference())

@@ -1,0 +1,126 @@
+"""Machines leave and come by editing the stack, while the cameras run."""
+
+import json
+import time
+from collections.abc import Iterator
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.config import Machine, machine, machines
+from lab.machines import fleet
+from tests.e2e.accounting import Audit
+from tests.e2e.conftest import Stack, run_lab
+from tests.e2e.machines import edited_stack, etcd_members, missing_pods, traces, unready_nodes, workloads
+from tests.e2e.waiting import wait_until
+
+LIMIT_S = 300
+EVERYBODY = [each.name for each in machines()]
+SPARE = Machine(name="spare", address=IPv4Address("10.77.0.14"))
+
+
+@pytest.fixture
+def whole(stack: Stack) -> Stack:
+    """The stack with all its machines."""
+    wait_until("every node", lambda: unready_nodes(stack.cluster, EVERYBODY), limit_s=LIMIT_S)
+    return stack
+
+
+def _up(stack: Stack, config: Path | None = None) -> float:
+    """Runs `pulumi up`, with the stack's own file unless another is given; how many seconds it took."""
+    began = time.monotonic()
+    stack.pulumi("up", "--yes", "--skip-preview", *(("--config-file", str(config)) if config else ()))
+    return time.monotonic() - began
+
+
+def _without(*names: str) -> Any:
+    def edit(listed: dict[str, Any]) -> None:
+        for kind in ("controlPlanes", "workers"):
+            listed[kind] = [each for each in listed[kind] if each["name"] not in names]
+
+    return edit
+
+
+def _at(name: str, address: str) -> Any:
+    def edit(listed: dict[str, Any]) -> None:
+        for each in (*listed["controlPlanes"], *listed["workers"]):
+            if each["name"] == name:
+                each["address"] = address
+
+    return edit
+
+
+def test_a_worker_is_removed_and_added_again(whole: Stack, tmp_path: Path, artifacts: Path) -> None:
+    cluster, before = whole.cluster, workloads(whole.cluster)
+    audit = Audit.open(cluster)
+    removed_s = _up(whole, edited_stack(tmp_path, _without("worker2")))
+    assert unready_nodes(cluster, [name for name in EVERYBODY if name != "worker2"]) is None
+    left = traces(machine("worker2"))
+    assert left == [], json.dumps(left, indent=2)
+    wait_until("every pod elsewhere", lambda: missing_pods(cluster, before), limit_s=LIMIT_S)
+    removed = audit.close(on_disk=False)
+
+    audit = Audit.open(cluster)
+    added_s = _up(whole)
+    wait_until("the worker", lambda: unready_nodes(cluster, EVERYBODY), limit_s=LIMIT_S)
+    whole.pulumi("up", "--yes", "--skip-preview", "--expect-no-changes")
+    lines = [f"worker2 removed in {removed_s:.0f} s; {removed}", f"worker2 added in {added_s:.0f} s; {audit.close()}"]
+    print("\n".join(lines))
+    (artifacts / "machine-changes.txt").write_text("\n".join(lines) + "\n")
+
+
+def test_losing_the_quorum_on_purpose_is_refused(whole: Stack, tmp_path: Path) -> None:
+    config = edited_stack(tmp_path, _without("cp2", "cp3"))
+    with pytest.raises(AssertionError, match="loses its majority: take out one control plane at a time"):
+        _up(whole, config)
+    assert unready_nodes(whole.cluster, EVERYBODY) is None
+    _up(whole)
+
+
+@pytest.fixture
+def spare() -> Iterator[Machine]:
+    """A machine that the stack does not name; gone afterwards."""
+    fleet.add(SPARE)
+    yield SPARE
+    fleet.remove(SPARE)
+
+
+@pytest.mark.full
+def test_a_dead_first_control_plane_is_replaced(whole: Stack, spare: Machine, tmp_path: Path, artifacts: Path) -> None:
+    cluster, first = whole.cluster, machine("cp1")
+    audit = Audit.open(cluster)
+    run_lab("kill", first.name)
+    replaced_s = _up(whole, edited_stack(tmp_path, _at(first.name, str(spare.address))))
+    wait_until("every node", lambda: unready_nodes(cluster, EVERYBODY), limit_s=LIMIT_S)
+    assert etcd_members("cp2") == {
+        **{each.name: str(each.address) for each in machines() if each.name in ("cp2", "cp3")},
+        first.name: str(spare.address),
+    }
+    line = f"cp1 replaced in {replaced_s:.0f} s; {audit.close(on_disk=False)}"
+
+    # And back, as another machine: the old one's disks know a cluster that has moved on.
+    fleet.remove(first)
+    fleet.add(first)
+    fleet.kill(spare)
+    _up(whole)
+    wait_until("every node", lambda: unready_nodes(cluster, EVERYBODY), limit_s=LIMIT_S)
+    assert etcd_members("cp2") == {each.name: str(each.address) for each in machines() if each.name.startswith("cp")}
+    print(line)
+    (artifacts / "machine-replacement.txt").write_text(line + "\n")
+
+
+@pytest.mark.full
+def test_a_dead_worker_is_removed(whole: Stack, tmp_path: Path) -> None:
+    cluster, before = whole.cluster, workloads(whole.cluster)
+    audit = Audit.open(cluster)
+    run_lab("kill", "worker1")
+    _up(whole, edited_stack(tmp_path, _without("worker1")))
+    assert unready_nodes(cluster, [name for name in EVERYBODY if name != "worker1"]) is None
+    wait_until("every pod elsewhere", lambda: missing_pods(cluster, before), limit_s=LIMIT_S)
+    print(audit.close(on_disk=False))
+    fleet.remove(machine("worker1"))
+    fleet.add(machine("worker1"))
+    _up(whole)
+    wait_until("every node", lambda: unready_nodes(cluster, EVERYBODY), limit_s=LIMIT_S)

@@ -1,0 +1,39 @@
+"""Which frames a test may demand of every sink, when producers lived, died or lost some themselves."""
+
+from apps.messages import SEQUENCE_SHIFT
+from tests.e2e.accounting import expected_frames
+from tests.e2e.cluster import CameraState
+
+OLD, NEW = 100 << SEQUENCE_SHIFT, 200 << SEQUENCE_SHIFT
+
+
+def camera(first: int, last: int, *failed: int) -> CameraState:
+    return CameraState(name="gate", state="streaming", error=None, first=first, last=last, failed=frozenset(failed))
+
+
+def expected(before: CameraState, after: CameraState, *seen: int) -> set[int]:
+    frames = expected_frames({"gate": before}, {"gate": after}, [("gate", sequence) for sequence in seen])
+    return {sequence for _, sequence in frames}
+
+
+def test_a_producer_that_lived_says_what_it_delivered() -> None:
+    assert expected(camera(OLD, OLD + 3), camera(OLD, OLD + 6)) == {OLD + 4, OLD + 5, OLD + 6}
+
+
+def test_what_never_reached_kafka_is_not_demanded() -> None:
+    assert expected(camera(OLD, OLD + 3), camera(OLD, OLD + 6, OLD + 5)) == {OLD + 4, OLD + 6}
+
+
+def test_of_a_run_that_died_everything_up_to_the_last_frame_seen_is_demanded() -> None:
+    found = expected(camera(OLD, OLD + 3), camera(NEW, NEW + 1), OLD + 2, OLD + 6, NEW)
+    assert found == {OLD + 4, OLD + 5, OLD + 6, NEW, NEW + 1}
+
+
+def test_a_run_in_between_counts_from_its_beginning() -> None:
+    between = 150 << SEQUENCE_SHIFT
+    found = expected(camera(OLD, OLD + 3), camera(NEW, NEW), between + 1)
+    assert found == {between, between + 1, NEW}
+
+
+def test_what_was_there_before_is_not_counted() -> None:
+    assert expected(camera(OLD, OLD + 3), camera(NEW, NEW), OLD + 1) == {NEW}
