@@ -21,8 +21,11 @@ HTTP_PORT: Final = 8080
 REFUSED: Final = 2
 """The exit status of a task that will not succeed by being tried again."""
 
-NODE_LOSS_SECONDS: Final = 20
-"""A pod without local data leaves a dead node after this time, not after Kubernetes' five minutes."""
+NODE_LOSS_SECONDS: Final = 5
+"""A pod without local data leaves a dead node after this time, not after Kubernetes' five minutes.
+
+A node is NotReady only after 20 s of silence. To leave one that comes back costs a restart and loses nothing.
+"""
 
 READY: Final = pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create="20m", update="20m", delete="10m"))
 """For workloads: cold image pulls on a slow machine take minutes; a first start is not a failure before that."""

@@ -3,7 +3,7 @@
 import filecmp
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,22 +78,35 @@ def unready_nodes(cluster: ClusterClient, wanted: Iterable[str]) -> str | None:
     return None if ready == set(wanted) else f"ready nodes: {sorted(ready)}"
 
 
-def workloads(cluster: ClusterClient, *, without: str = "") -> Counter[str]:
-    """How many ready pods each workload of the pipeline has, those on the machine `without` left out."""
+def workloads(cluster: ClusterClient) -> Counter[str]:
+    """How many ready pods each workload of the pipeline has."""
+    return Counter(name for name, pod in _pods(cluster) if _is_ready(pod))
+
+
+def running(cluster: ClusterClient) -> Counter[tuple[str, str]]:
+    """How many pods each workload of the pipeline runs on each machine, ready or not."""
     return Counter(
-        f"{labels['app.kubernetes.io/name']}/{labels['app.kubernetes.io/component']}"
-        for pod in cluster.pods()
-        if (labels := pod["metadata"]["labels"]).get("app.kubernetes.io/component") not in (None, "job")
-        and pod["spec"].get("nodeName") != without
-        and "deletionTimestamp" not in pod["metadata"]
-        and any(part["type"] == "Ready" and part["status"] == "True" for part in pod["status"].get("conditions", ()))
+        (name, pod["spec"]["nodeName"]) for name, pod in _pods(cluster) if pod["status"]["phase"] == "Running"
     )
 
 
-def missing_pods(cluster: ClusterClient, wanted: Counter[str], *, without: str = "") -> str | None:
-    """None once every workload has its pods; what is missing until then."""
-    missing = wanted - workloads(cluster, without=without)
+def missing_pods(cluster: ClusterClient, wanted: Counter[str]) -> str | None:
+    """None once every workload has its ready pods; what is missing until then."""
+    missing = wanted - workloads(cluster)
     return f"not ready: {dict(missing)}" if missing else None
+
+
+def _pods(cluster: ClusterClient) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each pod of a lasting workload that is not on its way out, with the workload's name."""
+    for pod in cluster.pods():
+        labels = pod["metadata"]["labels"]
+        component = labels.get("app.kubernetes.io/component", "job")
+        if component != "job" and "deletionTimestamp" not in pod["metadata"]:
+            yield f"{labels['app.kubernetes.io/name']}/{component}", pod
+
+
+def _is_ready(pod: dict[str, Any]) -> bool:
+    return any(part["type"] == "Ready" and part["status"] == "True" for part in pod["status"].get("conditions", ()))
 
 
 def traces(machine: Machine) -> list[str]:
