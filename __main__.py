@@ -54,7 +54,7 @@ provider = kubernetes.Provider(
     "cluster", kubeconfig=cluster.kubeconfig, enable_config_map_mutable=True, enable_secret_mutable=True
 )
 in_cluster = pulumi.ResourceOptions(providers={"kubernetes": provider})
-namespace = Namespace("argus", NamespaceArgs(name="argus"), in_cluster).name
+namespace = Namespace("argus", NamespaceArgs(kubernetes_version=settings.cluster.kubernetes_version), in_cluster).name
 
 # Platform: where frames and results travel and rest.
 zookeeper = Zookeeper(
