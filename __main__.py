@@ -58,7 +58,7 @@ provider = kubernetes.Provider(
     opts=pulumi.ResourceOptions(depends_on=cluster.drained),
 )
 in_cluster = pulumi.ResourceOptions(providers={"kubernetes": provider})
-namespace = Namespace("argus", NamespaceArgs(name="argus"), in_cluster).name
+namespace = Namespace("argus", NamespaceArgs(kubernetes_version=settings.cluster.kubernetes_version), in_cluster).name
 
 # Platform: where frames and results travel and rest.
 zookeeper = Zookeeper(

@@ -36,4 +36,9 @@ kubernetesVersion: $(kubeadm version -o short)
 FILE
   kubeadm init phase upload-certs --upload-certs --skip-certificate-key-print --config "$config" >/dev/null
   echo "CERTIFICATE_KEY=$key"
+  # All control planes read etcd with one key. A cluster made before there was one goes on without it.
+  if [[ -s /etc/kubernetes/encryption.yaml ]]; then
+    encryption=$(base64 -w 0 /etc/kubernetes/encryption.yaml)
+    echo "ENCRYPTION=$encryption"
+  fi
 fi

@@ -2,7 +2,8 @@
 
 What Argus chooses has two aims. A dead machine must be noticed soon: its node is NotReady after 20 s and its pods
 leave 15 s later, where Kubernetes takes over five minutes. And an idle cluster must cost little, because the same
-machines also analyse video. docs/adr/0003-cluster.md gives the reason of each number.
+machines also analyse video. docs/adr/0003-cluster.md gives the reason of each number, docs/adr/0006-hardening.md that
+of what guards the API, its secrets and the kubelets.
 """
 
 from __future__ import annotations
@@ -33,6 +34,11 @@ LEADER_ELECTION = {
 ETCD_HEARTBEAT_MS = 250
 ETCD_ELECTION_MS = 2500
 """A quarter of the default's heartbeats; a dead etcd leader is replaced within 5 s, and a slow disk is no death."""
+
+ENCRYPTION_CONFIG = "/etc/kubernetes/encryption.yaml"
+AUDIT_POLICY = "/etc/kubernetes/audit-policy.yaml"
+AUDIT_LOGS = "/var/log/kubernetes"
+"""Where node.sh puts what the API server reads, and where that writes; node_delete.sh removes them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,8 +118,19 @@ def _cluster(args: KubeadmArgs) -> dict[str, Any]:
                     "default-not-ready-toleration-seconds": POD_TOLERATION_SECONDS,
                     "default-unreachable-toleration-seconds": POD_TOLERATION_SECONDS,
                     "profiling": "false",
+                    "encryption-provider-config": ENCRYPTION_CONFIG,
+                    "audit-policy-file": AUDIT_POLICY,
+                    "audit-log-path": f"{AUDIT_LOGS}/audit.log",
+                    "audit-log-maxage": 7,
+                    "audit-log-maxbackup": 3,
+                    "audit-log-maxsize": 50,
                 }
             ),
+            "extraVolumes": [
+                _host_path("encryption", ENCRYPTION_CONFIG, "File", read_only=True),
+                _host_path("audit-policy", AUDIT_POLICY, "File", read_only=True),
+                _host_path("audit-logs", AUDIT_LOGS, "DirectoryOrCreate", read_only=False),
+            ],
         },
         "controllerManager": {
             "extraArgs": _flags(
@@ -162,6 +179,10 @@ def _kubelet(args: KubeadmArgs) -> dict[str, Any]:
         # An image that is slow to pull holds up no other.
         "serializeImagePulls": False,
         "maxParallelImagePulls": 3,
+        # What kubeadm does not set itself: every client of a kubelet is a Go program that speaks TLS 1.3, and a pod
+        # that names no seccomp profile gets the container runtime's, not none.
+        "tlsMinVersion": "VersionTLS13",
+        "seccompDefault": True,
     }
     if args.kubelet.feature_gates:
         config["featureGates"] = dict(args.kubelet.feature_gates)
@@ -199,6 +220,10 @@ def _registration(args: KubeadmArgs, machine: Machine, *, control_plane: bool) -
 
 def _local_api(machine: Machine) -> dict[str, Any]:
     return {"advertiseAddress": machine.address, "bindPort": 6443}
+
+
+def _host_path(name: str, path: str, kind: str, *, read_only: bool) -> dict[str, Any]:
+    return {"name": name, "hostPath": path, "mountPath": path, "readOnly": read_only, "pathType": kind}
 
 
 def _flags(flags: Mapping[str, str | int]) -> list[dict[str, str]]:

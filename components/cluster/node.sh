@@ -2,12 +2,14 @@
 # Makes this machine a node. The same on every control plane and every worker: already a member -> nothing;
 # invited by a living member -> join; no cluster, and this is where one starts -> init.
 : "${NAME:?}" "${VIRTUAL_IP:?}" "${PORT:?}" "${BOOTSTRAP:?}" "${CONTROL_PLANE:?}" "${INIT_CONFIG?}" "${JOIN_CONFIG:?}"
+: "${AUDIT_POLICY?}"
 command -v kubeadm >/dev/null ||
   die "kubeadm is gone: a destroy was cut short here. Finish it with \`pulumi destroy\`, then run \`pulumi up\`"
 
-TOKEN='' CA_HASH='' CERTIFICATE_KEY=''
-while IFS='=' read -r key value || [[ $key ]]; do
-  case $key in TOKEN | CA_HASH | CERTIFICATE_KEY) printf -v "$key" %s "$value" ;; esac
+TOKEN='' CA_HASH='' CERTIFICATE_KEY='' ENCRYPTION=''
+while read -r line || [[ $line ]]; do
+  key=${line%%=*} # splitting at IFS would take the last = off the value
+  case $key in TOKEN | CA_HASH | CERTIFICATE_KEY | ENCRYPTION) printf -v "$key" %s "${line#*=}" ;; esac
 done
 
 if is_member; then
@@ -31,7 +33,17 @@ if compgen -G '/etc/kubernetes/*.conf' >/dev/null || compgen -G '/etc/kubernetes
   kubeadm reset --force --cleanup-tmp-dir >/dev/null 2>&1
 fi
 
+# put_encryption <content: the key under which the API servers keep secrets in etcd; no other user may ever read it.
+put_encryption() { (umask 077 && cat >/etc/kubernetes/encryption.yaml); }
+
+if [[ $CONTROL_PLANE == true ]]; then
+  printf '%s\n' "$AUDIT_POLICY" >/etc/kubernetes/audit-policy.yaml
+  # kubeadm reset leaves it. A key that was not yet used is made again; a cluster made without one has none to give.
+  rm -f /etc/kubernetes/encryption.yaml
+fi
+
 if [[ $TOKEN ]]; then
+  [[ ! $ENCRYPTION ]] || base64 -d <<<"$ENCRYPTION" | put_encryption
   filled=${JOIN_CONFIG//@TOKEN@/$TOKEN}
   filled=${filled//@CA_HASH@/$CA_HASH}
   printf '%s\n' "${filled//@CERTIFICATE_KEY@/$CERTIFICATE_KEY}" >"$config"
@@ -41,6 +53,20 @@ elif [[ $BOOTSTRAP == true ]]; then
   if curl -ks --max-time 3 -o /dev/null "$endpoint/livez"; then
     die "a cluster answers at $endpoint, but no living control plane has invited $NAME: check that the virtual IP is free"
   fi
+  key=$(head -c 32 /dev/urandom | base64)
+  # Written with the first provider, read with any: `identity` reads what was not encrypted.
+  put_encryption <<FILE
+apiVersion: apiserver.config.k8s.io/v1
+kind: EncryptionConfiguration
+resources:
+  - resources: [secrets]
+    providers:
+      - secretbox:
+          keys:
+            - name: key1
+              secret: $key
+      - identity: {}
+FILE
   printf '%s\n' "$INIT_CONFIG" >"$config"
   kubeadm init --config "$config" --skip-token-print --skip-certificate-key-print >&2
 else

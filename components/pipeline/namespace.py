@@ -12,6 +12,8 @@ from components.kubernetes import STATE_PRIORITY
 class NamespaceArgs:
     """Arguments of Namespace."""
 
+    kubernetes_version: str
+    """The cluster's: pods are held to the profile of its minor version, so an upgrade is when new rules arrive."""
     name: str = "argus"
 
 
@@ -26,15 +28,16 @@ class Namespace(pulumi.ComponentResource):
     def __init__(self, name: str, args: NamespaceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:Namespace", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        levels = ("enforce", "warn")
+        minor = ".".join(args.kubernetes_version.split(".")[:2])
+        security: dict[str, str] = {}
+        for level in ("enforce", "warn", "audit"):
+            security[f"pod-security.kubernetes.io/{level}"] = "restricted"
+            security[f"pod-security.kubernetes.io/{level}-version"] = f"v{minor}"
         namespace = core.v1.Namespace(
             f"{name}-namespace",
             metadata=meta.v1.ObjectMetaArgs(
                 name=args.name,
-                labels={
-                    "app.kubernetes.io/part-of": "argus",
-                    **{f"pod-security.kubernetes.io/{level}": "restricted" for level in levels},
-                },
+                labels={"app.kubernetes.io/part-of": "argus", **security},
             ),
             opts=child,
         )

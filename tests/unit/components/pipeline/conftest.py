@@ -44,7 +44,7 @@ def declare(
     *, cameras: tuple[CameraSpec, ...] = CAMERAS, models: tuple[str, ...] = ("objects", "motion"), **changes: Any
 ) -> None:
     """Every component of the pipeline, as `__main__` wires them; `changes` alter the arguments of a component."""
-    namespace = Namespace("argus", NamespaceArgs()).name
+    namespace = Namespace("argus", NamespaceArgs(kubernetes_version="1.36.1")).name
     results = [results_topic(model) for model in models]
     zookeeper = Zookeeper(
         "zookeeper", replace(ZookeeperArgs(namespace=namespace, image="zookeeper:1"), **changes.get("zookeeper", {}))

@@ -1,0 +1,219 @@
+"""The scripts that make a node, run on folders that stand for machines: who gets the key of etcd's secrets, and how.
+
+The programs that the scripts call are stand-ins. They note their arguments and environment, where no key may be.
+"""
+
+import base64
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+import components.cluster
+from components.cluster.kubeadm import AUDIT_LOGS, AUDIT_POLICY, ENCRYPTION_CONFIG
+from components.remote import Script, Value
+
+FOLDER = Path(components.cluster.__file__).parent
+PROGRAMS = {
+    "kubeadm": """case "$1 $2" in
+      "token create") echo abcdef.0123456789abcdef ;;
+      "certs certificate-key") echo 0123abcd ;;
+      "version -o") echo v1.36.1 ;;
+      "init --config" | "join --config")
+        for file in kubelet admin; do echo "kind: Config" >"$MACHINE/etc/kubernetes/$file.conf"; done ;;
+    esac""",
+    "curl": 'case "$*" in *//192.0.2.10:*/livez) exit 7 ;; esac',  # nobody has the endpoint yet
+    "kubectl": "",
+    "systemctl": "",
+    "openssl": "",
+    "ip": "echo '2: eth0 inet 192.0.2.10/32 scope global eth0'",
+}
+
+
+@dataclass(frozen=True)
+class Host:
+    """A folder in place of a machine."""
+
+    root: Path
+    name: str
+
+    @property
+    def encryption(self) -> Path:
+        return self.path(ENCRYPTION_CONFIG)
+
+    @property
+    def noted(self) -> str:
+        """Arguments and environment of every program that ran."""
+        return (self.root / "noted").read_text()
+
+    def path(self, path: str) -> Path:
+        return self.root / path.lstrip("/")
+
+    def run(self, file: str, stdin: str = "", **values: Value) -> subprocess.CompletedProcess[str]:
+        rendered = Script(
+            path=self._moved(file),
+            values={key.upper(): value for key, value in values.items()},
+            library=self._moved("common.sh"),
+        ).render()
+        environment = {"PATH": f"{self.root}/bin:{os.environ['PATH']}", "MACHINE": str(self.root)}
+        return subprocess.run(
+            ["/bin/sh", "-c", f"umask 022; {rendered}"],
+            env=environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=20,
+        )
+
+    def join(self, invitation: str = "", *, control_plane: bool = True) -> None:
+        done = self.run(
+            "node.sh",
+            invitation,
+            name=self.name,
+            virtual_ip="192.0.2.10",
+            port=8443,
+            bootstrap=self.name == "cp1",
+            control_plane=control_plane,
+            init_config="kind: InitConfiguration",
+            join_config="kind: JoinConfiguration # @TOKEN@ @CA_HASH@ @CERTIFICATE_KEY@",
+            audit_policy="kind: Policy" if control_plane else "",
+        )
+        assert done.stdout == ""
+
+    def invite(self, name: str, *, control_plane: bool = True) -> str:
+        return self.run("invitation.sh", joining=name, control_plane=control_plane).stdout
+
+    def _moved(self, file: str) -> Path:
+        text = (FOLDER / file).read_text()
+        for path in ("/etc/kubernetes", "/var/lib/argus"):
+            text = text.replace(path, str(self.path(path)))
+        moved = self.root / file
+        moved.write_text(text.replace("mktemp -p /run", f"mktemp -p {self.root}"))
+        return moved
+
+
+@pytest.fixture
+def hosts(tmp_path: Path) -> dict[str, Host]:
+    made = {}
+    for name in ("cp1", "cp2", "worker1"):
+        host = Host(root=tmp_path / name, name=name)
+        host.path("/etc/kubernetes/pki").mkdir(parents=True)
+        (host.root / "bin").mkdir()
+        for program, body in PROGRAMS.items():
+            file = host.root / "bin" / program
+            file.write_text(f'#!/bin/sh\n{{ echo "{program} $*"; env; }} >>"$MACHINE/noted"\n{body}\n')
+            file.chmod(0o755)
+        made[name] = host
+    return made
+
+
+def key_of(host: Host) -> str:
+    (resource,) = yaml.safe_load(host.encryption.read_text())["resources"]
+    (key,) = resource["providers"][0]["secretbox"]["keys"]
+    return str(key["secret"])
+
+
+def test_the_first_control_plane_makes_a_key_for_secrets(hosts: dict[str, Host]) -> None:
+    cp1 = hosts["cp1"]
+    cp1.join()
+    config = yaml.safe_load(cp1.encryption.read_text())
+    assert (config["apiVersion"], config["kind"]) == ("apiserver.config.k8s.io/v1", "EncryptionConfiguration")
+    (resource,) = config["resources"]
+    assert resource["resources"] == ["secrets"]
+    assert [next(iter(provider)) for provider in resource["providers"]] == ["secretbox", "identity"]
+    assert len(base64.b64decode(key_of(cp1), validate=True)) == 32
+    assert cp1.encryption.stat().st_mode & 0o777 == 0o600
+
+
+def test_every_control_plane_has_the_same_key(hosts: dict[str, Host]) -> None:
+    cp1, cp2 = hosts["cp1"], hosts["cp2"]
+    cp1.join()
+    cp2.join(cp1.invite("cp2"))
+    assert cp2.encryption.read_bytes() == cp1.encryption.read_bytes()
+    assert cp2.encryption.stat().st_mode & 0o777 == 0o600
+    assert cp2.invite("cp3").count("ENCRYPTION=") == 1
+
+
+def test_the_key_is_never_an_argument_or_in_the_environment(hosts: dict[str, Host]) -> None:
+    cp1, cp2 = hosts["cp1"], hosts["cp2"]
+    cp1.join()
+    invitation = cp1.invite("cp2")
+    (encoded,) = (
+        line.removeprefix("ENCRYPTION=") for line in invitation.splitlines() if line.startswith("ENCRYPTION=")
+    )
+    cp2.join(invitation)
+    for host in (cp1, cp2):
+        assert f"kubeadm {'init' if host is cp1 else 'join'} --config" in host.noted
+        assert key_of(cp1) not in host.noted
+        assert encoded not in host.noted
+
+
+@pytest.mark.parametrize("comment", ["#", "##", "###"])
+def test_a_file_of_any_length_arrives_whole(hosts: dict[str, Host], comment: str) -> None:
+    sent = f"kind: EncryptionConfiguration\n{comment}\n"
+    hosts["cp2"].join(
+        f"TOKEN=abc\nCA_HASH=sha256:1\nCERTIFICATE_KEY=2\nENCRYPTION={base64.b64encode(sent.encode()).decode()}\n"
+    )
+    assert hosts["cp2"].encryption.read_text() == sent
+
+
+def test_an_interrupted_start_makes_another_key(hosts: dict[str, Host]) -> None:
+    cp1 = hosts["cp1"]
+    cp1.encryption.write_text("of an attempt that did not finish")
+    cp1.encryption.chmod(0o644)
+    cp1.path("/etc/kubernetes/kubelet.conf").touch()
+    cp1.join()
+    assert "kubeadm reset" in cp1.noted
+    assert key_of(cp1)
+    assert cp1.encryption.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_member_keeps_its_key(hosts: dict[str, Host]) -> None:
+    cp1 = hosts["cp1"]
+    cp1.join()
+    before = cp1.encryption.read_bytes()
+    cp1.join("TOKEN=abc\nENCRYPTION=AAAA\n")
+    assert cp1.encryption.read_bytes() == before
+
+
+def test_a_cluster_made_without_encryption_grows_without_it(hosts: dict[str, Host]) -> None:
+    cp1, cp2 = hosts["cp1"], hosts["cp2"]
+    cp1.join()
+    cp1.encryption.unlink()
+    cp2.encryption.write_text("of an attempt that did not finish")
+    invitation = cp1.invite("cp2")
+    assert "ENCRYPTION" not in invitation
+    assert "CERTIFICATE_KEY" in invitation
+    cp2.join(invitation)
+    assert not cp2.encryption.exists()
+
+
+def test_a_worker_is_told_no_key_of_the_control_plane(hosts: dict[str, Host]) -> None:
+    cp1, worker = hosts["cp1"], hosts["worker1"]
+    cp1.join()
+    invitation = cp1.invite("worker1", control_plane=False)
+    assert [line.partition("=")[0] for line in invitation.splitlines()] == ["TOKEN", "CA_HASH"]
+    worker.join(invitation, control_plane=False)
+    assert not worker.encryption.exists()
+    assert not worker.path(AUDIT_POLICY).exists()
+
+
+def test_a_control_plane_has_the_audit_policy_before_it_starts(hosts: dict[str, Host]) -> None:
+    hosts["cp1"].join()
+    assert hosts["cp1"].path(AUDIT_POLICY).read_text() == "kind: Policy\n"
+
+
+def test_no_trace_is_left() -> None:
+    removed = [
+        word
+        for line in (FOLDER / "node_delete.sh").read_text().splitlines()
+        if "rm -rf" in line
+        for word in line.split()
+    ]
+    assert AUDIT_LOGS in removed
+    assert str(Path(ENCRYPTION_CONFIG).parent) in removed
+    assert str(Path(AUDIT_POLICY).parent) in removed
