@@ -2,7 +2,7 @@
 
 What Argus chooses has two aims. A dead machine must be noticed soon: its node is NotReady after 20 s and its pods
 leave 15 s later, where Kubernetes takes over five minutes. And an idle cluster must cost little, because the same
-machines also analyse video. docs/adr/0003-cluster.md gives the reason of each number, docs/adr/0006-hardening.md that
+machines also analyse video. docs/adr/0003-cluster.md gives the reason of each number, docs/adr/0007-hardening.md that
 of what guards the API, its secrets and the kubelets.
 """
 
