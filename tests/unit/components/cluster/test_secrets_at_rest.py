@@ -1,114 +1,13 @@
-"""The scripts that make a node, run on folders that stand for machines: who gets the key of etcd's secrets, and how.
-
-The programs that the scripts call are stand-ins. They note their arguments and environment, where no key may be.
-"""
+"""The scripts that make a node, run on folders that stand for machines: who gets the key of etcd's secrets, and how."""
 
 import base64
-import os
-import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
 
-import components.cluster
 from components.cluster.kubeadm import AUDIT_LOGS, AUDIT_POLICY, ENCRYPTION_CONFIG
-from components.remote import Script, Value
-
-FOLDER = Path(components.cluster.__file__).parent
-PROGRAMS = {
-    "kubeadm": """case "$1 $2" in
-      "token create") echo abcdef.0123456789abcdef ;;
-      "certs certificate-key") echo 0123abcd ;;
-      "version -o") echo v1.36.1 ;;
-      "init --config" | "join --config")
-        for file in kubelet admin; do echo "kind: Config" >"$MACHINE/etc/kubernetes/$file.conf"; done ;;
-    esac""",
-    "curl": 'case "$*" in *//192.0.2.10:*/livez) exit 7 ;; esac',  # nobody has the endpoint yet
-    "kubectl": "",
-    "systemctl": "",
-    "openssl": "",
-    "ip": "echo '2: eth0 inet 192.0.2.10/32 scope global eth0'",
-}
-
-
-@dataclass(frozen=True)
-class Host:
-    """A folder in place of a machine."""
-
-    root: Path
-    name: str
-
-    @property
-    def encryption(self) -> Path:
-        return self.path(ENCRYPTION_CONFIG)
-
-    @property
-    def noted(self) -> str:
-        """Arguments and environment of every program that ran."""
-        return (self.root / "noted").read_text()
-
-    def path(self, path: str) -> Path:
-        return self.root / path.lstrip("/")
-
-    def run(self, file: str, stdin: str = "", **values: Value) -> subprocess.CompletedProcess[str]:
-        rendered = Script(
-            path=self._moved(file),
-            values={key.upper(): value for key, value in values.items()},
-            library=self._moved("common.sh"),
-        ).render()
-        environment = {"PATH": f"{self.root}/bin:{os.environ['PATH']}", "MACHINE": str(self.root)}
-        return subprocess.run(
-            ["/bin/sh", "-c", f"umask 022; {rendered}"],
-            env=environment,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=20,
-        )
-
-    def join(self, invitation: str = "", *, control_plane: bool = True) -> None:
-        done = self.run(
-            "node.sh",
-            invitation,
-            name=self.name,
-            virtual_ip="192.0.2.10",
-            port=8443,
-            bootstrap=self.name == "cp1",
-            control_plane=control_plane,
-            init_config="kind: InitConfiguration",
-            join_config="kind: JoinConfiguration # @TOKEN@ @CA_HASH@ @CERTIFICATE_KEY@",
-            audit_policy="kind: Policy" if control_plane else "",
-        )
-        assert done.stdout == ""
-
-    def invite(self, name: str, *, control_plane: bool = True) -> str:
-        return self.run("invitation.sh", joining=name, control_plane=control_plane).stdout
-
-    def _moved(self, file: str) -> Path:
-        text = (FOLDER / file).read_text()
-        for path in ("/etc/kubernetes", "/var/lib/argus"):
-            text = text.replace(path, str(self.path(path)))
-        moved = self.root / file
-        moved.write_text(text.replace("mktemp -p /run", f"mktemp -p {self.root}"))
-        return moved
-
-
-@pytest.fixture
-def hosts(tmp_path: Path) -> dict[str, Host]:
-    made = {}
-    for name in ("cp1", "cp2", "worker1"):
-        host = Host(root=tmp_path / name, name=name)
-        host.path("/etc/kubernetes/pki").mkdir(parents=True)
-        (host.root / "bin").mkdir()
-        for program, body in PROGRAMS.items():
-            file = host.root / "bin" / program
-            file.write_text(f'#!/bin/sh\n{{ echo "{program} $*"; env; }} >>"$MACHINE/noted"\n{body}\n')
-            file.chmod(0o755)
-        made[name] = host
-    return made
+from tests.unit.components.cluster.conftest import FOLDER, Host
 
 
 def key_of(host: Host) -> str:
