@@ -93,7 +93,7 @@ forget_etcd_member() {
   etcdctl=(admin -n kube-system exec "etcd-$(cat "$STATE/member")" -- etcdctl --endpoints=https://127.0.0.1:2379
     --cacert=/etc/kubernetes/pki/etcd/ca.crt --cert=/etc/kubernetes/pki/etcd/peer.crt
     --key=/etc/kubernetes/pki/etcd/peer.key)
-  id=$("${etcdctl[@]}" member list | awk -F', ' -v name="$1" '$3 == name { print $1 }')
+  id=$("${etcdctl[@]}" member list | awk -F', ' -v name="$1" '$3 == name { print $1 }') || return
   [[ ! $id ]] || "${etcdctl[@]}" member remove "$id" >&2
 }
 
@@ -118,11 +118,11 @@ give_up_pods() {
     done
 }
 
-# forget NAME: the cluster no longer knows a machine that has left, or that died.
+# forget NAME: the cluster no longer knows a machine that has left, or that died. May be tried again when it fails.
 forget() {
-  admin delete node "$1" --ignore-not-found --wait=false --request-timeout=10s >&2
-  give_up_pods "$1"
-  forget_etcd_member "$1"
+  admin delete node "$1" --ignore-not-found --wait=false --request-timeout=10s >&2 &&
+    give_up_pods "$1" &&
+    forget_etcd_member "$1"
 }
 
 admin() { kubectl --kubeconfig /etc/kubernetes/admin.conf "$@"; }

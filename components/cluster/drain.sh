@@ -29,7 +29,10 @@ else
 fi
 
 for claim in "${released[@]}"; do
-  pod=${claim#* data-}
-  admin --namespace "${claim% *}" rollout status "statefulset/${pod%-*}" --timeout=300s >&2 ||
-    die "${pod%-*} is not whole without $NODE: kubectl describe pod $pod"
+  namespace=${claim% *} pod=${claim#* data-}
+  service=statefulset/${pod%-*}
+  # A whole cluster that is destroyed has no services any more.
+  [[ $(admin --namespace "$namespace" get "$service" --ignore-not-found -o name) ]] || continue
+  admin --namespace "$namespace" rollout status "$service" --timeout=300s >&2 ||
+    die "$service is not whole without $NODE: kubectl --namespace $namespace describe pod $pod"
 done

@@ -4,4 +4,6 @@
 : "${NODE:?}" "${ADDRESS:?}"
 is_member || exit 0
 known=$(until_true 30 node_address "$NODE") || die "the API server does not answer"
-if [[ ! $known || $known == "$ADDRESS" ]]; then forget "$NODE"; fi
+if [[ ! $known || $known == "$ADDRESS" ]]; then
+  until_true 60 forget "$NODE" || die "$NODE is not forgotten: see above"
+fi

@@ -12,9 +12,10 @@ if [[ $known && $known != "$ADDRESS" ]]; then
   until_true 60 is_lost || die "$JOINING lives, at $known, and cannot be at $ADDRESS too: give the new machine a name of" \
     "its own and take $JOINING out, or stop $JOINING first"
   say "$JOINING at $known is dead; $ADDRESS takes its place"
-  forget "$JOINING"
+  until_true 60 forget "$JOINING" || die "the cluster does not forget the dead $JOINING: see above"
 elif [[ ! $known && $CONTROL_PLANE == true ]]; then
-  forget_etcd_member "$JOINING" # of an attempt to join that was interrupted
+  # Of an attempt to join that was interrupted.
+  until_true 60 forget_etcd_member "$JOINING" || die "etcd does not answer"
 fi
 token=$(until_true 60 kubeadm token create --ttl 2h --description "argus: $JOINING") ||
   die "the API server did not make a token for $JOINING"

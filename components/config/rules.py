@@ -22,7 +22,7 @@ _MODEL_CLASS = re.compile(rb"cultralytics\.nn\.tasks\n(\w+)\n")
 def problems(settings: Settings) -> list[str]:
     """Every problem, each as `key: what is wrong; what to do`. A rule about an absent section is skipped."""
     found: list[str] = []
-    for rule in (_machines, _networks, _version, _images, _cameras, _models, _placement, _ssh):
+    for rule in (_machines, _networks, _version, _images, _cameras, _models, _quorum, _placement, _ssh):
         with suppress(AttributeError):
             found.extend(rule(settings))
     return found
@@ -146,6 +146,14 @@ def _checkpoint(path: Path) -> Iterator[str]:
         yield f"{path} is no checkpoint of Ultralytics; give one, or the folder of an OpenVINO export"
     elif "DetectionModel" not in kinds:
         yield f"{path} holds a {', '.join(sorted(kinds))}; Argus runs detectors (a DetectionModel, task 'detect')"
+
+
+def _quorum(settings: Settings) -> Iterator[str]:
+    if settings.elasticsearch.replicas == 2:
+        yield (
+            "elasticsearch.replicas: 2 nodes have one voter, and without its machine the other cannot search; "
+            "choose 1, or 3 and more"
+        )
 
 
 def _placement(settings: Settings) -> Iterator[str]:

@@ -25,7 +25,7 @@ class ElasticsearchArgs:
     namespace: pulumi.Input[str]
     image: pulumi.Input[str]
     tools_image: pulumi.Input[str]
-    replicas: int = 2
+    replicas: int = 3
     heap_mib: int
     volume_gib: int
     retention_days: int
@@ -97,9 +97,8 @@ def index_template(replicas: int) -> dict[str, Any]:
 class Elasticsearch(pulumi.ComponentResource):
     """Elasticsearch nodes, the template of the results' indices, and their daily retention.
 
-    On quorum: every node may be master. With two nodes Elasticsearch keeps one of them as the only voter, so the loss
-    of the other is survived and the loss of the voter stops indexing until it is back; no data is lost either way,
-    for each index has a replica and Kafka keeps the results. Three nodes survive the loss of any one.
+    On quorum: every node may be master, and a majority must live. Of two nodes Elasticsearch keeps one as the only
+    voter; were that one's machine to be removed, the other could never search again. So there are three, or one.
     """
 
     url: pulumi.Output[str]

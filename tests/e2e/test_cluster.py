@@ -23,7 +23,7 @@ def test_three_machines_are_control_planes(stack: Stack) -> None:
 
 
 def test_replicas_of_a_stateful_service_share_no_machine(stack: Stack) -> None:
-    for service, replicas in {"zookeeper": 3, "kafka": 3, "elasticsearch": 2, "consumer": 2}.items():
+    for service, replicas in {"zookeeper": 3, "kafka": 3, "elasticsearch": 3, "consumer": 2}.items():
         pods = stack.cluster.pods(f"app.kubernetes.io/name={service}")
         machines = [pod["spec"]["nodeName"] for pod in pods if pod["status"]["phase"] == "Running"]
         assert len(machines) == replicas, f"{service} runs on {machines}"

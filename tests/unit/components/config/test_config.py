@@ -97,6 +97,10 @@ MISTAKES = {
         change("cameraCredentials", {"nobody": {"username": "u", "password": "p"}}),
         "there is no camera 'nobody'",
     ),
+    "two nodes of Elasticsearch": (
+        change("elasticsearch.replicas", 2),
+        "elasticsearch.replicas: 2 nodes have one voter",
+    ),
     "more producers than cameras": (change("producers.count", 41), "producers.count: 41"),
     "a duplicate model": (repeat_model, "models: the name 'objects' is used more"),
     "missing weights": (change("models.0.weights", "/nowhere/best.pt"), "/nowhere/best.pt does not exist"),

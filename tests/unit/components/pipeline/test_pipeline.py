@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.components.pipeline.conftest import CAMERAS, Build
 
-STATEFUL = {"zookeeper": 3, "kafka": 3, "elasticsearch": 2, "consumer": 2}
+STATEFUL = {"zookeeper": 3, "kafka": 3, "elasticsearch": 3, "consumer": 2}
 
 
 def templates(objects: Any) -> dict[str, Any]:
