@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -144,9 +145,12 @@ def _authorise(machine: Machine, public_key: str) -> None:
     """Put the key in place as a provider's first boot would, before the machine is on the network."""
     mount = podman("mount", machine.container)
     try:
-        keys = Path(mount) / "root/.ssh/authorized_keys"
-        keys.write_text(public_key)
-        keys.chmod(0o600)
+        for home in ("root", "home/argus"):
+            folder = Path(mount) / home / ".ssh"
+            keys = folder / "authorized_keys"
+            keys.write_text(public_key)
+            keys.chmod(0o600)
+            os.chown(keys, folder.stat().st_uid, folder.stat().st_gid)
     finally:
         podman("umount", machine.container)
 

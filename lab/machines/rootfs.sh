@@ -20,6 +20,9 @@ deb http://deb.debian.org/debian-security $suite-security main
 LIST
 
 cp -rT --no-preserve=ownership "$here/files" "$root"
+# Pulumi logs in as a user with sudo, as most hosts have one; the lab itself as root.
+chroot "$root" useradd --create-home --shell /bin/bash argus
+install -d -m 0700 -o 1000 -g 1000 "$root/home/argus/.ssh"
 chroot "$root" systemctl enable --quiet ssh.service ssh-host-keys.service machine-mounts.service
 # A container has no terminal and no clock of its own, and its disks need no maintenance.
 chroot "$root" systemctl mask --quiet \

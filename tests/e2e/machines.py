@@ -23,6 +23,7 @@ BY_RUNNING = (
     "/etc/machine-id",
     "/etc/ssh/ssh_host_",
     "/root/.ssh/authorized_keys",
+    "/home/argus/.ssh/authorized_keys",
     "/var/lib/apt/",
     "/var/lib/containerd",
     "/var/lib/dbus/machine-id",
