@@ -35,22 +35,27 @@ def environment(stack: Stack, tmp_path: Path) -> dict[str, str]:
 
 
 def test_the_stack_of_real_hosts_previews(environment: dict[str, str], tmp_path: Path) -> None:
-    # Making a stack writes into its file, so that happens to a copy.
-    copy = tmp_path / f"Pulumi.{STACK}.yaml"
-    copy.write_text((ROOT / copy.name).read_text())
-    arguments = ("--cwd", str(ROOT), "--config-file", str(copy), "--non-interactive")
-    _pulumi(environment, "stack", "init", STACK, "--secrets-provider", "passphrase", *arguments)
-    steps = json.loads(_pulumi(environment, "preview", "--json", *arguments))["steps"]
+    config = _with_a_salt(environment, tmp_path / "project")
+    printed = _pulumi(environment, "preview", "--json", "--cwd", str(ROOT), "--config-file", str(config))
+    steps = json.loads(printed)["steps"]
     assert {step["op"] for step in steps} == {"create"}
     types = {step["newState"]["type"] for step in steps}
     assert {"argus:cluster:ControlPlane", "argus:pipeline:ModelJob", "kubernetes:apps/v1:StatefulSet"} <= types
-    assert not (ROOT / copy.name).read_text().startswith("encryptionsalt")
+
+
+def _with_a_salt(environment: dict[str, str], project: Path) -> Path:
+    """The committed stack file with what making a stack adds to it, which happens in a project of the test's own."""
+    project.mkdir()
+    (project / "Pulumi.yaml").write_text("name: argus\nruntime: python\n")
+    _pulumi(environment, "stack", "init", STACK, "--cwd", str(project))
+    config = project / f"Pulumi.{STACK}.yaml"
+    config.write_text(config.read_text() + (ROOT / config.name).read_text())
+    return config
 
 
 def _pulumi(environment: dict[str, str], *arguments: str) -> str:
-    command = ["pulumi", *arguments]
+    command = ["pulumi", "--non-interactive", *arguments]
     done = subprocess.run(command, env=environment, text=True, capture_output=True, timeout=PULUMI_LIMIT_S, check=False)
-    assert done.returncode == 0, f"{' '.join(command)} exited with {done.returncode}:\n{done.stdout}{done.stderr}"[
-        -6000:
-    ]
+    said = (done.stdout + done.stderr)[-6000:]
+    assert done.returncode == 0, f"{' '.join(command)} exited with {done.returncode}:\n{said}"
     return done.stdout
