@@ -139,7 +139,7 @@ class Cluster(pulumi.ComponentResource):
                     binaries=args.binaries,
                     kubernetes_version=kubeadm.kubernetes_version,
                 ),
-                self._child(preflight.passed),
+                self._child(preflight.passed[machine.name]),
             )
             prepared[machine.name] = ContainerRuntime(
                 f"{name}-{machine.name}-runtime",
