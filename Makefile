@@ -2,13 +2,14 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap up down destroy preview status ssh kubeconfig lint format docs test-unit test-go test test-full
+.PHONY: help bootstrap up down destroy preview status ssh kubeconfig lint format docs test-unit test-go test test-full \
+	bench bench-preview bench-provision
 
 PYTHON := .venv/bin/python
 LAB := $(PYTHON) -m lab
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 bootstrap: ## Install what the lab needs on this host: Debian packages, .venv
 	@lab/bootstrap.sh
@@ -66,3 +67,11 @@ test: lint test-go ## The tests that CI runs: unit, against real servers, and on
 
 test-full: lint test-go ## Every test: also each machine killed in turn, replaced and removed dead
 	@$(PYTHON) -m pytest tests/unit tests/integration tests/e2e
+
+bench: bench-preview bench-provision ## Every benchmark; REPEAT=3 measures each three times
+
+bench-preview: bootstrap ## The program's own time and memory for 10, 100 and 500 machines
+	@$(PYTHON) -m tests.bench.preview --repeat $(or $(REPEAT),1)
+
+bench-provision: bootstrap ## `pulumi up` beside kubeadm by hand, on the lab's machines, which are made anew
+	@$(PYTHON) -m tests.bench.provision --repeat $(or $(REPEAT),1)

@@ -145,7 +145,7 @@ class Cluster(pulumi.ComponentResource):
             undo[machine.name] = Removal(
                 f"{name}-{machine.name}-removal",
                 removals[machine.name],
-                self._child(_and(preflight.passed, previous)),
+                self._child(_and(preflight.passed[machine.name], previous)),
             ).undo
             if machine in args.control_planes:
                 previous = [undo[machine.name]]

@@ -37,8 +37,8 @@ class PreflightArgs:
 class Preflight(pulumi.ComponentResource):
     """Reads the facts of every machine, side by side, once in a machine's life; a living member is not asked again."""
 
-    passed: pulumi.Output[Sequence[pulumi.Resource]]
-    """To depend on: it fails when any machine is not fit."""
+    passed: Mapping[str, pulumi.Output[Sequence[pulumi.Resource]]]
+    """To depend on, by the machine's name: each fails when any machine is not fit."""
 
     def __init__(self, name: str, args: PreflightArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:Preflight", name, {}, opts)
@@ -51,7 +51,7 @@ class Preflight(pulumi.ComponentResource):
             addresses={machine.name: machine.address for machine in machines},
         )
         facts: dict[str, pulumi.Output[str]] = {}
-        commands: list[pulumi.Resource] = []
+        commands: dict[str, pulumi.Resource] = {}
         for machine in machines:
             ports = list(_NODE_PORTS)
             if machine in args.control_planes:
@@ -67,11 +67,16 @@ class Preflight(pulumi.ComponentResource):
                 # The time of the first look: a later one is no reason to look again.
                 opts=pulumi.ResourceOptions(parent=self, ignore_changes=["stdin"]),
             )
-            commands.append(command)
+            commands[machine.name] = command
             facts[machine.name] = command.stdout
         checked: pulumi.Output[bool] = pulumi.Output.from_input(_check(facts, required))
-        self.passed = checked.apply(lambda _: commands)
+        # All wait for the one verdict; a dependency of each machine on each would grow with their square.
+        self.passed = {name: _after(checked, command) for name, command in commands.items()}
         self.register_outputs({})
+
+
+def _after(verdict: pulumi.Output[bool], command: pulumi.Resource) -> pulumi.Output[Sequence[pulumi.Resource]]:
+    return verdict.apply(lambda _: [command])
 
 
 def _facts(args: PreflightArgs, ports: Sequence[int], *, check_clock: bool) -> remote.Script:

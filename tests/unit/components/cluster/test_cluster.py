@@ -144,7 +144,7 @@ def test_every_step_on_a_machine_is_undone_by_its_removal(cluster: Any) -> None:
         assert "environment" in each.secret_inputs | each.secret_outputs
         assert each.inputs["triggers"] == [ADDRESSES[name]]
         assert f"lab-{name}-removal-undo" in cluster.named(f"lab-{name}-packages").depends_on
-        assert {f"lab-preflight-{other}" for other in ADDRESSES} <= cluster.named(f"lab-{name}-removal").depends_on
+        assert f"lab-preflight-{name}" in cluster.named(f"lab-{name}-removal").depends_on
 
 
 def test_machines_leave_in_an_order_that_keeps_the_cluster(cluster: Any) -> None:
@@ -170,8 +170,9 @@ def test_order(cluster: Any) -> None:
     def after(name: str) -> set[str]:
         return set(cluster.named(name).depends_on)
 
-    assert {f"lab-preflight-{name}" for name in ADDRESSES} <= after("lab-cp2-removal")
-    assert "lab-cp2-removal-undo" in after("lab-cp2-packages")
+    # It waits for the verdict on all (see below), but names no more than its own: else dependencies grow as a square.
+    assert after("lab-cp1-removal") == {"lab-preflight-cp1"}
+    assert after("lab-cp2-packages") == {"lab-cp2-removal-undo"}
     assert "lab-cp1-joined" in after("lab-cp2")
     assert "lab-cp2-joined" in after("lab-cp3")
     for worker in WORKERS:

@@ -1,0 +1,1 @@
+"""Benchmarks: `make bench`. They print tables and assert no time; pytest does not collect them."""

@@ -1,0 +1,83 @@
+"""The other way to a cluster: kubeadm.sh, and the files that a person writes before it, in Argus's own settings."""
+
+import secrets
+from pathlib import Path
+
+import yaml
+
+from components.cluster import ClusterArgs
+from components.cluster.container_runtime import ContainerRuntimeArgs, containerd_config, mirror_config
+from components.cluster.endpoint import EndpointArgs, haproxy_config, keepalived_config
+from components.cluster.kubeadm import init_config, join_config
+from components.cluster.machine import Machine
+from components.cluster.network import cni_config
+from lab.config import SSH_KEY
+from lab.progress import step
+from tests.bench.clock import timed
+
+SCRIPT = Path(__file__).with_name("kubeadm.sh")
+
+
+def files(args: ClusterArgs, machine: Machine, *, token: str, certificate_key: str) -> dict[str, str]:
+    """What a person writes on one machine, by its path."""
+    control_plane, kubeadm = machine in args.control_planes, args.kubeadm
+    runtime = ContainerRuntimeArgs(
+        machine=machine,
+        ssh=args.ssh,
+        systemd_cgroups=kubeadm.kubelet.cgroup_driver == "systemd",
+        unprivileged=kubeadm.kubelet.feature_gates.get("KubeletInUserNamespace", False),
+        mirror=args.registry_mirror,
+        image_repository=kubeadm.image_repository,
+        kubernetes_version=kubeadm.kubernetes_version,
+        control_plane=control_plane,
+    )
+    written = {"etc/containerd/config.toml": containerd_config(runtime), "root/cni.json": cni_config()}
+    if args.registry_mirror:
+        written["etc/containerd/certs.d/_default/hosts.toml"] = mirror_config(args.registry_mirror)
+    if control_plane:
+        endpoint = EndpointArgs(
+            machine=machine,
+            ssh=args.ssh,
+            control_planes=args.control_planes,
+            endpoint=kubeadm.endpoint,
+            endpoint_port=kubeadm.endpoint_port,
+        )
+        written["etc/haproxy/haproxy.cfg"] = haproxy_config(endpoint)
+        written["etc/keepalived/keepalived.conf"] = keepalived_config(endpoint)
+    if machine == args.control_planes[0]:
+        # Argus invites each machine by itself; a person uses the one token and key that init was given.
+        init, *others = yaml.safe_load_all(init_config(kubeadm, machine))
+        init |= {"bootstrapTokens": [{"token": token}], "certificateKey": certificate_key}
+        written["root/kubeadm.yaml"] = yaml.safe_dump_all([init, *others], sort_keys=False)
+    else:
+        joining = join_config(kubeadm, machine, control_plane=control_plane)
+        filled = joining.replace("@TOKEN@", token).replace("@CERTIFICATE_KEY@", certificate_key)
+        written["root/kubeadm.yaml"] = filled
+    return {path: text.rstrip("\n") + "\n" for path, text in written.items()}
+
+
+class ByHand:
+    """kubeadm.sh on the machines of a stack."""
+
+    def __init__(self, folder: Path, args: ClusterArgs) -> None:
+        token, key = f"{secrets.token_hex(3)}.{secrets.token_hex(8)}", secrets.token_hex(32)
+        for each in args.machines:
+            for path, text in files(args, each, token=token, certificate_key=key).items():
+                target = folder / each.name / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_text(text)
+        self._environment = {
+            "FILES": str(folder),
+            "SSH_KEY": str(SSH_KEY),
+            "CONTROL_PLANES": "\n".join(f"{each.name} {each.address}" for each in args.control_planes),
+            "WORKERS": "\n".join(f"{each.name} {each.address}" for each in args.workers),
+            "BINARIES": args.binaries,
+            "VERSION": args.kubeadm.kubernetes_version,
+            "REPOSITORY": args.kubeadm.image_repository,
+            "POD_NETWORK": args.kubeadm.pod_network,
+        }
+
+    def run(self, what: str, *names: str) -> float:
+        """Seconds that one of the script's steps took."""
+        with step(f"by hand: {what} {' '.join(names)}"):
+            return timed([str(SCRIPT), what, *names], self._environment, f"by-hand-{what}")

@@ -1,0 +1,69 @@
+"""`python -m tests.bench.mocked STACK_FILE`: the whole program in preview without an engine; what it took, as JSON."""
+
+import json
+import logging
+import resource
+import runpy
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import yaml
+from pulumi.runtime import mocks
+
+ROOT = Path(__file__).parents[2]
+
+
+class Echo(mocks.Mocks):
+    """Answers every resource with its own inputs."""
+
+    def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], None]:
+        """Nothing."""
+        return {}, None
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        """The inputs; a command also prints nothing."""
+        printed = {"stdout": "", "stderr": ""} if args.typ.startswith("command:") else {}
+        return f"{args.name}-id", {**args.inputs, **printed}
+
+
+class Counter(mocks.MockMonitor):
+    """Counts what an engine would be told."""
+
+    registered = 0
+    dependencies = 0
+
+    def RegisterResource(self, request: Any) -> Any:
+        """Count the resource and those that it waits for."""
+        self.registered += 1
+        self.dependencies += len(request.dependencies)
+        return super().RegisterResource(request)  # type: ignore[no-untyped-call]
+
+
+def main(file: Path) -> None:
+    """Run the program once in this process."""
+    logging.getLogger("pulumi").setLevel(logging.WARNING)
+    config = yaml.safe_load(file.read_text(encoding="utf-8"))["config"]
+    counter = Counter(Echo())
+    pulumi.runtime.set_all_config({name: json.dumps(value) for name, value in config.items()})
+    pulumi.runtime.set_mocks(counter.mocks, project="argus", stack="bench", preview=True, monitor=counter)
+
+    @pulumi.runtime.test  # type: ignore[untyped-decorator]
+    def program() -> None:
+        runpy.run_path(str(ROOT / "__main__.py"))
+
+    start = time.perf_counter()
+    program()
+    took = {
+        "seconds": time.perf_counter() - start,
+        "mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "resources": counter.registered,
+        "dependencies": counter.dependencies,
+    }
+    print(json.dumps(took))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

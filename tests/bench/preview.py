@@ -1,0 +1,122 @@
+"""`make bench-preview`: what the program itself costs, in time and memory, as the number of machines grows.
+
+Twice: under Pulumi's mocks, which is the Python program alone, and, where the lab's Pulumi is built, as a real
+`pulumi preview` with its engine and plugins. No machine is reached.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lab.config import ROOT, LabError
+from lab.progress import step
+from tests.bench.stacks import Config, Stack, committed, sized, unavailable, with_key
+from tests.bench.table import spread, table
+
+SIZES = ("3+7", "3+97", "5+495")
+HEADER = (
+    "machines",
+    "resources",
+    "dependencies",
+    "program (s)",
+    "peak (MiB)",
+    "preview (s)",
+    "peak, all processes (MiB)",
+)
+_SAMPLE_SECONDS = 0.2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure every size and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.preview", description=__doc__)
+    parser.add_argument("--repeat", type=int, default=1, help="measurements of each size")
+    parser.add_argument("--size", action="append", help="control planes + workers, such as 3+7; may be repeated")
+    options = parser.parse_args(arguments)
+    why_not = unavailable()
+    rows = []
+    try:
+        for size in options.size or SIZES:
+            with step(f"{size} machines"), tempfile.TemporaryDirectory(prefix="argus-bench-") as work:
+                rows.append(_row(size, Path(work), options.repeat, real=why_not is None))
+    except LabError as error:
+        print(f"bench-preview: {error}", file=sys.stderr)
+        return 1
+    print(table(HEADER, rows))
+    print(f"\n{options.repeat} measurement(s) of each, min / median / max if more than one; {os.cpu_count()} cores.")
+    print(f"Again: make bench-preview REPEAT={options.repeat}")
+    if why_not:
+        print(f"No `pulumi preview`, because {why_not}: `make up` makes both.")
+    return 0
+
+
+def _row(size: str, folder: Path, repeat: int, *, real: bool) -> list[str]:
+    control_planes, workers = map(int, size.split("+"))
+    key = folder / "key"
+    key.write_text("a key that no machine knows\n")
+    config = with_key(sized(committed("prod"), control_planes=control_planes, workers=workers), key)
+    programs = [_program(config, folder) for _ in range(repeat)]
+    cells = [size, str(programs[0]["resources"]), str(programs[0]["dependencies"])]
+    cells += [spread([each["seconds"] for each in programs]), spread([each["mib"] for each in programs])]
+    if real:
+        previews = [_preview(config, folder / f"preview-{number}") for number in range(repeat)]
+        return [*cells, *(spread(column) for column in zip(*previews, strict=True))]
+    return [*cells, "-", "-"]
+
+
+def _program(config: Config, folder: Path) -> dict[str, Any]:
+    """The program under mocks, in a process of its own."""
+    file = folder / "Pulumi.bench.yaml"
+    file.write_text(yaml.safe_dump({"config": config}), encoding="utf-8")
+    command = [sys.executable, "-m", "tests.bench.mocked", str(file)]
+    done = subprocess.run(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, check=True)
+    took: dict[str, Any] = json.loads(done.stdout)
+    return took
+
+
+def _preview(config: Config, folder: Path) -> tuple[float, float]:
+    """Seconds and peak memory (MiB) of one `pulumi preview`."""
+    stack = Stack(folder, config)
+    log = folder / "preview.log"
+    start = time.perf_counter()
+    peak = max(_memory(stack.command("preview"), stack.environment, log))
+    return time.perf_counter() - start, peak
+
+
+def _memory(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Iterator[float]:
+    """Run the command, and meanwhile yield what it and its children hold (MiB). Raises LabError."""
+    # A session of its own marks them: Pulumi gives its plugins other process groups.
+    with log.open("w") as sink:
+        process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True
+        )
+    while process.returncode is None:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_SAMPLE_SECONDS)
+        yield session_mib(process.pid)
+    if process.returncode:
+        raise LabError(f"exit status {process.returncode}: {' '.join(command)}\n{log.read_text()[-3000:]}")
+
+
+def session_mib(session: int) -> float:
+    """The resident memory of all processes of a session; what they share is counted in each."""
+    pages = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            # The program's name, in parentheses, may hold spaces; the fields after it do not.
+            fields = stat.read_text().rpartition(")")[2].split()
+            pages += int(fields[21]) if int(fields[3]) == session else 0
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+if __name__ == "__main__":
+    sys.exit(main())
