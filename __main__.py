@@ -3,7 +3,7 @@
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components import config
+from components import config, versions
 from components.cluster import Cluster, ClusterArgs
 from components.images import Images, ImagesArgs
 from components.pipeline import (
@@ -14,6 +14,8 @@ from components.pipeline import (
     ElasticsearchArgs,
     Filebeat,
     FilebeatArgs,
+    ImageCache,
+    ImageCacheArgs,
     Kafka,
     KafkaArgs,
     ModelJob,
@@ -197,6 +199,17 @@ ui = Ui(
         node_port=settings.ui.node_port,
     ),
     in_cluster,
+)
+
+# What may have to start on another machine finds its image there.
+ImageCache(
+    "image-cache",
+    ImageCacheArgs(
+        namespace=namespace,
+        images={name: images.refs[name] for name in ("filebeat", "producer", "spark", "ui")},
+        pause=f"{settings.cluster.image_repository}/pause:{versions.PAUSE}",
+    ),
+    pulumi.ResourceOptions.merge(in_cluster, pulumi.ResourceOptions(depends_on=[ui])),
 )
 
 pulumi.export("kubeconfig", cluster.kubeconfig)

@@ -3,6 +3,7 @@
 from components.pipeline.consumer import Consumer, ConsumerArgs
 from components.pipeline.elasticsearch import Elasticsearch, ElasticsearchArgs
 from components.pipeline.filebeat import Filebeat, FilebeatArgs
+from components.pipeline.image_cache import ImageCache, ImageCacheArgs
 from components.pipeline.kafka import Kafka, KafkaArgs
 from components.pipeline.model_job import ModelJob, ModelJobArgs
 from components.pipeline.namespace import Namespace, NamespaceArgs
@@ -19,6 +20,8 @@ __all__ = [
     "ElasticsearchArgs",
     "Filebeat",
     "FilebeatArgs",
+    "ImageCache",
+    "ImageCacheArgs",
     "Kafka",
     "KafkaArgs",
     "ModelJob",

@@ -15,6 +15,8 @@ from components.pipeline import (
     ElasticsearchArgs,
     Filebeat,
     FilebeatArgs,
+    ImageCache,
+    ImageCacheArgs,
     Kafka,
     KafkaArgs,
     ModelJob,
@@ -139,6 +141,9 @@ def declare(
             cameras=[camera.name for camera in cameras],
             node_port=30080,
         ),
+    )
+    ImageCache(
+        "image-cache", ImageCacheArgs(namespace=namespace, images={"spark": "spark:1", "ui": "ui:1"}, pause="pause:1")
     )
 
 

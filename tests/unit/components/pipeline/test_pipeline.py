@@ -8,6 +8,7 @@ import pytest
 
 from tests.unit.components.pipeline.conftest import CAMERAS, Build
 
+NODES = 5
 STATEFUL = {"zookeeper": 3, "kafka": 3, "elasticsearch": 3, "consumer": 2}
 
 
@@ -49,7 +50,7 @@ def test_containers_are_unprivileged_with_limits(build: Build) -> None:
 
 def test_services_are_probed_cheaply(build: Build) -> None:
     for key, template in templates(build()).items():
-        if key.startswith(("Job/", "CronJob/")):
+        if key.startswith(("Job/", "CronJob/", "DaemonSet/")):
             continue
         for container in template["spec"]["containers"]:
             for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
@@ -63,7 +64,7 @@ def test_cpu_requests_leave_room_on_two_cores(build: Build) -> None:
     for key, template in templates(objects).items():
         if key.startswith(("Job/", "CronJob/")):
             continue
-        pods = objects[key].inputs["spec"]["replicas"]
+        pods = objects[key].inputs["spec"].get("replicas", NODES)
         total += pods * sum(int(c["resources"]["requests"]["cpu"][:-1]) for c in template["spec"]["containers"])
     executors = 2 * 200
     assert total + executors < 1200
@@ -139,3 +140,10 @@ def test_values_reach_the_apps(build: Build) -> None:
 def test_only_drivers_may_talk_to_the_api(build: Build) -> None:
     for key, template in templates(build()).items():
         assert template["spec"]["automountServiceAccountToken"] is key.startswith("Deployment/model-"), key
+
+
+def test_every_node_has_the_images_of_pods_that_may_come(build: Build) -> None:
+    spec = build()["DaemonSet/image-cache"].inputs["spec"]["template"]["spec"]
+    pulled = {container["image"]: container["command"] for container in spec["initContainers"]}
+    assert pulled == {"spark:1": ["/bin/true"], "ui:1": ["/bin/true"]}
+    assert [container["image"] for container in spec["containers"]] == ["pause:1"]
