@@ -2,6 +2,14 @@
 # The Debian packages and Kubernetes binaries of one machine, its kernel settings, and the kubelet's service.
 : "${PACKAGES:?}" "${BINARIES:?}" "${VERSION:?}" "${SERVER:?}"
 
+# To swap the programs under a running node is no upgrade: it would restart every machine's at once, and drain none.
+if is_member; then
+  runs=$(kubelet --version)
+  runs=${runs#Kubernetes v}
+  [[ $runs == "$VERSION" ]] || die "this node runs Kubernetes $runs, and Argus does not upgrade nodes yet: set" \
+    "argus:cluster.kubernetesVersion to $runs"
+fi
+
 declare -A missing=()
 while read -r package; do
   dpkg-query --show --showformat='${db:Status-Abbrev}' "$package" 2>/dev/null | grep -q '^ii' || missing[$package]=1

@@ -29,6 +29,7 @@ PROGRAMS = {
     esac""",
     "curl": 'case "$*" in *//192.0.2.10:*/livez) exit 7 ;; esac',  # nobody has the endpoint yet
     "kubectl": "",
+    "kubelet": "echo Kubernetes v1.36.1",
     "systemctl": "",
     "openssl": "",
     "ip": "echo '2: eth0 inet 192.0.2.10/32 scope global eth0'",
