@@ -129,6 +129,8 @@ def _run_arguments(machine: Machine, reference: str) -> list[str]:
         f"--label={LABEL}",
         f"--network={NETWORK}",
         f"--ip={machine.address}",
+        # Of its own address, as a host's network card keeps one over a restart: others remember it.
+        f"--mac-address=02:00:{machine.address.packed.hex(':')}",
         # systemd as process 1 in its own cgroup namespace: without that no pod starts on cgroup v1.
         "--systemd=always",
         "--privileged",

@@ -98,8 +98,10 @@ def missing_pods(cluster: ClusterClient, wanted: Counter[str]) -> str | None:
 
 
 def _pods(cluster: ClusterClient) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each pod of a lasting workload that is not on its way out, with the workload's name."""
+    """Each pod of a lasting workload that is not on its way out, with the workload's name; not those of each machine."""
     for pod in cluster.pods():
+        if any(owner["kind"] == "DaemonSet" for owner in pod["metadata"].get("ownerReferences", ())):
+            continue
         labels = pod["metadata"]["labels"]
         component = labels.get("app.kubernetes.io/component", "job")
         if component != "job" and "deletionTimestamp" not in pod["metadata"]:
