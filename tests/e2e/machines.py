@@ -98,7 +98,7 @@ def missing_pods(cluster: ClusterClient, wanted: Counter[str]) -> str | None:
 
 
 def _pods(cluster: ClusterClient) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each pod of a lasting workload that is not on its way out, with the workload's name; not those of each machine."""
+    """Each pod of a workload that lasts and may move, with the workload's name, unless it is on its way out."""
     for pod in cluster.pods():
         if any(owner["kind"] == "DaemonSet" for owner in pod["metadata"].get("ownerReferences", ())):
             continue
