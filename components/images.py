@@ -1,5 +1,7 @@
 """The pipeline's images: built from containers/ where a stack has a registry, or taken as they are."""
 
+from __future__ import annotations
+
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
@@ -9,6 +11,8 @@ from typing import Final
 
 import pulumi
 from pulumi_command import local
+
+from components.config import Settings
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 SCRIPT: Final = Path(__file__).with_name("build_image.sh")
@@ -45,6 +49,16 @@ class ImagesArgs:
     insecure: bool = False
     overrides: Mapping[str, str] = field(default_factory=dict)
     weights: Mapping[str, Path | None] = field(default_factory=dict)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> ImagesArgs:
+        """The images of the stack's configuration, with the weights of its models."""
+        return cls(
+            registry=settings.images.registry,
+            insecure=settings.images.insecure,
+            overrides=settings.images.overrides,
+            weights={model.name: model.weights for model in settings.models if model.kind == "objects"},
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

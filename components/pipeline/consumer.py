@@ -1,5 +1,7 @@
 """The consumer, which keeps frames and results on disk."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,7 +9,8 @@ import pulumi
 from pulumi_kubernetes import core
 
 from components import kubernetes as k
-from components.pipeline.topics import FRAMES
+from components.config import Settings
+from components.pipeline.topics import FRAMES, results_topics
 
 DISK_SHARE = 0.85
 """Of the volume; the consumer deletes its oldest hours before it would take more."""
@@ -25,6 +28,27 @@ class ConsumerArgs:
     volume_gib: int
     retention_hours: int
     storage_class: str | None = None
+
+    @classmethod
+    def from_settings(
+        cls,
+        settings: Settings,
+        *,
+        namespace: pulumi.Input[str],
+        image: pulumi.Input[str],
+        bootstrap_servers: pulumi.Input[str],
+    ) -> ConsumerArgs:
+        """The consumers of the frames and of the results of all the stack's models."""
+        return cls(
+            namespace=namespace,
+            image=image,
+            bootstrap_servers=bootstrap_servers,
+            results_topics=results_topics(settings),
+            replicas=settings.consumer.replicas,
+            volume_gib=settings.consumer.volume_gib,
+            retention_hours=settings.consumer.retention_hours,
+            storage_class=settings.storage.class_name,
+        )
 
 
 class Consumer(pulumi.ComponentResource):

@@ -1,5 +1,7 @@
 """Elasticsearch, where results are searched."""
 
+from __future__ import annotations
+
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +11,7 @@ import pulumi
 from pulumi_kubernetes import apps, batch, core
 
 from components import kubernetes as k
+from components.config import Settings
 
 HTTP, TRANSPORT = 9200, 9300
 PORTS = {"http": HTTP, "transport": TRANSPORT}
@@ -30,6 +33,27 @@ class ElasticsearchArgs:
     volume_gib: int
     retention_days: int
     storage_class: str | None = None
+
+    @classmethod
+    def from_settings(
+        cls,
+        settings: Settings,
+        *,
+        namespace: pulumi.Input[str],
+        image: pulumi.Input[str],
+        tools_image: pulumi.Input[str],
+    ) -> ElasticsearchArgs:
+        """The nodes of the stack's configuration."""
+        return cls(
+            namespace=namespace,
+            image=image,
+            tools_image=tools_image,
+            replicas=settings.elasticsearch.replicas,
+            heap_mib=settings.elasticsearch.heap_mib,
+            volume_gib=settings.elasticsearch.volume_gib,
+            retention_days=settings.elasticsearch.retention_days,
+            storage_class=settings.storage.class_name,
+        )
 
 
 def elasticsearch_yml(namespace: str, replicas: int, volume_gib: int) -> str:

@@ -1,5 +1,7 @@
 """Filebeat, which ships results from Kafka to Elasticsearch."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +11,8 @@ import pulumi
 from pulumi_kubernetes import core
 
 from components import kubernetes as k
+from components.config import Settings
+from components.pipeline.topics import results_topics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +25,26 @@ class FilebeatArgs:
     elasticsearch_url: pulumi.Input[str]
     results_topics: Sequence[str]
     replicas: int = 1
+
+    @classmethod
+    def from_settings(
+        cls,
+        settings: Settings,
+        *,
+        namespace: pulumi.Input[str],
+        image: pulumi.Input[str],
+        bootstrap_servers: pulumi.Input[str],
+        elasticsearch_url: pulumi.Input[str],
+    ) -> FilebeatArgs:
+        """The shippers of the results of all the stack's models."""
+        return cls(
+            namespace=namespace,
+            image=image,
+            bootstrap_servers=bootstrap_servers,
+            elasticsearch_url=elasticsearch_url,
+            results_topics=results_topics(settings),
+            replicas=settings.filebeat.replicas,
+        )
 
 
 _IDENTITY: Final = 'function process(event) { event.Put("@metadata._id", event.Get("event.id")); }'

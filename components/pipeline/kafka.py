@@ -1,11 +1,14 @@
 """The Kafka brokers."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import pulumi
 from pulumi_kubernetes import core
 
 from components import kubernetes as k
+from components.config import Settings
 
 PORT = 9092
 DATA = "/var/lib/kafka/data"
@@ -42,6 +45,27 @@ class KafkaArgs:
     volume_gib: int
     max_message_bytes: int
     storage_class: str | None = None
+
+    @classmethod
+    def from_settings(
+        cls,
+        settings: Settings,
+        *,
+        namespace: pulumi.Input[str],
+        image: pulumi.Input[str],
+        zookeeper_connect: pulumi.Input[str],
+    ) -> KafkaArgs:
+        """The brokers of the stack's configuration."""
+        return cls(
+            namespace=namespace,
+            image=image,
+            zookeeper_connect=zookeeper_connect,
+            replicas=settings.kafka.replicas,
+            heap_mib=settings.kafka.heap_mib,
+            volume_gib=settings.kafka.volume_gib,
+            max_message_bytes=settings.kafka.max_message_bytes,
+            storage_class=settings.storage.class_name,
+        )
 
 
 def server_properties(zookeeper_connect: str, replicas: int, max_message_bytes: int) -> str:

@@ -1,5 +1,7 @@
 """A model: one Spark application on Kubernetes, a driver that asks for its own executors."""
 
+from __future__ import annotations
+
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +10,7 @@ import pulumi
 from pulumi_kubernetes import core, meta, rbac
 
 from components import kubernetes as k
+from components.config import Model, Settings
 from components.pipeline.topics import FRAMES, REJECTED, results_topic
 
 DRIVER_PORT, BLOCK_PORT = 7078, 7079
@@ -34,6 +37,33 @@ class ModelJobArgs:
     batch_size: int = 16
     max_offsets_per_trigger: int = 1000
     max_message_bytes: int = 2_000_000
+
+    @classmethod
+    def from_settings(
+        cls,
+        settings: Settings,
+        model: Model,
+        *,
+        namespace: pulumi.Input[str],
+        image: pulumi.Input[str],
+        bootstrap_servers: pulumi.Input[str],
+    ) -> ModelJobArgs:
+        """One of the stack's models."""
+        return cls(
+            namespace=namespace,
+            image=image,
+            bootstrap_servers=bootstrap_servers,
+            model=model.name,
+            kind=model.kind,
+            executors=model.executors,
+            cores_per_executor=model.cores_per_executor,
+            executor_memory_mib=model.executor_memory_mib,
+            driver_memory_mib=model.driver_memory_mib,
+            score_threshold=model.score_threshold,
+            trigger_seconds=model.trigger_seconds,
+            batch_size=model.batch_size,
+            max_message_bytes=settings.kafka.max_message_bytes,
+        )
 
 
 def spark_properties(name: str, namespace: str, image: str, args: ModelJobArgs) -> str:

@@ -1,5 +1,7 @@
 """The producers: pods that read cameras and write frames to Kafka."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -10,6 +12,7 @@ import pulumi
 from pulumi_kubernetes import core
 
 from components import kubernetes as k
+from components.config import Settings
 from components.pipeline.topics import FRAMES
 
 RECORD_OVERHEAD = 10_000
@@ -40,6 +43,32 @@ class ProducersArgs:
     cameras: Sequence[CameraSpec]
     credentials: pulumi.Input[Mapping[str, Mapping[str, pulumi.Input[str]]]] | None = None
     max_frame_bytes: int
+
+    @classmethod
+    def from_settings(
+        cls,
+        settings: Settings,
+        *,
+        namespace: pulumi.Input[str],
+        image: pulumi.Input[str],
+        bootstrap_servers: pulumi.Input[str],
+    ) -> ProducersArgs:
+        """The cameras of the stack's configuration, with what applies to all filled in and their logins as secrets."""
+        return cls(
+            namespace=namespace,
+            image=image,
+            bootstrap_servers=bootstrap_servers,
+            count=settings.producers.count,
+            cameras=[CameraSpec(**camera.model_dump()) for camera in settings.filled_cameras],
+            credentials={
+                camera: {
+                    "username": login.username,
+                    "password": pulumi.Output.secret(login.password.get_secret_value()),
+                }
+                for camera, login in settings.camera_credentials.items()
+            },
+            max_frame_bytes=settings.kafka.max_message_bytes,
+        )
 
 
 def assign(cameras: Sequence[str], count: int) -> list[list[str]]:

@@ -1,5 +1,7 @@
 """The Kafka topics, declared and kept by a Job."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,6 +10,7 @@ import pulumi
 from pulumi_kubernetes import core
 
 from components import kubernetes as k
+from components.config import Settings
 
 FRAMES = "frames"
 REJECTED = "rejected"
@@ -41,10 +44,39 @@ class TopicsArgs:
     bootstrap_servers: pulumi.Input[str]
     topics: Sequence[Topic]
 
+    @classmethod
+    def from_settings(
+        cls,
+        settings: Settings,
+        *,
+        namespace: pulumi.Input[str],
+        image: pulumi.Input[str],
+        bootstrap_servers: pulumi.Input[str],
+    ) -> TopicsArgs:
+        """The topics of the stack's models."""
+        return cls(
+            namespace=namespace,
+            image=image,
+            bootstrap_servers=bootstrap_servers,
+            topics=pipeline_topics(
+                models=[model.name for model in settings.models],
+                partitions=settings.kafka.partitions,
+                brokers=settings.kafka.replicas,
+                volume_gib=settings.kafka.volume_gib,
+                retention_hours=settings.kafka.retention_hours,
+                max_message_bytes=settings.kafka.max_message_bytes,
+            ),
+        )
+
 
 def results_topic(model: str) -> str:
     """The topic that a model writes its results to."""
     return f"results.{model}"
+
+
+def results_topics(settings: Settings) -> list[str]:
+    """The results topics of all the stack's models."""
+    return [results_topic(model.name) for model in settings.models]
 
 
 def bounded(share: float, *, volume_gib: int, partitions_on_broker: int, max_message_bytes: int) -> dict[str, str]:

@@ -1,5 +1,7 @@
 """The web page."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,7 +9,8 @@ import pulumi
 from pulumi_kubernetes import core
 
 from components import kubernetes as k
-from components.pipeline.topics import FRAMES
+from components.config import Settings
+from components.pipeline.topics import FRAMES, results_topics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +27,32 @@ class UiArgs:
     cameras: Sequence[str]
     replicas: int = 1
     node_port: int
+
+    @classmethod
+    def from_settings(
+        cls,
+        settings: Settings,
+        *,
+        namespace: pulumi.Input[str],
+        image: pulumi.Input[str],
+        bootstrap_servers: pulumi.Input[str],
+        elasticsearch_url: pulumi.Input[str],
+        consumer_urls: pulumi.Input[Sequence[str]],
+        producer_urls: pulumi.Input[Sequence[str]],
+    ) -> UiArgs:
+        """The page of the stack's cameras and models."""
+        return cls(
+            namespace=namespace,
+            image=image,
+            bootstrap_servers=bootstrap_servers,
+            results_topics=results_topics(settings),
+            elasticsearch_url=elasticsearch_url,
+            consumer_urls=consumer_urls,
+            producer_urls=producer_urls,
+            cameras=[camera.name for camera in settings.cameras],
+            replicas=settings.ui.replicas,
+            node_port=settings.ui.node_port,
+        )
 
 
 class Ui(pulumi.ComponentResource):

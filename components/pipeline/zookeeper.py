@@ -1,11 +1,14 @@
 """ZooKeeper, which holds the Kafka brokers' metadata."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import pulumi
 from pulumi_kubernetes import core
 
 from components import kubernetes as k
+from components.config import Settings
 
 CLIENT, QUORUM, ELECTION = 2181, 2888, 3888
 PORTS = {"client": CLIENT, "quorum": QUORUM, "election": ELECTION}
@@ -33,6 +36,20 @@ class ZookeeperArgs:
     heap_mib: int = 128
     volume_gib: int = 1
     storage_class: str | None = None
+
+    @classmethod
+    def from_settings(
+        cls, settings: Settings, *, namespace: pulumi.Input[str], image: pulumi.Input[str]
+    ) -> ZookeeperArgs:
+        """The ensemble of the stack's configuration."""
+        return cls(
+            namespace=namespace,
+            image=image,
+            replicas=settings.zookeeper.replicas,
+            heap_mib=settings.zookeeper.heap_mib,
+            volume_gib=settings.zookeeper.volume_gib,
+            storage_class=settings.storage.class_name,
+        )
 
 
 def zoo_cfg(namespace: str, replicas: int) -> str:
