@@ -71,6 +71,16 @@ class Host:
             timeout=20,
         )
 
+    def program(self, name: str, body: str) -> None:
+        """Puts another stand-in for a program in place."""
+        file = self.root / "bin" / name
+        file.write_text(f'#!/bin/bash\n{{ echo "{name} $*"; env; }} >>"$MACHINE/noted"\n{body}\n')
+        file.chmod(0o755)
+
+    def ran(self, name: str) -> list[str]:
+        """The arguments of each call of a program."""
+        return [line.removeprefix(f"{name} ") for line in self.noted.splitlines() if line.startswith(f"{name} ")]
+
     def join(self, invitation: str = "", *, control_plane: bool = True) -> None:
         done = self.run(
             "node.sh",
@@ -106,8 +116,6 @@ def hosts(tmp_path: Path) -> dict[str, Host]:
         host.path("/etc/kubernetes/pki").mkdir(parents=True)
         (host.root / "bin").mkdir()
         for program, body in PROGRAMS.items():
-            file = host.root / "bin" / program
-            file.write_text(f'#!/bin/sh\n{{ echo "{program} $*"; env; }} >>"$MACHINE/noted"\n{body}\n')
-            file.chmod(0o755)
+            host.program(program, body)
         made[name] = host
     return made
