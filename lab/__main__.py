@@ -92,6 +92,9 @@ def status(_options: argparse.Namespace) -> int:
     parts += [(s.name, s.url, services.status(s)) for s in services.services()]
     for name, address, state in parts:
         print(f"{name:<10} {address:<32} {state}")
+    for each in machines():
+        if until := fleet.certificates_until(each):
+            print(f"{each.name:<10} {'certificates':<32} until {until}")
     return 0 if all(state == "ready" for *_, state in parts) else 1
 
 

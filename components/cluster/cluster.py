@@ -9,6 +9,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components import remote, versions
+from components.cluster.certificates import Certificates, CertificatesArgs
 from components.cluster.container_runtime import ContainerRuntime, ContainerRuntimeArgs
 from components.cluster.dns import Dns, DnsArgs
 from components.cluster.endpoint import Endpoint, EndpointArgs
@@ -205,6 +206,11 @@ class Cluster(pulumi.ComponentResource):
                 self._child([*endpoints, prepared[machine.name], *list(members.values())[-1:]]),
             )
             members[machine.name] = node.joined
+            Certificates(
+                f"{name}-{machine.name}-certificates",
+                CertificatesArgs(machine=machine, ssh=args.ssh),
+                self._child([node.joined]),
+            )
         first = members[args.control_planes[0].name]
         for machine in args.workers:
             members[machine.name] = Node(

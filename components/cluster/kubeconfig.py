@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import pulumi
 
@@ -30,9 +31,13 @@ class Kubeconfig(pulumi.ComponentResource):
             f"{name}-read",
             host=args.endpoint,
             ssh=args.ssh,
-            create=script("kubeconfig.sh"),
+            create=script("kubeconfig.sh", quarter=_quarter(datetime.now(UTC))),
             secret=True,
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.content = pulumi.Output.secret(read.stdout)
         self.register_outputs({"content": self.content})
+
+
+def _quarter(now: datetime) -> str:
+    return f"{now.year}-{(now.month + 2) // 3}"

@@ -99,6 +99,12 @@ def status(machine: Machine) -> str:
     return _not_ready(machine) or "ready"
 
 
+def certificates_until(machine: Machine) -> str | None:
+    """When the certificates of a control plane expire, as openssl says it; None where there are none to see."""
+    reached, said = ssh.answer(machine, "openssl x509 -noout -enddate -in /etc/kubernetes/pki/apiserver.crt")
+    return said.removeprefix("notAfter=") if reached and said.startswith("notAfter=") else None
+
+
 def _ensure_container(machine: Machine, reference: str, public_key: str) -> None:
     container = inspect_container(machine.container)
     if container is not None and container["State"]["Status"] not in _WHOLE:

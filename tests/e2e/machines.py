@@ -47,15 +47,21 @@ def holder_of_the_endpoint(machines: Iterable[str]) -> str:
     return next(name for name in machines if any(held in f" {line}" for line in on(name, "ip -o -4 addr show")))
 
 
+def kubectl(machine: str, command: str) -> list[str]:
+    """The lines that kubectl prints on a control plane, as the administrator."""
+    return on(machine, f"kubectl --kubeconfig /etc/kubernetes/admin.conf {command}")
+
+
+def etcdctl(machine: str, command: str) -> list[str]:
+    """The lines that etcdctl prints on a control plane."""
+    certificates = "--cacert=/etc/kubernetes/pki/etcd/ca.crt --cert=/etc/kubernetes/pki/etcd/peer.crt"
+    options = f"--endpoints=https://127.0.0.1:2379 {certificates} --key=/etc/kubernetes/pki/etcd/peer.key"
+    return kubectl(machine, f"-n kube-system exec etcd-$(cat /var/lib/argus/member) -- etcdctl {options} {command}")
+
+
 def etcd_members(machine: str) -> dict[str, str]:
     """The host of each etcd member's peer URL by the member's name, as a living control plane knows them."""
-    certificates = "--cacert=/etc/kubernetes/pki/etcd/ca.crt --cert=/etc/kubernetes/pki/etcd/peer.crt"
-    kubectl = "kubectl --kubeconfig /etc/kubernetes/admin.conf -n kube-system"
-    listing = (
-        f"{kubectl} exec etcd-$(cat /var/lib/argus/member) -- etcdctl"
-        f" {certificates} --key=/etc/kubernetes/pki/etcd/peer.key --endpoints=https://127.0.0.1:2379 member list"
-    )
-    members = [line.split(", ") for line in on(machine, listing)]
+    members = [line.split(", ") for line in etcdctl(machine, "member list")]
     return {fields[2]: str(httpx.URL(fields[3]).host) for fields in members}
 
 

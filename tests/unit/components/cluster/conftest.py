@@ -101,7 +101,7 @@ class Host:
 
     def _moved(self, file: str) -> Path:
         text = (FOLDER / file).read_text()
-        for path in ("/etc/kubernetes", "/var/lib/argus"):
+        for path in ("/etc/kubernetes", "/etc/systemd/system", "/usr/local/lib/argus", "/var/lib/argus"):
             text = text.replace(path, str(self.path(path)))
         moved = self.root / file
         moved.write_text(text.replace("mktemp -p /run", f"mktemp -p {self.root}"))

@@ -1,0 +1,96 @@
+"""Who may read and do what: secrets in etcd, the audit log, kubelets, etcd, pods without rights, certificates."""
+
+import subprocess
+from datetime import datetime
+
+import pytest
+
+from lab.config import machine, machines
+from lab.machines import ssh
+from tests.e2e.cluster import NAMESPACE
+from tests.e2e.conftest import Stack
+from tests.e2e.machines import etcdctl, kubectl, on
+from tests.e2e.waiting import wait_until
+
+CONTROL_PLANES = [each.name for each in machines() if each.name.startswith("cp")]
+SECRET = "producer-0-credentials"
+
+
+def test_secrets_are_encrypted_in_etcd_with_one_key(stack: Stack) -> None:
+    (raw,) = etcdctl("cp1", f"get --print-value-only /registry/secrets/{NAMESPACE}/{SECRET} | head -c 40 | tr -d '\\0'")
+    assert raw.startswith("k8s:enc:secretbox:v1:key1:"), raw
+    assert stack.cluster.get(f"/api/v1/namespaces/{NAMESPACE}/secrets/{SECRET}")["data"]
+    files = {name: on(name, "stat -c %a-%U /etc/kubernetes/encryption.yaml") for name in CONTROL_PLANES}
+    assert set(map(tuple, files.values())) == {("600-root",)}
+    keys = {on(name, "sha256sum </etc/kubernetes/encryption.yaml")[0] for name in CONTROL_PLANES}
+    assert len(keys) == 1
+    assert on("worker1", "ls /etc/kubernetes | grep -c encryption || true") == ["0"]
+
+
+def test_who_changed_what_is_on_record_without_what_it_says(stack: Stack) -> None:
+    kubectl("cp1", f"-n {NAMESPACE} create secret generic audited --from-literal=word=hush")
+    try:
+        logged = [
+            line
+            for name in CONTROL_PLANES
+            for line in on(name, "grep -h audited /var/log/kubernetes/audit.log || true")
+        ]
+        assert any('"verb":"create"' in line and '"username":"kubernetes-admin"' in line for line in logged), logged
+        assert not any("hush" in line or "aHVzaA" in line or "requestObject" in line for line in logged)
+    finally:
+        kubectl("cp1", f"-n {NAMESPACE} delete secret audited")
+
+
+@pytest.mark.parametrize("name", ["cp1", "worker1"])
+def test_a_kubelet_answers_nobody_it_does_not_know(stack: Stack, name: str) -> None:
+    address = machine(name).address
+    assert _status(f"https://{address}:10250/pods") == "401"
+    assert _status(f"http://{address}:10255/pods") == "000", "the read-only port is open"
+
+
+def test_etcd_answers_nobody_without_a_certificate(stack: Stack) -> None:
+    assert _status(f"https://{machine('cp1').address}:2379/version") == "000"
+
+
+def test_a_pod_that_asks_for_rights_is_refused(stack: Stack) -> None:
+    reached, said = ssh.answer(
+        machine("cp1"),
+        f"kubectl --kubeconfig /etc/kubernetes/admin.conf -n {NAMESPACE} run intruder --image=pause --privileged"
+        " --dry-run=server",
+    )
+    assert not reached
+    assert 'violates PodSecurity "restricted:v1.36"' in said
+
+
+def test_certificates_are_renewed_before_they_expire(stack: Stack) -> None:
+    """The timer's program with a limit longer than kubeadm's year, so that all of them are due."""
+    before = _expiry("cp2")
+    on("cp2", "systemctl is-active argus-certificates.timer")
+    # Certificates end on the second, and kubeadm may have made these within it.
+    on("cp2", "sleep 1 && /usr/local/lib/argus/renew-certificates 400")
+    assert _expiry("cp2") > before
+    wait_until("the API", stack.cluster.unreachable, limit_s=30)
+    wait_until(
+        "etcd", lambda: None if len(etcdctl("cp2", "endpoint health --cluster")) == 3 else "not whole", limit_s=60
+    )
+
+
+def _status(url: str) -> str:
+    """The HTTP status that a stranger gets; 000 without an answer."""
+    command = [
+        "curl",
+        "--insecure",
+        "--silent",
+        "--max-time",
+        "5",
+        "--output",
+        "/dev/null",
+        "--write-out",
+        "%{http_code}",
+    ]
+    return subprocess.run([*command, "--noproxy", "*", url], capture_output=True, text=True, check=False).stdout
+
+
+def _expiry(name: str) -> datetime:
+    (line,) = on(name, "openssl x509 -noout -enddate -in /etc/kubernetes/pki/apiserver.crt")
+    return datetime.strptime(line.removeprefix("notAfter="), "%b %d %H:%M:%S %Y %Z")

@@ -1,0 +1,61 @@
+"""The renewal of certificates, run where a folder stands for a control plane."""
+
+import os
+import subprocess
+
+import pytest
+
+from tests.unit.components.cluster.conftest import Host
+
+RESTARTED = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"]
+
+
+@pytest.fixture
+def renewing(hosts: dict[str, Host]) -> Host:
+    """A control plane with the timer in place, on which every program succeeds."""
+    host = hosts["cp1"]
+    host.run("certificates.sh", days=90)
+    host.path("noted").unlink()
+    for program in ("openssl", "curl", "pkill", "sleep"):
+        host.program(program, "")
+    return host
+
+
+def renew(host: Host) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [host.path("/usr/local/lib/argus/renew-certificates"), "90"],
+        env={"PATH": f"{host.root}/bin:{os.environ['PATH']}", "MACHINE": str(host.root)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+    )
+
+
+def test_a_timer_looks_every_day(renewing: Host) -> None:
+    timer = renewing.path("/etc/systemd/system/argus-certificates.timer").read_text()
+    assert "OnCalendar=daily" in timer
+    service = renewing.path("/etc/systemd/system/argus-certificates.service").read_text()
+    assert "/usr/local/lib/argus/renew-certificates 90\n" in service
+
+
+def test_nothing_happens_while_none_is_due(renewing: Host) -> None:
+    assert renew(renewing).returncode == 0
+    assert len(renewing.ran("openssl")) == 7
+    assert renewing.ran("kubeadm") == []
+
+
+def test_one_that_is_due_renews_all_and_restarts_their_readers_in_turn(renewing: Host) -> None:
+    renewing.program("openssl", 'case "$*" in *etcd/peer.crt) exit 1 ;; esac')
+    assert renew(renewing).returncode == 0
+    assert renewing.ran("kubeadm") == ["certs renew all"]
+    assert renewing.ran("pkill") == [f"-f ^{program} " for program in RESTARTED]
+
+
+def test_a_cluster_that_is_not_well_is_left_alone(renewing: Host) -> None:
+    renewing.program("openssl", "exit 1")
+    renewing.program("curl", "exit 22")
+    done = renew(renewing)
+    assert done.returncode == 1
+    assert "not renewed now" in done.stderr
+    assert renewing.ran("kubeadm") == []
