@@ -8,7 +8,7 @@ from typing import Final
 import pulumi
 
 from components import remote
-from components.cluster.machine import Machine, script
+from components.cluster.machine import Machine, program, script
 
 RENEWAL_DAYS: Final = 90
 """Of kubeadm's year: three months in which a renewal may fail before anything expires."""
@@ -31,7 +31,7 @@ class Certificates(pulumi.ComponentResource):
             f"{name}-renewed",
             host=args.machine.address,
             ssh=args.ssh,
-            create=script("certificates.sh", days=RENEWAL_DAYS),
+            create=script("certificates.sh", days=RENEWAL_DAYS, renew=program("renew_certificates.sh")),
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.register_outputs({})

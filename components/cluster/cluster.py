@@ -9,6 +9,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components import remote, versions
+from components.cluster.backup import Backup, BackupArgs, BackupOptions
 from components.cluster.certificates import Certificates, CertificatesArgs
 from components.cluster.container_runtime import ContainerRuntime, ContainerRuntimeArgs
 from components.cluster.dns import Dns, DnsArgs
@@ -36,6 +37,7 @@ class ClusterArgs:
     ssh: remote.Ssh
     kubeadm: KubeadmArgs
     binaries: str
+    backup: BackupOptions = field(default_factory=BackupOptions)
     registry_mirror: str | None = None
     minimum_memory_mib: int = 1700
     minimum_disk_gib: int = 20
@@ -90,6 +92,13 @@ class ClusterArgs:
                 schedule_pods_on_control_planes=cluster.schedule_pods_on_control_planes,
             ),
             binaries=cluster.binaries,
+            backup=BackupOptions(
+                schedule=settings.backup.schedule,
+                directory=settings.backup.directory,
+                keep=settings.backup.keep,
+                copy_to=settings.backup.copy_to,
+                copy_key=settings.backup.copy_key.get_secret_value() if settings.backup.copy_key else None,
+            ),
             registry_mirror=cluster.registry_mirror,
             minimum_memory_mib=cluster.minimum_memory_mib,
             minimum_disk_gib=cluster.minimum_disk_gib,
@@ -209,6 +218,11 @@ class Cluster(pulumi.ComponentResource):
             Certificates(
                 f"{name}-{machine.name}-certificates",
                 CertificatesArgs(machine=machine, ssh=args.ssh),
+                self._child([node.joined]),
+            )
+            Backup(
+                f"{name}-{machine.name}-backup",
+                BackupArgs(machine=machine, ssh=args.ssh, options=args.backup),
                 self._child([node.joined]),
             )
         first = members[args.control_planes[0].name]

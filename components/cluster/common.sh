@@ -87,14 +87,18 @@ holds() { ip -o -4 addr show | grep -qF " $1/"; }
 # is_member: whether this machine is a node; kubeadm's files alone may be those of an attempt that was interrupted.
 is_member() { [[ -s /etc/kubernetes/kubelet.conf && -s $STATE/member ]]; }
 
+# etcd ARGUMENTS: etcdctl on this control plane.
+etcd() {
+  admin -n kube-system exec "etcd-$(cat "$STATE/member")" -- etcdctl --endpoints=https://127.0.0.1:2379 \
+    --cacert=/etc/kubernetes/pki/etcd/ca.crt --cert=/etc/kubernetes/pki/etcd/peer.crt \
+    --key=/etc/kubernetes/pki/etcd/peer.key "$@"
+}
+
 # forget_etcd_member NAME: removes a member that went without leaving, so that it no longer counts for the quorum.
 forget_etcd_member() {
-  local etcdctl id
-  etcdctl=(admin -n kube-system exec "etcd-$(cat "$STATE/member")" -- etcdctl --endpoints=https://127.0.0.1:2379
-    --cacert=/etc/kubernetes/pki/etcd/ca.crt --cert=/etc/kubernetes/pki/etcd/peer.crt
-    --key=/etc/kubernetes/pki/etcd/peer.key)
-  id=$("${etcdctl[@]}" member list | awk -F', ' -v name="$1" '$3 == name { print $1 }') || return
-  [[ ! $id ]] || "${etcdctl[@]}" member remove "$id" >&2
+  local id
+  id=$(etcd member list | awk -F', ' -v name="$1" '$3 == name { print $1 }') || return
+  [[ ! $id ]] || etcd member remove "$id" >&2
 }
 
 # node_address NAME: prints the address of a node, or nothing where there is none; fails if the API does not answer.

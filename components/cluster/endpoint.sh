@@ -3,20 +3,19 @@
 : "${ADDRESS:?}" "${VIRTUAL_IP:?}" "${PORT:?}" "${HAPROXY:?}" "${KEEPALIVED:?}" "${CONTROL_PLANES:?}"
 
 # This is the first step that a shorter list of control planes meets: etcd must keep a living majority without those that
-# are no longer on it, and most of what it has must stay.
+# are no longer on it, and most of its members must stay.
 if is_member; then
-  members=0 living=0 leaving=()
-  while read -r node ready; do
-    if ! grep -qxF "$node" <<<"$CONTROL_PLANES"; then
-      leaving+=("$node")
+  staying=0 living=0 leaving=()
+  while read -r member; do
+    if ! grep -qxF "$member" <<<"$CONTROL_PLANES"; then
+      leaving+=("$member")
     else
-      members=$((members + 1))
-      if [[ $ready == True ]]; then living=$((living + 1)); fi
+      staying=$((staying + 1))
+      if is_ready "$member"; then living=$((living + 1)); fi
     fi
-  done < <(admin get nodes -l node-role.kubernetes.io/control-plane --request-timeout=10s \
-    -o jsonpath='{range .items[*]}{.metadata.name}{" "}{.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}')
-  if ((${#leaving[@]} && (${#leaving[@]} >= members + 1 || 2 * living <= members))); then
-    die "without ${leaving[*]}, etcd would have $living living of $members members, and loses its majority: take out one" \
+  done < <(etcd member list </dev/null | awk -F', ' '$3 { print $3 }')
+  if ((${#leaving[@]} && (${#leaving[@]} > staying || 2 * living <= staying))); then
+    die "without ${leaving[*]}, etcd would have $living living of $staying members, and loses its majority: take out one" \
       "control plane at a time, a dead one first, each with its own \`pulumi up\`"
   fi
 fi

@@ -25,3 +25,8 @@ def script(*files: str, **values: Value) -> Script:
         files=[_HERE / file for file in ("common.sh", *files)],
         values={name.upper(): value for name, value in values.items()},
     )
+
+
+def program(file: str) -> str:
+    """The text of a script of this package that a machine keeps, to run by itself."""
+    return (_HERE / file).read_text(encoding="utf-8").rstrip()

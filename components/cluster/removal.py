@@ -89,10 +89,10 @@ class Drain(pulumi.ComponentResource):
 
 def _undo(args: RemovalArgs) -> remote.Script:
     endpoint = ["endpoint_delete.sh"] if args.control_plane else []
-    certificates = ["certificates_delete.sh"] if args.control_plane else []
+    timers = ["backup_delete.sh", "certificates_delete.sh"] if args.control_plane else []
     return script(
         "undo.sh",
-        *certificates,
+        *timers,
         "network_delete.sh",
         "node_delete.sh",
         "volumes_delete.sh",

@@ -2,6 +2,7 @@
 
 from components.config.load import ConfigError, load, load_values
 from components.config.sections import (
+    Backup,
     Camera,
     Cluster,
     Consumer,
@@ -24,6 +25,7 @@ from components.config.sections import (
 )
 
 __all__ = [
+    "Backup",
     "Camera",
     "Cluster",
     "ConfigError",

@@ -14,7 +14,7 @@ from components.config.rules import problems
 from components.config.sections import Settings
 
 PROJECT = "argus"
-_SECRET_KEYS = ("privateKey", "password")
+_SECRET_KEYS = ("privateKey", "password", "copyKey")
 
 
 class ConfigError(pulumi.RunError):

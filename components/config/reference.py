@@ -1,5 +1,6 @@
 """`python -m components.config.reference` prints docs/config.md from the models; a test keeps the file current."""
 
+import re
 from collections.abc import Iterator
 from typing import Any, get_args, get_origin
 
@@ -75,9 +76,7 @@ def _type(annotation: Any) -> str:
     for long, short in names.items():
         text = text.replace(long, short)
     if "Annotated[" in text:
-        text = " or ".join(
-            dict.fromkeys(part for part in ("tuple", "dict", "str", "int", "float", "path") if part in text.lower())
-        )
+        text = " or ".join(dict.fromkeys(re.findall(r"\b(?:tuple|dict|str|int|float|path)\b", text.lower())))
     return text.replace("|", "or").replace(" or None", "").replace("tuple", "list").replace("NoneType", "none")
 
 

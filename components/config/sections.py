@@ -124,6 +124,28 @@ class Cluster(Section):
     )
 
 
+class Backup(Section):
+    """Snapshots of etcd on every control plane, each with the keys that it takes to read it."""
+
+    schedule: str = Field(
+        "hourly", min_length=1, description="When, as systemd writes it (`hourly`, `*-*-* 03:00`; man systemd.time)."
+    )
+    directory: Annotated[str, StringConstraints(pattern=r"^(/[\w.-]+)+$")] = Field(
+        "/var/backups/argus", description="Where each control plane keeps its own; they go with the machine."
+    )
+    keep: int = Field(24, ge=1, description="How many each control plane keeps, here and where copies go.")
+    copy_to: Annotated[str, StringConstraints(pattern=r"^[\w.-]+@[\w.-]+:(/[\w.-]+)+$")] | None = Field(
+        None, description="Where copies go over SSH, `user@host:/path`; what must outlive the machines."
+    )
+    copy_key: SecretStr | None = Field(None, description="The private key for copyTo, as a Pulumi secret.")
+
+    @model_validator(mode="after")
+    def _key_for_copies(self) -> Self:
+        if (self.copy_to is None) != (self.copy_key is None):
+            raise ValueError("set copyTo and copyKey together, or neither")
+        return self
+
+
 class Images(Section):
     """Where the pipeline's images come from."""
 
@@ -282,6 +304,7 @@ class Settings(Section):
     ssh: Ssh
     machines: Machines
     cluster: Cluster
+    backup: Backup = Backup()
     images: Images = Images()
     storage: Storage = Storage()
     zookeeper: Zookeeper = Zookeeper()

@@ -115,7 +115,11 @@ GROUPS: tuple[GoGroup, ...] = (
     GoGroup(
         name="etcd",
         source=SOURCES / "etcd",
-        programs={"etcd": "go.etcd.io/etcd/server/v3", "etcdctl": "go.etcd.io/etcd/etcdctl/v3"},
+        programs={
+            "etcd": "go.etcd.io/etcd/server/v3",
+            "etcdctl": "go.etcd.io/etcd/etcdctl/v3",
+            "etcdutl": "go.etcd.io/etcd/etcdutl/v3",
+        },
         version_of="go.etcd.io/etcd/server/v3",
         version_variables=("go.etcd.io/etcd/api/v3/version.GitSHA={version}",),
     ),

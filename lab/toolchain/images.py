@@ -57,7 +57,7 @@ def images(versions: dict[str, str]) -> tuple[Image, ...]:
     return (
         *control_plane,
         Image(name=f"kube-proxy:{kubernetes}", group="kubernetes", programs=("kube-proxy",), recipe=_KUBE_PROXY),
-        Image(name=f"etcd:{versions['etcd-tag']}", group="etcd", programs=("etcd", "etcdctl"), recipe=_ETCD),
+        Image(name=f"etcd:{versions['etcd-tag']}", group="etcd", programs=("etcd", "etcdctl", "etcdutl"), recipe=_ETCD),
         # kubeadm asks registry.k8s.io for coredns/coredns and any other repository for coredns.
         Image(name=f"coredns:{coredns}", group="coredns", programs=("coredns",), recipe=_alone("coredns")),
         Image(name=f"coredns/coredns:{coredns}", group="coredns", programs=("coredns",), recipe=_alone("coredns")),
@@ -78,7 +78,7 @@ def _alone(program: str) -> str:
 
 
 _ETCD = """FROM scratch
-COPY etcd etcdctl /usr/local/bin/
+COPY etcd etcdctl etcdutl /usr/local/bin/
 ENV PATH=/usr/local/bin
 WORKDIR /var/lib/etcd
 CMD ["/usr/local/bin/etcd"]

@@ -16,6 +16,9 @@ from lab.podman import podman
 from tests.e2e.cluster import ClusterClient
 from tests.e2e.conftest import run_lab
 
+Edit = Callable[[dict[str, Any]], None]
+"""A change of `argus:machines`."""
+
 BY_RUNNING = (
     "/etc/.pwd.lock",
     "/etc/cni/net.d",
@@ -65,7 +68,7 @@ def etcd_members(machine: str) -> dict[str, str]:
     return {fields[2]: str(httpx.URL(fields[3]).host) for fields in members}
 
 
-def edited_stack(folder: Path, edit: Callable[[dict[str, Any]], None]) -> Path:
+def edited_stack(folder: Path, edit: Edit) -> Path:
     """A copy of the running stack's file in which `edit` has changed `argus:machines`."""
     config = yaml.safe_load((STATE / STACK_FILE.name).read_text())
     edit(config["config"]["argus:machines"])
@@ -73,6 +76,27 @@ def edited_stack(folder: Path, edit: Callable[[dict[str, Any]], None]) -> Path:
     edited = folder / STACK_FILE.name
     edited.write_text(yaml.safe_dump(config))
     return edited
+
+
+def without(*names: str) -> Edit:
+    """Takes machines out."""
+
+    def edit(listed: dict[str, Any]) -> None:
+        for kind in ("controlPlanes", "workers"):
+            listed[kind] = [each for each in listed[kind] if each["name"] not in names]
+
+    return edit
+
+
+def at(name: str, address: str) -> Edit:
+    """Gives a machine another address."""
+
+    def edit(listed: dict[str, Any]) -> None:
+        for each in (*listed["controlPlanes"], *listed["workers"]):
+            if each["name"] == name:
+                each["address"] = address
+
+    return edit
 
 
 def unready_nodes(cluster: ClusterClient, wanted: Iterable[str]) -> str | None:

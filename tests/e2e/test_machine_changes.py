@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,7 +12,16 @@ from lab.config import Machine, machine, machines
 from lab.machines import fleet
 from tests.e2e.accounting import Audit
 from tests.e2e.conftest import Stack, run_lab
-from tests.e2e.machines import edited_stack, etcd_members, missing_pods, traces, unready_nodes, workloads
+from tests.e2e.machines import (
+    at,
+    edited_stack,
+    etcd_members,
+    missing_pods,
+    traces,
+    unready_nodes,
+    without,
+    workloads,
+)
 from tests.e2e.waiting import wait_until
 
 LIMIT_S = 300
@@ -35,27 +43,10 @@ def _up(stack: Stack, config: Path | None = None) -> float:
     return time.monotonic() - began
 
 
-def _without(*names: str) -> Any:
-    def edit(listed: dict[str, Any]) -> None:
-        for kind in ("controlPlanes", "workers"):
-            listed[kind] = [each for each in listed[kind] if each["name"] not in names]
-
-    return edit
-
-
-def _at(name: str, address: str) -> Any:
-    def edit(listed: dict[str, Any]) -> None:
-        for each in (*listed["controlPlanes"], *listed["workers"]):
-            if each["name"] == name:
-                each["address"] = address
-
-    return edit
-
-
 def test_a_worker_is_removed_and_added_again(whole: Stack, tmp_path: Path, artifacts: Path) -> None:
     cluster, before = whole.cluster, workloads(whole.cluster)
     audit = Audit.open(cluster)
-    removed_s = _up(whole, edited_stack(tmp_path, _without("worker2")))
+    removed_s = _up(whole, edited_stack(tmp_path, without("worker2")))
     assert unready_nodes(cluster, [name for name in EVERYBODY if name != "worker2"]) is None
     left = traces(machine("worker2"))
     assert left == [], json.dumps(left, indent=2)
@@ -72,7 +63,7 @@ def test_a_worker_is_removed_and_added_again(whole: Stack, tmp_path: Path, artif
 
 
 def test_losing_the_quorum_on_purpose_is_refused(whole: Stack, tmp_path: Path) -> None:
-    config = edited_stack(tmp_path, _without("cp2", "cp3"))
+    config = edited_stack(tmp_path, without("cp2", "cp3"))
     with pytest.raises(AssertionError, match="loses its majority: take out one control plane at a time"):
         _up(whole, config)
     assert unready_nodes(whole.cluster, EVERYBODY) is None
@@ -92,7 +83,7 @@ def test_a_dead_first_control_plane_is_replaced(whole: Stack, spare: Machine, tm
     cluster, first = whole.cluster, machine("cp1")
     audit = Audit.open(cluster)
     run_lab("kill", first.name)
-    replaced_s = _up(whole, edited_stack(tmp_path, _at(first.name, str(spare.address))))
+    replaced_s = _up(whole, edited_stack(tmp_path, at(first.name, str(spare.address))))
     wait_until("every node", lambda: unready_nodes(cluster, EVERYBODY), limit_s=LIMIT_S)
     assert etcd_members("cp2") == {
         **{each.name: str(each.address) for each in machines() if each.name in ("cp2", "cp3")},
@@ -116,7 +107,7 @@ def test_a_dead_worker_is_removed(whole: Stack, tmp_path: Path) -> None:
     cluster, before = whole.cluster, workloads(whole.cluster)
     audit = Audit.open(cluster)
     run_lab("kill", "worker1")
-    _up(whole, edited_stack(tmp_path, _without("worker1")))
+    _up(whole, edited_stack(tmp_path, without("worker1")))
     assert unready_nodes(cluster, [name for name in EVERYBODY if name != "worker1"]) is None
     wait_until("every pod elsewhere", lambda: missing_pods(cluster, before), limit_s=LIMIT_S)
     print(audit.close(on_disk=False))

@@ -57,7 +57,7 @@ class Host:
 
     def run(self, file: str, stdin: str = "", **values: Value) -> subprocess.CompletedProcess[str]:
         rendered = Script(
-            files=[self._moved("common.sh"), self._moved(file)],
+            files=[self.moved("common.sh"), self.moved(file)],
             values={key.upper(): value for key, value in values.items()},
         ).render()
         environment = {"PATH": f"{self.root}/bin:{os.environ['PATH']}", "MACHINE": str(self.root)}
@@ -99,7 +99,8 @@ class Host:
     def invite(self, name: str, *, control_plane: bool = True) -> str:
         return self.run("invitation.sh", joining=name, address="192.0.2.99", control_plane=control_plane).stdout
 
-    def _moved(self, file: str) -> Path:
+    def moved(self, file: str) -> Path:
+        """A script of the cluster's whose paths lie in this folder."""
         text = (FOLDER / file).read_text()
         for path in ("/etc/kubernetes", "/etc/systemd/system", "/usr/local/lib/argus", "/var/lib/argus"):
             text = text.replace(path, str(self.path(path)))

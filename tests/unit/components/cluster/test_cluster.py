@@ -77,7 +77,7 @@ def cluster(pulumi_mocks: Any) -> Any:
 def test_every_step_is_a_component_of_the_cluster(cluster: Any) -> None:
     per_machine = {f"lab-{name}-{step}" for name in ADDRESSES for step in ("packages", "runtime", "removal", "drain")}
     endpoints = {f"lab-{machine.name}-endpoint" for machine in CONTROL_PLANES}
-    endpoints |= {f"lab-{machine.name}-certificates" for machine in CONTROL_PLANES}
+    endpoints |= {f"lab-{machine.name}-{step}" for machine in CONTROL_PLANES for step in ("certificates", "backup")}
     nodes = {f"lab-{name}" for name in ADDRESSES}
     shared = {f"lab-{step}" for step in ("preflight", "network", "metadata", "dns", "kubeconfig", "metrics", "storage")}
     children = {each.name for each in cluster.children("lab")}

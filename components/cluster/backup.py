@@ -1,0 +1,60 @@
+"""Snapshots of etcd, and the way back from one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pulumi
+
+from components import remote
+from components.cluster.machine import Machine, program, script
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackupOptions:
+    """When, where and how many; `copy_to` is `user@host:/path` on a host that takes `copy_key`."""
+
+    schedule: str = "hourly"
+    directory: str = "/var/backups/argus"
+    keep: int = 24
+    copy_to: str | None = None
+    copy_key: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackupArgs:
+    """One control plane and what it keeps."""
+
+    machine: Machine
+    ssh: remote.Ssh
+    options: BackupOptions
+
+
+class Backup(pulumi.ComponentResource):
+    """A timer on one control plane that keeps snapshots of etcd, and `restore-etcd`, for when its majority is lost.
+
+    A snapshot holds every object of the cluster, and no data of the pipeline: frames and results are not its.
+    """
+
+    def __init__(self, name: str, args: BackupArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("argus:cluster:Backup", name, {}, opts)
+        options = args.options
+        remote.command(
+            f"{name}-scheduled",
+            host=args.machine.address,
+            ssh=args.ssh,
+            create=script(
+                "backup.sh",
+                schedule=options.schedule,
+                directory=options.directory,
+                keep=options.keep,
+                copy_to=options.copy_to or "",
+                tool=program("etcd_tool.sh"),
+                backup=program("backup_etcd.sh"),
+                restore=program("restore_etcd.sh"),
+            ),
+            stdin=pulumi.Output.secret(options.copy_key) if options.copy_key else None,
+            secret=options.copy_key is not None,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.register_outputs({})

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Snapshots of etcd on this control plane by a timer, and the program that begins etcd anew from one.
+: "${SCHEDULE:?}" "${DIRECTORY:?}" "${KEEP:?}" "${COPY_TO?}" "${TOOL:?}" "${BACKUP:?}" "${RESTORE:?}"
+systemd-analyze calendar "$SCHEDULE" >/dev/null 2>&1 ||
+  die "argus:backup.schedule: systemd does not know $SCHEDULE (man systemd.time, Calendar Events)"
+
+# On standard input: the key for the host where copies go.
+key=$(cat)
+rm -f /etc/argus/backup-key
+if [[ $COPY_TO ]]; then
+  mkdir -p /etc/argus
+  (umask 077 && printf '%s\n' "$key" >/etc/argus/backup-key)
+fi
+put /etc/argus/backup 0644 <<<"$(printf '%s=%q\n' DIRECTORY "$DIRECTORY" KEEP "$KEEP" COPY_TO "$COPY_TO")"
+put /usr/local/lib/argus/etcd-tool 0755 <<<"$TOOL"
+put /usr/local/lib/argus/backup-etcd 0755 <<<"$BACKUP"
+put /usr/local/lib/argus/restore-etcd 0755 <<<"$RESTORE"
+put /etc/systemd/system/argus-backup.service 0644 <<'FILE'
+[Unit]
+Description=Snapshot of etcd
+
+[Service]
+Type=oneshot
+ExecStart=/usr/local/lib/argus/backup-etcd
+Nice=10
+IOSchedulingClass=idle
+FILE
+put /etc/systemd/system/argus-backup.timer 0644 <<FILE
+[Unit]
+Description=Snapshots of etcd
+
+[Timer]
+OnCalendar=$SCHEDULE
+# Not on all control planes at once.
+RandomizedDelaySec=10min
+Persistent=true
+
+[Install]
+WantedBy=timers.target
+FILE
+systemctl daemon-reload
+systemctl enable -q argus-backup.timer
+systemctl restart argus-backup.timer

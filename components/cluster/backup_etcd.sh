@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# backup-etcd: keeps a snapshot of etcd, with the keys that it takes to read it on another machine; the oldest go.
+# /etc/argus/backup says where: DIRECTORY, KEEP, COPY_TO (`user@host:/path`, or empty).
+set -euo pipefail
+# shellcheck source=/dev/null
+. /etc/argus/backup
+: "${DIRECTORY:?}" "${KEEP:?}" "${COPY_TO?}"
+name=etcd-$(cat /var/lib/argus/member)
+file=$name-$(date -u +%Y%m%dT%H%M%SZ).tar.gz
+umask 077
+mkdir -p "$DIRECTORY"
+work=$(mktemp -d -p "$DIRECTORY" .work.XXXXXX)
+trap 'rm -rf "$work"' EXIT
+
+/usr/local/lib/argus/etcd-tool "$work" etcdctl --endpoints=https://127.0.0.1:2379 --cacert=/pki/ca.crt \
+  --cert=/pki/healthcheck-client.crt --key=/pki/healthcheck-client.key snapshot save /work/etcd.db >&2
+cp -a /etc/kubernetes/pki "$work/"
+[[ ! -e /etc/kubernetes/encryption.yaml ]] || cp -a /etc/kubernetes/encryption.yaml "$work/"
+tar --create --gzip --directory "$work" --file "$DIRECTORY/.$file" .
+mv "$DIRECTORY/.$file" "$DIRECTORY/$file"
+
+prune="ls -1t $name-*.tar.gz | tail -n +$((KEEP + 1)) | xargs -r rm -f"
+(cd "$DIRECTORY" && bash -c "$prune")
+if [[ $COPY_TO ]]; then
+  options=(-i /etc/argus/backup-key -o BatchMode=yes -o IdentitiesOnly=yes -o StrictHostKeyChecking=accept-new
+    -o UserKnownHostsFile=/var/lib/argus/backup-hosts)
+  scp -q "${options[@]}" "$DIRECTORY/$file" "$COPY_TO/"
+  # shellcheck disable=SC2029 # the path is this machine's to say
+  ssh "${options[@]}" "${COPY_TO%%:*}" "cd '${COPY_TO#*:}' && $prune"
+fi
+echo "$DIRECTORY/$file"

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# renew-certificates DAYS: renews the control plane's certificates if one of them has less than that left, then restarts,
+# one after the other, the programs that read theirs only when they start. The kubelet renews its own.
+set -euo pipefail
+days=$1 pki=/etc/kubernetes/pki
+
+due() {
+  local each
+  for each in "$pki"/{apiserver,apiserver-etcd-client,apiserver-kubelet-client,front-proxy-client}.crt \
+    "$pki"/etcd/{server,peer,healthcheck-client}.crt; do
+    openssl x509 -noout -checkend $((days * 86400)) -in "$each" >/dev/null || return 0
+  done
+  return 1
+}
+serves() { curl -ksf --max-time 2 -o /dev/null https://localhost:6443/readyz; }
+until_served() {
+  local attempt
+  for ((attempt = 0; attempt < 120; attempt++)); do
+    if serves; then return; fi
+    sleep 1
+  done
+  echo "the API server is not ready after ${1:-this}" >&2
+  return 1
+}
+
+due || exit 0
+# Another control plane may be renewing, or may be dead: this one waits for its turn, until tomorrow if need be.
+serves || { echo "the cluster is not well; certificates are not renewed now" >&2; exit 1; }
+kubeadm certs renew all
+for program in etcd kube-apiserver kube-controller-manager kube-scheduler; do
+  pkill -f "^$program " || true
+  sleep 2
+  until_served "the restart of $program"
+done

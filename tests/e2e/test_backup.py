@@ -1,0 +1,53 @@
+"""etcd's snapshots, and the way back from one after two of three control planes are gone for good."""
+
+from pathlib import Path
+
+import pytest
+
+from lab.config import machine, machines
+from lab.machines import fleet
+from tests.e2e.accounting import Audit
+from tests.e2e.conftest import Stack, run_lab
+from tests.e2e.machines import edited_stack, etcd_members, kubectl, missing_pods, on, unready_nodes, without, workloads
+from tests.e2e.waiting import wait_until
+
+LIMIT_S = 420
+EVERYBODY = [each.name for each in machines()]
+NEEDED = {"./etcd.db", "./encryption.yaml", "./pki/ca.key", "./pki/etcd/ca.key", "./pki/sa.key"}
+
+
+def test_a_backup_holds_all_that_a_restore_needs(stack: Stack) -> None:
+    on("cp1", "systemctl is-active argus-backup.timer")
+    (backup,) = on("cp1", "/usr/local/lib/argus/backup-etcd 2>/dev/null")
+    assert set(on("cp1", f"tar --list --file {backup}")) >= NEEDED
+    assert on("cp1", f"stat -c %a-%U {backup}") == ["600-root"]
+
+
+@pytest.mark.full
+def test_the_cluster_comes_back_when_its_majority_is_lost(stack: Stack, tmp_path: Path, artifacts: Path) -> None:
+    cluster, lost = stack.cluster, ("cp2", "cp3")
+    wait_until("every node", lambda: unready_nodes(cluster, EVERYBODY), limit_s=LIMIT_S)
+    before, audit = workloads(cluster), Audit.open(cluster)
+    kubectl("cp1", "-n default create configmap remembered")
+    on("cp1", "/usr/local/lib/argus/backup-etcd")
+    for name in lost:
+        run_lab("kill", name)
+    wait_until("etcd without a majority", lambda: None if cluster.unreachable() else "it answers", limit_s=60)
+
+    print("\n".join(on("cp1", "/usr/local/lib/argus/restore-etcd")))
+    wait_until("the API at its address", cluster.unreachable, limit_s=60)
+    assert kubectl("cp1", "-n default get configmap remembered -o name") == ["configmap/remembered"]
+    kubectl("cp1", "-n default delete configmap remembered")
+
+    stack.pulumi("up", "--yes", "--skip-preview", "--config-file", str(edited_stack(tmp_path, without(*lost))))
+    assert set(etcd_members("cp1")) == {"cp1"}
+    for name in lost:
+        fleet.remove(machine(name))
+        fleet.add(machine(name))
+    stack.pulumi("up", "--yes", "--skip-preview")
+    wait_until("every node", lambda: unready_nodes(cluster, EVERYBODY), limit_s=LIMIT_S)
+    assert set(etcd_members("cp1")) == {"cp1", *lost}
+    wait_until("every pod", lambda: missing_pods(cluster, before), limit_s=LIMIT_S)
+    line = f"restored on cp1 after the loss of {' and '.join(lost)}; {audit.close(on_disk=False)}"
+    print(line)
+    (artifacts / "restore.txt").write_text(line + "\n")
