@@ -27,6 +27,8 @@ class Ssh:
     private_key: pulumi.Input[str]
     user: str = "root"
     port: int = 22
+    mend: str = ""
+    """Another word than last time, and every step runs again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +38,11 @@ class Script:
     files: Sequence[Path]
     values: Mapping[str, Value]
 
-    def render(self, user: str = "root") -> str:
+    def render(self, user: str = "root", *, mend: str = "") -> str:
         """The command line that runs this script as root, every value quoted; nothing in it is secret."""
         assignments = [f"{name}={shlex.quote(_text(value))}" for name, value in self.values.items()]
+        if mend:
+            assignments.append(f"MEND={shlex.quote(mend)}")
         parts = ["set -euo pipefail", *assignments]
         parts += [_body(path) for path in self.files]
         return f"{'' if user == 'root' else 'sudo -n '}bash -c {shlex.quote(chr(10).join(parts))}"
@@ -75,8 +79,8 @@ def command(
             dial_error_limit=dial_attempts,
             per_dial_timeout=5,
         ),
-        create=create.render(ssh.user) if create else None,
-        update=update.render(ssh.user) if update else None,
+        create=create.render(ssh.user, mend=ssh.mend) if create else None,
+        update=update.render(ssh.user, mend=ssh.mend) if update else None,
         delete=delete.render(ssh.user) if delete else None,
         stdin=stdin,
         logging=remote.Logging.NONE if secret else None,

@@ -74,7 +74,7 @@ class ClusterArgs:
         return cls(
             control_planes=[_machine(**each.model_dump()) for each in machines.control_planes],
             workers=[_machine(**each.model_dump()) for each in machines.workers],
-            ssh=remote.Ssh(user=ssh.user, port=ssh.port, private_key=key),
+            ssh=remote.Ssh(user=ssh.user, port=ssh.port, private_key=key, mend=ssh.mend),
             kubeadm=KubeadmArgs(
                 name=cluster.name,
                 endpoint=str(cluster.endpoint),

@@ -38,6 +38,12 @@ class Ssh(Section):
 
     user: str = Field("root", min_length=1, description="Login name; root, or a user with passwordless sudo.")
     port: Port = Field(22, description="TCP port of sshd.")
+    mend: str = Field(
+        "",
+        max_length=60,
+        description="Any word; another one than last time runs every step on every machine again, which mends what "
+        "somebody changed there by hand.",
+    )
     private_key_file: UserPath | None = Field(None, description="Path of the private key, `~` allowed.")
     private_key: SecretStr | None = Field(
         None, description="The private key itself, as a Pulumi secret, instead of privateKeyFile."

@@ -17,7 +17,7 @@ from tests.e2e.cluster import ClusterClient
 from tests.e2e.conftest import run_lab
 
 Edit = Callable[[dict[str, Any]], None]
-"""A change of `argus:machines`."""
+"""A change of a part of the stack's configuration."""
 
 BY_RUNNING = (
     "/etc/.pwd.lock",
@@ -70,12 +70,20 @@ def etcd_members(machine: str) -> dict[str, str]:
 
 def edited_stack(folder: Path, edit: Edit) -> Path:
     """A copy of the running stack's file in which `edit` has changed `argus:machines`."""
-    config = yaml.safe_load((STATE / STACK_FILE.name).read_text())
-    edit(config["config"]["argus:machines"])
-    folder.mkdir(parents=True, exist_ok=True)
-    edited = folder / STACK_FILE.name
-    edited.write_text(yaml.safe_dump(config))
-    return edited
+    return _copied_stack(folder, lambda config: edit(config["argus:machines"]))
+
+
+def mended_stack(folder: Path, word: str) -> Path:
+    """A copy of the running stack's file that asks for every step again."""
+    return _copied_stack(folder, lambda config: config["argus:ssh"].update(mend=word))
+
+
+def _copied_stack(folder: Path, edit: Edit) -> Path:
+    stack = yaml.safe_load((STATE / STACK_FILE.name).read_text())
+    edit(stack["config"])
+    copy = folder / STACK_FILE.name
+    copy.write_text(yaml.safe_dump(stack))
+    return copy
 
 
 def without(*names: str) -> Edit:

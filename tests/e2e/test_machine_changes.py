@@ -16,7 +16,9 @@ from tests.e2e.machines import (
     at,
     edited_stack,
     etcd_members,
+    mended_stack,
     missing_pods,
+    on,
     traces,
     unready_nodes,
     without,
@@ -115,3 +117,17 @@ def test_a_dead_worker_is_removed(whole: Stack, tmp_path: Path) -> None:
     fleet.add(machine("worker1"))
     _up(whole)
     wait_until("every node", lambda: unready_nodes(cluster, EVERYBODY), limit_s=LIMIT_S)
+
+
+@pytest.mark.full
+def test_what_somebody_changed_by_hand_is_mended(whole: Stack, tmp_path: Path) -> None:
+    cluster, before = whole.cluster, workloads(whole.cluster)
+    on("cp2", "systemctl stop haproxy && echo broken >>/etc/haproxy/haproxy.cfg")
+    on("cp3", "systemctl disable --now argus-backup.timer && sysctl -qw net.ipv4.ip_forward=0")
+    on("worker1", "kubeadm reset --force >/dev/null 2>&1; ip route flush proto 82")
+    _up(whole, mended_stack(tmp_path, "a test"))
+    assert on("cp2", "systemctl is-active haproxy && haproxy -c -q -f /etc/haproxy/haproxy.cfg") == ["active"]
+    assert on("cp3", "systemctl is-active argus-backup.timer && sysctl -n net.ipv4.ip_forward") == ["active", "1"]
+    wait_until("every node", lambda: unready_nodes(cluster, EVERYBODY), limit_s=LIMIT_S)
+    wait_until("every pod", lambda: missing_pods(cluster, before), limit_s=LIMIT_S)
+    _up(whole)

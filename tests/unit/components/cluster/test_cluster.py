@@ -1,6 +1,7 @@
 """The component tree: names, types, parents, secrets, order; and what a preflight refuses."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pulumi
@@ -226,3 +227,17 @@ def test_all_problems_stop_it_before_any_machine_is_changed(pulumi_mocks: Any) -
 def test_a_preview_needs_no_machine(pulumi_mocks: Any) -> None:
     pulumi_mocks.run(lambda: Cluster("lab", ARGS).endpoint, preview=True)
     assert pulumi_mocks.named("lab-cp1-joined")
+
+
+def test_another_word_runs_every_step_again(pulumi_mocks: Any) -> None:
+    scripts = []
+    for mend in ("", "yesterday", "today"):
+        recorder = type(pulumi_mocks)()
+        recorder.outputs[COMMAND] = answers
+        args = replace(ARGS, ssh=replace(ARGS.ssh, mend=mend))
+        recorder.run(lambda args=args: Cluster("lab", args).kubeconfig)
+        scripts.append(
+            {each.name: each.inputs["create"] for each in recorder.of_type(COMMAND) if "create" in each.inputs}
+        )
+    for name, script in scripts[0].items():
+        assert len({script, scripts[1][name], scripts[2][name]}) == 3, name
