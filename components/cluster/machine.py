@@ -28,5 +28,5 @@ def script(*files: str, **values: Value) -> Script:
 
 
 def program(file: str) -> str:
-    """The text of a script of this package that a machine keeps, to run by itself."""
+    """The text of a file of this package that a machine keeps."""
     return (_HERE / file).read_text(encoding="utf-8").rstrip()

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import pulumi
 
 from components import remote
 from components.cluster.kubeadm import KubeadmArgs, init_config, join_config
-from components.cluster.machine import Machine, script
-
-_AUDIT_POLICY = Path(__file__).parent / "audit-policy.yaml"
+from components.cluster.machine import Machine, program, script
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +63,7 @@ class Node(pulumi.ComponentResource):
                 control_plane=args.control_plane,
                 init_config=init_config(kubeadm, args.machine) if args.control_plane else "",
                 join_config=join_config(kubeadm, args.machine, control_plane=args.control_plane),
-                audit_policy=_AUDIT_POLICY.read_text(encoding="utf-8") if args.control_plane else "",
+                audit_policy=program("audit-policy.yaml") if args.control_plane else "",
             ),
             stdin=pulumi.Output.secret(invitation.stdout),
             secret=True,

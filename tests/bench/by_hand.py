@@ -1,5 +1,6 @@
 """The other way to a cluster: kubeadm.sh, and the files that a person writes before it, in Argus's own settings."""
 
+import base64
 import secrets
 from pathlib import Path
 
@@ -8,8 +9,8 @@ import yaml
 from components.cluster import ClusterArgs
 from components.cluster.container_runtime import ContainerRuntimeArgs, containerd_config, mirror_config
 from components.cluster.endpoint import EndpointArgs, haproxy_config, keepalived_config
-from components.cluster.kubeadm import init_config, join_config
-from components.cluster.machine import Machine
+from components.cluster.kubeadm import AUDIT_POLICY, ENCRYPTION_CONFIG, init_config, join_config
+from components.cluster.machine import Machine, program
 from components.cluster.network import cni_config
 from lab.config import SSH_KEY
 from lab.progress import step
@@ -44,6 +45,8 @@ def files(args: ClusterArgs, machine: Machine, *, token: str, certificate_key: s
         )
         written["etc/haproxy/haproxy.cfg"] = haproxy_config(endpoint)
         written["etc/keepalived/keepalived.conf"] = keepalived_config(endpoint)
+        written[AUDIT_POLICY.lstrip("/")] = program("audit-policy.yaml")
+        written[ENCRYPTION_CONFIG.lstrip("/")] = _encryption(bytes.fromhex(certificate_key))
     if machine == args.control_planes[0]:
         # Argus invites each machine by itself; a person uses the one token and key that init was given.
         init, *others = yaml.safe_load_all(init_config(kubeadm, machine))
@@ -54,6 +57,16 @@ def files(args: ClusterArgs, machine: Machine, *, token: str, certificate_key: s
         filled = joining.replace("@TOKEN@", token).replace("@CERTIFICATE_KEY@", certificate_key)
         written["root/kubeadm.yaml"] = filled
     return {path: text.rstrip("\n") + "\n" for path, text in written.items()}
+
+
+def _encryption(key: bytes) -> str:
+    secretbox = {"keys": [{"name": "key1", "secret": base64.b64encode(key).decode()}]}
+    config = {
+        "apiVersion": "apiserver.config.k8s.io/v1",
+        "kind": "EncryptionConfiguration",
+        "resources": [{"resources": ["secrets"], "providers": [{"secretbox": secretbox}, {"identity": {}}]}],
+    }
+    return yaml.safe_dump(config, sort_keys=False)
 
 
 class ByHand:
