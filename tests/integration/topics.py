@@ -9,6 +9,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from apps.messages import Detection, Frame, Result, frame_headers, result_to_json
 
+KAFKA_LIMIT_S = 120
+
 
 @dataclass(frozen=True)
 class Topics:
@@ -30,9 +32,14 @@ class Topics:
 def create_topics(bootstrap: str, *, suffix: str, models: Iterable[str], partitions: int) -> Topics:
     topics = Topics(bootstrap, f"frames-{suffix}", tuple(f"{model}-{suffix}" for model in models))
     admin = AdminClient({"bootstrap.servers": bootstrap})
-    for future in admin.create_topics([NewTopic(name, partitions, 1) for name in topics.all]).values():
-        future.result(timeout=30)
+    create(admin, [NewTopic(name, partitions, 1) for name in topics.all])
     return topics
+
+
+def create(admin: AdminClient, topics: list[NewTopic]) -> None:
+    """Creates topics; Kafka says why it did not, within the time that a broker's first minutes on a busy disk take."""
+    for future in admin.create_topics(topics, request_timeout=KAFKA_LIMIT_S).values():
+        future.result(timeout=KAFKA_LIMIT_S + 10)
 
 
 def producer(bootstrap: str) -> Producer:

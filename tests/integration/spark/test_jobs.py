@@ -14,7 +14,16 @@ from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from apps.messages import frame_headers, result_from_json
 from tests.integration.spark.driver import Driver, driver
-from tests.integration.topics import Topics, committed, create_topics, ends, make_frame, producer
+from tests.integration.topics import (
+    KAFKA_LIMIT_S,
+    Topics,
+    committed,
+    create,
+    create_topics,
+    ends,
+    make_frame,
+    producer,
+)
 
 CAMERAS = tuple(f"camera-{number}" for number in range(8))
 STARTED = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
@@ -58,7 +67,7 @@ def job(request: pytest.FixtureRequest, kafka: str) -> Job:
     topics = create_topics(kafka, suffix=suffix, models=[request.param], partitions=4)
     rejected = f"rejected-{suffix}"
     admin = AdminClient({"bootstrap.servers": kafka})  # must outlive its futures
-    admin.create_topics([NewTopic(rejected, 4, 1)])[rejected].result(timeout=30)
+    create(admin, [NewTopic(rejected, 4, 1)])
     return Job(topics, topics.models[0], request.param, rejected, set(), set())
 
 
@@ -159,7 +168,7 @@ def test_a_stop_finishes_the_batch_and_new_partitions_are_read(job: Job) -> None
         wait_until_done(job, running)
         admin = AdminClient({"bootstrap.servers": job.topics.bootstrap})
         for future in admin.create_partitions([NewPartitions(name, 8) for name in job.topics.all]).values():
-            future.result(timeout=30)
+            future.result(timeout=KAFKA_LIMIT_S)
         running.wait_until("the new partitions to be there", lambda: len(ends(job.topics)) == 16, seconds=60)
         send(job, range(4, 12))
         wait_until_done(job, running)
@@ -184,7 +193,7 @@ def test_what_retention_removed_is_counted_and_the_stream_goes_on(job: Job) -> N
     behind = job.lag()
     admin = AdminClient({"bootstrap.servers": job.topics.bootstrap})  # must outlive its futures
     for future in admin.delete_records(gone).values():
-        future.result(timeout=30)
+        future.result(timeout=KAFKA_LIMIT_S)
     job.sent.clear()
     job.spoiled.clear()
     send(job, range(8, 11))
