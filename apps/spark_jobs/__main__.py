@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
+from apps.spark_jobs import lost_executors
 from apps.spark_jobs.models.export import ModelError, read_export
 from apps.spark_jobs.progress import GroupProgress, ProgressError
 from apps.spark_jobs.query import start_query
@@ -54,6 +55,8 @@ def _run(settings: Settings, stopping: threading.Event) -> int:
     spark = SparkSession.builder.appName(f"model-{settings.model_name}").getOrCreate()
     # Batches of this size bound what a worker holds.
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", settings.batch_size)
+    if lost_executors.ACCOUNT.exists():
+        lost_executors.watch(lost_executors.ExecutorPods(spark.sparkContext.applicationId), stopping)
     watcher = Watcher(settings.frames_topic, progress, status)
     spark.streams.addListener(watcher)
     try:
