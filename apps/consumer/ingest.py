@@ -125,7 +125,9 @@ class Ingest:
     def _take(self, message: Message) -> None:
         error = message.error()
         if error is not None:
-            if error.fatal():
+            # Such as being fenced, when a broker died with what it knew of the group. The client never recovers from
+            # it; a new process does. An error that comes as a record has the code, not the flag.
+            if error.fatal() or error.code() == KafkaError._FATAL:
                 raise KafkaException(error)
             if error.code() != KafkaError._PARTITION_EOF:
                 logger.warning("Kafka: %s", error)

@@ -1,0 +1,69 @@
+"""What the loop makes of Kafka's errors."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from apps.consumer import ingest
+from apps.consumer.ingest import Health, Ingest
+from apps.consumer.settings import Settings
+from apps.consumer.storage import DiskStore
+
+
+class FailingConsumer:
+    """A client of Kafka that reports one error, and is asked to stop at the poll after it."""
+
+    def __init__(self, error: KafkaError) -> None:
+        self._error: KafkaError | None = error
+        self.stop: Any = None
+        self.closed = False
+
+    def subscribe(self, *_: object, **__: object) -> None:
+        """Joins nothing."""
+
+    def poll(self, _: float) -> Any:
+        error, self._error = self._error, None
+        if error is None:
+            self.stop()
+            return None
+        return type("Message", (), {"error": lambda self: error})()
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(
+        kafka_bootstrap_servers="localhost:9092",
+        results_topics="results.objects",
+        consumer_member="consumer-0",
+        data_dir=tmp_path,
+        max_disk_bytes=10**9,
+    )
+
+
+def consumed(settings: Settings, monkeypatch: pytest.MonkeyPatch, code: int) -> FailingConsumer:
+    client = FailingConsumer(KafkaError(code))
+    monkeypatch.setattr(ingest, "Consumer", lambda *_, **__: client)
+    loop = Ingest(settings, DiskStore(settings.data_dir), Health(), lambda: False)
+    client.stop = loop.stop
+    try:
+        loop.run()
+    finally:
+        assert client.closed
+    return client
+
+
+def test_an_error_that_the_client_never_recovers_from_ends_the_process(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(KafkaException):
+        consumed(settings, monkeypatch, KafkaError._FATAL)
+
+
+@pytest.mark.parametrize("code", [KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._PARTITION_EOF])
+def test_the_loop_goes_on_after_any_other(settings: Settings, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    consumed(settings, monkeypatch, code)
