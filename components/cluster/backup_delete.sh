@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The timer, its programs and the backups, which hold the cluster's keys: copies elsewhere stay.
 systemctl disable -q --now argus-backup.timer 2>/dev/null || true
+systemctl stop argus-backup.service 2>/dev/null || true # one may be in the making
 if [[ -e /etc/argus/backup ]]; then
   # shellcheck source=/dev/null
   . /etc/argus/backup

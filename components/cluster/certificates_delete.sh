@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The timer and what it runs; the certificates go with the node.
 systemctl disable -q --now argus-certificates.timer 2>/dev/null || true
+systemctl stop argus-certificates.service 2>/dev/null || true
 restore /etc/systemd/system/argus-certificates.{timer,service} /usr/local/lib/argus/renew-certificates
 rm -f /var/lib/systemd/timers/stamp-argus-certificates.timer
 rmdir --ignore-fail-on-non-empty /usr/local/lib/argus 2>/dev/null || true

@@ -9,7 +9,7 @@ from lab.config import machine, machines
 from lab.machines import ssh
 from tests.e2e.cluster import NAMESPACE
 from tests.e2e.conftest import Stack
-from tests.e2e.machines import etcdctl, kubectl, on
+from tests.e2e.machines import KUBECTL, etcdctl, kubectl, on
 from tests.e2e.waiting import wait_until
 
 CONTROL_PLANES = [each.name for each in machines() if each.name.startswith("cp")]
@@ -53,8 +53,7 @@ def test_etcd_answers_nobody_without_a_certificate(stack: Stack) -> None:
 def test_a_pod_that_asks_for_rights_is_refused(stack: Stack) -> None:
     reached, said = ssh.answer(
         machine("cp1"),
-        f"kubectl --kubeconfig /etc/kubernetes/admin.conf -n {NAMESPACE} run intruder --image=pause --privileged"
-        " --dry-run=server",
+        f"{KUBECTL} -n {NAMESPACE} run intruder --image=pause --privileged --dry-run=server",
     )
     assert not reached
     assert 'violates PodSecurity "restricted:v1.36"' in said
