@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 _MAXIMUM_SKEW_SECONDS = 60
+_RECENT_SECONDS = 600
 _SYSTEMS = {"debian": 12, "ubuntu": 22}
 _UNIQUE = {
     "machine_id": "rm /etc/machine-id && systemd-machine-id-setup, then reboot",
@@ -36,6 +37,8 @@ class Facts:
     virtual_ip_holder: str
     cluster: str
     """The API server's URL if the machine is a node already, of this cluster or of another."""
+    read_at: int = 0
+    """When, in seconds since the epoch by the machine's clock. Facts are read once in a machine's life."""
 
     @classmethod
     def parse(cls, text: str) -> Facts:
@@ -53,6 +56,8 @@ class Requirements:
     minimum_disk_gib: int
     addresses: Mapping[str, str]
     """Of each machine by its name."""
+    now: int
+    """Seconds since the epoch."""
 
     @property
     def server(self) -> str:
@@ -122,7 +127,9 @@ def _problems(facts: Facts, required: Requirements, address: str) -> Iterable[st
 
 
 def _virtual_ip(facts: Facts, required: Requirements, macs: set[str]) -> Iterable[str]:
-    if facts.virtual_ip_holder and facts.virtual_ip_holder not in macs:
+    # Who had it long ago may have been a machine that has been replaced since.
+    recent = abs(required.now - facts.read_at) < _RECENT_SECONDS
+    if recent and facts.virtual_ip_holder and facts.virtual_ip_holder not in macs:
         yield (
             f"sees {required.endpoint} in use by {facts.virtual_ip_holder}, which is no machine of this stack: choose a"
             " free address for argus:cluster.endpoint"

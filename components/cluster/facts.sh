@@ -26,11 +26,20 @@ ports_in_use() {
   listening=$(ss -Hltn 2>/dev/null | awk '{ sub(/.*:/, "", $4); print $4 }')
   while read -r port; do if grep -qx "$port" <<<"$listening"; then echo "$port"; fi; done <<<"$PORTS"
 }
-# Whoever has the virtual IP now, as the neighbour table sees it.
+# Whichever other machine has the virtual IP now. The neighbour table may still know an earlier one; the kernel asks again
+# once something was sent, and has a reachable answer, or none, after some seconds.
 holder() {
-  (echo >"/dev/udp/$VIRTUAL_IP/9") 2>/dev/null || true
-  sleep 1
-  ip -4 neigh show "$VIRTUAL_IP" 2>/dev/null | sed -n 's/.*lladdr \([0-9a-f:]*\).*/\1/p' | head -n 1
+  local second entry
+  if ip -o -4 addr show | grep -qF " $VIRTUAL_IP/"; then return; fi
+  for second in 1 2 3 4 5 6 7 8; do
+    (echo >"/dev/udp/$VIRTUAL_IP/9") 2>/dev/null || true
+    sleep 1
+    entry=$(ip -4 neigh show "$VIRTUAL_IP" 2>/dev/null | head -n 1)
+    case $entry in
+      *REACHABLE*) sed -n 's/.*lladdr \([0-9a-f:]*\).*/\1/p' <<<"$entry" && return ;;
+      '' | *FAILED*) if ((second > 1)); then return; fi ;;
+    esac
+  done
 }
 server() {
   local file=/etc/kubernetes/kubelet.conf
@@ -43,6 +52,7 @@ server() {
 
 cat <<FACTS
 {
+  "read_at": $now,
   "skew_seconds": $skew,
   "os": $(quoted "$(field ID)"),
   "os_version": $(quoted "$(field VERSION_ID)"),

@@ -17,6 +17,9 @@ _NODE_PORTS = (10250,)
 _CONTROL_PLANE_PORTS = (2379, 2380, 6443, 10257, 10259)
 
 
+_LOOK_AGAIN = "A machine is looked at once: when all is mended, give argus:ssh.mend another word, and it is again"
+
+
 class PreflightError(pulumi.RunError):
     """Some machine is not fit; the message has a line for each problem."""
 
@@ -49,6 +52,7 @@ class Preflight(pulumi.ComponentResource):
             minimum_memory_mib=args.minimum_memory_mib,
             minimum_disk_gib=args.minimum_disk_gib,
             addresses={machine.name: machine.address for machine in machines},
+            now=int(time.time()),
         )
         facts: dict[str, pulumi.Output[str]] = {}
         commands: dict[str, pulumi.Resource] = {}
@@ -93,5 +97,5 @@ async def _check(outputs: Mapping[str, pulumi.Output[str]], required: Requiremen
         elif answer:  # in a preview, nothing is known of a new machine
             facts[name] = Facts.parse(answer)
     if found := problems(facts, required):
-        raise PreflightError("no machine was changed, because\n  " + "\n  ".join(found))
+        raise PreflightError("no machine was changed, because\n  " + "\n  ".join(found) + f"\n{_LOOK_AGAIN}")
     return True

@@ -84,6 +84,7 @@ def mended_stack(folder: Path, word: str) -> Path:
 def _copied_stack(folder: Path, edit: Edit) -> Path:
     stack = yaml.safe_load((STATE / STACK_FILE.name).read_text())
     edit(stack["config"])
+    folder.mkdir(parents=True, exist_ok=True)
     copy = folder / STACK_FILE.name
     copy.write_text(yaml.safe_dump(stack))
     return copy
