@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 _MAXIMUM_SKEW_SECONDS = 60
-_RECENT_SECONDS = 600
+_RECENT_SECONDS = 120
 _SYSTEMS = {"debian": 12, "ubuntu": 22}
 _UNIQUE = {
     "machine_id": "rm /etc/machine-id && systemd-machine-id-setup, then reboot",
@@ -127,9 +127,9 @@ def _problems(facts: Facts, required: Requirements, address: str) -> Iterable[st
 
 
 def _virtual_ip(facts: Facts, required: Requirements, macs: set[str]) -> Iterable[str]:
-    # Who had it long ago may have been a machine that has been replaced since.
+    # Who had it in an earlier run, or when this was a member, may have been a machine that has left since.
     recent = abs(required.now - facts.read_at) < _RECENT_SECONDS
-    if recent and facts.virtual_ip_holder and facts.virtual_ip_holder not in macs:
+    if recent and facts.cluster != required.server and facts.virtual_ip_holder and facts.virtual_ip_holder not in macs:
         yield (
             f"sees {required.endpoint} in use by {facts.virtual_ip_holder}, which is no machine of this stack: choose a"
             " free address for argus:cluster.endpoint"

@@ -92,5 +92,8 @@ def test_a_member_of_this_cluster_keeps_its_ports_and_address() -> None:
 
 
 def test_who_held_the_address_long_ago_may_have_been_replaced() -> None:
-    past = replace(FIT, virtual_ip_holder="02:99:99:99:99:99", read_at=REQUIRED.now - 3600)
-    assert problems({"cp1": past, "cp2": OTHER}, REQUIRED) == []
+    stranger = replace(FIT, virtual_ip_holder="02:99:99:99:99:99")
+    past = replace(stranger, read_at=REQUIRED.now - 3600)
+    member = replace(stranger, cluster=REQUIRED.server)
+    for each in (past, member):
+        assert problems({"cp1": each, "cp2": OTHER}, REQUIRED) == []
