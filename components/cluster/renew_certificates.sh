@@ -19,7 +19,7 @@ until_served() {
     if serves; then return; fi
     sleep 1
   done
-  echo "the API server is not ready after ${1:-this}" >&2
+  echo "the API server is not ready after $1" >&2
   return 1
 }
 

@@ -10,11 +10,14 @@ from typing import Any
 import httpx
 import yaml
 
-from lab.config import GATEWAY, STACK_FILE, STATE, SUBNET, Machine, kubernetes_endpoint
+from lab.config import GATEWAY, STACK_FILE, STATE, SUBNET, Machine, kubernetes_endpoint, machines
 from lab.machines.image import reference
 from lab.podman import podman
 from tests.e2e.cluster import ClusterClient
 from tests.e2e.conftest import run_lab
+
+EVERYBODY = tuple(machine.name for machine in machines())
+CONTROL_PLANES = tuple(name for name in EVERYBODY if name.startswith("cp"))
 
 Edit = Callable[[dict[str, Any]], None]
 """A change of a part of the stack's configuration."""
@@ -113,11 +116,7 @@ def at(name: str, address: str) -> Edit:
 
 def unready_nodes(cluster: ClusterClient, wanted: Iterable[str]) -> str | None:
     """None once exactly these nodes are there and ready; what is amiss until then."""
-    ready = {
-        node["metadata"]["name"]
-        for node in cluster.nodes()
-        if any(part["type"] == "Ready" and part["status"] == "True" for part in node["status"]["conditions"])
-    }
+    ready = {node["metadata"]["name"] for node in cluster.nodes() if _is_ready(node)}
     return None if ready == set(wanted) else f"ready nodes: {sorted(ready)}"
 
 
@@ -150,8 +149,9 @@ def _pods(cluster: ClusterClient) -> Iterator[tuple[str, dict[str, Any]]]:
             yield f"{labels['app.kubernetes.io/name']}/{component}", pod
 
 
-def _is_ready(pod: dict[str, Any]) -> bool:
-    return any(part["type"] == "Ready" and part["status"] == "True" for part in pod["status"].get("conditions", ()))
+def _is_ready(thing: dict[str, Any]) -> bool:
+    """Whether a node or a pod has the condition Ready."""
+    return any(part["type"] == "Ready" and part["status"] == "True" for part in thing["status"].get("conditions", ()))
 
 
 def traces(machine: Machine) -> list[str]:

@@ -4,15 +4,24 @@ from pathlib import Path
 
 import pytest
 
-from lab.config import machine, machines
+from lab.config import machine
 from lab.machines import fleet
 from tests.e2e.accounting import Audit
 from tests.e2e.conftest import Stack, run_lab
-from tests.e2e.machines import edited_stack, etcd_members, kubectl, missing_pods, on, unready_nodes, without, workloads
+from tests.e2e.machines import (
+    EVERYBODY,
+    edited_stack,
+    etcd_members,
+    kubectl,
+    missing_pods,
+    on,
+    unready_nodes,
+    without,
+    workloads,
+)
 from tests.e2e.waiting import wait_until
 
 LIMIT_S = 420
-EVERYBODY = [each.name for each in machines()]
 NEEDED = {"./etcd.db", "./encryption.yaml", "./pki/ca.key", "./pki/etcd/ca.key", "./pki/sa.key"}
 
 

@@ -1,17 +1,12 @@
 """The cluster that the machines became: every one a ready node, three of them control planes, the pods spread."""
 
 from tests.e2e.conftest import Stack
+from tests.e2e.machines import unready_nodes
 from tests.e2e.waiting import wait_until
 
 
 def test_every_machine_is_a_ready_node(stack: Stack) -> None:
-    nodes = stack.cluster.nodes()
-    ready = {
-        node["metadata"]["name"]
-        for node in nodes
-        if any(part["type"] == "Ready" and part["status"] == "True" for part in node["status"]["conditions"])
-    }
-    assert ready == {"cp1", "cp2", "cp3", "worker1", "worker2"}
+    assert unready_nodes(stack.cluster, {"cp1", "cp2", "cp3", "worker1", "worker2"}) is None
 
 
 def test_three_machines_are_control_planes(stack: Stack) -> None:

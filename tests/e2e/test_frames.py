@@ -8,17 +8,15 @@ import yaml
 
 from apps.messages import result_id
 from apps.scenes import everything
+from tests.e2e.accounting import MODELS, Frame
 from tests.e2e.accuracy import Score
 from tests.e2e.cluster import CameraState
 from tests.e2e.conftest import ROOT, Stack
 from tests.e2e.waiting import wait_until
 
 FRAMES = 400
-MODELS = ("objects", "motion")
 CONFIG = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]
 CAMERAS = {camera["name"]: camera["url"] for camera in CONFIG["argus:cameras"]}
-
-Frame = tuple[str, int]
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from lab.machines import fleet
 from tests.e2e.accounting import Audit
 from tests.e2e.conftest import Stack, run_lab
 from tests.e2e.machines import (
+    EVERYBODY,
     at,
     edited_stack,
     etcd_members,
@@ -27,7 +28,6 @@ from tests.e2e.machines import (
 from tests.e2e.waiting import wait_until
 
 LIMIT_S = 300
-EVERYBODY = [each.name for each in machines()]
 SPARE = Machine(name="spare", address=IPv4Address("10.77.0.14"))
 
 

@@ -10,11 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from lab.config import kubernetes_endpoint, machines
+from lab.config import kubernetes_endpoint
 from tests.e2e.accounting import Audit
 from tests.e2e.cluster import ClusterClient
 from tests.e2e.conftest import Stack, run_lab
-from tests.e2e.machines import holder_of_the_endpoint, missing_pods, running, unready_nodes, workloads
+from tests.e2e.machines import (
+    CONTROL_PLANES,
+    EVERYBODY,
+    holder_of_the_endpoint,
+    missing_pods,
+    running,
+    unready_nodes,
+    workloads,
+)
 from tests.e2e.waiting import wait_until
 
 API_LIMIT_S, PODS_LIMIT_S, RETURN_LIMIT_S = 30, 150, 300
@@ -22,8 +30,6 @@ API_LIMIT_S, PODS_LIMIT_S, RETURN_LIMIT_S = 30, 150, 300
 
 STATEFUL = ("zookeeper/", "kafka/", "elasticsearch/", "consumer/")
 """These stay by their data and come back with the machine; the others serve without them meanwhile."""
-EVERYBODY = [machine.name for machine in machines()]
-CONTROL_PLANES = [name for name in EVERYBODY if name.startswith("cp")]
 
 
 @pytest.fixture(scope="module")

@@ -5,14 +5,13 @@ from datetime import datetime
 
 import pytest
 
-from lab.config import machine, machines
+from lab.config import machine
 from lab.machines import ssh
 from tests.e2e.cluster import NAMESPACE
 from tests.e2e.conftest import Stack
-from tests.e2e.machines import KUBECTL, etcdctl, kubectl, on
+from tests.e2e.machines import CONTROL_PLANES, KUBECTL, etcdctl, kubectl, on
 from tests.e2e.waiting import wait_until
 
-CONTROL_PLANES = [each.name for each in machines() if each.name.startswith("cp")]
 SECRET = "producer-0-credentials"
 
 
