@@ -14,7 +14,10 @@ from functools import cache
 from pathlib import Path
 
 import pulumi
-from pulumi_command import remote
+from pulumi_command import local, remote
+
+_HERE = Path(__file__).parent
+_KEY = "ARGUS_SSH_KEY"
 
 Value = str | int | bool | Sequence[str]
 """What a script can be given: a list arrives as one line an item, a flag as `true` or `false`."""
@@ -87,6 +90,36 @@ def command(
         add_previous_output_in_env=False,
         opts=opts,
     )
+
+
+def command_from_here(
+    name: str,
+    *,
+    ssh: Ssh,
+    update: Script | None = None,
+    delete: Script | None = None,
+    triggers: Sequence[str] = (),
+    opts: pulumi.ResourceOptions,
+) -> local.Command:
+    """A Command on the computer that runs Pulumi: its scripts reach several machines, dead ones too, with ssh.sh.
+
+    It does nothing when it is made.
+    """
+    opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(additional_secret_outputs=["environment"]))
+    return local.Command(
+        name,
+        update=_from_here(update, ssh).render(mend=ssh.mend) if update else None,
+        delete=_from_here(delete, ssh).render() if delete else None,
+        environment={_KEY: pulumi.Output.secret(ssh.private_key)},
+        triggers=list(triggers),
+        add_previous_output_in_env=False,
+        opts=opts,
+    )
+
+
+def _from_here(script: Script, ssh: Ssh) -> Script:
+    values = {**script.values, "SSH_USER": ssh.user, "SSH_PORT": ssh.port}
+    return Script(files=[_HERE / "ssh.sh", *script.files], values=values)
 
 
 def _text(value: Value) -> str:

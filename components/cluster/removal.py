@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import pulumi
-from pulumi_command import local
 
 from components import remote
 from components.cluster.machine import Machine, script
 from components.cluster.storage import VOLUMES_ROOT
 
 _HERE = Path(__file__).parent
-_KEY: Final = "ARGUS_SSH_KEY"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,18 +45,15 @@ class Removal(pulumi.ComponentResource):
             "NODE": machine.name,
             "HOST": machine.address,
             "ENDPOINT": args.endpoint,
-            "SSH_USER": ssh.user,
-            "SSH_PORT": ssh.port,
             "UNDO": _undo(args).render(ssh.user),
             "FORGET": script("forget.sh", node=machine.name, address=machine.address).render(ssh.user),
         }
-        self.undo = local.Command(
+        self.undo = remote.command_from_here(
             f"{name}-undo",
-            delete=remote.Script(files=[_HERE / "removal.sh"], values=values).render(),
-            environment={_KEY: pulumi.Output.secret(ssh.private_key)},
+            ssh=ssh,
+            delete=remote.Script(files=[_HERE / "removal.sh"], values=values),
             triggers=[machine.address],
-            add_previous_output_in_env=False,
-            opts=pulumi.ResourceOptions(parent=self, additional_secret_outputs=["environment"]),
+            opts=pulumi.ResourceOptions(parent=self),
         )
         self.register_outputs({})
 
