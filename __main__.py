@@ -33,8 +33,13 @@ from components.pipeline import (
 
 settings = config.load()
 
+# What this stack has made so far: the cluster's version tells which others it can be upgraded to.
+itself = pulumi.StackReference(f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}")
+
 # The machines become a cluster while the images are built.
-cluster = Cluster("cluster", ClusterArgs.from_settings(settings))
+cluster = Cluster(
+    "cluster", ClusterArgs.from_settings(settings, running_version=itself.get_output("kubernetesVersion"))
+)
 image = Images("images", ImagesArgs.from_settings(settings)).refs
 
 # Everything below lives in the cluster, and is gone before its machines are drained.
@@ -134,4 +139,5 @@ ImageCache(
 )
 
 pulumi.export("kubeconfig", cluster.kubeconfig)
+pulumi.export("kubernetesVersion", cluster.kubernetes_version)
 pulumi.export("uiUrl", f"http://{settings.cluster.endpoint}:{settings.ui.node_port}")

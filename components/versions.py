@@ -3,7 +3,7 @@
 from typing import Final
 
 KUBERNETES: Final = "1.36.1"
-KUBERNETES_MINORS: Final = ("1.36",)
+KUBERNETES_MINORS: Final = ("1.35", "1.36")
 """The minor versions that the kubeadm configuration is written and tested for."""
 
 METRICS_SERVER: Final = "v0.9.0"

@@ -25,6 +25,7 @@ from components.cluster.packages import Packages, PackagesArgs
 from components.cluster.preflight import Preflight, PreflightArgs
 from components.cluster.removal import Drain, Removal, RemovalArgs
 from components.cluster.storage import LocalStorage, LocalStorageArgs
+from components.cluster.upgrade import Upgrade, UpgradeArgs
 from components.config import Settings
 
 
@@ -41,6 +42,8 @@ class ClusterArgs:
     registry_mirror: str | None = None
     minimum_memory_mib: int = 1700
     minimum_disk_gib: int = 20
+    running_version: pulumi.Input[str | None] = None
+    """The Kubernetes version that the stack's cluster has had so far, if there is one."""
     volumes_gib: Mapping[str, int] = field(default_factory=dict)
     """Size of each stateful service's local volume; empty where the user brings a storage class."""
 
@@ -55,7 +58,7 @@ class ClusterArgs:
         return self.machines if self.kubeadm.schedule_pods_on_control_planes else tuple(self.workers)
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> ClusterArgs:
+    def from_settings(cls, settings: Settings, *, running_version: pulumi.Input[str | None] = None) -> ClusterArgs:
         """The part of the stack's configuration that makes the cluster."""
         cluster = settings.cluster
         ssh, machines = settings.ssh, settings.machines
@@ -102,6 +105,7 @@ class ClusterArgs:
             registry_mirror=cluster.registry_mirror,
             minimum_memory_mib=cluster.minimum_memory_mib,
             minimum_disk_gib=cluster.minimum_disk_gib,
+            running_version=running_version,
             volumes_gib={} if settings.storage.class_name else volumes,
         )
 
@@ -113,8 +117,8 @@ class Cluster(pulumi.ComponentResource):
     """The administrator's, a secret; it is known when every node is ready."""
     endpoint: pulumi.Output[str]
     """URL of the API."""
-    nodes: pulumi.Output[Sequence[str]]
-    """Names of the nodes, control planes first."""
+    kubernetes_version: pulumi.Output[str]
+    """Known when every node has it."""
     drained: Sequence[pulumi.Resource]
     """To depend on, for what runs in pods: it is gone before its machines are drained."""
 
@@ -133,6 +137,8 @@ class Cluster(pulumi.ComponentResource):
                 endpoint_port=kubeadm.endpoint_port,
                 minimum_memory_mib=args.minimum_memory_mib,
                 minimum_disk_gib=args.minimum_disk_gib,
+                kubernetes_version=kubeadm.kubernetes_version,
+                running_version=args.running_version,
             ),
             self._child(),
         )
@@ -239,6 +245,21 @@ class Cluster(pulumi.ComponentResource):
             NetworkArgs(machines=args.machines, ssh=args.ssh, endpoint=endpoint, pod_network=kubeadm.pod_network),
             self._child(everyone),
         )
+        # Control planes first, and one node at a time: each depends on the one before.
+        upgrades: list[pulumi.Resource] = [*everyone, *network.ready]
+        for machine in args.machines:
+            upgrade = Upgrade(
+                f"{name}-{machine.name}-upgrade",
+                UpgradeArgs(
+                    machine=machine,
+                    ssh=args.ssh,
+                    kubeadm=kubeadm,
+                    control_plane=machine in args.control_planes,
+                    binaries=args.binaries,
+                ),
+                self._child(upgrades),
+            )
+            upgrades = [upgrade.upgraded]
         NodeMetadata(
             f"{name}-metadata",
             NodeMetadataArgs(machines=args.machines, ssh=args.ssh, endpoint=endpoint),
@@ -246,11 +267,16 @@ class Cluster(pulumi.ComponentResource):
         )
         Dns(
             f"{name}-dns",
-            DnsArgs(ssh=args.ssh, endpoint=endpoint, replicas=min(2, len(args.machines))),
-            self._child(network.ready),
+            DnsArgs(
+                ssh=args.ssh,
+                endpoint=endpoint,
+                replicas=min(2, len(args.machines)),
+                kubernetes_version=kubeadm.kubernetes_version,
+            ),
+            self._child(upgrades),
         )
         kubeconfig = Kubeconfig(
-            f"{name}-kubeconfig", KubeconfigArgs(ssh=args.ssh, endpoint=endpoint), self._child(network.ready)
+            f"{name}-kubeconfig", KubeconfigArgs(ssh=args.ssh, endpoint=endpoint), self._child(upgrades)
         )
 
         provider = kubernetes.Provider(
@@ -286,8 +312,8 @@ class Cluster(pulumi.ComponentResource):
 
         self.kubeconfig = kubeconfig.content
         self.endpoint = pulumi.Output.from_input(server)
-        self.nodes = pulumi.Output.from_input([machine.name for machine in args.machines])
-        self.register_outputs({"kubeconfig": self.kubeconfig, "endpoint": self.endpoint, "nodes": self.nodes})
+        self.kubernetes_version = upgrade.upgraded.urn.apply(lambda _: kubeadm.kubernetes_version)
+        self.register_outputs({"kubeconfig": self.kubeconfig, "endpoint": self.endpoint})
 
     def _child(
         self, after: pulumi.Input[Sequence[pulumi.Input[pulumi.Resource]]] | None = None

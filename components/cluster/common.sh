@@ -78,6 +78,12 @@ until_true() {
   done
 }
 
+# alone WHAT: waits for an earlier run of the same step: it may still be at work although its `pulumi up` was killed.
+alone() {
+  exec 9>"/run/argus-$1.lock"
+  flock -n 9 || { say "waiting for an earlier run of this step" && flock -w 600 9; } || die "an earlier run does not end"
+}
+
 # listens HOST PORT: whether something accepts a connection there.
 listens() { timeout 2 bash -c ": </dev/tcp/$1/$2" 2>/dev/null; }
 
@@ -111,6 +117,60 @@ node_address() {
 is_ready() {
   [[ $(admin get node "$1" --request-timeout=10s \
     -o jsonpath='{.status.conditions[?(@.type=="Ready")].status}') == True ]]
+}
+
+# claims_on NAME: `namespace name` of every claim that is bound to a local volume of a node.
+claims_on() {
+  admin get persistentvolumes -o jsonpath='{range .items[?(@.spec.local)]}{.spec.nodeAffinity.required.nodeSelectorTerms[0].matchExpressions[0].values[0]}{" "}{.spec.claimRef.namespace}{" "}{.spec.claimRef.name}{" "}{.status.phase}{"\n"}{end}' |
+    awk -v node="$1" '$1 == node && $4 == "Bound" { print $2, $3 }'
+}
+
+# drain NAME: moves the pods of a node to others, in step with their disruption budgets.
+drain() {
+  admin drain "$1" --ignore-daemonsets --delete-emptydir-data --force --timeout=300s >&2 ||
+    die "$1 is not drained: see which pod's disruption budget allows nothing (kubectl get pdb -A), mend that, and" \
+      "run \`pulumi up\` again"
+}
+
+# await_owners CLAIM...: until the services whose pods made these claims are whole.
+await_owners() {
+  local claim namespace pod service
+  for claim in "$@"; do
+    namespace=${claim% *} pod=${claim#* data-}
+    service=statefulset/${pod%-*}
+    # A whole cluster that is destroyed has no services any more.
+    [[ $(admin --namespace "$namespace" get "$service" --ignore-not-found -o name) ]] || continue
+    admin --namespace "$namespace" rollout status "$service" --timeout=300s >&2 ||
+      die "$service is not whole: kubectl --namespace $namespace describe pod $pod"
+  done
+}
+
+# cluster_version: the Kubernetes version that the cluster as a whole has been brought to.
+cluster_version() {
+  admin -n kube-system get configmap kubeadm-config --request-timeout=10s -o jsonpath='{.data.ClusterConfiguration}' |
+    sed -n 's/^kubernetesVersion: v//p'
+}
+
+# upgrade_state NAME: `version|cordoned|mark` of a node: the oldest version of its kubelet and its API server, whether
+# pods are kept off it, and what upgrade_prepare.sh noted of that before. Fails where there is no such node.
+upgrade_state() {
+  local kubelet server others oldest
+  kubelet=$(admin get node "$1" --request-timeout=10s -o jsonpath='{.status.nodeInfo.kubeletVersion}') || return
+  server=$(admin -n kube-system get pod "kube-apiserver-$1" --ignore-not-found --request-timeout=10s \
+    -o jsonpath='{.spec.containers[0].image}') || return
+  others=$(admin get node "$1" --request-timeout=10s \
+    -o jsonpath='{.spec.unschedulable}|{.metadata.annotations.argus\.dev/upgrade}') || return
+  oldest=$(printf '%s\n' "$kubelet" ${server:+"${server##*:}"} | sort -V | head -n 1)
+  echo "${oldest#v}|$others"
+}
+
+# all_ready: whether the cluster hears from every node; the others are then in $unready.
+all_ready() {
+  unready=$(admin get nodes --request-timeout=10s \
+    -o jsonpath='{range .items[*]}{.metadata.name}{" "}{.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}') ||
+    unready="the API server does not answer"
+  unready=$(awk '$2 != "True" { print $1 }' <<<"$unready")
+  [[ ! $unready ]]
 }
 
 # give_up_pods NAME: forgets the pods of a dead node; none of them can run any more.

@@ -35,16 +35,22 @@ class ContainerRuntime(pulumi.ComponentResource):
             host=args.machine.address,
             ssh=args.ssh,
             create=script(
+                "images.sh",
                 "container_runtime.sh",
                 config=containerd_config(args),
                 mirror=mirror_config(args.mirror) if args.mirror else "",
                 repository=args.image_repository,
                 version=args.kubernetes_version,
-                prefetch="kube-.*|etcd|pause" if args.control_plane else "kube-proxy|pause",
+                images=node_images(control_plane=args.control_plane),
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.register_outputs({})
+
+
+def node_images(*, control_plane: bool) -> str:
+    """The images that a node's own pods run, as a pattern of their names."""
+    return "kube-.*|etcd|pause" if control_plane else "kube-proxy|pause"
 
 
 def containerd_config(args: ContainerRuntimeArgs) -> str:

@@ -19,6 +19,8 @@ class DnsArgs:
     ssh: remote.Ssh
     endpoint: str
     replicas: int
+    kubernetes_version: str
+    """Another one, and kubeadm has made CoreDNS anew."""
 
 
 class Dns(pulumi.ComponentResource):
@@ -30,7 +32,7 @@ class Dns(pulumi.ComponentResource):
             f"{name}-spread",
             host=args.endpoint,
             ssh=args.ssh,
-            create=script("dns.sh", patch=json.dumps(_patch(args.replicas))),
+            create=script("dns.sh", patch=json.dumps(_patch(args.replicas)), version=args.kubernetes_version),
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.register_outputs({})

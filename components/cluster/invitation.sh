@@ -2,11 +2,16 @@
 # Runs on the control plane that holds the virtual IP. Prints (a secret) what one machine needs to join, or nothing when
 # there is no cluster yet. The credentials live two hours; upload-certs encrypts the keys with one that only the new
 # machine is told.
-: "${JOINING:?}" "${ADDRESS:?}" "${CONTROL_PLANE:?}"
+: "${JOINING:?}" "${ADDRESS:?}" "${CONTROL_PLANE:?}" "${VERSION:?}"
 export KUBECONFIG=/etc/kubernetes/admin.conf
 
 [[ -s $KUBECONFIG && -s $STATE/member ]] || exit 0
 known=$(until_true 60 node_address "$JOINING") || die "the API server does not answer"
+if [[ $known != "$ADDRESS" ]]; then
+  runs=$(until_true 60 cluster_version) || die "the API server does not answer"
+  [[ ${runs%.*} == "${VERSION%.*}" ]] || die "the cluster runs Kubernetes $runs, and $JOINING would join it with $VERSION:" \
+    "upgrade first, by \`pulumi up\` without $JOINING in argus:machines, then add it"
+fi
 is_lost() { ! is_ready "$JOINING"; }
 if [[ $known && $known != "$ADDRESS" ]]; then
   until_true 60 is_lost || die "$JOINING lives, at $known, and cannot be at $ADDRESS too: give the new machine a name of" \

@@ -46,6 +46,7 @@ class Node(pulumi.ComponentResource):
                 joining=args.machine.name,
                 address=args.machine.address,
                 control_plane=args.control_plane,
+                version=kubeadm.kubernetes_version,
             ),
             secret=True,
             opts=pulumi.ResourceOptions(parent=self),

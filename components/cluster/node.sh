@@ -3,6 +3,7 @@
 # invited by a living member -> join; no cluster, and this is where one starts -> init.
 : "${NAME:?}" "${VIRTUAL_IP:?}" "${PORT:?}" "${BOOTSTRAP:?}" "${CONTROL_PLANE:?}" "${INIT_CONFIG?}" "${JOIN_CONFIG:?}"
 : "${AUDIT_POLICY?}"
+alone node
 command -v kubeadm >/dev/null ||
   die "kubeadm is gone: a destroy was cut short here. Finish it with \`pulumi destroy\`, then run \`pulumi up\`"
 

@@ -1,15 +1,8 @@
 #!/usr/bin/env bash
 # The Debian packages and Kubernetes binaries of one machine, its kernel settings, and the kubelet's service.
-: "${PACKAGES:?}" "${BINARIES:?}" "${VERSION:?}" "${SERVER:?}"
+: "${PACKAGES:?}" "${SERVER:?}"
 
-# To swap the programs under a running node is no upgrade: it would restart every machine's at once, and drain none.
-if is_member; then
-  runs=$(kubelet --version)
-  runs=${runs#Kubernetes v}
-  [[ $runs == "$VERSION" ]] || die "this node runs Kubernetes $runs, and Argus does not upgrade nodes yet: set" \
-    "argus:cluster.kubernetesVersion to $runs"
-fi
-
+alone node
 declare -A missing=()
 while read -r package; do
   dpkg-query --show --showformat='${db:Status-Abbrev}' "$package" 2>/dev/null | grep -q '^ii' || missing[$package]=1
@@ -25,32 +18,10 @@ if ((${#missing[@]})); then
   apt-get install -qq -y --no-install-recommends "${!missing[@]}" >/dev/null
 fi
 
-# fetch NAME: downloads one binary, checked against its `.sha256` where the server has one. Both layouts are known:
-# a flat mirror (v1.2.3/kubelet) and upstream's (v1.2.3/bin/linux/amd64/kubelet).
-fetch() {
-  local name=$1 target=/usr/local/bin/$1 stamp=$STATE/binaries/$1 base url sum
-  [[ -x $target && $(cat "$stamp" 2>/dev/null) == "$BINARIES $VERSION" ]] && return
-  for base in "v$VERSION" "v$VERSION/bin/linux/$(dpkg --print-architecture)"; do
-    url=$BINARIES/$base/$name
-    curl -fsSL --retry 3 -o "$target.new" "$url" 2>/dev/null || continue
-    if sum=$(curl -fsSL "$url.sha256" 2>/dev/null); then
-      echo "${sum%% *}  $target.new" | sha256sum --check --quiet
-    fi
-    chmod 0755 "$target.new"
-    remember "$target"
-    mv -f "$target.new" "$target"
-    mkdir -p "$STATE/binaries"
-    echo "$BINARIES $VERSION" >"$stamp"
-    return
-  done
-  die "$name $VERSION is not at $BINARIES: check argus:cluster.binaries and that this machine reaches it"
-}
-
-for binary in kubeadm kubelet kubectl; do
-  fetch "$binary" &
-  fetches+=($!)
-done
-for fetch in "${fetches[@]}"; do wait "$fetch"; done
+# A node's programs change in its turn, when it is drained (upgrade_node.sh), and not under its pods.
+runs=''
+if is_member; then runs=$(kubelet --version 2>/dev/null) || true; fi
+if [[ ! $runs || $runs == "Kubernetes v$VERSION" ]]; then fetch kubeadm kubelet kubectl; fi
 
 put /etc/modules-load.d/argus.conf 0644 <<<$'overlay\nnf_conntrack'
 put /etc/sysctl.d/90-argus.conf 0644 <<'FILE'

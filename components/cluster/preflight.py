@@ -12,6 +12,7 @@ import pulumi
 from components import remote
 from components.cluster.facts import Facts, Requirements, problems
 from components.cluster.machine import Machine, script
+from components.cluster.upgrade import refusal
 
 _NODE_PORTS = (10250,)
 _CONTROL_PLANE_PORTS = (2379, 2380, 6443, 10257, 10259)
@@ -35,6 +36,9 @@ class PreflightArgs:
     endpoint_port: int
     minimum_memory_mib: int
     minimum_disk_gib: int
+    kubernetes_version: str
+    running_version: pulumi.Input[str | None] = None
+    """The version that the stack's cluster has had so far, if there is one."""
 
 
 class Preflight(pulumi.ComponentResource):
@@ -73,7 +77,7 @@ class Preflight(pulumi.ComponentResource):
             )
             commands[machine.name] = command
             facts[machine.name] = command.stdout
-        checked: pulumi.Output[bool] = pulumi.Output.from_input(_check(facts, required))
+        checked: pulumi.Output[bool] = pulumi.Output.from_input(_check(facts, required, args))
         # All wait for the one verdict; a dependency of each machine on each would grow with their square.
         self.passed = {name: _after(checked, command) for name, command in commands.items()}
         self.register_outputs({})
@@ -87,8 +91,10 @@ def _facts(args: PreflightArgs, ports: Sequence[int], *, check_clock: bool) -> r
     return script("facts.sh", virtual_ip=args.endpoint, ports=[str(port) for port in ports], check_clock=check_clock)
 
 
-async def _check(outputs: Mapping[str, pulumi.Output[str]], required: Requirements) -> bool:
+async def _check(outputs: Mapping[str, pulumi.Output[str]], required: Requirements, args: PreflightArgs) -> bool:
     """Wait for every machine, also for those that do not answer, then speak once."""
+    if reason := refusal(await pulumi.Output.from_input(args.running_version).future(), args.kubernetes_version):
+        raise PreflightError(f"no machine was changed: {reason}")
     answers = await asyncio.gather(*(each.future() for each in outputs.values()), return_exceptions=True)
     facts: dict[str, Facts | str] = {}
     for name, answer in zip(outputs, answers, strict=True):

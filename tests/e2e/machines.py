@@ -84,6 +84,11 @@ def mended_stack(folder: Path, word: str) -> Path:
     return _copied_stack(folder, lambda config: config["argus:ssh"].update(mend=word))
 
 
+def stack_of_version(folder: Path, version: str) -> Path:
+    """A copy of the running stack's file that asks for another Kubernetes version."""
+    return _copied_stack(folder, lambda config: config["argus:cluster"].update(kubernetesVersion=version))
+
+
 def _copied_stack(folder: Path, edit: Edit) -> Path:
     stack = yaml.safe_load((STATE / STACK_FILE.name).read_text())
     edit(stack["config"])

@@ -28,7 +28,7 @@ PROGRAMS = {
         esac ;;
     esac""",
     "curl": 'case "$*" in *//192.0.2.10:*/livez) exit 7 ;; esac',  # nobody has the endpoint yet
-    "kubectl": "",
+    "kubectl": """case "$*" in *kubeadm-config*) echo "kubernetesVersion: v1.36.1" ;; esac""",
     "kubelet": "echo Kubernetes v1.36.1",
     "systemctl": "",
     "openssl": "",
@@ -97,13 +97,16 @@ class Host:
         assert done.stdout == ""
 
     def invite(self, name: str, *, control_plane: bool = True) -> str:
-        return self.run("invitation.sh", joining=name, address="192.0.2.99", control_plane=control_plane).stdout
+        return self.run(
+            "invitation.sh", joining=name, address="192.0.2.99", control_plane=control_plane, version="1.36.1"
+        ).stdout
 
     def moved(self, file: str) -> Path:
         """A script of the cluster's whose paths lie in this folder."""
         text = (FOLDER / file).read_text()
         for path in ("/etc/kubernetes", "/etc/systemd/system", "/usr/local/lib/argus", "/var/lib/argus"):
             text = text.replace(path, str(self.path(path)))
+        text = text.replace("/run/argus-", str(self.root / "run-argus-"))
         moved = self.root / file
         moved.write_text(text.replace("mktemp -p /run", f"mktemp -p {self.root}"))
         return moved

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pulumi
@@ -75,8 +76,12 @@ def cluster(pulumi_mocks: Any) -> Any:
     return pulumi_mocks
 
 
+STEPS = ("packages", "runtime", "removal", "drain", "upgrade")
+"""What there is of each machine, whatever it is in the cluster."""
+
+
 def test_every_step_is_a_component_of_the_cluster(cluster: Any) -> None:
-    per_machine = {f"lab-{name}-{step}" for name in ADDRESSES for step in ("packages", "runtime", "removal", "drain")}
+    per_machine = {f"lab-{name}-{step}" for name in ADDRESSES for step in STEPS}
     endpoints = {f"lab-{machine.name}-endpoint" for machine in CONTROL_PLANES}
     endpoints |= {f"lab-{machine.name}-{step}" for machine in CONTROL_PLANES for step in ("certificates", "backup")}
     nodes = {f"lab-{name}" for name in ADDRESSES}
@@ -134,7 +139,8 @@ def test_a_dead_machine_blocks_no_delete(cluster: Any) -> None:
         each.name: each.inputs["connection"]["host"] for each in cluster.of_type(COMMAND) if "delete" in each.inputs
     }
     assert deleting == {f"lab-{name}-drain-on-removal": "192.0.2.10" for name in ADDRESSES}
-    assert {each.name for each in cluster.of_type(LOCAL_COMMAND)} == {f"lab-{name}-removal-undo" for name in ADDRESSES}
+    here = {each.name for each in cluster.of_type(LOCAL_COMMAND) if "delete" in each.inputs}
+    assert here == {f"lab-{name}-removal-undo" for name in ADDRESSES}
 
 
 def test_every_step_on_a_machine_is_undone_by_its_removal(cluster: Any) -> None:
@@ -181,7 +187,11 @@ def test_order(cluster: Any) -> None:
         assert "lab-cp1-joined" in after(f"lab-{worker.name}")
         assert not {"lab-cp2-joined", "lab-cp3-joined"} & after(f"lab-{worker.name}")
     assert {f"lab-{name}-joined" for name in ADDRESSES} <= after("lab-network")
-    assert {f"lab-network-{name}" for name in ADDRESSES} <= after("lab-kubeconfig")
+    assert {f"lab-network-{name}" for name in ADDRESSES} <= after("lab-cp1-upgrade")
+    one_by_one = [f"lab-{name}-upgrade" for name in ADDRESSES]
+    for upgrade, following in pairwise(one_by_one):
+        assert after(following) == {f"{upgrade}-node"}
+    assert after("lab-kubeconfig") == {f"{one_by_one[-1]}-node"}
 
 
 def test_commands_of_the_cluster_ask_a_living_control_plane(cluster: Any) -> None:

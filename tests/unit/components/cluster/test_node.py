@@ -33,16 +33,3 @@ def test_a_node_cannot_take_another_role(hosts: dict[str, Host], name: str, cont
     with pytest.raises(subprocess.CalledProcessError) as error:
         host.join(control_plane=not control_plane)
     assert f"{name} cannot change between control plane and worker" in error.value.stderr
-
-
-def test_the_programs_of_a_node_are_not_swapped_for_another_version(hosts: dict[str, Host]) -> None:
-    hosts["cp1"].join()
-    with pytest.raises(subprocess.CalledProcessError) as error:
-        hosts["cp1"].run(
-            "packages.sh",
-            packages=["bash"],
-            binaries="http://192.0.2.1",
-            version="1.36.2",
-            server="https://192.0.2.10:8443",
-        )
-    assert "this node runs Kubernetes 1.36.1, and Argus does not upgrade nodes yet" in error.value.stderr

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# The programs of one Kubernetes release.
+: "${VERSION:?}" "${BINARIES:?}"
+
+# fetch_one NAME: downloads one binary, checked against its `.sha256` where the server has one. Both layouts are known:
+# a flat mirror (v1.2.3/kubelet) and upstream's (v1.2.3/bin/linux/amd64/kubelet).
+fetch_one() {
+  local name=$1 target=/usr/local/bin/$1 stamp=$STATE/binaries/$1 base url sum
+  [[ -x $target && $(cat "$stamp" 2>/dev/null) == "$BINARIES $VERSION" ]] && return
+  for base in "v$VERSION" "v$VERSION/bin/linux/$(dpkg --print-architecture)"; do
+    url=$BINARIES/$base/$name
+    curl -fsSL --retry 3 -o "$target.new" "$url" 2>/dev/null || continue
+    if sum=$(curl -fsSL "$url.sha256" 2>/dev/null); then
+      echo "${sum%% *}  $target.new" | sha256sum --check --quiet
+    fi
+    chmod 0755 "$target.new"
+    remember "$target"
+    mv -f "$target.new" "$target"
+    mkdir -p "$STATE/binaries"
+    echo "$BINARIES $VERSION" >"$stamp"
+    return
+  done
+  die "$name $VERSION is not at $BINARIES: check argus:cluster.binaries and that this machine reaches it"
+}
+
+# fetch NAME...: several, side by side.
+fetch() {
+  local name fetches=()
+  for name in "$@"; do
+    fetch_one "$name" &
+    fetches+=($!)
+  done
+  for name in "${fetches[@]}"; do wait "$name"; done
+}

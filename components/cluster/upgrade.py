@@ -1,0 +1,91 @@
+"""Another Kubernetes version in the stack: one node after the other is drained, upgraded and put back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+
+from components import remote
+from components.cluster.container_runtime import node_images
+from components.cluster.kubeadm import KubeadmArgs
+from components.cluster.machine import Machine, script
+
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpgradeArgs:
+    """The node, and the version it is to have."""
+
+    machine: Machine
+    ssh: remote.Ssh
+    kubeadm: KubeadmArgs
+    control_plane: bool
+    binaries: str
+
+
+class Upgrade(pulumi.ComponentResource):
+    """Does nothing when a machine is new: it joined in its version. Nodes follow one another by their dependencies.
+
+    One command has it all, from the drain to the last pod back, so that what was interrupted is run again as a whole;
+    each part first looks how far the node is. It does not own the order, nor whether the version may be had: see
+    `refusal`, which is asked before anything is touched.
+    """
+
+    upgraded: pulumi.Resource
+    """To depend on, for the next node: this one has its version and is in service."""
+
+    def __init__(self, name: str, args: UpgradeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("argus:cluster:Upgrade", name, {}, opts)
+        machine, kubeadm, user = args.machine, args.kubeadm, args.ssh.user
+        version = kubeadm.kubernetes_version
+        upgrade = script(
+            "binaries.sh",
+            "images.sh",
+            "upgrade_node.sh",
+            version=version,
+            binaries=args.binaries.rstrip("/"),
+            repository=kubeadm.image_repository,
+            images=node_images(control_plane=args.control_plane),
+            control_plane=args.control_plane,
+            ignore="" if kubeadm.kubelet.fail_cgroup_v1 else "SystemVerification",
+        )
+        values: dict[str, remote.Value] = {
+            "NODE": machine.name,
+            "HOST": machine.address,
+            "ENDPOINT": kubeadm.endpoint,
+            "PREPARE": script("upgrade_prepare.sh", node=machine.name, version=version).render(user),
+            "UPGRADE": upgrade.render(user),
+            "FINISH": script("upgrade_finish.sh", node=machine.name, version=version).render(user),
+        }
+        self.upgraded = remote.command_from_here(
+            f"{name}-node",
+            ssh=args.ssh,
+            update=remote.Script(files=[_HERE / "upgrade.sh"], values=values),
+            opts=pulumi.ResourceOptions(parent=self, custom_timeouts=pulumi.CustomTimeouts(update="30m")),
+        )
+        self.register_outputs({})
+
+
+def refusal(running: str | None, wanted: str) -> str | None:
+    """Why a cluster cannot go from one version to another, with the remedy; None where it can, or where none runs."""
+    if running is None:
+        return None
+    old, new = _numbers(running), _numbers(wanted)
+    if new < old:
+        return (
+            f"argus:cluster.kubernetesVersion: the cluster runs {running}, and Kubernetes does not go back to "
+            f"{wanted}; set {running} or newer"
+        )
+    if new[:2] > (old[0], old[1] + 1):
+        return (
+            f"argus:cluster.kubernetesVersion: the cluster runs {running}, and on the way to {wanted} no minor "
+            f"version may be skipped; set {old[0]}.{old[1] + 1}.x first"
+        )
+    return None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in version.split("."))

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Runs on the computer that runs Pulumi: brings one node to another Kubernetes version. Each part may be repeated, so that
+# an upgrade that was interrupted anywhere is finished by the next run.
+: "${NODE:?}" "${HOST:?}" "${ENDPOINT:?}" "${PREPARE:?}" "${UPGRADE:?}" "${FINISH:?}"
+
+answers "$HOST" || {
+  echo "error: $NODE ($HOST) does not answer over SSH: start it, or take it out of argus:machines, and run \`pulumi up\`" \
+    "again. No other node is upgraded before it" >&2
+  exit 1
+}
+state=$(on "$ENDPOINT" "$PREPARE")
+[[ $state == drained ]] || exit 0
+on "$HOST" "$UPGRADE"
+on "$ENDPOINT" "$FINISH"

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Runs on the control plane that holds the virtual IP, after a node was upgraded: once it is ready in its new version, it
+# takes pods again, and the services that have their data there become whole.
+: "${NODE:?}" "${VERSION:?}"
+
+is_upgraded() {
+  state=$(upgrade_state "$NODE") && [[ ${state%%|*} == "$VERSION" ]] && is_ready "$NODE"
+}
+until_true 180 is_upgraded || die "$NODE is not ready in Kubernetes $VERSION: journalctl -u kubelet on it tells why"
+until_true 120 etcd endpoint health --cluster >/dev/null 2>&1 || die "an etcd member is not healthy after $NODE's upgrade"
+if [[ $state == *'|schedulable' ]]; then admin uncordon "$NODE" >&2; fi
+mapfile -t claims < <(claims_on "$NODE")
+await_owners "${claims[@]}"
+admin annotate node "$NODE" argus.dev/upgrade- >&2
+say "$NODE runs Kubernetes $VERSION"

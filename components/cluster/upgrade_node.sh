@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Runs on a drained node: kubeadm, what kubeadm upgrades, then the kubelet. Every control plane is the same here: the
+# first one that runs this upgrades what the cluster shares.
+: "${CONTROL_PLANE:?}" "${IGNORE?}"
+alone node
+is_member || die "this machine is no node: run \`pulumi up\` with another word in argus:ssh.mend"
+
+fetch kubeadm
+pull_images
+systemctl start kubelet.service # an upgrade that was interrupted may have left it
+options=(--ignore-preflight-errors "${IGNORE:-none}")
+if [[ $CONTROL_PLANE == true ]]; then
+  until_true 120 curl -ksf --max-time 2 -o /dev/null https://localhost:6443/readyz || die "the API server here is not ready"
+fi
+if [[ $CONTROL_PLANE == true && $(cluster_version) != "$VERSION" ]]; then
+  kubeadm upgrade apply "v$VERSION" --yes "${options[@]}" >&2
+else
+  kubeadm upgrade node "${options[@]}" >&2
+fi
+fetch kubelet kubectl
+systemctl restart kubelet.service

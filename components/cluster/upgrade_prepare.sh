@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Runs on the control plane that holds the virtual IP, before a node is upgraded: refuses what Kubernetes cannot do, waits
+# until the cluster is whole, drains the node and prints `drained`. Prints nothing where there is nothing to upgrade.
+: "${NODE:?}" "${VERSION:?}"
+is_member || die "$NODE is not upgraded: this machine holds the virtual IP and is no control plane"
+
+minor() { cut -d. -f2 <<<"$1"; }
+
+state=$(until_true 60 upgrade_state "$NODE") || die "the API server does not answer, or knows no node $NODE"
+IFS='|' read -r runs cordoned mark <<<"$state"
+[[ $runs != "$VERSION" || $mark ]] || exit 0
+newest=$(printf '%s\n' "$runs" "$VERSION" | sort -V | tail -n 1)
+[[ $newest == "$VERSION" ]] || die "$NODE runs Kubernetes $runs, and Kubernetes does not go back: set" \
+  "argus:cluster.kubernetesVersion to $runs or newer"
+(($(minor "$VERSION") - $(minor "$runs") <= 1)) || die "$NODE runs Kubernetes $runs, and no minor version may be skipped:" \
+  "set argus:cluster.kubernetesVersion to 1.$(($(minor "$runs") + 1)).x first"
+
+if [[ ! $mark ]]; then
+  # A second control plane must not go while another is down: etcd would lose its majority.
+  unready=""
+  until_true 120 all_ready || die "$NODE is not upgraded, because not every node is ready: $unready"
+  until_true 120 etcd endpoint health --cluster >/dev/null 2>&1 ||
+    die "$NODE is not upgraded, because an etcd member is not healthy"
+  if [[ $cordoned ]]; then mark=cordoned; else mark=schedulable; fi
+  admin annotate node "$NODE" --overwrite "argus.dev/upgrade=$mark" >&2
+fi
+say "draining $NODE, to bring it from Kubernetes $runs to $VERSION"
+admin cordon "$NODE" >&2
+drain "$NODE"
+echo drained

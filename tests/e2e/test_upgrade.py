@@ -1,0 +1,88 @@
+"""Kubernetes is upgraded by its version in the stack, while the cameras run, and after `pulumi up` was killed midway."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from components import versions
+from tests.e2e.accounting import Audit
+from tests.e2e.conftest import PULUMI_LIMIT_S, ROOT, Stack, run_lab
+from tests.e2e.machines import EVERYBODY, kubectl, missing_pods, stack_of_version, unready_nodes, workloads
+from tests.e2e.waiting import wait_until
+
+pytestmark = pytest.mark.full
+
+LIMIT_S = 300
+
+
+@pytest.fixture
+def older(stack: Stack, tmp_path: Path) -> str:
+    """The version that the cluster was made anew with: the one before the stack's own."""
+    version = run_lab("previous", limit_s=PULUMI_LIMIT_S).strip()
+    stack.pulumi("destroy", "--yes", "--skip-preview")
+    stack.pulumi("up", "--yes", "--skip-preview", "--config-file", str(stack_of_version(tmp_path, version)))
+    stack.connect()
+    assert kubelets(stack) == dict.fromkeys(EVERYBODY, f"v{version}")
+    return version
+
+
+def kubelets(stack: Stack) -> dict[str, str]:
+    """The version of each node."""
+    return {node["metadata"]["name"]: node["status"]["nodeInfo"]["kubeletVersion"] for node in stack.cluster.nodes()}
+
+
+def control_plane_images() -> set[str]:
+    """Name and tag of every image that the control planes' own pods run."""
+    lines = kubectl("cp1", "-n kube-system get pods -l tier=control-plane -o jsonpath='{..containers[*].image}'")
+    return {image.rpartition("/")[2] for line in lines for image in line.split()}
+
+
+def test_an_interrupted_upgrade_is_finished_and_no_frame_is_lost(
+    stack: Stack, older: str, tmp_path: Path, artifacts: Path
+) -> None:
+    cluster, wanted = stack.cluster, f"v{versions.KUBERNETES}"
+    before = workloads(cluster)
+    audit = Audit.open(cluster)
+
+    began = time.monotonic()
+    killed_up(lambda: kubelets(stack)["cp1"] == wanted and kubelets(stack)["cp2"] != wanted)
+    first_s = time.monotonic() - began
+    run_lab("pulumi", "--", "cancel", "--yes")
+    began = time.monotonic()
+    stack.pulumi("up", "--yes", "--skip-preview")
+    rest_s = time.monotonic() - began
+
+    assert kubelets(stack) == dict.fromkeys(EVERYBODY, wanted)
+    assert not [node for node in cluster.nodes() if node["spec"].get("unschedulable")]
+    components = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+    assert {f"{component}:{wanted}" for component in components} < control_plane_images()
+    wait_until("every pod", lambda: missing_pods(cluster, before), limit_s=LIMIT_S)
+    assert unready_nodes(cluster, EVERYBODY) is None
+    line = f"{older} to {versions.KUBERNETES}: killed after {first_s:.0f} s, the rest {rest_s:.0f} s; {audit.close()}"
+    print(line)
+    (artifacts / "upgrade.txt").write_text(line + "\n")
+
+    stack.pulumi("up", "--yes", "--skip-preview", "--expect-no-changes")
+    with pytest.raises(AssertionError, match=f"Kubernetes does not go back to {older}"):
+        stack.pulumi("preview", "--config-file", str(stack_of_version(tmp_path, older)))
+
+
+def killed_up(reached: Callable[[], bool]) -> None:
+    """Runs `pulumi up` and kills it, and all that it started here, once the cluster has got that far."""
+    command = [sys.executable, "-m", "lab", "pulumi", "--", "up", "--yes", "--skip-preview"]
+    with subprocess.Popen(command, cwd=ROOT, start_new_session=True) as up:
+
+        def seen() -> str | None:
+            assert up.poll() is None, f"pulumi up ended by itself with {up.returncode}"
+            return None if reached() else "not yet"
+
+        try:
+            wait_until("the first node upgraded", seen, limit_s=LIMIT_S)
+        finally:
+            os.killpg(up.pid, signal.SIGKILL)

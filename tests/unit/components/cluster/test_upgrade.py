@@ -1,0 +1,210 @@
+"""A node's upgrade, part by part: what is refused, what is repeated, and in which order things are said to whom."""
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import components
+from components.cluster.machine import Machine
+from components.cluster.preflight import Preflight, PreflightArgs, PreflightError
+from components.cluster.upgrade import refusal
+from components.remote import Script, Ssh
+from tests.unit.components.cluster.conftest import Host
+
+FOLDER = Path(components.__file__).parent
+
+
+@pytest.mark.parametrize(
+    ("running", "wanted", "reason"),
+    [
+        (None, "1.36.1", None),
+        ("1.36.1", "1.36.1", None),
+        ("1.36.1", "1.36.3", None),
+        ("1.35.4", "1.36.1", None),
+        ("1.9.11", "1.10.0", None),
+        ("1.36.3", "1.36.1", "does not go back to 1.36.1; set 1.36.3 or newer"),
+        ("1.36.1", "1.35.4", "does not go back to 1.35.4"),
+        ("1.34.2", "1.36.1", "no minor version may be skipped; set 1.35.x first"),
+    ],
+)
+def test_what_kubernetes_cannot_do_is_refused(running: str | None, wanted: str, reason: str | None) -> None:
+    refused = refusal(running, wanted)
+    assert (refused is None) is (reason is None)
+    assert (reason or "") in (refused or "")
+
+
+@pytest.mark.parametrize("preview", [True, False])
+def test_it_is_refused_at_preview_before_any_machine_is_changed(pulumi_mocks: Any, preview: bool) -> None:
+    args = PreflightArgs(
+        control_planes=[Machine(name="cp1", address="192.0.2.11")],
+        workers=[],
+        ssh=Ssh(private_key="key"),
+        endpoint="192.0.2.10",
+        endpoint_port=8443,
+        minimum_memory_mib=0,
+        minimum_disk_gib=0,
+        kubernetes_version="1.36.1",
+        running_version="1.34.2",
+    )
+    with pytest.raises(
+        PreflightError, match=r"no machine was changed: argus:cluster\.kubernetesVersion: .* 1\.35\.x first"
+    ):
+        pulumi_mocks.run(lambda: Preflight("check", args).passed["cp1"], preview=preview)
+
+
+SSH = """#!/bin/bash
+while [[ $1 == -* ]]; do shift 2; done
+echo "${1#*@} $2" >>"$SAID"
+if [[ ${1#*@} == "$DEAD" ]]; then exit 255; fi
+if [[ $2 == prepare ]]; then echo "$STATE"; fi
+if [[ $2 == "$FAILS" ]]; then exit 1; fi
+"""
+
+
+def said(folder: Path, *, state: str = "drained", dead: str = "", fails: str = "") -> tuple[int, list[str]]:
+    """The exit status of a node's upgrade, and what it said to which host."""
+    for name, text in {"ssh": SSH, "sleep": "#!/bin/sh\n"}.items():
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    values = {"NODE": "worker1", "HOST": "machine", "ENDPOINT": "endpoint", "SSH_USER": "root", "SSH_PORT": 22}
+    parts = {"PREPARE": "prepare", "UPGRADE": "upgrade", "FINISH": "finish"}
+    files = [FOLDER / "ssh.sh", FOLDER / "cluster" / "upgrade.sh"]
+    environment = {
+        **{"PATH": f"{folder}:{os.environ['PATH']}", "ARGUS_SSH_KEY": "key", "SAID": str(folder / "said")},
+        **{"STATE": state, "DEAD": dead, "FAILS": fails},
+    }
+    command = Script(files=files, values=values | parts).render()
+    done = subprocess.run(["/bin/sh", "-c", command], env=environment, capture_output=True, check=False)
+    return done.returncode, [line for line in (folder / "said").read_text().splitlines() if not line.endswith(" true")]
+
+
+def test_a_node_is_drained_upgraded_and_put_back(tmp_path: Path) -> None:
+    assert said(tmp_path) == (0, ["endpoint prepare", "machine upgrade", "endpoint finish"])
+
+
+def test_a_node_that_has_its_version_is_left_alone(tmp_path: Path) -> None:
+    assert said(tmp_path, state="") == (0, ["endpoint prepare"])
+
+
+def test_nothing_is_drained_for_a_dead_machine(tmp_path: Path) -> None:
+    assert said(tmp_path, dead="machine") == (1, [])
+
+
+@pytest.mark.parametrize("part", ["prepare", "upgrade"])
+def test_a_part_that_fails_is_the_last(tmp_path: Path, part: str) -> None:
+    code, parts = said(tmp_path, fails=part)
+    assert code != 0
+    assert parts[-1].endswith(part)
+
+
+def kubectl(*, kubelet: str, server: str = "", cordoned: str = "", mark: str = "", unready: str = "") -> str:
+    """A kubectl that knows one node and its state."""
+    return f"""shift 2
+    case "$*" in
+      *kubeletVersion*) echo v{kubelet} ;;
+      *"get pod kube-apiserver-"*) echo "{f"registry:5000/kube-apiserver:v{server}" if server else ""}" ;;
+      *unschedulable*) echo "{cordoned}|{mark}" ;;
+      "get nodes"*) printf 'cp1 True\\n{unready}' ;;
+      *'@.type=="Ready"'*) echo True ;;
+      "get persistentvolumes"*) echo 'cp2 argus data-kafka-1 Bound' ;;
+      *"get statefulset"*) echo statefulset ;;
+    esac"""
+
+
+@pytest.fixture
+def member(hosts: dict[str, Host]) -> Host:
+    """The control plane that has the virtual IP."""
+    host = hosts["cp1"]
+    host.join()
+    host.program("sleep", "")
+    host.path("noted").unlink()
+    return host
+
+
+def changes(host: Host) -> list[str]:
+    """What kubectl was asked to change, in order."""
+    asked = (call.split(" ", 2)[2] for call in host.ran("kubectl"))
+    return [call for call in asked if call.startswith(("annotate", "cordon", "uncordon", "drain")) or "rollout" in call]
+
+
+def prepare(host: Host) -> str:
+    return host.run("upgrade_prepare.sh", node="cp2", version="1.36.1").stdout
+
+
+def test_prepare_marks_and_drains(member: Host) -> None:
+    member.program("kubectl", kubectl(kubelet="1.35.4", server="1.35.4"))
+    assert prepare(member) == "drained\n"
+    mark, cordon, drain = changes(member)
+    assert mark == "annotate node cp2 --overwrite argus.dev/upgrade=schedulable"
+    assert (cordon, drain.split(" --")[0]) == ("cordon cp2", "drain cp2")
+
+
+def test_a_node_in_its_version_is_not_drained(member: Host) -> None:
+    member.program("kubectl", kubectl(kubelet="1.36.1", server="1.36.1"))
+    assert prepare(member) == ""
+    assert changes(member) == []
+
+
+def test_an_api_server_that_is_behind_its_kubelet_is_upgraded(member: Host) -> None:
+    member.program("kubectl", kubectl(kubelet="1.36.1", server="1.36.0"))
+    assert prepare(member) == "drained\n"
+
+
+def test_an_interrupted_upgrade_goes_on_although_its_node_is_down(member: Host) -> None:
+    member.program("kubectl", kubectl(kubelet="1.36.1", cordoned="true", mark="schedulable", unready="cp2 False"))
+    assert prepare(member) == "drained\n"
+    assert not [change for change in changes(member) if change.startswith("annotate")]
+
+
+@pytest.mark.parametrize(
+    ("cluster", "reason"),
+    [
+        (kubectl(kubelet="1.36.3"), "does not go back"),
+        (kubectl(kubelet="1.34.2"), "set argus:cluster.kubernetesVersion to 1.35.x first"),
+    ],
+)
+def test_prepare_refuses_what_kubernetes_cannot_do(member: Host, cluster: str, reason: str) -> None:
+    member.program("kubectl", cluster)
+    with pytest.raises(subprocess.CalledProcessError) as error:
+        prepare(member)
+    assert reason in error.value.stderr
+    assert changes(member) == []
+
+
+def test_no_node_is_drained_while_another_is_down(member: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    member.program("kubectl", kubectl(kubelet="1.35.4", unready="cp3 Unknown"))
+    moved = member.moved
+
+    def at_once(file: str) -> Path:
+        path = moved(file)
+        path.write_text(path.read_text().replace("until_true 120 ", ""))
+        return path
+
+    monkeypatch.setattr(Host, "moved", lambda _, file: at_once(file))
+    with pytest.raises(subprocess.CalledProcessError) as error:
+        prepare(member)
+    assert "cp2 is not upgraded, because not every node is ready: cp3" in error.value.stderr
+    assert changes(member) == []
+
+
+def finish(host: Host) -> None:
+    host.run("upgrade_finish.sh", node="cp2", version="1.36.1")
+
+
+def test_a_node_takes_pods_again_and_its_services_are_waited_for(member: Host) -> None:
+    member.program("kubectl", kubectl(kubelet="1.36.1", server="1.36.1", cordoned="true", mark="schedulable"))
+    finish(member)
+    assert changes(member) == [
+        "uncordon cp2",
+        "--namespace argus rollout status statefulset/kafka --timeout=300s",
+        "annotate node cp2 argus.dev/upgrade-",
+    ]
+
+
+def test_a_node_that_somebody_cordoned_stays_so(member: Host) -> None:
+    member.program("kubectl", kubectl(kubelet="1.36.1", server="1.36.1", cordoned="true", mark="cordoned"))
+    finish(member)
+    assert "uncordon cp2" not in changes(member)
