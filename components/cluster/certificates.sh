@@ -26,3 +26,4 @@ WantedBy=timers.target
 FILE
 systemctl daemon-reload
 systemctl enable -q --now argus-certificates.timer
+systemctl start --no-block argus-certificates.service # for its metric, today

@@ -113,11 +113,11 @@ node_address() {
     -o jsonpath='{.status.addresses[?(@.type=="InternalIP")].address}'
 }
 
-# is_ready NAME: whether the cluster hears from a node.
-is_ready() {
-  [[ $(admin get node "$1" --request-timeout=10s \
-    -o jsonpath='{.status.conditions[?(@.type=="Ready")].status}') == True ]]
+# ready NAME: prints True while the cluster hears from a node; fails if the API does not answer.
+ready() {
+  admin get node "$1" --request-timeout=10s -o jsonpath='{.status.conditions[?(@.type=="Ready")].status}'
 }
+is_ready() { [[ $(ready "$1") == True ]]; }
 
 # claims_on NAME: `namespace name` of every claim that is bound to a local volume of a node.
 claims_on() {
@@ -125,11 +125,17 @@ claims_on() {
     awk -v node="$1" '$1 == node && $4 == "Bound" { print $2, $3 }'
 }
 
-# drain NAME: moves the pods of a node to others, in step with their disruption budgets.
+# drain NAME: moves the pods of a node to others, in step with their disruption budgets. Fails where the node is dead, or
+# turns out to be: the cluster notices only after a while, and no pod of a dead node is ever gone.
 drain() {
-  admin drain "$1" --ignore-daemonsets --delete-emptydir-data --force --timeout=300s >&2 ||
-    die "$1 is not drained: see which pod's disruption budget allows nothing (kubectl get pdb -A), mend that, and" \
-      "run \`pulumi up\` again"
+  local deadline=$((SECONDS + 300)) state
+  while state=$(until_true 60 ready "$1") || die "the API server does not answer"; do
+    if [[ $state != True ]]; then return 1; fi
+    if admin drain "$1" --ignore-daemonsets --delete-emptydir-data --force --timeout=30s >&2; then return; fi
+    ((SECONDS < deadline)) ||
+      die "$1 is not drained: see which pod's disruption budget allows nothing (kubectl get pdb -A), mend that, and run" \
+        "\`pulumi up\` again"
+  done
 }
 
 # await_owners CLAIM...: until the services whose pods made these claims are whole.

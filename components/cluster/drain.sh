@@ -13,11 +13,9 @@ for claim in "${released[@]}"; do
   admin --namespace "${claim% *}" delete persistentvolumeclaim "${claim#* }" --wait=false >&2
 done
 
-if is_ready "$NODE"; then
-  drain "$NODE"
-else
+drain "$NODE" || {
   say "$NODE is dead: its pods are given up, not moved"
   give_up_pods "$NODE"
-fi
+}
 
 await_owners "${released[@]}"

@@ -1,16 +1,34 @@
 #!/usr/bin/env bash
 # renew-certificates DAYS: renews the control plane's certificates if one of them has less than that left, then restarts,
-# one after the other, the programs that read theirs only when they start. The kubelet renews its own.
+# one after the other, the programs that read theirs only when they start. The kubelet renews its own. What is seen goes to
+# a metric, in the file that Debian's prometheus-node-exporter reads.
 set -euo pipefail
-days=$1 pki=/etc/kubernetes/pki
+days=$1 pki=/etc/kubernetes/pki metrics=/var/lib/prometheus/node-exporter/argus-certificates.prom
+renewed=("$pki"/{apiserver,apiserver-etcd-client,apiserver-kubelet-client,front-proxy-client}.crt
+  "$pki"/etcd/{server,peer,healthcheck-client}.crt)
 
 due() {
   local each
-  for each in "$pki"/{apiserver,apiserver-etcd-client,apiserver-kubelet-client,front-proxy-client}.crt \
-    "$pki"/etcd/{server,peer,healthcheck-client}.crt; do
+  for each in "${renewed[@]}"; do
     openssl x509 -noout -checkend $((days * 86400)) -in "$each" >/dev/null || return 0
   done
   return 1
+}
+write_metrics() {
+  local each until new
+  mkdir -p "${metrics%/*}"
+  new=$(mktemp "${metrics%/*}/.argus-XXXXXX")
+  {
+    echo "# HELP argus_certificate_expiry_timestamp_seconds When a certificate of the control plane expires."
+    echo "# TYPE argus_certificate_expiry_timestamp_seconds gauge"
+    for each in "${renewed[@]}" "$pki/ca.crt" /var/lib/kubelet/pki/kubelet-client-current.pem; do
+      until=$(openssl x509 -noout -enddate -in "$each") || continue
+      until=$(date --date "${until#notAfter=}" +%s)
+      echo "argus_certificate_expiry_timestamp_seconds{path=\"$each\"} $until"
+    done
+  } >"$new"
+  chmod 0644 "$new"
+  mv -f "$new" "$metrics" # at once: it is read at any moment
 }
 serves() { curl -ksf --max-time 2 -o /dev/null https://localhost:6443/readyz; }
 until_served() {
@@ -23,6 +41,7 @@ until_served() {
   return 1
 }
 
+write_metrics
 due || exit 0
 # Another control plane may be renewing, or may be dead: this one waits for its turn, until tomorrow if need be.
 serves || { echo "the cluster is not well; certificates are not renewed now" >&2; exit 1; }
@@ -32,3 +51,4 @@ for program in etcd kube-apiserver kube-controller-manager kube-scheduler; do
   sleep 2
   until_served "the restart of $program"
 done
+write_metrics

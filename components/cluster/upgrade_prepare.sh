@@ -26,5 +26,5 @@ if [[ ! $mark ]]; then
 fi
 say "draining $NODE, to bring it from Kubernetes $runs to $VERSION"
 admin cordon "$NODE" >&2
-drain "$NODE"
+drain "$NODE" || die "$NODE died while it was drained: start it, or take it out of argus:machines"
 echo drained

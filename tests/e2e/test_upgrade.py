@@ -1,4 +1,4 @@
-"""Kubernetes is upgraded by its version in the stack, while the cameras run, and after `pulumi up` was killed midway."""
+"""Kubernetes is upgraded by its version in the stack while cameras run, and after `pulumi up` was killed midway."""
 
 import os
 import signal

@@ -104,7 +104,7 @@ class Host:
     def moved(self, file: str) -> Path:
         """A script of the cluster's whose paths lie in this folder."""
         text = (FOLDER / file).read_text()
-        for path in ("/etc/kubernetes", "/etc/systemd/system", "/usr/local/lib/argus", "/var/lib/argus"):
+        for path in ("/etc/kubernetes", "/etc/systemd/system", "/usr/local/lib/argus", "/var/lib"):
             text = text.replace(path, str(self.path(path)))
         text = text.replace("/run/argus-", str(self.root / "run-argus-"))
         moved = self.root / file

@@ -2,12 +2,19 @@
 
 import os
 import subprocess
+from datetime import UTC, datetime
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.unit.components.cluster.conftest import Host
 
 RESTARTED = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"]
+
+
+def openssl(due: str = "none") -> str:
+    """An openssl for which the certificate of that name is due."""
+    return f'case "$*" in *-enddate*) echo "notAfter=Nov 25 03:00:00 2027 GMT" ;; *-checkend*{due}.crt) exit 1 ;; esac'
 
 
 @pytest.fixture
@@ -16,8 +23,9 @@ def renewing(hosts: dict[str, Host]) -> Host:
     host = hosts["cp1"]
     host.run("certificates.sh", days=90, renew=host.moved("renew_certificates.sh").read_text())
     host.path("noted").unlink()
-    for program in ("openssl", "curl", "pkill", "sleep"):
+    for program in ("curl", "pkill", "sleep"):
         host.program(program, "")
+    host.program("openssl", openssl())
     return host
 
 
@@ -41,21 +49,31 @@ def test_a_timer_looks_every_day(renewing: Host) -> None:
 
 def test_nothing_happens_while_none_is_due(renewing: Host) -> None:
     assert renew(renewing).returncode == 0
-    assert len(renewing.ran("openssl")) == 7
+    assert len([call for call in renewing.ran("openssl") if "-checkend" in call]) == 7
     assert renewing.ran("kubeadm") == []
 
 
 def test_one_that_is_due_renews_all_and_restarts_their_readers_in_turn(renewing: Host) -> None:
-    renewing.program("openssl", 'case "$*" in *etcd/peer.crt) exit 1 ;; esac')
+    renewing.program("openssl", openssl(due="etcd/peer"))
     assert renew(renewing).returncode == 0
     assert renewing.ran("kubeadm") == ["certs renew all"]
     assert renewing.ran("pkill") == [f"-f ^{program} " for program in RESTARTED]
 
 
 def test_a_cluster_that_is_not_well_is_left_alone(renewing: Host) -> None:
-    renewing.program("openssl", "exit 1")
+    renewing.program("openssl", openssl(due="apiserver"))
     renewing.program("curl", "exit 22")
     done = renew(renewing)
     assert done.returncode == 1
     assert "not renewed now" in done.stderr
     assert renewing.ran("kubeadm") == []
+
+
+def test_the_dates_are_a_metric(renewing: Host) -> None:
+    assert renew(renewing).returncode == 0
+    metrics = renewing.path("/var/lib/prometheus/node-exporter/argus-certificates.prom").read_text()
+    (family,) = text_string_to_metric_families(metrics)
+    assert family.name == "argus_certificate_expiry_timestamp_seconds"
+    assert {sample.value for sample in family.samples} == {datetime(2027, 11, 25, 3, tzinfo=UTC).timestamp()}
+    names = {sample.labels["path"].rpartition("/")[2] for sample in family.samples}
+    assert {"apiserver.crt", "ca.crt", "peer.crt", "kubelet-client-current.pem"} <= names

@@ -71,6 +71,19 @@ def test_a_dead_machine_is_not_waited_for(member: Host) -> None:
     ]
 
 
+def test_a_machine_that_dies_unnoticed_is_not_waited_for(member: Host) -> None:
+    """The cluster calls it ready until its lease has run out."""
+    member.program(
+        "kubectl",
+        f"""case "$*" in *" drain "*) touch "$MACHINE/dead"; exit 1 ;; esac
+        if [[ -e $MACHINE/dead ]]; then {kubectl(ready="Unknown")}; else {kubectl()}; fi""",
+    )
+    member.run("drain.sh", node="worker2")
+    asked = verbs(member)
+    assert len([call for call in asked if call.startswith("drain ")]) == 1
+    assert len([call for call in asked if "delete pod " in call]) == 2
+
+
 def test_a_cluster_that_is_destroyed_has_no_service_to_wait_for(member: Host) -> None:
     member.program("kubectl", kubectl(services=""))
     member.run("drain.sh", node="worker2")
