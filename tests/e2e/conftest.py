@@ -2,15 +2,17 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.cluster import ClusterClient
+from tests.e2e.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 UP_LIMIT_S = 75 * 60
@@ -34,6 +36,23 @@ class Stack:
         self._kubeconfig.touch(mode=0o600)
         self._kubeconfig.write_text(outputs["kubeconfig"])
         self.cluster, self.ui_url = ClusterClient(self._kubeconfig), outputs["uiUrl"]
+
+    def up_killed(self, moment: str, reached: Callable[[], bool], config: Path) -> None:
+        """Runs `pulumi up` and kills it, and all that it started here, at that moment; then frees the stack."""
+        command = [sys.executable, "-m", "lab", "pulumi", "--", "up", "--yes", "--skip-preview"]
+        with subprocess.Popen(
+            [*command, "--config-file", str(config)], cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL
+        ) as up:
+
+            def seen() -> str | None:
+                assert up.poll() is None, f"pulumi up ended with {up.returncode}, and not at the moment: {moment}"
+                return None if reached() else "not yet"
+
+            try:
+                wait_until(moment, seen, limit_s=PULUMI_LIMIT_S, pause_s=0.5)
+            finally:
+                os.killpg(up.pid, signal.SIGKILL)
+        self.pulumi("cancel", "--yes")
 
     def pulumi(self, *arguments: str) -> str:
         """Runs the lab's Pulumi on the dev stack and returns its output. Fails with the output's end."""

@@ -1,9 +1,5 @@
 """Kubernetes is upgraded by its version in the stack while cameras run, and after `pulumi up` was killed midway."""
 
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +8,8 @@ import pytest
 
 from components import versions
 from tests.e2e.accounting import Audit
-from tests.e2e.conftest import PULUMI_LIMIT_S, ROOT, Stack, run_lab
-from tests.e2e.machines import EVERYBODY, kubectl, missing_pods, stack_of_version, unready_nodes, workloads
+from tests.e2e.conftest import PULUMI_LIMIT_S, Stack, run_lab
+from tests.e2e.machines import EVERYBODY, kubectl, missing_pods, on, stack_of_version, unready_nodes, workloads
 from tests.e2e.waiting import wait_until
 
 pytestmark = pytest.mark.full
@@ -21,12 +17,33 @@ pytestmark = pytest.mark.full
 LIMIT_S = 300
 
 
+def exists(machine: str, path: str) -> bool:
+    return on(machine, f"ls -d {path} 2>/dev/null || true") != []
+
+
+def pods_of_the_pipeline() -> bool:
+    return kubectl("cp1", "get pods --namespace argus --output name") != []
+
+
+MOMENTS: dict[str, Callable[[], bool]] = {
+    "the first machine has its programs": lambda: exists("cp1", "/usr/local/bin/kubeadm"),
+    "the first control plane starts": lambda: exists("cp1", "/etc/kubernetes/manifests/kube-apiserver.yaml"),
+    "the second control plane joins": lambda: exists("cp2", "/etc/kubernetes/manifests/etcd.yaml"),
+    "the pipeline's pods start": pods_of_the_pipeline,
+}
+"""Of a cluster that is being made."""
+
+
 @pytest.fixture
 def older(stack: Stack, tmp_path: Path) -> str:
-    """The version that the cluster was made anew with: the one before the stack's own."""
+    """The version before the stack's own. The cluster was made anew with it, by an `up` killed at each of MOMENTS."""
     version = run_lab("previous", limit_s=PULUMI_LIMIT_S).strip()
+    config = stack_of_version(tmp_path, version)
     stack.pulumi("destroy", "--yes", "--skip-preview")
-    stack.pulumi("up", "--yes", "--skip-preview", "--config-file", str(stack_of_version(tmp_path, version)))
+    for moment, reached in MOMENTS.items():
+        stack.up_killed(moment, reached, config)
+    stack.pulumi("up", "--yes", "--skip-preview", "--config-file", str(config))
+    stack.pulumi("up", "--yes", "--skip-preview", "--expect-no-changes", "--config-file", str(config))
     stack.connect()
     assert kubelets(stack) == dict.fromkeys(EVERYBODY, f"v{version}")
     return version
@@ -51,9 +68,12 @@ def test_an_interrupted_upgrade_is_finished_and_no_frame_is_lost(
     audit = Audit.open(cluster)
 
     began = time.monotonic()
-    killed_up(lambda: kubelets(stack)["cp1"] == wanted and kubelets(stack)["cp2"] != wanted)
+    stack.up_killed(
+        "the second node is upgraded",
+        lambda: kubelets(stack)["cp1"] == wanted and exists("cp2", "/etc/kubernetes/tmp/kubeadm-backup-*"),
+        stack_of_version(tmp_path, versions.KUBERNETES),
+    )
     first_s = time.monotonic() - began
-    run_lab("pulumi", "--", "cancel", "--yes")
     began = time.monotonic()
     stack.pulumi("up", "--yes", "--skip-preview")
     rest_s = time.monotonic() - began
@@ -71,18 +91,3 @@ def test_an_interrupted_upgrade_is_finished_and_no_frame_is_lost(
     stack.pulumi("up", "--yes", "--skip-preview", "--expect-no-changes")
     with pytest.raises(AssertionError, match=f"Kubernetes does not go back to {older}"):
         stack.pulumi("preview", "--config-file", str(stack_of_version(tmp_path, older)))
-
-
-def killed_up(reached: Callable[[], bool]) -> None:
-    """Runs `pulumi up` and kills it, and all that it started here, once the cluster has got that far."""
-    command = [sys.executable, "-m", "lab", "pulumi", "--", "up", "--yes", "--skip-preview"]
-    with subprocess.Popen(command, cwd=ROOT, start_new_session=True) as up:
-
-        def seen() -> str | None:
-            assert up.poll() is None, f"pulumi up ended by itself with {up.returncode}"
-            return None if reached() else "not yet"
-
-        try:
-            wait_until("the first node upgraded", seen, limit_s=LIMIT_S)
-        finally:
-            os.killpg(up.pid, signal.SIGKILL)
