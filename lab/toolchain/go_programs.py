@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -24,7 +25,9 @@ _ENVIRONMENT = {
     "GOWORK": "off",
 }
 _STRIP = ("-s", "-w")
+_PINS = ("go.mod", "go.sum")
 _NOTICE_SECONDS = 15.0
+_PROGRAM_SECONDS = 3600.0
 _SHOWN_LINES = 20
 
 Say = Callable[[str], None]
@@ -36,6 +39,8 @@ class GoGroup:
 
     name: str
     source: Path
+    pins: Path | None = None
+    """The folder of the go.mod and go.sum to build with, where those in `source` are another release's."""
     programs: Mapping[str, str]
     """The package of each program, by the program's file name."""
     version_of: str = ""
@@ -45,9 +50,14 @@ class GoGroup:
     module_files: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """Scripts taken as they are from a required module: (module, path in it) by file name."""
 
+    @property
+    def go_mod(self) -> Path:
+        """The file that pins the group."""
+        return (self.pins or self.source) / "go.mod"
+
     def version(self) -> str:
         """The pinned version of the group's main module, such as v1.36.1; empty where the group is our own source."""
-        return module_version(self.source / "go.mod", self.version_of) if self.version_of else ""
+        return module_version(self.go_mod, self.version_of) if self.version_of else ""
 
     def linker_flags(self) -> str:
         """What `go build -ldflags` is given: no symbol tables, and the version that the program reports."""
@@ -63,10 +73,15 @@ class GoGroup:
         digest = hashlib.sha256()
         recipe = [go_version, self.linker_flags(), sorted(_ENVIRONMENT.items()), sorted(self.programs.items())]
         digest.update(repr([*recipe, sorted(self.module_files.items())]).encode())
-        for path in _source_files(self.source):
-            digest.update(f"\0{path.relative_to(self.source)}\0".encode())
+        for name, path in self._inputs().items():
+            digest.update(f"\0{name}\0".encode())
             digest.update(hashlib.sha256(path.read_bytes()).digest())
         return digest.hexdigest()[:16]
+
+    def _inputs(self) -> dict[str, Path]:
+        """The files that a build reads, by their names in it: not the pins of another release."""
+        files = {str(path.relative_to(self.source)): path for path in _source_files(self.source)}
+        return files if self.pins is None else files | {name: self.pins / name for name in _PINS}
 
 
 def _kubernetes_version_variables() -> tuple[str, ...]:
@@ -157,7 +172,7 @@ def module_version(go_mod: Path, module: str) -> str:
 
 def installed_go() -> str:
     """The version of the host's Go, such as go1.26.8. Raises LabError when it is missing or too old for the groups."""
-    needed = max(_go_line(group.source / "go.mod") for group in GROUPS)
+    needed = max(_go_line(group.go_mod) for group in GROUPS)
     wanted = ".".join(map(str, needed[:2]))
     advice = f"install Go {wanted} or newer from https://go.dev/dl and put it on PATH"
     if shutil.which("go") is None:
@@ -185,7 +200,7 @@ def build(group: GoGroup, destination: Path, log: Path, say: Say) -> None:
         for number, (program, package) in enumerate(group.programs.items(), 1):
             what = f"{group.name}: building {program} ({number} of {len(group.programs)})"
             say(what)
-            command = ["go", "build", "-v", "-trimpath", "-ldflags", group.linker_flags()]
+            command = ["go", "build", *_modfile(group), "-v", "-trimpath", "-ldflags", group.linker_flags()]
             _run_go([*command, "-o", str(binaries / program), package], group, log, what, say)
         for name, (module, path) in group.module_files.items():
             _take_module_file(group, module, path, binaries / name)
@@ -212,6 +227,8 @@ def _run_go(command: list[str], group: GoGroup, log: Path, what: str, say: Say) 
         ) as process,
     ):
         assert process.stdout is not None
+        limit = threading.Timer(_PROGRAM_SECONDS, process.terminate)
+        limit.start()
         try:
             for line in process.stdout:
                 record.write(line)
@@ -223,13 +240,22 @@ def _run_go(command: list[str], group: GoGroup, log: Path, what: str, say: Say) 
         except BaseException:
             process.terminate()
             raise
+        finally:
+            limit.cancel()
     if process.returncode != 0:
+        if time.monotonic() - start >= _PROGRAM_SECONDS:
+            raise LabError(f"{what}: no end after {_PROGRAM_SECONDS:.0f} s; run it again to go on (log: {log})")
         tail = "\n".join(lines[-_SHOWN_LINES:])
         raise LabError(f"building {group.name} failed; all of it is in {log}\n{tail}")
 
 
+def _modfile(group: GoGroup) -> tuple[str, ...]:
+    """Where Go reads the pins, with the go.sum beside it; nothing where they are with the sources."""
+    return () if group.pins is None else (f"-modfile={group.go_mod}",)
+
+
 def _take_module_file(group: GoGroup, module: str, path: str, destination: Path) -> None:
-    command = ["go", "list", "-m", "-f", "{{.Dir}}", module]
+    command = ["go", "list", *_modfile(group), "-m", "-f", "{{.Dir}}", module]
     environment = {**os.environ, **_ENVIRONMENT}
     listed = subprocess.run(command, cwd=group.source, env=environment, check=False, capture_output=True, text=True)
     if listed.returncode != 0 or not listed.stdout.strip():

@@ -1,4 +1,5 @@
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,38 @@ def test_key_follows_every_input_and_nothing_else(tmp_path: Path) -> None:
     assert group(tmp_path).key("go1.26.8") != first
     (tmp_path / "main.go").unlink()
     assert group(tmp_path, go_mod=GO_MOD.replace("v1.2.3", "v1.2.4")).key("go1.26.8") != first
+
+
+def pinned_twice(folder: Path, other_go_mod: str) -> tuple[GoGroup, GoGroup]:
+    """A group of `folder/sources`, and the same sources with the go.mod of `folder/pins`."""
+    sources, pins = folder / "sources", folder / "pins"
+    sources.mkdir()
+    pins.mkdir()
+    (sources / "main.go").write_text("package main")
+    return group(sources), replace(group(pins, go_mod=other_go_mod), source=sources, pins=pins)
+
+
+def test_pins_of_another_release_take_the_place_of_the_groups_own(tmp_path: Path) -> None:
+    own, older = pinned_twice(tmp_path, GO_MOD.replace("v1.2.3", "v1.1.0"))
+    sources, pins = tmp_path / "sources", tmp_path / "pins"
+    assert (own.version(), older.version()) == ("v1.2.3", "v1.1.0")
+    assert "Is=v1.1.0" in older.linker_flags()
+    first = older.key("go1.26.8")
+    assert first != own.key("go1.26.8")
+
+    (sources / "go.mod").write_text(GO_MOD.replace("v1.2.3", "v1.3.0"))
+    (sources / "go.sum").write_text("other sums")
+    assert older.key("go1.26.8") == first
+    (sources / "main.go").write_text("package main // changed")
+    changed = older.key("go1.26.8")
+    assert changed != first
+    (pins / "go.sum").write_text("other sums")
+    assert older.key("go1.26.8") != changed
+
+
+def test_same_pins_elsewhere_make_the_same_programs(tmp_path: Path) -> None:
+    own, moved = pinned_twice(tmp_path, GO_MOD)
+    assert own.key("go1.26.8") == moved.key("go1.26.8")
 
 
 @pytest.mark.parametrize("built", GROUPS, ids=lambda built: built.name)
@@ -145,3 +178,24 @@ def test_failed_build_leaves_nothing_and_shows_why(monkeypatch: pytest.MonkeyPat
     with pytest.raises(LabError, match=r"(?s)building tools failed.*main\.go:1: no such thing"):
         go_programs.build(group(sources), destination, tmp_path / "log", lambda line: None)
     assert list(destination.parent.iterdir()) == []
+
+
+def test_go_reads_the_pins_that_the_group_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    own, older = pinned_twice(tmp_path, GO_MOD)
+    fake_go(tmp_path, monkeypatch, f'arguments="$*"\n{WRITES_ITS_OUTPUT}\necho "$PWD: $arguments" > "$2"')
+    said: dict[str, str] = {}
+    for name, built in {"own": own, "older": older}.items():
+        go_programs.build(built, tmp_path / name, tmp_path / "log", lambda line: None)
+        said[name] = (tmp_path / name / "bin" / "tool").read_text()
+    assert "-modfile" not in said["own"]
+    assert said["older"].startswith(f"{tmp_path}/sources: build -modfile={tmp_path}/pins/go.mod ")
+
+
+def test_build_without_an_end_is_stopped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    sources = tmp_path / "sources"
+    sources.mkdir()
+    fake_go(tmp_path, monkeypatch, "exec sleep 60")
+    monkeypatch.setattr(go_programs, "_PROGRAM_SECONDS", 0.2)
+    with pytest.raises(LabError, match=r"building tool \(1 of 1\): no end after .* run it again"):
+        go_programs.build(group(sources), tmp_path / "store" / "tools-1", tmp_path / "log", lambda line: None)
+    assert list((tmp_path / "store").iterdir()) == []
