@@ -81,13 +81,6 @@ def kubernetes_endpoint() -> str:
     return str(_stack_value("cluster")["endpoint"])
 
 
-def kubernetes_version() -> str:
-    """The version that the stack installs, without a leading v."""
-    from components.versions import KUBERNETES
-
-    return KUBERNETES.removeprefix("v")
-
-
 def _stack_value(key: str) -> dict[str, Any]:
     # PyYAML is in the lab's virtual environment; this module is also read before that exists.
     import yaml

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from lab.config import kubernetes_version
 from lab.services import MIRROR_FOLDER
 from lab.toolchain import Toolchain
 
@@ -10,8 +9,8 @@ _PROGRAMS = ("kubeadm", "kubelet", "kubectl")
 
 
 def publish(toolchain: Toolchain) -> Path:
-    """Put the Kubernetes programs under `/kubernetes/v<version>/`; the folder."""
-    folder = MIRROR_FOLDER / "kubernetes" / f"v{kubernetes_version()}"
+    """Put a release's programs for the machines under `/kubernetes/v<version>/`; the folder."""
+    folder = MIRROR_FOLDER / "kubernetes" / toolchain.release.version
     folder.mkdir(parents=True, exist_ok=True)
     for program in _PROGRAMS:
         source = toolchain.program(program)

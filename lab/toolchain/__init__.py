@@ -10,42 +10,41 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.config import CACHE, TOOLS
+from lab.config import CACHE
 from lab.progress import say
-from lab.toolchain.go_programs import GROUPS, PROVIDERS_GROUP, GoGroup, Say, build, installed_go
+from lab.toolchain.go_programs import PROVIDERS_GROUP, GoGroup, Say, build, installed_go
+from lab.toolchain.releases import OWN, Release
 
-STORE = CACHE / "toolchain"
 LOGS = CACHE / "logs"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Toolchain:
-    """The current build of every group."""
+    """The current build of every group of a release."""
 
-    bin: Path
-    """Holds a link to each program: what goes first on PATH."""
+    release: Release
     groups: dict[str, Path]
     """The folder of each group's programs; its name ends with the key of their inputs."""
 
     def program(self, name: str) -> Path:
         """The file of a program, by its name."""
-        return (self.bin / name).resolve(strict=True)
+        return (self.release.bin / name).resolve(strict=True)
 
     def key(self, group: str) -> str:
         """What changes when a group's programs do."""
         return self.groups[group].parent.name
 
 
-def ensure(say: Say = say) -> Toolchain:
-    """Build what is missing or out of date, and link all of it into `bin`, which holds nothing else."""
-    with _alone(STORE, say):
-        groups = _ensure_groups(GROUPS, say)
+def ensure(release: Release = OWN, say: Say = say) -> Toolchain:
+    """Build what is missing or out of date, and link all of it into the release's `bin`."""
+    with _alone(release.store, say):
+        groups = _ensure_groups(release.groups, release.store, say)
         programs = {program.name: program for folder in groups.values() for program in sorted(folder.iterdir())}
         for name, program in programs.items():
-            _link(TOOLS / name, program)
-        for stranger in set(TOOLS.iterdir()) - {TOOLS / name for name in programs}:
+            _link(release.bin / name, program)
+        for stranger in set(release.bin.iterdir()) - {release.bin / name for name in programs}:
             stranger.unlink()
-    return Toolchain(bin=TOOLS, groups=groups)
+    return Toolchain(release=release, groups=groups)
 
 
 def ensure_providers(say: Say = say) -> Path:
@@ -53,17 +52,17 @@ def ensure_providers(say: Say = say) -> Path:
 
     They stay out of `bin`: Pulumi prefers a plugin that it finds on PATH, and warns of it.
     """
-    with _alone(STORE, say):
-        return _ensure_groups((PROVIDERS_GROUP,), say)[PROVIDERS_GROUP.name]
+    with _alone(OWN.store, say):
+        return _ensure_groups((PROVIDERS_GROUP,), OWN.store, say)[PROVIDERS_GROUP.name]
 
 
-def _ensure_groups(wanted: Iterable[GoGroup], say: Say) -> dict[str, Path]:
+def _ensure_groups(wanted: Iterable[GoGroup], store: Path, say: Say) -> dict[str, Path]:
     go_version = installed_go()
-    return {group.name: _ensure_group(group, go_version, say) for group in wanted}
+    return {group.name: _ensure_group(group, store, go_version, say) for group in wanted}
 
 
-def _ensure_group(group: GoGroup, go_version: str, say: Say) -> Path:
-    destination = STORE / f"{group.name}-{group.key(go_version)}"
+def _ensure_group(group: GoGroup, store: Path, go_version: str, say: Say) -> Path:
+    destination = store / f"{group.name}-{group.key(go_version)}"
     if not destination.is_dir():
         build(group, destination, LOGS / f"{destination.name}.log", say)
     return destination / "bin"

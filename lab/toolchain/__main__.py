@@ -22,7 +22,7 @@ def main(arguments: list[str]) -> int:
     except LabError as error:
         say(str(error))
         return 1
-    print(toolchain.bin)
+    print(toolchain.release.bin)
     return 0
 
 

@@ -17,7 +17,6 @@ from lab.podman import podman, succeeds
 from lab.progress import say, step
 from lab.shell import run
 from lab.toolchain import LOGS, Toolchain
-from lab.toolchain.go_programs import GROUPS
 
 BASE = "docker.io/library/debian:trixie-slim"
 LABEL = "argus.dev/key"
@@ -47,13 +46,14 @@ class Image:
 
 
 def images(versions: dict[str, str]) -> tuple[Image, ...]:
-    """Every image, given the version of each toolchain group and, as kubeadm names them, the tags of etcd and pause."""
+    """A release's images, given its groups' versions and, as kubeadm names them, the tags of etcd and pause."""
     kubernetes = versions["kubernetes"]
     control_plane = tuple(
         Image(name=f"{program}:{kubernetes}", group="kubernetes", programs=(program,), recipe=_alone(program))
         for program in ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
     )
     coredns = versions["coredns"]
+    metrics_server = (_metrics_server(versions["metrics-server"]),) if "metrics-server" in versions else ()
     return (
         *control_plane,
         Image(name=f"kube-proxy:{kubernetes}", group="kubernetes", programs=("kube-proxy",), recipe=_KUBE_PROXY),
@@ -62,13 +62,13 @@ def images(versions: dict[str, str]) -> tuple[Image, ...]:
         Image(name=f"coredns:{coredns}", group="coredns", programs=("coredns",), recipe=_alone("coredns")),
         Image(name=f"coredns/coredns:{coredns}", group="coredns", programs=("coredns",), recipe=_alone("coredns")),
         Image(name=f"pause:{versions['pause-tag']}", group="pause", programs=("pause",), recipe=_alone("pause")),
-        Image(
-            name=f"metrics-server/metrics-server:{versions['metrics-server']}",
-            group="metrics-server",
-            programs=("metrics-server",),
-            recipe=_alone("metrics-server"),
-        ),
+        *metrics_server,
     )
+
+
+def _metrics_server(version: str) -> Image:
+    name = "metrics-server"
+    return Image(name=f"{name}/{name}:{version}", group=name, programs=(name,), recipe=_alone(name))
 
 
 def _alone(program: str) -> str:
@@ -148,26 +148,27 @@ def _build(image: Image, toolchain: Toolchain, reference: str, key: str) -> None
 
 
 def _versions(toolchain: Toolchain) -> dict[str, str]:
-    versions = {group.name: group.version() for group in GROUPS}
-    tags = {name.rsplit("/", 1)[-1]: tag for name, tag in _kubeadm_images(toolchain, versions["kubernetes"])}
+    groups = {group.name: group for group in toolchain.release.groups}
+    versions = {name: group.version() for name, group in groups.items()}
+    tags = {name.rsplit("/", 1)[-1]: tag for name, tag in _kubeadm_images(toolchain)}
     etcd_tag = tags["etcd"]
     if etcd_tag.split("-")[0] != versions["etcd"].removeprefix("v"):
-        raise LabError(f"kubeadm wants etcd {etcd_tag}, go/etcd/go.mod pins {versions['etcd']}: they must be the same")
+        pinned = f"{groups['etcd'].go_mod} pins {versions['etcd']}"
+        raise LabError(f"kubeadm wants etcd {etcd_tag}, {pinned}: they must be the same")
     return {**versions, "etcd-tag": etcd_tag, "pause-tag": tags["pause"]}
 
 
 def _check_against_kubeadm(toolchain: Toolchain, made: tuple[Image, ...]) -> None:
-    kubernetes = next(group.version() for group in GROUPS if group.name == "kubernetes")
-    needed = {f"{name}:{tag}" for name, tag in _kubeadm_images(toolchain, kubernetes)}
+    needed = {f"{name}:{tag}" for name, tag in _kubeadm_images(toolchain)}
     missing = needed - {image.name for image in made}
     if missing:
         raise LabError(f"kubeadm needs images that the toolchain does not make: {', '.join(sorted(missing))}")
 
 
-def _kubeadm_images(toolchain: Toolchain, version: str) -> list[tuple[str, str]]:
+def _kubeadm_images(toolchain: Toolchain) -> list[tuple[str, str]]:
     """The names and tags that kubeadm pulls from a repository of one's own."""
-    kubeadm = str(toolchain.program("kubeadm"))
-    command = [kubeadm, "config", "images", "list", "--kubernetes-version", version, "--image-repository", "local"]
+    options = ["--kubernetes-version", toolchain.release.version, "--image-repository", "local"]
+    command = [str(toolchain.program("kubeadm")), "config", "images", "list", *options]
     names = [line.removeprefix("local/").rpartition(":") for line in run(command).stdout.split()]
     return [(name, tag) for name, _, tag in names]
 

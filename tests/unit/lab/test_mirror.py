@@ -1,16 +1,18 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lab import mirror
 from lab.toolchain import Toolchain
+from lab.toolchain.releases import OWN
 
 
 def toolchain(folder: Path, content: str) -> Toolchain:
     folder.mkdir()
     for program in ("kubeadm", "kubelet", "kubectl", "etcd"):
         (folder / program).write_text(f"{program} {content}")
-    return Toolchain(bin=folder, groups={})
+    return Toolchain(release=replace(OWN, bin=folder), groups={})
 
 
 def test_the_mirror_has_the_kubernetes_programs_where_the_stack_looks(

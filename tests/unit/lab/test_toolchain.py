@@ -8,6 +8,7 @@ from lab import toolchain
 from lab.config import LabError
 from lab.toolchain import go_programs
 from lab.toolchain.go_programs import GROUPS, GoGroup, installed_go, module_version
+from lab.toolchain.releases import Release
 
 GO_MOD = """module example.test/tools
 
@@ -100,14 +101,6 @@ def test_every_group_is_pinned(built: GoGroup) -> None:
     assert "{" not in built.linker_flags()
 
 
-def test_control_plane_speaks_of_one_version() -> None:
-    kubernetes = next(built for built in GROUPS if built.name == "kubernetes")
-    version = kubernetes.version()
-    text = (kubernetes.source / "go.mod").read_text()
-    staging = [line.split("=>")[1].split() for line in text.splitlines() if "=>" in line]
-    assert {pinned for _, pinned in staging} == {version.replace("v1.", "v0.", 1)}
-
-
 @pytest.mark.parametrize(("answer", "message"), [("go1.19.8", "too old"), ("", "too old")])
 def test_old_go_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch, answer: str, message: str) -> None:
     def answering(*arguments: object, **_: object) -> subprocess.CompletedProcess[str]:
@@ -145,10 +138,8 @@ def test_build_is_made_once_and_linked(monkeypatch: pytest.MonkeyPatch, tmp_path
     tools, sources = tmp_path / "path", tmp_path / "sources"
     tools.mkdir()
     sources.mkdir()
-    monkeypatch.setattr(toolchain, "STORE", tmp_path / "store")
     monkeypatch.setattr(toolchain, "LOGS", tmp_path / "logs")
-    monkeypatch.setattr(toolchain, "TOOLS", tmp_path / "bin")
-    monkeypatch.setattr(toolchain, "GROUPS", (group(sources),))
+    release = Release(groups=(group(sources),), store=tmp_path / "store", bin=tmp_path / "bin")
     monkeypatch.setattr(toolchain, "installed_go", lambda: "go1.26.8")
     fake_go(tools, monkeypatch, WRITES_ITS_OUTPUT)
     (tmp_path / "store" / ".tools-interrupted").mkdir(parents=True)
@@ -156,16 +147,16 @@ def test_build_is_made_once_and_linked(monkeypatch: pytest.MonkeyPatch, tmp_path
     (tmp_path / "bin" / "no-longer-built").touch()
 
     said: list[str] = []
-    made = toolchain.ensure(said.append)
-    assert (made.bin / "tool").read_text() == "program\n"
+    made = toolchain.ensure(release, said.append)
+    assert (release.bin / "tool").read_text() == "program\n"
     assert made.program("tool").samefile(made.groups["tools"] / "tool")
     assert any("building tool" in line for line in said)
-    assert [program.name for program in made.bin.iterdir()] == ["tool"]
+    assert [program.name for program in release.bin.iterdir()] == ["tool"]
     assert not (tmp_path / "store" / ".tools-interrupted").exists()
 
     fake_go(tools, monkeypatch, "exit 1")
     said.clear()
-    again = toolchain.ensure(said.append)
+    again = toolchain.ensure(release, said.append)
     assert again == made
     assert said == []
 

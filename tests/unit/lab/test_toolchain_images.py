@@ -4,6 +4,7 @@ import pytest
 
 from lab.toolchain import Toolchain
 from lab.toolchain.images import BASE, images
+from lab.toolchain.releases import OWN
 
 VERSIONS = {
     "kubernetes": "v1.36.1",
@@ -16,7 +17,7 @@ VERSIONS = {
 
 def toolchain(**keys: str) -> Toolchain:
     groups = ("kubernetes", "etcd", "coredns", "metrics-server", "pause")
-    return Toolchain(bin=Path("/b"), groups={name: Path(f"/s/{name}-{keys.get(name, '1')}/bin") for name in groups})
+    return Toolchain(release=OWN, groups={name: Path(f"/s/{name}-{keys.get(name, '1')}/bin") for name in groups})
 
 
 def test_images_are_named_as_kubeadm_names_them() -> None:
@@ -31,6 +32,12 @@ def test_images_are_named_as_kubeadm_names_them() -> None:
         "pause:3.10.2",
         "metrics-server/metrics-server:v0.9.0",
     }
+
+
+def test_release_without_metrics_server_has_the_images_that_kubeadm_asks_for() -> None:
+    versions = {name: version for name, version in VERSIONS.items() if name != "metrics-server"}
+    left = {image.name for image in images(VERSIONS)} - {image.name for image in images(versions)}
+    assert left == {"metrics-server/metrics-server:v0.9.0"}
 
 
 def test_only_kube_proxy_stands_on_debian() -> None:
