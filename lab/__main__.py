@@ -16,6 +16,7 @@ from lab.machines import fleet, image, ssh
 from lab.podman import podman
 from lab.progress import say, step
 from lab.toolchain.images import ensure_images, push_images
+from lab.toolchain.releases import PREVIOUS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,6 +71,19 @@ def services_up(_options: argparse.Namespace) -> None:
     mirror.publish(toolchain.ensure())
     services.ensure()
     cameras.ensure()
+
+
+def previous(_options: argparse.Namespace) -> None:
+    """Add the Kubernetes release before the lab's own, to upgrade from; print its version."""
+    silent = [service.name for service in services.services() if services.status(service) != "ready"]
+    if silent:
+        raise LabError(f"the {' and the '.join(silent)} of the lab must run first: `make up`")
+    with step(f"Kubernetes {PREVIOUS.version} (on 2 free cores about 10 minutes, the first time)"):
+        tools = toolchain.ensure(PREVIOUS)
+    mirror.publish(tools)
+    with step(f"images of Kubernetes {PREVIOUS.version}"):
+        push_images(ensure_images(tools))
+    print(PREVIOUS.version.removeprefix("v"))
 
 
 def down(options: argparse.Namespace) -> None:
@@ -175,6 +189,7 @@ def _parser() -> argparse.ArgumentParser:
     add("up", up)
     add("machines-up", machines_up)
     add("services-up", services_up)
+    add("previous", previous)
     add("down", down).add_argument("--purge", action="store_true", help="remove the caches and the key as well")
     add("status", status)
     host = add("ssh", shell)

@@ -1,10 +1,10 @@
-"""The Kubernetes release that the lab builds, and where its programs are."""
+"""The Kubernetes releases that the lab can build: its own, and the one before it, from which an upgrade begins."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab.config import CACHE, TOOLS
-from lab.toolchain.go_programs import GROUPS, GoGroup
+from lab.toolchain.go_programs import GROUPS, SOURCES, GoGroup
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,4 +23,19 @@ class Release:
         return next(group.version() for group in self.groups if group.name == "kubernetes")
 
 
+def _own(name: str) -> GoGroup:
+    return next(group for group in GROUPS if group.name == name)
+
+
+def _older(name: str) -> GoGroup:
+    """A group of the lab's own, with the pins of the release before."""
+    return replace(_own(name), pins=SOURCES / "previous" / name)
+
+
 OWN = Release(groups=GROUPS, store=CACHE / "toolchain", bin=TOOLS)
+PREVIOUS = Release(
+    groups=(_older("kubernetes"), _older("etcd"), _older("coredns"), _own("pause")),
+    # A store of its own, as whoever builds locks the store: `lab up` need not wait for many minutes.
+    store=CACHE / "previous" / "toolchain",
+    bin=CACHE / "previous" / "bin",
+)

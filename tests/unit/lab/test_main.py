@@ -23,6 +23,14 @@ def test_a_machine_that_is_not_there_is_said(capsys: pytest.CaptureFixture[str])
     assert "no machine 'cp9'" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("lab_state")
+def test_the_previous_release_is_not_built_for_a_lab_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["previous"]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == "lab previous: the registry and the mirror of the lab must run first: `make up`\n"
+
+
 def test_what_follows_two_dashes_is_pulumis(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[str]] = []
 
@@ -41,5 +49,5 @@ def test_every_command_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> 
         cli.main(["--help"])
     assert ended.value.code == 0
     shown = capsys.readouterr().out
-    for command in ("up", "down", "status", "ssh", "kubeconfig", "pulumi", "output", "kill", "start"):
+    for command in ("up", "previous", "down", "status", "ssh", "kubeconfig", "pulumi", "output", "kill", "start"):
         assert re.search(rf"^    {command}\s+[A-Z]", shown, re.MULTILINE), command

@@ -5,14 +5,14 @@ import pytest
 
 from lab import mirror
 from lab.toolchain import Toolchain
-from lab.toolchain.releases import OWN
+from lab.toolchain.releases import OWN, PREVIOUS, Release
 
 
-def toolchain(folder: Path, content: str) -> Toolchain:
+def toolchain(folder: Path, content: str, release: Release = OWN) -> Toolchain:
     folder.mkdir()
     for program in ("kubeadm", "kubelet", "kubectl", "etcd"):
         (folder / program).write_text(f"{program} {content}")
-    return Toolchain(release=replace(OWN, bin=folder), groups={})
+    return Toolchain(release=replace(release, bin=folder), groups={})
 
 
 def test_the_mirror_has_the_kubernetes_programs_where_the_stack_looks(
@@ -25,3 +25,12 @@ def test_the_mirror_has_the_kubernetes_programs_where_the_stack_looks(
     mirror.publish(toolchain(tmp_path / "new", "2"))
     assert (folder / "kubelet").read_text() == "kubelet 2"
     assert sorted(path.name for path in folder.iterdir()) == ["kubeadm", "kubectl", "kubelet"]
+
+
+def test_the_mirror_has_releases_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mirror, "MIRROR_FOLDER", tmp_path / "mirror")
+    own = mirror.publish(toolchain(tmp_path / "own", "1"))
+    older = mirror.publish(toolchain(tmp_path / "older", "0", PREVIOUS))
+    assert older == tmp_path / "mirror/kubernetes/v1.35.4"
+    assert (older / "kubelet").read_text() == "kubelet 0"
+    assert (own / "kubelet").read_text() == "kubelet 1"
