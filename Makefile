@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap up down destroy preview status ssh kubeconfig lint format docs test-unit test-go test test-full \
+.PHONY: help bootstrap up down destroy preview status ssh kubeconfig lint format docs test-unit test-go test test-full timings \
 	bench bench-preview bench-provision
 
 PYTHON := .venv/bin/python
@@ -67,6 +67,9 @@ test: lint test-go ## The tests that CI runs: unit, against real servers, and on
 
 test-full: lint test-go ## Every test: also each machine killed in turn, replaced and removed dead
 	@$(PYTHON) -m pytest tests/unit tests/integration tests/e2e
+
+timings: ## How long the end-to-end scenarios have taken on this host, over all their runs
+	@$(PYTHON) -m tests.e2e.timings
 
 bench: bench-preview bench-provision ## Every benchmark; REPEAT=3 measures each three times
 

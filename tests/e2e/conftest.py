@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.cluster import ClusterClient
+from tests.e2e.timings import Timings
 from tests.e2e.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -81,6 +82,12 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     yield Stack(tmp_path_factory.mktemp("stack"))
     if os.environ.get("ARGUS_KEEP_LAB") != "1":
         make("down", PULUMI_LIMIT_S)
+
+
+@pytest.fixture(scope="session")
+def timings() -> Timings:
+    """Where a scenario notes how long it took."""
+    return Timings()
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,7 @@ from tests.e2e.machines import (
     without,
     workloads,
 )
+from tests.e2e.timings import Timings
 from tests.e2e.waiting import wait_until
 
 LIMIT_S = 300
@@ -45,7 +46,7 @@ def _up(stack: Stack, config: Path | None = None) -> float:
     return time.monotonic() - began
 
 
-def test_a_worker_is_removed_and_added_again(whole: Stack, tmp_path: Path, artifacts: Path) -> None:
+def test_a_worker_is_removed_and_added_again(whole: Stack, tmp_path: Path, timings: Timings) -> None:
     cluster, before = whole.cluster, workloads(whole.cluster)
     audit = Audit.open(cluster)
     removed_s = _up(whole, edited_stack(tmp_path, without("worker2")))
@@ -59,9 +60,8 @@ def test_a_worker_is_removed_and_added_again(whole: Stack, tmp_path: Path, artif
     added_s = _up(whole)
     wait_until("the worker", lambda: unready_nodes(cluster, EVERYBODY), limit_s=LIMIT_S)
     whole.pulumi("up", "--yes", "--skip-preview", "--expect-no-changes")
-    lines = [f"worker2 removed in {removed_s:.0f} s; {removed}", f"worker2 added in {added_s:.0f} s; {audit.close()}"]
-    print("\n".join(lines))
-    (artifacts / "machine-changes.txt").write_text("\n".join(lines) + "\n")
+    timings.took("a worker removed", removed_s, removed)
+    timings.took("a worker added", added_s, audit.close())
 
 
 def test_losing_the_quorum_on_purpose_is_refused(whole: Stack, tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def spare() -> Iterator[Machine]:
 
 
 @pytest.mark.full
-def test_a_dead_first_control_plane_is_replaced(whole: Stack, spare: Machine, tmp_path: Path, artifacts: Path) -> None:
+def test_a_dead_first_control_plane_is_replaced(whole: Stack, spare: Machine, tmp_path: Path, timings: Timings) -> None:
     cluster, first = whole.cluster, machine("cp1")
     audit = Audit.open(cluster)
     run_lab("kill", first.name)
@@ -91,7 +91,7 @@ def test_a_dead_first_control_plane_is_replaced(whole: Stack, spare: Machine, tm
         **{each.name: str(each.address) for each in machines() if each.name in ("cp2", "cp3")},
         first.name: str(spare.address),
     }
-    line = f"cp1 replaced in {replaced_s:.0f} s; {audit.close(on_disk=False)}"
+    timings.took("the dead first control plane replaced", replaced_s, audit.close(on_disk=False))
 
     # And back, as another machine: the old one's disks know a cluster that has moved on.
     fleet.remove(first)
@@ -100,19 +100,17 @@ def test_a_dead_first_control_plane_is_replaced(whole: Stack, spare: Machine, tm
     _up(whole)
     wait_until("every node", lambda: unready_nodes(cluster, EVERYBODY), limit_s=LIMIT_S)
     assert etcd_members("cp2") == {each.name: str(each.address) for each in machines() if each.name.startswith("cp")}
-    print(line)
-    (artifacts / "machine-replacement.txt").write_text(line + "\n")
 
 
 @pytest.mark.full
-def test_a_dead_worker_is_removed(whole: Stack, tmp_path: Path) -> None:
+def test_a_dead_worker_is_removed(whole: Stack, tmp_path: Path, timings: Timings) -> None:
     cluster, before = whole.cluster, workloads(whole.cluster)
     audit = Audit.open(cluster)
     run_lab("kill", "worker1")
-    _up(whole, edited_stack(tmp_path, without("worker1")))
+    removed_s = _up(whole, edited_stack(tmp_path, without("worker1")))
     assert unready_nodes(cluster, [name for name in EVERYBODY if name != "worker1"]) is None
     wait_until("every pod elsewhere", lambda: missing_pods(cluster, before), limit_s=LIMIT_S)
-    print(audit.close(on_disk=False))
+    timings.took("a dead worker removed", removed_s, audit.close(on_disk=False))
     fleet.remove(machine("worker1"))
     fleet.add(machine("worker1"))
     _up(whole)
@@ -120,14 +118,16 @@ def test_a_dead_worker_is_removed(whole: Stack, tmp_path: Path) -> None:
 
 
 @pytest.mark.full
-def test_what_somebody_changed_by_hand_is_mended(whole: Stack, tmp_path: Path) -> None:
+def test_what_somebody_changed_by_hand_is_mended(whole: Stack, tmp_path: Path, timings: Timings) -> None:
     cluster, before = whole.cluster, workloads(whole.cluster)
+    audit = Audit.open(cluster)
     on("cp2", "systemctl stop haproxy && echo broken >>/etc/haproxy/haproxy.cfg")
     on("cp3", "systemctl disable --now argus-backup.timer && sysctl -qw net.ipv4.ip_forward=0")
     on("worker1", "kubeadm reset --force >/dev/null 2>&1; ip route flush proto 82")
-    _up(whole, mended_stack(tmp_path, "a test"))
+    mended_s = _up(whole, mended_stack(tmp_path, "a test"))
     assert on("cp2", "systemctl is-active haproxy && haproxy -c -q -f /etc/haproxy/haproxy.cfg") == ["active"]
     assert on("cp3", "systemctl is-active argus-backup.timer && sysctl -n net.ipv4.ip_forward") == ["active", "1"]
     wait_until("every node", lambda: unready_nodes(cluster, EVERYBODY), limit_s=LIMIT_S)
     wait_until("every pod", lambda: missing_pods(cluster, before), limit_s=LIMIT_S)
+    timings.took("what was changed by hand on three machines mended", mended_s, audit.close())
     _up(whole)

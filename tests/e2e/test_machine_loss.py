@@ -6,7 +6,6 @@
 import time
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 
 import pytest
 
@@ -23,10 +22,11 @@ from tests.e2e.machines import (
     unready_nodes,
     workloads,
 )
+from tests.e2e.timings import Timings
 from tests.e2e.waiting import wait_until
 
 API_LIMIT_S, PODS_LIMIT_S, RETURN_LIMIT_S = 30, 150, 300
-"""For a busy host; the aims are 10 s and 60 s, and artifacts/machine-loss.txt has what was measured."""
+"""For a busy host; the aims are 10 s and 60 s, and `make timings` shows what was measured."""
 
 STATEFUL = ("zookeeper/", "kafka/", "elasticsearch/", "consumer/")
 """These stay by their data and come back with the machine; the others serve without them meanwhile."""
@@ -43,7 +43,7 @@ def whole(stack: Stack) -> Counter[str]:
     "victim",
     ["the holder of the virtual IP", *(pytest.param(name, marks=pytest.mark.full) for name in EVERYBODY)],
 )
-def test_a_dead_machine_is_missed_by_nobody(stack: Stack, whole: Counter[str], artifacts: Path, victim: str) -> None:
+def test_a_dead_machine_is_missed_by_nobody(stack: Stack, whole: Counter[str], timings: Timings, victim: str) -> None:
     cluster = stack.cluster
     machine = victim if victim in EVERYBODY else holder_of_the_endpoint(CONTROL_PLANES)
     wait_until("its pods ready", lambda: missing_pods(cluster, whole), limit_s=RETURN_LIMIT_S)
@@ -67,13 +67,9 @@ def test_a_dead_machine_is_missed_by_nobody(stack: Stack, whole: Counter[str], a
         run_lab("start", machine)
     wait_until("the machine back", lambda: unready_nodes(cluster, EVERYBODY), limit_s=RETURN_LIMIT_S)
     wait_until("every pod ready", lambda: missing_pods(cluster, whole), limit_s=RETURN_LIMIT_S)
-    line = (
-        f"{machine} killed ({victim}): API after {api_s:.1f} s, {len(lost)} workloads elsewhere after {pods_s:.1f} s; "
-        f"{audit.close()}"
-    )
-    print(line)
-    with (artifacts / "machine-loss.txt").open("a") as record:
-        record.write(line + "\n")
+    what = f"{victim} killed"
+    timings.took(f"{what}: the API answers", api_s)
+    timings.took(f"{what}: its pods run elsewhere", pods_s, audit.close())
 
 
 def _not_elsewhere(

@@ -10,6 +10,7 @@ from components import versions
 from tests.e2e.accounting import Audit
 from tests.e2e.conftest import PULUMI_LIMIT_S, Stack, run_lab
 from tests.e2e.machines import EVERYBODY, kubectl, missing_pods, on, stack_of_version, unready_nodes, workloads
+from tests.e2e.timings import Timings
 from tests.e2e.waiting import wait_until
 
 pytestmark = pytest.mark.full
@@ -61,7 +62,7 @@ def control_plane_images() -> set[str]:
 
 
 def test_an_interrupted_upgrade_is_finished_and_no_frame_is_lost(
-    stack: Stack, older: str, tmp_path: Path, artifacts: Path
+    stack: Stack, older: str, tmp_path: Path, timings: Timings
 ) -> None:
     cluster, wanted = stack.cluster, f"v{versions.KUBERNETES}"
     before = workloads(cluster)
@@ -84,9 +85,7 @@ def test_an_interrupted_upgrade_is_finished_and_no_frame_is_lost(
     assert {f"{component}:{wanted}" for component in components} < control_plane_images()
     wait_until("every pod", lambda: missing_pods(cluster, before), limit_s=LIMIT_S)
     assert unready_nodes(cluster, EVERYBODY) is None
-    line = f"{older} to {versions.KUBERNETES}: killed after {first_s:.0f} s, the rest {rest_s:.0f} s; {audit.close()}"
-    print(line)
-    (artifacts / "upgrade.txt").write_text(line + "\n")
+    timings.took("Kubernetes upgraded, killed once and finished", first_s + rest_s, audit.close())
 
     stack.pulumi("up", "--yes", "--skip-preview", "--expect-no-changes")
     with pytest.raises(AssertionError, match=f"Kubernetes does not go back to {older}"):

@@ -1,0 +1,46 @@
+"""How long each scenario took, kept from run to run; `make timings` prints what docs/operations.md shows."""
+
+import json
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.config import ROOT
+from tests.bench.table import spread, table
+
+FILE = ROOT / "artifacts" / "timings.jsonl"
+
+
+@dataclass(frozen=True)
+class Timings:
+    """A file with a line for each measurement."""
+
+    file: Path = FILE
+
+    def took(self, scenario: str, seconds: float, frames: str = "") -> None:
+        """Notes one measurement, and what the audit of the frames said, if there was one."""
+        print(f"{scenario}: {seconds:.1f} s{frames and f'; {frames}'}")
+        self.file.parent.mkdir(exist_ok=True)
+        with self.file.open("a", encoding="utf-8") as lines:
+            entry = {"at": int(time.time()), "scenario": scenario, "seconds": round(seconds, 1), "frames": frames}
+            lines.write(json.dumps(entry) + "\n")
+
+    def read(self) -> dict[str, list[float]]:
+        """The seconds of every measurement by scenario, in the order in which scenarios were first seen."""
+        found: dict[str, list[float]] = defaultdict(list)
+        if self.file.exists():
+            for line in self.file.read_text(encoding="utf-8").splitlines():
+                entry = json.loads(line)
+                found[entry["scenario"]].append(entry["seconds"])
+        return dict(found)
+
+
+def shown(measured: dict[str, list[float]]) -> str:
+    """A table in Markdown: least, median and greatest, and of how many."""
+    rows = [[scenario, spread(seconds), str(len(seconds))] for scenario, seconds in measured.items()]
+    return table(("scenario", "seconds (min / median / max)", "times"), rows)
+
+
+if __name__ == "__main__":
+    print(shown(Timings().read()))
