@@ -13,9 +13,11 @@ for claim in "${released[@]}"; do
   admin --namespace "${claim% *}" delete persistentvolumeclaim "${claim#* }" --wait=false >&2
 done
 
-drain "$NODE" || {
+if drain "$NODE"; then
+  await_owners "${released[@]}"
+else
   say "$NODE is dead: its pods are given up, not moved"
   give_up_pods "$NODE"
-}
-
-await_owners "${released[@]}"
+  # Where several machines have died, a service may have lost its own majority, and nobody gains by keeping the machine.
+  (await_owners "${released[@]}") || say "going on without $NODE all the same"
+fi

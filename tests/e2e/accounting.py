@@ -26,8 +26,16 @@ class Audit:
 
     @classmethod
     def open(cls, cluster: ClusterClient) -> "Audit":
-        """From now on every frame counts."""
-        return cls(cluster=cluster, start=cluster.cameras())
+        """From now on every frame counts. Waits until every camera has delivered one."""
+        start: dict[str, CameraState] = {}
+
+        def delivered() -> str | None:
+            start.update(cluster.cameras())
+            silent = sorted(name for name, camera in start.items() if camera.last is None)
+            return f"no frame yet from {silent}" if silent or not start else None
+
+        wait_until("every camera delivers", delivered, limit_s=SETTLE_LIMIT_S)
+        return cls(cluster=cluster, start=start)
 
     def close(self, *, on_disk: bool = True) -> str:
         """Waits until every sink has every frame, each once. Returns a line that says how many; fails with what lacks.

@@ -24,11 +24,11 @@ class Stack:
     """The dev stack on the lab."""
 
     cluster: ClusterClient
+    """Known once connected, like the page's address."""
     ui_url: str
 
     def __init__(self, directory: Path) -> None:
         self._kubeconfig = directory / "kubeconfig"
-        self.connect()
 
     def connect(self) -> None:
         """Takes the cluster's address and certificates from the stack as it is now."""
@@ -76,12 +76,21 @@ def make(target: str, limit_s: float) -> None:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The dev stack, up. Set ARGUS_KEEP_LAB=1 to leave the lab running afterwards."""
-    make("up", UP_LIMIT_S)
-    yield Stack(tmp_path_factory.mktemp("stack"))
+def lab() -> Iterator[None]:
+    """The lab's machines and services. Set ARGUS_KEEP_LAB=1 to leave the lab running afterwards."""
+    run_lab("up", limit_s=UP_LIMIT_S)
+    yield
     if os.environ.get("ARGUS_KEEP_LAB") != "1":
         make("down", PULUMI_LIMIT_S)
+
+
+@pytest.fixture(scope="session")
+def stack(lab: None, tmp_path_factory: pytest.TempPathFactory) -> Stack:
+    """The dev stack, up."""
+    make("up", UP_LIMIT_S)
+    stack = Stack(tmp_path_factory.mktemp("stack"))
+    stack.connect()
+    return stack
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,12 @@
-"""etcd's snapshots, and the way back from one after two of three control planes are gone for good."""
+"""etcd's snapshots, and the way back from one after two of its three members have lost their data."""
 
 import time
 from pathlib import Path
 
 import pytest
 
-from lab.config import machine
-from lab.machines import fleet
 from tests.e2e.accounting import Audit
-from tests.e2e.conftest import Stack, run_lab
+from tests.e2e.conftest import Stack
 from tests.e2e.machines import (
     EVERYBODY,
     edited_stack,
@@ -42,7 +40,7 @@ def test_the_cluster_comes_back_when_its_majority_is_lost(stack: Stack, tmp_path
     kubectl("cp1", "-n default create configmap remembered")
     on("cp1", "/usr/local/lib/argus/backup-etcd")
     for name in lost:
-        run_lab("kill", name)
+        on(name, "rm -r /etc/kubernetes/manifests/etcd.yaml /var/lib/etcd/member")
     wait_until("etcd without a majority", lambda: None if cluster.unreachable() else "it answers", limit_s=60)
 
     began = time.monotonic()
@@ -55,9 +53,6 @@ def test_the_cluster_comes_back_when_its_majority_is_lost(stack: Stack, tmp_path
     began = time.monotonic()
     stack.pulumi("up", "--yes", "--skip-preview", "--config-file", str(edited_stack(tmp_path, without(*lost))))
     assert set(etcd_members("cp1")) == {"cp1"}
-    for name in lost:
-        fleet.remove(machine(name))
-        fleet.add(machine(name))
     stack.pulumi("up", "--yes", "--skip-preview")
     wait_until("every node", lambda: unready_nodes(cluster, EVERYBODY), limit_s=LIMIT_S)
     assert set(etcd_members("cp1")) == {"cp1", *lost}
