@@ -25,6 +25,8 @@ _ENVIRONMENT = {
     "GOWORK": "off",
 }
 _STRIP = ("-s", "-w")
+# Go would first examine the sources, and those of every package that they import.
+_BUILD_TESTS = ("test", "-c", "-vet=off")
 _PINS = ("go.mod", "go.sum")
 _NOTICE_SECONDS = 15.0
 _PROGRAM_SECONDS = 3600.0
@@ -42,13 +44,13 @@ class GoGroup:
     pins: Path | None = None
     """The folder of the go.mod and go.sum to build with, where those in `source` are another release's."""
     programs: Mapping[str, str]
-    """The package of each program, by the program's file name."""
+    """The package of each program, by the program's file name. One in `.test` is the program of the package's tests."""
     version_of: str = ""
     """The required module whose version the programs report."""
     version_variables: tuple[str, ...] = ()
     """Go variables that are set by the linker; a format string after `=` may use {version}, {major} and {minor}."""
     module_files: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    """Scripts taken as they are from a required module: (module, path in it) by file name."""
+    """Files taken as they are from a required module: (module, path in it) by file name."""
 
     @property
     def go_mod(self) -> Path:
@@ -161,6 +163,40 @@ PROVIDERS_GROUP = GoGroup(
     programs={f"pulumi-resource-{name}": f"./{name}" for name in ("command", "kubernetes")},
 )
 
+_TEST_IMAGES = "test/images"
+
+CONFORMANCE_GROUPS: tuple[GoGroup, ...] = (
+    GoGroup(
+        name="conformance",
+        source=SOURCES / "conformance",
+        programs={
+            "agnhost": f"k8s.io/kubernetes/{_TEST_IMAGES}/agnhost",
+            "e2e.test": "k8s.io/kubernetes/test/e2e",
+            "ginkgo": "github.com/onsi/ginkgo/v2/ginkgo",
+            "kubeconformance": "k8s.io/kubernetes/test/conformance/image/go-runner",
+            "kubectl": "k8s.io/kubernetes/cmd/kubectl",
+            "nnp": f"k8s.io/kubernetes/{_TEST_IMAGES}/nonewprivs",
+            "sample-apiserver": "k8s.io/sample-apiserver",
+        },
+        version_of="k8s.io/kubernetes",
+        version_variables=_kubernetes_version_variables(),
+        module_files={
+            "localhost.crt": ("k8s.io/kubernetes", f"{_TEST_IMAGES}/agnhost/porter/localhost.crt"),
+            "localhost.key": ("k8s.io/kubernetes", f"{_TEST_IMAGES}/agnhost/porter/localhost.key"),
+            "nautilus.jpg": ("k8s.io/kubernetes", f"{_TEST_IMAGES}/nautilus/html/nautilus.jpg"),
+            "nautilus.json": ("k8s.io/kubernetes", f"{_TEST_IMAGES}/nautilus/html/data.json"),
+        },
+    ),
+    # A module of its own, as it stands on a newer client-go.
+    GoGroup(
+        name="hydrophone",
+        source=SOURCES / "hydrophone",
+        programs={"hydrophone": "sigs.k8s.io/hydrophone"},
+        version_of="sigs.k8s.io/hydrophone",
+    ),
+)
+"""Kubernetes' own conformance tests, what they run in the cluster, and their runner, for `make conformance` alone."""
+
 
 def module_version(go_mod: Path, module: str) -> str:
     """The version of a module that a go.mod requires."""
@@ -200,7 +236,8 @@ def build(group: GoGroup, destination: Path, log: Path, say: Say) -> None:
         for number, (program, package) in enumerate(group.programs.items(), 1):
             what = f"{group.name}: building {program} ({number} of {len(group.programs)})"
             say(what)
-            command = ["go", "build", *_modfile(group), "-v", "-trimpath", "-ldflags", group.linker_flags()]
+            verb = _BUILD_TESTS if program.endswith(".test") else ("build",)
+            command = ["go", *verb, *_modfile(group), "-v", "-trimpath", "-ldflags", group.linker_flags()]
             _run_go([*command, "-o", str(binaries / program), package], group, log, what, say)
         for name, (module, path) in group.module_files.items():
             _take_module_file(group, module, path, binaries / name)

@@ -8,7 +8,7 @@ import json
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +31,7 @@ _MANIFESTS = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
-    """One image of the control plane, and how it is made."""
+    """One image, and how it is made of the toolchain's programs."""
 
     name: str
     """Its name in the registry, with the tag."""
@@ -98,6 +98,11 @@ def ensure_images(toolchain: Toolchain, registry: str = REGISTRY) -> tuple[str, 
     base_id = ensure_base()
     wanted = images(_versions(toolchain))
     _check_against_kubeadm(toolchain, wanted)
+    return build_images(wanted, toolchain, base_id, registry)
+
+
+def build_images(wanted: Sequence[Image], toolchain: Toolchain, base_id: str, registry: str) -> tuple[str, ...]:
+    """Build those that are missing or out of date; the full name of each."""
     for image in wanted:
         reference, key = f"{registry}/{image.name}", image.key(toolchain, base_id)
         if _label(reference) != key:

@@ -1,10 +1,13 @@
-"""The Kubernetes releases that the lab can build: its own, and the one before it, from which an upgrade begins."""
+"""The Kubernetes releases that the lab can build: its own, and the one before it, from which an upgrade begins.
+
+Kubernetes' own tests of the lab's release stand apart: only `make conformance` builds them.
+"""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab.config import CACHE, TOOLS
-from lab.toolchain.go_programs import GROUPS, SOURCES, GoGroup
+from lab.toolchain.go_programs import CONFORMANCE_GROUPS, GROUPS, SOURCES, GoGroup
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +23,7 @@ class Release:
     @property
     def version(self) -> str:
         """The version of Kubernetes, with a leading v."""
-        return next(group.version() for group in self.groups if group.name == "kubernetes")
+        return next(group.version() for group in self.groups if group.version_of == "k8s.io/kubernetes")
 
 
 def _own(name: str) -> GoGroup:
@@ -38,4 +41,9 @@ PREVIOUS = Release(
     # A store of its own, as whoever builds locks the store: `lab up` need not wait for many minutes.
     store=CACHE / "previous" / "toolchain",
     bin=CACHE / "previous" / "bin",
+)
+CONFORMANCE = Release(
+    groups=CONFORMANCE_GROUPS,
+    store=CACHE / "conformance" / "toolchain",
+    bin=CACHE / "conformance" / "bin",
 )

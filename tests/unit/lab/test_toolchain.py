@@ -190,3 +190,15 @@ def test_build_without_an_end_is_stopped(monkeypatch: pytest.MonkeyPatch, tmp_pa
     with pytest.raises(LabError, match=r"building tool \(1 of 1\): no end after .* run it again"):
         go_programs.build(group(sources), tmp_path / "store" / "tools-1", tmp_path / "log", lambda line: None)
     assert list((tmp_path / "store").iterdir()) == []
+
+
+@pytest.mark.parametrize(("program", "verb"), [("tool", "build"), ("tool.test", "test -c -vet=off")])
+def test_a_packages_tests_are_built_under_the_name_that_go_gives_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, program: str, verb: str
+) -> None:
+    sources = tmp_path / "sources"
+    sources.mkdir()
+    fake_go(tmp_path, monkeypatch, """said="$*"; while [ "$1" != -o ]; do shift; done; echo "$said" > "$2" """)
+    built = replace(group(sources), programs={program: "example.test/some"})
+    go_programs.build(built, tmp_path / "store" / "tools-1", tmp_path / "log", lambda line: None)
+    assert (tmp_path / "store" / "tools-1" / "bin" / program).read_text().startswith(f"{verb} -v ")
