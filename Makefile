@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help bootstrap up down destroy preview status ssh kubeconfig lint format docs test-unit test-go test test-full timings \
-	bench bench-preview bench-provision
+	conformance bench bench-preview bench-provision
 
 PYTHON := .venv/bin/python
 LAB := $(PYTHON) -m lab
@@ -70,6 +70,9 @@ test-full: lint test-go ## Every test: also each machine killed in turn, replace
 
 timings: ## How long the end-to-end scenarios have taken on this host, over all their runs
 	@$(PYTHON) -m tests.e2e.timings
+
+conformance: bootstrap ## Kubernetes' own conformance tests on the running lab, beside the pipeline
+	@$(PYTHON) -m tests.conformance --parallel $(or $(PARALLEL),6) --minutes $(or $(MINUTES),40)
 
 bench: bench-preview bench-provision ## Every benchmark; REPEAT=3 measures each three times
 

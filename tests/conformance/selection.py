@@ -1,0 +1,79 @@
+"""Which of Kubernetes' conformance tests run here: all but those that skipped.yaml names, each with its reason."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from lab.config import LabError
+
+SKIPPED = Path(__file__).with_name("skipped.yaml")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skip:
+    """Tests that are left out for one reason."""
+
+    reason: str
+    parts: tuple[str, ...]
+    """A test is meant whose name holds one of these."""
+
+    def means(self, test: str) -> bool:
+        """Whether a test is left out by this."""
+        return any(part in test for part in self.parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Every conformance test, once."""
+
+    selected: tuple[str, ...]
+    skipped: Mapping[str, tuple[str, ...]]
+    """By reason; a test with several counts for the first."""
+
+    @property
+    def total(self) -> int:
+        """How many conformance tests there are."""
+        return len(self.selected) + sum(map(len, self.skipped.values()))
+
+
+def read(path: Path = SKIPPED) -> tuple[Skip, ...]:
+    """What the file leaves out. Raises LabError that names the entry."""
+    try:
+        entries = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise LabError(f"{path.name}: {error}") from error
+    if not isinstance(entries, list):
+        raise LabError(f"{path.name}: not a list of entries with `reason` and `tests`")
+    return tuple(_skip(entry, f"{path.name}, entry {number}") for number, entry in enumerate(entries, 1))
+
+
+def select(skips: Sequence[Skip], tests: Sequence[str]) -> Selection:
+    """Part the tests, given all their names. Raises LabError when a part of a name is in none of them."""
+    idle = [part for skip in skips for part in skip.parts if not any(part in test for test in tests)]
+    if idle:
+        raise LabError(f"{SKIPPED.name}: no conformance test is named so, correct or remove it: {'; '.join(idle)}")
+    skipped: dict[str, list[str]] = {skip.reason: [] for skip in skips}
+    selected: list[str] = []
+    for test in tests:
+        reason = next((skip.reason for skip in skips if skip.means(test)), None)
+        (selected if reason is None else skipped[reason]).append(test)
+    return Selection(selected=tuple(selected), skipped={reason: tuple(names) for reason, names in skipped.items()})
+
+
+def expression(skips: Sequence[Skip]) -> str:
+    """The regular expression, as Go reads it, of all that is left out."""
+    return "|".join(re.sub(r"[][\\.+*?(){}|^$]", r"\\\g<0>", part) for skip in skips for part in skip.parts)
+
+
+def _skip(entry: object, where: str) -> Skip:
+    if not isinstance(entry, dict) or set(entry) != {"reason", "tests"}:
+        raise LabError(f"{where}: needs `reason` and `tests`, and nothing else")
+    reason, parts = entry["reason"], entry["tests"]
+    if not isinstance(reason, str) or not reason.strip():
+        raise LabError(f"{where}: `reason` says nothing")
+    if not isinstance(parts, list) or not parts or not all(isinstance(part, str) and part.strip() for part in parts):
+        raise LabError(f"{where}: `tests` must be a list of parts of tests' names")
+    return Skip(reason=" ".join(reason.split()), parts=tuple(parts))
