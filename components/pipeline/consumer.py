@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import pulumi
 from pulumi_kubernetes import core
@@ -12,6 +13,7 @@ from components import kubernetes as k
 from components.config import Settings
 from components.pipeline.topics import FRAMES, results_topics
 
+LABELS: Final = k.labels("consumer", "archive")
 DISK_SHARE = 0.85
 """Of the volume; the consumer deletes its oldest hours before it would take more."""
 
@@ -60,7 +62,6 @@ class Consumer(pulumi.ComponentResource):
     def __init__(self, name: str, args: ConsumerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:Consumer", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        labels = k.labels("consumer", "archive")
         variables: dict[str, pulumi.Input[str]] = {
             "ARGUS_KAFKA_BOOTSTRAP_SERVERS": args.bootstrap_servers,
             "ARGUS_FRAMES_TOPIC": FRAMES,
@@ -73,11 +74,11 @@ class Consumer(pulumi.ComponentResource):
             "ARGUS_LOG_LEVEL": "INFO",
         }
         config = core.v1.ConfigMap(
-            f"{name}-config", metadata=k.metadata("consumer", args.namespace, labels), data=variables, opts=child
+            f"{name}-config", metadata=k.metadata("consumer", args.namespace, LABELS), data=variables, opts=child
         )
         ports = {"http": k.HTTP_PORT}
-        service = k.headless_service(f"{name}-service", "consumer", args.namespace, labels, ports=ports, opts=child)
-        k.disruption_budget(f"{name}-budget", "consumer", args.namespace, labels, opts=child)
+        service = k.headless_service(f"{name}-service", "consumer", args.namespace, LABELS, ports=ports, opts=child)
+        k.disruption_budget(f"{name}-budget", "consumer", args.namespace, LABELS, opts=child)
         container = core.v1.ContainerArgs(
             name="consumer",
             image=args.image,
@@ -94,13 +95,13 @@ class Consumer(pulumi.ComponentResource):
             f"{name}-pods",
             "consumer",
             args.namespace,
-            labels,
+            LABELS,
             service=service.metadata.name,
             replicas=args.replicas,
             data=k.claim("consumer", args.volume_gib, args.storage_class),
             template=core.v1.PodTemplateSpecArgs(
-                metadata=k.template_metadata(labels, variables),
-                spec=k.stateful_pod(labels, container, [k.scratch_volume()], grace_seconds=30),
+                metadata=k.template_metadata(LABELS, variables),
+                spec=k.stateful_pod(LABELS, container, [k.scratch_volume()], grace_seconds=30),
             ),
             opts=child,
         )

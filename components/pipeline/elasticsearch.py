@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pulumi
 from pulumi_kubernetes import apps, batch, core
@@ -19,6 +19,10 @@ HOME = "/usr/share/elasticsearch"
 USER = 1000
 """The official image's user, who owns the server's folders."""
 INSTALL = Path(__file__).with_name("install_template.py")
+
+LABELS: Final = k.labels("elasticsearch", "search")
+TEMPLATE_LABELS: Final = k.labels("elasticsearch-template", "job")
+RETENTION_LABELS: Final = k.labels("elasticsearch-retention", "job")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,11 +135,10 @@ class Elasticsearch(pulumi.ComponentResource):
     def __init__(self, name: str, args: ElasticsearchArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:Elasticsearch", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        labels = k.labels("elasticsearch", "search")
         service = k.service(
-            f"{name}-service", "elasticsearch", args.namespace, labels, ports={"http": HTTP}, opts=child
+            f"{name}-service", "elasticsearch", args.namespace, LABELS, ports={"http": HTTP}, opts=child
         )
-        nodes = self._nodes(name, args, labels, child)
+        nodes = self._nodes(name, args, child)
 
         address = pulumi.Output.all(args.namespace, service.metadata.name).apply(
             lambda known: f"http://{known[1]}.{known[0]}.svc.cluster.local:{HTTP}"
@@ -147,21 +150,19 @@ class Elasticsearch(pulumi.ComponentResource):
         self.url = pulumi.Output.all(ready, job.metadata.name).apply(lambda known: str(known[0]))
         self.register_outputs({"url": self.url})
 
-    def _nodes(
-        self, name: str, args: ElasticsearchArgs, labels: dict[str, str], child: pulumi.ResourceOptions
-    ) -> apps.v1.StatefulSet:
+    def _nodes(self, name: str, args: ElasticsearchArgs, child: pulumi.ResourceOptions) -> apps.v1.StatefulSet:
         files = {
             "elasticsearch.yml": pulumi.Output.from_input(args.namespace).apply(
                 lambda ns: elasticsearch_yml(ns, args.replicas, args.volume_gib)
             )
         }
         config = core.v1.ConfigMap(
-            f"{name}-config", metadata=k.metadata("elasticsearch", args.namespace, labels), data=files, opts=child
+            f"{name}-config", metadata=k.metadata("elasticsearch", args.namespace, LABELS), data=files, opts=child
         )
         peers = k.headless_service(
-            f"{name}-peers", "elasticsearch-nodes", args.namespace, labels, ports=PORTS, opts=child
+            f"{name}-peers", "elasticsearch-nodes", args.namespace, LABELS, ports=PORTS, opts=child
         )
-        k.disruption_budget(f"{name}-budget", "elasticsearch", args.namespace, labels, opts=child)
+        k.disruption_budget(f"{name}-budget", "elasticsearch", args.namespace, LABELS, opts=child)
         alive = "/_cluster/health?master_timeout=2s&timeout=2s"
         container = core.v1.ContainerArgs(
             name="elasticsearch",
@@ -189,13 +190,13 @@ class Elasticsearch(pulumi.ComponentResource):
             f"{name}-nodes",
             "elasticsearch",
             args.namespace,
-            labels,
+            LABELS,
             service=peers.metadata.name,
             replicas=args.replicas,
             data=k.claim("elasticsearch", args.volume_gib, args.storage_class),
             template=core.v1.PodTemplateSpecArgs(
-                metadata=k.template_metadata(labels, files),
-                spec=k.stateful_pod(labels, container, volumes, grace_seconds=120, user=USER),
+                metadata=k.template_metadata(LABELS, files),
+                spec=k.stateful_pod(LABELS, container, volumes, grace_seconds=120, user=USER),
             ),
             opts=child,
             settle_seconds=15,
@@ -204,14 +205,13 @@ class Elasticsearch(pulumi.ComponentResource):
     def _template_job(
         self, name: str, args: ElasticsearchArgs, url: pulumi.Output[str], child: pulumi.ResourceOptions
     ) -> batch.v1.Job:
-        labels = k.labels("elasticsearch-template", "job")
         files = {
             "install_template.py": INSTALL.read_text(),
             "template.json": json.dumps(index_template(args.replicas), indent=2),
         }
         unique = f"elasticsearch-template-{k.digest(files)[:8]}"
         config = core.v1.ConfigMap(
-            f"{name}-template", metadata=k.metadata(unique, args.namespace, labels), data=files, opts=child
+            f"{name}-template", metadata=k.metadata(unique, args.namespace, TEMPLATE_LABELS), data=files, opts=child
         )
         container = core.v1.ContainerArgs(
             name="install",
@@ -224,16 +224,21 @@ class Elasticsearch(pulumi.ComponentResource):
         )
         volumes = [k.config_volume(config.metadata.name)]
         return k.job(
-            f"{name}-template-job", unique, args.namespace, labels, container=container, volumes=volumes, opts=child
+            f"{name}-template-job",
+            unique,
+            args.namespace,
+            TEMPLATE_LABELS,
+            container=container,
+            volumes=volumes,
+            opts=child,
         )
 
     def _retention(
         self, name: str, args: ElasticsearchArgs, url: pulumi.Output[str], child: pulumi.ResourceOptions
     ) -> None:
-        labels = k.labels("elasticsearch-retention", "job")
         config = core.v1.ConfigMap(
             f"{name}-retention",
-            metadata=k.metadata("elasticsearch-retention", args.namespace, labels),
+            metadata=k.metadata("elasticsearch-retention", args.namespace, RETENTION_LABELS),
             data={"ARGUS_ELASTICSEARCH_URL": url, "ARGUS_RETENTION_DAYS": str(args.retention_days)},
             opts=child,
         )
@@ -247,14 +252,16 @@ class Elasticsearch(pulumi.ComponentResource):
         )
         batch.v1.CronJob(
             f"{name}-retention-job",
-            metadata=k.metadata("elasticsearch-retention", args.namespace, labels),
+            metadata=k.metadata("elasticsearch-retention", args.namespace, RETENTION_LABELS),
             spec=batch.v1.CronJobSpecArgs(
                 schedule="17 * * * *",
                 concurrency_policy="Forbid",
                 successful_jobs_history_limit=1,
                 failed_jobs_history_limit=1,
                 job_template=batch.v1.JobTemplateSpecArgs(
-                    spec=batch.v1.JobSpecArgs(backoff_limit=3, template=k.task_template(labels, container, []))
+                    spec=batch.v1.JobSpecArgs(
+                        backoff_limit=3, template=k.task_template(RETENTION_LABELS, container, [])
+                    )
                 ),
             ),
             opts=child,

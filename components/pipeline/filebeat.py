@@ -14,6 +14,8 @@ from components import kubernetes as k
 from components.config import Settings
 from components.pipeline.topics import results_topics
 
+LABELS: Final = k.labels("filebeat", "shipper")
+
 
 @dataclass(frozen=True, kw_only=True)
 class FilebeatArgs:
@@ -115,16 +117,15 @@ class Filebeat(pulumi.ComponentResource):
     def __init__(self, name: str, args: FilebeatArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:Filebeat", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        labels = k.labels("filebeat", "shipper")
         files = {
             "filebeat.yml": pulumi.Output.all(args.bootstrap_servers, args.elasticsearch_url).apply(
                 lambda known: filebeat_yml(known[0], known[1], args.results_topics)
             )
         }
         config = core.v1.ConfigMap(
-            f"{name}-config", metadata=k.metadata("filebeat", args.namespace, labels), data=files, opts=child
+            f"{name}-config", metadata=k.metadata("filebeat", args.namespace, LABELS), data=files, opts=child
         )
-        k.disruption_budget(f"{name}-budget", "filebeat", args.namespace, labels, opts=child)
+        k.disruption_budget(f"{name}-budget", "filebeat", args.namespace, LABELS, opts=child)
         container = core.v1.ContainerArgs(
             name="filebeat",
             image=args.image,
@@ -146,11 +147,11 @@ class Filebeat(pulumi.ComponentResource):
             f"{name}-deployment",
             "filebeat",
             args.namespace,
-            labels,
+            LABELS,
             replicas=args.replicas,
             template=core.v1.PodTemplateSpecArgs(
-                metadata=k.template_metadata(labels, files),
-                spec=k.stateless_pod(labels, container, volumes, grace_seconds=30),
+                metadata=k.template_metadata(LABELS, files),
+                spec=k.stateless_pod(LABELS, container, volumes, grace_seconds=30),
             ),
             opts=child,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import pulumi
 from pulumi_kubernetes import core
@@ -12,6 +13,7 @@ from components.config import Settings
 
 PORT = 9092
 DATA = "/var/lib/kafka/data"
+LABELS: Final = k.labels("kafka", "log")
 
 LOG4J = """\
 log4j.rootLogger=INFO, stdout
@@ -109,7 +111,6 @@ class Kafka(pulumi.ComponentResource):
     def __init__(self, name: str, args: KafkaArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:Kafka", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        labels = k.labels("kafka", "log")
 
         files: dict[str, pulumi.Input[str]] = {
             "server.properties": pulumi.Output.from_input(args.zookeeper_connect).apply(
@@ -118,12 +119,12 @@ class Kafka(pulumi.ComponentResource):
             "log4j.properties": LOG4J,
         }
         config = core.v1.ConfigMap(
-            f"{name}-config", metadata=k.metadata("kafka", args.namespace, labels), data=files, opts=child
+            f"{name}-config", metadata=k.metadata("kafka", args.namespace, LABELS), data=files, opts=child
         )
         service = k.headless_service(
-            f"{name}-service", "kafka", args.namespace, labels, ports={"kafka": PORT}, opts=child
+            f"{name}-service", "kafka", args.namespace, LABELS, ports={"kafka": PORT}, opts=child
         )
-        k.disruption_budget(f"{name}-budget", "kafka", args.namespace, labels, opts=child)
+        k.disruption_budget(f"{name}-budget", "kafka", args.namespace, LABELS, opts=child)
 
         container = core.v1.ContainerArgs(
             name="kafka",
@@ -156,15 +157,15 @@ class Kafka(pulumi.ComponentResource):
             f"{name}-brokers",
             "kafka",
             args.namespace,
-            labels,
+            LABELS,
             service=service.metadata.name,
             replicas=args.replicas,
             data=k.claim("kafka", args.volume_gib, args.storage_class),
             # An update goes on to the next broker when this one had time to catch up.
             settle_seconds=15,
             template=core.v1.PodTemplateSpecArgs(
-                metadata=k.template_metadata(labels, files),
-                spec=k.stateful_pod(labels, container, volumes, grace_seconds=120),
+                metadata=k.template_metadata(LABELS, files),
+                spec=k.stateful_pod(LABELS, container, volumes, grace_seconds=120),
             ),
             opts=child,
         )

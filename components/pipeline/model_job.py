@@ -66,6 +66,21 @@ class ModelJobArgs:
         )
 
 
+def job_name(model: str) -> str:
+    """The name of a model's objects."""
+    return f"model-{model}"
+
+
+def driver_labels(model: str) -> dict[str, str]:
+    """The labels of a model's driver."""
+    return k.labels(job_name(model), "driver")
+
+
+def executor_labels(model: str) -> dict[str, str]:
+    """The labels of a model's executors."""
+    return k.labels(job_name(model), "executor")
+
+
 def spark_properties(name: str, namespace: str, image: str, args: ModelJobArgs) -> str:
     """Spark's configuration. What the entry point adds: the driver's address and its pod, the executors' owner."""
     java = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xss512k -XX:ReservedCodeCacheSize=48m"
@@ -95,6 +110,8 @@ def spark_properties(name: str, namespace: str, image: str, args: ModelJobArgs) 
         "spark.driver.bindAddress": "0.0.0.0",
         "spark.driver.port": DRIVER_PORT,
         "spark.driver.blockManager.port": BLOCK_PORT,
+        # The executors': by default at random, which no network policy can allow.
+        "spark.blockManager.port": BLOCK_PORT,
         "spark.driver.memory": f"{HEAP_MIB}m",
         "spark.executor.memory": f"{HEAP_MIB}m",
         "spark.executor.memoryOverhead": f"{args.executor_memory_mib - HEAP_MIB}m",
@@ -128,12 +145,12 @@ def spark_properties(name: str, namespace: str, image: str, args: ModelJobArgs) 
     return "".join(f"{key} {value}\n" for key, value in properties.items())
 
 
-def executor_template(name: str) -> str:
+def executor_template(model: str) -> str:
     """The pod template of the executors, as JSON, which is YAML; Spark adds image, arguments, resources and names."""
     template = {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"labels": k.labels(name, "executor")},
+        "metadata": {"labels": executor_labels(model)},
         "spec": {
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
@@ -182,8 +199,8 @@ class ModelJob(pulumi.ComponentResource):
     def __init__(self, name: str, args: ModelJobArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:ModelJob", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        job = f"model-{args.model}"
-        labels = k.labels(job, "driver")
+        job = job_name(args.model)
+        labels = driver_labels(args.model)
         account = self._account(name, job, args, labels, child)
 
         variables: dict[str, pulumi.Input[str]] = {
@@ -209,7 +226,7 @@ class ModelJob(pulumi.ComponentResource):
             "spark.properties": pulumi.Output.all(args.namespace, args.image).apply(
                 lambda known: spark_properties(job, known[0], known[1], args)
             ),
-            "executor.yaml": executor_template(job),
+            "executor.yaml": executor_template(args.model),
         }
         environment = core.v1.ConfigMap(
             f"{name}-environment",

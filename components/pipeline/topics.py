@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import pulumi
 from pulumi_kubernetes import core
@@ -15,6 +16,7 @@ from components.config import Settings
 FRAMES = "frames"
 REJECTED = "rejected"
 SCRIPT = Path(__file__).with_name("topics.sh")
+LABELS: Final = k.labels("topics", "job")
 
 FRAMES_SHARE, RESULTS_SHARE, REJECTED_SHARE = 0.6, 0.15, 0.05
 """Shares of a broker's disk; the rest is for Kafka's own topics, indexes, and a segment's slack."""
@@ -136,7 +138,6 @@ class Topics(pulumi.ComponentResource):
     def __init__(self, name: str, args: TopicsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:Topics", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        labels = k.labels("topics", "job")
         files = {
             "topics": "".join(f"{topic.line()}\n" for topic in args.topics),
             "topics.sh": SCRIPT.read_text(),
@@ -144,7 +145,7 @@ class Topics(pulumi.ComponentResource):
         # The Job's pod reads the ConfigMap of its own content, whichever change comes next.
         unique = f"topics-{k.digest(files)[:8]}"
         config = core.v1.ConfigMap(
-            f"{name}-config", metadata=k.metadata(unique, args.namespace, labels), data=files, opts=child
+            f"{name}-config", metadata=k.metadata(unique, args.namespace, LABELS), data=files, opts=child
         )
         container = core.v1.ContainerArgs(
             name="topics",
@@ -161,7 +162,7 @@ class Topics(pulumi.ComponentResource):
             volume_mounts=[k.mount("config", k.CONFIG_DIR, read_only=True), k.mount("tmp", "/tmp")],
         )
         volumes = [k.config_volume(config.metadata.name), k.scratch_volume()]
-        job = k.job(f"{name}-job", unique, args.namespace, labels, container=container, volumes=volumes, opts=child)
+        job = k.job(f"{name}-job", unique, args.namespace, LABELS, container=container, volumes=volumes, opts=child)
         self.bootstrap_servers = pulumi.Output.all(args.bootstrap_servers, job.metadata.name).apply(
             lambda known: str(known[0])
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import pulumi
 from pulumi_kubernetes import core
@@ -11,6 +12,8 @@ from pulumi_kubernetes import core
 from components import kubernetes as k
 from components.config import Settings
 from components.pipeline.topics import FRAMES, results_topics
+
+LABELS: Final = k.labels("ui", "web")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +66,6 @@ class Ui(pulumi.ComponentResource):
     def __init__(self, name: str, args: UiArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:Ui", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        labels = k.labels("ui", "web")
         variables: dict[str, pulumi.Input[str]] = {
             "ARGUS_KAFKA_BOOTSTRAP_SERVERS": args.bootstrap_servers,
             "ARGUS_FRAMES_TOPIC": FRAMES,
@@ -76,11 +78,11 @@ class Ui(pulumi.ComponentResource):
             "ARGUS_LOG_LEVEL": "INFO",
         }
         config = core.v1.ConfigMap(
-            f"{name}-config", metadata=k.metadata("ui", args.namespace, labels), data=variables, opts=child
+            f"{name}-config", metadata=k.metadata("ui", args.namespace, LABELS), data=variables, opts=child
         )
         ports = {"http": k.HTTP_PORT}
-        k.service(f"{name}-service", "ui", args.namespace, labels, ports=ports, opts=child, node_port=args.node_port)
-        k.disruption_budget(f"{name}-budget", "ui", args.namespace, labels, opts=child)
+        k.service(f"{name}-service", "ui", args.namespace, LABELS, ports=ports, opts=child, node_port=args.node_port)
+        k.disruption_budget(f"{name}-budget", "ui", args.namespace, LABELS, opts=child)
         container = core.v1.ContainerArgs(
             name="ui",
             image=args.image,
@@ -97,11 +99,11 @@ class Ui(pulumi.ComponentResource):
             f"{name}-deployment",
             "ui",
             args.namespace,
-            labels,
+            LABELS,
             replicas=args.replicas,
             template=core.v1.PodTemplateSpecArgs(
-                metadata=k.template_metadata(labels, variables),
-                spec=k.stateless_pod(labels, container, [k.scratch_volume()], grace_seconds=15),
+                metadata=k.template_metadata(LABELS, variables),
+                spec=k.stateless_pod(LABELS, container, [k.scratch_volume()], grace_seconds=15),
             ),
             opts=child,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import pulumi
 from pulumi_kubernetes import core
@@ -12,6 +13,7 @@ from components.config import Settings
 
 CLIENT, QUORUM, ELECTION = 2181, 2888, 3888
 PORTS = {"client": CLIENT, "quorum": QUORUM, "election": ELECTION}
+LABELS: Final = k.labels("zookeeper", "coordination")
 
 LOGBACK = """\
 <configuration>
@@ -84,17 +86,16 @@ class Zookeeper(pulumi.ComponentResource):
     def __init__(self, name: str, args: ZookeeperArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:Zookeeper", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        labels = k.labels("zookeeper", "coordination")
 
         files: dict[str, pulumi.Input[str]] = {
             "zoo.cfg": pulumi.Output.from_input(args.namespace).apply(lambda ns: zoo_cfg(ns, args.replicas)),
             "logback.xml": LOGBACK,
         }
         config = core.v1.ConfigMap(
-            f"{name}-config", metadata=k.metadata("zookeeper", args.namespace, labels), data=files, opts=child
+            f"{name}-config", metadata=k.metadata("zookeeper", args.namespace, LABELS), data=files, opts=child
         )
-        service = k.headless_service(f"{name}-service", "zookeeper", args.namespace, labels, ports=PORTS, opts=child)
-        k.disruption_budget(f"{name}-budget", "zookeeper", args.namespace, labels, opts=child)
+        service = k.headless_service(f"{name}-service", "zookeeper", args.namespace, LABELS, ports=PORTS, opts=child)
+        k.disruption_budget(f"{name}-budget", "zookeeper", args.namespace, LABELS, opts=child)
 
         container = core.v1.ContainerArgs(
             name="zookeeper",
@@ -122,13 +123,13 @@ class Zookeeper(pulumi.ComponentResource):
             f"{name}-members",
             "zookeeper",
             args.namespace,
-            labels,
+            LABELS,
             service=service.metadata.name,
             replicas=args.replicas,
             data=k.claim("zookeeper", args.volume_gib, args.storage_class),
             template=core.v1.PodTemplateSpecArgs(
-                metadata=k.template_metadata(labels, files),
-                spec=k.stateful_pod(labels, container, volumes, grace_seconds=30),
+                metadata=k.template_metadata(LABELS, files),
+                spec=k.stateful_pod(LABELS, container, volumes, grace_seconds=30),
             ),
             opts=child,
         )
