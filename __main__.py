@@ -21,6 +21,8 @@ from components.pipeline import (
     ModelJobArgs,
     Namespace,
     NamespaceArgs,
+    NetworkPolicies,
+    NetworkPoliciesArgs,
     Producers,
     ProducersArgs,
     Topics,
@@ -54,6 +56,7 @@ in_cluster = pulumi.ResourceOptions(providers={"kubernetes": provider})
 namespace = Namespace(
     "argus", NamespaceArgs(name="argus", kubernetes_version=settings.cluster.kubernetes_version), in_cluster
 ).name
+NetworkPolicies("network-policies", NetworkPoliciesArgs.from_settings(settings, namespace=namespace), in_cluster)
 
 # Platform: where frames and results travel and rest.
 zookeeper = Zookeeper(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pulumi
 
 from components import remote
+from components.cluster.kubeadm import API_PORT
 from components.cluster.machine import Machine, script
 
 
@@ -50,7 +51,9 @@ def haproxy_config(args: EndpointArgs) -> str:
 
     A dead machine is noticed within 4 s (two checks of 2 s). TLS passes through: only the checks do not verify it.
     """
-    servers = "\n".join(f"    server {machine.name} {machine.address}:6443 check" for machine in args.control_planes)
+    servers = "\n".join(
+        f"    server {machine.name} {machine.address}:{API_PORT} check" for machine in args.control_planes
+    )
     return f"""\
 global
     maxconn 4096
@@ -104,7 +107,7 @@ vrrp_script haproxy {{
 }}
 
 vrrp_script api_server {{
-    script "/usr/bin/timeout 1 /bin/bash -c ':</dev/tcp/{args.machine.address}/6443'"
+    script "/usr/bin/timeout 1 /bin/bash -c ':</dev/tcp/{args.machine.address}/{API_PORT}'"
     interval 2
     fall 2
     rise 1

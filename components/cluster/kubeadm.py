@@ -18,6 +18,9 @@ from components.cluster.machine import Machine
 
 _API = "kubeadm.k8s.io/v1beta4"
 
+API_PORT = 6443
+"""Of each control plane's own API server; the cluster's endpoint has another."""
+
 NODE_LEASE_SECONDS = 20
 """A kubelet renews its lease at a quarter of this: every 5 s, so four renewals are missed before a node is NotReady."""
 
@@ -219,7 +222,7 @@ def _registration(args: KubeadmArgs, machine: Machine, *, control_plane: bool) -
 
 
 def _local_api(machine: Machine) -> dict[str, Any]:
-    return {"advertiseAddress": machine.address, "bindPort": 6443}
+    return {"advertiseAddress": machine.address, "bindPort": API_PORT}
 
 
 def _host_path(name: str, path: str, kind: str, *, read_only: bool) -> dict[str, Any]:

@@ -11,11 +11,12 @@ import pulumi
 
 from components import remote
 from components.cluster.facts import Facts, Requirements, problems
+from components.cluster.kubeadm import API_PORT
 from components.cluster.machine import Machine, script
 from components.cluster.upgrade import refusal
 
 _NODE_PORTS = (10250,)
-_CONTROL_PLANE_PORTS = (2379, 2380, 6443, 10257, 10259)
+_CONTROL_PLANE_PORTS = (2379, 2380, API_PORT, 10257, 10259)
 
 
 _LOOK_AGAIN = "A machine is looked at once: when all is mended, give argus:ssh.mend another word, and it is again"

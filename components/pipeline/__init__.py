@@ -7,6 +7,7 @@ from components.pipeline.image_cache import ImageCache, ImageCacheArgs
 from components.pipeline.kafka import Kafka, KafkaArgs
 from components.pipeline.model_job import ModelJob, ModelJobArgs
 from components.pipeline.namespace import Namespace, NamespaceArgs
+from components.pipeline.network_policies import NetworkPolicies, NetworkPoliciesArgs
 from components.pipeline.producers import CameraSpec, Producers, ProducersArgs
 from components.pipeline.topics import Topic, Topics, TopicsArgs, pipeline_topics, results_topic
 from components.pipeline.ui import Ui, UiArgs
@@ -28,6 +29,8 @@ __all__ = [
     "ModelJobArgs",
     "Namespace",
     "NamespaceArgs",
+    "NetworkPolicies",
+    "NetworkPoliciesArgs",
     "Producers",
     "ProducersArgs",
     "Topic",

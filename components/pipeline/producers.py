@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 import pulumi
 from pulumi_kubernetes import core
@@ -15,8 +16,12 @@ from components import kubernetes as k
 from components.config import Settings
 from components.pipeline.topics import FRAMES
 
+LABELS: Final = k.labels("producer", "camera")
 RECORD_OVERHEAD = 10_000
 """Of Kafka's limit on a record, what is left for key, headers and the batch around an image."""
+
+CAMERA_PORTS: Final[Mapping[str, int]] = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
+"""Where a camera listens whose URL names no port, as FFmpeg has it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +94,12 @@ def assign(cameras: Sequence[str], count: int) -> list[list[str]]:
     return [sorted(share) for share in shares]
 
 
+def camera_ports(urls: Iterable[str]) -> list[int]:
+    """The TCP ports on which cameras of these URLs are reached over the network, in order. RTSP comes over TCP too."""
+    parts = [urlsplit(url) for url in urls]
+    return sorted({each.port or CAMERA_PORTS[each.scheme] for each in parts if each.scheme in CAMERA_PORTS})
+
+
 def _score(camera: str, producer: int) -> str:
     return hashlib.sha256(f"{camera}/{producer}".encode()).hexdigest()
 
@@ -115,7 +126,7 @@ class Producers(pulumi.ComponentResource):
 
     def _producer(self, name: str, args: ProducersArgs, cameras: Sequence[CameraSpec]) -> pulumi.Output[str]:
         child = pulumi.ResourceOptions(parent=self)
-        labels = {**k.labels("producer", "camera"), "app.kubernetes.io/instance": name}
+        labels = {**LABELS, "app.kubernetes.io/instance": name}
         variables: dict[str, pulumi.Input[str]] = {
             "ARGUS_KAFKA_BOOTSTRAP_SERVERS": args.bootstrap_servers,
             "ARGUS_FRAMES_TOPIC": FRAMES,

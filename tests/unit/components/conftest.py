@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import runpy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pulumi
 import pytest
+import yaml
 from pulumi.runtime import mocks, rpc
 from pulumi.runtime.stack import run_pulumi_func
 from pulumi.runtime.sync_await import _sync_await
 
+ROOT = Path(__file__).parents[3]
 Outputs = Callable[[str, dict[str, Any]], Mapping[str, Any]]
+Program = Callable[..., Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +131,29 @@ def pulumi_mocks() -> Recorder:
     """A fresh recorder; `pulumi_mocks.run(lambda: Component(...))`, then look at `pulumi_mocks.resources`."""
     logging.getLogger("pulumi").setLevel(logging.WARNING)
     return Recorder()
+
+
+@pytest.fixture
+def program(pulumi_mocks: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Program]:
+    """`program(stack, {section: {key: value}})` runs `__main__` in preview with a stack file, some of it changed.
+
+    The key that the file names lies in a home of the test's own.
+    """
+
+    def run(stack: str, changes: Mapping[str, Mapping[str, Any]] | None = None) -> Recorder:
+        config = yaml.safe_load((ROOT / stack).read_text())["config"]
+        for section, values in (changes or {}).items():
+            config[f"argus:{section}"] = {**config.get(f"argus:{section}", {}), **values}
+        monkeypatch.setenv("HOME", str(tmp_path))
+        key = Path(config["argus:ssh"]["privateKeyFile"]).expanduser()
+        key.parent.mkdir(parents=True, exist_ok=True)
+        key.write_text("-----BEGIN OPENSSH PRIVATE KEY-----")
+        pulumi.runtime.set_all_config({name: json.dumps(value) for name, value in config.items()})
+        pulumi_mocks.run(lambda: runpy.run_path(str(ROOT / "__main__.py")) and None, preview=True)
+        return pulumi_mocks
+
+    yield run
+    pulumi.runtime.set_all_config({})
 
 
 @pytest.fixture(autouse=True)

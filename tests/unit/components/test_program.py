@@ -1,40 +1,14 @@
 """The whole program under mocks, as each committed stack file makes it: what `pulumi preview` would ask for."""
 
-import json
-import runpy
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
-
-import pulumi
 import pytest
 import yaml
 
 from components.images import IMAGES
+from tests.unit.components.conftest import ROOT, Program
 from tests.unit.components.published_schema import mistakes_of
 
-ROOT = Path(__file__).parents[3]
 STACKS = sorted(path.name for path in ROOT.glob("Pulumi.*.yaml"))
 REMOTE_COMMAND, LOCAL_COMMAND = "command:remote:Command", "command:local:Command"
-Program = Callable[[str], Any]
-
-
-@pytest.fixture
-def program(pulumi_mocks: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Program]:
-    """Runs `__main__` in preview with a stack file; the key that the file names lies in a home of the test's own."""
-
-    def run(stack: str) -> Any:
-        config = yaml.safe_load((ROOT / stack).read_text())["config"]
-        monkeypatch.setenv("HOME", str(tmp_path))
-        key = Path(config["argus:ssh"]["privateKeyFile"]).expanduser()
-        key.parent.mkdir(parents=True, exist_ok=True)
-        key.write_text("-----BEGIN OPENSSH PRIVATE KEY-----")
-        pulumi.runtime.set_all_config({name: json.dumps(value) for name, value in config.items()})
-        pulumi_mocks.run(lambda: runpy.run_path(str(ROOT / "__main__.py")) and None, preview=True)
-        return pulumi_mocks
-
-    yield run
-    pulumi.runtime.set_all_config({})
 
 
 def test_the_stacks_are_the_lab_and_real_hosts() -> None:

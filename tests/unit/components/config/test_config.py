@@ -91,6 +91,7 @@ MISTAKES = {
     "a duplicate camera": (repeat_camera, "cameras: the name 'gate-north' is used more"),
     "an unknown scheme": (change("cameras.0.url", "ftp://camera/1"), "the scheme 'ftp' is not one of"),
     "credentials in a URL": (change("cameras.0.url", "rtsp://me:hush@camera/1"), "cameraCredentials"),
+    "a camera at no port": (change("cameras.0.url", "rtsp://camera:99999/1"), "the port is no number from 1 to 65535"),
     "a URL without a host": (change("cameras.0.url", "rtsp:///1"), "the URL names no host"),
     "a mask without area": (change("cameras.0.masks", [[0.5, 0, 0.1, 1]]), "needs x1 < x2"),
     "a login for no camera": (

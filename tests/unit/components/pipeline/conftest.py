@@ -23,6 +23,8 @@ from components.pipeline import (
     ModelJobArgs,
     Namespace,
     NamespaceArgs,
+    NetworkPolicies,
+    NetworkPoliciesArgs,
     Producers,
     ProducersArgs,
     Topics,
@@ -48,6 +50,16 @@ def declare(
     """Every component of the pipeline, as `__main__` wires them; `changes` alter the arguments of a component."""
     namespace = Namespace("argus", NamespaceArgs(kubernetes_version="1.36.1")).name
     results = [results_topic(model) for model in models]
+    NetworkPolicies(
+        "network-policies",
+        NetworkPoliciesArgs(
+            namespace=namespace,
+            models=models,
+            camera_urls=[camera.url for camera in cameras],
+            pod_network="10.244.0.0/16",
+            service_network="10.96.0.0/16",
+        ),
+    )
     zookeeper = Zookeeper(
         "zookeeper", replace(ZookeeperArgs(namespace=namespace, image="zookeeper:1"), **changes.get("zookeeper", {}))
     )

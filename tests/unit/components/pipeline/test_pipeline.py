@@ -103,7 +103,10 @@ def test_one_cameras_url_touches_only_its_producer(build: Build) -> None:
     touched = changed(before, build(cameras=moved))
     (deployment,) = (key for key in touched if key.startswith("Deployment/"))
     producer = deployment.removeprefix("Deployment/")
-    assert touched == {deployment, f"ConfigMap/{producer}-cameras"}
+    # The policy of all producers, because no other camera is at the port of RTSP.
+    assert touched == {deployment, f"ConfigMap/{producer}-cameras", "NetworkPolicy/producer"}
+    elsewhere = (replace(CAMERAS[0], url="rtsp://10.0.0.10/stream"), *CAMERAS[1:])
+    assert changed(build(cameras=moved), build(cameras=elsewhere)) == touched - {"NetworkPolicy/producer"}
 
 
 def test_a_brokers_setting_rolls_only_the_brokers(build: Build) -> None:

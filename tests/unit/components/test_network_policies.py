@@ -1,0 +1,249 @@
+"""The policies of the whole program let through exactly what the pipeline needs."""
+
+import copy
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from ipaddress import IPv4Address
+from typing import Any
+
+import pytest
+
+from components.pipeline import NetworkPolicies, NetworkPoliciesArgs
+from tests.unit.components.conftest import Program
+from tests.unit.components.network_policy import End, Policy, allowed, rules
+
+NAMESPACE = "argus"
+DRIVERS = {"model-objects", "model-motion"}
+BROKERS_CLIENTS = (
+    "kafka",
+    "topics",
+    "producer",
+    "consumer",
+    "filebeat",
+    "ui",
+    *DRIVERS,
+    "model-objects-executor",
+    "model-motion-executor",
+)
+NEEDED = {
+    ("kafka", "zookeeper", "client"),
+    ("zookeeper", "zookeeper", "quorum"),
+    ("zookeeper", "zookeeper", "election"),
+    *((client, "kafka", "kafka") for client in BROKERS_CLIENTS),
+    ("elasticsearch", "elasticsearch", "transport"),
+    ("elasticsearch-template", "elasticsearch", "http"),
+    ("elasticsearch-retention", "elasticsearch", "http"),
+    ("filebeat", "elasticsearch", "http"),
+    ("ui", "elasticsearch", "http"),
+    ("ui", "producer", "http"),
+    ("ui", "consumer", "http"),
+    ("model-objects-executor", "model-objects", "driver"),
+    ("model-objects-executor", "model-objects", "blocks"),
+    ("model-objects-executor", "model-objects-executor", "blocks"),
+    ("model-objects", "model-objects-executor", "blocks"),
+    ("model-motion-executor", "model-motion", "driver"),
+    ("model-motion-executor", "model-motion", "blocks"),
+    ("model-motion-executor", "model-motion-executor", "blocks"),
+    ("model-motion", "model-motion-executor", "blocks"),
+}
+"""Client, server and the name of the server's port. Of the lab's stack and of real hosts' alike."""
+
+BROWSER = End(address=IPv4Address("203.0.113.9"))
+CAMERA = End(address=IPv4Address("198.51.100.31"))
+CONTROL_PLANE = End(address=IPv4Address("192.0.2.11"))
+DNS = End(address=IPv4Address("10.244.0.2"), namespace="kube-system", labels={"k8s-app": "kube-dns"})
+NOT_DNS = End(address=IPv4Address("10.244.0.3"), namespace="kube-system", labels={"k8s-app": "metrics-server"})
+ELSEWHERE = End(address=IPv4Address("10.244.0.4"), namespace="default", labels={"app.kubernetes.io/name": "ui"})
+SERVICE = End(address=IPv4Address("10.96.0.1"))
+INTRUDER = End(address=IPv4Address("10.244.0.5"), namespace=NAMESPACE, labels={"app": "intruder"})
+
+
+@dataclass(frozen=True)
+class Pod:
+    """One kind of pod of the program, and its ports by name."""
+
+    end: End
+    ports: Mapping[str, int]
+    told: Sequence[tuple[str, int]] = ()
+    """The services of the namespace that its settings name, each with a port."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """What a stack's program asks for."""
+
+    name: str
+    pods: Mapping[str, Pod]
+    policies: Sequence[Policy]
+
+    def port(self, server: str, name: str) -> int:
+        return self.pods[server].ports[name]
+
+    def reaches(self, client: str | End, server: str | End, port: int, protocol: str = "TCP") -> bool:
+        ends = [self.pods[each].end if isinstance(each, str) else each for each in (client, server)]
+        return allowed(self.policies, *ends, port, protocol)
+
+    def without(self, policy: int, direction: str, rule: int) -> "Stack":
+        policies = copy.deepcopy(list(self.policies))
+        del policies[policy]["spec"][direction][rule]
+        return Stack(self.name, self.pods, policies)
+
+
+_known: dict[str, Stack] = {}
+
+
+@pytest.fixture(params=["Pulumi.dev.yaml", "Pulumi.prod.yaml"])
+def stack(request: pytest.FixtureRequest, program: Program) -> Stack:
+    name: str = request.param
+    if name not in _known:
+        objects = [each.inputs for each in program(name).resources if each.type.startswith("kubernetes:")]
+        policies = [each for each in objects if each["kind"] == "NetworkPolicy"]
+        _known[name] = Stack(name, dict(_pods(objects)), policies)
+    return _known[name]
+
+
+def _pods(objects: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Pod]]:
+    """Each kind of pod in the pipeline's namespace, as the objects make them; executors as their driver does."""
+    files = {each["metadata"]["name"]: each["data"] for each in objects if each["kind"] == "ConfigMap"}
+    services = {each["metadata"]["name"]: each for each in objects if each["kind"] == "Service"}
+    for number, each in enumerate(objects, start=10):
+        address = IPv4Address(f"10.244.1.{number % 250}")
+        if each["metadata"].get("namespace") != NAMESPACE:
+            continue
+        if each["kind"] == "ConfigMap" and "executor.yaml" in each["data"]:
+            template = json.loads(each["data"]["executor.yaml"])
+            properties = dict(line.split(" ", 1) for line in each["data"]["spark.properties"].splitlines())
+            labels = template["metadata"]["labels"]
+            ports = {"blocks": int(properties["spark.blockManager.port"])}
+            end = End(address=address, namespace=NAMESPACE, labels=labels)
+            yield f"{labels['app.kubernetes.io/name']}-executor", Pod(end, ports)
+        spec = each.get("spec") or {}
+        spec = spec.get("jobTemplate", {}).get("spec", spec)
+        if "template" in spec:
+            labels = spec["template"]["metadata"]["labels"]
+            containers = spec["template"]["spec"]["containers"]
+            ports = {port["name"]: port["containerPort"] for each in containers for port in each.get("ports") or ()}
+            end = End(address=address, namespace=NAMESPACE, labels=labels)
+            yield labels["app.kubernetes.io/name"], Pod(end, ports, _told(spec["template"]["spec"], files, services))
+
+
+def _told(
+    spec: Mapping[str, Any], files: Mapping[str, Any], services: Mapping[str, Mapping[str, Any]]
+) -> list[tuple[str, int]]:
+    containers = spec["containers"]
+    read = [each["configMapRef"]["name"] for container in containers for each in container.get("envFrom") or ()]
+    read += [each["configMap"]["name"] for each in spec.get("volumes") or () if "configMap" in each]
+    settings = [{key: value for key, value in each.items() if key != "image"} for each in containers]
+    text = json.dumps([settings, [files[name] for name in read]])
+    named = re.findall(rf"([a-z0-9.-]+?)(?:\.{NAMESPACE}\.svc\.cluster\.local)?:(\d+)(?::(\d+))?", text)
+    return sorted(
+        {
+            (services[service]["spec"]["selector"]["app.kubernetes.io/name"], int(port))
+            for host, *ports in named
+            for port in filter(None, ports)
+            if (service := host.rpartition(".")[2]) in services
+        }
+    )
+
+
+def test_pods_connect_as_needed_and_in_no_other_way(stack: Stack) -> None:
+    numbers = {number for pod in stack.pods.values() for number in pod.ports.values()} | {53, 80, 443, 6443, 9999}
+    names = {server: {number: name for name, number in pod.ports.items()} for server, pod in stack.pods.items()}
+    found = {
+        (client, server, names[server].get(number, str(number)))
+        for client in stack.pods
+        for server in stack.pods
+        for number in numbers
+        if stack.reaches(client, server, number)
+    }
+    assert found == NEEDED
+
+
+def test_pods_reach_whatever_they_are_told_of(stack: Stack) -> None:
+    told = {(client, server, port) for client, pod in stack.pods.items() for server, port in pod.told}
+    assert [each for each in told if not stack.reaches(*each)] == []
+    # All that the pipeline needs but what pods learn at run time: other brokers, nodes, drivers and executors.
+    learnt = {("kafka", "kafka"), ("elasticsearch", "elasticsearch")}
+    assert {(client, server) for client, server, _ in told} == {
+        (client, server) for client, server, _ in NEEDED if "executor" not in client + server
+    } - learnt
+
+
+def test_the_page_is_open_to_everybody_and_nothing_else_is(stack: Stack) -> None:
+    for stranger in (BROWSER, CONTROL_PLANE, ELSEWHERE):
+        found = {
+            (server, name)
+            for server, pod in stack.pods.items()
+            for name, number in pod.ports.items()
+            if stack.reaches(stranger, server, number)
+        }
+        assert found == {("ui", "http")}
+
+
+def test_everybody_who_connects_to_somebody_by_name_reaches_dns(stack: Stack) -> None:
+    clients = {client for client, _, _ in NEEDED}
+    for protocol in ("UDP", "TCP"):
+        assert {client for client in stack.pods if stack.reaches(client, DNS, 53, protocol)} == clients
+    assert not any(
+        stack.reaches(client, NOT_DNS, port, protocol)
+        for client in stack.pods
+        for port, protocol in ((53, "UDP"), (53, "TCP"), (10250, "TCP"))
+    )
+
+
+def test_only_drivers_reach_the_api(stack: Stack) -> None:
+    assert {client for client in stack.pods if stack.reaches(client, CONTROL_PLANE, 6443)} == DRIVERS
+    for port in (22, 2379, 8443, 10250):
+        assert not any(stack.reaches(client, CONTROL_PLANE, port) for client in stack.pods)
+
+
+def test_only_producers_reach_cameras_and_only_at_their_ports(stack: Stack) -> None:
+    ports = (80, 443, 554, 8554, 1935)
+    found = {(client, port) for client in stack.pods for port in ports if stack.reaches(client, CAMERA, port)}
+    cameras = {"Pulumi.dev.yaml": (8554,), "Pulumi.prod.yaml": (80, 554)}
+    assert found == {("producer", port) for port in cameras[stack.name]}
+    assert not any(stack.reaches("producer", inside, port) for inside in (ELSEWHERE, SERVICE) for port in ports)
+
+
+def test_a_pod_that_nobody_knows_reaches_nobody(stack: Stack) -> None:
+    reaches = partial(stack.reaches, INTRUDER)
+    assert not any(
+        reaches(server, number) for server, pod in stack.pods.items() for number in (*pod.ports.values(), 80)
+    )
+    assert not any(reaches(end, port) for end in (DNS, BROWSER, CAMERA, CONTROL_PLANE) for port in (53, 443, 6443))
+    assert not reaches(DNS, 53, "UDP")
+    assert not stack.reaches("ui", INTRUDER, 8080)
+
+
+def test_no_rule_could_be_left_out(stack: Stack) -> None:
+    def broken(changed: Stack) -> list[str]:
+        lost = [f"{c} -> {s}" for c, s, name in NEEDED if not changed.reaches(c, s, changed.port(s, name))]
+        others = [
+            *((client, DNS, 53, protocol) for client, _, _ in NEEDED for protocol in ("UDP", "TCP")),
+            *((driver, CONTROL_PLANE, 6443, "TCP") for driver in DRIVERS),
+            (BROWSER, "ui", 8080, "TCP"),
+        ]
+        cameras = any(changed.reaches("producer", CAMERA, port) for port in (554, 8554))
+        return lost + [str(each) for each in others if not changed.reaches(*each)] + ([] if cameras else ["cameras"])
+
+    assert broken(stack) == []
+    every = [(number, *rule) for number, policy in enumerate(stack.policies) for rule in rules(policy)]
+    assert len(every) > 2 * len(NEEDED)
+    assert [rule for rule in every if not broken(stack.without(*rule))] == []
+
+
+def test_what_refuses_all_comes_last(pulumi_mocks: Any) -> None:
+    args = NetworkPoliciesArgs(
+        namespace=NAMESPACE,
+        models=["objects"],
+        camera_urls=[],
+        pod_network="10.244.0.0/16",
+        service_network="10.96.0.0/16",
+    )
+    pulumi_mocks.run(lambda: NetworkPolicies("network", args) and None)
+    others = {each.name for each in pulumi_mocks.resources if each.custom} - {"network-default"}
+    assert pulumi_mocks.named("network-default").depends_on == others
+    assert len(others) > 1
