@@ -1,5 +1,7 @@
 """The whole program under mocks, as each committed stack file makes it: what `pulumi preview` would ask for."""
 
+import json
+
 import pytest
 import yaml
 
@@ -45,3 +47,28 @@ def test_real_hosts_run_the_official_images_that_their_stack_names(program: Prog
 def test_real_hosts_take_nothing_from_the_lab(program: Program) -> None:
     hosts = {each.inputs["connection"]["host"] for each in program("Pulumi.prod.yaml").of_type(REMOTE_COMMAND)}
     assert hosts == {f"192.0.2.{number}" for number in (10, 11, 12, 13, 21, 22, 23)}
+
+
+def test_a_storage_class_of_the_users_own_takes_the_place_of_every_local_volume(program: Program) -> None:
+    resources = program("Pulumi.prod.yaml", {"storage": {"className": "fast"}})
+    for kind in ("core/v1:PersistentVolume", "storage.k8s.io/v1:StorageClass"):
+        assert resources.of_type(f"kubernetes:{kind}") == []
+    assert resources.of_type("argus:cluster:LocalStorage") == []
+    assert not [each.name for each in resources.of_type(REMOTE_COMMAND) if each.name.endswith("-folders")]
+    sets = [each.inputs for each in resources.of_type("kubernetes:apps/v1:StatefulSet")]
+    claims = {each["metadata"]["name"]: each["spec"]["volumeClaimTemplates"] for each in sets}
+    assert claims.keys() == {"zookeeper", "kafka", "elasticsearch", "consumer"}
+    for service, (claim,) in claims.items():
+        assert claim["spec"]["storageClassName"] == "fast", service
+        assert "selector" not in claim["spec"], service
+    assert "argus-local" not in json.dumps([each.inputs for each in resources.resources])
+
+
+def test_without_one_every_claim_is_for_a_local_volume(program: Program) -> None:
+    resources = program("Pulumi.prod.yaml")
+    made = {each.inputs["metadata"]["name"] for each in resources.of_type("kubernetes:core/v1:PersistentVolume")}
+    services = {"zookeeper", "kafka", "elasticsearch", "consumer"}
+    assert made == {f"worker-{number}-{service}" for number in (1, 2, 3) for service in services}
+    sets = [each.inputs for each in resources.of_type("kubernetes:apps/v1:StatefulSet")]
+    classes = {claim["spec"]["storageClassName"] for each in sets for claim in each["spec"]["volumeClaimTemplates"]}
+    assert classes == {"argus-local"}
