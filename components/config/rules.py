@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 
 from components import versions
+from components.config import manifest
 from components.config.sections import Model, Settings
 
 IMAGES = ("kafka", "zookeeper", "elasticsearch", "filebeat", "producer", "spark", "consumer", "ui")
@@ -22,7 +23,7 @@ _MODEL_CLASS = re.compile(rb"cultralytics\.nn\.tasks\n(\w+)\n")
 def problems(settings: Settings) -> list[str]:
     """Every problem, each as `key: what is wrong; what to do`. A rule about an absent section is skipped."""
     found: list[str] = []
-    for rule in (_machines, _networks, _version, _images, _cameras, _models, _quorum, _placement, _ssh):
+    for rule in (_machines, _networks, _manifest, _version, _images, _cameras, _models, _quorum, _placement, _ssh):
         with suppress(AttributeError):
             found.extend(rule(settings))
     return found
@@ -68,6 +69,14 @@ def _networks(settings: Settings) -> Iterator[str]:
     nodes, room = len(settings.all_machines), 2 ** max(0, 24 - cluster.pod_network.prefixlen)
     if nodes > room:
         yield f"cluster.podNetwork: {cluster.pod_network} holds {room} nodes of a /24 each; {nodes} machines are listed"
+
+
+def _manifest(settings: Settings) -> Iterator[str]:
+    if source := settings.cluster.network.manifest:
+        try:
+            manifest.read(source)
+        except manifest.ManifestError as unusable:
+            yield f"cluster.network.manifest: {unusable}"
 
 
 def _version(settings: Settings) -> Iterator[str]:

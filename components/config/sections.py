@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, St
 from pydantic.alias_generators import to_camel
 
 from components import versions
+from components.config.manifest import check_source
 from components.config.urls import check_camera_url, check_download_url
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]
@@ -94,6 +95,19 @@ class KubeProxyOptions(Section):
     )
 
 
+class Network(Section):
+    """The pods' network."""
+
+    manifest: Annotated[str, AfterValidator(check_source)] | None = Field(
+        None,
+        min_length=1,
+        description="Path (`~` allowed) or https:// URL of the manifest of a network of your own, such as Calico's or "
+        "Cilium's rendered YAML, that is applied instead of Argus's network; what it must contain is in "
+        "operations.md. It must give pods addresses of podNetwork. Images come from where it says (registryMirror "
+        "applies). A change of the manifest is applied; a change between it and Argus's network needs a new cluster.",
+    )
+
+
 class Cluster(Section):
     """The Kubernetes cluster that the machines become."""
 
@@ -106,9 +120,15 @@ class Cluster(Section):
         versions.KUBERNETES, description="Kubernetes version, without a leading v."
     )
     pod_network: IPv4Network = Field(
-        IPv4Network("10.244.0.0/16"), description="Addresses of pods; each node takes a /24."
+        IPv4Network("10.244.0.0/16"),
+        description="Addresses of pods; each node takes a /24. A network of your own must use these too.",
     )
     service_network: IPv4Network = Field(IPv4Network("10.96.0.0/16"), description="Addresses of services.")
+    network: Network = Field(
+        Network(),
+        description="The pods' network; unset: Argus's own, routes between the machines and no daemon. It enforces no "
+        "NetworkPolicy, so that every pod reaches every other; a network of your own may (Calico and Cilium do).",
+    )
     binaries: Annotated[str, AfterValidator(check_download_url)] = Field(
         "https://dl.k8s.io",
         description="Where machines download `v<version>/bin/linux/amd64/{kubeadm,kubelet,kubectl}` from.",

@@ -111,6 +111,16 @@ MISTAKES = {
     "no registry": (change("images", {}), "images.registry: required"),
     "too few machines": (change("kafka.replicas", 6), "only 5 machines run pods"),
     "nowhere to run": (no_workers, "no machine may run pods"),
+    "a manifest that is not there": (
+        change("cluster.network.manifest", "/nowhere/cni.yaml"),
+        "/nowhere/cni.yaml does not",
+    ),
+    "a manifest over plain http": (change("cluster.network.manifest", "http://x/cni.yaml"), "must be an https:// URL"),
+    "a login for a manifest": (
+        change("cluster.network.manifest", "https://me:hush@x/cni.yaml"),
+        "download the manifest",
+    ),
+    "another network's name": (change("cluster.network", {"calico": True}), "cluster.network.calico: unknown key"),
     "a missing key file": (change("ssh.privateKeyFile", "/nowhere/key"), "/nowhere/key does not exist"),
     "two keys": (change("ssh.privateKey", "hush"), "exactly one of privateKeyFile and privateKey"),
     "an unknown section": (change("kafak", {}), "kafak: unknown key"),

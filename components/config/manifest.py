@@ -1,0 +1,131 @@
+"""The Kubernetes manifest that a stack names: read and checked where Pulumi runs, without a cluster."""
+
+import http.client
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+
+_TIMEOUT_SECONDS = 30
+_REMEDY = "give what `kubectl apply -f` takes, such as the output of `helm template`"
+
+
+class ManifestError(ValueError):
+    """The manifest cannot be used; the message says why and what to do."""
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Reads a plain `=` as the text that it is, as Kubernetes does; definitions of kinds have it among their values."""
+
+
+_Loader.add_constructor("tag:yaml.org,2002:value", lambda loader, node: loader.construct_scalar(node))
+
+
+def is_url(source: str) -> bool:
+    """Whether a manifest's place is a URL, not a path."""
+    return "://" in source
+
+
+def check_source(source: str) -> str:
+    """An https:// URL without credentials, or a path. Raises ValueError with the remedy."""
+    if is_url(source):
+        parts = urlsplit(source)
+        if parts.scheme != "https" or not parts.hostname:
+            raise ValueError("must be an https:// URL or a path")
+        if parts.username or parts.password:
+            raise ValueError("credentials do not belong in the URL: download the manifest and give its path")
+    return source
+
+
+@cache
+def read(source: str) -> str:
+    """The text at a path or an https:// URL, once it is known to be a manifest. Raises ManifestError."""
+    text = _fetched(source) if is_url(source) else _from_file(source)
+    try:
+        documents = list(yaml.load_all(text, Loader=_Loader))  # a SafeLoader
+    except yaml.YAMLError as malformed:
+        raise ManifestError(f"{source} is not YAML ({_place(malformed)}); {_REMEDY}") from None
+    count = 0
+    for count, item in enumerate(_objects(documents), start=1):
+        if lacks := _lacks(item):
+            raise ManifestError(f"{source}: object {count} has no {lacks}; {_REMEDY}")
+    if not count:
+        raise ManifestError(f"{source} holds no object; {_REMEDY}")
+    return text
+
+
+def _fetched(url: str) -> str:
+    remedy = "check the URL and this computer's way there, or download the manifest and give its path"
+    try:
+        with _https_only().open(url, timeout=_TIMEOUT_SECONDS) as answer:
+            content: bytes = answer.read()
+    except urllib.error.HTTPError as refused:
+        raise ManifestError(f"{url} answers {refused.code} {refused.reason}; {remedy}") from None
+    except (OSError, http.client.HTTPException) as unreachable:
+        reason = getattr(unreachable, "reason", unreachable)
+        raise ManifestError(f"{url} cannot be read ({reason}); {remedy}") from None
+    return _decoded(content, url)
+
+
+def _https_only() -> urllib.request.OpenerDirector:
+    """What opens URLs, but for plain http://, also where a server leads there."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPRedirectHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.UnknownHandler(),
+    ):
+        opener.add_handler(handler)
+    return opener
+
+
+def _from_file(name: str) -> str:
+    path = Path(name).expanduser()
+    if not path.exists():
+        raise ManifestError(f"{path} does not exist; give the path of a YAML file, or an https:// URL")
+    try:
+        content = path.read_bytes()
+    except OSError as unreadable:
+        raise ManifestError(f"{path} cannot be read ({unreadable.strerror}); give the path of a YAML file") from None
+    return _decoded(content, name)
+
+
+def _decoded(content: bytes, source: str) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise ManifestError(f"{source} is no text; {_REMEDY}") from None
+
+
+def _objects(documents: list[Any]) -> Iterator[Any]:
+    """Every object, those of a `List` too; a document with nothing but comments is none."""
+    for document in documents:
+        if document is None:
+            continue
+        if isinstance(document, dict) and document.get("kind") == "List":
+            yield from document.get("items") or ()
+        else:
+            yield document
+
+
+def _lacks(item: Any) -> str | None:
+    """The first of what every object has that this one has not."""
+    fields = item if isinstance(item, dict) else {}
+    metadata = fields.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    has = {"kind": fields.get("kind"), "apiVersion": fields.get("apiVersion"), "metadata.name": name}
+    return next((key for key, value in has.items() if not value), None)
+
+
+def _place(malformed: yaml.YAMLError) -> str:
+    mark = getattr(malformed, "problem_mark", None)
+    problem = getattr(malformed, "problem", None) or "malformed"
+    return f"line {mark.line + 1}: {problem}" if mark else problem
