@@ -35,12 +35,17 @@ from components.pipeline import (
 
 settings = config.load()
 
-# What this stack has made so far: the cluster's version tells which others it can be upgraded to.
+# What this stack has made so far: which versions the cluster can be upgraded to, and that it keeps its network.
 itself = pulumi.StackReference(f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}")
 
 # The machines become a cluster while the images are built.
 cluster = Cluster(
-    "cluster", ClusterArgs.from_settings(settings, running_version=itself.get_output("kubernetesVersion"))
+    "cluster",
+    ClusterArgs.from_settings(
+        settings,
+        running_version=itself.get_output("kubernetesVersion"),
+        running_network=itself.get_output("network"),
+    ),
 )
 image = Images("images", ImagesArgs.from_settings(settings)).refs
 
@@ -143,4 +148,5 @@ ImageCache(
 
 pulumi.export("kubeconfig", cluster.kubeconfig)
 pulumi.export("kubernetesVersion", cluster.kubernetes_version)
+pulumi.export("network", cluster.network)
 pulumi.export("uiUrl", f"http://{settings.cluster.endpoint}:{settings.ui.node_port}")

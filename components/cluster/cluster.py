@@ -18,7 +18,8 @@ from components.cluster.kubeadm import KubeadmArgs, KubeletArgs
 from components.cluster.kubeconfig import Kubeconfig, KubeconfigArgs
 from components.cluster.machine import Machine
 from components.cluster.metrics_server import MetricsServer, MetricsServerArgs
-from components.cluster.network import Network, NetworkArgs
+from components.cluster.network import Network, NetworkArgs, NetworkKind
+from components.cluster.network_manifest import NetworkManifest, NetworkManifestArgs
 from components.cluster.node import Node, NodeArgs
 from components.cluster.node_metadata import NodeMetadata, NodeMetadataArgs
 from components.cluster.packages import Packages, PackagesArgs
@@ -26,7 +27,7 @@ from components.cluster.preflight import Preflight, PreflightArgs
 from components.cluster.removal import Drain, Removal, RemovalArgs
 from components.cluster.storage import LocalStorage, LocalStorageArgs
 from components.cluster.upgrade import Upgrade, UpgradeArgs
-from components.config import Settings
+from components.config import Settings, manifest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,10 @@ class ClusterArgs:
     minimum_disk_gib: int = 20
     running_version: pulumi.Input[str | None] = None
     """The Kubernetes version that the stack's cluster has had so far, if there is one."""
+    network_manifest: str | None = None
+    """The text of the manifest of the user's own network; None means Argus's."""
+    running_network: pulumi.Input[str | None] = None
+    """The kind that the stack's cluster has had so far, if it says one."""
     volumes_gib: Mapping[str, int] = field(default_factory=dict)
     """Size of each stateful service's local volume; empty where the user brings a storage class."""
 
@@ -57,8 +62,19 @@ class ClusterArgs:
         """Those that ordinary pods run on."""
         return self.machines if self.kubeadm.schedule_pods_on_control_planes else tuple(self.workers)
 
+    @property
+    def network(self) -> NetworkKind:
+        """Whose network the pods are on."""
+        return "built-in" if self.network_manifest is None else "manifest"
+
     @classmethod
-    def from_settings(cls, settings: Settings, *, running_version: pulumi.Input[str | None] = None) -> ClusterArgs:
+    def from_settings(
+        cls,
+        settings: Settings,
+        *,
+        running_version: pulumi.Input[str | None] = None,
+        running_network: pulumi.Input[str | None] = None,
+    ) -> ClusterArgs:
         """The part of the stack's configuration that makes the cluster."""
         cluster = settings.cluster
         ssh, machines = settings.ssh, settings.machines
@@ -106,6 +122,8 @@ class ClusterArgs:
             minimum_memory_mib=cluster.minimum_memory_mib,
             minimum_disk_gib=cluster.minimum_disk_gib,
             running_version=running_version,
+            network_manifest=manifest.read(cluster.network.manifest) if cluster.network.manifest else None,
+            running_network=running_network,
             volumes_gib={} if settings.storage.class_name else volumes,
         )
 
@@ -119,6 +137,8 @@ class Cluster(pulumi.ComponentResource):
     """URL of the API."""
     kubernetes_version: pulumi.Output[str]
     """Known when every node has it."""
+    network: pulumi.Output[str]
+    """Whose network the pods are on, `built-in` or `manifest`; known when every node is on it."""
     drained: Sequence[pulumi.Resource]
     """To depend on, for what runs in pods: it is gone before its machines are drained."""
 
@@ -139,6 +159,8 @@ class Cluster(pulumi.ComponentResource):
                 minimum_disk_gib=args.minimum_disk_gib,
                 kubernetes_version=kubeadm.kubernetes_version,
                 running_version=args.running_version,
+                network=args.network,
+                running_network=args.running_network,
             ),
             self._child(),
         )
@@ -194,6 +216,7 @@ class Cluster(pulumi.ComponentResource):
                     image_repository=kubeadm.image_repository,
                     kubernetes_version=kubeadm.kubernetes_version,
                     control_plane=control_plane,
+                    network=args.network,
                 ),
                 self._child([packages]),
             )
@@ -240,11 +263,21 @@ class Cluster(pulumi.ComponentResource):
             ).joined
         everyone = list(members.values())
 
-        network = Network(
-            f"{name}-network",
-            NetworkArgs(machines=args.machines, ssh=args.ssh, endpoint=endpoint, pod_network=kubeadm.pod_network),
-            self._child(everyone),
-        )
+        network: Network | NetworkManifest
+        if args.network_manifest is None:
+            network = Network(
+                f"{name}-network",
+                NetworkArgs(machines=args.machines, ssh=args.ssh, endpoint=endpoint, pod_network=kubeadm.pod_network),
+                self._child(everyone),
+            )
+        else:
+            network = NetworkManifest(
+                f"{name}-network",
+                NetworkManifestArgs(
+                    machines=args.machines, ssh=args.ssh, endpoint=endpoint, manifest=args.network_manifest
+                ),
+                self._child(everyone),
+            )
         # Control planes first, and one node at a time: each depends on the one before.
         upgrades: list[pulumi.Resource] = [*everyone, *network.ready]
         for machine in args.machines:
@@ -313,6 +346,7 @@ class Cluster(pulumi.ComponentResource):
         self.kubeconfig = kubeconfig.content
         self.endpoint = pulumi.Output.from_input(server)
         self.kubernetes_version = upgrade.upgraded.urn.apply(lambda _: kubeadm.kubernetes_version)
+        self.network = upgrade.upgraded.urn.apply(lambda _: args.network)
         self.register_outputs({"kubeconfig": self.kubeconfig, "endpoint": self.endpoint})
 
     def _child(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
 
 from components import remote, versions
 from components.cluster.machine import Machine, script
+from components.cluster.network import NetworkKind
+
+_PLUGINS: Mapping[NetworkKind, str] = {"built-in": "/usr/lib/cni", "manifest": "/opt/cni/bin"}
+"""Where the network's plugins are: Debian's own, or where manifests put theirs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,10 +28,14 @@ class ContainerRuntimeArgs:
     image_repository: str
     kubernetes_version: str
     control_plane: bool
+    network: NetworkKind = "built-in"
 
 
 class ContainerRuntime(pulumi.ComponentResource):
-    """Configures containerd, which packages has installed, and fetches the first images."""
+    """Configures containerd, which packages has installed, with the pods' network, and fetches the first images.
+
+    A machine that is a node keeps the kind of network that it became one with; the other is refused.
+    """
 
     def __init__(self, name: str, args: ContainerRuntimeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:ContainerRuntime", name, {}, opts)
@@ -42,6 +51,8 @@ class ContainerRuntime(pulumi.ComponentResource):
                 repository=args.image_repository,
                 version=args.kubernetes_version,
                 images=node_images(control_plane=args.control_plane),
+                network=args.network,
+                plugins=_PLUGINS[args.network],
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )
@@ -62,7 +73,7 @@ version = 2
   restrict_oom_score_adj = {_toml(args.unprivileged)}
   disable_apparmor = {_toml(args.unprivileged)}
   [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "/usr/lib/cni"
+    bin_dir = "{_PLUGINS[args.network]}"
     conf_dir = "/etc/cni/net.d"
   [plugins."io.containerd.grpc.v1.cri".registry]
     config_path = "/etc/containerd/certs.d"

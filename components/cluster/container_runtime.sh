@@ -1,6 +1,24 @@
 #!/usr/bin/env bash
-# containerd with the given configuration, and the first images.
-: "${CONFIG:?}" "${MIRROR?}"
+# containerd with the given configuration, the plugins of the pods' network, and the first images.
+: "${CONFIG:?}" "${MIRROR?}" "${NETWORK:?}" "${PLUGINS:?}"
+
+# A node that joined before there was a choice is on Argus's own network.
+if is_member; then
+  has=$(cat "$STATE/network" 2>/dev/null || echo built-in)
+  [[ $has == "$NETWORK" ]] || die "this node's network is of the kind '$has', and its pods cannot change to '$NETWORK'" \
+    "while the cluster lives: set argus:cluster.network back, or \`pulumi destroy\` first"
+else
+  echo "$NETWORK" >"$STATE/network"
+fi
+if [[ $NETWORK == manifest ]]; then
+  # What comes later is the network's own, and goes with the node: network_manifest_delete.sh.
+  mkdir -p /etc/cni/net.d "$PLUGINS"
+  [[ -e $STATE/plugins ]] || find /etc/cni/net.d "$PLUGINS" \( -type f -o -type l \) | LC_ALL=C sort >"$STATE/plugins"
+  # Its own plugin may call the common ones.
+  for plugin in /usr/lib/cni/*; do
+    [[ -e $PLUGINS/${plugin##*/} ]] || install -m 0755 "$plugin" "$PLUGINS"
+  done
+fi
 
 remember_unit containerd.service
 put /etc/containerd/config.toml 0644 <<<"$CONFIG"

@@ -5,11 +5,28 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import pulumi
 
 from components import remote
 from components.cluster.machine import Machine, script
+
+NetworkKind = Literal["built-in", "manifest"]
+"""Whose network the pods are on: Argus's own, or that of the user's manifest."""
+
+
+def refusal(running: str | None, wanted: NetworkKind) -> str | None:
+    """Why a cluster cannot go from one kind of network to another, with the remedy; None where it need not."""
+    if running in {None, wanted}:
+        return None
+    has, back = (
+        ("its own manifest's", "set its manifest") if running == "manifest" else ("Argus's own", "remove the key")
+    )
+    return (
+        f"argus:cluster.network: the cluster's network is {has}, and its pods cannot change to another while it lives; "
+        f"{back} again, or `pulumi destroy` first"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +43,8 @@ class Network(pulumi.ComponentResource):
     """Asks the cluster for each node's share of the pod network, then sets CNI, routes and masquerading everywhere.
 
     The link is CNI's `ptp`, not `bridge`: pods of one machine then reach each other through the kernel's routing, so
-    that services work without br_netfilter. It does not own network policies: nothing here enforces them.
+    that services work without br_netfilter. It does not own network policies: nothing here enforces them, so that every
+    pod reaches every other whatever policies there are. A network that does comes by NetworkManifest instead.
     """
 
     ready: Sequence[pulumi.Resource]

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import pulumi
 
 from components import remote
+from components.cluster import network, upgrade
 from components.cluster.facts import Facts, Requirements, problems
 from components.cluster.kubeadm import API_PORT
 from components.cluster.machine import Machine, script
-from components.cluster.upgrade import refusal
+from components.cluster.network import NetworkKind
 
 _NODE_PORTS = (10250,)
 _CONTROL_PLANE_PORTS = (2379, 2380, API_PORT, 10257, 10259)
@@ -40,6 +41,9 @@ class PreflightArgs:
     kubernetes_version: str
     running_version: pulumi.Input[str | None] = None
     """The version that the stack's cluster has had so far, if there is one."""
+    network: NetworkKind = "built-in"
+    running_network: pulumi.Input[str | None] = None
+    """The kind that the stack's cluster has had so far; None where it was made before there was a choice."""
 
 
 class Preflight(pulumi.ComponentResource):
@@ -94,7 +98,9 @@ def _facts(args: PreflightArgs, ports: Sequence[int], *, check_clock: bool) -> r
 
 async def _check(outputs: Mapping[str, pulumi.Output[str]], required: Requirements, args: PreflightArgs) -> bool:
     """Wait for every machine, also for those that do not answer, then speak once."""
-    if reason := refusal(await pulumi.Output.from_input(args.running_version).future(), args.kubernetes_version):
+    running = await pulumi.Output.from_input(args.running_version).future()
+    has = await pulumi.Output.from_input(args.running_network).future() or (running and "built-in")
+    if reason := upgrade.refusal(running, args.kubernetes_version) or network.refusal(has, args.network):
         raise PreflightError(f"no machine was changed: {reason}")
     answers = await asyncio.gather(*(each.future() for each in outputs.values()), return_exceptions=True)
     facts: dict[str, Facts | str] = {}

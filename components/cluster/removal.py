@@ -89,6 +89,7 @@ def _undo(args: RemovalArgs) -> remote.Script:
         *timers,
         "network_delete.sh",
         "node_delete.sh",
+        "network_manifest_delete.sh",
         "volumes_delete.sh",
         "container_runtime_delete.sh",
         *endpoint,

@@ -218,6 +218,7 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     api += [f"--service-account-key-file={folder}/sa.key", f"--service-account-signing-key-file={folder}/sa.key"]
     api += ["--service-account-issuer=https://test", "--service-cluster-ip-range=10.0.0.0/24"]
     api += ["--bind-address=127.0.0.1", "--disable-admission-plugins=ServiceAccount"]
+    api += ["--allow-privileged=true"]  # as kubeadm's does
     kubeconfig = folder / "kubeconfig"
     controllers = [tool("kube-controller-manager"), f"--kubeconfig={kubeconfig}", "--leader-elect=false"]
     controllers += ["--controllers=namespace-controller,garbage-collector-controller", "--secure-port=0"]

@@ -1,10 +1,12 @@
 """The whole program under mocks, as each committed stack file makes it: what `pulumi preview` would ask for."""
 
 import json
+from pathlib import Path
 
 import pytest
 import yaml
 
+from components.config import ConfigError
 from components.images import IMAGES
 from tests.unit.components.conftest import ROOT, Program
 from tests.unit.components.published_schema import mistakes_of
@@ -72,3 +74,19 @@ def test_without_one_every_claim_is_for_a_local_volume(program: Program) -> None
     sets = [each.inputs for each in resources.of_type("kubernetes:apps/v1:StatefulSet")]
     classes = {claim["spec"]["storageClassName"] for each in sets for claim in each["spec"]["volumeClaimTemplates"]}
     assert classes == {"argus-local"}
+
+
+def test_a_manifest_takes_the_place_of_the_built_in_network(program: Program, tmp_path: Path) -> None:
+    manifest = tmp_path / "calico.yaml"
+    manifest.write_text("apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: calico-node}\n")
+    resources = program("Pulumi.prod.yaml", {"cluster": {"network": {"manifest": str(manifest)}}})
+    assert resources.named("cluster-network").type == "argus:cluster:NetworkManifest"
+    assert resources.named("cluster-network-applied").inputs["stdin"] == manifest.read_text()
+    assert not [each.name for each in resources.resources if each.type == "argus:cluster:Network"]
+    (runtime, *_) = (each for each in resources.of_type(REMOTE_COMMAND) if each.name.endswith("runtime-configured"))
+    assert "/opt/cni/bin" in runtime.inputs["create"]
+
+
+def test_a_manifest_that_is_not_there_is_refused_at_preview(program: Program, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"argus:cluster\.network\.manifest: .*/none\.yaml does not exist"):
+        program("Pulumi.prod.yaml", {"cluster": {"network": {"manifest": str(tmp_path / "none.yaml")}}})

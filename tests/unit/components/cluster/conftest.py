@@ -35,6 +35,18 @@ PROGRAMS = {
     "ip": "echo '2: eth0 inet 192.0.2.10/32 scope global eth0'",
 }
 
+MOVED = (
+    "/etc/kubernetes",
+    "/etc/containerd",
+    "/etc/cni",
+    "/etc/systemd/system",
+    "/opt/cni",
+    "/usr/lib/cni",
+    "/usr/local/lib/argus",
+    "/var/lib",
+)
+"""What scripts know of a machine's files, and find in a folder instead."""
+
 
 @dataclass(frozen=True)
 class Host:
@@ -104,7 +116,7 @@ class Host:
     def moved(self, file: str) -> Path:
         """A script of the cluster's whose paths lie in this folder."""
         text = (FOLDER / file).read_text()
-        for path in ("/etc/kubernetes", "/etc/systemd/system", "/usr/local/lib/argus", "/var/lib"):
+        for path in MOVED:
             text = text.replace(path, str(self.path(path)))
         text = text.replace("/run/argus-", str(self.root / "run-argus-"))
         moved = self.root / file
