@@ -15,6 +15,7 @@ newest=$(printf '%s\n' "$runs" "$VERSION" | sort -V | tail -n 1)
 (($(minor "$VERSION") - $(minor "$runs") <= 1)) || die "$NODE runs Kubernetes $runs, and no minor version may be skipped:" \
   "set argus:cluster.kubernetesVersion to 1.$(($(minor "$runs") + 1)).x first"
 
+resumed=$mark
 if [[ ! $mark ]]; then
   # A second control plane must not go while another is down: etcd would lose its majority.
   unready=""
@@ -26,5 +27,6 @@ if [[ ! $mark ]]; then
 fi
 say "draining $NODE, to bring it from Kubernetes $runs to $VERSION"
 admin cordon "$NODE" >&2
-drain "$NODE" || die "$NODE died while it was drained: start it, or take it out of argus:machines"
+# An upgrade that was interrupted may have left the node unready: it was drained then, and goes on.
+drain "$NODE" || [[ $resumed ]] || die "$NODE died while it was drained: start it, or take it out of argus:machines"
 echo drained

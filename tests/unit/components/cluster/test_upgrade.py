@@ -100,7 +100,9 @@ def test_a_part_that_fails_is_the_last(tmp_path: Path, part: str) -> None:
     assert parts[-1].endswith(part)
 
 
-def kubectl(*, kubelet: str, server: str = "", cordoned: str = "", mark: str = "", unready: str = "") -> str:
+def kubectl(
+    *, kubelet: str, server: str = "", cordoned: str = "", mark: str = "", unready: str = "", ready: str = "True"
+) -> str:
     """A kubectl that knows one node and its state."""
     return f"""shift 2
     case "$*" in
@@ -108,7 +110,7 @@ def kubectl(*, kubelet: str, server: str = "", cordoned: str = "", mark: str = "
       *"get pod kube-apiserver-"*) echo "{f"registry:5000/kube-apiserver:v{server}" if server else ""}" ;;
       *unschedulable*) echo "{cordoned}|{mark}" ;;
       "get nodes"*) printf 'cp1 True\\n{unready}' ;;
-      *'@.type=="Ready"'*) echo True ;;
+      *'@.type=="Ready"'*) echo {ready} ;;
       "get persistentvolumes"*) echo 'cp2 argus data-kafka-1 Bound' ;;
       *"get statefulset"*) echo statefulset ;;
     esac"""
@@ -154,7 +156,8 @@ def test_an_api_server_that_is_behind_its_kubelet_is_upgraded(member: Host) -> N
 
 
 def test_an_interrupted_upgrade_goes_on_although_its_node_is_down(member: Host) -> None:
-    member.program("kubectl", kubectl(kubelet="1.36.1", cordoned="true", mark="schedulable", unready="cp2 False"))
+    down = kubectl(kubelet="1.36.1", cordoned="true", mark="schedulable", unready="cp2 False", ready="False")
+    member.program("kubectl", down)
     assert prepare(member) == "drained\n"
     assert not [change for change in changes(member) if change.startswith("annotate")]
 
@@ -172,6 +175,13 @@ def test_prepare_refuses_what_kubernetes_cannot_do(member: Host, cluster: str, r
         prepare(member)
     assert reason in error.value.stderr
     assert changes(member) == []
+
+
+def test_a_node_that_dies_while_it_is_drained_stops_the_upgrade(member: Host) -> None:
+    member.program("kubectl", kubectl(kubelet="1.35.4", ready="Unknown"))
+    with pytest.raises(subprocess.CalledProcessError) as error:
+        prepare(member)
+    assert "cp2 died while it was drained" in error.value.stderr
 
 
 def test_no_node_is_drained_while_another_is_down(member: Host, monkeypatch: pytest.MonkeyPatch) -> None:
