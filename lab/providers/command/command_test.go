@@ -57,6 +57,24 @@ func TestCheckFillsInTheConnectionsDefaults(t *testing.T) {
 	}
 }
 
+func TestAHostKeyIsTheOnlyOneThatPasses(t *testing.T) {
+	const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDb4Zp6zGmVLVLVnZCyZ8bLqkCQYvDqYHnYX0gqhd3eL"
+	given := func(values map[string]any) *connection { return newConnection(inputs(values)) }
+	config, err := given(map[string]any{"host": "h", "hostKey": key}).config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(config.HostKeyAlgorithms) != 1 || config.HostKeyAlgorithms[0] != "ssh-ed25519" {
+		t.Errorf("algorithms %v", config.HostKeyAlgorithms)
+	}
+	if config, err = given(map[string]any{"host": "h"}).config(); err != nil || config.HostKeyAlgorithms != nil {
+		t.Errorf("without a key, any is taken: %v, %v", config.HostKeyAlgorithms, err)
+	}
+	if _, err = given(map[string]any{"host": "h", "hostKey": ""}).config(); err == nil {
+		t.Error("an empty key is none that any host could show")
+	}
+}
+
 func TestTriggersReplaceUnlessThereIsAnUpdate(t *testing.T) {
 	change := plugin.Change{Path: resource.PropertyPath{"triggers", 0}}
 	if !replacesOnTriggers(change, inputs(map[string]any{"create": "x"})) {
