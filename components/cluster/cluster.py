@@ -355,8 +355,10 @@ class Cluster(pulumi.ComponentResource):
         return pulumi.ResourceOptions(parent=self, depends_on=after)
 
 
-def _machine(*, name: str, address: object, labels: Mapping[str, str], taints: tuple[str, ...]) -> Machine:
-    return Machine(name=name, address=str(address), labels=labels, taints=taints)
+def _machine(
+    *, name: str, address: object, host_key: str | None, labels: Mapping[str, str], taints: tuple[str, ...]
+) -> Machine:
+    return Machine(name=name, address=str(address), host_key=host_key, labels=labels, taints=taints)
 
 
 def _and(

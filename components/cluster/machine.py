@@ -15,6 +15,8 @@ class Machine:
 
     name: str
     address: str
+    host_key: str | None = None
+    """The SSH host key that it must show; None for the one that it shows first."""
     labels: Mapping[str, str] = field(default_factory=dict)
     taints: tuple[str, ...] = ()
 

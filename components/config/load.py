@@ -14,7 +14,8 @@ from components.config.rules import problems
 from components.config.sections import Settings
 
 PROJECT = "argus"
-_SECRET_KEYS = ("privateKey", "password", "copyKey")
+_SECRET_KEYS = ("privateKey", "password", "copyKey", "hostKey")
+"""Not to be printed; hostKey, because somebody may give the private one."""
 
 
 class ConfigError(pulumi.RunError):

@@ -12,6 +12,7 @@ import yaml
 from components import versions
 from components.config import manifest
 from components.config.sections import Model, Settings
+from components.ssh_keys import kind
 
 IMAGES = ("kafka", "zookeeper", "elasticsearch", "filebeat", "producer", "spark", "consumer", "ui")
 """The folders of containers/."""
@@ -23,7 +24,8 @@ _MODEL_CLASS = re.compile(rb"cultralytics\.nn\.tasks\n(\w+)\n")
 def problems(settings: Settings) -> list[str]:
     """Every problem, each as `key: what is wrong; what to do`. A rule about an absent section is skipped."""
     found: list[str] = []
-    for rule in (_machines, _networks, _manifest, _version, _images, _cameras, _models, _quorum, _placement, _ssh):
+    machines = (_machines, _host_keys, _networks, _manifest, _version)
+    for rule in (*machines, _images, _cameras, _models, _quorum, _placement, _ssh):
         with suppress(AttributeError):
             found.extend(rule(settings))
     return found
@@ -180,3 +182,23 @@ def _ssh(settings: Settings) -> Iterator[str]:
     path = settings.ssh.private_key_file
     if path is not None and not path.is_file():
         yield f"ssh.privateKeyFile: {path} does not exist; name the private key whose public half the machines accept"
+
+
+def _host_keys(settings: Settings) -> Iterator[str]:
+    machines = settings.machines
+    if settings.ssh.host_keys == "pinned":
+        for key, listed in (("controlPlanes", machines.control_planes), ("workers", machines.workers)):
+            for index, machine in enumerate(listed):
+                if machine.host_key is None:
+                    yield (
+                        f"machines.{key}[{index}].hostKey: {machine.name} has none, and ssh.hostKeys is pinned; give "
+                        "the line in its /etc/ssh/ssh_host_ecdsa_key.pub, read on its own console (over a network that "
+                        f"you trust: `ssh-keyscan -p {settings.ssh.port} -t ecdsa {machine.address}`, without the host)"
+                    )
+    kinds = {machine.name: kind(machine.host_key) for machine in machines.control_planes if machine.host_key}
+    if len(set(kinds.values())) > 1:
+        given = ", ".join(f"{name}'s is {each}" for name, each in kinds.items())
+        yield (
+            f"machines.controlPlanes: {given}, and whoever has the endpoint is asked for one kind; give the hostKey of "
+            "one kind for all of them"
+        )

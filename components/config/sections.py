@@ -13,6 +13,7 @@ from pydantic.alias_generators import to_camel
 from components import versions
 from components.config.manifest import check_source
 from components.config.urls import check_camera_url, check_download_url
+from components.ssh_keys import check_host_key
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]
 """A DNS label of at most 40 characters: it becomes a host, pod, topic or file name."""
@@ -45,6 +46,10 @@ class Ssh(Section):
         description="Any word; another one than last time runs every step on every machine again, which mends what "
         "somebody changed there by hand.",
     )
+    host_keys: Literal["firstUse", "pinned"] = Field(
+        "firstUse",
+        description="How a machine without `hostKey` is known: by the key that it shows first, or not at all (pinned).",
+    )
     private_key_file: UserPath | None = Field(None, description="Path of the private key, `~` allowed.")
     private_key: SecretStr | None = Field(
         None, description="The private key itself, as a Pulumi secret, instead of privateKeyFile."
@@ -62,6 +67,11 @@ class Machine(Section):
 
     name: Name = Field(description="Host and node name, unique in the stack.")
     address: IPv4Address = Field(description="IPv4 address for SSH and for the cluster's own traffic.")
+    host_key: Annotated[str, AfterValidator(check_host_key)] | None = Field(
+        None,
+        description="Its public SSH host key, ECDSA or Ed25519, as in /etc/ssh/ssh_host_ecdsa_key.pub; no machine with "
+        "another is touched.",
+    )
     labels: dict[str, str] = Field({}, description="Node labels to set.")
     taints: tuple[str, ...] = Field((), description="Node taints to set, each `key=value:Effect` or `key:Effect`.")
 

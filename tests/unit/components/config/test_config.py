@@ -11,6 +11,7 @@ import yaml
 
 from components.config import ConfigError, load_values
 from components.config.reference import reference
+from tests.unit.components.host_keys import host_key
 
 ROOT = Path(__file__).parents[4]
 Values = dict[str, Any]
@@ -74,6 +75,19 @@ def no_workers(values: Values) -> None:
     values["cluster"]["schedulePodsOnControlPlanes"] = False
 
 
+def pinned_but_one(values: Values) -> None:
+    values["ssh"]["hostKeys"] = "pinned"
+    machines = values["machines"]
+    for machine in machines["controlPlanes"] + machines["workers"]:
+        machine["hostKey"] = host_key(machine["name"])
+    del machines["workers"][1]["hostKey"]
+
+
+def two_kinds(values: Values) -> None:
+    for index, type_ in ((0, "ssh-ed25519"), (2, "ecdsa-sha2-nistp384")):
+        values["machines"]["controlPlanes"][index]["hostKey"] = host_key("any", type_)
+
+
 MISTAKES = {
     "an even number of control planes": (drop_control_plane, "machines.controlPlanes: 2 machines"),
     "overlapping networks": (change("cluster.serviceNetwork", "10.244.8.0/24"), "overlaps cluster.serviceNetwork"),
@@ -123,6 +137,13 @@ MISTAKES = {
     "another network's name": (change("cluster.network", {"calico": True}), "cluster.network.calico: unknown key"),
     "a missing key file": (change("ssh.privateKeyFile", "/nowhere/key"), "/nowhere/key does not exist"),
     "two keys": (change("ssh.privateKey", "hush"), "exactly one of privateKeyFile and privateKey"),
+    "a machine that is not pinned": (pinned_but_one, "machines.workers[1].hostKey: worker2 has none, and ssh.hostKeys"),
+    "control planes with keys of two kinds": (two_kinds, "machines.controlPlanes: cp1's is ED25519, cp3's is ECDSA"),
+    "an RSA host key": (
+        change("machines.workers.0.hostKey", "ssh-rsa AAAAB3NzaC1yc2E="),
+        "machines.workers[0].hostKey: (secret): begins with none of",
+    ),
+    "neither pinned nor first": (change("ssh.hostKeys", "never"), "ssh.hostKeys"),
     "an unknown section": (change("kafak", {}), "kafak: unknown key"),
     "an unknown key": (change("kafka.heapMib", 1), "kafka.heapMib: unknown key"),
     "a wrong type": (change("kafka.heapMiB", "much"), 'kafka.heapMiB: "much"'),
@@ -150,7 +171,16 @@ def test_all_mistakes_are_reported_at_once(values: Values) -> None:
 def test_a_secret_is_never_printed(values: Values) -> None:
     change("cameraCredentials", {"cam-01": {"username": "", "password": ["hush"]}})(values)
     change("cameras.0.url", "rtsp://me:hush@camera/1")(values)
+    change("machines.workers.0.hostKey", "-----BEGIN OPENSSH PRIVATE KEY-----\nhush")(values)
     assert "hush" not in "\n".join(problems_of(values))
+
+
+def test_pinned_machines_are_known_by_their_keys(values: Values) -> None:
+    pinned_but_one(values)
+    values["machines"]["workers"][1]["hostKey"] = f"{host_key('worker2', 'ssh-ed25519')} root@worker2"
+    settings = load_values(values)
+    assert settings.machines.control_planes[0].host_key == host_key("cp1")
+    assert settings.machines.workers[1].host_key == host_key("worker2", "ssh-ed25519")
 
 
 @pytest.mark.parametrize(("task", "accepted"), [("detect", True), ("segment", False), ("classify", False)])
