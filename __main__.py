@@ -38,7 +38,7 @@ settings = config.load()
 # What this stack has made so far: which versions the cluster can be upgraded to, and that it keeps its network.
 itself = pulumi.StackReference(f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}")
 
-# The machines become a cluster while the images are built.
+# The machines become a cluster while the images are built; they are looked at first.
 cluster = Cluster(
     "cluster",
     ClusterArgs.from_settings(
@@ -47,7 +47,7 @@ cluster = Cluster(
         running_network=itself.get_output("network"),
     ),
 )
-image = Images("images", ImagesArgs.from_settings(settings)).refs
+image = Images("images", ImagesArgs.from_settings(settings), pulumi.ResourceOptions(depends_on=cluster.known)).refs
 
 # Everything below lives in the cluster, and is gone before its machines are drained.
 provider = kubernetes.Provider(

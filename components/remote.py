@@ -3,13 +3,17 @@
 A script lives in a `.sh` file beside its component and names its inputs at its top (`: "${NAME:?}"`). It is idempotent,
 so that an edited script or value simply runs again; there are no `triggers`, because a trigger replaces the resource
 and would first run its `delete` on a living machine.
+
+Whoever connects knows the host's key (ADR 11). pulumi-command checks one; an address that any of several machines may
+have is asked from the computer that runs Pulumi, by OpenSSH, which checks a list.
 """
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +22,7 @@ from pulumi_command import local, remote
 
 _HERE = Path(__file__).parent
 _KEY = "ARGUS_SSH_KEY"
+_KNOWN_HOSTS = "ARGUS_KNOWN_HOSTS"
 
 Value = str | int | bool | Sequence[str]
 """What a script can be given: a list arrives as one line an item, a flag as `true` or `false`."""
@@ -32,6 +37,16 @@ class Ssh:
     port: int = 22
     mend: str = ""
     """Another word than last time, and every step runs again."""
+    host_keys: Mapping[str, Sequence[pulumi.Input[str]]] = field(default_factory=dict)
+    """By address, what whoever has it must show one of, each `type key`. Nothing else is connected to."""
+    on_error: pulumi.ErrorHook | None = None
+    """Told of every command on a machine that failed."""
+
+    def keys_of(self, host: str) -> Sequence[pulumi.Input[str]]:
+        """The host keys of an address. Raises ValueError where none is known."""
+        if not self.host_keys.get(host):
+            raise ValueError(f"no SSH host key of {host} is known")
+        return self.host_keys[host]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,11 +69,10 @@ class Script:
 def command(
     name: str,
     *,
-    host: pulumi.Input[str],
+    host: str,
     ssh: Ssh,
-    create: Script | None,
+    create: Script,
     update: Script | None = None,
-    delete: Script | None = None,
     stdin: pulumi.Input[str] | None = None,
     secret: bool = False,
     dial_attempts: int = 10,
@@ -66,12 +80,15 @@ def command(
 ) -> remote.Command:
     """A Command on `host`; with `secret`, nothing that it reads or prints reaches a log or the state in the clear.
 
-    A `delete` must reach its host; what is undone on a machine, which may be dead by then, belongs to Removal.
+    It has no `delete`: what is undone on a machine, which may be dead by then, belongs to Removal.
+    Raises ValueError where the host is not known by exactly one key.
     """
+    (host_key,) = ssh.keys_of(host)
     if secret:
-        opts = pulumi.ResourceOptions.merge(
-            opts, pulumi.ResourceOptions(additional_secret_outputs=["stdin", "stdout", "stderr"])
-        )
+        opts = _secretly(opts, "stdin", "stdout", "stderr")
+    if ssh.on_error:
+        told = pulumi.ResourceOptions(hooks=pulumi.ResourceHookBinding(on_error=[ssh.on_error]))
+        opts = pulumi.ResourceOptions.merge(opts, told)
     return remote.Command(
         name,
         connection=remote.ConnectionArgs(
@@ -79,12 +96,12 @@ def command(
             port=ssh.port,
             user=ssh.user,
             private_key=pulumi.Output.secret(ssh.private_key),
+            host_key=host_key,
             dial_error_limit=dial_attempts,
             per_dial_timeout=5,
         ),
-        create=create.render(ssh.user, mend=ssh.mend) if create else None,
+        create=create.render(ssh.user, mend=ssh.mend),
         update=update.render(ssh.user, mend=ssh.mend) if update else None,
-        delete=delete.render(ssh.user) if delete else None,
         stdin=stdin,
         logging=remote.Logging.NONE if secret else None,
         add_previous_output_in_env=False,
@@ -92,34 +109,114 @@ def command(
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A command that was asked of whichever machine has an address, and what it printed."""
+
+    command: local.Command
+    stdout: pulumi.Output[str]
+
+
+def ask(
+    name: str,
+    *,
+    host: str,
+    ssh: Ssh,
+    create: Script | None = None,
+    delete: Script | None = None,
+    stdin: pulumi.Input[str] | None = None,
+    secret: bool = False,
+    opts: pulumi.ResourceOptions,
+) -> Answer:
+    """Like `command`, on an address that several machines may have: any of its host keys is right.
+
+    The connection is tried for as long as pulumi-command does; a `delete` must reach its host. What was answered stays
+    the answer while only keys change, or what is on standard input: let the script know a digest of that.
+    """
+
+    def asked(script: Script, *, reads: bool = False) -> Script:
+        values: dict[str, Value] = {"HOST": host, "COMMAND": script.render(ssh.user), "READS": reads}
+        return Script(files=[_HERE / "ask.sh"], values=values)
+
+    made = command_from_here(
+        name,
+        ssh=ssh,
+        hosts=[host],
+        create=asked(create, reads=stdin is not None) if create else None,
+        delete=asked(delete) if delete else None,
+        stdin=stdin,
+        secret=secret,
+        opts=opts,
+    )
+    return Answer(command=made, stdout=printed(made, secret=secret))
+
+
 def command_from_here(
     name: str,
     *,
     ssh: Ssh,
+    hosts: Sequence[str],
+    create: Script | None = None,
     update: Script | None = None,
     delete: Script | None = None,
+    about: str = "",
+    stdin: pulumi.Input[str] | None = None,
     triggers: Sequence[str] = (),
+    secret: bool = False,
     opts: pulumi.ResourceOptions,
 ) -> local.Command:
-    """A Command on the computer that runs Pulumi: its scripts reach several machines, dead ones too, with ssh.sh.
+    """A Command on the computer that runs Pulumi: its scripts reach `hosts`, dead ones too, with ssh.sh.
 
-    It does nothing when it is made.
+    Without `create` it does nothing when it is made. It runs again when its script or values change, or the host keys
+    of the address `about`; other keys alone are no reason to (see once.sh). What it prints begins with a line for
+    once.sh, which `printed` takes off.
     """
-    opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(additional_secret_outputs=["environment"]))
+    known = known_hosts(ssh, hosts)
+    opts = _secretly(opts, "environment", *(("stdin", "stdout", "stderr") if secret else ()))
+    asked = [_from_here(each, ssh).render(mend=ssh.mend) for each in (create, update) if each]
+    if asked:
+        first = {"ASKED": hashlib.sha256("".join(asked).encode()).hexdigest()[:16], "ABOUT": about}
+        create = _once(create or Script(files=[], values={}), first)
+        update = _once(update, first) if update else None
     return local.Command(
         name,
+        create=_from_here(create, ssh).render(mend=ssh.mend) if create else None,
         update=_from_here(update, ssh).render(mend=ssh.mend) if update else None,
         delete=_from_here(delete, ssh).render() if delete else None,
-        environment={_KEY: pulumi.Output.secret(ssh.private_key)},
-        triggers=list(triggers),
-        add_previous_output_in_env=False,
+        stdin=stdin,
+        environment={_KEY: pulumi.Output.secret(ssh.private_key), _KNOWN_HOSTS: known},
+        triggers=list(triggers) or None,
+        logging=local.Logging.NONE if secret else local.Logging.STDERR,
+        add_previous_output_in_env=bool(asked),
         opts=opts,
     )
+
+
+def printed(command: local.Command, *, secret: bool) -> pulumi.Output[str]:
+    """What the `create` of a command from here printed. The private key among its inputs makes no secret of that."""
+    answer = command.stdout.apply(lambda text: text.partition("\n")[2])
+    return pulumi.Output.secret(answer) if secret else pulumi.Output.unsecret(answer)
+
+
+def known_hosts(ssh: Ssh, hosts: Sequence[str]) -> pulumi.Output[str]:
+    """The keys of these addresses as OpenSSH reads them, a line each. Raises ValueError where one has none."""
+    keys = {host: list(ssh.keys_of(host)) for host in hosts}
+    return pulumi.Output.from_input(keys).apply(
+        lambda known: "\n".join(f"{host} {key}" for host in hosts for key in known[host])
+    )
+
+
+def _secretly(opts: pulumi.ResourceOptions, *outputs: str) -> pulumi.ResourceOptions:
+    return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(additional_secret_outputs=list(outputs)))
 
 
 def _from_here(script: Script, ssh: Ssh) -> Script:
     values = {**script.values, "SSH_USER": ssh.user, "SSH_PORT": ssh.port}
     return Script(files=[_HERE / "ssh.sh", *script.files], values=values)
+
+
+def _once(script: Script, values: Mapping[str, Value]) -> Script:
+    return Script(files=[_HERE / "once.sh", *script.files], values={**script.values, **values})
 
 
 def _text(value: Value) -> str:

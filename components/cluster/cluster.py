@@ -139,6 +139,8 @@ class Cluster(pulumi.ComponentResource):
     """Known when every node has it."""
     network: pulumi.Output[str]
     """Whose network the pods are on, `built-in` or `manifest`; known when every node is on it."""
+    known: Sequence[pulumi.Resource]
+    """To depend on, for what takes its turn after the first look at the machines."""
     drained: Sequence[pulumi.Resource]
     """To depend on, for what runs in pods: it is gone before its machines are drained."""
 
@@ -170,7 +172,7 @@ class Cluster(pulumi.ComponentResource):
         removals = {
             machine.name: RemovalArgs(
                 machine=machine,
-                ssh=args.ssh,
+                ssh=preflight.ssh,
                 endpoint=endpoint,
                 server=server,
                 control_plane=machine in args.control_planes,
@@ -197,7 +199,7 @@ class Cluster(pulumi.ComponentResource):
                 f"{name}-{machine.name}-packages",
                 PackagesArgs(
                     machine=machine,
-                    ssh=args.ssh,
+                    ssh=preflight.ssh,
                     control_plane=control_plane,
                     server=server,
                     binaries=args.binaries,
@@ -209,7 +211,7 @@ class Cluster(pulumi.ComponentResource):
                 f"{name}-{machine.name}-runtime",
                 ContainerRuntimeArgs(
                     machine=machine,
-                    ssh=args.ssh,
+                    ssh=preflight.ssh,
                     systemd_cgroups=kubeadm.kubelet.cgroup_driver == "systemd",
                     unprivileged=kubeadm.kubelet.feature_gates.get("KubeletInUserNamespace", False),
                     mirror=args.registry_mirror,
@@ -226,7 +228,7 @@ class Cluster(pulumi.ComponentResource):
                         f"{name}-{machine.name}-endpoint",
                         EndpointArgs(
                             machine=machine,
-                            ssh=args.ssh,
+                            ssh=preflight.ssh,
                             control_planes=args.control_planes,
                             endpoint=endpoint,
                             endpoint_port=kubeadm.endpoint_port,
@@ -240,25 +242,25 @@ class Cluster(pulumi.ComponentResource):
         for index, machine in enumerate(args.control_planes):
             node = Node(
                 f"{name}-{machine.name}",
-                NodeArgs(machine=machine, ssh=args.ssh, kubeadm=kubeadm, control_plane=True, bootstrap=index == 0),
+                NodeArgs(machine=machine, ssh=preflight.ssh, kubeadm=kubeadm, control_plane=True, bootstrap=index == 0),
                 self._child([*endpoints, prepared[machine.name], *list(members.values())[-1:]]),
             )
             members[machine.name] = node.joined
             Certificates(
                 f"{name}-{machine.name}-certificates",
-                CertificatesArgs(machine=machine, ssh=args.ssh),
+                CertificatesArgs(machine=machine, ssh=preflight.ssh),
                 self._child([node.joined]),
             )
             Backup(
                 f"{name}-{machine.name}-backup",
-                BackupArgs(machine=machine, ssh=args.ssh, options=args.backup),
+                BackupArgs(machine=machine, ssh=preflight.ssh, options=args.backup),
                 self._child([node.joined]),
             )
         first = members[args.control_planes[0].name]
         for machine in args.workers:
             members[machine.name] = Node(
                 f"{name}-{machine.name}",
-                NodeArgs(machine=machine, ssh=args.ssh, kubeadm=kubeadm, control_plane=False),
+                NodeArgs(machine=machine, ssh=preflight.ssh, kubeadm=kubeadm, control_plane=False),
                 self._child([prepared[machine.name], first]),
             ).joined
         everyone = list(members.values())
@@ -267,14 +269,16 @@ class Cluster(pulumi.ComponentResource):
         if args.network_manifest is None:
             network = Network(
                 f"{name}-network",
-                NetworkArgs(machines=args.machines, ssh=args.ssh, endpoint=endpoint, pod_network=kubeadm.pod_network),
+                NetworkArgs(
+                    machines=args.machines, ssh=preflight.ssh, endpoint=endpoint, pod_network=kubeadm.pod_network
+                ),
                 self._child(everyone),
             )
         else:
             network = NetworkManifest(
                 f"{name}-network",
                 NetworkManifestArgs(
-                    machines=args.machines, ssh=args.ssh, endpoint=endpoint, manifest=args.network_manifest
+                    machines=args.machines, ssh=preflight.ssh, endpoint=endpoint, manifest=args.network_manifest
                 ),
                 self._child(everyone),
             )
@@ -285,7 +289,7 @@ class Cluster(pulumi.ComponentResource):
                 f"{name}-{machine.name}-upgrade",
                 UpgradeArgs(
                     machine=machine,
-                    ssh=args.ssh,
+                    ssh=preflight.ssh,
                     kubeadm=kubeadm,
                     control_plane=machine in args.control_planes,
                     binaries=args.binaries,
@@ -295,13 +299,13 @@ class Cluster(pulumi.ComponentResource):
             upgrades = [upgrade.upgraded]
         NodeMetadata(
             f"{name}-metadata",
-            NodeMetadataArgs(machines=args.machines, ssh=args.ssh, endpoint=endpoint),
+            NodeMetadataArgs(machines=args.machines, ssh=preflight.ssh, endpoint=endpoint),
             self._child(everyone),
         )
         Dns(
             f"{name}-dns",
             DnsArgs(
-                ssh=args.ssh,
+                ssh=preflight.ssh,
                 endpoint=endpoint,
                 replicas=min(2, len(args.machines)),
                 kubernetes_version=kubeadm.kubernetes_version,
@@ -309,7 +313,7 @@ class Cluster(pulumi.ComponentResource):
             self._child(upgrades),
         )
         kubeconfig = Kubeconfig(
-            f"{name}-kubeconfig", KubeconfigArgs(ssh=args.ssh, endpoint=endpoint), self._child(upgrades)
+            f"{name}-kubeconfig", KubeconfigArgs(ssh=preflight.ssh, endpoint=endpoint), self._child(upgrades)
         )
 
         provider = kubernetes.Provider(
@@ -327,7 +331,7 @@ class Cluster(pulumi.ComponentResource):
         if args.volumes_gib:
             volumes = LocalStorage(
                 f"{name}-storage",
-                LocalStorageArgs(machines=args.schedulable_machines, ssh=args.ssh, volumes_gib=args.volumes_gib),
+                LocalStorageArgs(machines=args.schedulable_machines, ssh=preflight.ssh, volumes_gib=args.volumes_gib),
                 provider=provider,
                 opts=self._child(list(prepared.values())),
             ).volumes
@@ -341,7 +345,7 @@ class Cluster(pulumi.ComponentResource):
                 self._child([members[machine.name], *volumes.get(machine.name, ()), *drains[-1:]]),
             )
             drains.append(drain.drained)
-        self.drained = drains
+        self.drained, self.known = drains, preflight.known
 
         self.kubeconfig = kubeconfig.content
         self.endpoint = pulumi.Output.from_input(server)

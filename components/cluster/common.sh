@@ -118,6 +118,11 @@ ready() {
   admin get node "$1" --request-timeout=10s -o jsonpath='{.status.conditions[?(@.type=="Ready")].status}'
 }
 is_ready() { [[ $(ready "$1") == True ]]; }
+# is_lost NAME: whether the cluster answers, and does not hear from a node.
+is_lost() {
+  local state
+  state=$(ready "$1") && [[ $state != True ]]
+}
 
 # claims_on NAME: `namespace name` of every claim that is bound to a local volume of a node.
 claims_on() {

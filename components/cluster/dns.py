@@ -28,7 +28,7 @@ class Dns(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: DnsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:Dns", name, {}, opts)
-        remote.command(
+        remote.ask(
             f"{name}-spread",
             host=args.endpoint,
             ssh=args.ssh,

@@ -68,7 +68,7 @@ class Requirements:
 def problems(facts: Mapping[str, Facts | str], required: Requirements) -> list[str]:
     """Every problem of every machine with its remedy, one line each, in the machines' order.
 
-    A text instead of facts says why the machine did not answer.
+    A text instead of facts is the problem of a machine that did not answer.
     """
     known = {name: each for name, each in facts.items() if isinstance(each, Facts)}
     shared = _shared(known)
@@ -79,12 +79,17 @@ def problems(facts: Mapping[str, Facts | str], required: Requirements) -> list[s
         if isinstance(each, Facts):
             lines = [*_problems(each, required, address), *shared.get(name, ()), *_virtual_ip(each, required, macs)]
         else:
-            lines = [
-                f"does not answer over SSH ({each}): check that the machine runs, that its address is right and that"
-                " argus:ssh names a user and key that may log in"
-            ]
+            lines = [each]
         found += [f"{name} ({address}): {line}" for line in lines]
     return found
+
+
+def no_answer(reason: str) -> str:
+    """The problem of a machine that does not answer, or does not let us in."""
+    return (
+        f"does not answer over SSH ({reason}): check that the machine runs, that its address is right and that"
+        " argus:ssh names a user and key that may log in"
+    )
 
 
 def _problems(facts: Facts, required: Requirements, address: str) -> Iterable[str]:

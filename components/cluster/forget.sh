@@ -1,9 +1,14 @@
 #!/usr/bin/env bash
 # Runs on the control plane that holds the virtual IP: the machine of this address has been reset, or is dead, and the
 # cluster forgets its node. Nothing to do where the cluster itself is gone, or another machine has the name by now.
+# With the argument `lost`, it is only said to be: a node that the cluster hears from is not forgotten.
 : "${NODE:?}" "${ADDRESS:?}"
 is_member || exit 0
 known=$(until_true 30 node_address "$NODE") || die "the API server does not answer"
 if [[ ! $known || $known == "$ADDRESS" ]]; then
+  if [[ $known && ${1:-} == lost ]]; then
+    until_true 60 is_lost "$NODE" || die "$NODE lives, but another machine answers at $ADDRESS, or it has another SSH" \
+      "host key: give that as its hostKey in argus:machines, \`pulumi up\`, then take it out; or stop $NODE first"
+  fi
   until_true 60 forget "$NODE" || die "$NODE is not forgotten: see above"
 fi

@@ -2,25 +2,29 @@
 # Runs on the control plane that holds the virtual IP. Prints (a secret) what one machine needs to join, or nothing when
 # there is no cluster yet. The credentials live two hours; upload-certs encrypts the keys with one that only the new
 # machine is told.
+# With the argument `anew`, the machine itself has said that it is no member, whatever the cluster knows.
 : "${JOINING:?}" "${ADDRESS:?}" "${CONTROL_PLANE:?}" "${VERSION:?}"
 export KUBECONFIG=/etc/kubernetes/admin.conf
 
 [[ -s $KUBECONFIG && -s $STATE/member ]] || exit 0
 known=$(until_true 60 node_address "$JOINING") || die "the API server does not answer"
-if [[ $known != "$ADDRESS" ]]; then
+if [[ $known != "$ADDRESS" || ${1:-} == anew ]]; then
   runs=$(until_true 60 cluster_version) || die "the API server does not answer"
   [[ ${runs%.*} == "${VERSION%.*}" ]] || die "the cluster runs Kubernetes $runs, and $JOINING would join it with $VERSION:" \
     "upgrade first, by \`pulumi up\` without $JOINING in argus:machines, then add it"
 fi
-is_lost() { ! is_ready "$JOINING"; }
 if [[ $known && $known != "$ADDRESS" ]]; then
-  until_true 60 is_lost || die "$JOINING lives, at $known, and cannot be at $ADDRESS too: give the new machine a name of" \
-    "its own and take $JOINING out, or stop $JOINING first"
+  until_true 60 is_lost "$JOINING" || die "$JOINING lives, at $known, and cannot be at $ADDRESS too: give the new" \
+    "machine a name of its own and take $JOINING out, or stop $JOINING first"
   say "$JOINING at $known is dead; $ADDRESS takes its place"
   until_true 60 forget "$JOINING" || die "the cluster does not forget the dead $JOINING: see above"
-elif [[ ! $known && $CONTROL_PLANE == true ]]; then
-  # Of an attempt to join that was interrupted.
+elif [[ $CONTROL_PLANE == true ]] && [[ ! $known || ${1:-} == anew ]]; then
+  # Of an attempt to join that was interrupted, or of a disk that is gone.
   until_true 60 forget_etcd_member "$JOINING" || die "etcd does not answer"
+fi
+if [[ $known && ${1:-} == anew ]]; then
+  # kubeadm refuses the name of a node that the cluster still believes in. One whose join was cut short may live on.
+  until_true 30 is_lost "$JOINING" || true
 fi
 token=$(until_true 60 kubeadm token create --ttl 2h --description "argus: $JOINING") ||
   die "the API server did not make a token for $JOINING"

@@ -27,7 +27,7 @@ class Kubeconfig(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: KubeconfigArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:Kubeconfig", name, {}, opts)
-        read = remote.command(
+        read = remote.ask(
             f"{name}-read",
             host=args.endpoint,
             ssh=args.ssh,
@@ -35,7 +35,7 @@ class Kubeconfig(pulumi.ComponentResource):
             secret=True,
             opts=pulumi.ResourceOptions(parent=self),
         )
-        self.content = pulumi.Output.secret(read.stdout)
+        self.content = read.stdout
         self.register_outputs({"content": self.content})
 
 

@@ -52,7 +52,7 @@ class Network(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:Network", name, {}, opts)
-        networks = remote.command(
+        networks = remote.ask(
             f"{name}-node-networks",
             host=args.endpoint,
             ssh=args.ssh,

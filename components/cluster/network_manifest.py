@@ -37,7 +37,7 @@ class NetworkManifest(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: NetworkManifestArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:NetworkManifest", name, {}, opts)
-        applied = remote.command(
+        applied = remote.ask(
             f"{name}-applied",
             host=args.endpoint,
             ssh=args.ssh,
@@ -50,5 +50,5 @@ class NetworkManifest(pulumi.ComponentResource):
             secret=True,
             opts=pulumi.ResourceOptions(parent=self, custom_timeouts=pulumi.CustomTimeouts(create="20m", update="20m")),
         )
-        self.ready = [applied]
+        self.ready = [applied.command]
         self.register_outputs({})

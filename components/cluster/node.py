@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pulumi
 
 from components import remote
 from components.cluster.kubeadm import KubeadmArgs, init_config, join_config
 from components.cluster.machine import Machine, program, script
+
+_HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +30,8 @@ class Node(pulumi.ComponentResource):
     """Invites the machine and lets it join. Leaving is Removal's.
 
     The invitation is asked of the endpoint's address: keepalived keeps it with a living control plane, whichever
-    that is. It is empty where no cluster is yet. A dead node of the same name at another address is forgotten first.
+    that is. It is empty where no cluster is yet. A dead node of the same name at another address is forgotten first;
+    a machine whose host key has changed, and that is no member by its own word, is invited anew.
     The invitation travels as a secret output, to standard input, and lives two hours.
     """
 
@@ -37,36 +41,49 @@ class Node(pulumi.ComponentResource):
     def __init__(self, name: str, args: NodeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:ControlPlane" if args.control_plane else "argus:cluster:Worker", name, {}, opts)
         kubeadm = args.kubeadm
-        invitation = remote.command(
+        machine, ssh = args.machine, args.ssh
+        invite = script(
+            "invitation.sh",
+            joining=machine.name,
+            address=machine.address,
+            control_plane=args.control_plane,
+            version=kubeadm.kubernetes_version,
+        )
+        invitation = remote.command_from_here(
             f"{name}-invitation",
-            host=kubeadm.endpoint,
-            ssh=args.ssh,
-            create=script(
-                "invitation.sh",
-                joining=args.machine.name,
-                address=args.machine.address,
-                control_plane=args.control_plane,
-                version=kubeadm.kubernetes_version,
+            ssh=ssh,
+            hosts=[machine.address, kubeadm.endpoint],
+            create=remote.Script(
+                files=[_HERE / "invite.sh"],
+                values={
+                    "NODE": machine.name,
+                    "HOST": machine.address,
+                    "ENDPOINT": kubeadm.endpoint,
+                    "INVITE": invite.render(ssh.user),
+                    "IS_MEMBER": script("is_member.sh").render(ssh.user),
+                },
             ),
+            # Another host key may mean another disk, and then it is no member any more.
+            about=machine.address,
             secret=True,
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.joined = remote.command(
             f"{name}-joined",
-            host=args.machine.address,
-            ssh=args.ssh,
+            host=machine.address,
+            ssh=ssh,
             create=script(
                 "node.sh",
-                name=args.machine.name,
+                name=machine.name,
                 virtual_ip=kubeadm.endpoint,
                 port=kubeadm.endpoint_port,
                 bootstrap=args.bootstrap,
                 control_plane=args.control_plane,
-                init_config=init_config(kubeadm, args.machine) if args.control_plane else "",
-                join_config=join_config(kubeadm, args.machine, control_plane=args.control_plane),
+                init_config=init_config(kubeadm, machine) if args.control_plane else "",
+                join_config=join_config(kubeadm, machine, control_plane=args.control_plane),
                 audit_policy=program("audit-policy.yaml") if args.control_plane else "",
             ),
-            stdin=pulumi.Output.secret(invitation.stdout),
+            stdin=remote.printed(invitation, secret=True),
             secret=True,
             opts=pulumi.ResourceOptions(parent=self),
         )

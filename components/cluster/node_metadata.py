@@ -25,7 +25,7 @@ class NodeMetadata(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: NodeMetadataArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:NodeMetadata", name, {}, opts)
-        remote.command(
+        remote.ask(
             f"{name}-set",
             host=args.endpoint,
             ssh=args.ssh,

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import pulumi
+from pulumi.runtime.settings import SETTINGS
 
 from components import remote
 from components.cluster import network, upgrade
-from components.cluster.facts import Facts, Requirements, problems
+from components.cluster.facts import Facts, Requirements, no_answer, problems
+from components.cluster.host_keys import HostKeys, HostKeysArgs, explained, hooks_work, mismatch
 from components.cluster.kubeadm import API_PORT
 from components.cluster.machine import Machine, script
 from components.cluster.network import NetworkKind
@@ -47,10 +51,15 @@ class PreflightArgs:
 
 
 class Preflight(pulumi.ComponentResource):
-    """Reads the facts of every machine, side by side, once in a machine's life; a living member is not asked again."""
+    """Reads key and facts of every machine, side by side, once in its life; a living member is not asked again."""
 
     passed: Mapping[str, pulumi.Output[Sequence[pulumi.Resource]]]
     """To depend on, by the machine's name: each fails when any machine is not fit."""
+    known: Sequence[pulumi.Resource]
+    """To depend on: every machine has shown its host key, or need not."""
+    ssh: remote.Ssh
+    """How the machines are reached that have passed, each known by its host key, and the endpoint by those of the
+    control planes."""
 
     def __init__(self, name: str, args: PreflightArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:Preflight", name, {}, opts)
@@ -63,16 +72,29 @@ class Preflight(pulumi.ComponentResource):
             addresses={machine.name: machine.address for machine in machines},
             now=int(time.time()),
         )
+        silent = _Silent(name, machines)
+        host_keys = HostKeys(
+            f"{name}-host-key",
+            HostKeysArgs(
+                control_planes=args.control_planes,
+                workers=args.workers,
+                port=args.ssh.port,
+                on_error=silent.hooks,
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
+        keys, self.known = host_keys.keys, host_keys.read
         facts: dict[str, pulumi.Output[str]] = {}
         commands: dict[str, pulumi.Resource] = {}
         for machine in machines:
             ports = list(_NODE_PORTS)
             if machine in args.control_planes:
                 ports += [*_CONTROL_PLANE_PORTS, args.endpoint_port]
+            known = {machine.address: [keys[machine.name]]}
             command = remote.command(
                 f"{name}-{machine.name}",
                 host=machine.address,
-                ssh=args.ssh,
+                ssh=replace(args.ssh, host_keys=known, on_error=silent.hooks.get(machine.name)),
                 create=_facts(args, ports, check_clock=True),
                 update=_facts(args, ports, check_clock=False),
                 stdin=str(int(time.time())),
@@ -82,9 +104,18 @@ class Preflight(pulumi.ComponentResource):
             )
             commands[machine.name] = command
             facts[machine.name] = command.stdout
-        checked: pulumi.Output[bool] = pulumi.Output.from_input(_check(facts, required, args))
+        verdict: pulumi.Output[bool] = pulumi.Output.from_input(_check(args, facts, keys, required, silent))
         # All wait for the one verdict; a dependency of each machine on each would grow with their square.
-        self.passed = {name: _after(checked, command) for name, command in commands.items()}
+        self.passed = {name: _after(verdict, command) for name, command in commands.items()}
+        passed_keys = {machine.address: [_known(verdict, keys[machine.name])] for machine in machines}
+        self.ssh = replace(
+            args.ssh,
+            host_keys={
+                **passed_keys,
+                args.endpoint: [key for machine in args.control_planes for key in passed_keys[machine.address]],
+            },
+            on_error=explained(f"{name}-explained", machines, args.ssh.port),
+        )
         self.register_outputs({})
 
 
@@ -92,23 +123,99 @@ def _after(verdict: pulumi.Output[bool], command: pulumi.Resource) -> pulumi.Out
     return verdict.apply(lambda _: [command])
 
 
+def _known(verdict: pulumi.Output[bool], key: pulumi.Output[str]) -> pulumi.Output[str]:
+    return verdict.apply(lambda _: key)
+
+
+class _Silent:
+    """The machines that do not answer, and why.
+
+    The engine ends the program at the first command that fails, and with it what the other machines have to say. So
+    each failure is held back until all were heard, or until all that the engine does at a time are failures. Where the
+    engine has no hooks for that, no reason is known either.
+    """
+
+    hooks: Mapping[str, pulumi.ErrorHook]
+    """For the commands that are the first to speak to a machine, by its name."""
+
+    def __init__(self, name: str, machines: Sequence[Machine]) -> None:
+        self._reasons: dict[str, str] = {}
+        self._failed = {machine.name: asyncio.Event() for machine in machines}
+        self._no_more = asyncio.Event()
+        self._all_heard = asyncio.Event()
+        held = self._failed if hooks_work() else ()
+        self.hooks = {each: pulumi.ErrorHook(f"{name}-{each}-failed", partial(self._hold, each)) for each in held}
+
+    async def reason(self, machine: str, answer: asyncio.Future[Any]) -> str | None:
+        """Waits for the machine's answer, or for why there is none: that is returned, empty where it was not heard."""
+        events = [asyncio.ensure_future(each.wait()) for each in (self._failed[machine], self._no_more)]
+        await asyncio.wait({answer, *events}, return_when=asyncio.FIRST_COMPLETED)
+        for event in events:
+            event.cancel()
+        if answer.done():
+            return None if answer.exception() is None else "see its error above"
+        return self._reasons.get(machine, "")
+
+    def let_go(self) -> None:
+        """All were heard: what was held back fails now, and ends the program."""
+        self._all_heard.set()
+
+    async def _hold(self, machine: str, failed: pulumi.ErrorHookArgs) -> bool:
+        self._reasons[machine] = failed.errors[0].strip().splitlines()[-1].removeprefix("error: ")
+        self._failed[machine].set()
+        if len(self._reasons) >= int(SETTINGS.parallel or 1):
+            self._no_more.set()
+        await self._all_heard.wait()
+        return False
+
+
 def _facts(args: PreflightArgs, ports: Sequence[int], *, check_clock: bool) -> remote.Script:
     return script("facts.sh", virtual_ip=args.endpoint, ports=[str(port) for port in ports], check_clock=check_clock)
 
 
-async def _check(outputs: Mapping[str, pulumi.Output[str]], required: Requirements, args: PreflightArgs) -> bool:
+async def _look(
+    machine: Machine, output: pulumi.Output[str], known: pulumi.Output[str], port: int, silent: _Silent
+) -> Facts | str | None:
+    """A machine's facts, or its problem where it does not answer; None where nothing is known of it yet."""
+    answer, key = asyncio.ensure_future(output.future()), asyncio.ensure_future(known.future())
+    reason = await silent.reason(machine.name, answer)
+    if reason is None:
+        text = await answer
+        return Facts.parse(text) if text else None
+    if not reason:
+        return None
+    # A machine that has not even shown a key has none to compare.
+    given = key.result() if key.done() and key.exception() is None else None
+    return (await mismatch(machine.address, port, given) if given else None) or no_answer(reason)
+
+
+async def _check(
+    args: PreflightArgs,
+    outputs: Mapping[str, pulumi.Output[str]],
+    keys: Mapping[str, pulumi.Output[str]],
+    required: Requirements,
+    silent: _Silent,
+) -> bool:
     """Wait for every machine, also for those that do not answer, then speak once."""
-    running = await pulumi.Output.from_input(args.running_version).future()
-    has = await pulumi.Output.from_input(args.running_network).future() or (running and "built-in")
-    if reason := upgrade.refusal(running, args.kubernetes_version) or network.refusal(has, args.network):
-        raise PreflightError(f"no machine was changed: {reason}")
-    answers = await asyncio.gather(*(each.future() for each in outputs.values()), return_exceptions=True)
-    facts: dict[str, Facts | str] = {}
-    for name, answer in zip(outputs, answers, strict=True):
-        if isinstance(answer, BaseException):
-            facts[name] = "see its error above"
-        elif answer:  # in a preview, nothing is known of a new machine
-            facts[name] = Facts.parse(answer)
-    if found := problems(facts, required):
-        raise PreflightError("no machine was changed, because\n  " + "\n  ".join(found) + f"\n{_LOOK_AGAIN}")
+    try:
+        running = await pulumi.Output.from_input(args.running_version).future()
+        has = await pulumi.Output.from_input(args.running_network).future() or (running and "built-in")
+        if reason := upgrade.refusal(running, args.kubernetes_version) or network.refusal(has, args.network):
+            raise PreflightError(f"no machine was changed: {reason}")
+        machines = (*args.control_planes, *args.workers)
+        looks = (_look(each, outputs[each.name], keys[each.name], args.ssh.port, silent) for each in machines)
+        seen = dict(zip(outputs, await asyncio.gather(*looks), strict=True))
+        found = problems({name: each for name, each in seen.items() if each is not None}, required)
+        text = "no machine was changed, because\n  " + "\n  ".join(found) + f"\n{_LOOK_AGAIN}"
+        lost = [outputs[name] for name, each in seen.items() if isinstance(each, str)]
+        if silent.hooks and lost:
+            # They end the program once they are let go, and would do so before an exception that is raised here.
+            unheard = ", ".join(name for name, each in seen.items() if each is None)
+            pulumi.log.error(f"{text}\nNot heard, because so many others do not answer: {unheard}" if unheard else text)
+    finally:
+        silent.let_go()
+    if silent.hooks:
+        await asyncio.gather(*(each.future() for each in lost))
+    if found:
+        raise PreflightError(text)
     return True

@@ -51,6 +51,7 @@ class Removal(pulumi.ComponentResource):
         self.undo = remote.command_from_here(
             f"{name}-undo",
             ssh=ssh,
+            hosts=[machine.address, args.endpoint],
             delete=remote.Script(files=[_HERE / "removal.sh"], values=values),
             triggers=[machine.address],
             opts=pulumi.ResourceOptions(parent=self),
@@ -70,14 +71,18 @@ class Drain(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: RemovalArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:Drain", name, {}, opts)
-        self.drained = remote.command(
+        self.drained = remote.ask(
             f"{name}-on-removal",
             host=args.endpoint,
             ssh=args.ssh,
-            create=None,
             delete=script("drain.sh", node=args.machine.name),
-            opts=pulumi.ResourceOptions(parent=self, custom_timeouts=pulumi.CustomTimeouts(delete="20m")),
-        )
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                custom_timeouts=pulumi.CustomTimeouts(delete="20m"),
+                # It was one: to replace it would drain a machine that stays.
+                aliases=[pulumi.Alias(type_="command:remote:Command")],
+            ),
+        ).command
         self.register_outputs({})
 
 

@@ -1,17 +1,27 @@
 #!/usr/bin/env bash
 # Runs on the computer that runs Pulumi: undoes a machine over SSH if it answers, and has the cluster forget it in any
-# case.
+# case. A machine with another host key is not the one that was made a node: it is not touched, and forgotten as a dead
+# one is, unless the cluster still hears from the node.
 : "${NODE:?}" "${HOST:?}" "${ENDPOINT:?}" "${UNDO:?}" "${FORGET:?}"
 
+lost=''
 if answers "$HOST"; then
   on "$HOST" "$UNDO" || {
     echo "error: $NODE ($HOST) was not left as it was found; see above, then run \`pulumi up\` or \`destroy\` again" >&2
     exit 1
   }
+elif stranger; then
+  echo "$NODE ($HOST) is not the machine that was known by that key: it is left alone" >&2
+  lost=lost
 else
   echo "$NODE ($HOST) does not answer over SSH: it is forgotten as it is. Should it come back, run \`kubeadm reset\`" \
     "there before its next use" >&2
 fi
 
 # The last control plane takes the endpoint with it: nobody is left who could forget.
-if answers "$ENDPOINT"; then on "$ENDPOINT" "$FORGET"; fi
+if answers "$ENDPOINT"; then
+  on "$ENDPOINT" "$FORGET${lost:+ forget $lost}"
+elif stranger; then
+  echo "error: who has $ENDPOINT is no control plane as this stack knows them, and is not told to forget $NODE" >&2
+  exit 1
+fi

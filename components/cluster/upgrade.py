@@ -63,6 +63,7 @@ class Upgrade(pulumi.ComponentResource):
         self.upgraded = remote.command_from_here(
             f"{name}-node",
             ssh=args.ssh,
+            hosts=[machine.address, kubeadm.endpoint],
             update=remote.Script(files=[_HERE / "upgrade.sh"], values=values),
             opts=pulumi.ResourceOptions(parent=self, custom_timeouts=pulumi.CustomTimeouts(update="30m")),
         )

@@ -4,6 +4,11 @@
 : "${NODE:?}" "${HOST:?}" "${ENDPOINT:?}" "${PREPARE:?}" "${UPGRADE:?}" "${FINISH:?}"
 
 answers "$HOST" || {
+  if stranger; then
+    echo "error: $NODE ($HOST) is not upgraded: if it was installed anew, give its key as its hostKey in argus:machines" \
+      "(docs/operations.md). No other node is upgraded before it" >&2
+    exit 1
+  fi
   echo "error: $NODE ($HOST) does not answer over SSH: start it, or take it out of argus:machines, and run \`pulumi up\`" \
     "again. No other node is upgraded before it" >&2
   exit 1

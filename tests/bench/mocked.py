@@ -14,6 +14,7 @@ import yaml
 from pulumi.runtime import mocks
 
 ROOT = Path(__file__).parents[2]
+HOST_KEY = f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{'A' * 43}"
 
 
 class Echo(mocks.Mocks):
@@ -24,8 +25,9 @@ class Echo(mocks.Mocks):
         return {}, None
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        """The inputs; a command also prints nothing."""
-        printed = {"stdout": "", "stderr": ""} if args.typ.startswith("command:") else {}
+        """The inputs; a command also prints: on this computer a machine's host key, elsewhere nothing."""
+        stdout = HOST_KEY if args.typ == "command:local:Command" else ""
+        printed = {"stdout": stdout, "stderr": ""} if args.typ.startswith("command:") else {}
         return f"{args.name}-id", {**args.inputs, **printed}
 
 

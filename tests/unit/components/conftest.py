@@ -18,6 +18,8 @@ from pulumi.runtime import mocks, rpc
 from pulumi.runtime.stack import run_pulumi_func
 from pulumi.runtime.sync_await import _sync_await
 
+from tests.unit.components.host_keys import host_key
+
 ROOT = Path(__file__).parents[3]
 Outputs = Callable[[str, dict[str, Any]], Mapping[str, Any]]
 Program = Callable[..., Any]
@@ -149,6 +151,8 @@ def program(pulumi_mocks: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         key.parent.mkdir(parents=True, exist_ok=True)
         key.write_text("-----BEGIN OPENSSH PRIVATE KEY-----")
         pulumi.runtime.set_all_config({name: json.dumps(value) for name, value in config.items()})
+        # Where the machines have been seen before; nothing else that runs on this computer prints a single line.
+        pulumi_mocks.outputs["command:local:Command"] = lambda name, inputs: {"stdout": host_key(name)}
         pulumi_mocks.run(lambda: runpy.run_path(str(ROOT / "__main__.py")) and None, preview=True)
         return pulumi_mocks
 

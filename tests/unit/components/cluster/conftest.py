@@ -67,14 +67,16 @@ class Host:
     def path(self, path: str) -> Path:
         return self.root / path.lstrip("/")
 
-    def run(self, file: str, stdin: str = "", **values: Value) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, file: str, stdin: str = "", *, argument: str = "", **values: Value
+    ) -> subprocess.CompletedProcess[str]:
         rendered = Script(
             files=[self.moved("common.sh"), self.moved(file)],
             values={key.upper(): value for key, value in values.items()},
         ).render()
         environment = {"PATH": f"{self.root}/bin:{os.environ['PATH']}", "MACHINE": str(self.root)}
         return subprocess.run(
-            ["/bin/sh", "-c", f"umask 022; {rendered}"],
+            ["/bin/sh", "-c", f"umask 022; {rendered} {file} {argument}"],
             env=environment,
             input=stdin,
             capture_output=True,
@@ -119,6 +121,7 @@ class Host:
         for path in MOVED:
             text = text.replace(path, str(self.path(path)))
         text = text.replace("/run/argus-", str(self.root / "run-argus-"))
+        text = text.replace("until_true 60 is_lost", "until_true 1 is_lost")
         moved = self.root / file
         moved.write_text(text.replace("mktemp -p /run", f"mktemp -p {self.root}"))
         return moved

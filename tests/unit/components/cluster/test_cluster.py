@@ -1,6 +1,8 @@
 """The component tree: names, types, parents, secrets, order; and what a preflight refuses."""
 
 import json
+import os
+import subprocess
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -13,6 +15,7 @@ from components.cluster.kubeadm import KubeadmArgs
 from components.cluster.machine import Machine
 from components.cluster.preflight import PreflightError
 from components.remote import Ssh
+from tests.unit.components.host_keys import host_key
 
 KEY = "-----BEGIN OPENSSH PRIVATE KEY-----"
 COMMAND = "command:remote:Command"
@@ -69,10 +72,22 @@ def answers(name: str, inputs: dict[str, Any]) -> dict[str, Any]:
     return {"stdout": f"the output of {name}"}
 
 
+def answers_here(name: str, inputs: dict[str, Any]) -> dict[str, Any]:
+    if name.startswith("lab-preflight-host-key-"):
+        machine = name.split("-")[4]
+        return {"stdout": f"{host_key(machine)}\n{host_key(machine, 'ssh-ed25519')}"}
+    return {"stdout": f"# asked\nthe output of {name}"}
+
+
+def answering(recorder: Any) -> Any:
+    recorder.outputs[COMMAND] = answers
+    recorder.outputs[LOCAL_COMMAND] = answers_here
+    return recorder
+
+
 @pytest.fixture
 def cluster(pulumi_mocks: Any) -> Any:
-    pulumi_mocks.outputs[COMMAND] = answers
-    pulumi_mocks.run(lambda: Cluster("lab", ARGS).kubeconfig)
+    answering(pulumi_mocks).run(lambda: Cluster("lab", ARGS).kubeconfig)
     return pulumi_mocks
 
 
@@ -115,18 +130,26 @@ def test_secrets_stay_secret(cluster: Any) -> None:
     for each in cluster.of_type(COMMAND):
         assert "connection" in each.secret_outputs, each.name
         assert each.inputs["connection"]["privateKey"] == KEY
-        assert KEY not in each.inputs.get("create", "") + each.inputs.get("delete", "")
-        if each.name.endswith(("-invitation", "-joined", "-read")):
-            assert {"stdin", "stdout", "stderr"} <= each.secret_outputs, each.name
-            assert each.inputs["logging"] == "none", each.name
         if each.name.endswith("-joined"):
             assert "stdin" in each.secret_inputs, each.name
+    for each in cluster.of_type(LOCAL_COMMAND):
+        assert ("environment" in each.secret_inputs | each.secret_outputs) is ("environment" in each.inputs), each.name
+    for each in cluster.of_type(COMMAND) + cluster.of_type(LOCAL_COMMAND):
+        assert KEY not in "".join(str(each.inputs.get(key)) for key in ("create", "update", "delete")), each.name
+        if each.name.endswith(("-invitation", "-joined", "-read")):
+            assert {"stdout", "stderr"} <= each.secret_outputs, each.name
+            assert each.inputs["logging"] == "none", each.name
     assert "kubeconfig" in cluster.named("lab-provider").secret_inputs
 
 
 def test_the_kubeconfig_is_a_secret(pulumi_mocks: Any) -> None:
-    pulumi_mocks.outputs[COMMAND] = answers
+    answering(pulumi_mocks)
     assert pulumi_mocks.run(lambda: pulumi.Output.from_input(Cluster("lab", ARGS).kubeconfig.is_secret())) is True
+
+
+def test_what_is_asked_of_the_cluster_is_no_secret_but_for_the_key_that_asks(cluster: Any) -> None:
+    assert cluster.named("lab-network-worker1").inputs["stdin"] == "the output of lab-network-node-networks"
+    assert "stdin" not in cluster.named("lab-network-worker1").secret_inputs
 
 
 def test_no_command_is_replaced_by_a_changed_script(cluster: Any) -> None:
@@ -134,13 +157,70 @@ def test_no_command_is_replaced_by_a_changed_script(cluster: Any) -> None:
 
 
 def test_a_dead_machine_blocks_no_delete(cluster: Any) -> None:
-    """What has a `delete` asks a living control plane, or runs where Pulumi does."""
-    deleting = {
-        each.name: each.inputs["connection"]["host"] for each in cluster.of_type(COMMAND) if "delete" in each.inputs
+    """What has a `delete` runs where Pulumi does, and asks a living control plane."""
+    assert not [each.name for each in cluster.of_type(COMMAND) if "delete" in each.inputs]
+    deleting = {each.name: each.inputs["delete"] for each in cluster.of_type(LOCAL_COMMAND) if "delete" in each.inputs}
+    drains = {f"lab-{name}-drain-on-removal" for name in ADDRESSES}
+    assert set(deleting) == drains | {f"lab-{name}-removal-undo" for name in ADDRESSES}
+    assert all("\nHOST=192.0.2.10\n" in deleting[name] for name in drains)
+
+
+def test_every_machine_must_show_its_own_key(cluster: Any) -> None:
+    assert cluster.of_type(COMMAND)
+    owner = {address: name for name, address in ADDRESSES.items()}
+    for each in cluster.of_type(COMMAND):
+        connection = each.inputs["connection"]
+        assert connection["hostKey"] == host_key(owner[connection["host"]]), each.name
+
+
+def test_whoever_has_the_endpoint_must_show_the_key_of_a_control_plane(cluster: Any) -> None:
+    holders = [f"192.0.2.10 {host_key(machine.name)}" for machine in CONTROL_PLANES]
+    known = {
+        each.name: each.inputs["environment"]["ARGUS_KNOWN_HOSTS"].splitlines()
+        for each in cluster.of_type(LOCAL_COMMAND)
+        if "environment" in each.inputs
     }
-    assert deleting == {f"lab-{name}-drain-on-removal": "192.0.2.10" for name in ADDRESSES}
-    here = {each.name for each in cluster.of_type(LOCAL_COMMAND) if "delete" in each.inputs}
-    assert here == {f"lab-{name}-removal-undo" for name in ADDRESSES}
+    for name in ("lab-metadata-set", "lab-dns-spread", "lab-kubeconfig-read", "lab-network-node-networks"):
+        assert known[name] == holders, name
+    for machine in ARGS.machines:
+        own = f"{machine.address} {host_key(machine.name)}"
+        assert known[f"lab-{machine.name}-drain-on-removal"] == holders
+        assert known[f"lab-{machine.name}-removal-undo"] == [own, *holders]
+        assert known[f"lab-{machine.name}-invitation"] == [own, *holders]
+
+
+def test_a_key_in_the_configuration_is_not_read(pulumi_mocks: Any) -> None:
+    pinned = replace(WORKERS[0], host_key=host_key("another", "ssh-ed25519"))
+    args = replace(ARGS, workers=[pinned, WORKERS[1]])
+    answering(pulumi_mocks).run(lambda: Cluster("lab", args).kubeconfig)
+    read = {each.name for each in pulumi_mocks.resources if "-host-key-" in each.name}
+    assert read == {f"lab-preflight-host-key-{n}-{at}" for n, at in ADDRESSES.items() if n != "worker1"}
+    assert pulumi_mocks.named("lab-preflight-worker1").inputs["connection"]["hostKey"] == pinned.host_key
+    assert pulumi_mocks.named("lab-worker1-joined").inputs["connection"]["hostKey"] == pinned.host_key
+
+
+def test_control_planes_are_all_known_by_keys_of_one_kind(pulumi_mocks: Any) -> None:
+    pinned = replace(CONTROL_PLANES[1], host_key=host_key("cp2", "ssh-ed25519"))
+    args = replace(ARGS, control_planes=[CONTROL_PLANES[0], pinned, CONTROL_PLANES[2]])
+    answering(pulumi_mocks).run(lambda: Cluster("lab", args).kubeconfig)
+    known = pulumi_mocks.named("lab-dns-spread").inputs["environment"]["ARGUS_KNOWN_HOSTS"].splitlines()
+    assert known == [f"192.0.2.10 {host_key(each.name, 'ssh-ed25519')}" for each in CONTROL_PLANES]
+
+
+def test_a_key_that_was_read_is_not_read_again(cluster: Any) -> None:
+    """Not even where the script that reads it has changed: that is an update, and it prints what is known."""
+    for name, address in ADDRESSES.items():
+        read = cluster.named(f"lab-preflight-host-key-{name}-{address}").inputs
+        known = subprocess.run(
+            ["/bin/sh", "-c", read["update"]],
+            env={**os.environ, "PULUMI_COMMAND_STDOUT": "what\nis known"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert known.stdout == "what\nis known\n"
+        assert "triggers" not in read
+        assert not {"environment", "stdin"} & read.keys()
 
 
 def test_every_step_on_a_machine_is_undone_by_its_removal(cluster: Any) -> None:
@@ -170,8 +250,11 @@ def test_machines_leave_in_an_order_that_keeps_the_cluster(cluster: Any) -> None
 
 def test_another_user_gets_root_by_sudo(cluster: Any) -> None:
     for each in cluster.of_type(COMMAND):
-        for key in ("create", "update", "delete"):
+        for key in ("create", "update"):
             assert each.inputs.get(key, "sudo -n bash -c ").startswith("sudo -n bash -c "), each.name
+    for each in cluster.of_type(LOCAL_COMMAND):
+        for key in ("create", "update", "delete"):
+            assert "COMMAND=" not in each.inputs.get(key, "") or "COMMAND='\"'\"'sudo -n bash -c " in each.inputs[key]
 
 
 def test_order(cluster: Any) -> None:
@@ -195,10 +278,11 @@ def test_order(cluster: Any) -> None:
 
 
 def test_commands_of_the_cluster_ask_a_living_control_plane(cluster: Any) -> None:
-    hosts = {each.name: each.inputs["connection"]["host"] for each in cluster.of_type(COMMAND)}
-    for name in ("lab-cp1-invitation", "lab-worker1-invitation", "lab-metadata-set", "lab-kubeconfig-read"):
-        assert hosts[name] == "192.0.2.10"
-    assert hosts["lab-cp2-joined"] == "192.0.2.12"
+    for name in ("lab-metadata-set", "lab-kubeconfig-read", "lab-dns-spread", "lab-network-node-networks"):
+        assert "\nHOST=192.0.2.10\n" in cluster.named(name).inputs["create"]
+    for name in ADDRESSES:
+        assert "\nENDPOINT=192.0.2.10\n" in cluster.named(f"lab-{name}-invitation").inputs["create"]
+    assert cluster.named("lab-cp2-joined").inputs["connection"]["host"] == "192.0.2.12"
 
 
 def test_volumes_are_on_the_machines_that_run_pods(cluster: Any) -> None:
@@ -225,13 +309,14 @@ def test_all_problems_stop_it_before_any_machine_is_changed(pulumi_mocks: Any) -
             return {"stdout": facts("worker1", swap=["/swapfile"])}
         return answers(name, inputs)
 
-    pulumi_mocks.outputs[COMMAND] = unfit
+    answering(pulumi_mocks).outputs[COMMAND] = unfit
     with pytest.raises(PreflightError) as error:
         pulumi_mocks.run(lambda: Cluster("lab", ARGS).kubeconfig)
     assert "cp2 (192.0.2.12): 512 MiB of memory" in str(error.value)
     assert "worker1 (192.0.2.21): swaps to /swapfile" in str(error.value)
     commands = {each.name for each in pulumi_mocks.of_type(COMMAND)}
     assert commands == {f"lab-preflight-{name}" for name in ADDRESSES}
+    assert all("-host-key-" in each.name for each in pulumi_mocks.of_type(LOCAL_COMMAND))
 
 
 def test_a_preview_needs_no_machine(pulumi_mocks: Any) -> None:
@@ -243,11 +328,11 @@ def test_another_word_runs_every_step_again(pulumi_mocks: Any) -> None:
     scripts = []
     for mend in ("", "yesterday", "today"):
         recorder = type(pulumi_mocks)()
-        recorder.outputs[COMMAND] = answers
         args = replace(ARGS, ssh=replace(ARGS.ssh, mend=mend))
-        recorder.run(lambda args=args: Cluster("lab", args).kubeconfig)
-        scripts.append(
-            {each.name: each.inputs["create"] for each in recorder.of_type(COMMAND) if "create" in each.inputs}
-        )
+        answering(recorder).run(lambda args=args: Cluster("lab", args).kubeconfig)
+        commands = recorder.of_type(COMMAND) + recorder.of_type(LOCAL_COMMAND)
+        scripts.append({each.name: each.inputs["create"] for each in commands if "create" in each.inputs})
     for name, script in scripts[0].items():
+        if "-host-key-" in name:
+            continue
         assert len({script, scripts[1][name], scripts[2][name]}) == 3, name

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from components.cluster.facts import Facts, Requirements, problems
+from components.cluster.facts import Facts, Requirements, no_answer, problems
 
 REQUIRED = Requirements(
     endpoint="192.0.2.10",
@@ -79,9 +79,9 @@ def test_all_problems_of_all_machines_come_together() -> None:
 
 
 def test_a_machine_that_does_not_answer_is_one_of_them() -> None:
-    found = problems({"cp1": "see its error above", "cp2": replace(OTHER, memory_mib=1)}, REQUIRED)
+    found = problems({"cp1": no_answer("connection refused"), "cp2": replace(OTHER, memory_mib=1)}, REQUIRED)
     assert len(found) == 2
-    assert "cp1 (192.0.2.11): does not answer over SSH" in found[0]
+    assert "cp1 (192.0.2.11): does not answer over SSH (connection refused)" in found[0]
 
 
 def test_a_member_of_this_cluster_keeps_its_ports_and_address() -> None:

@@ -23,6 +23,7 @@ def kubectl(
     case "$*" in
       *"etcdctl"*"member list"*) printf '{members}' ;;
       *'@.type=="InternalIP"'*) echo 192.0.2.22 ;;
+      *"configmap kubeadm-config"*) echo "kubernetesVersion: v1.36.1" ;;
       {dead}
       *'@.type=="Ready"'*) echo {ready} ;;
       "get persistentvolumes"*) echo '{VOLUMES}' ;;
@@ -129,6 +130,30 @@ def test_etcd_keeps_a_living_majority(member: Host, etcd: int, lost: list[str], 
         )
     assert (REFUSED in error.value.stderr) is refused
     assert ("no interface of this machine has the address" in error.value.stderr) is not refused
+
+
+@pytest.mark.parametrize(("ready", "forgotten"), [("Unknown", True), ("True", False)])
+def test_a_machine_that_is_only_said_to_be_lost_is_forgotten_if_it_is(
+    member: Host, ready: str, forgotten: bool
+) -> None:
+    member.program("kubectl", kubectl(ready=ready))
+    try:
+        member.run("forget.sh", argument="lost", node="worker2", address="192.0.2.22")
+    except subprocess.CalledProcessError as error:
+        assert "worker2 lives, but another machine answers at 192.0.2.22" in error.stderr
+    assert ("delete node worker2 " in "".join(verbs(member))) is forgotten
+
+
+@pytest.mark.parametrize(("argument", "removed"), [("anew", True), ("", False)])
+def test_a_control_plane_that_lost_its_disk_leaves_etcd_before_it_joins_again(
+    member: Host, argument: str, removed: bool
+) -> None:
+    member.program("kubectl", kubectl(etcd=["cp1", "cp2"], ready="Unknown"))
+    member.run(
+        "invitation.sh", argument=argument, joining="cp2", address="192.0.2.22", control_plane=True, version="1.36.1"
+    )
+    assert ("member remove 8e9e05c5" in member.noted) is removed
+    assert "delete node" not in member.noted
 
 
 def test_a_name_that_another_machine_has_by_now_is_not_forgotten(member: Host) -> None:

@@ -13,15 +13,14 @@ from components.cluster.network import NetworkKind, refusal
 from components.cluster.preflight import Preflight, PreflightArgs, PreflightError
 from components.remote import Script, Ssh
 from tests.unit.components.cluster.conftest import Host
-from tests.unit.components.cluster.test_cluster import ADDRESSES, ARGS, COMMAND, answers
+from tests.unit.components.cluster.test_cluster import ADDRESSES, ARGS, COMMAND, LOCAL_COMMAND, answering
 
 MANIFEST = "apiVersion: v1\nkind: Secret\nmetadata: {name: ca}\nstringData: {key: hush}\n"
 
 
 @pytest.fixture
 def cluster(pulumi_mocks: Any) -> Any:
-    pulumi_mocks.outputs[COMMAND] = answers
-    pulumi_mocks.run(lambda: Cluster("lab", replace(ARGS, network_manifest=MANIFEST)).kubeconfig)
+    answering(pulumi_mocks).run(lambda: Cluster("lab", replace(ARGS, network_manifest=MANIFEST)).kubeconfig)
     return pulumi_mocks
 
 
@@ -29,7 +28,7 @@ def test_it_takes_the_place_of_the_built_in_network(cluster: Any) -> None:
     assert cluster.named("lab-network").type == "argus:cluster:NetworkManifest"
     assert not cluster.of_type("argus:cluster:Network")
     (applied,) = cluster.children("lab-network")
-    assert applied.inputs["connection"]["host"] == "192.0.2.10"
+    assert "\nHOST=192.0.2.10\n" in applied.inputs["create"]
     assert {f"lab-{name}-joined" for name in ADDRESSES} <= cluster.named("lab-network").depends_on
     assert applied.name in cluster.named("lab-cp1-upgrade").depends_on
     assert "delete" not in applied.inputs
@@ -39,14 +38,13 @@ def test_its_text_is_a_secret_and_its_digest_shows_a_change(pulumi_mocks: Any) -
     scripts = []
     for text in (MANIFEST, MANIFEST.replace("hush", "rush")):
         recorder = type(pulumi_mocks)()
-        recorder.outputs[COMMAND] = answers
-        recorder.run(lambda text=text: Cluster("lab", replace(ARGS, network_manifest=text)).kubeconfig)
+        answering(recorder).run(lambda text=text: Cluster("lab", replace(ARGS, network_manifest=text)).kubeconfig)
         applied = recorder.named("lab-network-applied")
         assert applied.inputs["stdin"] == text
         assert "stdin" in applied.secret_inputs
         assert {"stdin", "stdout", "stderr"} <= applied.secret_outputs
         assert applied.inputs["logging"] == "none"
-        for each in recorder.of_type(COMMAND):
+        for each in recorder.of_type(COMMAND) + recorder.of_type(LOCAL_COMMAND):
             assert "hush" not in each.inputs.get("create", "") + each.inputs.get("delete", ""), each.name
         scripts.append(applied.inputs["create"])
     assert scripts[0] != scripts[1]

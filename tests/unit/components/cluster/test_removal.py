@@ -1,4 +1,4 @@
-"""What a machine's removal says to whom over SSH: a living machine is undone, a dead one only forgotten."""
+"""What a machine's removal says to whom over SSH: a living machine is undone, a dead or strange one only forgotten."""
 
 import os
 import subprocess
@@ -12,22 +12,29 @@ import components.cluster
 from components.cluster.machine import Machine
 from components.cluster.removal import Removal, RemovalArgs
 from components.remote import Ssh
+from components.ssh_keys import fingerprint
+from tests.unit.components.host_keys import host_key
 
 FOLDER = Path(components.cluster.__file__).parent
 MACHINE, ENDPOINT = "192.0.2.12", "192.0.2.10"
+ED25519 = "ssh-ed25519"
 KEY = "-----BEGIN OPENSSH PRIVATE KEY-----"
 # Notes the host and the command, and whether the key it was given is the user's and nobody else's to read.
 SSH = """#!/usr/bin/env bash
 while [[ $1 == -* ]]; do
-  if [[ $1 == -i ]]; then key=$2; fi
+  case $1 in -i) key=$2 ;; -E) log=$2 ;; esac
   shift 2
 done
 [[ $(cat "$key") == "$KEY" && $(stat -c %a "$key") == 600 ]] || exit 9
 host=${1#*@}
 mkdir -p "$SAID/$host"
 printf '%s' "$2" >"$SAID/$host/$(ls "$SAID/$host" | wc -l)"
-case " $DEAD " in *" $host "*) exit 255 ;; esac
+case " $DEAD " in *" $host "*) echo "connect to $host: No route to host" >"$log" && exit 255 ;; esac
+case " $STRANGE " in *" $host "*) echo "Host key verification failed." >"$log" && exit 255 ;; esac
 if [[ $2 != true && $host == "$FAILS" ]]; then exit 1; fi
+"""
+KEYSCAN = f"""#!/usr/bin/env bash
+echo "${{!#}} {host_key("a stranger", ED25519)}"
 """
 
 
@@ -47,7 +54,14 @@ class Rehearsal:
         self._folder = folder
         args = RemovalArgs(
             machine=Machine(name="cp2", address=MACHINE),
-            ssh=Ssh(private_key=KEY, user=user),
+            ssh=Ssh(
+                private_key=KEY,
+                user=user,
+                host_keys={
+                    MACHINE: [host_key("cp2", ED25519)],
+                    ENDPOINT: [host_key(name, ED25519) for name in ("cp1", "cp2")],
+                },
+            ),
             endpoint=ENDPOINT,
             server=f"https://{ENDPOINT}:8443",
             control_plane=control_plane,
@@ -55,11 +69,11 @@ class Rehearsal:
         mocks.run(lambda: Removal("cp2-removal", args).undo.id)
         self.inputs = mocks.named("cp2-removal-undo").inputs
 
-    def run(self, *, dead: str = "", fails: str = "") -> Outcome:
+    def run(self, *, dead: str = "", strange: str = "", fails: str = "") -> Outcome:
         programs, said = self._folder / "bin", self._folder / "said"
         programs.mkdir()
         said.mkdir()
-        for name, text in {"ssh": SSH, "sleep": "#!/bin/sh\n"}.items():
+        for name, text in {"ssh": SSH, "ssh-keyscan": KEYSCAN, "sleep": "#!/bin/sh\n"}.items():
             (programs / name).write_text(text)
             (programs / name).chmod(0o755)
         environment = {
@@ -70,6 +84,7 @@ class Rehearsal:
             "SAID": str(said),
             "KEY": KEY,
             "DEAD": dead,
+            "STRANGE": strange,
             "FAILS": fails,
         }
         done = subprocess.run(
@@ -91,6 +106,7 @@ def test_a_living_machine_is_undone_then_forgotten(pulumi_mocks: Any, tmp_path: 
         assert file.read_text().splitlines()[1] in undo.replace("'\\''", "'").replace("'\"'\"'", "'"), file
     _, forget = outcome.said[ENDPOINT]
     assert f"ADDRESS={MACHINE}" in forget
+    assert not forget.endswith("lost")
 
 
 def test_a_dead_machine_is_forgotten_as_it_is(pulumi_mocks: Any, tmp_path: Path) -> None:
@@ -100,6 +116,25 @@ def test_a_dead_machine_is_forgotten_as_it_is(pulumi_mocks: Any, tmp_path: Path)
     assert set(outcome.said[MACHINE]) == {"true"}
     assert len(outcome.said[MACHINE]) == 3
     assert len(outcome.said[ENDPOINT]) == 2
+
+
+def test_a_machine_with_another_host_key_is_left_alone_and_forgotten_if_it_is_lost(
+    pulumi_mocks: Any, tmp_path: Path
+) -> None:
+    outcome = Rehearsal(pulumi_mocks, tmp_path).run(strange=MACHINE)
+    assert outcome.code == 0, outcome.text
+    assert f"cp2 ({MACHINE}) is not the machine that was known by that key: it is left alone" in outcome.text
+    for owner in ("a stranger", "cp2"):
+        assert fingerprint(host_key(owner, ED25519)) in outcome.text
+    assert outcome.said[MACHINE] == ["true"]
+    assert outcome.said[ENDPOINT][1].endswith("' forget lost")
+
+
+def test_nobody_but_a_control_plane_is_told_to_forget(pulumi_mocks: Any, tmp_path: Path) -> None:
+    outcome = Rehearsal(pulumi_mocks, tmp_path).run(strange=ENDPOINT)
+    assert outcome.code == 1
+    assert f"who has {ENDPOINT} is no control plane as this stack knows them" in outcome.text
+    assert outcome.said[ENDPOINT] == ["true"]
 
 
 def test_a_machine_that_was_not_undone_stays_in_the_stack(pulumi_mocks: Any, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from components.cluster.preflight import Preflight, PreflightArgs, PreflightErro
 from components.cluster.upgrade import refusal
 from components.remote import Script, Ssh
 from tests.unit.components.cluster.conftest import Host
+from tests.unit.components.host_keys import host_key
 
 FOLDER = Path(components.__file__).parent
 
@@ -39,7 +40,7 @@ def test_what_kubernetes_cannot_do_is_refused(running: str | None, wanted: str, 
 @pytest.mark.parametrize("preview", [True, False])
 def test_it_is_refused_at_preview_before_any_machine_is_changed(pulumi_mocks: Any, preview: bool) -> None:
     args = PreflightArgs(
-        control_planes=[Machine(name="cp1", address="192.0.2.11")],
+        control_planes=[Machine(name="cp1", address="192.0.2.11", host_key=host_key("cp1"))],
         workers=[],
         ssh=Ssh(private_key="key"),
         endpoint="192.0.2.10",
@@ -72,8 +73,10 @@ def said(folder: Path, *, state: str = "drained", dead: str = "", fails: str = "
     values = {"NODE": "worker1", "HOST": "machine", "ENDPOINT": "endpoint", "SSH_USER": "root", "SSH_PORT": 22}
     parts = {"PREPARE": "prepare", "UPGRADE": "upgrade", "FINISH": "finish"}
     files = [FOLDER / "ssh.sh", FOLDER / "cluster" / "upgrade.sh"]
+    known = "\n".join(f"{host} {host_key(host)}" for host in ("machine", "endpoint"))
     environment = {
         **{"PATH": f"{folder}:{os.environ['PATH']}", "ARGUS_SSH_KEY": "key", "SAID": str(folder / "said")},
+        "ARGUS_KNOWN_HOSTS": known,
         **{"STATE": state, "DEAD": dead, "FAILS": fails},
     }
     command = Script(files=files, values=values | parts).render()

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Runs on the computer that runs Pulumi: has whichever machine has the address run a command, and prints its output.
+: "${HOST:?}" "${COMMAND:?}" "${READS:?}" # READS: whether the command reads what this reads
+
+input=/dev/null
+if [[ $READS == true ]]; then input=$(given); fi
+ask "$HOST" "$COMMAND" "$input" || {
+  status=$?
+  if stranger; then
+    echo "error: who has $HOST is no control plane as this stack knows them; if one was installed anew, give its key as" \
+      "its hostKey in argus:machines (docs/operations.md)" >&2
+  elif ((status == 255)); then
+    echo "error: no control plane can be asked at $HOST: see above" >&2
+  fi
+  exit "$status"
+}

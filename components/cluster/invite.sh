@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Runs on the computer that runs Pulumi: prints (a secret) what a living control plane gives one machine to join with.
+# A machine that was invited before may have come back with an empty disk: it is asked whether it is a member.
+: "${NODE:?}" "${HOST:?}" "${ENDPOINT:?}" "${INVITE:?}" "${IS_MEMBER:?}"
+
+anew=''
+if [[ ${PULUMI_COMMAND_STDOUT:-} ]]; then
+  answer=$(ask "$HOST" "$IS_MEMBER") || {
+    echo "error: $NODE ($HOST) cannot be asked whether it is a node; see above" >&2
+    exit 1
+  }
+  [[ $answer == yes ]] || anew=anew # nothing else than `no` is said by a script that succeeds
+fi
+ask "$ENDPOINT" "$INVITE${anew:+ invitation $anew}" || {
+  echo "error: $NODE ($HOST) is not invited: see above" >&2
+  exit 1
+}

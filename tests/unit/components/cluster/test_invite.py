@@ -1,0 +1,106 @@
+"""Who is asked before a machine is invited: a machine that was invited before may have come back with an empty disk."""
+
+import os
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.cluster.kubeadm import KubeadmArgs
+from components.cluster.machine import Machine
+from components.cluster.node import Node, NodeArgs
+from components.remote import Ssh
+from tests.unit.components.host_keys import host_key
+
+MACHINE, ENDPOINT = "192.0.2.12", "192.0.2.10"
+KUBEADM = KubeadmArgs(
+    name="prod",
+    endpoint=ENDPOINT,
+    endpoint_port=8443,
+    kubernetes_version="1.36.1",
+    pod_network="10.244.0.0/16",
+    service_network="10.96.0.0/16",
+    image_repository="registry.k8s.io",
+)
+SSH = Ssh(private_key="key", host_keys={MACHINE: [host_key("cp2")], ENDPOINT: [host_key("cp1"), host_key("cp2")]})
+# Notes whom it was to ask, and with which argument at the end; a machine says whether it is a member.
+PROGRAM = """#!/usr/bin/env bash
+while [[ $1 == -* ]]; do shift 2; done
+host=${1#*@} argument=${2##*"'"}
+echo "$host$argument" >>"$ASKED_HOSTS"
+if [[ $host == "$MACHINE" ]]; then echo "$MEMBER"; else echo "TOKEN=new"; fi
+"""
+Invite = Callable[..., tuple[str, list[str]]]
+
+
+@pytest.fixture
+def invite(pulumi_mocks: Any, tmp_path: Path) -> Invite:
+    """Runs the command of a control plane's invitation: what it printed, and who was asked."""
+    (tmp_path / "ssh").write_text(PROGRAM)
+    (tmp_path / "ssh").chmod(0o755)
+    log = tmp_path / "log"
+
+    def run(before: str = "", *, member: str = "yes", ssh: Ssh = SSH) -> tuple[str, list[str]]:
+        recorder = type(pulumi_mocks)()
+        args = NodeArgs(
+            machine=Machine(name="cp2", address=MACHINE), ssh=ssh, kubeadm=KUBEADM, control_plane=True, bootstrap=False
+        )
+        recorder.outputs["command:local:Command"] = lambda name, inputs: {"stdout": ""}
+        recorder.run(lambda: Node("cp2", args).joined.id)
+        inputs = recorder.named("cp2-invitation").inputs
+        log.write_text("")
+        environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "TMPDIR": str(tmp_path), "ASKED_HOSTS": str(log)}
+        done = subprocess.run(
+            ["/bin/sh", "-c", inputs["create"]],
+            env={
+                **environment,
+                **inputs["environment"],
+                "MACHINE": MACHINE,
+                "MEMBER": member,
+                **({"PULUMI_COMMAND_STDOUT": before} if before else {}),
+            },
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert not list(tmp_path.glob("tmp.*")), "the key is left behind"
+        return done.stdout.rstrip("\n"), log.read_text().splitlines()
+
+    return run
+
+
+def test_a_new_machine_is_not_asked(invite: Invite) -> None:
+    printed, asked = invite()
+    assert printed.splitlines()[1:] == ["TOKEN=new"]
+    assert asked == [ENDPOINT]
+
+
+def test_the_same_invitation_is_good_whatever_other_keys_there_are(invite: Invite) -> None:
+    before, _ = invite()
+    more = [*SSH.host_keys[ENDPOINT], host_key("cp3")]
+    printed, asked = invite(
+        before, ssh=replace(SSH, private_key="another", host_keys={**SSH.host_keys, ENDPOINT: more})
+    )
+    assert printed == before
+    assert asked == []
+
+
+@pytest.mark.parametrize(("member", "argument"), [("yes", ""), ("no", " invitation anew")])
+def test_a_machine_with_another_key_is_invited_as_what_it_says_it_is(
+    invite: Invite, member: str, argument: str
+) -> None:
+    before, _ = invite()
+    anew = replace(SSH, host_keys={**SSH.host_keys, MACHINE: [host_key("cp2 anew")]})
+    printed, asked = invite(before, member=member, ssh=anew)
+    assert printed.splitlines()[0] != before.splitlines()[0]
+    assert asked == [MACHINE, f"{ENDPOINT}{argument}"]
+    assert invite(printed, ssh=anew) == (printed, [])
+
+
+def test_another_word_asks_again(invite: Invite) -> None:
+    before, _ = invite()
+    _, asked = invite(before, ssh=replace(SSH, mend="today"))
+    assert asked == [MACHINE, ENDPOINT]
