@@ -160,22 +160,56 @@ class SshServer:
 
 @pytest.fixture(scope="session")
 def ssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
-    sshd = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
-    assert sshd is not None, "sshd is not installed: lab/bootstrap.sh installs Debian's openssh-server"
-    folder = tmp_path_factory.mktemp("sshd")
-    for name in ("host", "user"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
-    (folder / "authorized").write_text((folder / "user.pub").read_text())
-    port = free_port()
-    (folder / "config").write_text(
-        f"ListenAddress 127.0.0.1:{port}\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized\n"
-        f"StrictModes no\nUsePAM no\nPidFile none\nPermitRootLogin yes\nPasswordAuthentication no\n"
-        f"MaxStartups 100\nAcceptEnv TEST_*\n"
-    )
-    Path("/run/sshd").mkdir(exist_ok=True)
-    with running([sshd, "-D", "-e", "-f", str(folder / "config")], folder / "log"):
-        wait_for_port(port)
-        yield SshServer(port, (folder / "user").read_text(), (folder / "host.pub").read_text().strip())
+    hosts = Hosts(tmp_path_factory.mktemp("sshd"), types=("ed25519",))
+    with hosts.up("host", "127.0.0.1"):
+        yield SshServer(hosts.port, hosts.key, hosts.public_key("host", "ed25519"))
+
+
+class Hosts:
+    """Machines as SSH sees them: each an sshd on addresses of loopback, with host keys of its own."""
+
+    def __init__(self, folder: Path, types: tuple[str, ...] = ("ecdsa", "ed25519")) -> None:
+        self._folder, self._types = folder, types
+        self.port = free_port()
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "user"], check=True)
+        self.key = (folder / "user").read_text()
+        (folder / "authorized").write_text((folder / "user.pub").read_text())
+
+    def public_key(self, name: str, type_: str = "ecdsa") -> str:
+        """A machine's host key, `type key`; made when it is first asked for."""
+        file = self._folder / f"{name}-{type_}"
+        if not file.exists():
+            subprocess.run(["ssh-keygen", "-q", "-t", type_, "-N", "", "-f", file], check=True)
+        return " ".join(file.with_suffix(".pub").read_text().split()[:2])
+
+    @contextlib.contextmanager
+    def up(self, name: str, *addresses: str) -> Iterator[None]:
+        """The machine of this name runs, and has these addresses, for as long as the block."""
+        sshd = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
+        assert sshd is not None, "sshd is not installed: lab/bootstrap.sh installs Debian's openssh-server"
+        config = self._folder / f"{name}-config"
+        for type_ in self._types:
+            self.public_key(name, type_)
+        config.write_text(
+            "".join(f"ListenAddress {address}:{self.port}\n" for address in addresses)
+            + "".join(f"HostKey {self._folder}/{name}-{type_}\n" for type_ in self._types)
+            + f"AuthorizedKeysFile {self._folder}/authorized\n"
+            f"StrictModes no\nUsePAM no\nPidFile none\nPermitRootLogin yes\nPasswordAuthentication no\n"
+            f"MaxStartups 100\nAcceptEnv TEST_*\n"
+        )
+        Path("/run/sshd").mkdir(exist_ok=True)
+        with running([sshd, "-D", "-e", "-f", str(config)], self._folder / f"{name}-log"):
+            for address in addresses:
+                wait_for_port(self.port, address)
+            yield
+
+
+@pytest.fixture
+def hosts(tmp_path: Path) -> Hosts:
+    """Machines that a test starts and stops."""
+    folder = tmp_path / "hosts"
+    folder.mkdir()
+    return Hosts(folder)
 
 
 @dataclass(frozen=True)
@@ -277,11 +311,11 @@ def free_port() -> int:
         return port
 
 
-def wait_for_port(port: int) -> None:
+def wait_for_port(port: int, address: str = "127.0.0.1") -> None:
     """Wait until something listens there."""
     deadline = time.monotonic() + 20
     while True:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=1):
             return
-        assert time.monotonic() < deadline, f"nothing listens on port {port}"
+        assert time.monotonic() < deadline, f"nothing listens on {address}:{port}"
         time.sleep(0.1)

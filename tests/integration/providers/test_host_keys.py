@@ -1,0 +1,182 @@
+"""Host keys, by a real engine against real sshds: who shows another one is not spoken to, and it is said why."""
+
+import json
+from pathlib import Path
+
+from components.ssh_keys import fingerprint
+from tests.integration.providers.conftest import Hosts, Project
+
+ROOT = Path(__file__).parents[3]
+ENDPOINT, CP1, CP2 = "127.0.0.10", "127.0.0.11", "127.0.0.12"
+
+
+def write(project: Project, hosts: Hosts, body: str) -> None:
+    """A program that reaches the hosts by the components' own means."""
+    project.program(f"""
+    import sys
+    sys.path.insert(0, {str(ROOT)!r})
+    from dataclasses import replace
+    from pathlib import Path
+    import pulumi
+    from components import remote
+    from components.cluster.host_keys import HostKeys, HostKeysArgs, explained
+    from components.cluster.machine import Machine
+    from components.cluster.preflight import Preflight, PreflightArgs
+
+    ENDPOINT, CP1, CP2 = {ENDPOINT!r}, {CP1!r}, {CP2!r}
+    ssh = remote.Ssh(private_key={hosts.key!r}, port={hosts.port})
+
+    def script(text):
+        file = Path({str(project.folder)!r}) / f"{{abs(hash(text))}}.sh"
+        file.write_text(text)
+        return remote.Script(files=[file], values={{}})
+{body}
+    """)
+
+
+FIRST_USE = """
+    machine = Machine(name="cp1", address=CP1, host_key={given})
+    keys = HostKeys("keys", HostKeysArgs(control_planes=[machine], workers=[], port=ssh.port, on_error={{}})).keys
+    ssh = replace(ssh, host_keys={{CP1: [keys["cp1"]]}}, on_error=explained("explained", [machine], ssh.port))
+    told = remote.command("told", host=CP1, ssh=ssh, create=script("echo {word}"), dial_attempts=0,
+        opts=pulumi.ResourceOptions())
+    pulumi.export("told", told.stdout)
+"""
+
+
+def test_the_key_that_is_shown_first_is_the_one_that_counts(project: Project, hosts: Hosts) -> None:
+    write(project, hosts, FIRST_USE.format(given=None, word="one"))
+    with hosts.up("cp1", CP1):
+        project.up()
+        assert project.outputs()["told"] == "one"
+        assert project.state("told")["inputs"]["connection"]
+        assert project.state(f"keys-cp1-{CP1}")["outputs"]["stdout"].splitlines() == [
+            hosts.public_key("cp1"),
+            hosts.public_key("cp1", "ed25519"),
+        ]
+        assert project.changes() == {}
+
+    # Installed anew: nothing is told to it, until the operator says that it is right.
+    write(project, hosts, FIRST_USE.format(given=None, word="two"))
+    with hosts.up("another", CP1):
+        text = project.up(ok=False).text
+        assert f"cp1 ({CP1}) shows the SSH host key" in text
+        assert fingerprint(hosts.public_key("another")) in text
+        assert f"is known by {fingerprint(hosts.public_key('cp1'))}" in text
+        assert "give that key as its hostKey in argus:machines" in text
+        write(project, hosts, FIRST_USE.format(given=repr(hosts.public_key("another")), word="two"))
+        project.up()
+        assert project.outputs()["told"] == "two"
+    project.destroy()
+
+
+def test_a_host_with_several_keys_shows_the_given_one(project: Project, hosts: Hosts) -> None:
+    with hosts.up("cp1", CP1):
+        for type_ in ("ecdsa", "ed25519"):
+            write(project, hosts, FIRST_USE.format(given=repr(hosts.public_key("cp1", type_)), word=type_))
+            project.up()
+            assert project.outputs()["told"] == type_
+
+
+ASKED = """
+    ssh = replace(ssh, host_keys={{ENDPOINT: {keys}}})
+    told = remote.ask("told", host=ENDPOINT, ssh=ssh, create=script("cat; echo $RANDOM; echo asked >> {log}"),
+        stdin="given\\n", opts=pulumi.ResourceOptions())
+    pulumi.export("told", told.stdout)
+"""
+
+
+def test_whoever_of_several_has_an_address_is_asked(project: Project, hosts: Hosts, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    both = [hosts.public_key("cp1"), hosts.public_key("cp2")]
+    with hosts.up("cp1", CP1, ENDPOINT):
+        write(project, hosts, ASKED.format(keys=both, log=log))
+        project.up()
+    told = project.outputs()["told"]
+    assert told.removeprefix("given\n").isdigit()
+    assert hosts.key.splitlines()[1] not in json.dumps(project.state("told"))
+
+    # Another control plane more is no reason to ask again, nor to ask anybody.
+    write(project, hosts, ASKED.format(keys=[*both, hosts.public_key("cp3")], log=log))
+    assert project.changes() == {"update": 1}
+    project.up()
+    assert project.outputs()["told"] == told
+    assert log.read_text().split() == ["asked"]
+
+    # Asked something else, whoever has the address now answers, by the keys of now.
+    with hosts.up("cp3", ENDPOINT):
+        write(project, hosts, ASKED.format(keys=[*both, hosts.public_key("cp3")], log=f"{log} # again"))
+        project.up()
+    assert log.read_text().split() == ["asked", "asked"]
+    with hosts.up("another", ENDPOINT):
+        write(project, hosts, ASKED.format(keys=[*both, hosts.public_key("cp3")], log=f"{log} # and again"))
+        text = project.up(ok=False).text
+    assert f"error: who has {ENDPOINT} is no control plane as this stack knows them" in text
+    assert fingerprint(hosts.public_key("another")) in text
+    assert log.read_text().split() == ["asked", "asked"]
+
+
+PREFLIGHT = """
+    preflight = Preflight("preflight", PreflightArgs(
+        control_planes=[
+            Machine(name="cp1", address=CP1),
+            Machine(name="cp2", address=CP2, host_key={key!r}),
+            Machine(name="cp3", address="127.0.0.13"),
+        ],
+        workers=[], ssh=ssh, endpoint=ENDPOINT, endpoint_port=8443, minimum_memory_mib=10**9, minimum_disk_gib=0,
+        kubernetes_version="1.36.1"))
+    later = remote.command("later", host=CP1, ssh=preflight.ssh, create=script("echo later >> {log}"),
+        opts=pulumi.ResourceOptions(depends_on=preflight.passed["cp1"]))
+    pulumi.export("later", later.stdout)
+"""
+
+
+def test_all_machines_problems_come_together(project: Project, hosts: Hosts, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    write(project, hosts, PREFLIGHT.format(key=hosts.public_key("cp2"), log=log))
+    with hosts.up("cp1", CP1), hosts.up("another", CP2):
+        text = project.up(ok=False).text
+    found = [line.strip() for line in text.splitlines()]
+    assert any(line.startswith(f"cp1 ({CP1}): ") and "MiB of memory" in line for line in found), text
+    assert any(
+        line.startswith(f"cp2 ({CP2}): shows the SSH host key") and fingerprint(hosts.public_key("cp2")) in line
+        for line in found
+    ), text
+    silent = "cp3 (127.0.0.13): does not answer over SSH (cp3 (127.0.0.13) shows no ECDSA or Ed25519 host key"
+    assert any(line.startswith(silent) for line in found), text
+    assert not log.exists()
+
+
+def test_not_all_are_waited_for_where_all_that_the_engine_does_at_a_time_fails(project: Project, hosts: Hosts) -> None:
+    write(project, hosts, PREFLIGHT.format(key=hosts.public_key("cp2"), log="/dev/null"))
+    text = project.up("--parallel", "2", ok=False).text
+    assert text.count("does not answer over SSH") == 2, text
+    assert "Not heard, because so many others do not answer: cp" in text
+
+
+DRAIN = """
+    from pulumi_command import remote as plugin
+    plugin.Command("drain", connection=plugin.ConnectionArgs(host=CP1, port=ssh.port, private_key=ssh.private_key),
+        delete="echo drained >> {log}")
+"""
+DRAIN_NOW = """
+    ssh = replace(ssh, host_keys={{CP1: [{key!r}]}})
+    remote.ask("drain", host=CP1, ssh=ssh, delete=script("echo drained >> {log}"),
+        opts=pulumi.ResourceOptions(aliases=[pulumi.Alias(type_="command:remote:Command")]))
+"""
+
+
+def test_a_drain_of_an_earlier_version_becomes_one_of_this_and_drains_nothing(
+    project: Project, hosts: Hosts, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    with hosts.up("cp1", CP1):
+        write(project, hosts, DRAIN.format(log=log))
+        project.up()
+        write(project, hosts, DRAIN_NOW.format(key=hosts.public_key("cp1"), log=log))
+        assert project.changes() == {"update": 1}
+        project.up()
+        assert not log.exists()
+        assert project.state("drain")["type"] == "command:local:Command"
+        project.destroy()
+    assert log.read_text() == "drained\n"
