@@ -119,6 +119,17 @@ def at(name: str, address: str) -> Edit:
     return edit
 
 
+def known_by(name: str, host_key: str) -> Edit:
+    """Gives a machine's SSH host key."""
+
+    def edit(listed: dict[str, Any]) -> None:
+        for each in (*listed["controlPlanes"], *listed["workers"]):
+            if each["name"] == name:
+                each["hostKey"] = host_key
+
+    return edit
+
+
 def unready_nodes(cluster: ClusterClient, wanted: Iterable[str]) -> str | None:
     """None once exactly these nodes are there and ready; what is amiss until then."""
     ready = {node["metadata"]["name"] for node in cluster.nodes() if _is_ready(node)}

@@ -17,6 +17,7 @@ from tests.e2e.machines import (
     at,
     edited_stack,
     etcd_members,
+    known_by,
     mended_stack,
     missing_pods,
     on,
@@ -100,6 +101,25 @@ def test_a_dead_first_control_plane_is_replaced(whole: Stack, spare: Machine, tm
     _up(whole)
     wait_until("every node", lambda: unready_nodes(cluster, EVERYBODY), limit_s=LIMIT_S)
     assert etcd_members("cp2") == {each.name: str(each.address) for each in machines() if each.name.startswith("cp")}
+
+
+@pytest.mark.full
+def test_a_control_plane_with_an_empty_disk_joins_again_when_its_key_is_given(
+    whole: Stack, tmp_path: Path, timings: Timings
+) -> None:
+    cluster, lost, before = whole.cluster, machine("cp3"), workloads(whole.cluster)
+    audit = Audit.open(cluster)
+    fleet.remove(lost)
+    fleet.add(lost)
+    with pytest.raises(AssertionError, match=rf"cp3 \({lost.address}\): shows the SSH host key"):
+        _up(whole, mended_stack(tmp_path, "another host key"))
+    (key,) = on("cp3", "cat /etc/ssh/ssh_host_ecdsa_key.pub")
+    joined_s = _up(whole, edited_stack(tmp_path, known_by("cp3", key)))
+    wait_until("every node", lambda: unready_nodes(cluster, EVERYBODY), limit_s=LIMIT_S)
+    assert etcd_members("cp1") == {each.name: str(each.address) for each in machines() if each.name.startswith("cp")}
+    wait_until("every pod", lambda: missing_pods(cluster, before), limit_s=LIMIT_S)
+    timings.took("a control plane with an empty disk, its key given", joined_s, audit.close(on_disk=False))
+    _up(whole)
 
 
 @pytest.mark.full
