@@ -75,9 +75,7 @@ def services_up(_options: argparse.Namespace) -> None:
 
 def previous(_options: argparse.Namespace) -> None:
     """Add the Kubernetes release before the lab's own, to upgrade from; print its version."""
-    silent = [service.name for service in services.services() if services.status(service) != "ready"]
-    if silent:
-        raise LabError(f"the {' and the '.join(silent)} of the lab must run first: `make up`")
+    services.require()
     with step(f"Kubernetes {PREVIOUS.version} (on 2 free cores about 10 minutes, the first time)"):
         tools = toolchain.ensure(PREVIOUS)
     mirror.publish(tools)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from lab.config import CACHE, GATEWAY, LOGS, MIRROR, MIRROR_PORT, REGISTRY, ROOT, STATE
+from lab.config import CACHE, GATEWAY, LOGS, MIRROR, MIRROR_PORT, REGISTRY, ROOT, STATE, LabError
 from lab.progress import say, wait_for
 
 MIRROR_FOLDER = CACHE / "mirror"
@@ -94,6 +94,12 @@ def status(service: Service) -> str:
     if _supervisor(service.name) is None:
         return "stopped"
     return _silent(service) or "ready"
+
+
+def require() -> None:
+    """Nothing where every service is ready. Raises LabError that names the others."""
+    if silent := [service.name for service in services() if status(service) != "ready"]:
+        raise LabError(f"the {' and the '.join(silent)} of the lab must run first: `make up`")
 
 
 def _start(service: Service) -> None:

@@ -349,8 +349,8 @@ class Cluster(pulumi.ComponentResource):
 
         self.kubeconfig = kubeconfig.content
         self.endpoint = pulumi.Output.from_input(server)
-        self.kubernetes_version = upgrade.upgraded.urn.apply(lambda _: kubeadm.kubernetes_version)
-        self.network = upgrade.upgraded.urn.apply(lambda _: args.network)
+        self.kubernetes_version = upgrades[-1].urn.apply(lambda _: kubeadm.kubernetes_version)
+        self.network = upgrades[-1].urn.apply(lambda _: args.network)
         self.register_outputs({"kubeconfig": self.kubeconfig, "endpoint": self.endpoint})
 
     def _child(

@@ -118,6 +118,13 @@ ready() {
   admin get node "$1" --request-timeout=10s -o jsonpath='{.status.conditions[?(@.type=="Ready")].status}'
 }
 is_ready() { [[ $(ready "$1") == True ]]; }
+
+# readiness: `name status` of every node, as `ready` prints it of one; fails if the API does not answer.
+readiness() {
+  admin get nodes --request-timeout=10s \
+    -o jsonpath='{range .items[*]}{.metadata.name}{" "}{.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}'
+}
+
 # is_lost NAME: whether the cluster answers, and does not hear from a node.
 is_lost() {
   local state
@@ -166,22 +173,14 @@ cluster_version() {
 # pods are kept off it, and what upgrade_prepare.sh noted of that before. Fails where there is no such node.
 upgrade_state() {
   local kubelet server others oldest
-  kubelet=$(admin get node "$1" --request-timeout=10s -o jsonpath='{.status.nodeInfo.kubeletVersion}') || return
+  others=$(admin get node "$1" --request-timeout=10s \
+    -o jsonpath='{.status.nodeInfo.kubeletVersion}|{.spec.unschedulable}|{.metadata.annotations.argus\.dev/upgrade}') ||
+    return
+  kubelet=${others%%|*} others=${others#*|}
   server=$(admin -n kube-system get pod "kube-apiserver-$1" --ignore-not-found --request-timeout=10s \
     -o jsonpath='{.spec.containers[0].image}') || return
-  others=$(admin get node "$1" --request-timeout=10s \
-    -o jsonpath='{.spec.unschedulable}|{.metadata.annotations.argus\.dev/upgrade}') || return
   oldest=$(printf '%s\n' "$kubelet" ${server:+"${server##*:}"} | sort -V | head -n 1)
   echo "${oldest#v}|$others"
-}
-
-# all_ready: whether the cluster hears from every node; the others are then in $unready.
-all_ready() {
-  unready=$(admin get nodes --request-timeout=10s \
-    -o jsonpath='{range .items[*]}{.metadata.name}{" "}{.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}') ||
-    unready="the API server does not answer"
-  unready=$(awk '$2 != "True" { print $1 }' <<<"$unready")
-  [[ ! $unready ]]
 }
 
 # give_up_pods NAME: forgets the pods of a dead node; none of them can run any more.

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 import pulumi
@@ -14,10 +13,9 @@ from pulumi.runtime.proto import resource_pb2
 from pulumi.runtime.settings import monitor_supports_feature
 from pulumi_command import local
 
-from components import remote, ssh_keys
-from components.cluster.machine import Machine
+from components import ssh_keys
+from components.cluster.machine import Machine, script_from_here
 
-_SCRIPT: Final = Path(__file__).with_name("host_keys.sh")
 _REFUSALS: Final = ("ssh: host key mismatch", "ssh: no common algorithm for host key")
 """What pulumi-command says where the server has another key, or none of that type."""
 _SCAN_SECONDS: Final = 5
@@ -57,9 +55,7 @@ class HostKeys(pulumi.ComponentResource):
             if machine.host_key is not None:
                 keys[machine.name] = pulumi.Output.from_input(machine.host_key)
                 continue
-            script = remote.Script(
-                files=[_SCRIPT], values={"NODE": machine.name, "HOST": machine.address, "PORT": args.port}
-            )
+            script = script_from_here("host_keys.sh", node=machine.name, host=machine.address, port=args.port)
             hook = args.on_error.get(machine.name)
             command = local.Command(
                 # Another address is another machine: it is another resource, and its key is read.

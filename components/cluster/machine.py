@@ -1,6 +1,6 @@
 """What a cluster is made from: machines, and the scripts that run on them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,12 +23,18 @@ class Machine:
 
 def script(*files: str, **values: Value) -> Script:
     """Scripts of this package with their values (given in lower case, read in upper case) and the shared functions."""
-    return Script(
-        files=[_HERE / file for file in ("common.sh", *files)],
-        values={name.upper(): value for name, value in values.items()},
-    )
+    return _script(("common.sh", *files), values)
+
+
+def script_from_here(file: str, **values: Value) -> Script:
+    """A script of this package for the computer that runs Pulumi, where the shared functions have no business."""
+    return _script((file,), values)
 
 
 def program(file: str) -> str:
     """The text of a file of this package that a machine keeps."""
     return (_HERE / file).read_text(encoding="utf-8").rstrip()
+
+
+def _script(files: Sequence[str], values: Mapping[str, Value]) -> Script:
+    return Script(files=[_HERE / file for file in files], values={name.upper(): each for name, each in values.items()})

@@ -13,13 +13,13 @@ cat >"$manifest"
 apply() { said=$(admin apply --server-side --force-conflicts --field-manager=argus --filename "$manifest" 2>&1 >/dev/null); }
 until_true 60 apply || die "argus:cluster.network.manifest cannot be applied: $said"
 
+unready=$NODES
 nodes_ready() {
-  unready=
-  while read -r node; do
-    is_ready "$node" </dev/null || unready+=" $node"
-  done <<<"$NODES"
+  local nodes
+  nodes=$(readiness) || return
+  unready=$(comm -23 <(sort <<<"$NODES") <(awk '$2 == "True" { print $1 }' <<<"$nodes" | sort))
   [[ ! $unready ]]
 }
 until_true 600 nodes_ready ||
-  die "the network of argus:cluster.network.manifest does not make these nodes ready:$unready. See how its pods are" \
+  die "the network of argus:cluster.network.manifest does not make these nodes ready: ${unready//$'\n'/ }. See how its pods are" \
     "(kubectl get pods -A -o wide), mend the manifest, and run \`pulumi up\` again"

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import pulumi
 
 from components import remote
 from components.cluster.kubeadm import KubeadmArgs, init_config, join_config
-from components.cluster.machine import Machine, program, script
-
-_HERE = Path(__file__).parent
+from components.cluster.machine import Machine, program, script, script_from_here
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,15 +50,13 @@ class Node(pulumi.ComponentResource):
             f"{name}-invitation",
             ssh=ssh,
             hosts=[machine.address, kubeadm.endpoint],
-            create=remote.Script(
-                files=[_HERE / "invite.sh"],
-                values={
-                    "NODE": machine.name,
-                    "HOST": machine.address,
-                    "ENDPOINT": kubeadm.endpoint,
-                    "INVITE": invite.render(ssh.user),
-                    "IS_MEMBER": script("is_member.sh").render(ssh.user),
-                },
+            create=script_from_here(
+                "invite.sh",
+                node=machine.name,
+                host=machine.address,
+                endpoint=kubeadm.endpoint,
+                invite=invite.render(ssh.user),
+                is_member=script("is_member.sh").render(ssh.user),
             ),
             # Another host key may mean another disk, and then it is no member any more.
             about=machine.address,

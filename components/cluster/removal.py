@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import pulumi
 
 from components import remote
-from components.cluster.machine import Machine, script
+from components.cluster.machine import Machine, script, script_from_here
 from components.cluster.storage import VOLUMES_ROOT
-
-_HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,18 +38,18 @@ class Removal(pulumi.ComponentResource):
     def __init__(self, name: str, args: RemovalArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:Removal", name, {}, opts)
         machine, ssh = args.machine, args.ssh
-        values: dict[str, remote.Value] = {
-            "NODE": machine.name,
-            "HOST": machine.address,
-            "ENDPOINT": args.endpoint,
-            "UNDO": _undo(args).render(ssh.user),
-            "FORGET": script("forget.sh", node=machine.name, address=machine.address).render(ssh.user),
-        }
         self.undo = remote.command_from_here(
             f"{name}-undo",
             ssh=ssh,
             hosts=[machine.address, args.endpoint],
-            delete=remote.Script(files=[_HERE / "removal.sh"], values=values),
+            delete=script_from_here(
+                "removal.sh",
+                node=machine.name,
+                host=machine.address,
+                endpoint=args.endpoint,
+                undo=_undo(args).render(ssh.user),
+                forget=script("forget.sh", node=machine.name, address=machine.address).render(ssh.user),
+            ),
             triggers=[machine.address],
             opts=pulumi.ResourceOptions(parent=self),
         )

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import pulumi
 
 from components import remote
 from components.cluster.container_runtime import node_images
 from components.cluster.kubeadm import KubeadmArgs
-from components.cluster.machine import Machine, script
-
-_HERE = Path(__file__).parent
+from components.cluster.machine import Machine, script, script_from_here
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,19 +49,19 @@ class Upgrade(pulumi.ComponentResource):
             control_plane=args.control_plane,
             ignore="" if kubeadm.kubelet.fail_cgroup_v1 else "SystemVerification",
         )
-        values: dict[str, remote.Value] = {
-            "NODE": machine.name,
-            "HOST": machine.address,
-            "ENDPOINT": kubeadm.endpoint,
-            "PREPARE": script("upgrade_prepare.sh", node=machine.name, version=version).render(user),
-            "UPGRADE": upgrade.render(user),
-            "FINISH": script("upgrade_finish.sh", node=machine.name, version=version).render(user),
-        }
         self.upgraded = remote.command_from_here(
             f"{name}-node",
             ssh=args.ssh,
             hosts=[machine.address, kubeadm.endpoint],
-            update=remote.Script(files=[_HERE / "upgrade.sh"], values=values),
+            update=script_from_here(
+                "upgrade.sh",
+                node=machine.name,
+                host=machine.address,
+                endpoint=kubeadm.endpoint,
+                prepare=script("upgrade_prepare.sh", node=machine.name, version=version).render(user),
+                upgrade=upgrade.render(user),
+                finish=script("upgrade_finish.sh", node=machine.name, version=version).render(user),
+            ),
             opts=pulumi.ResourceOptions(parent=self, custom_timeouts=pulumi.CustomTimeouts(update="30m")),
         )
         self.register_outputs({})

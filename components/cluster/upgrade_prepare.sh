@@ -4,6 +4,13 @@
 : "${NODE:?}" "${VERSION:?}"
 is_member || die "$NODE is not upgraded: this machine holds the virtual IP and is no control plane"
 
+# all_ready: whether the cluster hears from every node; the others are then in $unready.
+all_ready() {
+  local nodes
+  nodes=$(readiness) || return
+  unready=$(awk '$2 != "True" { print $1 }' <<<"$nodes")
+  [[ ! $unready ]]
+}
 minor() { cut -d. -f2 <<<"$1"; }
 
 state=$(until_true 60 upgrade_state "$NODE") || die "the API server does not answer, or knows no node $NODE"
@@ -15,18 +22,18 @@ newest=$(printf '%s\n' "$runs" "$VERSION" | sort -V | tail -n 1)
 (($(minor "$VERSION") - $(minor "$runs") <= 1)) || die "$NODE runs Kubernetes $runs, and no minor version may be skipped:" \
   "set argus:cluster.kubernetesVersion to 1.$(($(minor "$runs") + 1)).x first"
 
-resumed=$mark
 if [[ ! $mark ]]; then
   # A second control plane must not go while another is down: etcd would lose its majority.
-  unready=""
+  unready="no API server answers"
   until_true 120 all_ready || die "$NODE is not upgraded, because not every node is ready: $unready"
   until_true 120 etcd endpoint health --cluster >/dev/null 2>&1 ||
     die "$NODE is not upgraded, because an etcd member is not healthy"
-  if [[ $cordoned ]]; then mark=cordoned; else mark=schedulable; fi
-  admin annotate node "$NODE" --overwrite "argus.dev/upgrade=$mark" >&2
+  before=schedulable
+  if [[ $cordoned ]]; then before=cordoned; fi
+  admin annotate node "$NODE" --overwrite "argus.dev/upgrade=$before" >&2
 fi
 say "draining $NODE, to bring it from Kubernetes $runs to $VERSION"
 admin cordon "$NODE" >&2
 # An upgrade that was interrupted may have left the node unready: it was drained then, and goes on.
-drain "$NODE" || [[ $resumed ]] || die "$NODE died while it was drained: start it, or take it out of argus:machines"
+drain "$NODE" || [[ $mark ]] || die "$NODE died while it was drained: start it, or take it out of argus:machines"
 echo drained

@@ -57,9 +57,7 @@ def _list() -> int:
 
 
 def _run(parallel: int, minutes: int) -> int:
-    silent = [service.name for service in services.services() if services.status(service) != "ready"]
-    if silent:
-        raise LabError(f"the {' and the '.join(silent)} of the lab must run first: `make up`")
+    services.require()
     tools = _programs()
     chosen = _select(tools)
     say(overview(chosen))

@@ -110,22 +110,19 @@ def without(*names: str) -> Edit:
 
 def at(name: str, address: str) -> Edit:
     """Gives a machine another address."""
-
-    def edit(listed: dict[str, Any]) -> None:
-        for each in (*listed["controlPlanes"], *listed["workers"]):
-            if each["name"] == name:
-                each["address"] = address
-
-    return edit
+    return _with(name, address=address)
 
 
 def known_by(name: str, host_key: str) -> Edit:
     """Gives a machine's SSH host key."""
+    return _with(name, hostKey=host_key)
 
+
+def _with(name: str, **values: str) -> Edit:
     def edit(listed: dict[str, Any]) -> None:
         for each in (*listed["controlPlanes"], *listed["workers"]):
             if each["name"] == name:
-                each["hostKey"] = host_key
+                each.update(values)
 
     return edit
 

@@ -7,12 +7,16 @@ import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import components.cluster
 from components.cluster.kubeadm import ENCRYPTION_CONFIG
-from components.remote import Script, Value
+from components.cluster.machine import Machine
+from components.cluster.preflight import PreflightArgs
+from components.remote import Script, Ssh, Value
+from tests.unit.components.host_keys import host_key
 
 FOLDER = Path(components.cluster.__file__).parent
 PROGRAMS = {
@@ -138,3 +142,27 @@ def hosts(tmp_path: Path) -> dict[str, Host]:
             host.program(program, body)
         made[name] = host
     return made
+
+
+@pytest.fixture
+def member(hosts: dict[str, Host]) -> Host:
+    """The control plane that has the virtual IP; what its own joining ran is forgotten."""
+    host = hosts["cp1"]
+    host.join()
+    host.path("noted").unlink()
+    return host
+
+
+def preflight_args(**others: Any) -> PreflightArgs:
+    """Those of a stack with one machine, which asks little of it."""
+    given: dict[str, Any] = {
+        "control_planes": [Machine(name="cp1", address="192.0.2.11", host_key=host_key("cp1"))],
+        "workers": [],
+        "ssh": Ssh(private_key="key"),
+        "endpoint": "192.0.2.10",
+        "endpoint_port": 8443,
+        "minimum_memory_mib": 0,
+        "minimum_disk_gib": 0,
+        "kubernetes_version": "1.36.1",
+    }
+    return PreflightArgs(**given | others)

@@ -32,15 +32,6 @@ def kubectl(
     esac"""
 
 
-@pytest.fixture
-def member(hosts: dict[str, Host]) -> Host:
-    """A control plane."""
-    host = hosts["cp1"]
-    host.join()
-    host.path("noted").unlink()
-    return host
-
-
 def verbs(host: Host) -> list[str]:
     """What kubectl was asked to change, in order."""
     asked = (call.split(" ", 2)[2] for call in host.ran("kubectl"))

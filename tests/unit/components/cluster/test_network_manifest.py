@@ -10,9 +10,9 @@ from components.cluster.cluster import Cluster
 from components.cluster.container_runtime import ContainerRuntimeArgs, containerd_config
 from components.cluster.machine import Machine
 from components.cluster.network import NetworkKind, refusal
-from components.cluster.preflight import Preflight, PreflightArgs, PreflightError
+from components.cluster.preflight import Preflight, PreflightError
 from components.remote import Script, Ssh
-from tests.unit.components.cluster.conftest import Host
+from tests.unit.components.cluster.conftest import Host, preflight_args
 from tests.unit.components.cluster.test_cluster import ADDRESSES, ARGS, COMMAND, LOCAL_COMMAND, answering
 
 MANIFEST = "apiVersion: v1\nkind: Secret\nmetadata: {name: ca}\nstringData: {key: hush}\n"
@@ -72,34 +72,21 @@ def test_a_living_cluster_keeps_its_kind(
     refused = refusal(running, wanted)
     assert (refused is None) is (reason is None)
     if reason is not None:
-        args = _preflight(wanted, running_network=running, running_version="1.36.1")
+        args = preflight_args(network=wanted, running_network=running, running_version="1.36.1")
         with pytest.raises(PreflightError, match=rf"no machine was changed: argus:cluster\.network: .*{reason}"):
             pulumi_mocks.run(lambda: Preflight("check", args).passed["cp1"], preview=True)
 
 
 def test_a_cluster_made_before_there_was_a_choice_has_the_built_in_one(pulumi_mocks: Any) -> None:
     pulumi_mocks.run(
-        lambda: Preflight("old", _preflight("built-in", running_version="1.36.1")).passed["cp1"], preview=True
+        lambda: Preflight("old", preflight_args(network="built-in", running_version="1.36.1")).passed["cp1"],
+        preview=True,
     )
     with pytest.raises(PreflightError, match="the cluster's network is Argus's own"):
         pulumi_mocks.run(
-            lambda: Preflight("old", _preflight("manifest", running_version="1.36.1")).passed["cp1"], preview=True
+            lambda: Preflight("old", preflight_args(network="manifest", running_version="1.36.1")).passed["cp1"],
+            preview=True,
         )
-
-
-def _preflight(network: NetworkKind, **running: str | None) -> PreflightArgs:
-    return PreflightArgs(
-        control_planes=[Machine(name="cp1", address="192.0.2.11")],
-        workers=[],
-        ssh=Ssh(private_key="key"),
-        endpoint="192.0.2.10",
-        endpoint_port=8443,
-        minimum_memory_mib=0,
-        minimum_disk_gib=0,
-        kubernetes_version="1.36.1",
-        network=network,
-        **running,
-    )
 
 
 @pytest.mark.parametrize(("network", "folder"), [("built-in", "/usr/lib/cni"), ("manifest", "/opt/cni/bin")])
@@ -194,7 +181,10 @@ case "$*" in
   apply*)
     [[ $(cat "${!#}") == *hush* ]] || exit 9
     if [[ ! -e $MACHINE/known ]]; then touch "$MACHINE/known"; echo 'no matches for kind "Pool"' >&2; exit 1; fi ;;
-  "get node "*) case " $READY " in *" $3 "*) echo True ;; *) echo Unknown ;; esac ;;
+  "get nodes "*)
+    for node in cp1 worker1; do
+      case " $READY " in *" $node "*) echo "$node True" ;; *) echo "$node Unknown" ;; esac
+    done ;;
 esac"""
 
 
@@ -228,12 +218,6 @@ def _apply(host: Host, *, ready: str, applies: bool = True, patience: int = 20) 
 
 def _calls(text: str) -> list[str]:
     return [line.split(" ||")[0] for line in text.splitlines() if line.startswith("until_true")]
-
-
-@pytest.fixture
-def member(hosts: dict[str, Host]) -> Host:
-    hosts["cp1"].join()
-    return hosts["cp1"]
 
 
 def test_it_is_applied_until_the_cluster_knows_its_kinds(member: Host) -> None:

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 
 import components
-from components.cluster.machine import Machine
-from components.cluster.preflight import Preflight, PreflightArgs, PreflightError
+from components.cluster.preflight import Preflight, PreflightError
 from components.cluster.upgrade import refusal
-from components.remote import Script, Ssh
-from tests.unit.components.cluster.conftest import Host
+from components.remote import Script
+from tests.unit.components.cluster.conftest import Host, preflight_args
 from tests.unit.components.host_keys import host_key
 
 FOLDER = Path(components.__file__).parent
@@ -39,17 +38,7 @@ def test_what_kubernetes_cannot_do_is_refused(running: str | None, wanted: str, 
 
 @pytest.mark.parametrize("preview", [True, False])
 def test_it_is_refused_at_preview_before_any_machine_is_changed(pulumi_mocks: Any, preview: bool) -> None:
-    args = PreflightArgs(
-        control_planes=[Machine(name="cp1", address="192.0.2.11", host_key=host_key("cp1"))],
-        workers=[],
-        ssh=Ssh(private_key="key"),
-        endpoint="192.0.2.10",
-        endpoint_port=8443,
-        minimum_memory_mib=0,
-        minimum_disk_gib=0,
-        kubernetes_version="1.36.1",
-        running_version="1.34.2",
-    )
+    args = preflight_args(running_version="1.34.2")
     with pytest.raises(
         PreflightError, match=r"no machine was changed: argus:cluster\.kubernetesVersion: .* 1\.35\.x first"
     ):
@@ -109,9 +98,8 @@ def kubectl(
     """A kubectl that knows one node and its state."""
     return f"""shift 2
     case "$*" in
-      *kubeletVersion*) echo v{kubelet} ;;
+      *kubeletVersion*) echo "v{kubelet}|{cordoned}|{mark}" ;;
       *"get pod kube-apiserver-"*) echo "{f"registry:5000/kube-apiserver:v{server}" if server else ""}" ;;
-      *unschedulable*) echo "{cordoned}|{mark}" ;;
       "get nodes"*) printf 'cp1 True\\n{unready}' ;;
       *'@.type=="Ready"'*) echo {ready} ;;
       "get persistentvolumes"*) echo 'cp2 argus data-kafka-1 Bound' ;;
@@ -119,14 +107,9 @@ def kubectl(
     esac"""
 
 
-@pytest.fixture
-def member(hosts: dict[str, Host]) -> Host:
-    """The control plane that has the virtual IP."""
-    host = hosts["cp1"]
-    host.join()
-    host.program("sleep", "")
-    host.path("noted").unlink()
-    return host
+@pytest.fixture(autouse=True)
+def _no_pauses(member: Host) -> None:
+    member.program("sleep", "")
 
 
 def changes(host: Host) -> list[str]:
