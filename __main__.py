@@ -3,7 +3,7 @@
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components import config, versions
+from components import config, stack_outputs, versions
 from components.cluster import Cluster, ClusterArgs
 from components.images import Images, ImagesArgs
 from components.pipeline import (
@@ -36,15 +36,15 @@ from components.pipeline import (
 settings = config.load()
 
 # What this stack has made so far: which versions the cluster can be upgraded to, and that it keeps its network.
-itself = pulumi.StackReference(f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}")
+made = stack_outputs.last()
 
 # The machines become a cluster while the images are built; they are looked at first.
 cluster = Cluster(
     "cluster",
     ClusterArgs.from_settings(
         settings,
-        running_version=itself.get_output("kubernetesVersion"),
-        running_network=itself.get_output("network"),
+        running_version=made.apply(lambda outputs: outputs.get("kubernetesVersion")),
+        running_network=made.apply(lambda outputs: outputs.get("network")),
     ),
 )
 image = Images("images", ImagesArgs.from_settings(settings), pulumi.ResourceOptions(depends_on=cluster.known)).refs

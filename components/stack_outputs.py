@@ -1,0 +1,39 @@
+"""What this stack's last update left as its outputs: the program's memory of what it has made."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+
+_ATTEMPTS = 10
+_PAUSE_SECONDS = 0.5
+
+
+class UnreadableStateError(pulumi.RunError):
+    """The state of this stack could not be read, however often it was tried."""
+
+
+def last() -> pulumi.Output[Mapping[str, Any]]:
+    """The outputs that the stack's last finished update left; empty before the first.
+
+    They come from the state: no machine and no cluster is asked. A StackReference to this stack would say the same,
+    but its one read can meet the engine's own writing of the state (in a folder, a file of metadata is cut to nothing
+    first), and then fails the update. Here it is read again; UnreadableStateError (awaited) if that does not help.
+    """
+    return pulumi.Output.from_input(_read())
+
+
+async def _read() -> Mapping[str, Any]:
+    name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
+    problem: Exception | None = None
+    for _ in range(_ATTEMPTS):
+        try:
+            answer = await pulumi.runtime.invoke_async("pulumi:pulumi:readStackOutputs", {"name": name})
+        except Exception as error:  # The SDK raises nothing narrower.
+            problem = error
+            await asyncio.sleep(_PAUSE_SECONDS)
+        else:
+            outputs: Mapping[str, Any] = answer.get("outputs", {})
+            return outputs
+    raise UnreadableStateError(f"the state of {name} cannot be read: {problem}") from problem

@@ -1,0 +1,54 @@
+"""What a stack remembers of its last update, read while the engine writes."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pulumi
+import pytest
+
+from components import stack_outputs
+from tests.unit.components.conftest import Recorder
+
+OUTPUTS = {"kubernetesVersion": "1.36.1"}
+READ = {"name": "of the engine", "outputs": OUTPUTS, "secretOutputNames": []}
+TORN = Exception("invoke of pulumi:pulumi:readStackOutputs failed: failed to load checkpoint: EOF")
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read again at once."""
+    monkeypatch.setattr(stack_outputs, "_PAUSE_SECONDS", 0)
+
+
+def answers(monkeypatch: pytest.MonkeyPatch, given: Iterator[Any]) -> list[str]:
+    """The engine answers these in turn; the names of the stacks it was asked for."""
+    asked = []
+
+    async def invoke(token: str, properties: dict[str, Any]) -> Any:
+        assert token == "pulumi:pulumi:readStackOutputs"
+        asked.append(properties["name"])
+        answer = next(given)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(pulumi.runtime, "invoke_async", invoke)
+    return asked
+
+
+def test_a_state_that_is_being_written_is_read_again(pulumi_mocks: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = answers(monkeypatch, iter([TORN, TORN, READ]))
+    assert pulumi_mocks.run(stack_outputs.last) == OUTPUTS
+    assert len(asked) == 3
+    assert all(name.endswith("/argus/test") for name in asked)
+
+
+def test_a_state_that_stays_unreadable_is_named(pulumi_mocks: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers(monkeypatch, iter([TORN] * 100))
+    with pytest.raises(stack_outputs.UnreadableStateError, match=r"argus/test cannot be read: .* EOF"):
+        pulumi_mocks.run(stack_outputs.last)
+
+
+def test_before_the_first_update_there_is_nothing(pulumi_mocks: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers(monkeypatch, iter([{**READ, "outputs": {}}]))
+    assert pulumi_mocks.run(stack_outputs.last) == {}
