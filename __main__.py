@@ -35,8 +35,9 @@ from components.pipeline import (
 
 settings = config.load()
 
-# What this stack has made so far: which versions the cluster can be upgraded to, and that it keeps its network.
-made = stack_outputs.last()
+# What this stack has made so far: which versions the cluster can be upgraded to, that it keeps its network, and which
+# machines need no second look.
+made = stack_outputs.last("kubernetesVersion", "network", "looks")
 
 # The machines become a cluster while the images are built; they are looked at first.
 cluster = Cluster(
@@ -45,6 +46,7 @@ cluster = Cluster(
         settings,
         running_version=made.apply(lambda outputs: outputs.get("kubernetesVersion")),
         running_network=made.apply(lambda outputs: outputs.get("network")),
+        looks=made.apply(lambda outputs: outputs.get("looks", {})),
     ),
 )
 image = Images("images", ImagesArgs.from_settings(settings), pulumi.ResourceOptions(depends_on=cluster.known)).refs
@@ -149,4 +151,5 @@ ImageCache(
 pulumi.export("kubeconfig", cluster.kubeconfig)
 pulumi.export("kubernetesVersion", cluster.kubernetes_version)
 pulumi.export("network", cluster.network)
+pulumi.export("looks", cluster.looks)
 pulumi.export("uiUrl", f"http://{settings.cluster.endpoint}:{settings.ui.node_port}")

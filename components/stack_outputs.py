@@ -14,14 +14,19 @@ class UnreadableStateError(pulumi.RunError):
     """The state of this stack could not be read, however often it was tried."""
 
 
-def last() -> pulumi.Output[Mapping[str, Any]]:
-    """The outputs that the stack's last finished update left; empty before the first.
+def last(*names: str) -> pulumi.Output[Mapping[str, Any]]:
+    """Those outputs that the stack's last finished update left, none before the first. Not for secret ones.
 
     They come from the state: no machine and no cluster is asked. A StackReference to this stack would say the same,
     but its one read can meet the engine's own writing of the state (in a folder, a file of metadata is cut to nothing
     first), and then fails the update. Here it is read again; UnreadableStateError (awaited) if that does not help.
     """
-    return pulumi.Output.from_input(_read())
+
+    async def chosen() -> Mapping[str, Any]:
+        outputs = await _read()
+        return {name: outputs[name] for name in names if name in outputs}
+
+    return pulumi.Output.from_input(chosen())
 
 
 async def _read() -> Mapping[str, Any]:

@@ -49,6 +49,8 @@ class ClusterArgs:
     """The text of the manifest of the user's own network; None means Argus's."""
     running_network: pulumi.Input[str | None] = None
     """The kind that the stack's cluster has had so far, if it says one."""
+    looks: pulumi.Input[Mapping[str, str]] = field(default_factory=dict)
+    """The looks after which the stack's machines became its cluster, by address."""
     volumes_gib: Mapping[str, int] = field(default_factory=dict)
     """Size of each stateful service's local volume; empty where the user brings a storage class."""
 
@@ -74,6 +76,7 @@ class ClusterArgs:
         *,
         running_version: pulumi.Input[str | None] = None,
         running_network: pulumi.Input[str | None] = None,
+        looks: pulumi.Input[Mapping[str, str]] | None = None,
     ) -> ClusterArgs:
         """The part of the stack's configuration that makes the cluster."""
         cluster = settings.cluster
@@ -124,6 +127,7 @@ class ClusterArgs:
             running_version=running_version,
             network_manifest=manifest.read(cluster.network.manifest) if cluster.network.manifest else None,
             running_network=running_network,
+            looks=looks or {},
             volumes_gib={} if settings.storage.class_name else volumes,
         )
 
@@ -139,6 +143,8 @@ class Cluster(pulumi.ComponentResource):
     """Known when every node has it."""
     network: pulumi.Output[str]
     """Whose network the pods are on, `built-in` or `manifest`; known when every node is on it."""
+    looks: pulumi.Output[Mapping[str, str]]
+    """At the machines, by address; known when they are the cluster. Those need no other one."""
     known: Sequence[pulumi.Resource]
     """To depend on, for what takes its turn after the first look at the machines."""
     drained: Sequence[pulumi.Resource]
@@ -163,6 +169,7 @@ class Cluster(pulumi.ComponentResource):
                 running_version=args.running_version,
                 network=args.network,
                 running_network=args.running_network,
+                looks=args.looks,
             ),
             self._child(),
         )
@@ -346,9 +353,8 @@ class Cluster(pulumi.ComponentResource):
             )
             drains.append(drain.drained)
         self.drained, self.known = drains, preflight.known
-
-        self.kubeconfig = kubeconfig.content
-        self.endpoint = pulumi.Output.from_input(server)
+        self.looks = pulumi.Output.all(preflight.looks, upgrades[-1].urn).apply(lambda outputs: outputs[0])
+        self.kubeconfig, self.endpoint = kubeconfig.content, pulumi.Output.from_input(server)
         self.kubernetes_version = upgrades[-1].urn.apply(lambda _: kubeadm.kubernetes_version)
         self.network = upgrades[-1].urn.apply(lambda _: args.network)
         self.register_outputs({"kubeconfig": self.kubeconfig, "endpoint": self.endpoint})

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 _MAXIMUM_SKEW_SECONDS = 60
-_RECENT_SECONDS = 120
 _SYSTEMS = {"debian": 12, "ubuntu": 22}
 _UNIQUE = {
     "machine_id": "rm /etc/machine-id && systemd-machine-id-setup, then reboot",
@@ -37,8 +36,6 @@ class Facts:
     virtual_ip_holder: str
     cluster: str
     """The API server's URL if the machine is a node already, of this cluster or of another."""
-    read_at: int = 0
-    """When, in seconds since the epoch by the machine's clock. Facts are read once in a machine's life."""
 
     @classmethod
     def parse(cls, text: str) -> Facts:
@@ -56,8 +53,8 @@ class Requirements:
     minimum_disk_gib: int
     addresses: Mapping[str, str]
     """Of each machine by its name."""
-    now: int
-    """Seconds since the epoch."""
+    accepted: Collection[str] = ()
+    """The names of those that were fit when they became members: only what they share with others counts."""
 
     @property
     def server(self) -> str:
@@ -77,7 +74,8 @@ def problems(facts: Mapping[str, Facts | str], required: Requirements) -> list[s
     for name, each in facts.items():
         address = required.addresses[name]
         if isinstance(each, Facts):
-            lines = [*_problems(each, required, address), *shared.get(name, ()), *_virtual_ip(each, required, macs)]
+            own = [] if name in required.accepted else [*_problems(each, required, address, macs)]
+            lines = [*own, *shared.get(name, ())]
         else:
             lines = [each]
         found += [f"{name} ({address}): {line}" for line in lines]
@@ -92,7 +90,7 @@ def no_answer(reason: str) -> str:
     )
 
 
-def _problems(facts: Facts, required: Requirements, address: str) -> Iterable[str]:
+def _problems(facts: Facts, required: Requirements, address: str, macs: Collection[str]) -> Iterable[str]:
     if not facts.root:
         yield "the scripts do not run as root: give argus:ssh.user a sudo without a password"
     if facts.os not in _SYSTEMS or _major(facts.os_version) < _SYSTEMS[facts.os]:
@@ -129,12 +127,7 @@ def _problems(facts: Facts, required: Requirements, address: str) -> Iterable[st
         yield f"swaps to {', '.join(facts.swap)}: turn it off (swapoff -a) and remove it from /etc/fstab"
     if facts.ports_in_use:
         yield f"port {', '.join(facts.ports_in_use)} in use: stop what listens there (ss -ltnp shows it)"
-
-
-def _virtual_ip(facts: Facts, required: Requirements, macs: set[str]) -> Iterable[str]:
-    # Who had it in an earlier run, or when this was a member, may have been a machine that has left since.
-    recent = abs(required.now - facts.read_at) < _RECENT_SECONDS
-    if recent and facts.cluster != required.server and facts.virtual_ip_holder and facts.virtual_ip_holder not in macs:
+    if facts.virtual_ip_holder and facts.virtual_ip_holder not in macs:
         yield (
             f"sees {required.endpoint} in use by {facts.virtual_ip_holder}, which is no machine of this stack: choose a"
             " free address for argus:cluster.endpoint"

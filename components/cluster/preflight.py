@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -22,9 +24,6 @@ from components.cluster.network import NetworkKind
 
 _NODE_PORTS = (10250,)
 _CONTROL_PLANE_PORTS = (2379, 2380, API_PORT, 10257, 10259)
-
-
-_LOOK_AGAIN = "A machine is looked at once: when all is mended, give argus:ssh.mend another word, and it is again"
 
 
 class PreflightError(pulumi.RunError):
@@ -48,13 +47,21 @@ class PreflightArgs:
     network: NetworkKind = "built-in"
     running_network: pulumi.Input[str | None] = None
     """The kind that the stack's cluster has had so far; None where it was made before there was a choice."""
+    looks: pulumi.Input[Mapping[str, str]] = field(default_factory=dict)
+    """What `Preflight.looks` was when the stack was last whole."""
 
 
 class Preflight(pulumi.ComponentResource):
-    """Reads key and facts of every machine, side by side, once in its life; a living member is not asked again."""
+    """Reads key and facts of every machine, side by side.
+
+    A machine is looked at in every update until one has made it a member. A member is asked again only when
+    what is asked of it has changed, or for another word in argus:ssh.mend.
+    """
 
     passed: Mapping[str, pulumi.Output[Sequence[pulumi.Resource]]]
     """To depend on, by the machine's name: each fails when any machine is not fit."""
+    looks: pulumi.Output[Mapping[str, str]]
+    """The last look at each machine, by its address: when (seconds since the epoch), and a digest of what was asked."""
     known: Sequence[pulumi.Resource]
     """To depend on: every machine has shown its host key, or need not."""
     ssh: remote.Ssh
@@ -64,14 +71,6 @@ class Preflight(pulumi.ComponentResource):
     def __init__(self, name: str, args: PreflightArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:Preflight", name, {}, opts)
         machines = (*args.control_planes, *args.workers)
-        required = Requirements(
-            endpoint=args.endpoint,
-            endpoint_port=args.endpoint_port,
-            minimum_memory_mib=args.minimum_memory_mib,
-            minimum_disk_gib=args.minimum_disk_gib,
-            addresses={machine.name: machine.address for machine in machines},
-            now=int(time.time()),
-        )
         silent = _Silent(name, machines)
         host_keys = HostKeys(
             f"{name}-host-key",
@@ -84,6 +83,8 @@ class Preflight(pulumi.ComponentResource):
             pulumi.ResourceOptions(parent=self),
         )
         keys, self.known = host_keys.keys, host_keys.read
+        now, before = int(time.time()), pulumi.Output.from_input(args.looks)
+        looks: dict[str, pulumi.Output[str]] = {}
         facts: dict[str, pulumi.Output[str]] = {}
         commands: dict[str, pulumi.Resource] = {}
         for machine in machines:
@@ -91,19 +92,31 @@ class Preflight(pulumi.ComponentResource):
             if machine in args.control_planes:
                 ports += [*_CONTROL_PLANE_PORTS, args.endpoint_port]
             known = {machine.address: [keys[machine.name]]}
+            facts_script = script("facts.sh", virtual_ip=args.endpoint, ports=[str(port) for port in ports])
+            asked = _digest(facts_script.render(mend=args.ssh.mend), args.minimum_memory_mib, args.minimum_disk_gib)
+            looks[machine.name] = before.apply(partial(_look_again, machine.address, f"{now} {asked}"))
             command = remote.command(
                 f"{name}-{machine.name}",
                 host=machine.address,
                 ssh=replace(args.ssh, host_keys=known, on_error=silent.hooks.get(machine.name)),
-                create=_facts(args, ports, check_clock=True),
-                update=_facts(args, ports, check_clock=False),
-                stdin=str(int(time.time())),
+                create=facts_script,
+                stdin=looks[machine.name],
                 dial_attempts=2,
-                # The time of the first look: a later one is no reason to look again.
-                opts=pulumi.ResourceOptions(parent=self, ignore_changes=["stdin"]),
+                opts=pulumi.ResourceOptions(parent=self),
             )
             commands[machine.name] = command
             facts[machine.name] = command.stdout
+        self.looks = pulumi.Output.all(**{machine.address: looks[machine.name] for machine in machines})
+        required = pulumi.Output.all(**looks).apply(
+            lambda looks: Requirements(
+                endpoint=args.endpoint,
+                endpoint_port=args.endpoint_port,
+                minimum_memory_mib=args.minimum_memory_mib,
+                minimum_disk_gib=args.minimum_disk_gib,
+                addresses={machine.name: machine.address for machine in machines},
+                accepted=[name for name, look in looks.items() if int(look.partition(" ")[0]) != now],
+            )
+        )
         verdict: pulumi.Output[bool] = pulumi.Output.from_input(_check(args, facts, keys, required, silent))
         # All wait for the one verdict; a dependency of each machine on each would grow with their square.
         self.passed = {name: _after(verdict, command) for name, command in commands.items()}
@@ -169,8 +182,14 @@ class _Silent:
         return False
 
 
-def _facts(args: PreflightArgs, ports: Sequence[int], *, check_clock: bool) -> remote.Script:
-    return script("facts.sh", virtual_ip=args.endpoint, ports=[str(port) for port in ports], check_clock=check_clock)
+def _digest(*asked: str | int) -> str:
+    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:12]
+
+
+def _look_again(address: str, look: str, before: Mapping[str, str]) -> str:
+    """The earlier look, if it was at this address and for the same; else this one."""
+    earlier = before.get(address, "")
+    return earlier if earlier.partition(" ")[2] == look.partition(" ")[2] else look
 
 
 async def _look(
@@ -193,7 +212,7 @@ async def _check(
     args: PreflightArgs,
     outputs: Mapping[str, pulumi.Output[str]],
     keys: Mapping[str, pulumi.Output[str]],
-    required: Requirements,
+    required: pulumi.Output[Requirements],
     silent: _Silent,
 ) -> bool:
     """Wait for every machine, also for those that do not answer, then speak once."""
@@ -205,8 +224,10 @@ async def _check(
         machines = (*args.control_planes, *args.workers)
         looks = (_look(each, outputs[each.name], keys[each.name], args.ssh.port, silent) for each in machines)
         seen = dict(zip(outputs, await asyncio.gather(*looks), strict=True))
-        found = problems({name: each for name, each in seen.items() if each is not None}, required)
-        text = "no machine was changed, because\n  " + "\n  ".join(found) + f"\n{_LOOK_AGAIN}"
+        answers = {name: each for name, each in seen.items() if each is not None}
+        needed = await required.future()
+        found = problems(answers, needed) if needed else []
+        text = "no machine was changed, because\n  " + "\n  ".join(found)
         lost = [outputs[name] for name, each in seen.items() if isinstance(each, str)]
         if silent.hooks and lost:
             # They end the program once they are let go, and would do so before an exception that is raised here.

@@ -1,12 +1,14 @@
 """Host keys, by a real engine against real sshds: who shows another one is not spoken to, and it is said why."""
 
 import json
+import socket
 from pathlib import Path
 
 from components.ssh_keys import fingerprint
 from tests.integration.providers.conftest import Hosts, Project
 
 ROOT = Path(__file__).parents[3]
+KUBE_CONTROLLER_MANAGER_PORT = 10257
 ENDPOINT, CP1, CP2 = "127.0.0.10", "127.0.0.11", "127.0.0.12"
 
 
@@ -145,6 +147,25 @@ def test_all_machines_problems_come_together(project: Project, hosts: Hosts, tmp
     silent = "cp3 (127.0.0.13): does not answer over SSH (cp3 (127.0.0.13) shows no ECDSA or Ed25519 host key"
     assert any(line.startswith(silent) for line in found), text
     assert not log.exists()
+
+
+AGAIN = """
+    preflight = Preflight("preflight", PreflightArgs(
+        control_planes=[Machine(name="cp1", address=CP1)], workers=[], ssh=ssh, endpoint=ENDPOINT, endpoint_port=8443,
+        minimum_memory_mib=0, minimum_disk_gib=0, kubernetes_version="1.36.1"))
+    pulumi.export("passed", preflight.passed["cp1"].apply(lambda _: True))
+"""
+
+
+def test_a_problem_that_was_mended_is_not_named_again(project: Project, hosts: Hosts) -> None:
+    write(project, hosts, AGAIN)
+    with hosts.up("cp1", CP1):
+        with socket.create_server((ENDPOINT, KUBE_CONTROLLER_MANAGER_PORT)):
+            assert f"port {KUBE_CONTROLLER_MANAGER_PORT} in use" in project.up(ok=False).text
+        # What stands in the sandbox's way stays so.
+        again = project.up(ok=False).text
+    assert f"cp1 ({CP1}): " in again
+    assert f"port {KUBE_CONTROLLER_MANAGER_PORT}" not in again
 
 
 def test_not_all_are_waited_for_where_all_that_the_engine_does_at_a_time_fails(project: Project, hosts: Hosts) -> None:

@@ -63,9 +63,9 @@ class Recorder(mocks.Mocks):
     resources: list[Registered] = field(default_factory=list)
     outputs: dict[str, Outputs] = field(default_factory=dict)
 
-    def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], None]:
-        """Provider functions answer nothing."""
-        return {}, None
+    def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:  # type: ignore[override]
+        """Functions answer nothing: among them the engine's own, which is asked what the stack has made so far."""
+        return {}
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         """Echo the inputs, with what the test says that this type answers."""

@@ -1,0 +1,85 @@
+"""Which machines are looked at again."""
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from components.cluster.preflight import Preflight, PreflightError
+from components.remote import Ssh
+from tests.unit.components.cluster.conftest import preflight_args
+from tests.unit.components.conftest import Recorder
+
+FACTS = {
+    "skew_seconds": 0,
+    "os": "debian",
+    "os_version": "12",
+    "systemd": True,
+    "root": True,
+    "hostname": "cp1",
+    "machine_id": "aaa",
+    "memory_mib": 4000,
+    "disk_mib": 40_000,
+    "swap": [],
+    "ports_in_use": [],
+    "addresses": ["192.0.2.11"],
+    "macs": ["02:00:00:00:00:11"],
+    "virtual_ip_holder": "",
+    "cluster": "",
+}
+ADDRESS = "192.0.2.11"
+
+
+def looks(mocks: Recorder, at: float, monkeypatch: pytest.MonkeyPatch, **args: Any) -> dict[str, str]:
+    """Those of an update at this second, whose machine answers `FACTS`; each is what its command was given."""
+    monkeypatch.setattr(time, "time", lambda: at)
+    mocks.resources.clear()
+    mocks.outputs["command:remote:Command"] = lambda name, inputs: {"stdout": json.dumps(FACTS)}
+
+    def program() -> Any:
+        preflight = Preflight("preflight", preflight_args(**args))
+        return preflight.passed["cp1"].apply(lambda _: preflight.looks)
+
+    made: Mapping[str, str] = mocks.run(program)
+    assert mocks.named("preflight-cp1").inputs["stdin"] == made[ADDRESS]
+    return dict(made)
+
+
+def test_a_machine_is_looked_at_until_it_is_a_member(pulumi_mocks: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = looks(pulumi_mocks, 1000, monkeypatch)
+    assert first[ADDRESS].startswith("1000 ")
+    # Not whole yet: nothing is known of the first update.
+    assert looks(pulumi_mocks, 2000, monkeypatch)[ADDRESS].startswith("2000 ")
+    assert looks(pulumi_mocks, 3000, monkeypatch, looks=first) == first
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"ssh": Ssh(private_key="key", mend="again")},
+        {"minimum_memory_mib": 2000},
+        {"endpoint": "192.0.2.20"},
+    ],
+)
+def test_a_member_is_asked_again_when_the_question_changes(
+    pulumi_mocks: Recorder, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+) -> None:
+    first = looks(pulumi_mocks, 1000, monkeypatch)
+    assert looks(pulumi_mocks, 2000, monkeypatch, looks=first, **change)[ADDRESS].startswith("2000 ")
+
+
+def test_another_machine_of_the_same_name_is_asked(pulumi_mocks: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    earlier = {"192.0.2.99": looks(pulumi_mocks, 1000, monkeypatch)[ADDRESS]}
+    assert looks(pulumi_mocks, 2000, monkeypatch, looks=earlier)[ADDRESS].startswith("2000 ")
+
+
+def test_an_accepted_member_is_not_judged_by_what_it_was_before(
+    pulumi_mocks: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = looks(pulumi_mocks, 1000, monkeypatch)
+    monkeypatch.setitem(FACTS, "virtual_ip_holder", "02:99:99:99:99:99")
+    assert looks(pulumi_mocks, 2000, monkeypatch, looks=first) == first
+    with pytest.raises(PreflightError, match=r"in use by 02:99:99:99:99:99"):
+        looks(pulumi_mocks, 2000, monkeypatch)
