@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,12 +30,15 @@ class NodeMetadata(pulumi.ComponentResource):
             f"{name}-set",
             host=args.endpoint,
             ssh=args.ssh,
-            create=script("node_metadata.sh", metadata=[_line(machine) for machine in args.machines]),
+            create=script("node_metadata.sh", metadata=[line(machine) for machine in args.machines]),
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.register_outputs({})
 
 
-def _line(machine: Machine) -> str:
+def line(machine: Machine) -> str:
+    """What node_metadata.sh is told of a machine."""
     labels = [f"label {key}={value}" for key, value in sorted(machine.labels.items())]
-    return " ".join([machine.name, *labels, *(f"taint {taint}" for taint in sorted(machine.taints))])
+    # Another machine of the same name, or the same with another disk, has lost what its node was given.
+    which = hashlib.sha256(f"{machine.address} {machine.host_key}".encode()).hexdigest()[:12]
+    return " ".join([machine.name, which, *labels, *(f"taint {taint}" for taint in sorted(machine.taints))])

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Sets the given labels and taints, and removes those that it set before and that are no longer given: what Argus set is
-# noted in an annotation of the node. One line of METADATA a node: `name [label key=value | taint key=value:Effect]...`.
+# noted in an annotation of the node. One line of METADATA a node:
+# `name machine [label key=value | taint key=value:Effect]...`; the second word runs this again for another machine.
 : "${METADATA:?}"
 
 noted() { admin get node "$1" -o jsonpath='{.metadata.annotations.argus\.dev/metadata}'; }
 
-while read -r node given; do
+while read -r node _ given; do
   before=$(until_true 30 noted "$node")
   [[ $before != "$given" ]] || continue
   read -ra words <<<"$given"

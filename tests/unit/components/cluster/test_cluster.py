@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from dataclasses import replace
 from itertools import pairwise
@@ -13,6 +14,7 @@ import pytest
 from components.cluster import Cluster, ClusterArgs
 from components.cluster.kubeadm import KubeadmArgs
 from components.cluster.machine import Machine
+from components.cluster.node_metadata import line
 from components.cluster.preflight import PreflightError
 from components.remote import Ssh
 from tests.unit.components.host_keys import host_key
@@ -297,7 +299,14 @@ def test_volumes_are_on_the_machines_that_run_pods(cluster: Any) -> None:
 
 def test_labels_and_taints(cluster: Any) -> None:
     script = cluster.named("lab-metadata-set").inputs["create"]
-    assert "worker1 label zone=a taint gpu=yes:NoSchedule" in script
+    assert re.search(r"worker1 \w+ label zone=a taint gpu=yes:NoSchedule", script)
+
+
+def test_another_machine_of_the_same_name_is_given_its_labels_again() -> None:
+    machine = Machine(name="worker1", address="192.0.2.21", labels={"zone": "a"})
+    others = (replace(machine, address="192.0.2.99"), replace(machine, host_key=host_key("worker1")))
+    assert len({line(each) for each in (machine, *others)}) == 3
+    assert line(machine) == line(replace(machine))
 
 
 def test_all_problems_stop_it_before_any_machine_is_changed(pulumi_mocks: Any) -> None:
