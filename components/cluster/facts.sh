@@ -3,7 +3,7 @@
 : "${VIRTUAL_IP:?}" "${PORTS:?}"
 
 # The time of the computer that runs Pulumi, and what else makes it look.
-read -r reference _
+read -r reference _ || true
 skew=$(($(date +%s) - reference))
 
 quoted() {
