@@ -39,6 +39,8 @@ class Ssh:
     """Another word than last time, and every step runs again."""
     host_keys: Mapping[str, Sequence[pulumi.Input[str]]] = field(default_factory=dict)
     """By address, what whoever has it must show one of, each `type key`. Nothing else is connected to."""
+    holders: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """By an address that moves, the own addresses of the machines that may have it."""
     on_error: pulumi.ErrorHook | None = None
     """Told of every command on a machine that failed."""
 
@@ -130,6 +132,8 @@ def ask(
 ) -> Answer:
     """Like `command`, on an address that several machines may have: any of its host keys is right.
 
+    Where somebody else has the address, such as a machine that is leaving, those that may have it are asked themselves.
+
     The connection is tried for as long as pulumi-command does; a `delete` must reach its host. What was answered stays
     the answer while only keys change, or what is on standard input: let the script know a digest of that.
     """
@@ -171,7 +175,7 @@ def command_from_here(
     of the address `about`; other keys alone are no reason to (see once.sh). What it prints begins with a line for
     once.sh, which `printed` takes off.
     """
-    known = known_hosts(ssh, hosts)
+    known = known_hosts(ssh, [*hosts, *(each for host in hosts for each in ssh.holders.get(host, ()))])
     opts = _secretly(opts, "environment", *(("stdin", "stdout", "stderr") if secret else ()))
     asked = [_from_here(each, ssh).render(mend=ssh.mend) for each in (create, update) if each]
     if asked:
@@ -202,7 +206,7 @@ def known_hosts(ssh: Ssh, hosts: Sequence[str]) -> pulumi.Output[str]:
     """The keys of these addresses as OpenSSH reads them, a line each. Raises ValueError where one has none."""
     keys = {host: list(ssh.keys_of(host)) for host in hosts}
     return pulumi.Output.from_input(keys).apply(
-        lambda known: "\n".join(f"{host} {key}" for host in hosts for key in known[host])
+        lambda known: "\n".join(f"{host} {key}" for host, shown in known.items() for key in shown)
     )
 
 

@@ -55,18 +55,33 @@ answers() {
   return 1
 }
 
+# holders HOST: the machines that may have an address that moves, by their own: they are known by its keys.
+holders() { awk -v host="$1" '{ key = $2 " " $3 } $1 == host { may[key] } $1 != host && key in may { print $1 }' \
+  "$work/known" "$work/known" | sort -u; }
+
 # ask HOST COMMAND [FILE]: prints what the command prints. The connection is tried as often as pulumi-command's is, 11
-# times in 75 s and what they take, also where it was lost on the way: every command may run twice.
+# times in 75 s and what they take, also where it was lost on the way: every command may run twice. Where a stranger has
+# the address, such as a machine that is leaving, those that may have it are asked themselves.
 ask() {
-  local attempt pause=1 output status
+  local attempt pause=1 output status host hosts=("$1") own
   for attempt in 1 2 3 4 5 6 7 8 9 10 11; do
     if ((attempt > 1)); then
       sleep "$pause"
       pause=$((pause < 5 ? pause * 2 : 10))
     fi
-    status=0
-    output=$(on "$@") || status=$?
-    if ((status != 255)) || stranger; then break; fi
+    own=()
+    for host in "${hosts[@]}"; do
+      status=0
+      output=$(on "$host" "${@:2}") || status=$?
+      if ((status != 255)); then break 2; fi
+      if ! stranger; then
+        own+=("$host")
+      elif [[ $host == "$1" ]]; then
+        mapfile -t own < <(holders "$1")
+      fi
+    done
+    hosts=("${own[@]}")
+    if ((${#hosts[@]} == 0)); then break; fi
   done
   if ((status == 0)) && [[ $output ]]; then printf '%s\n' "$output"; fi
   return "$status"

@@ -127,6 +127,7 @@ class Preflight(pulumi.ComponentResource):
                 **passed_keys,
                 args.endpoint: [key for machine in args.control_planes for key in passed_keys[machine.address]],
             },
+            holders={args.endpoint: [machine.address for machine in args.control_planes]},
             on_error=explained(f"{name}-explained", machines, args.ssh.port),
         )
         self.register_outputs({})

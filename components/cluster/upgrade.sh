@@ -13,7 +13,7 @@ answers "$HOST" || {
     "again. No other node is upgraded before it" >&2
   exit 1
 }
-state=$(on "$ENDPOINT" "$PREPARE")
+state=$(ask "$ENDPOINT" "$PREPARE")
 [[ $state == drained ]] || exit 0
 on "$HOST" "$UPGRADE"
-on "$ENDPOINT" "$FINISH"
+ask "$ENDPOINT" "$FINISH"

@@ -81,7 +81,7 @@ def test_a_host_with_several_keys_shows_the_given_one(project: Project, hosts: H
 
 
 ASKED = """
-    ssh = replace(ssh, host_keys={{ENDPOINT: {keys}}})
+    ssh = replace(ssh, host_keys={{ENDPOINT: {keys}, CP2: {keys}[1:2]}}, holders={holders})
     told = remote.ask("told", host=ENDPOINT, ssh=ssh, create=script("cat; echo $RANDOM; echo asked >> {log}"),
         stdin="given\\n", opts=pulumi.ResourceOptions())
     pulumi.export("told", told.stdout)
@@ -92,14 +92,14 @@ def test_whoever_of_several_has_an_address_is_asked(project: Project, hosts: Hos
     log = tmp_path / "log"
     both = [hosts.public_key("cp1"), hosts.public_key("cp2")]
     with hosts.up("cp1", CP1, ENDPOINT):
-        write(project, hosts, ASKED.format(keys=both, log=log))
+        write(project, hosts, ASKED.format(keys=both, holders={}, log=log))
         project.up()
     told = project.outputs()["told"]
     assert told.removeprefix("given\n").isdigit()
     assert hosts.key.splitlines()[1] not in json.dumps(project.state("told"))
 
     # Another control plane more is no reason to ask again, nor to ask anybody.
-    write(project, hosts, ASKED.format(keys=[*both, hosts.public_key("cp3")], log=log))
+    write(project, hosts, ASKED.format(keys=[*both, hosts.public_key("cp3")], holders={}, log=log))
     assert project.changes() == {"update": 1}
     project.up()
     assert project.outputs()["told"] == told
@@ -107,15 +107,21 @@ def test_whoever_of_several_has_an_address_is_asked(project: Project, hosts: Hos
 
     # Asked something else, whoever has the address now answers, by the keys of now.
     with hosts.up("cp3", ENDPOINT):
-        write(project, hosts, ASKED.format(keys=[*both, hosts.public_key("cp3")], log=f"{log} # again"))
+        write(project, hosts, ASKED.format(keys=[*both, hosts.public_key("cp3")], holders={}, log=f"{log} # again"))
         project.up()
     assert log.read_text().split() == ["asked", "asked"]
     with hosts.up("another", ENDPOINT):
-        write(project, hosts, ASKED.format(keys=[*both, hosts.public_key("cp3")], log=f"{log} # and again"))
+        write(project, hosts, ASKED.format(keys=[*both, hosts.public_key("cp3")], holders={}, log=f"{log} # and again"))
         text = project.up(ok=False).text
     assert f"error: who has {ENDPOINT} is no control plane as this stack knows them" in text
     assert fingerprint(hosts.public_key("another")) in text
     assert log.read_text().split() == ["asked", "asked"]
+
+    # It may be one that is leaving: one that stays is asked by its own address.
+    with hosts.up("another", ENDPOINT), hosts.up("cp2", CP2):
+        write(project, hosts, ASKED.format(keys=both, holders={ENDPOINT: [CP2]}, log=f"{log} # and again"))
+        project.up()
+    assert log.read_text().split() == ["asked"] * 3
 
 
 PREFLIGHT = """
