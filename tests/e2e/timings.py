@@ -6,10 +6,10 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.config import ROOT
+from lab.config import CACHE
 from tests.bench.table import spread, table
 
-FILE = ROOT / "artifacts" / "timings.jsonl"
+FILE = CACHE / "timings.jsonl"
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Timings:
     def took(self, scenario: str, seconds: float, frames: str = "") -> None:
         """Notes one measurement, and what the audit of the frames said, if there was one."""
         print(f"{scenario}: {seconds:.1f} s{frames and f'; {frames}'}")
-        self.file.parent.mkdir(exist_ok=True)
+        self.file.parent.mkdir(parents=True, exist_ok=True)
         with self.file.open("a", encoding="utf-8") as lines:
             entry = {"at": int(time.time()), "scenario": scenario, "seconds": round(seconds, 1), "frames": frames}
             lines.write(json.dumps(entry) + "\n")
