@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from apps.spark_jobs import lost_executors
+from apps.spark_jobs.executors import Allocation, SparkExecutors
 from apps.spark_jobs.models.export import ModelError, read_export
 from apps.spark_jobs.progress import GroupProgress, ProgressError
 from apps.spark_jobs.query import start_query
@@ -48,48 +49,64 @@ def _run(settings: Settings, stopping: threading.Event) -> int:
     status = Status(settings.model_name, stall_seconds=settings.stall_seconds)
     server = serve(status, settings.http_port)
     progress = GroupProgress(settings.kafka_bootstrap_servers, settings.consumer_group, settings.frames_topic)
-    start = progress.start()
-    if start.expired:
-        status.expired.inc(start.expired)
-        logger.warning("%d records were gone from the log before this job read them", start.expired)
     spark = SparkSession.builder.appName(f"model-{settings.model_name}").getOrCreate()
     # Batches of this size bound what a worker holds.
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", settings.batch_size)
     if lost_executors.ACCOUNT.exists():
         lost_executors.watch(lost_executors.ExecutorPods(spark.sparkContext.applicationId), stopping)
-    watcher = Watcher(settings.frames_topic, progress, status)
+    allocation = Allocation(settings.limits, SparkExecutors(spark))
+    watcher = Watcher(settings.frames_topic, progress, status, allocation)
     spark.streams.addListener(watcher)
     try:
-        query = start_query(spark, settings, start)
-        logger.info(
-            "model %s reads %d partitions of %s", settings.model_name, len(start.offsets), settings.frames_topic
-        )
-        _follow(query, watcher, stopping, settings.stop_seconds)
-        if status.failure is not None:
-            logger.error("the query failed: %s", status.failure)
-            return 1
-        if not stopping.is_set():
-            logger.error("the query ended by itself")
-            return 1
-        return 0
+        while True:
+            start = progress.start()
+            if start.expired:
+                status.expired.inc(start.expired)
+                logger.warning("%d records were gone from the log before this job read them", start.expired)
+            watcher.terminated.clear()
+            query = start_query(spark, settings, start, allocation.used)
+            logger.info(
+                "model %s reads %d partitions of %s", settings.model_name, len(start.offsets), settings.frames_topic
+            )
+            ended = _follow(query, watcher, allocation, stopping, settings.stop_seconds)
+            if status.failure is not None:
+                logger.error("the query failed: %s", status.failure)
+                return 1
+            if stopping.is_set():
+                return 0
+            if ended:
+                logger.error("the query ended by itself")
+                return 1
+            allocation.apply()
     finally:
         server.shutdown()
         spark.stop()
         progress.close()
 
 
-def _follow(query: StreamingQuery, watcher: Watcher, stopping: threading.Event, stop_seconds: float) -> None:
-    """Wait for the query's end. When told to stop, let the running batch finish, and have it committed."""
+def _follow(
+    query: StreamingQuery,
+    watcher: Watcher,
+    allocation: Allocation,
+    stopping: threading.Event,
+    stop_seconds: float,
+) -> bool:
+    """Wait for the query's end. Returns whether it ended by itself.
+
+    When told to stop, or when the number of executors changes, let the running batch finish, and have it committed.
+    """
     while not stopping.wait(CHECK_SECONDS):
-        if not query.isActive:
+        if not query.isActive or allocation.due():
             break
-    if query.isActive:
+    ended = not query.isActive
+    if not ended:
         watcher.batch_finished.clear()
         if query.status["isTriggerActive"]:
             logger.info("stopping after this batch")
             watcher.batch_finished.wait(stop_seconds)
         query.stop()
     watcher.terminated.wait(stop_seconds)
+    return ended
 
 
 def _on_signal(stopping: threading.Event) -> None:

@@ -21,11 +21,11 @@ RECORD_OVERHEAD = 65_536
 """Room above the largest value for a record's key, headers and framing."""
 
 
-def start_query(spark: SparkSession, settings: Settings, start: Start) -> StreamingQuery:
-    """Start the job's query at the given offsets, on a checkpoint of its own."""
+def start_query(spark: SparkSession, settings: Settings, start: Start, executors: int) -> StreamingQuery:
+    """Start the job's query at the given offsets, on a checkpoint of its own, for so many executors."""
     shutil.rmtree(settings.checkpoint, ignore_errors=True)
     frames = read_frames(spark, settings, start)
-    records = run_model(frames, settings.spec, settings.parallelism)
+    records = run_model(frames, settings.spec, executors * settings.cores_per_executor)
     return (
         records.observe(OUTCOME, F.count_if(F.col("topic") == settings.rejected_topic).alias("rejected"))
         .writeStream.format("kafka")

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from apps.spark_jobs.scaling import Limits
 from apps.spark_jobs.spec import JobSpec, ModelKind
 
 
@@ -22,7 +23,11 @@ class Settings(BaseSettings):
     rejected_topic: str = "rejected"
     consumer_group: str
     trigger_seconds: float = Field(default=2.0, gt=0)
-    parallelism: int = Field(default=1, ge=1)
+    cores_per_executor: int = Field(default=1, ge=1)
+    minimum_executors: int = Field(default=1, ge=1)
+    maximum_executors: int = Field(default=1, ge=1)
+    target_lag_seconds: float = Field(default=10.0, gt=0)
+    cool_down_seconds: float = Field(default=300.0, gt=0)
     batch_size: int = Field(default=16, ge=1)
     weights: Path
     score_threshold: float = Field(default=0.35, ge=0, le=1)
@@ -37,6 +42,16 @@ class Settings(BaseSettings):
     stop_seconds: float = Field(default=20, gt=0)
     """How long a stop waits for the running batch."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @property
+    def limits(self) -> Limits:
+        """Between which the job scales itself."""
+        return Limits(
+            minimum=self.minimum_executors,
+            maximum=self.maximum_executors,
+            target_lag_seconds=self.target_lag_seconds,
+            cool_down_seconds=self.cool_down_seconds,
+        )
 
     @property
     def spec(self) -> JobSpec:

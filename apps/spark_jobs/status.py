@@ -33,6 +33,8 @@ class Status:
         self.input_rate = gauge("input_rows_per_second", "Records a second that arrived before the last batch.")
         self.processed_rate = gauge("processed_rows_per_second", "Records a second that the last batch got through.")
         self.batch_seconds = gauge("batch_duration_seconds", "How long the last batch took.")
+        self.executors = gauge("executors", "Executors that the query is planned for.")
+        self.executors_wanted = gauge("executors_wanted", "Executors that the load asks for, within the limits.")
         gauge("last_sign_age_seconds", "Seconds since the last batch or idle report.").set_function(self.age)
 
     def sign_of_life(self) -> None:

@@ -13,6 +13,7 @@ from pyspark.sql.streaming.listener import (
     StreamingQueryListener,
 )
 
+from apps.spark_jobs.executors import Allocation
 from apps.spark_jobs.progress import GroupProgress, offsets_of, span
 from apps.spark_jobs.query import OUTCOME
 from apps.spark_jobs.status import Status
@@ -26,8 +27,8 @@ class Watcher(StreamingQueryListener):  # type: ignore[misc, unused-ignore]
     A driver killed in between does that batch again: the same results under the same identities.
     """
 
-    def __init__(self, topic: str, progress: GroupProgress, status: Status) -> None:
-        self._topic, self._progress, self._status = topic, progress, status
+    def __init__(self, topic: str, progress: GroupProgress, status: Status, allocation: Allocation) -> None:
+        self._topic, self._progress, self._status, self._allocation = topic, progress, status, allocation
         self.batch_finished = threading.Event()
         """Set at each finished batch and at each idle report."""
         self.terminated = threading.Event()
@@ -42,6 +43,8 @@ class Watcher(StreamingQueryListener):  # type: ignore[misc, unused-ignore]
 
     def onQueryIdle(self, event: QueryIdleEvent) -> None:
         """No new frames, and that is fine."""
+        self._status.lag.set(0)
+        self._scale(rows=0, busy_seconds=0, waiting=0)
         self._status.sign_of_life()
         self.batch_finished.set()
 
@@ -65,9 +68,16 @@ class Watcher(StreamingQueryListener):  # type: ignore[misc, unused-ignore]
             status.expired.inc(expired)
             logger.warning("%d records were gone from %s before this job read them", expired, self._topic)
         latest = offsets_of(source.get("latestOffset"), self._topic)
-        status.lag.set(span(end, latest))
+        waiting, busy = span(end, latest), float(progress.get("durationMs", {}).get("triggerExecution", 0)) / 1000
+        status.lag.set(waiting)
         status.input_rate.set(float(progress.get("inputRowsPerSecond") or 0))
         status.processed_rate.set(float(progress.get("processedRowsPerSecond") or 0))
-        status.batch_seconds.set(float(progress.get("durationMs", {}).get("triggerExecution", 0)) / 1000)
+        status.batch_seconds.set(busy)
+        self._scale(rows=rows, busy_seconds=busy, waiting=waiting)
         status.sign_of_life()
         self.batch_finished.set()
+
+    def _scale(self, *, rows: int, busy_seconds: float, waiting: int) -> None:
+        self._allocation.batch_done(rows=rows, busy_seconds=busy_seconds, waiting=waiting)
+        self._status.executors.set(self._allocation.used)
+        self._status.executors_wanted.set(self._allocation.wanted)

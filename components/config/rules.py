@@ -111,11 +111,11 @@ def _models(settings: Settings) -> Iterator[str]:
     for name in _repeated(model.name for model in settings.models):
         yield f"models: the name {name!r} is used more than once; every model needs its own"
     for index, model in enumerate(settings.models):
-        width = model.executors * model.cores_per_executor
-        if width > settings.kafka.partitions:
+        most, cores, partitions = model.executors.maximum, model.cores_per_executor, settings.kafka.partitions
+        if most * cores > partitions:
             yield (
-                f"models[{index}].executors: {model.executors} executors x {model.cores_per_executor} cores = {width} "
-                f"tasks, but only kafka.partitions = {settings.kafka.partitions} can be read at once"
+                f"models[{index}].executors.maximum: {most} executors x {cores} cores = {most * cores} tasks, but only "
+                f"kafka.partitions = {partitions} can be read at once; {partitions // cores} executors are the most"
             )
         for problem in _weights(model):
             yield f"models[{index}].weights: {problem}"

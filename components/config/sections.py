@@ -289,6 +289,35 @@ class Producers(Section):
     jpeg_quality: int = Field(80, ge=10, le=100, description="JPEG quality.")
 
 
+class Executors(Section):
+    """How many Spark executors a model has: its driver asks for more when it falls behind, and lets them go again."""
+
+    minimum: int = Field(1, ge=1, description="Executors that are always there.")
+    maximum: int = Field(
+        4, ge=1, description="The most there may be; with coresPerExecutor, no more tasks than kafka.partitions."
+    )
+    target_lag_seconds: float = Field(
+        10.0,
+        gt=0,
+        le=3600,
+        description="More executors come when what waits would take longer than this (seconds). A few batches' time: "
+        "less would follow noise.",
+    )
+    cool_down_seconds: float = Field(
+        300.0,
+        gt=0,
+        le=86400,
+        description="One executor less after it has not been needed for this long (seconds). A new one takes some 20 s "
+        "and the frames' patience, an idle one only memory.",
+    )
+
+    @model_validator(mode="after")
+    def _minimum_is_no_more_than_maximum(self) -> Self:
+        if self.minimum > self.maximum:
+            raise ValueError(f"minimum {self.minimum} is above maximum {self.maximum}; lower one or raise the other")
+        return self
+
+
 class Model(Section):
     """One model: one Spark application."""
 
@@ -296,7 +325,7 @@ class Model(Section):
     kind: Literal["objects", "motion"] = Field(
         description="objects: a YOLO detector on OpenVINO; motion: frame differences."
     )
-    executors: int = Field(1, ge=1, description="Spark executors.")
+    executors: Executors = Field(Executors(), description="Spark executors, between two numbers.")
     cores_per_executor: int = Field(1, ge=1, description="Tasks that an executor runs at once.")
     executor_memory_mib: int = Field(
         1400, ge=700, alias="executorMemoryMiB", description="Memory of an executor (MiB)."

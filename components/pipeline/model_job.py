@@ -27,7 +27,10 @@ class ModelJobArgs:
     bootstrap_servers: pulumi.Input[str]
     model: str
     kind: str
-    executors: int = 1
+    minimum_executors: int = 1
+    maximum_executors: int = 1
+    target_lag_seconds: float = 10
+    cool_down_seconds: float = 300
     cores_per_executor: int = 1
     executor_memory_mib: int = 1400
     driver_memory_mib: int = 900
@@ -55,7 +58,10 @@ class ModelJobArgs:
             bootstrap_servers=bootstrap_servers,
             model=model.name,
             kind=model.kind,
-            executors=model.executors,
+            minimum_executors=model.executors.minimum,
+            maximum_executors=model.executors.maximum,
+            target_lag_seconds=model.executors.target_lag_seconds,
+            cool_down_seconds=model.executors.cool_down_seconds,
             cores_per_executor=model.cores_per_executor,
             executor_memory_mib=model.executor_memory_mib,
             driver_memory_mib=model.driver_memory_mib,
@@ -105,7 +111,7 @@ def spark_properties(name: str, namespace: str, image: str, args: ModelJobArgs) 
         "spark.kubernetes.executor.apiPollingInterval": "60s",
         "spark.kubernetes.executor.eventProcessingInterval": "2s",
         "spark.kubernetes.executor.missingPodDetectDelta": "60s",
-        "spark.executor.instances": args.executors,
+        "spark.executor.instances": args.minimum_executors,
         "spark.executor.cores": args.cores_per_executor,
         "spark.driver.bindAddress": "0.0.0.0",
         "spark.driver.port": DRIVER_PORT,
@@ -130,6 +136,7 @@ def spark_properties(name: str, namespace: str, image: str, args: ModelJobArgs) 
         "spark.eventLog.enabled": "false",
         "spark.log.level": "WARN",
         "spark.cleaner.referenceTracking": "false",
+        # The driver scales its executors itself: in a stream of small batches, none is ever idle for long.
         "spark.dynamicAllocation.enabled": "false",
         "spark.speculation": "false",
         "spark.executor.heartbeatInterval": "20s",
@@ -212,7 +219,11 @@ class ModelJob(pulumi.ComponentResource):
             "ARGUS_REJECTED_TOPIC": REJECTED,
             "ARGUS_CONSUMER_GROUP": f"spark.{args.model}",
             "ARGUS_TRIGGER_SECONDS": str(args.trigger_seconds),
-            "ARGUS_PARALLELISM": str(args.executors * args.cores_per_executor),
+            "ARGUS_CORES_PER_EXECUTOR": str(args.cores_per_executor),
+            "ARGUS_MINIMUM_EXECUTORS": str(args.minimum_executors),
+            "ARGUS_MAXIMUM_EXECUTORS": str(args.maximum_executors),
+            "ARGUS_TARGET_LAG_SECONDS": str(args.target_lag_seconds),
+            "ARGUS_COOL_DOWN_SECONDS": str(args.cool_down_seconds),
             "ARGUS_BATCH_SIZE": str(args.batch_size),
             "ARGUS_WEIGHTS": f"/opt/argus/weights/{args.model}",
             "ARGUS_SCORE_THRESHOLD": str(args.score_threshold),

@@ -1,4 +1,4 @@
-"""A model job in the project's own image, with Spark in local mode inside the driver."""
+"""A model job in the project's own image, with Spark in the driver's container: local, or a cluster of processes."""
 
 import contextlib
 import os
@@ -16,10 +16,10 @@ from tests.integration.services import REPOSITORY, free_port, image, wait_for
 START_SECONDS = 300
 ENVIRONMENT = {"CONTAINERS_CONF": str(REPOSITORY / "lab" / "containers.conf"), **os.environ}
 PROPERTIES = """\
-spark.master local[2]
 spark.driver.host 127.0.0.1
 spark.driver.bindAddress 127.0.0.1
 spark.driver.memory 256m
+spark.executor.memory 256m
 spark.testing.reservedMemory 33554432
 spark.driver.extraJavaOptions -XX:+UseSerialGC -XX:TieredStopAtLevel=1
 spark.ui.enabled false
@@ -32,11 +32,11 @@ spark.sql.adaptive.enabled false
 class Driver:
     """One container with a driver; started at once."""
 
-    def __init__(self, folder: Path, settings: dict[str, object]) -> None:
+    def __init__(self, folder: Path, settings: dict[str, object], master: str) -> None:
         self.name = f"argus-test-spark-{uuid.uuid4().hex[:8]}"
         self.url = f"http://127.0.0.1:{(port := free_port())}"
         properties = folder / "spark.properties"
-        properties.write_text(PROPERTIES)
+        properties.write_text(f"spark.master {master}\n{PROPERTIES}")
         properties.chmod(0o644)
         folder.chmod(0o755)
         arguments = [
@@ -48,6 +48,9 @@ class Driver:
             "--read-only",
             "--tmpfs",
             "/tmp:rw,mode=1777",
+            # Where workers of Spark's own cluster manager have their executors' files.
+            "--tmpfs",
+            "/opt/spark/work:rw,mode=1777",
         ]
         arguments += ["--volume", f"{properties}:/etc/argus/spark.properties:ro", "--env", f"ARGUS_HTTP_PORT={port}"]
         for key, value in settings.items():
@@ -99,10 +102,10 @@ class Driver:
 
 
 @contextlib.contextmanager
-def driver(**settings: object) -> Iterator[Driver]:
+def driver(master: str = "local[2]", **settings: object) -> Iterator[Driver]:
     """A running driver; removed at the end. `settings` are without the prefix ARGUS_."""
     with tempfile.TemporaryDirectory(prefix="argus-test-") as folder:
-        started = Driver(Path(folder), settings)
+        started = Driver(Path(folder), settings, master)
         try:
             yield started
         finally:

@@ -50,7 +50,7 @@ class Job:
             "results_topic": f"results.{self.model}",
             "rejected_topic": self.rejected,
             "consumer_group": f"spark.{self.model}",
-            "parallelism": 2,
+            "cores_per_executor": 2,
             "trigger_seconds": 0.5,
             "max_offsets_per_trigger": 40,
             "weights": "/opt/argus/weights/objects",
@@ -200,6 +200,28 @@ def test_what_retention_removed_is_counted_and_the_stream_goes_on(job: Job) -> N
     with driver(**job.settings) as second:
         wait_until_done(job, second)
         assert second.metric("expired_total") == behind
+
+
+@pytest.mark.parametrize("job", ["motion"], indirect=True)
+def test_executors_come_with_the_lag_and_go_with_it(job: Job) -> None:
+    scaling = {
+        "cores_per_executor": 1,
+        "maximum_executors": 2,
+        # Whatever waits after a batch is too much; whatever is not needed for a moment goes.
+        "target_lag_seconds": 0.05,
+        "cool_down_seconds": 3,
+        "max_offsets_per_trigger": 8,
+    }
+    send(job, range(1, 61))
+    # An executor is a process of its own, started by Spark's own cluster manager.
+    with driver(master="local-cluster[2,1,256]", **{**job.settings, **scaling}) as running:
+        running.wait_until("a second executor", lambda: running.metric("executors") == 2)
+        wait_until_done(job, running)
+        running.wait_until("one executor", lambda: running.metric("executors") == 1)
+        send(job, range(61, 63))
+        wait_until_done(job, running)
+        assert running.stop() == 0
+    check_every_frame_has_its_answer(job)
 
 
 def test_a_wrong_model_is_refused_with_a_reason(kafka: str) -> None:

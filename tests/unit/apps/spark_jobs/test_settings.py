@@ -40,7 +40,7 @@ def test_what_the_executors_get_can_travel() -> None:
         ("ARGUS_MODEL_KIND", "segments"),
         ("ARGUS_MODEL_NAME", "Not A Name"),
         ("ARGUS_TRIGGER_SECONDS", "0"),
-        ("ARGUS_PARALLELISM", "0"),
+        ("ARGUS_MAXIMUM_EXECUTORS", "0"),
         ("ARGUS_SCORE_THRESHOLD", "1.5"),
     ],
 )

@@ -120,7 +120,11 @@ MISTAKES = {
     "a duplicate model": (repeat_model, "models: the name 'objects' is used more"),
     "missing weights": (change("models.0.weights", "/nowhere/best.pt"), "/nowhere/best.pt does not exist"),
     "weights for motion": (change("models.1.weights", "/nowhere/best.pt"), "a motion model has no weights"),
-    "more tasks than partitions": (change("models.0.executors", 41), "41 executors x 1 cores = 41 tasks"),
+    "more tasks than partitions": (change("models.0.executors", {"maximum": 41}), "41 executors x 1 cores = 41 tasks"),
+    "fewer executors than the fewest": (
+        change("models.0.executors", {"minimum": 3, "maximum": 2}),
+        "minimum 3 is above maximum 2; lower one",
+    ),
     "an unknown image": (change("images.overrides", {"kafak": "x"}), "there is no image 'kafak'"),
     "no registry": (change("images", {}), "images.registry: required"),
     "too few machines": (change("kafka.replicas", 6), "only 5 machines run pods"),

@@ -1,0 +1,100 @@
+"""Executors are asked for and let go while the job runs, by the rules of scaling.py."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from pyspark.sql import SparkSession
+
+from apps.spark_jobs.scaling import Batch, Limits, Scaler
+
+logger = logging.getLogger(__name__)
+
+PATIENCE_SECONDS = 60.0
+"""How long all executors that were asked for are waited for, before those that came are used without the others."""
+
+
+class Executors(Protocol):
+    """The executors of one Spark application."""
+
+    def running(self) -> list[str]:
+        """The ids of those that have registered, the oldest first."""
+
+    def request(self, total: int) -> None:
+        """Have Spark keep this many; none that runs is stopped for it."""
+
+    def stop(self, ids: list[str]) -> None:
+        """Stop these, and start no others for them."""
+
+
+class SparkExecutors:
+    """Executors by Spark's developer API, which dynamic allocation uses too."""
+
+    def __init__(self, spark: SparkSession) -> None:
+        self._context = spark.sparkContext._jsc.sc()
+        self._jvm: Any = spark.sparkContext._jvm
+
+    def running(self) -> list[str]:
+        """The ids of those that have registered, the oldest first."""
+        ids = self._jvm.scala.jdk.javaapi.CollectionConverters.asJava(self._context.getExecutorIds())
+        return sorted(ids, key=lambda each: (len(each), each))
+
+    def request(self, total: int) -> None:
+        """Have Spark keep this many; none that runs is stopped for it."""
+        nowhere_in_particular = self._jvm.PythonUtils.toScalaMap(self._jvm.java.util.HashMap())
+        self._context.requestTotalExecutors(total, 0, nowhere_in_particular)
+
+    def stop(self, ids: list[str]) -> None:
+        """Stop these, and start no others for them."""
+        self._context.killExecutors(self._jvm.PythonUtils.toSeq(ids))
+
+
+class Allocation:
+    """How many executors the query uses, and how many it should use.
+
+    A query is planned for as many tasks as its executors run at once, so it is started anew when their number changes:
+    between two batches, from the committed offsets. Executors that leave are idle then.
+    """
+
+    def __init__(self, limits: Limits, executors: Executors, clock: Callable[[], float] = time.monotonic) -> None:
+        self._scaler, self._executors, self._clock = Scaler(limits), executors, clock
+        self._requested = limits.minimum
+        self._requested_at = clock()
+        self.used = self.wanted = limits.minimum
+        executors.request(limits.minimum)
+
+    def batch_done(self, *, rows: int, busy_seconds: float, waiting: int) -> None:
+        """A batch has finished, or nothing came; from the listener's thread."""
+        batch = Batch(
+            finished_at=self._clock(), executors=self.used, rows=rows, busy_seconds=busy_seconds, waiting=waiting
+        )
+        self.wanted = self._scaler.wanted(batch)
+
+    def due(self) -> bool:
+        """Asks for what is wanted. True when the query should be stopped, so that `apply` can be called."""
+        wanted = self.wanted
+        if wanted < self.used:
+            return True
+        if wanted != self._requested:
+            self._request(wanted)
+        if wanted == self.used:
+            return False
+        here = len(self._executors.running())
+        late = self._clock() - self._requested_at > PATIENCE_SECONDS
+        return here >= wanted or (here > self.used and late)
+
+    def apply(self) -> None:
+        """Between two queries: what is no longer wanted goes, what has come is used."""
+        before, wanted, running = self.used, self.wanted, self._executors.running()
+        if wanted < before:
+            self._executors.stop(running[wanted:])
+            self._request(wanted)
+            self.used = wanted
+        else:
+            self.used = max(before, min(wanted, len(running)))
+        logger.info("executors: %d before, %d now", before, self.used)
+
+    def _request(self, total: int) -> None:
+        self._executors.request(total)
+        self._requested, self._requested_at = total, self._clock()

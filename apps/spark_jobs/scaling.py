@@ -1,0 +1,97 @@
+"""How many executors a job should have: the rules, without Spark (docs/adr/0013-executors-by-lag.md).
+
+Spark's own dynamic allocation removes executors that are idle, and in a stream of small batches none is ever idle for
+long. So the driver decides by what it already knows of each batch: how far behind it is, and how busy it was.
+"""
+
+import math
+from collections import deque
+from dataclasses import dataclass
+
+WINDOW_SECONDS = 30.0
+"""What counts of the past: long enough for a dozen batches, short enough to notice a change of the load."""
+
+ROOM = 0.7
+"""The share of the time in which fewer executors may be busy, by what is seen of more; above it, none is let go."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What the operator sets."""
+
+    minimum: int
+    maximum: int
+    target_lag_seconds: float
+    """How long the job may take to get through what waits for it, before it gets more executors."""
+    cool_down_seconds: float
+    """How long fewer executors must have been enough, before one is let go."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """One finished batch."""
+
+    finished_at: float
+    """Seconds, by a clock that only goes forward."""
+    executors: int
+    """Those that took part."""
+    rows: int
+    busy_seconds: float
+    waiting: int
+    """Records that no finished batch holds."""
+
+
+class Scaler:
+    """Follows the batches of one job. Not for several threads."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._batches: deque[Batch] = deque()
+        self._enough_since: float | None = None
+
+    def wanted(self, batch: Batch) -> int:
+        """The number of executors that the job should have from now on."""
+        seen = self._batches
+        if seen and seen[-1].executors != batch.executors:
+            # What others did says nothing about these.
+            seen.clear()
+            self._enough_since = None
+        seen.append(batch)
+        while seen[0].finished_at < batch.finished_at - WINDOW_SECONDS:
+            seen.popleft()
+        return max(self._limits.minimum, min(self._limits.maximum, self._unbounded(batch)))
+
+    def _unbounded(self, batch: Batch) -> int:
+        busy = sum(each.busy_seconds for each in self._batches)
+        rows = sum(each.rows for each in self._batches)
+        if not rows or not busy:
+            # Nothing came: an idle job knows no rate, and needs none.
+            return self._fewer(batch, share=0.0)
+        rate = rows / busy / batch.executors
+        if batch.waiting / (rate * batch.executors) > self._limits.target_lag_seconds:
+            self._enough_since = None
+            return max(batch.executors + 1, math.ceil((self._arriving() + self._drain(batch)) / rate))
+        span = max(batch.finished_at - self._batches[0].finished_at + self._batches[0].busy_seconds, busy)
+        return self._fewer(batch, share=busy / span)
+
+    def _arriving(self) -> float:
+        """Records a second that came while the seen batches ran."""
+        first, last = self._batches[0], self._batches[-1]
+        came = sum(each.rows for each in self._batches) - first.rows + last.waiting - first.waiting
+        span = last.finished_at - first.finished_at
+        return max(0.0, came / span) if span else 0.0
+
+    def _drain(self, batch: Batch) -> float:
+        """Records a second that take away within the target what waits now."""
+        return batch.waiting / self._limits.target_lag_seconds
+
+    def _fewer(self, batch: Batch, *, share: float) -> int:
+        """One executor less, once that has been enough for long; as many as there are until then."""
+        if batch.executors <= 1 or share * batch.executors / (batch.executors - 1) > ROOM:
+            self._enough_since = None
+            return batch.executors
+        if self._enough_since is None:
+            self._enough_since = batch.finished_at
+        if batch.finished_at - self._enough_since < self._limits.cool_down_seconds:
+            return batch.executors
+        return batch.executors - 1
