@@ -83,7 +83,11 @@ def problems(facts: Mapping[str, Facts | str], required: Requirements) -> list[s
 
 
 def no_answer(reason: str) -> str:
-    """The problem of a machine that does not answer, or does not let us in."""
+    """The problem of a machine that does not answer, does not let us in, or not as root."""
+    if reason.startswith("sudo:"):
+        return f"argus:ssh.user may not become root there ({reason}): give it a sudo without a password (NOPASSWD)"
+    if "exit status" in reason or "exited with status" in reason:
+        return f"was reached, but looking at it failed ({reason}): see its error above"
     return (
         f"does not answer over SSH ({reason}): check that the machine runs, that its address is right and that"
         " argus:ssh names a user and key that may log in"

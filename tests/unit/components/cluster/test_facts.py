@@ -82,6 +82,19 @@ def test_a_machine_that_does_not_answer_is_one_of_them() -> None:
     assert "cp1 (192.0.2.11): does not answer over SSH (connection refused)" in found[0]
 
 
+@pytest.mark.parametrize(
+    ("reason", "says"),
+    [
+        ("connection refused", "does not answer over SSH (connection refused)"),
+        ("sudo: a password is required", "may not become root there (sudo: a password is required)"),
+        ("the command on 192.0.2.11 failed: exit status 1", "looking at it failed"),
+        ("Process exited with status 1", "looking at it failed"),
+    ],
+)
+def test_why_nothing_is_known_of_a_machine(reason: str, says: str) -> None:
+    assert says in no_answer(reason)
+
+
 def test_a_member_of_this_cluster_keeps_its_ports_and_address() -> None:
     member = replace(
         FIT, cluster="https://192.0.2.10:8443", ports_in_use=["6443"], virtual_ip_holder="02:00:00:00:00:12"
