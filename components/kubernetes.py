@@ -391,12 +391,13 @@ def deployment(
     namespace: pulumi.Input[str],
     labelled: Mapping[str, str],
     *,
-    replicas: int,
+    replicas: int | None,
     template: core.v1.PodTemplateSpecArgs,
     opts: pulumi.ResourceOptions,
     recreate: bool = False,
 ) -> apps.v1.Deployment:
-    """Interchangeable pods; `recreate` where an old and a new one must not run at the same time."""
+    """Interchangeable pods, None where an autoscaler says how many; `recreate` where an old and a new one must not run
+    at the same time."""
     return apps.v1.Deployment(
         resource,
         metadata=metadata(name, namespace, labelled),

@@ -289,10 +289,22 @@ class Producers(Section):
     jpeg_quality: int = Field(80, ge=10, le=100, description="JPEG quality.")
 
 
-class Executors(Section):
+class Between(Section):
+    """How many there are of something that comes and goes with the load."""
+
+    minimum: int = Field(1, ge=1, description="Those that are always there.")
+    maximum: int = Field(1, ge=1, description="The most there may be.")
+
+    @model_validator(mode="after")
+    def _minimum_is_no_more_than_maximum(self) -> Self:
+        if self.minimum > self.maximum:
+            raise ValueError(f"minimum {self.minimum} is above maximum {self.maximum}; lower one or raise the other")
+        return self
+
+
+class Executors(Between):
     """How many Spark executors a model has: its driver asks for more when it falls behind, and lets them go again."""
 
-    minimum: int = Field(1, ge=1, description="Executors that are always there.")
     maximum: int = Field(
         4, ge=1, description="The most there may be; with coresPerExecutor, no more tasks than kafka.partitions."
     )
@@ -310,12 +322,6 @@ class Executors(Section):
         description="One executor less after it has not been needed for this long (seconds). A new one takes some 20 s "
         "and the frames' patience, an idle one only memory.",
     )
-
-    @model_validator(mode="after")
-    def _minimum_is_no_more_than_maximum(self) -> Self:
-        if self.minimum > self.maximum:
-            raise ValueError(f"minimum {self.minimum} is above maximum {self.maximum}; lower one or raise the other")
-        return self
 
 
 class Model(Section):
@@ -354,10 +360,25 @@ class Consumer(Section):
     retention_hours: int = Field(48, ge=1, description="Hours that frames and results are kept on disk.")
 
 
+class UiReplicas(Between):
+    """How many pods serve the page: more when people look at it, by the CPU that they cost."""
+
+    maximum: int = Field(3, ge=1, description="The most there may be; equal to minimum: a fixed number.")
+    target_millicores: int = Field(
+        300,
+        ge=10,
+        description="More pods come when they use more than this on average (thousandths of a core). A pod is one "
+        "process, which can use about one core; a third leaves it quick.",
+    )
+    cool_down_seconds: int = Field(
+        300, ge=0, le=3600, description="Pods go when they have not been needed for this long (seconds)."
+    )
+
+
 class Ui(Section):
     """The web page."""
 
-    replicas: int = Field(1, ge=1, description="Pods.")
+    replicas: UiReplicas = Field(UiReplicas(), description="Pods, between two numbers.")
     node_port: int = Field(
         30080, ge=30000, le=32767, description="Port of the page on every machine and the virtual IP."
     )

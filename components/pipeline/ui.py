@@ -10,6 +10,7 @@ import pulumi
 from pulumi_kubernetes import core
 
 from components import kubernetes as k
+from components.autoscaling import CpuScaling, CpuScalingArgs
 from components.config import Settings
 from components.pipeline.topics import FRAMES, results_topics
 
@@ -28,7 +29,10 @@ class UiArgs:
     consumer_urls: pulumi.Input[Sequence[str]]
     producer_urls: pulumi.Input[Sequence[str]]
     cameras: Sequence[str]
-    replicas: int = 1
+    minimum_replicas: int = 1
+    maximum_replicas: int = 1
+    target_millicores: int = 300
+    cool_down_seconds: int = 300
     node_port: int
 
     @classmethod
@@ -53,7 +57,10 @@ class UiArgs:
             consumer_urls=consumer_urls,
             producer_urls=producer_urls,
             cameras=[camera.name for camera in settings.cameras],
-            replicas=settings.ui.replicas,
+            minimum_replicas=settings.ui.replicas.minimum,
+            maximum_replicas=settings.ui.replicas.maximum,
+            target_millicores=settings.ui.replicas.target_millicores,
+            cool_down_seconds=settings.ui.replicas.cool_down_seconds,
             node_port=settings.ui.node_port,
         )
 
@@ -95,17 +102,32 @@ class Ui(pulumi.ComponentResource):
             liveness_probe=k.http_probe(period=20),
             volume_mounts=[k.mount("tmp", "/tmp")],
         )
-        k.deployment(
+        scales = args.minimum_replicas < args.maximum_replicas
+        deployment = k.deployment(
             f"{name}-deployment",
             "ui",
             args.namespace,
             LABELS,
-            replicas=args.replicas,
+            replicas=None if scales else args.minimum_replicas,
             template=core.v1.PodTemplateSpecArgs(
                 metadata=k.template_metadata(LABELS, variables),
                 spec=k.stateless_pod(LABELS, container, [k.scratch_volume()], grace_seconds=15),
             ),
             opts=child,
         )
+        if scales:
+            CpuScaling(
+                name,
+                CpuScalingArgs(
+                    namespace=args.namespace,
+                    deployment=deployment.metadata.name,
+                    labels=LABELS,
+                    minimum=args.minimum_replicas,
+                    maximum=args.maximum_replicas,
+                    target_millicores=args.target_millicores,
+                    cool_down_seconds=args.cool_down_seconds,
+                ),
+                child,
+            )
         self.node_port = pulumi.Output.from_input(args.node_port)
         self.register_outputs({"node_port": self.node_port})

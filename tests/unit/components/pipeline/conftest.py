@@ -142,16 +142,19 @@ def declare(
     )
     Ui(
         "ui",
-        UiArgs(
-            namespace=namespace,
-            image="ui:1",
-            bootstrap_servers=bootstrap,
-            results_topics=results,
-            elasticsearch_url=elasticsearch.url,
-            consumer_urls=consumer.urls,
-            producer_urls=producers.urls,
-            cameras=[camera.name for camera in cameras],
-            node_port=30080,
+        replace(
+            UiArgs(
+                namespace=namespace,
+                image="ui:1",
+                bootstrap_servers=bootstrap,
+                results_topics=results,
+                elasticsearch_url=elasticsearch.url,
+                consumer_urls=consumer.urls,
+                producer_urls=producers.urls,
+                cameras=[camera.name for camera in cameras],
+                node_port=30080,
+            ),
+            **changes.get("ui", {}),
         ),
     )
     ImageCache(

@@ -150,3 +150,18 @@ def test_every_node_has_the_images_of_pods_that_may_come(build: Build) -> None:
     pulled = {container["image"]: container["command"] for container in spec["initContainers"]}
     assert pulled == {"spark:1": ["/bin/true"], "ui:1": ["/bin/true"]}
     assert [container["image"] for container in spec["containers"]] == ["pause:1"]
+
+
+def test_a_number_of_pods_that_may_change_belongs_to_the_autoscaler_alone(build: Build) -> None:
+    objects = build(ui={"minimum_replicas": 2, "maximum_replicas": 5})
+    assert "replicas" not in objects["Deployment/ui"].inputs["spec"]
+    scaler = objects["HorizontalPodAutoscaler/ui"].inputs["spec"]
+    assert scaler["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": "ui"}
+    assert (scaler["minReplicas"], scaler["maxReplicas"]) == (2, 5)
+    assert scaler["metrics"][0]["resource"]["target"] == {"type": "AverageValue", "averageValue": "300m"}
+
+
+def test_a_fixed_number_of_pods_has_no_autoscaler(build: Build) -> None:
+    objects = build(ui={"minimum_replicas": 2, "maximum_replicas": 2})
+    assert objects["Deployment/ui"].inputs["spec"]["replicas"] == 2
+    assert not [key for key in objects if key.startswith("HorizontalPodAutoscaler/")]

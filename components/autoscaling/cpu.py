@@ -1,0 +1,63 @@
+"""Pods by the CPU that they use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_kubernetes import autoscaling
+
+from components import kubernetes as k
+
+
+@dataclass(frozen=True, kw_only=True)
+class CpuScalingArgs:
+    """Arguments of CpuScaling."""
+
+    namespace: pulumi.Input[str]
+    deployment: pulumi.Input[str]
+    labels: Mapping[str, str]
+    minimum: int
+    maximum: int
+    target_millicores: int
+    """What a pod should use on average; more pods come above it."""
+    cool_down_seconds: int
+
+
+class CpuScaling(pulumi.ComponentResource):
+    """A HorizontalPodAutoscaler for a Deployment that says no number itself; it needs metrics-server.
+
+    The target is an amount of CPU, not a share of the request: requests here are small, so that idle pods fit, and say
+    nothing about what a pod can do.
+    """
+
+    def __init__(self, name: str, args: CpuScalingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("argus:autoscaling:CpuScaling", name, None, opts)
+        autoscaling.v2.HorizontalPodAutoscaler(
+            f"{name}-autoscaler",
+            metadata=k.metadata(args.deployment, args.namespace, args.labels),
+            spec=autoscaling.v2.HorizontalPodAutoscalerSpecArgs(
+                scale_target_ref=autoscaling.v2.CrossVersionObjectReferenceArgs(
+                    api_version="apps/v1", kind="Deployment", name=args.deployment
+                ),
+                min_replicas=args.minimum,
+                max_replicas=args.maximum,
+                metrics=[
+                    autoscaling.v2.MetricSpecArgs(
+                        type="Resource",
+                        resource=autoscaling.v2.ResourceMetricSourceArgs(
+                            name="cpu",
+                            target=autoscaling.v2.MetricTargetArgs(
+                                type="AverageValue", average_value=f"{args.target_millicores}m"
+                            ),
+                        ),
+                    )
+                ],
+                behavior=autoscaling.v2.HorizontalPodAutoscalerBehaviorArgs(
+                    scale_down=autoscaling.v2.HPAScalingRulesArgs(stabilization_window_seconds=args.cool_down_seconds)
+                ),
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.register_outputs({})
