@@ -38,7 +38,8 @@ class ModelJobArgs:
     score_threshold: float = 0.35
     trigger_seconds: float = 2.0
     batch_size: int = 16
-    max_offsets_per_trigger: int = 1000
+    max_offsets_per_trigger: int = 400
+    """So few that a batch takes seconds, also of a job that is behind: a stop, and other executors, wait for its end."""
     max_message_bytes: int = 2_000_000
 
     @classmethod

@@ -20,7 +20,7 @@ EVERYBODY = tuple(machine.name for machine in machines())
 CONTROL_PLANES = tuple(name for name in EVERYBODY if name.startswith("cp"))
 
 Edit = Callable[[dict[str, Any]], None]
-"""A change of a part of the stack's configuration."""
+"""A change of the stack's configuration, or of a part of it."""
 
 KUBECTL = "KUBECACHEDIR=/var/lib/argus/kubectl kubectl --kubeconfig /etc/kubernetes/admin.conf"
 """As Argus's own scripts call it: its cache is not in the home of whoever logs in."""
@@ -76,20 +76,21 @@ def etcd_members(machine: str) -> dict[str, str]:
 
 def edited_stack(folder: Path, edit: Edit) -> Path:
     """A copy of the running stack's file in which `edit` has changed `argus:machines`."""
-    return _copied_stack(folder, lambda config: edit(config["argus:machines"]))
+    return stack_with(folder, lambda config: edit(config["argus:machines"]))
 
 
 def mended_stack(folder: Path, word: str) -> Path:
     """A copy of the running stack's file that asks for every step again."""
-    return _copied_stack(folder, lambda config: config["argus:ssh"].update(mend=word))
+    return stack_with(folder, lambda config: config["argus:ssh"].update(mend=word))
 
 
 def stack_of_version(folder: Path, version: str) -> Path:
     """A copy of the running stack's file that asks for another Kubernetes version."""
-    return _copied_stack(folder, lambda config: config["argus:cluster"].update(kubernetesVersion=version))
+    return stack_with(folder, lambda config: config["argus:cluster"].update(kubernetesVersion=version))
 
 
-def _copied_stack(folder: Path, edit: Edit) -> Path:
+def stack_with(folder: Path, edit: Edit) -> Path:
+    """A copy of the running stack's file in which `edit` has changed the configuration."""
     stack = yaml.safe_load((STATE / STACK_FILE.name).read_text())
     edit(stack["config"])
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,64 @@
+"""A model that is behind gets another executor, and lets it go when it has caught up; every frame is there once."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.accounting import Audit
+from tests.e2e.cluster import ClusterClient
+from tests.e2e.conftest import Stack
+from tests.e2e.machines import kubectl, stack_with
+from tests.e2e.timings import Timings
+from tests.e2e.waiting import wait_until
+
+pytestmark = pytest.mark.full
+
+MODEL = "objects"
+BACKLOG = 2000
+"""Frames; more than one executor gets through within the target, whatever else the two cores do."""
+
+LIMIT_S = 600
+
+
+def two_executors(config: dict[str, Any]) -> None:
+    """Lets the model have a second one, soon, and not for long."""
+    for model in config["argus:models"]:
+        if model["name"] == MODEL:
+            model["executors"] = {"maximum": 2, "targetLagSeconds": 5, "coolDownSeconds": 30}
+
+
+def test_a_backlog_brings_an_executor_and_lets_it_go(stack: Stack, tmp_path: Path, timings: Timings) -> None:
+    cluster = stack.cluster
+    stack.pulumi("up", "--yes", "--skip-preview", "--config-file", str(stack_with(tmp_path, two_executors)))
+    try:
+        wait_until("one executor", lambda: _not_so_many(cluster, 1), limit_s=LIMIT_S)
+        audit = Audit.open(cluster)
+        kubectl("cp1", f"-n argus scale deployment model-{MODEL} --replicas=0")
+        before = _delivered(cluster)
+        wait_until("a backlog", lambda: _fewer_than(_delivered(cluster) - before, BACKLOG), limit_s=LIMIT_S)
+        began = time.monotonic()
+        kubectl("cp1", f"-n argus scale deployment model-{MODEL} --replicas=1")
+        wait_until("a second executor", lambda: _not_so_many(cluster, 2), limit_s=LIMIT_S)
+        timings.took("a model is behind by 2000 frames: a second executor runs", time.monotonic() - began)
+        wait_until("one executor again", lambda: _not_so_many(cluster, 1), limit_s=LIMIT_S)
+        timings.took("the second executor has gone again", time.monotonic() - began, audit.close())
+    finally:
+        stack.pulumi("up", "--yes", "--skip-preview")
+
+
+def _not_so_many(cluster: ClusterClient, wanted: int) -> str | None:
+    """None once that many executors run."""
+    labels = f"app.kubernetes.io/name=model-{MODEL},app.kubernetes.io/component=executor"
+    phases = [each["status"]["phase"] for each in cluster.pods(labels) if "deletionTimestamp" not in each["metadata"]]
+    return None if phases == ["Running"] * wanted else f"executors: {phases}"
+
+
+def _delivered(cluster: ClusterClient) -> int:
+    """Frames that the producers that run now have handed to Kafka."""
+    return sum(camera.last - camera.first + 1 for camera in cluster.cameras().values() if camera.first and camera.last)
+
+
+def _fewer_than(seen: int, wanted: int) -> str | None:
+    return f"{seen} frames of {wanted}" if seen < wanted else None
