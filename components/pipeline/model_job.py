@@ -39,7 +39,7 @@ class ModelJobArgs:
     trigger_seconds: float = 2.0
     batch_size: int = 16
     max_offsets_per_trigger: int = 400
-    """So few that a batch takes seconds, also of a job that is behind: a stop, and other executors, wait for its end."""
+    """So few that a batch takes seconds, also where the job is behind: stops and other executors wait for its end."""
     max_message_bytes: int = 2_000_000
 
     @classmethod
