@@ -175,7 +175,7 @@ def command_from_here(
     of the address `about`; other keys alone are no reason to (see once.sh). What it prints begins with a line for
     once.sh, which `printed` takes off.
     """
-    known = known_hosts(ssh, [*hosts, *(each for host in hosts for each in ssh.holders.get(host, ()))])
+    known = known_hosts(ssh, hosts)
     opts = _secretly(opts, "environment", *(("stdin", "stdout", "stderr") if secret else ()))
     asked = [_from_here(each, ssh).render(mend=ssh.mend) for each in (create, update) if each]
     if asked:
@@ -203,10 +203,16 @@ def printed(command: local.Command, *, secret: bool) -> pulumi.Output[str]:
 
 
 def known_hosts(ssh: Ssh, hosts: Sequence[str]) -> pulumi.Output[str]:
-    """The keys of these addresses as OpenSSH reads them, a line each. Raises ValueError where one has none."""
-    keys = {host: list(ssh.keys_of(host)) for host in hosts}
+    """The keys of these addresses as OpenSSH reads them, a line each, and of those who may have them.
+
+    The latter say so in their lines' comments, for ssh.sh. Raises ValueError where an address has no key.
+    """
+    holders = {each: f" may-have-{host}" for host in hosts for each in ssh.holders.get(host, ())}
+    keys = {host: list(ssh.keys_of(host)) for host in [*hosts, *holders]}
     return pulumi.Output.from_input(keys).apply(
-        lambda known: "\n".join(f"{host} {key}" for host, shown in known.items() for key in shown)
+        lambda known: "\n".join(
+            f"{host} {key}{holders.get(host, '')}" for host, shown in known.items() for key in shown
+        )
     )
 
 

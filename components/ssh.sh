@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # For scripts that run on the computer that runs Pulumi: how they speak to machines. ARGUS_SSH_KEY is the private key,
-# ARGUS_KNOWN_HOSTS has `address type key` in a line for each host key: no other host is spoken to.
+# ARGUS_KNOWN_HOSTS has `address type key` in a line for each host key: no other host is spoken to. The comment
+# `may-have-ADDRESS` is on the lines of those who may have an address that moves.
 : "${SSH_USER:?}" "${SSH_PORT:?}" "${ARGUS_SSH_KEY:?}" "${ARGUS_KNOWN_HOSTS:?}"
 
 work=$(umask 077 && mktemp -d)
@@ -55,9 +56,8 @@ answers() {
   return 1
 }
 
-# holders HOST: the machines that may have an address that moves, by their own: they are known by its keys.
-holders() { awk -v host="$1" '{ key = $2 " " $3 } $1 == host { may[key] } $1 != host && key in may { print $1 }' \
-  "$work/known" "$work/known" | sort -u; }
+# holders HOST: the machines that may have an address that moves, by their own.
+holders() { awk -v comment="may-have-$1" '$4 == comment { print $1 }' "$work/known"; }
 
 # ask HOST COMMAND [FILE]: prints what the command prints. The connection is tried as often as pulumi-command's is, 11
 # times in 75 s and what they take, also where it was lost on the way: every command may run twice. Where a stranger has

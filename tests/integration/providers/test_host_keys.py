@@ -123,6 +123,13 @@ def test_whoever_of_several_has_an_address_is_asked(project: Project, hosts: Hos
         project.up()
     assert log.read_text().split() == ["asked"] * 3
 
+    # Who has its own address is asked there and nowhere else: another one's answer would be taken for its.
+    own = ASKED.replace('"told", host=ENDPOINT', '"told", host=CP2')
+    with hosts.up("another", CP2), hosts.up("cp1", ENDPOINT):
+        write(project, hosts, own.format(keys=both, holders={ENDPOINT: [CP2]}, log=log))
+        assert f"who has {CP2} is no control plane as this stack knows them" in project.up(ok=False).text
+    assert log.read_text().split() == ["asked"] * 3
+
 
 PREFLIGHT = """
     preflight = Preflight("preflight", PreflightArgs(

@@ -177,7 +177,7 @@ def test_every_machine_must_show_its_own_key(cluster: Any) -> None:
 
 def test_whoever_has_the_endpoint_must_show_the_key_of_a_control_plane(cluster: Any) -> None:
     holders = [f"192.0.2.10 {host_key(machine.name)}" for machine in CONTROL_PLANES]
-    holders += [f"{machine.address} {host_key(machine.name)}" for machine in CONTROL_PLANES]
+    holders += [f"{machine.address} {host_key(machine.name)} may-have-192.0.2.10" for machine in CONTROL_PLANES]
     known = {
         each.name: each.inputs["environment"]["ARGUS_KNOWN_HOSTS"].splitlines()
         for each in cluster.of_type(LOCAL_COMMAND)
@@ -187,6 +187,7 @@ def test_whoever_has_the_endpoint_must_show_the_key_of_a_control_plane(cluster: 
         assert known[name] == holders, name
     for machine in ARGS.machines:
         own = f"{machine.address} {host_key(machine.name)}"
+        own += " may-have-192.0.2.10" if machine in CONTROL_PLANES else ""
         assert known[f"lab-{machine.name}-drain-on-removal"] == holders
         with_itself = [own, *(line for line in holders if line != own)]
         assert known[f"lab-{machine.name}-removal-undo"] == with_itself
