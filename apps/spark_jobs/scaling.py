@@ -12,7 +12,7 @@ WINDOW_SECONDS = 30.0
 """What counts of the past: long enough for a dozen batches, short enough to notice a change of the load."""
 
 ROOM = 0.7
-"""The share of the time in which fewer executors may be busy, by what is seen of more; above it, none is let go."""
+"""The share of what fewer executors can do that may arrive, for one to be let go."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +47,11 @@ class Scaler:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._batches: deque[Batch] = deque()
+        self._able: dict[int, float] = {}
+        """Records a second that so many executors were seen to get through: the most, until they fell behind with less.
+
+        Large batches show it. Of small ones, most of the time goes into beginning and ending them.
+        """
         self._enough_since: float | None = None
 
     def wanted(self, batch: Batch) -> int:
@@ -62,17 +67,17 @@ class Scaler:
         return max(self._limits.minimum, min(self._limits.maximum, self._unbounded(batch)))
 
     def _unbounded(self, batch: Batch) -> int:
-        busy = sum(each.busy_seconds for each in self._batches)
-        rows = sum(each.rows for each in self._batches)
-        if not rows or not busy:
-            # Nothing came: an idle job knows no rate, and needs none.
-            return self._fewer(batch, share=0.0)
-        rate = rows / busy / batch.executors
-        if batch.waiting / (rate * batch.executors) > self._limits.target_lag_seconds:
+        # The best of them: the first batch of an executor loads the model.
+        rate = max(each.rows / each.busy_seconds if each.rows else 0.0 for each in self._batches)
+        able = self._able[batch.executors] = max(self._able.get(batch.executors, 0.0), rate)
+        if batch.waiting > self._limits.target_lag_seconds * able:
             self._enough_since = None
-            return max(batch.executors + 1, math.ceil((self._arriving() + self._drain(batch)) / rate))
-        span = max(batch.finished_at - self._batches[0].finished_at + self._batches[0].busy_seconds, busy)
-        return self._fewer(batch, share=busy / span)
+            if not rate:
+                return batch.executors
+            self._able[batch.executors] = rate
+            needed = self._arriving() + batch.waiting / self._limits.target_lag_seconds
+            return max(batch.executors + 1, math.ceil(needed / (rate / batch.executors)))
+        return self._fewer(batch)
 
     def _arriving(self) -> float:
         """Records a second that came while the seen batches ran."""
@@ -81,17 +86,17 @@ class Scaler:
         span = last.finished_at - first.finished_at
         return max(0.0, came / span) if span else 0.0
 
-    def _drain(self, batch: Batch) -> float:
-        """Records a second that take away within the target what waits now."""
-        return batch.waiting / self._limits.target_lag_seconds
-
-    def _fewer(self, batch: Batch, *, share: float) -> int:
+    def _fewer(self, batch: Batch) -> int:
         """One executor less, once that has been enough for long; as many as there are until then."""
-        if batch.executors <= 1 or share * batch.executors / (batch.executors - 1) > ROOM:
+        fewer = batch.executors - 1
+        # What even fewer were seen to do, these can; else each has its share in what there are. Where all take turns on
+        # the same cores, the share is too little, and only what was seen lets one go.
+        seen = [rate for executors, rate in self._able.items() if executors <= fewer]
+        able = max([self._able[batch.executors] * fewer / batch.executors, *seen])
+        if fewer == 0 or self._arriving() > ROOM * able:
             self._enough_since = None
             return batch.executors
         if self._enough_since is None:
             self._enough_since = batch.finished_at
-        if batch.finished_at - self._enough_since < self._limits.cool_down_seconds:
-            return batch.executors
-        return batch.executors - 1
+        enough_for = batch.finished_at - self._enough_since
+        return fewer if enough_for >= self._limits.cool_down_seconds else batch.executors

@@ -16,7 +16,7 @@ RATE = 20.0
 MOST_ROWS = 200
 """Of one batch (maxOffsetsPerTrigger)."""
 
-TRIGGER_SECONDS, OVERHEAD_SECONDS, START_SECONDS = 2.0, 0.3, 15.0
+TRIGGER_SECONDS, START_SECONDS = 2.0, 15.0
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,23 @@ class Moment:
 
 
 def job(
-    load: Callable[[float], float], seconds: float, *, waiting: float = 0, limits: Limits = LIMITS
+    load: Callable[[float], float],
+    seconds: float,
+    *,
+    waiting: float = 0,
+    limits: Limits = LIMITS,
+    rate: Callable[[int], float] = lambda executors: RATE * executors,
+    overhead: float = 0.3,
 ) -> Iterator[Moment]:
-    """A job under a load in frames a second. An executor that is asked for takes part some seconds later."""
+    """A job under a load in frames a second. An executor that is asked for takes part some seconds later.
+
+    `rate` is what so many executors get through in a second, `overhead` the seconds that a batch of nothing takes.
+    """
     scaler, executors, now = Scaler(limits), limits.minimum, 0.0
     coming: tuple[float, int] | None = None
     while now < seconds:
         rows = min(waiting, MOST_ROWS)
-        busy = OVERHEAD_SECONDS + rows / (RATE * executors)
+        busy = overhead + rows / rate(executors)
         took = max(TRIGGER_SECONDS, busy)
         arrived = load(now) * took
         waiting += arrived - rows
@@ -101,3 +110,12 @@ def test_nothing_at_all_lets_all_but_the_fewest_go() -> None:
 
 def test_more_than_all_can_carry_stays_at_the_most() -> None:
     assert steps(list(job(lambda at: 500, 200)))[-1] == LIMITS.maximum
+
+
+def test_executors_that_only_take_turns_are_let_go_again() -> None:
+    """On two cores for everything: a second executor adds little, and small batches are most of the time overhead."""
+    crowded = {1: 38.0, 2: 42.0, 3: 43.0, 4: 43.0, 5: 43.0, 6: 43.0}
+    seen = list(job(lambda at: 20, 2000, waiting=2000, rate=crowded.__getitem__, overhead=1.2))
+    numbers = steps(seen)
+    assert numbers[-1] == 1
+    assert numbers.count(1) == 2, numbers
