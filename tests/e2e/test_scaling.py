@@ -16,14 +16,18 @@ from tests.e2e.waiting import wait_until
 pytestmark = pytest.mark.full
 
 MODEL = "objects"
-BACKLOG = 2000
+FRAMES_PER_SECOND = 0.2
+"""Of each camera: 8 a second together. At the lab's usual 20, one executor is too busy for another to be let go."""
+
+BACKLOG = 1000
 """Frames; more than one executor gets through within the target, whatever else the two cores do."""
 
 LIMIT_S = 600
 
 
 def two_executors(config: dict[str, Any]) -> None:
-    """Lets the model have a second one, soon, and not for long."""
+    """Lets the model have a second one, soon, and not for long, under a load that one can carry with room."""
+    config["argus:producers"]["framesPerSecond"] = FRAMES_PER_SECOND
     for model in config["argus:models"]:
         if model["name"] == MODEL:
             model["executors"] = {"maximum": 2, "targetLagSeconds": 5, "coolDownSeconds": 30}
@@ -41,7 +45,7 @@ def test_a_backlog_brings_an_executor_and_lets_it_go(stack: Stack, tmp_path: Pat
         began = time.monotonic()
         kubectl("cp1", f"-n argus scale deployment model-{MODEL} --replicas=1")
         wait_until("a second executor", lambda: _not_so_many(cluster, 2), limit_s=LIMIT_S)
-        timings.took("a model is behind by 2000 frames: a second executor runs", time.monotonic() - began)
+        timings.took("a model is behind by 1000 frames: a second executor runs", time.monotonic() - began)
         wait_until("one executor again", lambda: _not_so_many(cluster, 1), limit_s=LIMIT_S)
         timings.took("the second executor has gone again", time.monotonic() - began, audit.close())
     finally:
