@@ -8,6 +8,7 @@ from components.config.sections import (
     Consumer,
     Credentials,
     Elasticsearch,
+    Executors,
     Filebeat,
     Images,
     Kafka,
@@ -22,6 +23,7 @@ from components.config.sections import (
     Ssh,
     Storage,
     Ui,
+    UiReplicas,
     Zookeeper,
 )
 
@@ -33,6 +35,7 @@ __all__ = [
     "Consumer",
     "Credentials",
     "Elasticsearch",
+    "Executors",
     "Filebeat",
     "Images",
     "Kafka",
@@ -47,6 +50,7 @@ __all__ = [
     "Ssh",
     "Storage",
     "Ui",
+    "UiReplicas",
     "Zookeeper",
     "load",
     "load_values",

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
 from pulumi_kubernetes import core, meta, rbac
 
 from components import kubernetes as k
-from components.config import Model, Settings
+from components.config import Executors, Model, Settings
 from components.pipeline.topics import FRAMES, REJECTED, results_topic
 
 DRIVER_PORT, BLOCK_PORT = 7078, 7079
@@ -27,10 +27,7 @@ class ModelJobArgs:
     bootstrap_servers: pulumi.Input[str]
     model: str
     kind: str
-    minimum_executors: int = 1
-    maximum_executors: int = 1
-    target_lag_seconds: float = 10
-    cool_down_seconds: float = 300
+    executors: Executors = field(default_factory=Executors)
     cores_per_executor: int = 1
     executor_memory_mib: int = 1400
     driver_memory_mib: int = 900
@@ -59,10 +56,7 @@ class ModelJobArgs:
             bootstrap_servers=bootstrap_servers,
             model=model.name,
             kind=model.kind,
-            minimum_executors=model.executors.minimum,
-            maximum_executors=model.executors.maximum,
-            target_lag_seconds=model.executors.target_lag_seconds,
-            cool_down_seconds=model.executors.cool_down_seconds,
+            executors=model.executors,
             cores_per_executor=model.cores_per_executor,
             executor_memory_mib=model.executor_memory_mib,
             driver_memory_mib=model.driver_memory_mib,
@@ -112,7 +106,7 @@ def spark_properties(name: str, namespace: str, image: str, args: ModelJobArgs) 
         "spark.kubernetes.executor.apiPollingInterval": "60s",
         "spark.kubernetes.executor.eventProcessingInterval": "2s",
         "spark.kubernetes.executor.missingPodDetectDelta": "60s",
-        "spark.executor.instances": args.minimum_executors,
+        "spark.executor.instances": args.executors.minimum,
         "spark.executor.cores": args.cores_per_executor,
         "spark.driver.bindAddress": "0.0.0.0",
         "spark.driver.port": DRIVER_PORT,
@@ -221,10 +215,10 @@ class ModelJob(pulumi.ComponentResource):
             "ARGUS_CONSUMER_GROUP": f"spark.{args.model}",
             "ARGUS_TRIGGER_SECONDS": str(args.trigger_seconds),
             "ARGUS_CORES_PER_EXECUTOR": str(args.cores_per_executor),
-            "ARGUS_MINIMUM_EXECUTORS": str(args.minimum_executors),
-            "ARGUS_MAXIMUM_EXECUTORS": str(args.maximum_executors),
-            "ARGUS_TARGET_LAG_SECONDS": str(args.target_lag_seconds),
-            "ARGUS_COOL_DOWN_SECONDS": str(args.cool_down_seconds),
+            "ARGUS_MINIMUM_EXECUTORS": str(args.executors.minimum),
+            "ARGUS_MAXIMUM_EXECUTORS": str(args.executors.maximum),
+            "ARGUS_TARGET_LAG_SECONDS": str(args.executors.target_lag_seconds),
+            "ARGUS_COOL_DOWN_SECONDS": str(args.executors.cool_down_seconds),
             "ARGUS_BATCH_SIZE": str(args.batch_size),
             "ARGUS_WEIGHTS": f"/opt/argus/weights/{args.model}",
             "ARGUS_SCORE_THRESHOLD": str(args.score_threshold),

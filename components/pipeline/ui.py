@@ -11,7 +11,7 @@ from pulumi_kubernetes import core
 
 from components import kubernetes as k
 from components.autoscaling import CpuScaling, CpuScalingArgs
-from components.config import Settings
+from components.config import Settings, UiReplicas
 from components.pipeline.topics import FRAMES, results_topics
 
 LABELS: Final = k.labels("ui", "web")
@@ -29,10 +29,7 @@ class UiArgs:
     consumer_urls: pulumi.Input[Sequence[str]]
     producer_urls: pulumi.Input[Sequence[str]]
     cameras: Sequence[str]
-    minimum_replicas: int = 1
-    maximum_replicas: int = 1
-    target_millicores: int = 300
-    cool_down_seconds: int = 300
+    replicas: UiReplicas
     node_port: int
 
     @classmethod
@@ -57,10 +54,7 @@ class UiArgs:
             consumer_urls=consumer_urls,
             producer_urls=producer_urls,
             cameras=[camera.name for camera in settings.cameras],
-            minimum_replicas=settings.ui.replicas.minimum,
-            maximum_replicas=settings.ui.replicas.maximum,
-            target_millicores=settings.ui.replicas.target_millicores,
-            cool_down_seconds=settings.ui.replicas.cool_down_seconds,
+            replicas=settings.ui.replicas,
             node_port=settings.ui.node_port,
         )
 
@@ -102,13 +96,14 @@ class Ui(pulumi.ComponentResource):
             liveness_probe=k.http_probe(period=20),
             volume_mounts=[k.mount("tmp", "/tmp")],
         )
-        scales = args.minimum_replicas < args.maximum_replicas
+        replicas = args.replicas
+        scales = replicas.minimum < replicas.maximum
         deployment = k.deployment(
             f"{name}-deployment",
             "ui",
             args.namespace,
             LABELS,
-            replicas=None if scales else args.minimum_replicas,
+            replicas=None if scales else replicas.minimum,
             template=core.v1.PodTemplateSpecArgs(
                 metadata=k.template_metadata(LABELS, variables),
                 spec=k.stateless_pod(LABELS, container, [k.scratch_volume()], grace_seconds=15),
@@ -122,10 +117,10 @@ class Ui(pulumi.ComponentResource):
                     namespace=args.namespace,
                     deployment=deployment.metadata.name,
                     labels=LABELS,
-                    minimum=args.minimum_replicas,
-                    maximum=args.maximum_replicas,
-                    target_millicores=args.target_millicores,
-                    cool_down_seconds=args.cool_down_seconds,
+                    minimum=replicas.minimum,
+                    maximum=replicas.maximum,
+                    target_millicores=replicas.target_millicores,
+                    cool_down_seconds=replicas.cool_down_seconds,
                 ),
                 child,
             )

@@ -7,6 +7,7 @@ from typing import Any
 import pulumi
 import pytest
 
+from components.config import UiReplicas
 from components.pipeline import (
     CameraSpec,
     Consumer,
@@ -152,6 +153,7 @@ def declare(
                 consumer_urls=consumer.urls,
                 producer_urls=producers.urls,
                 cameras=[camera.name for camera in cameras],
+                replicas=UiReplicas(maximum=1),
                 node_port=30080,
             ),
             **changes.get("ui", {}),

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from components.config import UiReplicas
 from tests.unit.components.pipeline.conftest import CAMERAS, Build
 
 NODES = 5
@@ -153,7 +154,7 @@ def test_every_node_has_the_images_of_pods_that_may_come(build: Build) -> None:
 
 
 def test_a_number_of_pods_that_may_change_belongs_to_the_autoscaler_alone(build: Build) -> None:
-    objects = build(ui={"minimum_replicas": 2, "maximum_replicas": 5})
+    objects = build(ui={"replicas": UiReplicas(minimum=2, maximum=5)})
     assert "replicas" not in objects["Deployment/ui"].inputs["spec"]
     scaler = objects["HorizontalPodAutoscaler/ui"].inputs["spec"]
     assert scaler["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": "ui"}
@@ -162,6 +163,6 @@ def test_a_number_of_pods_that_may_change_belongs_to_the_autoscaler_alone(build:
 
 
 def test_a_fixed_number_of_pods_has_no_autoscaler(build: Build) -> None:
-    objects = build(ui={"minimum_replicas": 2, "maximum_replicas": 2})
+    objects = build(ui={"replicas": UiReplicas(minimum=2, maximum=2)})
     assert objects["Deployment/ui"].inputs["spec"]["replicas"] == 2
     assert not [key for key in objects if key.startswith("HorizontalPodAutoscaler/")]
