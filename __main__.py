@@ -4,6 +4,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components import config, stack_outputs, versions
+from components.autoscaling import Keda, KedaArgs
 from components.cluster import Cluster, ClusterArgs
 from components.images import Images, ImagesArgs
 from components.pipeline import (
@@ -65,7 +66,8 @@ namespace = Namespace(
 ).name
 NetworkPolicies("network-policies", NetworkPoliciesArgs.from_settings(settings, namespace=namespace), in_cluster)
 
-# Platform: where frames and results travel and rest.
+# Platform: what changes the numbers of pods, and where frames and results travel and rest.
+keda = Keda("keda", KedaArgs(namespace=namespace), in_cluster)
 zookeeper = Zookeeper(
     "zookeeper", ZookeeperArgs.from_settings(settings, namespace=namespace, image=image["zookeeper"]), in_cluster
 )
@@ -96,6 +98,7 @@ Filebeat(
         image=image["filebeat"],
         bootstrap_servers=bootstrap_servers,
         elasticsearch_url=elasticsearch.url,
+        keda=keda,
     ),
     in_cluster,
 )
@@ -119,7 +122,7 @@ for model in settings.models:
 consumer = Consumer(
     "consumer",
     ConsumerArgs.from_settings(
-        settings, namespace=namespace, image=image["consumer"], bootstrap_servers=bootstrap_servers
+        settings, namespace=namespace, image=image["consumer"], bootstrap_servers=bootstrap_servers, keda=keda
     ),
     in_cluster,
 )

@@ -109,11 +109,16 @@ def tcp_probe(port: int, *, period: int = 10, failures: int = 3) -> core.v1.Prob
 
 
 def http_probe(
-    path: str = "/healthz", port: int = HTTP_PORT, *, period: int = 10, failures: int = 3
+    path: str = "/healthz",
+    port: int = HTTP_PORT,
+    *,
+    period: int = 10,
+    failures: int = 3,
+    scheme: str | None = None,
 ) -> core.v1.ProbeArgs:
     """The path answers 2xx or 3xx."""
     return core.v1.ProbeArgs(
-        http_get=core.v1.HTTPGetActionArgs(path=path, port=port),
+        http_get=core.v1.HTTPGetActionArgs(path=path, port=port, scheme=scheme),
         period_seconds=period,
         timeout_seconds=5,
         failure_threshold=failures,
@@ -358,13 +363,14 @@ def stateful_set(
     labelled: Mapping[str, str],
     *,
     service: pulumi.Input[str],
-    replicas: int,
+    replicas: int | None,
     data: core.v1.PersistentVolumeClaimArgs,
     template: core.v1.PodTemplateSpecArgs,
     opts: pulumi.ResourceOptions,
     settle_seconds: int = 0,
 ) -> apps.v1.StatefulSet:
-    """Members that start together, for a quorum needs several, and are updated one by one."""
+    """Members that start together, for a quorum needs several, and are updated one by one; `replicas` is None where an
+    autoscaler says how many."""
     return apps.v1.StatefulSet(
         resource,
         metadata=metadata(name, namespace, labelled),

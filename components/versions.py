@@ -6,5 +6,6 @@ KUBERNETES: Final = "1.36.1"
 KUBERNETES_MINORS: Final = ("1.35", "1.36")
 """The minor versions that the kubeadm configuration is written and tested for."""
 
+KEDA: Final = "2.21.0"
 METRICS_SERVER: Final = "v0.9.0"
 PAUSE: Final = "3.10.2"

@@ -1,5 +1,7 @@
 """What changes the number of a stage's pods by its load; a model's driver scales its own executors."""
 
 from components.autoscaling.cpu import CpuScaling, CpuScalingArgs
+from components.autoscaling.keda import Keda, KedaArgs
+from components.autoscaling.lag import LagScaling, LagScalingArgs
 
-__all__ = ["CpuScaling", "CpuScalingArgs"]
+__all__ = ["CpuScaling", "CpuScalingArgs", "Keda", "KedaArgs", "LagScaling", "LagScalingArgs"]

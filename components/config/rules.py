@@ -1,5 +1,6 @@
 """What must hold between the keys of a stack. Each rule yields problems; none of them touches a machine."""
 
+import math
 import re
 import zipfile
 from collections import Counter
@@ -25,7 +26,7 @@ def problems(settings: Settings) -> list[str]:
     """Every problem, each as `key: what is wrong; what to do`. A rule about an absent section is skipped."""
     found: list[str] = []
     machines = (_machines, _host_keys, _networks, _manifest, _version)
-    for rule in (*machines, _images, _cameras, _models, _quorum, _placement, _ssh):
+    for rule in (*machines, _images, _cameras, _models, _lag, _quorum, _placement, _ssh):
         with suppress(AttributeError):
             found.extend(rule(settings))
     return found
@@ -121,6 +122,29 @@ def _models(settings: Settings) -> Iterator[str]:
             yield f"models[{index}].weights: {problem}"
 
 
+def _lag(settings: Settings) -> Iterator[str]:
+    """Stages that share a consumer group: no more pods than can read, and enough for the cameras."""
+    frames = sum(camera.frames_per_second or 0 for camera in settings.filled_cameras)
+    results = frames * len(settings.models)
+    partitions = settings.kafka.partitions
+    stages = {
+        "filebeat": (settings.filebeat.replicas, results),
+        "consumer": (settings.consumer.replicas, frames + results),
+    }
+    for stage, (replicas, load) in stages.items():
+        most, each = replicas.maximum, replicas.records_per_second
+        if most > partitions:
+            yield (
+                f"{stage}.replicas.maximum: {most} pods, but only kafka.partitions = {partitions} can be read at once; "
+                f"{partitions} pods are the most"
+            )
+        elif most * each < load:
+            yield (
+                f"{stage}.replicas.maximum: {most} pods x recordsPerSecond {each} = {most * each} records/s, and the "
+                f"cameras and models make {load:.0f}; {math.ceil(load / each)} pods are needed"
+            )
+
+
 def _weights(model: Model) -> Iterator[str]:
     path = model.weights
     if path is None:
@@ -169,11 +193,11 @@ def _quorum(settings: Settings) -> Iterator[str]:
 
 def _placement(settings: Settings) -> Iterator[str]:
     room = len(settings.schedulable_machines)
-    for key in ("zookeeper", "kafka", "elasticsearch", "consumer"):
-        replicas = getattr(settings, key).replicas
-        if replicas > room:
+    apart = {f"{key}.replicas": getattr(settings, key).replicas for key in ("zookeeper", "kafka", "elasticsearch")}
+    for key, most in (apart | {"consumer.replicas.maximum": settings.consumer.replicas.maximum}).items():
+        if most > room:
             yield (
-                f"{key}.replicas: {replicas}, each on a machine of its own, and only {room} machines run pods; "
+                f"{key}: {most}, each on a machine of its own, and only {room} machines run pods; "
                 "add workers or set cluster.schedulePodsOnControlPlanes: true"
             )
 

@@ -240,10 +240,63 @@ class Elasticsearch(Section):
     retention_days: int = Field(7, ge=1, description="Days after which a day's index is deleted.")
 
 
+class Between(Section):
+    """How many there are of something that comes and goes with the load."""
+
+    minimum: int = Field(1, ge=1, description="Those that are always there.")
+    maximum: int = Field(1, ge=1, description="The most there may be.")
+
+    @model_validator(mode="after")
+    def _minimum_is_no_more_than_maximum(self) -> Self:
+        if self.minimum > self.maximum:
+            raise ValueError(f"minimum {self.minimum} is above maximum {self.maximum}; lower one or raise the other")
+        return self
+
+    @property
+    def fixed(self) -> int | None:
+        """The number where it never changes; None where the load says it."""
+        return self.minimum if self.minimum == self.maximum else None
+
+
+class LagReplicas(Between):
+    """How many pods share a consumer group: more when they fall behind, fewer when fewer keep up."""
+
+    target_lag_seconds: float = Field(
+        30.0,
+        gt=0,
+        le=3600,
+        description="More pods come when those there are would take longer than this to get through what waits "
+        "(seconds). The autoscaler looks every 15 s: less would follow noise.",
+    )
+    records_per_second: int = Field(ge=1, description="What one pod gets through (records a second).")
+    target_millicores: int = Field(
+        500,
+        ge=10,
+        description="No pod goes while the rest would use more than this on average (thousandths of a core); more come "
+        "above it. Half of what a pod can use leaves room to catch up.",
+    )
+    cool_down_seconds: int = Field(
+        300,
+        ge=0,
+        le=3600,
+        description="Pods go, one a minute, when they have not been needed for this long (seconds). Each that goes or "
+        "comes has the group share its partitions anew.",
+    )
+
+
+class FilebeatReplicas(LagReplicas):
+    """How many Filebeat pods there are."""
+
+    maximum: int = Field(3, ge=1, description="The most there may be; no more than kafka.partitions.")
+    records_per_second: int = Field(
+        1000, ge=1, description="What one pod gets through (results a second), as measured on a core of the lab."
+    )
+
+
 class Filebeat(Section):
     """The shippers from Kafka's results to Elasticsearch."""
 
-    replicas: int = Field(1, ge=1, description="Pods; they share one consumer group.")
+    replicas: FilebeatReplicas = Field(FilebeatReplicas(), description="Pods, between two numbers.")
 
 
 class Credentials(Section):
@@ -287,19 +340,6 @@ class Producers(Section):
     frames_per_second: float = Field(1.0, gt=0, le=60, description="Rate limit of a camera.")
     width: int = Field(640, ge=64, le=7680, description="Width that images are reduced to (pixels); never enlarged.")
     jpeg_quality: int = Field(80, ge=10, le=100, description="JPEG quality.")
-
-
-class Between(Section):
-    """How many there are of something that comes and goes with the load."""
-
-    minimum: int = Field(1, ge=1, description="Those that are always there.")
-    maximum: int = Field(1, ge=1, description="The most there may be.")
-
-    @model_validator(mode="after")
-    def _minimum_is_no_more_than_maximum(self) -> Self:
-        if self.minimum > self.maximum:
-            raise ValueError(f"minimum {self.minimum} is above maximum {self.maximum}; lower one or raise the other")
-        return self
 
 
 class Executors(Between):
@@ -352,10 +392,31 @@ class Model(Section):
         return self
 
 
+class ConsumerReplicas(LagReplicas):
+    """How many consumer pods there are."""
+
+    minimum: int = Field(2, ge=1, description="Those that are always there, each on a machine of its own.")
+    maximum: int = Field(
+        2,
+        ge=1,
+        description="The most there may be; no more than kafka.partitions. Equal to minimum, a fixed number, because "
+        "what a pod stored is shown only while it is there: where the number changes, the images on the volume of one "
+        "that went are back when it is.",
+    )
+    records_per_second: int = Field(
+        500,
+        ge=1,
+        description="What one pod gets through (frames and results a second), as measured on a core of the lab.",
+    )
+
+
 class Consumer(Section):
     """The pods that save frames and results to disk."""
 
-    replicas: int = Field(2, ge=1, description="Pods; each keeps the partitions that it reads on its own disk.")
+    replicas: ConsumerReplicas = Field(
+        ConsumerReplicas(),
+        description="Pods, between two numbers; each keeps the partitions that it reads on its own disk.",
+    )
     volume_gib: int = Field(10, ge=1, alias="volumeGiB", description="Disk of a pod (GiB); the oldest hours go first.")
     retention_hours: int = Field(48, ge=1, description="Hours that frames and results are kept on disk.")
 

@@ -10,10 +10,13 @@ import pulumi
 from pulumi_kubernetes import core
 
 from components import kubernetes as k
-from components.config import Settings
+from components.autoscaling import Keda, LagScaling, LagScalingArgs
+from components.config import LagReplicas, Settings
 from components.pipeline.topics import FRAMES, results_topics
 
 LABELS: Final = k.labels("consumer", "archive")
+GROUP: Final = "consumer"
+"""Its consumer group."""
 DISK_SHARE = 0.85
 """Of the volume; the consumer deletes its oldest hours before it would take more."""
 
@@ -26,7 +29,9 @@ class ConsumerArgs:
     image: pulumi.Input[str]
     bootstrap_servers: pulumi.Input[str]
     results_topics: Sequence[str]
-    replicas: int = 2
+    replicas: LagReplicas
+    keda: Keda
+    """What changes the number of pods."""
     volume_gib: int
     retention_hours: int
     storage_class: str | None = None
@@ -39,6 +44,7 @@ class ConsumerArgs:
         namespace: pulumi.Input[str],
         image: pulumi.Input[str],
         bootstrap_servers: pulumi.Input[str],
+        keda: Keda,
     ) -> ConsumerArgs:
         """The consumers of the frames and of the results of all the stack's models."""
         return cls(
@@ -46,6 +52,7 @@ class ConsumerArgs:
             image=image,
             bootstrap_servers=bootstrap_servers,
             results_topics=results_topics(settings),
+            keda=keda,
             replicas=settings.consumer.replicas,
             volume_gib=settings.consumer.volume_gib,
             retention_hours=settings.consumer.retention_hours,
@@ -57,7 +64,7 @@ class Consumer(pulumi.ComponentResource):
     """Consumer pods that share the partitions; a camera's frames lie on the disk of the pod that read them."""
 
     urls: pulumi.Output[Sequence[str]]
-    """Where each pod serves its files."""
+    """Where each pod serves its files, those too that come only with the load."""
 
     def __init__(self, name: str, args: ConsumerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:Consumer", name, None, opts)
@@ -66,7 +73,7 @@ class Consumer(pulumi.ComponentResource):
             "ARGUS_KAFKA_BOOTSTRAP_SERVERS": args.bootstrap_servers,
             "ARGUS_FRAMES_TOPIC": FRAMES,
             "ARGUS_RESULTS_TOPICS": ",".join(args.results_topics),
-            "ARGUS_CONSUMER_GROUP": "consumer",
+            "ARGUS_CONSUMER_GROUP": GROUP,
             "ARGUS_DATA_DIR": "/data",
             "ARGUS_RETENTION_HOURS": str(args.retention_hours),
             "ARGUS_MAX_DISK_BYTES": str(int(args.volume_gib * 2**30 * DISK_SHARE)),
@@ -91,13 +98,13 @@ class Consumer(pulumi.ComponentResource):
             liveness_probe=k.http_probe(period=20),
             volume_mounts=[k.mount("data", "/data"), k.mount("tmp", "/tmp")],
         )
-        k.stateful_set(
+        pods = k.stateful_set(
             f"{name}-pods",
             "consumer",
             args.namespace,
             LABELS,
             service=service.metadata.name,
-            replicas=args.replicas,
+            replicas=args.replicas.fixed,
             data=k.claim("consumer", args.volume_gib, args.storage_class),
             template=core.v1.PodTemplateSpecArgs(
                 metadata=k.template_metadata(LABELS, variables),
@@ -105,7 +112,22 @@ class Consumer(pulumi.ComponentResource):
             ),
             opts=child,
         )
+        if args.replicas.fixed is None:
+            LagScaling(
+                name,
+                LagScalingArgs(
+                    keda=args.keda,
+                    namespace=args.namespace,
+                    kind="StatefulSet",
+                    target=pods.metadata.name,
+                    labels=LABELS,
+                    bootstrap_servers=args.bootstrap_servers,
+                    group=GROUP,
+                    replicas=args.replicas,
+                ),
+                child,
+            )
         self.urls = pulumi.Output.from_input(service.metadata.name).apply(
-            lambda host: [f"http://consumer-{n}.{host}:{k.HTTP_PORT}" for n in range(args.replicas)]
+            lambda host: [f"http://consumer-{n}.{host}:{k.HTTP_PORT}" for n in range(args.replicas.maximum)]
         )
         self.register_outputs({"urls": self.urls})

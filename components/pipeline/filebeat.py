@@ -11,10 +11,13 @@ import pulumi
 from pulumi_kubernetes import core
 
 from components import kubernetes as k
-from components.config import Settings
+from components.autoscaling import Keda, LagScaling, LagScalingArgs
+from components.config import LagReplicas, Settings
 from components.pipeline.topics import results_topics
 
 LABELS: Final = k.labels("filebeat", "shipper")
+GROUP: Final = "filebeat"
+"""Its consumer group."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +29,9 @@ class FilebeatArgs:
     bootstrap_servers: pulumi.Input[str]
     elasticsearch_url: pulumi.Input[str]
     results_topics: Sequence[str]
-    replicas: int = 1
+    replicas: LagReplicas
+    keda: Keda
+    """What changes the number of pods."""
 
     @classmethod
     def from_settings(
@@ -37,6 +42,7 @@ class FilebeatArgs:
         image: pulumi.Input[str],
         bootstrap_servers: pulumi.Input[str],
         elasticsearch_url: pulumi.Input[str],
+        keda: Keda,
     ) -> FilebeatArgs:
         """The shippers of the results of all the stack's models."""
         return cls(
@@ -45,6 +51,7 @@ class FilebeatArgs:
             bootstrap_servers=bootstrap_servers,
             elasticsearch_url=elasticsearch_url,
             results_topics=results_topics(settings),
+            keda=keda,
             replicas=settings.filebeat.replicas,
         )
 
@@ -65,7 +72,7 @@ def filebeat_yml(bootstrap_servers: str, elasticsearch_url: str, topics: Sequenc
                 "type": "kafka",
                 "hosts": bootstrap_servers.split(","),
                 "topics": list(topics),
-                "group_id": "filebeat",
+                "group_id": GROUP,
                 "client_id": "filebeat",
                 "version": "2.1.0",
                 "initial_offset": "oldest",
@@ -143,16 +150,31 @@ class Filebeat(pulumi.ComponentResource):
             ],
         )
         volumes = [k.config_volume(config.metadata.name), k.scratch_volume("data"), k.scratch_volume()]
-        k.deployment(
+        deployment = k.deployment(
             f"{name}-deployment",
             "filebeat",
             args.namespace,
             LABELS,
-            replicas=args.replicas,
+            replicas=args.replicas.fixed,
             template=core.v1.PodTemplateSpecArgs(
                 metadata=k.template_metadata(LABELS, files),
                 spec=k.stateless_pod(LABELS, container, volumes, grace_seconds=30),
             ),
             opts=child,
         )
+        if args.replicas.fixed is None:
+            LagScaling(
+                name,
+                LagScalingArgs(
+                    keda=args.keda,
+                    namespace=args.namespace,
+                    kind="Deployment",
+                    target=deployment.metadata.name,
+                    labels=LABELS,
+                    bootstrap_servers=args.bootstrap_servers,
+                    group=GROUP,
+                    replicas=args.replicas,
+                ),
+                child,
+            )
         self.register_outputs({})

@@ -10,6 +10,7 @@ import pulumi
 from pulumi_kubernetes import meta, networking
 
 from components import kubernetes as k
+from components.autoscaling import keda
 from components.cluster.kubeadm import API_PORT
 from components.config import Settings
 from components.pipeline import (
@@ -76,13 +77,15 @@ def pods(models: Sequence[str]) -> dict[str, dict[str, str]]:
         **{_executor(model): model_job.executor_labels(model) for model in models},
         "consumer": consumer.LABELS,
         "ui": ui.LABELS,
+        "keda-operator": keda.OPERATOR_LABELS,
+        "keda-adapter": keda.ADAPTER_LABELS,
     }
 
 
 def flows(models: Sequence[str]) -> list[Flow]:
     """Every connection between pods that the pipeline needs. What is not here is refused."""
     spark = [kind(model) for model in models for kind in (_driver, _executor)]
-    brokers_clients = ("kafka", "topics", "producer", *spark, "consumer", "filebeat", "ui")
+    brokers_clients = ("kafka", "topics", "producer", *spark, "consumer", "filebeat", "ui", "keda-operator")
     search_clients = ("elasticsearch-template", "elasticsearch-retention", "filebeat", "ui")
     return [
         Flow("zookeeper", "zookeeper", (zookeeper.QUORUM, zookeeper.ELECTION)),
@@ -92,6 +95,7 @@ def flows(models: Sequence[str]) -> list[Flow]:
         *(Flow(client, "elasticsearch", (elasticsearch.HTTP,)) for client in search_clients),
         *(flow for model in models for flow in _spark(_driver(model), _executor(model))),
         *(Flow("ui", server, (k.HTTP_PORT,)) for server in ("producer", "consumer")),
+        Flow("keda-adapter", "keda-operator", (keda.METRICS_PORT,)),
     ]
 
 
@@ -174,9 +178,11 @@ def _egress(
 
 
 def _from_anywhere(kind: str) -> Iterator[networking.v1.NetworkPolicyIngressRuleArgs]:
-    """The page is for everybody: its NodePort's connections come with the address of any machine or browser."""
-    if kind == "ui":
-        yield networking.v1.NetworkPolicyIngressRuleArgs(ports=_tcp((k.HTTP_PORT,)))
+    """The page is for everybody: its NodePort's connections come with the address of any machine or browser. And an
+    API server asks from its machine."""
+    ports = {"ui": k.HTTP_PORT, "keda-adapter": keda.ADAPTER_PORT}
+    if kind in ports:
+        yield networking.v1.NetworkPolicyIngressRuleArgs(ports=_tcp((ports[kind],)))
 
 
 def _to_the_outside(kind: str, args: NetworkPoliciesArgs) -> Iterator[networking.v1.NetworkPolicyEgressRuleArgs]:
@@ -185,7 +191,7 @@ def _to_the_outside(kind: str, args: NetworkPoliciesArgs) -> Iterator[networking
         yield networking.v1.NetworkPolicyEgressRuleArgs(
             to=[networking.v1.NetworkPolicyPeerArgs(ip_block=outside)], ports=_tcp(ports)
         )
-    if kind in map(_driver, args.models):
+    if kind in (*map(_driver, args.models), "keda-operator", "keda-adapter"):
         # To any address: some networks (Cilium's, unless told otherwise) match no node by its address.
         yield networking.v1.NetworkPolicyEgressRuleArgs(ports=_tcp((API_PORT,)))
 

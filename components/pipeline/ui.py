@@ -97,20 +97,19 @@ class Ui(pulumi.ComponentResource):
             volume_mounts=[k.mount("tmp", "/tmp")],
         )
         replicas = args.replicas
-        scales = replicas.minimum < replicas.maximum
         deployment = k.deployment(
             f"{name}-deployment",
             "ui",
             args.namespace,
             LABELS,
-            replicas=None if scales else replicas.minimum,
+            replicas=replicas.fixed,
             template=core.v1.PodTemplateSpecArgs(
                 metadata=k.template_metadata(LABELS, variables),
                 spec=k.stateless_pod(LABELS, container, [k.scratch_volume()], grace_seconds=15),
             ),
             opts=child,
         )
-        if scales:
+        if replicas.fixed is None:
             CpuScaling(
                 name,
                 CpuScalingArgs(

@@ -92,6 +92,7 @@ def _kubernetes_version_variables() -> tuple[str, ...]:
     return tuple(f"{package}.{value}" for package in packages for value in values)
 
 
+_KEDA = "github.com/kedacore/keda/v2"
 _PULUMI_SDK = "github.com/pulumi/pulumi/sdk/v3"
 _KUBERNETES_PROGRAMS = (
     "kubeadm",
@@ -153,6 +154,13 @@ GROUPS: tuple[GoGroup, ...] = (
         programs={"metrics-server": "sigs.k8s.io/metrics-server/cmd/metrics-server"},
         version_of="sigs.k8s.io/metrics-server",
         version_variables=_kubernetes_version_variables(),
+    ),
+    GoGroup(
+        name="keda",
+        source=SOURCES / "keda",
+        programs={"keda": f"{_KEDA}/cmd/operator", "keda-adapter": f"{_KEDA}/cmd/adapter"},
+        version_of=_KEDA,
+        version_variables=(f"{_KEDA}/version.Version={{version}}",),
     ),
     GoGroup(name="pause", source=SOURCES / "pause", programs={"pause": "."}),
 )

@@ -1,4 +1,4 @@
-"""What Kubernetes publishes of its objects, read from its Go module; an unknown field is a mistake."""
+"""What Kubernetes and KEDA publish of their objects, read from their Go modules; an unknown field is a mistake."""
 
 import json
 import subprocess
@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from components import versions
 
 MODULE = f"k8s.io/kubernetes@v{versions.KUBERNETES}"
+KEDA_MODULE = f"github.com/kedacore/keda/v2@v{versions.KEDA}"
 INTEGER_OR_TEXT = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
 QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
 KINDS: Mapping[str, type | tuple[type, ...]] = {
@@ -26,12 +28,26 @@ KINDS: Mapping[str, type | tuple[type, ...]] = {
 @cache
 def schema() -> dict[str, Any]:
     """The definitions of the OpenAPI document in the Go module of Kubernetes."""
-    answer = subprocess.run(["go", "mod", "download", "-json", MODULE], capture_output=True, text=True, check=False)
-    if answer.returncode:
-        pytest.fail(f"cannot get {MODULE}: {answer.stderr or answer.stdout}")
-    document = Path(json.loads(answer.stdout)["Dir"]) / "api/openapi-spec/swagger.json"
+    document = folder(MODULE) / "api/openapi-spec/swagger.json"
     definitions: dict[str, Any] = json.loads(document.read_text())["definitions"]
     return definitions
+
+
+@cache
+def scaled_object() -> dict[str, Any]:
+    """The schema in KEDA's own definition of a ScaledObject; the one that Argus makes takes anything."""
+    manifest = folder(KEDA_MODULE) / "config/crd/bases/keda.sh_scaledobjects.yaml"
+    definition = yaml.safe_load(manifest.read_text())
+    found: dict[str, Any] = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    return found
+
+
+def folder(module: str) -> Path:
+    """Where a Go module, with its version, lies on this machine."""
+    answer = subprocess.run(["go", "mod", "download", "-json", module], capture_output=True, text=True, check=False)
+    if answer.returncode:
+        pytest.fail(f"cannot get {module}: {answer.stderr or answer.stdout}")
+    return Path(json.loads(answer.stdout)["Dir"])
 
 
 @cache
@@ -48,7 +64,7 @@ def by_kind() -> dict[tuple[str, str], str]:
 def resolved(definition: Mapping[str, Any]) -> Mapping[str, Any]:
     """The definition that a reference means; text or number for Kubernetes' two types that are either."""
     name = definition.get("$ref", "").removeprefix("#/definitions/")
-    if name in {INTEGER_OR_TEXT, QUANTITY}:
+    if name in {INTEGER_OR_TEXT, QUANTITY} or definition.get("x-kubernetes-int-or-string"):
         return {"type": "text or number"}
     return schema()[name] if name else definition
 
@@ -83,6 +99,8 @@ def object_mistakes(value: Mapping[str, Any], definition: Mapping[str, Any], at:
 
 def mistakes_of(item: Mapping[str, Any]) -> list[str]:
     """The mistakes in one Kubernetes object."""
+    if item["kind"] == "ScaledObject":
+        return mistakes(item, scaled_object(), f"{item['kind']}/{item['metadata']['name']}")
     name = by_kind().get((item["apiVersion"], item["kind"]))
     if name is None:
         return [f"{item['apiVersion']} {item['kind']} is unknown"]

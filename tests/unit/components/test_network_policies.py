@@ -17,6 +17,9 @@ from tests.unit.components.network_policy import End, Policy, allowed, rules
 
 NAMESPACE = "argus"
 DRIVERS = {"model-objects", "model-motion"}
+API_CLIENTS = DRIVERS | {"keda-operator", "keda-metrics-apiserver"}
+OPEN = {("ui", "http"), ("keda-metrics-apiserver", "https")}
+"""For every browser, and for the API servers, whose address is any machine's. The second asks for a certificate."""
 BROKERS_CLIENTS = (
     "kafka",
     "topics",
@@ -24,6 +27,7 @@ BROKERS_CLIENTS = (
     "consumer",
     "filebeat",
     "ui",
+    "keda-operator",
     *DRIVERS,
     "model-objects-executor",
     "model-motion-executor",
@@ -40,6 +44,7 @@ NEEDED = {
     ("ui", "elasticsearch", "http"),
     ("ui", "producer", "http"),
     ("ui", "consumer", "http"),
+    ("keda-metrics-apiserver", "keda-operator", "metrics"),
     ("model-objects-executor", "model-objects", "driver"),
     ("model-objects-executor", "model-objects", "blocks"),
     ("model-objects-executor", "model-objects-executor", "blocks"),
@@ -167,12 +172,14 @@ def test_pods_reach_whatever_they_are_told_of(stack: Stack) -> None:
     assert [each for each in told if not stack.reaches(*each)] == []
     # All that the pipeline needs but what pods learn at run time: other brokers, nodes, drivers and executors.
     learnt = {("kafka", "kafka"), ("elasticsearch", "elasticsearch")}
+    # And what KEDA's programs read in a ScaledObject, or know.
+    learnt |= {("keda-operator", "kafka"), ("keda-metrics-apiserver", "keda-operator")}
     assert {(client, server) for client, server, _ in told} == {
         (client, server) for client, server, _ in NEEDED if "executor" not in client + server
     } - learnt
 
 
-def test_the_page_is_open_to_everybody_and_nothing_else_is(stack: Stack) -> None:
+def test_the_page_and_what_the_api_asks_are_open_and_nothing_else_is(stack: Stack) -> None:
     for stranger in (BROWSER, CONTROL_PLANE, ELSEWHERE):
         found = {
             (server, name)
@@ -180,7 +187,7 @@ def test_the_page_is_open_to_everybody_and_nothing_else_is(stack: Stack) -> None
             for name, number in pod.ports.items()
             if stack.reaches(stranger, server, number)
         }
-        assert found == {("ui", "http")}
+        assert found == OPEN
 
 
 def test_everybody_who_connects_to_somebody_by_name_reaches_dns(stack: Stack) -> None:
@@ -194,8 +201,8 @@ def test_everybody_who_connects_to_somebody_by_name_reaches_dns(stack: Stack) ->
     )
 
 
-def test_only_drivers_reach_the_api(stack: Stack) -> None:
-    assert {client for client in stack.pods if stack.reaches(client, CONTROL_PLANE, 6443)} == DRIVERS
+def test_only_who_asks_the_api_reaches_it(stack: Stack) -> None:
+    assert {client for client in stack.pods if stack.reaches(client, CONTROL_PLANE, 6443)} == API_CLIENTS
     for port in (22, 2379, 8443, 10250):
         assert not any(stack.reaches(client, CONTROL_PLANE, port) for client in stack.pods)
 
@@ -223,8 +230,9 @@ def test_no_rule_could_be_left_out(stack: Stack) -> None:
         lost = [f"{c} -> {s}" for c, s, name in NEEDED if not changed.reaches(c, s, changed.port(s, name))]
         others = [
             *((client, DNS, 53, protocol) for client, _, _ in NEEDED for protocol in ("UDP", "TCP")),
-            *((driver, CONTROL_PLANE, 6443, "TCP") for driver in DRIVERS),
+            *((client, CONTROL_PLANE, 6443, "TCP") for client in API_CLIENTS),
             (BROWSER, "ui", 8080, "TCP"),
+            (CONTROL_PLANE, "keda-metrics-apiserver", 7443, "TCP"),
         ]
         cameras = any(changed.reaches("producer", CAMERA, port) for port in (554, 8554))
         return lost + [str(each) for each in others if not changed.reaches(*each)] + ([] if cameras else ["cameras"])

@@ -27,6 +27,20 @@ def test_the_check_is_strict() -> None:
     ]
 
 
+def test_the_check_of_keda_s_objects_is_strict() -> None:
+    trigger = {"type": "kafka", "metadata": {"lagThreshold": "1"}, "metriks": "x"}
+    item = {
+        "apiVersion": "keda.sh/v1alpha1",
+        "kind": "ScaledObject",
+        "metadata": {"name": "x"},
+        "spec": {"scaleTargetRef": {"name": "x"}, "maxReplicaCount": "3", "triggers": [trigger]},
+    }
+    assert mistakes_of(item) == [
+        "ScaledObject/x.spec.maxReplicaCount: '3' is no integer",
+        "ScaledObject/x.spec.triggers[0].metriks is unknown",
+    ]
+
+
 def test_executors_are_made_from_a_valid_pod(pulumi_mocks: Any) -> None:
     pulumi_mocks.run(declare)
     template = json.loads(pulumi_mocks.named("model-objects-spark").inputs["data"]["executor.yaml"])

@@ -10,13 +10,14 @@ VERSIONS = {
     "kubernetes": "v1.36.1",
     "coredns": "v1.14.2",
     "metrics-server": "v0.9.0",
+    "keda": "v2.21.0",
     "etcd-tag": "3.6.8-0",
     "pause-tag": "3.10.2",
 }
 
 
 def toolchain(**keys: str) -> Toolchain:
-    groups = ("kubernetes", "etcd", "coredns", "metrics-server", "pause")
+    groups = ("kubernetes", "etcd", "coredns", "metrics-server", "keda", "pause")
     return Toolchain(release=OWN, groups={name: Path(f"/s/{name}-{keys.get(name, '1')}/bin") for name in groups})
 
 
@@ -31,6 +32,8 @@ def test_images_are_named_as_kubeadm_names_them() -> None:
         "coredns/coredns:v1.14.2",
         "pause:3.10.2",
         "metrics-server/metrics-server:v0.9.0",
+        "kedacore/keda:2.21.0",
+        "kedacore/keda-metrics-apiserver:2.21.0",
     }
 
 

@@ -125,6 +125,18 @@ MISTAKES = {
         change("models.0.executors", {"minimum": 3, "maximum": 2}),
         "minimum 3 is above maximum 2; lower one",
     ),
+    "more pods than partitions": (
+        change("filebeat.replicas", {"maximum": 41}),
+        "filebeat.replicas.maximum: 41 pods, but only kafka.partitions = 40",
+    ),
+    "a load that no number of pods carries": (
+        change("consumer.replicas", {"recordsPerSecond": 25}),
+        "2 pods x recordsPerSecond 25 = 50 records/s, and the cameras and models make 60; 3 pods are needed",
+    ),
+    "more consumers than machines": (
+        change("consumer.replicas", {"maximum": 6}),
+        "consumer.replicas.maximum: 6, each on",
+    ),
     "an unknown image": (change("images.overrides", {"kafak": "x"}), "there is no image 'kafak'"),
     "no registry": (change("images", {}), "images.registry: required"),
     "too few machines": (change("kafka.replicas", 6), "only 5 machines run pods"),

@@ -7,7 +7,8 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.config import UiReplicas
+from components.autoscaling import Keda, KedaArgs
+from components.config import ConsumerReplicas, FilebeatReplicas, UiReplicas
 from components.pipeline import (
     CameraSpec,
     Consumer,
@@ -61,6 +62,7 @@ def declare(
             service_network="10.96.0.0/16",
         ),
     )
+    keda = Keda("keda", KedaArgs(namespace=namespace))
     zookeeper = Zookeeper(
         "zookeeper", replace(ZookeeperArgs(namespace=namespace, image="zookeeper:1"), **changes.get("zookeeper", {}))
     )
@@ -102,12 +104,17 @@ def declare(
     bootstrap = topics.bootstrap_servers
     Filebeat(
         "filebeat",
-        FilebeatArgs(
-            namespace=namespace,
-            image="filebeat:1",
-            bootstrap_servers=bootstrap,
-            elasticsearch_url=elasticsearch.url,
-            results_topics=results,
+        replace(
+            FilebeatArgs(
+                namespace=namespace,
+                image="filebeat:1",
+                bootstrap_servers=bootstrap,
+                elasticsearch_url=elasticsearch.url,
+                results_topics=results,
+                replicas=FilebeatReplicas(maximum=1),
+                keda=keda,
+            ),
+            **changes.get("filebeat", {}),
         ),
     )
     producers = Producers(
@@ -135,6 +142,8 @@ def declare(
                 image="consumer:1",
                 bootstrap_servers=bootstrap,
                 results_topics=results,
+                replicas=ConsumerReplicas(),
+                keda=keda,
                 volume_gib=10,
                 retention_hours=48,
             ),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from components.config import UiReplicas
+from components.config import ConsumerReplicas, FilebeatReplicas, UiReplicas
 from tests.unit.components.pipeline.conftest import CAMERAS, Build
 
 NODES = 5
@@ -141,9 +141,10 @@ def test_values_reach_the_apps(build: Build) -> None:
     assert "spark.kubernetes.container.image spark:1\n" in variables(objects, "model-objects-spark")["spark.properties"]
 
 
-def test_only_drivers_may_talk_to_the_api(build: Build) -> None:
+def test_only_drivers_and_the_autoscaler_may_talk_to_the_api(build: Build) -> None:
     for key, template in templates(build()).items():
-        assert template["spec"]["automountServiceAccountToken"] is key.startswith("Deployment/model-"), key
+        may = key.startswith(("Deployment/model-", "Deployment/keda-"))
+        assert template["spec"]["automountServiceAccountToken"] is may, key
 
 
 def test_every_node_has_the_images_of_pods_that_may_come(build: Build) -> None:
@@ -163,6 +164,36 @@ def test_a_number_of_pods_that_may_change_belongs_to_the_autoscaler_alone(build:
 
 
 def test_a_fixed_number_of_pods_has_no_autoscaler(build: Build) -> None:
-    objects = build(ui={"replicas": UiReplicas(minimum=2, maximum=2)})
-    assert objects["Deployment/ui"].inputs["spec"]["replicas"] == 2
-    assert not [key for key in objects if key.startswith("HorizontalPodAutoscaler/")]
+    objects = build(
+        ui={"replicas": UiReplicas(minimum=2, maximum=2)},
+        filebeat={"replicas": FilebeatReplicas(minimum=2, maximum=2)},
+        consumer={"replicas": ConsumerReplicas(minimum=2, maximum=2)},
+    )
+    for pods in ("Deployment/ui", "Deployment/filebeat", "StatefulSet/consumer"):
+        assert objects[pods].inputs["spec"]["replicas"] == 2
+    assert not [key for key in objects if key.startswith(("HorizontalPodAutoscaler/", "ScaledObject/"))]
+
+
+def test_pods_that_share_a_consumer_group_come_with_its_lag_and_stay_for_their_cpu(build: Build) -> None:
+    objects = build(
+        filebeat={"replicas": FilebeatReplicas(maximum=3, targetLagSeconds=20, recordsPerSecond=700)},
+        consumer={"replicas": ConsumerReplicas(maximum=4)},
+    )
+    for kind, name in (("Deployment", "filebeat"), ("StatefulSet", "consumer")):
+        assert "replicas" not in objects[f"{kind}/{name}"].inputs["spec"]
+        scaler = objects[f"ScaledObject/{name}"]
+        assert scaler.inputs["spec"]["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": kind, "name": name}
+        # Nobody knows the kind before its definition is there.
+        assert "keda-scaledobjects" in scaler.depends_on
+    spec = objects["ScaledObject/filebeat"].inputs["spec"]
+    assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == (1, 3)
+    lag, cpu = (trigger["metadata"] for trigger in spec["triggers"])
+    assert (lag["consumerGroup"], lag["lagThreshold"]) == ("filebeat", str(20 * 700))
+    assert cpu == {"value": "500m"}
+    assert "topic" not in lag, "what waits is the sum over the group's topics"
+
+
+def test_the_page_asks_every_consumer_that_may_come(build: Build) -> None:
+    objects = build(consumer={"replicas": ConsumerReplicas(maximum=4)})
+    urls = objects["ConfigMap/ui"].inputs["data"]["ARGUS_CONSUMER_URLS"].split(",")
+    assert [url.removeprefix("http://").split(".")[0] for url in urls] == [f"consumer-{n}" for n in range(4)]

@@ -1,0 +1,339 @@
+"""KEDA: the numbers of pods by what waits for them in Kafka."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pulumi
+from pulumi_kubernetes import apiextensions, apiregistration, core, meta, rbac
+
+from components import kubernetes as k
+from components import versions
+
+OPERATOR_LABELS: Final = k.labels("keda-operator", "autoscaling")
+ADAPTER_LABELS: Final = k.labels("keda-metrics-apiserver", "autoscaling")
+METRICS_PORT: Final = 9666
+"""Where the operator tells the adapter what it found."""
+ADAPTER_PORT: Final = 7443
+"""Where the API server asks the adapter; not the API server's own port, which some pods may reach anywhere."""
+
+API_VERSION: Final = "keda.sh/v1alpha1"
+
+_OPERATOR: Final = "keda-operator"
+_ADAPTER: Final = "keda-metrics-apiserver"
+_ACCOUNT: Final = "keda"
+_CERTIFICATES: Final = "kedaorg-certs"
+_CERTIFICATES_DIR: Final = "/certs"
+_PROBE_PORT: Final = 8081
+_METRICS_API: Final = "v1beta1.external.metrics.k8s.io"
+_RBAC: Final = "rbac.authorization.k8s.io"
+
+_READ: Final = ("get", "list", "watch")
+_CHANGE: Final = (*_READ, "patch", "update")
+_OWN: Final = (*_CHANGE, "create", "delete")
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A kind of KEDA's; its operator watches every one of them and does not start where one is missing."""
+
+    group: str
+    name: str
+    namespaced: bool = True
+    columns: Mapping[str, str] | None = None
+    """What `kubectl get` shows of it: a path by the column's name."""
+
+    @property
+    def plural(self) -> str:
+        return f"{self.name.lower()}s"
+
+
+_KINDS: Final = (
+    _Kind(
+        "keda.sh",
+        "ScaledObject",
+        columns={
+            "Target": ".spec.scaleTargetRef.name",
+            "Ready": '.status.conditions[?(@.type=="Ready")].status',
+            "Active": '.status.conditions[?(@.type=="Active")].status',
+        },
+    ),
+    _Kind("keda.sh", "ScaledJob"),
+    _Kind("keda.sh", "TriggerAuthentication"),
+    _Kind("keda.sh", "ClusterTriggerAuthentication", namespaced=False),
+    _Kind("eventing.keda.sh", "CloudEventSource"),
+    _Kind("eventing.keda.sh", "ClusterCloudEventSource", namespaced=False),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KedaArgs:
+    """Arguments of Keda."""
+
+    namespace: pulumi.Input[str]
+    """Where it runs, and the only one that it looks after."""
+
+
+class Keda(pulumi.ComponentResource):
+    """KEDA's operator and metrics adapter, for the pipeline's namespace alone.
+
+    The operator makes a HorizontalPodAutoscaler of every ScaledObject, and its adapter tells that autoscaler how much
+    waits. Without them numbers stay as they are, and everything else runs on.
+
+    Its definitions here take any content: the objects come from this program, which is typed and tested. KEDA's own, of
+    a megabyte, would be in every snapshot of the stack's state. Its admission webhooks check what only people write.
+    """
+
+    def __init__(self, name: str, args: KedaArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("argus:autoscaling:Keda", name, None, opts)
+        self._child = pulumi.ResourceOptions(parent=self)
+        self._name, self._namespace = name, args.namespace
+        needed = [*self._definitions(), *self._permissions()]
+        operator = self._deployment(
+            "operator",
+            _OPERATOR,
+            OPERATOR_LABELS,
+            self._operator(),
+            ports={"metrics": METRICS_PORT},
+            # It makes the certificates itself when it first starts.
+            certificates_optional=True,
+            after=needed,
+        )
+        adapter = self._deployment(
+            "adapter",
+            _ADAPTER,
+            ADAPTER_LABELS,
+            self._adapter(),
+            ports={"https": ADAPTER_PORT},
+            certificates_optional=False,
+            after=needed,
+        )
+        apiregistration.v1.APIService(
+            f"{name}-api",
+            metadata=meta.v1.ObjectMetaArgs(name=_METRICS_API, labels=ADAPTER_LABELS),
+            spec=apiregistration.v1.APIServiceSpecArgs(
+                group="external.metrics.k8s.io",
+                version="v1beta1",
+                group_priority_minimum=100,
+                version_priority=100,
+                # Whom to trust there, the operator writes here itself.
+                service=apiregistration.v1.ServiceReferenceArgs(
+                    name=_ADAPTER, namespace=args.namespace, port=ADAPTER_PORT
+                ),
+            ),
+            opts=pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(depends_on=[operator, adapter])),
+        )
+        self.register_outputs({})
+
+    def _definitions(self) -> list[pulumi.Resource]:
+        return [
+            apiextensions.v1.CustomResourceDefinition(
+                f"{self._name}-{kind.plural}",
+                metadata=meta.v1.ObjectMetaArgs(name=f"{kind.plural}.{kind.group}", labels=OPERATOR_LABELS),
+                spec=apiextensions.v1.CustomResourceDefinitionSpecArgs(
+                    group=kind.group,
+                    names=apiextensions.v1.CustomResourceDefinitionNamesArgs(
+                        kind=kind.name,
+                        list_kind=f"{kind.name}List",
+                        plural=kind.plural,
+                        singular=kind.name.lower(),
+                    ),
+                    scope="Namespaced" if kind.namespaced else "Cluster",
+                    versions=[_version(kind)],
+                ),
+                opts=self._child,
+            )
+            for kind in _KINDS
+        ]
+
+    def _permissions(self) -> list[pulumi.Resource]:
+        """Less than KEDA's own manifests give, which let it read everything in the cluster, Secrets too."""
+        account = core.v1.ServiceAccount(
+            f"{self._name}-account", metadata=k.metadata(_ACCOUNT, self._namespace, OPERATOR_LABELS), opts=self._child
+        )
+        subject = rbac.v1.SubjectArgs(kind="ServiceAccount", name=_ACCOUNT, namespace=self._namespace)
+        controller = rbac.v1.SubjectArgs(
+            kind="ServiceAccount", name="horizontal-pod-autoscaler", namespace="kube-system"
+        )
+        in_namespace = rbac.v1.Role(
+            f"{self._name}-role",
+            metadata=k.metadata(_ACCOUNT, self._namespace, OPERATOR_LABELS),
+            rules=[
+                _rule("", ("configmaps", "pods", "services", "serviceaccounts", "limitranges"), _READ),
+                _rule("", ("secrets",), _OWN),
+                _rule("", ("events",), ("create", "patch")),
+                _rule("events.k8s.io", ("events",), ("create", "patch")),
+                _rule("apps", ("deployments", "replicasets", "statefulsets"), _READ),
+                _rule("apps", ("deployments/scale", "statefulsets/scale"), _CHANGE),
+                _rule("autoscaling", ("horizontalpodautoscalers",), _OWN),
+                _rule("batch", ("jobs",), _READ),
+                _rule("coordination.k8s.io", ("leases",), _OWN),
+                _rule("discovery.k8s.io", ("endpointslices",), _READ),
+                *(_rule(kind.group, _parts(kind), _CHANGE) for kind in _KINDS if kind.namespaced),
+            ],
+            opts=self._child,
+        )
+        in_cluster = rbac.v1.ClusterRole(
+            f"{self._name}-cluster-role",
+            metadata=meta.v1.ObjectMetaArgs(name=_ACCOUNT, labels=OPERATOR_LABELS),
+            rules=[
+                _rule("apiregistration.k8s.io", ("apiservices",), ("list", "watch")),
+                _rule("apiregistration.k8s.io", ("apiservices",), ("get", "patch", "update"), names=(_METRICS_API,)),
+                *(_rule(kind.group, _parts(kind), _CHANGE) for kind in _KINDS if not kind.namespaced),
+            ],
+            opts=self._child,
+        )
+        reader = rbac.v1.ClusterRole(
+            f"{self._name}-reader-role",
+            metadata=meta.v1.ObjectMetaArgs(name="keda-external-metrics-reader", labels=ADAPTER_LABELS),
+            rules=[_rule("external.metrics.k8s.io", ("*",), _READ)],
+            opts=self._child,
+        )
+        return [
+            account,
+            rbac.v1.RoleBinding(
+                f"{self._name}-binding",
+                metadata=k.metadata(_ACCOUNT, self._namespace, OPERATOR_LABELS),
+                role_ref=rbac.v1.RoleRefArgs(api_group=_RBAC, kind="Role", name=in_namespace.metadata.name),
+                subjects=[subject],
+                opts=self._child,
+            ),
+            self._cluster_binding("cluster", _ACCOUNT, in_cluster.metadata.name, subject),
+            self._cluster_binding("reader", "keda-external-metrics-reader", reader.metadata.name, controller),
+            self._cluster_binding("delegator", "keda-auth-delegator", "system:auth-delegator", subject),
+            rbac.v1.RoleBinding(
+                f"{self._name}-auth-reader-binding",
+                metadata=k.metadata("keda-auth-reader", "kube-system", ADAPTER_LABELS),
+                role_ref=rbac.v1.RoleRefArgs(
+                    api_group=_RBAC, kind="Role", name="extension-apiserver-authentication-reader"
+                ),
+                subjects=[subject],
+                opts=self._child,
+            ),
+        ]
+
+    def _cluster_binding(
+        self, part: str, name: str, role: pulumi.Input[str], subject: rbac.v1.SubjectArgs
+    ) -> rbac.v1.ClusterRoleBinding:
+        return rbac.v1.ClusterRoleBinding(
+            f"{self._name}-{part}-binding",
+            metadata=meta.v1.ObjectMetaArgs(name=name, labels=OPERATOR_LABELS),
+            role_ref=rbac.v1.RoleRefArgs(api_group=_RBAC, kind="ClusterRole", name=role),
+            subjects=[subject],
+            opts=self._child,
+        )
+
+    def _operator(self) -> core.v1.ContainerArgs:
+        return core.v1.ContainerArgs(
+            name=_OPERATOR,
+            image=f"ghcr.io/kedacore/keda:{versions.KEDA}",
+            command=["/keda"],
+            args=[
+                "--leader-elect",
+                "--enable-cert-rotation",
+                "--enable-webhook-patching=false",
+                "--zap-encoder=console",
+                "--zap-time-encoding=rfc3339",
+            ],
+            ports=k.container_ports({"metrics": METRICS_PORT}),
+            resources=k.resources(cpu="10m", memory_mib=96, limit_mib=384),
+            startup_probe=k.http_probe(port=_PROBE_PORT, period=2, failures=60),
+            readiness_probe=k.http_probe("/readyz", _PROBE_PORT),
+            liveness_probe=k.http_probe(port=_PROBE_PORT, period=20),
+        )
+
+    def _adapter(self) -> core.v1.ContainerArgs:
+        return core.v1.ContainerArgs(
+            name=_ADAPTER,
+            image=f"ghcr.io/kedacore/keda-metrics-apiserver:{versions.KEDA}",
+            command=["/keda-adapter"],
+            args=[
+                f"--secure-port={ADAPTER_PORT}",
+                f"--client-ca-file={_CERTIFICATES_DIR}/ca.crt",
+                f"--tls-cert-file={_CERTIFICATES_DIR}/tls.crt",
+                f"--tls-private-key-file={_CERTIFICATES_DIR}/tls.key",
+                f"--cert-dir={_CERTIFICATES_DIR}",
+                "--zap-log-level=error",
+            ],
+            ports=k.container_ports({"https": ADAPTER_PORT}),
+            resources=k.resources(cpu="10m", memory_mib=64, limit_mib=256),
+            startup_probe=k.http_probe("/readyz", ADAPTER_PORT, scheme="HTTPS", period=2, failures=60),
+            readiness_probe=k.http_probe("/readyz", ADAPTER_PORT, scheme="HTTPS"),
+            liveness_probe=k.http_probe("/healthz", ADAPTER_PORT, scheme="HTTPS", period=20),
+        )
+
+    def _deployment(
+        self,
+        part: str,
+        name: str,
+        labels: Mapping[str, str],
+        container: core.v1.ContainerArgs,
+        *,
+        ports: Mapping[str, int],
+        certificates_optional: bool,
+        after: Sequence[pulumi.Resource],
+    ) -> pulumi.Resource:
+        k.service(f"{self._name}-{part}-service", name, self._namespace, labels, ports=ports, opts=self._child)
+        container.env = [
+            k.env_field("POD_NAMESPACE", "metadata.namespace"),
+            k.env_field("WATCH_NAMESPACE", "metadata.namespace"),
+        ]
+        container.security_context = k.container_security()
+        container.volume_mounts = [k.mount("certs", _CERTIFICATES_DIR, read_only=True), k.mount("tmp", "/tmp")]
+        certificates = core.v1.VolumeArgs(
+            name="certs",
+            secret=core.v1.SecretVolumeSourceArgs(
+                secret_name=_CERTIFICATES, optional=certificates_optional, default_mode=0o440
+            ),
+        )
+        return k.deployment(
+            f"{self._name}-{part}",
+            name,
+            self._namespace,
+            labels,
+            replicas=1,
+            template=core.v1.PodTemplateSpecArgs(
+                metadata=meta.v1.ObjectMetaArgs(labels=dict(labels)),
+                spec=k.stateless_pod(
+                    labels, container, [certificates, k.scratch_volume()], grace_seconds=10, service_account=_ACCOUNT
+                ),
+            ),
+            opts=pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(depends_on=after)),
+        )
+
+
+def _version(kind: _Kind) -> apiextensions.v1.CustomResourceDefinitionVersionArgs:
+    # As Kubernetes spells it: what Pulumi's types call it would have to be turned into this by every provider.
+    anything: Any = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    return apiextensions.v1.CustomResourceDefinitionVersionArgs(
+        name="v1alpha1",
+        served=True,
+        storage=True,
+        schema=apiextensions.v1.CustomResourceValidationArgs(
+            open_apiv3_schema=apiextensions.v1.JSONSchemaPropsArgs(
+                type="object", properties={"spec": anything, "status": anything}
+            )
+        ),
+        subresources=apiextensions.v1.CustomResourceSubresourcesArgs(status={}),
+        additional_printer_columns=[
+            apiextensions.v1.CustomResourceColumnDefinitionArgs(name=name, type="string", json_path=path)
+            for name, path in (kind.columns or {}).items()
+        ],
+    )
+
+
+def _parts(kind: _Kind) -> tuple[str, ...]:
+    return (kind.plural, f"{kind.plural}/status", f"{kind.plural}/finalizers")
+
+
+def _rule(
+    group: str, resources: Sequence[str], verbs: Sequence[str], *, names: Sequence[str] | None = None
+) -> rbac.v1.PolicyRuleArgs:
+    return rbac.v1.PolicyRuleArgs(
+        api_groups=[group],
+        resources=list(resources),
+        verbs=list(verbs),
+        resource_names=list(names) if names else None,
+    )
