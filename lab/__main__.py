@@ -15,6 +15,7 @@ from lab.config import CACHE, CAMERAS_ADDRESS, CAMERAS_PORT, REGISTRY, STATE, La
 from lab.machines import fleet, image, ssh
 from lab.podman import podman
 from lab.progress import say, step
+from lab.room import room
 from lab.toolchain.images import ensure_images, push_images
 from lab.toolchain.releases import PREVIOUS
 
@@ -107,6 +108,8 @@ def status(_options: argparse.Namespace) -> int:
     for each in machines():
         if until := fleet.certificates_until(each):
             print(f"{each.name:<10} {'certificates':<32} until {until}")
+    if lacking := room():
+        print(f"{'pods':<10} {lacking}")
     return 0 if all(state == "ready" for *_, state in parts) else 1
 
 

@@ -22,6 +22,7 @@ from apps.ui import metrics
 from apps.ui.archive import Archive, ArchiveUnavailableError
 from apps.ui.producers import Producers
 from apps.ui.reader import Reader
+from apps.ui.room import Room
 from apps.ui.search import INDICES, NAME_PATTERN, SearchParameters, build_choices, build_query, choices, page
 from apps.ui.settings import Settings
 from apps.ui.wall import Wall
@@ -54,6 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
     client = httpx.AsyncClient(trust_env=False)
     producers = Producers(settings.producer_urls, client)
     archive = Archive(settings.consumer_urls, client)
+    room = Room()
     elasticsearch = AsyncElasticsearch(
         settings.elasticsearch_url, node_class=HttpxAsyncHttpNode, request_timeout=SEARCH_SECONDS, max_retries=1
     )
@@ -61,11 +63,12 @@ def create_app(settings: Settings) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         reader.start()
-        polling = asyncio.create_task(producers.run())
+        polling = [asyncio.create_task(each.run()) for each in (producers, room)]
         try:
             yield
         finally:
-            polling.cancel()
+            for task in polling:
+                task.cancel()
             await asyncio.to_thread(reader.stop)
             await elasticsearch.close()
             await client.aclose()
@@ -91,6 +94,7 @@ def create_app(settings: Settings) -> FastAPI:
         return {
             "now": now.timestamp(),
             "statistics": wall.statistics(time.monotonic(), now),
+            "room": room.advice,
             **wall.news(since, producers.states),
         }
 

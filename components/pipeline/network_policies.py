@@ -191,7 +191,7 @@ def _to_the_outside(kind: str, args: NetworkPoliciesArgs) -> Iterator[networking
         yield networking.v1.NetworkPolicyEgressRuleArgs(
             to=[networking.v1.NetworkPolicyPeerArgs(ip_block=outside)], ports=_tcp(ports)
         )
-    if kind in (*map(_driver, args.models), "keda-operator", "keda-adapter"):
+    if kind in (*map(_driver, args.models), "keda-operator", "keda-adapter", "ui"):
         # To any address: some networks (Cilium's, unless told otherwise) match no node by its address.
         yield networking.v1.NetworkPolicyEgressRuleArgs(ports=_tcp((API_PORT,)))
 

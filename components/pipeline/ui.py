@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import pulumi
-from pulumi_kubernetes import core
+from pulumi_kubernetes import core, rbac
 
 from components import kubernetes as k
 from components.autoscaling import CpuScaling, CpuScalingArgs
@@ -105,7 +105,13 @@ class Ui(pulumi.ComponentResource):
             replicas=replicas.fixed,
             template=core.v1.PodTemplateSpecArgs(
                 metadata=k.template_metadata(LABELS, variables),
-                spec=k.stateless_pod(LABELS, container, [k.scratch_volume()], grace_seconds=15),
+                spec=k.stateless_pod(
+                    LABELS,
+                    container,
+                    [k.scratch_volume()],
+                    grace_seconds=15,
+                    service_account=_account(name, args.namespace, child),
+                ),
             ),
             opts=child,
         )
@@ -125,3 +131,23 @@ class Ui(pulumi.ComponentResource):
             )
         self.node_port = pulumi.Output.from_input(args.node_port)
         self.register_outputs({"node_port": self.node_port})
+
+
+def _account(name: str, namespace: pulumi.Input[str], child: pulumi.ResourceOptions) -> pulumi.Output[str]:
+    """Who the page is to the API server: somebody who may see the pods, to say which of them find no room."""
+    described = k.metadata("ui", namespace, LABELS)
+    account = core.v1.ServiceAccount(f"{name}-account", metadata=described, opts=child)
+    role = rbac.v1.Role(
+        f"{name}-role",
+        metadata=described,
+        rules=[rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["pods"], verbs=["get", "list"])],
+        opts=child,
+    )
+    binding = rbac.v1.RoleBinding(
+        f"{name}-binding",
+        metadata=described,
+        role_ref=rbac.v1.RoleRefArgs(api_group="rbac.authorization.k8s.io", kind="Role", name=role.metadata.name),
+        subjects=[rbac.v1.SubjectArgs(kind="ServiceAccount", name=account.metadata.name, namespace=namespace)],
+        opts=child,
+    )
+    return pulumi.Output.all(account.metadata.name, binding.metadata.name).apply(lambda names: str(names[0]))

@@ -18,7 +18,10 @@ function applySize() {
 size.value = localStorage.getItem("size") ?? size.value;
 size.addEventListener("input", applySize);
 filter.addEventListener("input", applyFilter);
-live.onNews = applyFilter;
+live.onNews = (news) => {
+  applyFilter();
+  document.getElementById("room").textContent = news.room ?? "";
+};
 applySize();
 boxesSwitch();
 live.run();

@@ -17,7 +17,7 @@ from tests.unit.components.network_policy import End, Policy, allowed, rules
 
 NAMESPACE = "argus"
 DRIVERS = {"model-objects", "model-motion"}
-API_CLIENTS = DRIVERS | {"keda-operator", "keda-metrics-apiserver"}
+API_CLIENTS = DRIVERS | {"ui", "keda-operator", "keda-metrics-apiserver"}
 OPEN = {("ui", "http"), ("keda-metrics-apiserver", "https")}
 """For every browser, and for the API servers, whose address is any machine's. The second asks for a certificate."""
 BROKERS_CLIENTS = (

@@ -141,9 +141,9 @@ def test_values_reach_the_apps(build: Build) -> None:
     assert "spark.kubernetes.container.image spark:1\n" in variables(objects, "model-objects-spark")["spark.properties"]
 
 
-def test_only_drivers_and_the_autoscaler_may_talk_to_the_api(build: Build) -> None:
+def test_only_who_needs_it_may_talk_to_the_api(build: Build) -> None:
     for key, template in templates(build()).items():
-        may = key.startswith(("Deployment/model-", "Deployment/keda-"))
+        may = key.startswith(("Deployment/model-", "Deployment/keda-", "Deployment/ui"))
         assert template["spec"]["automountServiceAccountToken"] is may, key
 
 

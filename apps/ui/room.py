@@ -1,0 +1,123 @@
+"""Pods that find no room on any machine, and what to add for them."""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+from apps.ui import metrics
+
+API_URL = "https://kubernetes.default.svc"
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Where Kubernetes mounts what a pod needs to ask its API."""
+
+POLL_SECONDS = 10.0
+TIMEOUT_SECONDS = 5.0
+PATIENCE = timedelta(seconds=20)
+"""A pod that waits for less may yet be placed: one that goes makes room some seconds later."""
+
+_MEMORY_UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "k": 10**3, "M": 10**6, "G": 10**9, "": 1}
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A pod that the scheduler finds no machine for; what it asks for, and why, in the scheduler's words."""
+
+    name: str
+    since: datetime
+    millicores: int
+    memory_mib: int
+    reason: str
+
+    @classmethod
+    def from_pod(cls, pod: Mapping[str, Any]) -> Self | None:
+        """From a Pod as the API gives it; None where it waits for nothing, or for something else than a machine."""
+        for condition in pod["status"].get("conditions") or ():
+            if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
+                requests = [
+                    (container.get("resources") or {}).get("requests") or {} for container in pod["spec"]["containers"]
+                ]
+                return cls(
+                    name=pod["metadata"]["name"],
+                    since=datetime.fromisoformat(condition["lastTransitionTime"]),
+                    millicores=sum(_millicores(each.get("cpu", "0")) for each in requests),
+                    memory_mib=sum(_bytes(each.get("memory", "0")) for each in requests) // 2**20,
+                    reason=condition.get("message", ""),
+                )
+        return None
+
+
+def waiting(pods: Iterable[Mapping[str, Any]], now: datetime) -> list[Waiting]:
+    """Those of the pods that have found no machine for longer than PATIENCE, the longest first."""
+    found = [each for pod in pods if (each := Waiting.from_pod(pod)) and now - each.since > PATIENCE]
+    return sorted(found, key=lambda each: (each.since, each.name))
+
+
+def advice(pods: list[Waiting]) -> str | None:
+    """What waits and what to add for it, in a line for an operator; None where nothing waits."""
+    if not pods:
+        return None
+    first = pods[0]
+    others = f" and {len(pods) - 1} more" if len(pods) > 1 else ""
+    cores, memory = sum(each.millicores for each in pods) / 1000, sum(each.memory_mib for each in pods)
+    # The first sentence counts the machines; the second is about pushing others out.
+    why = first.reason.partition(" preemption:")[0].strip()
+    return (
+        f"{first.name}{others} found no room since {first.since.astimezone(UTC):%H:%M:%S} UTC: {why} "
+        f"Add to argus:machines.workers what has {cores:.2f} cores and {memory} MiB free, or lower the stage's maximum."
+    )
+
+
+class Room:
+    """Asks the API again and again for the pods of its own namespace. Outside a cluster it knows of none."""
+
+    def __init__(self, account: Path = ACCOUNT, api_url: str = API_URL) -> None:
+        self._account = account
+        self._api_url = api_url
+        self.advice: str | None = None
+        """As of the last answer."""
+
+    async def run(self) -> None:
+        """Polls until cancelled; returns at once where there is no API to ask."""
+        if not (self._account / "token").exists():
+            logger.info("no service account: pods without room are not shown")
+            return
+        trusted = ssl.create_default_context(cafile=str(self._account / "ca.crt"))
+        async with httpx.AsyncClient(verify=trusted, trust_env=False, timeout=TIMEOUT_SECONDS) as client:
+            while True:
+                try:
+                    await self._ask(client)
+                except (httpx.HTTPError, KeyError, ValueError) as error:
+                    logger.warning("the API does not tell which pods wait: %r", error)
+                await asyncio.sleep(POLL_SECONDS)
+
+    async def _ask(self, client: httpx.AsyncClient) -> None:
+        namespace = (self._account / "namespace").read_text().strip()
+        # Read each time: Kubernetes replaces it before it expires.
+        token = (self._account / "token").read_text().strip()
+        response = await client.get(
+            f"{self._api_url}/api/v1/namespaces/{namespace}/pods",
+            params={"fieldSelector": "status.phase=Pending"},
+            headers={"Authorization": f"Bearer {token}"},
+        )
+        response.raise_for_status()
+        found = waiting(response.json()["items"], datetime.now(UTC))
+        metrics.WITHOUT_ROOM.set(len(found))
+        self.advice = advice(found)
+
+
+def _millicores(quantity: str) -> int:
+    return int(quantity[:-1]) if quantity.endswith("m") else round(float(quantity) * 1000)
+
+
+def _bytes(quantity: str) -> int:
+    number = quantity.rstrip("KMGTik")
+    return int(float(number) * _MEMORY_UNITS[quantity[len(number) :]])

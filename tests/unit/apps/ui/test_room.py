@@ -1,0 +1,63 @@
+"""Which pods find no room, and what the page says of them."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apps.ui.room import Room, Waiting, advice, waiting
+
+NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+REASON = (
+    "0/5 nodes are available: 2 Insufficient cpu, 3 node(s) didn't match pod anti-affinity rules. "
+    "preemption: 0/5 nodes are available: 5 Preemption is not helpful for scheduling."
+)
+
+
+def pod(name: str, *requests: dict[str, str], seconds: int = 60, reason: str = "Unschedulable") -> dict[str, Any]:
+    since = (NOW - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    condition = {"type": "PodScheduled", "status": "False", "reason": reason, "message": REASON}
+    return {
+        "metadata": {"name": name},
+        "spec": {"containers": [{"name": str(n), "resources": {"requests": each}} for n, each in enumerate(requests)]},
+        "status": {"phase": "Pending", "conditions": [condition | {"lastTransitionTime": since}]},
+    }
+
+
+def test_what_waits_is_said_with_what_to_add() -> None:
+    pods = [
+        pod("filebeat-b", {"cpu": "20m", "memory": "96Mi"}, seconds=30),
+        pod("objects-exec-2", {"cpu": "0.2", "memory": "1Gi"}, {"memory": "1024Ki"}, seconds=90),
+    ]
+    assert advice(waiting(pods, NOW)) == (
+        "objects-exec-2 and 1 more found no room since 11:58:30 UTC: 0/5 nodes are available: 2 Insufficient cpu, "
+        "3 node(s) didn't match pod anti-affinity rules. Add to argus:machines.workers what has 0.22 cores and "
+        "1121 MiB free, or lower the stage's maximum."
+    )
+
+
+def test_a_pod_that_may_yet_be_placed_is_not_said() -> None:
+    assert waiting([pod("new", {}, seconds=10), pod("gated", {}, reason="SchedulingGated")], NOW) == []
+    assert advice([]) is None
+
+
+def test_a_pod_that_pulls_its_image_has_room() -> None:
+    placed = pod("pulling", {})
+    placed["status"]["conditions"] = [{"type": "PodScheduled", "status": "True"}]
+    assert waiting([placed, {**placed, "status": {"phase": "Pending"}}], NOW) == []
+
+
+@pytest.mark.parametrize(
+    ("memory", "mib"), [("128Mi", 128), ("1Gi", 1024), ("134217728", 128), ("1M", 0), ("2048Ki", 2)]
+)
+def test_quantities(memory: str, mib: int) -> None:
+    found = Waiting.from_pod(pod("x", {"memory": memory}))
+    assert found is not None and found.memory_mib == mib
+
+
+def test_without_an_api_nothing_is_said(tmp_path: Path) -> None:
+    room = Room(account=tmp_path)
+    asyncio.run(room.run())
+    assert room.advice is None
