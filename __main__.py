@@ -67,7 +67,7 @@ namespace = Namespace(
 NetworkPolicies("network-policies", NetworkPoliciesArgs.from_settings(settings, namespace=namespace), in_cluster)
 
 # Platform: what changes the numbers of pods, and where frames and results travel and rest.
-keda = Keda("keda", KedaArgs(namespace=namespace), in_cluster)
+keda = Keda("keda", KedaArgs(namespace=namespace), in_cluster) if settings.scales_by_lag else None
 zookeeper = Zookeeper(
     "zookeeper", ZookeeperArgs.from_settings(settings, namespace=namespace, image=image["zookeeper"]), in_cluster
 )

@@ -17,7 +17,8 @@ from lab.podman import podman
 from lab.progress import say, step
 from lab.room import room
 from lab.toolchain.images import ensure_images, push_images
-from lab.toolchain.releases import PREVIOUS
+from lab.toolchain.keda import ensure_images as ensure_keda_images
+from lab.toolchain.releases import KEDA, PREVIOUS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,6 +51,8 @@ def up(_options: argparse.Namespace) -> None:
     services.ensure()
     with step("images of the control plane"):
         push_images(ensure_images(tools))
+    if stack.scales_by_lag():
+        keda(_options)
     with step("cameras"):
         cameras.ensure()
     with step("stack and plugins"):
@@ -83,6 +86,15 @@ def previous(_options: argparse.Namespace) -> None:
     with step(f"images of Kubernetes {PREVIOUS.version}"):
         push_images(ensure_images(tools))
     print(PREVIOUS.version.removeprefix("v"))
+
+
+def keda(_options: argparse.Namespace) -> None:
+    """Add KEDA's images, for a stack whose pods scale by lag."""
+    services.require()
+    with step("KEDA (on 2 free cores about 8 minutes, the first time)"):
+        tools = toolchain.ensure(KEDA)
+    with step("images of KEDA"):
+        push_images(ensure_keda_images(tools))
 
 
 def down(options: argparse.Namespace) -> None:
@@ -191,6 +203,7 @@ def _parser() -> argparse.ArgumentParser:
     add("machines-up", machines_up)
     add("services-up", services_up)
     add("previous", previous)
+    add("keda", keda)
     add("down", down).add_argument("--purge", action="store_true", help="remove the caches and the key as well")
     add("status", status)
     host = add("ssh", shell)

@@ -8,6 +8,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import yaml
+
+from components.config import Consumer, Filebeat
 from lab.config import DEFAULT_STATE, KUBECONFIG, ROOT, STACK, STACK_FILE, STATE, TOOLS, LabError
 from lab.shell import run
 
@@ -52,6 +55,14 @@ def ensure() -> None:
     # The committed file names the key in the state's usual place; this lab's may be elsewhere.
     settings = STACK_FILE.read_text().replace(f"{DEFAULT_STATE}/", f"{STATE}/")
     _CONFIG_FILE.write_text(f"{salt}\n{settings}")
+
+
+def scales_by_lag() -> bool:
+    """Whether the stack, as it is committed, has numbers of pods that KEDA changes."""
+    settings = yaml.safe_load(STACK_FILE.read_text())["config"]
+    filebeat = Filebeat.model_validate(settings.get("argus:filebeat", {}))
+    consumer = Consumer.model_validate(settings.get("argus:consumer", {}))
+    return None in (filebeat.replicas.fixed, consumer.replicas.fixed)
 
 
 def pulumi(arguments: Sequence[str]) -> int:

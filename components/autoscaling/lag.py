@@ -24,7 +24,7 @@ _STEP_SECONDS: Final = 60
 class LagScalingArgs:
     """Arguments of LagScaling; `kind` and `target` name what is scaled, which says no number itself."""
 
-    keda: Keda
+    keda: Keda | None
     namespace: pulumi.Input[str]
     kind: str
     target: pulumi.Input[str]
@@ -46,6 +46,7 @@ class LagScaling(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: LagScalingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:autoscaling:LagScaling", name, None, opts)
+        assert args.keda is not None, "whoever scales by lag declares Keda"
         apiextensions.CustomResource(
             f"{name}-autoscaler",
             api_version=API_VERSION,

@@ -476,6 +476,11 @@ class Settings(Section):
         return self.all_machines if self.cluster.schedule_pods_on_control_planes else self.machines.workers
 
     @property
+    def scales_by_lag(self) -> bool:
+        """Whether there is a stage whose number of pods follows what waits for it in Kafka."""
+        return any(stage.replicas.fixed is None for stage in (self.filebeat, self.consumer))
+
+    @property
     def filled_cameras(self) -> tuple[Camera, ...]:
         """The cameras, each with its own rate, width and quality filled in from the producers' section."""
         filled = ("frames_per_second", "width", "jpeg_quality")

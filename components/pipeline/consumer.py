@@ -30,8 +30,8 @@ class ConsumerArgs:
     bootstrap_servers: pulumi.Input[str]
     results_topics: Sequence[str]
     replicas: LagReplicas
-    keda: Keda
-    """What changes the number of pods."""
+    keda: Keda | None
+    """What changes the number of pods; needed where it is not fixed."""
     volume_gib: int
     retention_hours: int
     storage_class: str | None = None
@@ -44,7 +44,7 @@ class ConsumerArgs:
         namespace: pulumi.Input[str],
         image: pulumi.Input[str],
         bootstrap_servers: pulumi.Input[str],
-        keda: Keda,
+        keda: Keda | None,
     ) -> ConsumerArgs:
         """The consumers of the frames and of the results of all the stack's models."""
         return cls(

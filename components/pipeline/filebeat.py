@@ -30,8 +30,8 @@ class FilebeatArgs:
     elasticsearch_url: pulumi.Input[str]
     results_topics: Sequence[str]
     replicas: LagReplicas
-    keda: Keda
-    """What changes the number of pods."""
+    keda: Keda | None
+    """What changes the number of pods; needed where it is not fixed."""
 
     @classmethod
     def from_settings(
@@ -42,7 +42,7 @@ class FilebeatArgs:
         image: pulumi.Input[str],
         bootstrap_servers: pulumi.Input[str],
         elasticsearch_url: pulumi.Input[str],
-        keda: Keda,
+        keda: Keda | None,
     ) -> FilebeatArgs:
         """The shippers of the results of all the stack's models."""
         return cls(

@@ -30,6 +30,11 @@ DNS_NAMESPACE: Final = "kube-system"
 DNS_LABELS: Final[Mapping[str, str]] = {"k8s-app": "kube-dns"}
 """Where kubeadm has CoreDNS."""
 
+_KEDA: Final[Mapping[str, dict[str, str]]] = {
+    "keda-operator": keda.OPERATOR_LABELS,
+    "keda-adapter": keda.ADAPTER_LABELS,
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkPoliciesArgs:
@@ -37,6 +42,7 @@ class NetworkPoliciesArgs:
 
     namespace: pulumi.Input[str]
     models: Sequence[str]
+    scales_by_lag: bool
     camera_urls: Sequence[str]
     pod_network: str
     service_network: str
@@ -47,6 +53,7 @@ class NetworkPoliciesArgs:
         return cls(
             namespace=namespace,
             models=[model.name for model in settings.models],
+            scales_by_lag=settings.scales_by_lag,
             camera_urls=[camera.url for camera in settings.cameras],
             pod_network=str(settings.cluster.pod_network),
             service_network=str(settings.cluster.service_network),
@@ -62,7 +69,7 @@ class Flow:
     ports: tuple[int, ...]
 
 
-def pods(models: Sequence[str]) -> dict[str, dict[str, str]]:
+def pods(models: Sequence[str], *, scales_by_lag: bool) -> dict[str, dict[str, str]]:
     """The labels of each kind of pod, by the name of its policy."""
     return {
         "zookeeper": zookeeper.LABELS,
@@ -77,15 +84,23 @@ def pods(models: Sequence[str]) -> dict[str, dict[str, str]]:
         **{_executor(model): model_job.executor_labels(model) for model in models},
         "consumer": consumer.LABELS,
         "ui": ui.LABELS,
-        "keda-operator": keda.OPERATOR_LABELS,
-        "keda-adapter": keda.ADAPTER_LABELS,
+        **(_KEDA if scales_by_lag else {}),
     }
 
 
-def flows(models: Sequence[str]) -> list[Flow]:
+def flows(models: Sequence[str], *, scales_by_lag: bool) -> list[Flow]:
     """Every connection between pods that the pipeline needs. What is not here is refused."""
     spark = [kind(model) for model in models for kind in (_driver, _executor)]
-    brokers_clients = ("kafka", "topics", "producer", *spark, "consumer", "filebeat", "ui", "keda-operator")
+    brokers_clients = (
+        "kafka",
+        "topics",
+        "producer",
+        *spark,
+        "consumer",
+        "filebeat",
+        "ui",
+        *(("keda-operator",) if scales_by_lag else ()),
+    )
     search_clients = ("elasticsearch-template", "elasticsearch-retention", "filebeat", "ui")
     return [
         Flow("zookeeper", "zookeeper", (zookeeper.QUORUM, zookeeper.ELECTION)),
@@ -95,7 +110,7 @@ def flows(models: Sequence[str]) -> list[Flow]:
         *(Flow(client, "elasticsearch", (elasticsearch.HTTP,)) for client in search_clients),
         *(flow for model in models for flow in _spark(_driver(model), _executor(model))),
         *(Flow("ui", server, (k.HTTP_PORT,)) for server in ("producer", "consumer")),
-        Flow("keda-adapter", "keda-operator", (keda.METRICS_PORT,)),
+        *([Flow("keda-adapter", "keda-operator", (keda.METRICS_PORT,))] if scales_by_lag else ()),
     ]
 
 
@@ -112,8 +127,8 @@ class NetworkPolicies(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: NetworkPoliciesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:NetworkPolicies", name, None, opts)
-        needed = flows(args.models)
-        kinds = pods(args.models)
+        needed = flows(args.models, scales_by_lag=args.scales_by_lag)
+        kinds = pods(args.models, scales_by_lag=args.scales_by_lag)
         policies = [
             networking.v1.NetworkPolicy(
                 f"{name}-{kind}",

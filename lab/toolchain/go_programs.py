@@ -155,13 +155,6 @@ GROUPS: tuple[GoGroup, ...] = (
         version_of="sigs.k8s.io/metrics-server",
         version_variables=_kubernetes_version_variables(),
     ),
-    GoGroup(
-        name="keda",
-        source=SOURCES / "keda",
-        programs={"keda": f"{_KEDA}/cmd/operator", "keda-adapter": f"{_KEDA}/cmd/adapter"},
-        version_of=_KEDA,
-        version_variables=(f"{_KEDA}/version.Version={{version}}",),
-    ),
     GoGroup(name="pause", source=SOURCES / "pause", programs={"pause": "."}),
 )
 
@@ -170,6 +163,15 @@ PROVIDERS_GROUP = GoGroup(
     source=PROVIDERS,
     programs={f"pulumi-resource-{name}": f"./{name}" for name in ("command", "kubernetes")},
 )
+
+KEDA_GROUP = GoGroup(
+    name="keda",
+    source=SOURCES / "keda",
+    programs={"keda": f"{_KEDA}/cmd/operator", "keda-adapter": f"{_KEDA}/cmd/adapter"},
+    version_of=_KEDA,
+    version_variables=(f"{_KEDA}/version.Version={{version}}",),
+)
+"""What scales pods by lag, for a stack that asks for it."""
 
 _TEST_IMAGES = "test/images"
 

@@ -54,7 +54,6 @@ def images(versions: dict[str, str]) -> tuple[Image, ...]:
     )
     coredns = versions["coredns"]
     metrics_server = (_metrics_server(versions["metrics-server"]),) if "metrics-server" in versions else ()
-    keda = _keda(versions["keda"].removeprefix("v")) if "keda" in versions else ()
     return (
         *control_plane,
         Image(name=f"kube-proxy:{kubernetes}", group="kubernetes", programs=("kube-proxy",), recipe=_KUBE_PROXY),
@@ -64,19 +63,12 @@ def images(versions: dict[str, str]) -> tuple[Image, ...]:
         Image(name=f"coredns/coredns:{coredns}", group="coredns", programs=("coredns",), recipe=_alone("coredns")),
         Image(name=f"pause:{versions['pause-tag']}", group="pause", programs=("pause",), recipe=_alone("pause")),
         *metrics_server,
-        *keda,
     )
 
 
 def _metrics_server(version: str) -> Image:
     name = "metrics-server"
     return Image(name=f"{name}/{name}:{version}", group=name, programs=(name,), recipe=_alone(name))
-
-
-def _keda(version: str) -> Iterable[Image]:
-    for name, program in (("keda", "keda"), ("keda-metrics-apiserver", "keda-adapter")):
-        recipe = f'FROM scratch\nCOPY {program} /\nENTRYPOINT ["/{program}"]\n'
-        yield Image(name=f"kedacore/{name}:{version}", group="keda", programs=(program,), recipe=recipe)
 
 
 def _alone(program: str) -> str:

@@ -1,13 +1,14 @@
 """The Kubernetes releases that the lab can build: its own, and the one before it, from which an upgrade begins.
 
-Kubernetes' own tests of the lab's release stand apart: only `make conformance` builds them.
+Kubernetes' own tests of the lab's release stand apart: only `make conformance` builds them. So does KEDA, which takes
+as long as Kubernetes: only a stack that scales by lag has it.
 """
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab.config import CACHE, TOOLS
-from lab.toolchain.go_programs import CONFORMANCE_GROUPS, GROUPS, SOURCES, GoGroup
+from lab.toolchain.go_programs import CONFORMANCE_GROUPS, GROUPS, KEDA_GROUP, SOURCES, GoGroup
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,3 +48,4 @@ CONFORMANCE = Release(
     store=CACHE / "conformance" / "toolchain",
     bin=CACHE / "conformance" / "bin",
 )
+KEDA = Release(groups=(KEDA_GROUP,), store=CACHE / "keda" / "toolchain", bin=CACHE / "keda" / "bin")

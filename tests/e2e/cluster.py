@@ -68,6 +68,12 @@ class ClusterClient:
         """The JSON at a path of a pod's HTTP port."""
         return self.get(f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}:{port}/proxy{path}")
 
+    def pod_text(self, pod: str, path: str, port: int = 8080) -> str:
+        """The text at a path of a pod's HTTP port."""
+        response = self._http.get(f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}:{port}/proxy{path}")
+        response.raise_for_status()
+        return response.text
+
     def cameras(self) -> dict[str, CameraState]:
         """Every camera by name, as the producers report it."""
         found: dict[str, CameraState] = {}

@@ -17,9 +17,6 @@ from tests.unit.components.network_policy import End, Policy, allowed, rules
 
 NAMESPACE = "argus"
 DRIVERS = {"model-objects", "model-motion"}
-API_CLIENTS = DRIVERS | {"ui", "keda-operator", "keda-metrics-apiserver"}
-OPEN = {("ui", "http"), ("keda-metrics-apiserver", "https")}
-"""For every browser, and for the API servers, whose address is any machine's. The second asks for a certificate."""
 BROKERS_CLIENTS = (
     "kafka",
     "topics",
@@ -27,7 +24,6 @@ BROKERS_CLIENTS = (
     "consumer",
     "filebeat",
     "ui",
-    "keda-operator",
     *DRIVERS,
     "model-objects-executor",
     "model-motion-executor",
@@ -44,7 +40,6 @@ NEEDED = {
     ("ui", "elasticsearch", "http"),
     ("ui", "producer", "http"),
     ("ui", "consumer", "http"),
-    ("keda-metrics-apiserver", "keda-operator", "metrics"),
     ("model-objects-executor", "model-objects", "driver"),
     ("model-objects-executor", "model-objects", "blocks"),
     ("model-objects-executor", "model-objects-executor", "blocks"),
@@ -55,6 +50,10 @@ NEEDED = {
     ("model-motion", "model-motion-executor", "blocks"),
 }
 """Client, server and the name of the server's port. Of the lab's stack and of real hosts' alike."""
+
+KEDA = {"keda-operator", "keda-metrics-apiserver"}
+KEDA_NEEDED = {("keda-operator", "kafka", "kafka"), ("keda-metrics-apiserver", "keda-operator", "metrics")}
+"""Of real hosts' stack: the lab's has fixed numbers of pods."""
 
 BROWSER = End(address=IPv4Address("203.0.113.9"))
 CAMERA = End(address=IPv4Address("198.51.100.31"))
@@ -83,6 +82,23 @@ class Stack:
     name: str
     pods: Mapping[str, Pod]
     policies: Sequence[Policy]
+
+    @property
+    def scales(self) -> bool:
+        return self.name == "Pulumi.prod.yaml"
+
+    @property
+    def needed(self) -> set[tuple[str, str, str]]:
+        return NEEDED | (KEDA_NEEDED if self.scales else set())
+
+    @property
+    def api_clients(self) -> set[str]:
+        return DRIVERS | {"ui"} | (KEDA if self.scales else set())
+
+    @property
+    def open(self) -> set[tuple[str, str]]:
+        """For every browser, and for the API servers, whose address is any machine's; the second asks who it is."""
+        return {("ui", "http")} | ({("keda-metrics-apiserver", "https")} if self.scales else set())
 
     def port(self, server: str, name: str) -> int:
         return self.pods[server].ports[name]
@@ -164,7 +180,7 @@ def test_pods_connect_as_needed_and_in_no_other_way(stack: Stack) -> None:
         for number in numbers
         if stack.reaches(client, server, number)
     }
-    assert found == NEEDED
+    assert found == stack.needed
 
 
 def test_pods_reach_whatever_they_are_told_of(stack: Stack) -> None:
@@ -173,9 +189,9 @@ def test_pods_reach_whatever_they_are_told_of(stack: Stack) -> None:
     # All that the pipeline needs but what pods learn at run time: other brokers, nodes, drivers and executors.
     learnt = {("kafka", "kafka"), ("elasticsearch", "elasticsearch")}
     # And what KEDA's programs read in a ScaledObject, or know.
-    learnt |= {("keda-operator", "kafka"), ("keda-metrics-apiserver", "keda-operator")}
+    learnt |= {(client, server) for client, server, _ in KEDA_NEEDED}
     assert {(client, server) for client, server, _ in told} == {
-        (client, server) for client, server, _ in NEEDED if "executor" not in client + server
+        (client, server) for client, server, _ in stack.needed if "executor" not in client + server
     } - learnt
 
 
@@ -187,11 +203,11 @@ def test_the_page_and_what_the_api_asks_are_open_and_nothing_else_is(stack: Stac
             for name, number in pod.ports.items()
             if stack.reaches(stranger, server, number)
         }
-        assert found == OPEN
+        assert found == stack.open
 
 
 def test_everybody_who_connects_to_somebody_by_name_reaches_dns(stack: Stack) -> None:
-    clients = {client for client, _, _ in NEEDED}
+    clients = {client for client, _, _ in stack.needed}
     for protocol in ("UDP", "TCP"):
         assert {client for client in stack.pods if stack.reaches(client, DNS, 53, protocol)} == clients
     assert not any(
@@ -202,7 +218,7 @@ def test_everybody_who_connects_to_somebody_by_name_reaches_dns(stack: Stack) ->
 
 
 def test_only_who_asks_the_api_reaches_it(stack: Stack) -> None:
-    assert {client for client in stack.pods if stack.reaches(client, CONTROL_PLANE, 6443)} == API_CLIENTS
+    assert {client for client in stack.pods if stack.reaches(client, CONTROL_PLANE, 6443)} == stack.api_clients
     for port in (22, 2379, 8443, 10250):
         assert not any(stack.reaches(client, CONTROL_PLANE, port) for client in stack.pods)
 
@@ -227,19 +243,18 @@ def test_a_pod_that_nobody_knows_reaches_nobody(stack: Stack) -> None:
 
 def test_no_rule_could_be_left_out(stack: Stack) -> None:
     def broken(changed: Stack) -> list[str]:
-        lost = [f"{c} -> {s}" for c, s, name in NEEDED if not changed.reaches(c, s, changed.port(s, name))]
+        lost = [f"{c} -> {s}" for c, s, name in stack.needed if not changed.reaches(c, s, changed.port(s, name))]
         others = [
-            *((client, DNS, 53, protocol) for client, _, _ in NEEDED for protocol in ("UDP", "TCP")),
-            *((client, CONTROL_PLANE, 6443, "TCP") for client in API_CLIENTS),
-            (BROWSER, "ui", 8080, "TCP"),
-            (CONTROL_PLANE, "keda-metrics-apiserver", 7443, "TCP"),
+            *((client, DNS, 53, protocol) for client, _, _ in stack.needed for protocol in ("UDP", "TCP")),
+            *((client, CONTROL_PLANE, 6443, "TCP") for client in stack.api_clients),
+            *((CONTROL_PLANE, server, stack.port(server, name), "TCP") for server, name in stack.open),
         ]
         cameras = any(changed.reaches("producer", CAMERA, port) for port in (554, 8554))
         return lost + [str(each) for each in others if not changed.reaches(*each)] + ([] if cameras else ["cameras"])
 
     assert broken(stack) == []
     every = [(number, *rule) for number, policy in enumerate(stack.policies) for rule in rules(policy)]
-    assert len(every) > 2 * len(NEEDED)
+    assert len(every) > 2 * len(stack.needed)
     assert [rule for rule in every if not broken(stack.without(*rule))] == []
 
 
@@ -247,6 +262,7 @@ def test_what_refuses_all_comes_last(pulumi_mocks: Any) -> None:
     args = NetworkPoliciesArgs(
         namespace=NAMESPACE,
         models=["objects"],
+        scales_by_lag=False,
         camera_urls=[],
         pod_network="10.244.0.0/16",
         service_network="10.96.0.0/16",

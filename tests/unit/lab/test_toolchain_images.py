@@ -2,7 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from lab.toolchain import Toolchain
+from components import versions
+from lab.toolchain import Toolchain, keda
+from lab.toolchain.go_programs import KEDA_GROUP
 from lab.toolchain.images import BASE, images
 from lab.toolchain.releases import OWN
 
@@ -10,14 +12,13 @@ VERSIONS = {
     "kubernetes": "v1.36.1",
     "coredns": "v1.14.2",
     "metrics-server": "v0.9.0",
-    "keda": "v2.21.0",
     "etcd-tag": "3.6.8-0",
     "pause-tag": "3.10.2",
 }
 
 
 def toolchain(**keys: str) -> Toolchain:
-    groups = ("kubernetes", "etcd", "coredns", "metrics-server", "keda", "pause")
+    groups = ("kubernetes", "etcd", "coredns", "metrics-server", "pause")
     return Toolchain(release=OWN, groups={name: Path(f"/s/{name}-{keys.get(name, '1')}/bin") for name in groups})
 
 
@@ -32,8 +33,6 @@ def test_images_are_named_as_kubeadm_names_them() -> None:
         "coredns/coredns:v1.14.2",
         "pause:3.10.2",
         "metrics-server/metrics-server:v0.9.0",
-        "kedacore/keda:2.21.0",
-        "kedacore/keda-metrics-apiserver:2.21.0",
     }
 
 
@@ -59,3 +58,12 @@ def test_key_follows_the_programs_and_the_base_it_stands_on() -> None:
     assert etcd.key(toolchain(), "base-1") == etcd.key(toolchain(kubernetes="2"), "base-2")
     assert etcd.key(toolchain(), "base-1") != etcd.key(toolchain(etcd="2"), "base-1")
     assert proxy.key(toolchain(), "base-1") != proxy.key(toolchain(), "base-2")
+
+
+def test_what_the_program_asks_for_by_version_is_what_the_lab_makes() -> None:
+    made = {group.name: group.version() for group in OWN.groups}
+    assert made["metrics-server"] == versions.METRICS_SERVER
+    assert {image.name for image in keda.images(KEDA_GROUP.version().removeprefix("v"))} == {
+        f"kedacore/keda:{versions.KEDA}",
+        f"kedacore/keda-metrics-apiserver:{versions.KEDA}",
+    }

@@ -57,6 +57,7 @@ def declare(
         NetworkPoliciesArgs(
             namespace=namespace,
             models=models,
+            scales_by_lag=True,
             camera_urls=[camera.url for camera in cameras],
             pod_network="10.244.0.0/16",
             service_network="10.96.0.0/16",

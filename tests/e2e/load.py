@@ -1,0 +1,136 @@
+"""How a running stack follows its load, sampled while a test changes it: a table and a picture of it."""
+
+import csv
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.e2e.cluster import ClusterClient
+
+PERIOD_S = 5.0
+MODEL = "objects"
+STAGES = {"executors": (f"model-{MODEL}", "executor"), "filebeat": ("filebeat", None), "consumer": ("consumer", None)}
+"""The labels `name` and `component` of the pods of each stage that scales."""
+
+Sample = Mapping[str, float]
+
+
+def pods(cluster: ClusterClient) -> dict[str, int]:
+    """How many pods of each stage run and do not leave."""
+    return {stage: len(names(cluster, stage)) for stage in STAGES}
+
+
+def names(cluster: ClusterClient, stage: str) -> list[str]:
+    """The pods of a stage that run and do not leave."""
+    name, component = STAGES[stage]
+    labels = [f"app.kubernetes.io/name={name}"]
+    if component:
+        labels.append(f"app.kubernetes.io/component={component}")
+    return [
+        pod["metadata"]["name"]
+        for pod in cluster.pods(",".join(labels))
+        if pod["status"]["phase"] == "Running" and "deletionTimestamp" not in pod["metadata"]
+    ]
+
+
+def lag(cluster: ClusterClient) -> float | None:
+    """Frames that the model has yet to read, as its driver says; None while there is no driver that knows."""
+    for pod in cluster.pods(f"app.kubernetes.io/name=model-{MODEL},app.kubernetes.io/component=driver"):
+        if "deletionTimestamp" in pod["metadata"]:
+            continue
+        for line in cluster.pod_text(pod["metadata"]["name"], "/metrics").splitlines():
+            if line.startswith("argus_spark_lag_records{"):
+                return float(line.rsplit(" ", 1)[1])
+    return None
+
+
+class Watch:
+    """Samples in a thread of its own. What does not answer is left out of the sample."""
+
+    def __init__(self, cluster: ClusterClient, ui_url: str) -> None:
+        self._cluster, self._ui_url = cluster, ui_url
+        self._began = time.monotonic()
+        self._stop = threading.Event()
+        self.samples: list[Sample] = []
+        self.marks: list[tuple[float, str]] = []
+
+    @property
+    def elapsed(self) -> float:
+        """The time since the beginning (seconds)."""
+        return time.monotonic() - self._began
+
+    def mark(self, text: str) -> float:
+        """Notes that something was done now; the time since the beginning (seconds)."""
+        now = self.elapsed
+        self.marks.append((now, text))
+        return now
+
+    @contextmanager
+    def running(self) -> Iterator["Watch"]:
+        """Samples until the block ends."""
+        thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._stop.set()
+            thread.join()
+
+    def save(self, folder: Path, name: str) -> None:
+        """Writes `name`.csv and `name`.png."""
+        columns = ["seconds", "frames/s", "lag", "latency", *STAGES]
+        with (folder / f"{name}.csv").open("w", newline="") as file:
+            table = csv.DictWriter(file, columns)
+            table.writeheader()
+            table.writerows(self.samples)
+        self._draw(folder / f"{name}.png")
+
+    def _run(self) -> None:
+        while not self._stop.wait(PERIOD_S):
+            sample: dict[str, float] = {"seconds": round(self.elapsed, 1)}
+            for look in (self._page, self._lag, lambda: pods(self._cluster)):
+                try:
+                    sample.update(look())
+                except httpx.HTTPError:
+                    continue
+            self.samples.append(sample)
+
+    def _page(self) -> dict[str, float]:
+        statistics: dict[str, Any] = httpx.get(f"{self._ui_url}/api/wall", trust_env=False).json()["statistics"]
+        found = {"frames/s": statistics["frames_per_second"], "latency": statistics["latency_seconds"]}
+        return {key: value for key, value in found.items() if value is not None}
+
+    def _lag(self) -> dict[str, float]:
+        found = lag(self._cluster)
+        return {} if found is None else {"lag": found}
+
+    def _draw(self, file: Path) -> None:
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(10, 9), layout="constrained")
+        rows = (
+            ("frames/s", ["frames/s"]),
+            ("frames that wait", ["lag"]),
+            ("seconds", ["latency"]),
+            ("pods", list(STAGES)),
+        )
+        axes = figure.subplots(len(rows), sharex=True)
+        for axis, (label, keys) in zip(axes, rows, strict=True):
+            for key in keys:
+                seen = [(each["seconds"], each[key]) for each in self.samples if key in each]
+                axis.plot(*zip(*seen, strict=True), label=key, drawstyle="steps-post" if len(keys) > 1 else "default")
+            axis.set_ylabel(label)
+            axis.set_ylim(bottom=0)
+            axis.grid(alpha=0.3)
+            for at, _ in self.marks:
+                axis.axvline(at, color="grey", linestyle=":")
+        for at, text in self.marks:
+            axes[0].annotate(text, (at, 1), xycoords=("data", "axes fraction"), rotation=20, fontsize=8)
+        axes[-1].legend()
+        axes[-1].set_xlabel("seconds")
+        figure.savefig(file, dpi=110)

@@ -1,0 +1,129 @@
+"""The load goes up and down again: executors, Filebeat and consumers follow it, and every frame is there once.
+
+So they do with a pod of each killed in the middle, and with a worker gone. `artifacts/load-*.png` shows each run.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.accounting import Audit
+from tests.e2e.conftest import Stack, run_lab
+from tests.e2e.load import STAGES, Watch, lag, names, pods
+from tests.e2e.machines import EVERYBODY, kubectl, stack_with, unready_nodes
+from tests.e2e.timings import Timings
+from tests.e2e.waiting import wait_until
+
+pytestmark = pytest.mark.full
+
+LOW, HIGH = 0.1, 0.7
+"""Frames/s of each of 40 cameras: 4 and 28 a second. The second is more than one executor gets through on the lab's two
+cores beside all the rest; two of them catch up once it is over."""
+
+QUIET_S, BUSY_S = 45, 150
+"""How long the load stays low at first, and high at least."""
+
+TARGET_LAG_S = 10
+FEW, MANY = {"executors": 1, "filebeat": 1, "consumer": 2}, {"executors": 2, "filebeat": 2, "consumer": 3}
+OUT_LIMIT_S, CAUGHT_UP_LIMIT_S, IN_LIMIT_S, NODES_LIMIT_S = 400, 400, 600, 300
+
+FILEBEAT_MILLICORES, CONSUMER_MILLICORES = 20, 25
+"""Between what a pod uses at the low load and at the high one, as no load that the lab carries brings a lag there."""
+
+
+def scaled(frames_per_second: float, consumers: dict[str, int]) -> Callable[[dict[str, Any]], None]:
+    """Lets every stage that can have one pod more than it needs."""
+
+    def edit(config: dict[str, Any]) -> None:
+        config["argus:producers"]["framesPerSecond"] = frames_per_second
+        soon = {"targetLagSeconds": TARGET_LAG_S, "coolDownSeconds": 30}
+        for model in config["argus:models"]:
+            if model["name"] == "objects":
+                model["executors"] = {"maximum": 2, **soon}
+        config["argus:filebeat"] = {"replicas": {"maximum": 2, "targetMillicores": FILEBEAT_MILLICORES, **soon}}
+        consumer = {**consumers, "targetMillicores": CONSUMER_MILLICORES, **soon}
+        config.setdefault("argus:consumer", {})["replicas"] = consumer
+
+    return edit
+
+
+def nothing(_: Stack) -> None:
+    """A load, and no more."""
+
+
+def a_pod_of_each_stage(stack: Stack) -> None:
+    """Kills the last pod of each stage, without asking it to stop."""
+    for stage in STAGES:
+        pod = sorted(names(stack.cluster, stage))[-1]
+        kubectl("cp1", f"-n argus delete pod {pod} --grace-period=0 --force --wait=false")
+
+
+def a_worker(_: Stack) -> None:
+    """Cuts the power of a machine."""
+    run_lab("kill", "worker2")
+
+
+@pytest.mark.parametrize("lost", [nothing, a_pod_of_each_stage, a_worker], ids=lambda lost: lost.__name__)
+def test_pods_follow_the_load(
+    stack: Stack, tmp_path: Path, artifacts: Path, timings: Timings, lost: Callable[[Stack], None]
+) -> None:
+    cluster = stack.cluster
+    run_lab("keda")
+
+    def up(frames_per_second: float, consumers: dict[str, int]) -> None:
+        file = stack_with(tmp_path, scaled(frames_per_second, consumers))
+        stack.pulumi("up", "--yes", "--skip-preview", "--config-file", str(file))
+
+    def until(wanted: dict[str, int], limit_s: float) -> None:
+        wait_until(f"pods {wanted}", lambda: None if (seen := pods(cluster)) == wanted else str(seen), limit_s)
+
+    between = {"minimum": 2, "maximum": 3}
+    watch = Watch(cluster, stack.ui_url)
+    try:
+        up(LOW, between)
+        until(FEW, IN_LIMIT_S)
+        audit = Audit.open(cluster)
+        with watch.running():
+            watch.mark("low")
+            time.sleep(QUIET_S)
+            assert pods(cluster) == FEW, "what is needed is there already"
+            up(HIGH, between)
+            began = watch.mark("high")
+            until(MANY, OUT_LIMIT_S)
+            out_s = watch.mark("all there") - began
+            lost(stack)
+            watch.mark(lost.__name__)
+            time.sleep(max(0, began + BUSY_S - watch.elapsed))
+            if lost is a_worker:
+                run_lab("start", "worker2")
+                wait_until("every node", lambda: unready_nodes(cluster, EVERYBODY), NODES_LIMIT_S)
+            up(LOW, between)
+            began = watch.mark("low")
+            wait_until("the lag back at its target", lambda: _behind(lag(cluster)), CAUGHT_UP_LIMIT_S)
+            caught_up_s = watch.mark("caught up") - began
+            until(FEW, IN_LIMIT_S)
+            in_s = watch.mark("all gone") - began
+    finally:
+        watch.save(artifacts, f"load-{lost.__name__}")
+    # What a consumer stored that went is out of sight until it is back.
+    up(LOW, {"minimum": 3, "maximum": 3})
+    frames = audit.close()
+    what = "the load rises" if lost is nothing else f"the load rises, {lost.__name__.replace('_', ' ')} lost"
+    timings.took(f"{what}: a pod more of each stage", out_s)
+    timings.took(f"{what} and falls: the lag is at its target", caught_up_s)
+    timings.took(f"{what} and falls: they have gone", in_s, frames)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def restored(stack: Stack) -> Any:
+    """The stack as it was, afterwards."""
+    yield
+    stack.pulumi("up", "--yes", "--skip-preview")
+
+
+def _behind(seen: float | None) -> str | None:
+    target = TARGET_LAG_S * LOW * 40
+    return None if seen is not None and seen <= target else f"{seen} frames wait, and {target:.0f} are the target"
