@@ -30,7 +30,7 @@ TARGET_LAG_S = 10
 FEW, MANY = {"executors": 1, "filebeat": 1, "consumer": 2}, {"executors": 2, "filebeat": 2, "consumer": 3}
 OUT_LIMIT_S, CAUGHT_UP_LIMIT_S, IN_LIMIT_S, NODES_LIMIT_S = 400, 400, 600, 300
 
-FILEBEAT_MILLICORES, CONSUMER_MILLICORES = 20, 25
+FILEBEAT_MILLICORES, CONSUMER_MILLICORES = 12, 18
 """Between what a pod uses at the low load and at the high one, as no load that the lab carries brings a lag there."""
 
 
