@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help bootstrap up down destroy preview status ssh kubeconfig lint format docs test-unit test-go test test-full timings \
-	conformance bench bench-preview bench-provision
+	conformance bench bench-preview bench-provision bench-day
 
 PYTHON := .venv/bin/python
 LAB := $(PYTHON) -m lab
@@ -74,10 +74,13 @@ timings: ## How long the end-to-end scenarios have taken on this host, over all 
 conformance: bootstrap ## Kubernetes' own conformance tests on the running lab, beside the pipeline
 	@$(PYTHON) -m tests.conformance --parallel $(or $(PARALLEL),6) --minutes $(or $(MINUTES),40)
 
-bench: bench-preview bench-provision ## Every benchmark; REPEAT=3 measures each three times
+bench: bench-preview bench-provision bench-day ## Every benchmark; REPEAT=3 measures each three times
 
 bench-preview: bootstrap ## The program's own time and memory for 10, 100 and 500 machines
 	@$(PYTHON) -m tests.bench.preview --repeat $(or $(REPEAT),1)
+
+bench-day: bootstrap ## A day of 40 cameras against the rules that scale the stages, simulated; the first limit with more
+	@$(PYTHON) -m tests.bench.day
 
 bench-provision: bootstrap ## `pulumi up` beside kubeadm by hand, on the lab's machines, which are made anew
 	@$(PYTHON) -m tests.bench.provision --repeat $(or $(REPEAT),1)

@@ -24,8 +24,8 @@ RECORD_OVERHEAD = 65_536
 def start_query(spark: SparkSession, settings: Settings, start: Start, executors: int) -> StreamingQuery:
     """Start the job's query at the given offsets, on a checkpoint of its own, for so many executors."""
     shutil.rmtree(settings.checkpoint, ignore_errors=True)
-    frames = read_frames(spark, settings, start)
-    records = run_model(frames, settings.spec, executors * settings.cores_per_executor)
+    tasks = executors * settings.cores_per_executor
+    records = run_model(read_frames(spark, settings, start, tasks), settings.spec, tasks)
     return (
         records.observe(OUTCOME, F.count_if(F.col("topic") == settings.rejected_topic).alias("rejected"))
         .writeStream.format("kafka")
@@ -43,15 +43,18 @@ def start_query(spark: SparkSession, settings: Settings, start: Start, executors
     )
 
 
-def read_frames(spark: SparkSession, settings: Settings, start: Start) -> DataFrame:
-    """The frames topic from the given offsets on. Partitions that are added later are read from their beginning."""
+def read_frames(spark: SparkSession, settings: Settings, start: Start, tasks: int) -> DataFrame:
+    """The frames topic from the given offsets on. Partitions that are added later are read from their beginning.
+
+    A batch is at most so much that each task gets through its share in some seconds: with more tasks, more.
+    """
     return (
         spark.readStream.format("kafka")
         .option("kafka.bootstrap.servers", settings.kafka_bootstrap_servers)
         .option("subscribe", settings.frames_topic)
         .option("startingOffsets", start.to_spark(settings.frames_topic))
         .option("includeHeaders", "true")
-        .option("maxOffsetsPerTrigger", settings.max_offsets_per_trigger)
+        .option("maxOffsetsPerTrigger", tasks * settings.max_offsets_per_task)
         # Records that retention removed while the job was behind: counted (watch.py), not fatal. They are gone.
         .option("failOnDataLoss", "false")
         # One consumer a partition stays open and holds what it fetched ahead; a larger record still comes whole.

@@ -33,7 +33,7 @@ class Settings(BaseSettings):
     score_threshold: float = Field(default=0.35, ge=0, le=1)
     threads: int = Field(default=1, ge=1)
     """Inference threads of one Python worker; a worker has one Spark core, so more only helps with spark.task.cpus."""
-    max_offsets_per_trigger: int = Field(default=400, ge=1)
+    max_offsets_per_task: int = Field(default=400, ge=1)
     max_frame_bytes: int = Field(default=2_000_000, ge=1)
     checkpoint: Path = Path("/tmp/checkpoint")
     http_port: int = Field(default=8080, ge=0, le=65535)

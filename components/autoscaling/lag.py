@@ -13,10 +13,10 @@ from components import kubernetes as k
 from components.autoscaling.keda import API_VERSION, Keda
 from components.config import LagReplicas
 
-_SETTLE_SECONDS: Final = 30
+SETTLE_SECONDS: Final = 30
 """More pods only when they have been needed for this long: two of the autoscaler's looks, so that a burst is none."""
 
-_STEP_SECONDS: Final = 60
+STEP_SECONDS: Final = 60
 """One pod less at a time, and the group shares its partitions anew before the next goes."""
 
 
@@ -68,10 +68,10 @@ def _spec(args: LagScalingArgs) -> dict[str, Any]:
             "horizontalPodAutoscalerConfig": {
                 "name": args.target,
                 "behavior": {
-                    "scaleUp": {"stabilizationWindowSeconds": _SETTLE_SECONDS},
+                    "scaleUp": {"stabilizationWindowSeconds": SETTLE_SECONDS},
                     "scaleDown": {
                         "stabilizationWindowSeconds": replicas.cool_down_seconds,
-                        "policies": [{"type": "Pods", "value": 1, "periodSeconds": _STEP_SECONDS}],
+                        "policies": [{"type": "Pods", "value": 1, "periodSeconds": STEP_SECONDS}],
                     },
                 },
             }

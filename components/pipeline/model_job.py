@@ -35,7 +35,7 @@ class ModelJobArgs:
     score_threshold: float = 0.35
     trigger_seconds: float = 2.0
     batch_size: int = 16
-    max_offsets_per_trigger: int = 400
+    max_offsets_per_task: int = 400
     """So few that a batch takes seconds, also where the job is behind: stops and other executors wait for its end."""
     max_message_bytes: int = 2_000_000
 
@@ -222,7 +222,7 @@ class ModelJob(pulumi.ComponentResource):
             "ARGUS_BATCH_SIZE": str(args.batch_size),
             "ARGUS_WEIGHTS": f"/opt/argus/weights/{args.model}",
             "ARGUS_SCORE_THRESHOLD": str(args.score_threshold),
-            "ARGUS_MAX_OFFSETS_PER_TRIGGER": str(args.max_offsets_per_trigger),
+            "ARGUS_MAX_OFFSETS_PER_TASK": str(args.max_offsets_per_task),
             "ARGUS_MAX_FRAME_BYTES": str(args.max_message_bytes),
             "ARGUS_CHECKPOINT": "/tmp/checkpoint",
             "ARGUS_HTTP_PORT": str(k.HTTP_PORT),

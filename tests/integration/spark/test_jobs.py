@@ -52,7 +52,7 @@ class Job:
             "consumer_group": f"spark.{self.model}",
             "cores_per_executor": 2,
             "trigger_seconds": 0.5,
-            "max_offsets_per_trigger": 40,
+            "max_offsets_per_task": 20,
             "weights": "/opt/argus/weights/objects",
         }
 
@@ -210,7 +210,7 @@ def test_executors_come_with_the_lag_and_go_with_it(job: Job) -> None:
         # Whatever waits after a batch is too much; whatever is not needed for a moment goes.
         "target_lag_seconds": 0.05,
         "cool_down_seconds": 3,
-        "max_offsets_per_trigger": 8,
+        "max_offsets_per_task": 8,
     }
     send(job, range(1, 61))
     # An executor is a process of its own, started by Spark's own cluster manager.

@@ -1,0 +1,251 @@
+"""A day of the user's load against the rules that scale the stages: its cost, and what gives way first with more.
+
+`make bench-day` needs no cluster: the rules are the program's own, the costs of a frame are those that the lab was seen
+to have. What a machine can do is an assumption, and is printed as such.
+"""
+
+import math
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from apps.spark_jobs.scaling import ROOM, Limits
+from components.config import ConsumerReplicas, Executors, FilebeatReplicas, LagReplicas
+from tests.bench.simulated import Moment, pods, spark_job
+from tests.bench.table import table
+
+DAY_SECONDS = 86_400
+FRAMES_A_DAY = 15_000_000
+"""Of 40 cameras: 174 a second on average."""
+
+HOURS = (4, 3, 3, 3, 3, 4, 6, 9, 12, 13, 13, 14, 14, 14, 13, 13, 14, 16, 16, 14, 11, 8, 6, 5)
+"""The load by the hour, as shares of each other: a shop's or a street's day. At the busiest 1.7 times the average."""
+
+NOISE = 0.15
+"""By how much the load of a moment differs from the hour's, at most."""
+
+PARTITIONS = 40
+BROKERS = 3
+COPIES = 3
+FRAME_BYTES, RESULT_BYTES = 28_300, 610
+"""Mean of the lab's frames (640 pixels wide) and results."""
+
+BROKER_MB_S = 100
+MACHINE_CORES = 8
+"""Assumed: what a broker writes to its disk in a second, with room for readers; and a machine."""
+
+MOST_ROWS_PER_TASK = 400
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What a stage uses: `kubectl top` on the lab at 4 and at 20 frames/s, of all its pods (2026-11-25)."""
+
+    base_millicores: float
+    record_ms: float
+    """CPU time of a record."""
+
+    def cores(self, pods: float, records_per_second: float) -> float:
+        """Of so many pods that get through so much together."""
+        return (pods * self.base_millicores + records_per_second * self.record_ms) / 1000
+
+
+OBJECTS = Cost(base_millicores=30, record_ms=25)
+MOTION = Cost(base_millicores=23, record_ms=3.75)
+CONSUMER = Cost(base_millicores=9, record_ms=0.6)
+FILEBEAT = Cost(base_millicores=11, record_ms=0.2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One stage over a day."""
+
+    name: str
+    cost: Cost
+    records_per_frame: int
+    run: Callable[[float], Iterator[Moment]]
+    """By the number of cameras."""
+
+
+def load(cameras: float, records_per_frame: int = 1) -> Callable[[float], float]:
+    """Records a second of so many cameras at a second of the day, noise and all; the same on every call."""
+    mean = FRAMES_A_DAY / DAY_SECONDS * cameras / 40 * records_per_frame
+    scale = mean * len(HOURS) / sum(HOURS)
+    noise = random.Random(40)
+    wobble = [1 + noise.uniform(-NOISE, NOISE) for _ in range(DAY_SECONDS // 10 + 1)]
+
+    def at(second: float) -> float:
+        hour = second / 3600 % 24
+        before, after = HOURS[int(hour)], HOURS[(int(hour) + 1) % 24]
+        return scale * (before + (after - before) * (hour % 1)) * wobble[int(second // 10) % len(wobble)]
+
+    return at
+
+
+def peak(cameras: float) -> float:
+    """Frames a second in the busiest hour, without the noise."""
+    return FRAMES_A_DAY / DAY_SECONDS * cameras / 40 * max(HOURS) * len(HOURS) / sum(HOURS)
+
+
+def model(name: str, cost: Cost, maximum: int) -> Stage:
+    """A model whose executors have a core each."""
+    rate = 1000 / cost.record_ms
+    defaults = Executors()
+
+    def run(cameras: float) -> Iterator[Moment]:
+        limits = Limits(
+            minimum=1,
+            maximum=maximum,
+            target_lag_seconds=defaults.target_lag_seconds,
+            cool_down_seconds=defaults.cool_down_seconds,
+        )
+        return spark_job(
+            load(cameras),
+            DAY_SECONDS,
+            limits=limits,
+            rate=lambda executors: rate * executors,
+            most_rows=lambda executors: MOST_ROWS_PER_TASK * executors,
+        )
+
+    return Stage(name=name, cost=cost, records_per_frame=1, run=run)
+
+
+def group(name: str, cost: Cost, replicas: LagReplicas, records_per_frame: int) -> Stage:
+    """Pods of one consumer group."""
+
+    def run(cameras: float) -> Iterator[Moment]:
+        return pods(
+            load(cameras, records_per_frame),
+            DAY_SECONDS,
+            replicas=replicas,
+            millicores=lambda records: cost.base_millicores + records * cost.record_ms,
+            rate=replicas.records_per_second,
+        )
+
+    return Stage(name=name, cost=cost, records_per_frame=records_per_frame, run=run)
+
+
+def stages(most: int = PARTITIONS) -> list[Stage]:
+    """Every stage that scales, up to what the partitions allow."""
+    return [
+        model("objects", OBJECTS, most),
+        model("motion", MOTION, most),
+        group("consumer", CONSUMER, ConsumerReplicas.model_validate({"maximum": most}), 3),
+        group("filebeat", FILEBEAT, FilebeatReplicas.model_validate({"maximum": most}), 2),
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Day:
+    """What a stage came to in a day."""
+
+    stage: Stage
+    fewest: int
+    most: int
+    pod_hours: float
+    core_hours: float
+    """Used, not reserved."""
+    worst_lag_seconds: float
+    """What waited, at the load of that moment."""
+    changes: int
+
+    @property
+    def of_fixed(self) -> float:
+        """Pod-hours as a share of a fixed number that carries the busiest moment."""
+        return self.pod_hours / (24 * self.most)
+
+
+def day(stage: Stage, cameras: float) -> Day:
+    """Runs one stage through the day."""
+    arriving = load(cameras, stage.records_per_frame)
+    moments = list(stage.run(cameras))
+    pod_hours = sum((b.at - a.at) * a.pods for a, b in pairwise(moments)) / 3600
+    records = sum(arriving(second) for second in range(0, DAY_SECONDS, 10)) * 10
+    return Day(
+        stage=stage,
+        fewest=min(each.pods for each in moments),
+        most=max(each.pods for each in moments),
+        pod_hours=pod_hours,
+        core_hours=stage.cost.cores(pod_hours, records / 3600),
+        worst_lag_seconds=max(each.waiting / arriving(each.at) for each in moments[1:]),
+        changes=sum(a.pods != b.pods for a, b in pairwise(moments)),
+    )
+
+
+def limits(cameras: float) -> list[tuple[str, float, str]]:
+    """Each limit: its name, the share of it that the busiest hour takes, and what to change."""
+    frames = peak(cameras)
+    tasks = frames * OBJECTS.record_ms / 1000 / ROOM
+    written = frames * (FRAME_BYTES + 2 * RESULT_BYTES) * COPIES / BROKERS / 1e6
+    records = frames * 3 / ConsumerReplicas().records_per_second
+    brokers = math.ceil(written * BROKERS / BROKER_MB_S)
+    partitions = 2 ** math.ceil(math.log2(max(tasks, PARTITIONS)))
+    return [
+        ("partitions (tasks of objects)", tasks / PARTITIONS, f"kafka.partitions: {partitions}"),
+        (
+            "brokers (MB/s written)",
+            written / BROKER_MB_S,
+            f"kafka.replicas: {brokers}",
+        ),
+        ("consumers, as many as partitions", records / PARTITIONS, f"consumer.replicas.maximum: {math.ceil(records)}"),
+    ]
+
+
+def machines(cameras: float) -> int:
+    """Machines of MACHINE_CORES whose cores the models take in the busiest hour, with the room that the rules leave."""
+    cores = peak(cameras) * (OBJECTS.record_ms + MOTION.record_ms) / 1000 / ROOM
+    return math.ceil(cores / MACHINE_CORES)
+
+
+def shown(days: Sequence[Day]) -> str:
+    """A table of a day's stages."""
+    header = ("stage", "pods (fewest / most)", "changes", "pod-hours", "of fixed", "core-hours", "worst lag (s)")
+    return table(
+        header,
+        [
+            [
+                each.stage.name,
+                f"{each.fewest} / {each.most}",
+                str(each.changes),
+                f"{each.pod_hours:.0f}",
+                f"{each.of_fixed:.2f}",
+                f"{each.core_hours:.1f}",
+                f"{each.worst_lag_seconds:.1f}",
+            ]
+            for each in days
+        ],
+    )
+
+
+def shown_limits() -> str:
+    """A table of which limit comes first."""
+    rows = []
+    for cameras in (40, 400, 4000):
+        for number, (name, share, change) in enumerate(sorted(limits(cameras), key=lambda each: -each[1])):
+            what = change if share > 1 else "nothing"
+            rows.append([str(cameras) if number == 0 else "", name, f"{share:.2f}", what])
+        rows.append(
+            ["", f"machines of {MACHINE_CORES} cores for the models", str(machines(cameras)), "argus:machines.workers"]
+        )
+    return table(("cameras", "limit, the first one first", "share taken at the peak", "change"), rows)
+
+
+def main() -> None:
+    """Prints both tables."""
+    print(f"40 cameras, {FRAMES_A_DAY:,} frames a day, {peak(40):.0f} frames/s in the busiest hour; simulated:\n")
+    days = [day(stage, 40) for stage in stages()]
+    print(shown(days))
+    together, fixed = sum(each.pod_hours for each in days), sum(24 * each.most for each in days)
+    cores = sum(each.core_hours for each in days)
+    print(
+        f"\nTogether {together:.0f} pod-hours of {fixed:.0f} for fixed numbers; {cores / 24:.1f} cores used on average."
+    )
+    print(
+        f"\nAssumed: a broker writes {BROKER_MB_S} MB/s, {BROKERS} brokers, {COPIES} copies, {PARTITIONS} partitions.\n"
+    )
+    print(shown_limits())
+
+
+if __name__ == "__main__":
+    main()
