@@ -72,7 +72,8 @@ class Watch:
 
     @contextmanager
     def running(self) -> Iterator["Watch"]:
-        """Samples until the block ends."""
+        """Samples until the block ends; its beginning is the time's."""
+        self._began = time.monotonic()
         thread = threading.Thread(target=self._run, name="watch", daemon=True)
         thread.start()
         try:
