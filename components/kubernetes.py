@@ -330,6 +330,12 @@ def _at_once(described: meta.v1.ObjectMetaArgs) -> meta.v1.ObjectMetaArgs:
     return described
 
 
+def _ours(described: meta.v1.ObjectMetaArgs) -> meta.v1.ObjectMetaArgs:
+    """What the stack says holds, whoever changed it since: an autoscaler that is no more, or `kubectl scale`."""
+    described.annotations = {"pulumi.com/patchForce": "true"}
+    return described
+
+
 def disruption_budget(
     resource: str,
     name: str,
@@ -373,7 +379,7 @@ def stateful_set(
     autoscaler says how many."""
     return apps.v1.StatefulSet(
         resource,
-        metadata=metadata(name, namespace, labelled),
+        metadata=_ours(metadata(name, namespace, labelled)),
         spec=apps.v1.StatefulSetSpecArgs(
             service_name=service,
             replicas=replicas,
@@ -406,7 +412,7 @@ def deployment(
     at the same time."""
     return apps.v1.Deployment(
         resource,
-        metadata=metadata(name, namespace, labelled),
+        metadata=_ours(metadata(name, namespace, labelled)),
         spec=apps.v1.DeploymentSpecArgs(
             replicas=replicas,
             revision_history_limit=2,

@@ -174,6 +174,13 @@ def test_a_fixed_number_of_pods_has_no_autoscaler(build: Build) -> None:
     assert not [key for key in objects if key.startswith(("HorizontalPodAutoscaler/", "ScaledObject/"))]
 
 
+def test_a_number_that_somebody_else_changed_is_taken_over(build: Build) -> None:
+    """An autoscaler owns the number for good: to fix one again would be refused as a conflict."""
+    for key, each in build().items():
+        if key.startswith(("Deployment/", "StatefulSet/")):
+            assert each.inputs["metadata"]["annotations"] == {"pulumi.com/patchForce": "true"}, key
+
+
 def test_pods_that_share_a_consumer_group_come_with_its_lag_and_stay_for_their_cpu(build: Build) -> None:
     objects = build(
         filebeat={"replicas": FilebeatReplicas(maximum=3, targetLagSeconds=20, recordsPerSecond=700)},
