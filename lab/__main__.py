@@ -15,7 +15,6 @@ from lab.config import CACHE, CAMERAS_ADDRESS, CAMERAS_PORT, REGISTRY, STATE, La
 from lab.machines import fleet, image, ssh
 from lab.podman import podman
 from lab.progress import say, step
-from lab.room import room
 from lab.toolchain.images import ensure_images, push_images
 from lab.toolchain.keda import ensure_images as ensure_keda_images
 from lab.toolchain.releases import KEDA, PREVIOUS
@@ -112,6 +111,8 @@ def down(options: argparse.Namespace) -> None:
 
 def status(_options: argparse.Namespace) -> int:
     """Say how every part is; 1 when one is not ready."""
+    from lab.room import room
+
     parts = [(m.name, str(m.address), fleet.status(m)) for m in machines()]
     parts.append((cameras.NAME, f"{CAMERAS_ADDRESS}:{CAMERAS_PORT}", cameras.status()))
     parts += [(s.name, s.url, services.status(s)) for s in services.services()]

@@ -7,10 +7,10 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from components.config import Consumer, Filebeat
 from lab.config import DEFAULT_STATE, KUBECONFIG, ROOT, STACK, STACK_FILE, STATE, TOOLS, LabError
 from lab.shell import run
 
@@ -59,10 +59,15 @@ def ensure() -> None:
 
 def scales_by_lag() -> bool:
     """Whether the stack, as it is committed, has numbers of pods that KEDA changes."""
-    settings = yaml.safe_load(STACK_FILE.read_text())["config"]
-    filebeat = Filebeat.model_validate(settings.get("argus:filebeat", {}))
-    consumer = Consumer.model_validate(settings.get("argus:consumer", {}))
-    return None in (filebeat.replicas.fixed, consumer.replicas.fixed)
+    # Half a second, which every other command need not wait.
+    from components.config import Consumer, Filebeat, Settings
+
+    stack = yaml.safe_load(STACK_FILE.read_text())["config"]
+    sections: dict[str, Any] = {
+        "filebeat": Filebeat.model_validate(stack.get("argus:filebeat", {})),
+        "consumer": Consumer.model_validate(stack.get("argus:consumer", {})),
+    }
+    return Settings.model_construct(**sections).scales_by_lag
 
 
 def pulumi(arguments: Sequence[str]) -> int:

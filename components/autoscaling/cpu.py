@@ -9,6 +9,7 @@ import pulumi
 from pulumi_kubernetes import autoscaling
 
 from components import kubernetes as k
+from components.config import UiReplicas
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,11 +19,7 @@ class CpuScalingArgs:
     namespace: pulumi.Input[str]
     deployment: pulumi.Input[str]
     labels: Mapping[str, str]
-    minimum: int
-    maximum: int
-    target_millicores: int
-    """What a pod should use on average; more pods come above it."""
-    cool_down_seconds: int
+    replicas: UiReplicas
 
 
 class CpuScaling(pulumi.ComponentResource):
@@ -41,21 +38,23 @@ class CpuScaling(pulumi.ComponentResource):
                 scale_target_ref=autoscaling.v2.CrossVersionObjectReferenceArgs(
                     api_version="apps/v1", kind="Deployment", name=args.deployment
                 ),
-                min_replicas=args.minimum,
-                max_replicas=args.maximum,
+                min_replicas=args.replicas.minimum,
+                max_replicas=args.replicas.maximum,
                 metrics=[
                     autoscaling.v2.MetricSpecArgs(
                         type="Resource",
                         resource=autoscaling.v2.ResourceMetricSourceArgs(
                             name="cpu",
                             target=autoscaling.v2.MetricTargetArgs(
-                                type="AverageValue", average_value=f"{args.target_millicores}m"
+                                type="AverageValue", average_value=f"{args.replicas.target_millicores}m"
                             ),
                         ),
                     )
                 ],
                 behavior=autoscaling.v2.HorizontalPodAutoscalerBehaviorArgs(
-                    scale_down=autoscaling.v2.HPAScalingRulesArgs(stabilization_window_seconds=args.cool_down_seconds)
+                    scale_down=autoscaling.v2.HPAScalingRulesArgs(
+                        stabilization_window_seconds=args.replicas.cool_down_seconds
+                    )
                 ),
             ),
             opts=pulumi.ResourceOptions(parent=self),

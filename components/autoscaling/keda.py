@@ -90,7 +90,8 @@ class Keda(pulumi.ComponentResource):
         super().__init__("argus:autoscaling:Keda", name, None, opts)
         self._child = pulumi.ResourceOptions(parent=self)
         self._name, self._namespace = name, args.namespace
-        needed = [*self._definitions(), *self._permissions()]
+        self._account = self._service_account()
+        needed = [*self._definitions(), *self._cluster_permissions()]
         operator = self._deployment(
             "operator",
             _OPERATOR,
@@ -148,32 +149,27 @@ class Keda(pulumi.ComponentResource):
             for kind in _KINDS
         ]
 
-    def _permissions(self) -> list[pulumi.Resource]:
+    def _service_account(self) -> pulumi.Output[str]:
         """Less than KEDA's own manifests give, which let it read everything in the cluster, Secrets too."""
-        account = core.v1.ServiceAccount(
-            f"{self._name}-account", metadata=k.metadata(_ACCOUNT, self._namespace, OPERATOR_LABELS), opts=self._child
-        )
+        rules = [
+            _rule("", ("configmaps", "pods", "services", "serviceaccounts", "limitranges"), _READ),
+            _rule("", ("secrets",), _OWN),
+            _rule("", ("events",), ("create", "patch")),
+            _rule("events.k8s.io", ("events",), ("create", "patch")),
+            _rule("apps", ("deployments", "replicasets", "statefulsets"), _READ),
+            _rule("apps", ("deployments/scale", "statefulsets/scale"), _CHANGE),
+            _rule("autoscaling", ("horizontalpodautoscalers",), _OWN),
+            _rule("batch", ("jobs",), _READ),
+            _rule("coordination.k8s.io", ("leases",), _OWN),
+            _rule("discovery.k8s.io", ("endpointslices",), _READ),
+            *(_rule(kind.group, _parts(kind), _CHANGE) for kind in _KINDS if kind.namespaced),
+        ]
+        return k.service_account(self._name, _ACCOUNT, self._namespace, OPERATOR_LABELS, rules, opts=self._child)
+
+    def _cluster_permissions(self) -> list[pulumi.Resource]:
         subject = rbac.v1.SubjectArgs(kind="ServiceAccount", name=_ACCOUNT, namespace=self._namespace)
         controller = rbac.v1.SubjectArgs(
             kind="ServiceAccount", name="horizontal-pod-autoscaler", namespace="kube-system"
-        )
-        in_namespace = rbac.v1.Role(
-            f"{self._name}-role",
-            metadata=k.metadata(_ACCOUNT, self._namespace, OPERATOR_LABELS),
-            rules=[
-                _rule("", ("configmaps", "pods", "services", "serviceaccounts", "limitranges"), _READ),
-                _rule("", ("secrets",), _OWN),
-                _rule("", ("events",), ("create", "patch")),
-                _rule("events.k8s.io", ("events",), ("create", "patch")),
-                _rule("apps", ("deployments", "replicasets", "statefulsets"), _READ),
-                _rule("apps", ("deployments/scale", "statefulsets/scale"), _CHANGE),
-                _rule("autoscaling", ("horizontalpodautoscalers",), _OWN),
-                _rule("batch", ("jobs",), _READ),
-                _rule("coordination.k8s.io", ("leases",), _OWN),
-                _rule("discovery.k8s.io", ("endpointslices",), _READ),
-                *(_rule(kind.group, _parts(kind), _CHANGE) for kind in _KINDS if kind.namespaced),
-            ],
-            opts=self._child,
         )
         in_cluster = rbac.v1.ClusterRole(
             f"{self._name}-cluster-role",
@@ -192,14 +188,6 @@ class Keda(pulumi.ComponentResource):
             opts=self._child,
         )
         return [
-            account,
-            rbac.v1.RoleBinding(
-                f"{self._name}-binding",
-                metadata=k.metadata(_ACCOUNT, self._namespace, OPERATOR_LABELS),
-                role_ref=rbac.v1.RoleRefArgs(api_group=_RBAC, kind="Role", name=in_namespace.metadata.name),
-                subjects=[subject],
-                opts=self._child,
-            ),
             self._cluster_binding("cluster", _ACCOUNT, in_cluster.metadata.name, subject),
             self._cluster_binding("reader", "keda-external-metrics-reader", reader.metadata.name, controller),
             self._cluster_binding("delegator", "keda-auth-delegator", "system:auth-delegator", subject),
@@ -297,7 +285,11 @@ class Keda(pulumi.ComponentResource):
             template=core.v1.PodTemplateSpecArgs(
                 metadata=meta.v1.ObjectMetaArgs(labels=dict(labels)),
                 spec=k.stateless_pod(
-                    labels, container, [certificates, k.scratch_volume()], grace_seconds=10, service_account=_ACCOUNT
+                    labels,
+                    container,
+                    [certificates, k.scratch_volume()],
+                    grace_seconds=10,
+                    service_account=self._account,
                 ),
             ),
             opts=pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(depends_on=after)),

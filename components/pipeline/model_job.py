@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
-from pulumi_kubernetes import core, meta, rbac
+from pulumi_kubernetes import core, rbac
 
 from components import kubernetes as k
 from components.config import Executors, Model, Settings
@@ -287,27 +287,13 @@ class ModelJob(pulumi.ComponentResource):
         child: pulumi.ResourceOptions,
     ) -> pulumi.Output[str]:
         """The driver's service account, known once it has its rights."""
-        described: meta.v1.ObjectMetaArgs = k.metadata(job, args.namespace, labels)
-        account = core.v1.ServiceAccount(f"{name}-account", metadata=described, opts=child)
         verbs = ["create", "get", "list", "watch", "patch", "update", "delete", "deletecollection"]
-        role = rbac.v1.Role(
-            f"{name}-role",
-            metadata=described,
-            rules=[
-                rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["pods"], verbs=verbs),
-                rbac.v1.PolicyRuleArgs(
-                    api_groups=[""],
-                    resources=["configmaps", "services", "persistentvolumeclaims"],
-                    verbs=["get", "list", "watch"],
-                ),
-            ],
-            opts=child,
-        )
-        binding = rbac.v1.RoleBinding(
-            f"{name}-binding",
-            metadata=described,
-            role_ref=rbac.v1.RoleRefArgs(api_group="rbac.authorization.k8s.io", kind="Role", name=role.metadata.name),
-            subjects=[rbac.v1.SubjectArgs(kind="ServiceAccount", name=account.metadata.name, namespace=args.namespace)],
-            opts=child,
-        )
-        return pulumi.Output.all(account.metadata.name, binding.metadata.name).apply(lambda names: str(names[0]))
+        rules = [
+            rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["pods"], verbs=verbs),
+            rbac.v1.PolicyRuleArgs(
+                api_groups=[""],
+                resources=["configmaps", "services", "persistentvolumeclaims"],
+                verbs=["get", "list", "watch"],
+            ),
+        ]
+        return k.service_account(name, job, args.namespace, labels, rules, opts=child)

@@ -88,8 +88,8 @@ def pods(models: Sequence[str], *, scales_by_lag: bool) -> dict[str, dict[str, s
     }
 
 
-def flows(models: Sequence[str], *, scales_by_lag: bool) -> list[Flow]:
-    """Every connection between pods that the pipeline needs. What is not here is refused."""
+def flows(models: Sequence[str]) -> list[Flow]:
+    """Every connection that the pipeline's pods need, where a stack has both of them. What is not here is refused."""
     spark = [kind(model) for model in models for kind in (_driver, _executor)]
     brokers_clients = (
         "kafka",
@@ -99,7 +99,7 @@ def flows(models: Sequence[str], *, scales_by_lag: bool) -> list[Flow]:
         "consumer",
         "filebeat",
         "ui",
-        *(("keda-operator",) if scales_by_lag else ()),
+        "keda-operator",
     )
     search_clients = ("elasticsearch-template", "elasticsearch-retention", "filebeat", "ui")
     return [
@@ -110,7 +110,7 @@ def flows(models: Sequence[str], *, scales_by_lag: bool) -> list[Flow]:
         *(Flow(client, "elasticsearch", (elasticsearch.HTTP,)) for client in search_clients),
         *(flow for model in models for flow in _spark(_driver(model), _executor(model))),
         *(Flow("ui", server, (k.HTTP_PORT,)) for server in ("producer", "consumer")),
-        *([Flow("keda-adapter", "keda-operator", (keda.METRICS_PORT,))] if scales_by_lag else ()),
+        Flow("keda-adapter", "keda-operator", (keda.METRICS_PORT,)),
     ]
 
 
@@ -127,8 +127,8 @@ class NetworkPolicies(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: NetworkPoliciesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:NetworkPolicies", name, None, opts)
-        needed = flows(args.models, scales_by_lag=args.scales_by_lag)
         kinds = pods(args.models, scales_by_lag=args.scales_by_lag)
+        needed = [flow for flow in flows(args.models) if {flow.client, flow.server} <= kinds.keys()]
         policies = [
             networking.v1.NetworkPolicy(
                 f"{name}-{kind}",

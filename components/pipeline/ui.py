@@ -96,6 +96,9 @@ class Ui(pulumi.ComponentResource):
             liveness_probe=k.http_probe(period=20),
             volume_mounts=[k.mount("tmp", "/tmp")],
         )
+        # To say which pods find no room.
+        sees_pods = rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["pods"], verbs=["get", "list"])
+        account = k.service_account(name, "ui", args.namespace, LABELS, [sees_pods], opts=child)
         replicas = args.replicas
         deployment = k.deployment(
             f"{name}-deployment",
@@ -110,7 +113,7 @@ class Ui(pulumi.ComponentResource):
                     container,
                     [k.scratch_volume()],
                     grace_seconds=15,
-                    service_account=_account(name, args.namespace, child),
+                    service_account=account,
                 ),
             ),
             opts=child,
@@ -122,32 +125,9 @@ class Ui(pulumi.ComponentResource):
                     namespace=args.namespace,
                     deployment=deployment.metadata.name,
                     labels=LABELS,
-                    minimum=replicas.minimum,
-                    maximum=replicas.maximum,
-                    target_millicores=replicas.target_millicores,
-                    cool_down_seconds=replicas.cool_down_seconds,
+                    replicas=replicas,
                 ),
                 child,
             )
         self.node_port = pulumi.Output.from_input(args.node_port)
         self.register_outputs({"node_port": self.node_port})
-
-
-def _account(name: str, namespace: pulumi.Input[str], child: pulumi.ResourceOptions) -> pulumi.Output[str]:
-    """Who the page is to the API server: somebody who may see the pods, to say which of them find no room."""
-    described = k.metadata("ui", namespace, LABELS)
-    account = core.v1.ServiceAccount(f"{name}-account", metadata=described, opts=child)
-    role = rbac.v1.Role(
-        f"{name}-role",
-        metadata=described,
-        rules=[rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["pods"], verbs=["get", "list"])],
-        opts=child,
-    )
-    binding = rbac.v1.RoleBinding(
-        f"{name}-binding",
-        metadata=described,
-        role_ref=rbac.v1.RoleRefArgs(api_group="rbac.authorization.k8s.io", kind="Role", name=role.metadata.name),
-        subjects=[rbac.v1.SubjectArgs(kind="ServiceAccount", name=account.metadata.name, namespace=namespace)],
-        opts=child,
-    )
-    return pulumi.Output.all(account.metadata.name, binding.metadata.name).apply(lambda names: str(names[0]))

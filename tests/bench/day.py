@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from apps.spark_jobs.scaling import ROOM, Limits
-from components.config import ConsumerReplicas, Executors, FilebeatReplicas, LagReplicas
+from components.config import ConsumerReplicas, Executors, FilebeatReplicas, Kafka, LagReplicas
+from components.pipeline import ModelJobArgs
 from tests.bench.simulated import Moment, pods, spark_job
 from tests.bench.table import table
 
@@ -25,8 +26,7 @@ HOURS = (4, 3, 3, 3, 3, 4, 6, 9, 12, 13, 13, 14, 14, 14, 13, 13, 14, 16, 16, 14,
 NOISE = 0.15
 """By how much the load of a moment differs from the hour's, at most."""
 
-PARTITIONS = 40
-BROKERS = 3
+PARTITIONS, BROKERS = Kafka().partitions, Kafka().replicas
 COPIES = 3
 FRAME_BYTES, RESULT_BYTES = 28_300, 610
 """Mean of the lab's frames (640 pixels wide) and results."""
@@ -34,8 +34,6 @@ FRAME_BYTES, RESULT_BYTES = 28_300, 610
 BROKER_MB_S = 100
 MACHINE_CORES = 8
 """Assumed: what a broker writes to its disk in a second, with room for readers; and a machine."""
-
-MOST_ROWS_PER_TASK = 400
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +68,7 @@ class Stage:
 
 def load(cameras: float, records_per_frame: int = 1) -> Callable[[float], float]:
     """Records a second of so many cameras at a second of the day, noise and all; the same on every call."""
-    mean = FRAMES_A_DAY / DAY_SECONDS * cameras / 40 * records_per_frame
-    scale = mean * len(HOURS) / sum(HOURS)
+    scale = _frames_a_share(cameras) * records_per_frame
     noise = random.Random(40)
     wobble = [1 + noise.uniform(-NOISE, NOISE) for _ in range(DAY_SECONDS // 10 + 1)]
 
@@ -85,7 +82,12 @@ def load(cameras: float, records_per_frame: int = 1) -> Callable[[float], float]
 
 def peak(cameras: float) -> float:
     """Frames a second in the busiest hour, without the noise."""
-    return FRAMES_A_DAY / DAY_SECONDS * cameras / 40 * max(HOURS) * len(HOURS) / sum(HOURS)
+    return _frames_a_share(cameras) * max(HOURS)
+
+
+def _frames_a_share(cameras: float) -> float:
+    """Frames a second in an hour whose share is one."""
+    return FRAMES_A_DAY / DAY_SECONDS * cameras / 40 * len(HOURS) / sum(HOURS)
 
 
 def model(name: str, cost: Cost, maximum: int) -> Stage:
@@ -105,7 +107,7 @@ def model(name: str, cost: Cost, maximum: int) -> Stage:
             DAY_SECONDS,
             limits=limits,
             rate=lambda executors: rate * executors,
-            most_rows=lambda executors: MOST_ROWS_PER_TASK * executors,
+            most_rows=lambda executors: ModelJobArgs.max_offsets_per_task * executors,
         )
 
     return Stage(name=name, cost=cost, records_per_frame=1, run=run)

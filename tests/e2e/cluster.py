@@ -43,9 +43,7 @@ class ClusterClient:
 
     def get(self, path: str, **params: str) -> Any:
         """The JSON at a path of the API server. Raises httpx.HTTPStatusError."""
-        response = self._http.get(path, params=params)
-        response.raise_for_status()
-        return response.json()
+        return self._answer(path, **params).json()
 
     def unreachable(self) -> str | None:
         """None if the API server answers within a second that it is ready; what came instead otherwise."""
@@ -66,13 +64,11 @@ class ClusterClient:
 
     def pod_get(self, pod: str, path: str, port: int = 8080) -> Any:
         """The JSON at a path of a pod's HTTP port."""
-        return self.get(f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}:{port}/proxy{path}")
+        return self._pod_answer(pod, path, port).json()
 
     def pod_text(self, pod: str, path: str, port: int = 8080) -> str:
         """The text at a path of a pod's HTTP port."""
-        response = self._http.get(f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}:{port}/proxy{path}")
-        response.raise_for_status()
-        return response.text
+        return self._pod_answer(pod, path, port).text
 
     def cameras(self) -> dict[str, CameraState]:
         """Every camera by name, as the producers report it."""
@@ -120,6 +116,14 @@ class ClusterClient:
                 for hour in self._hours(name, camera):
                     for file in self.pod_get(name, f"/frames/{camera}/{hour}/")["files"]:
                         yield f"{camera}/{hour}/{file}"
+
+    def _pod_answer(self, pod: str, path: str, port: int) -> httpx.Response:
+        return self._answer(f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}:{port}/proxy{path}")
+
+    def _answer(self, path: str, **params: str) -> httpx.Response:
+        response = self._http.get(path, params=params)
+        response.raise_for_status()
+        return response
 
     def _hours(self, consumer: str, camera: str) -> list[str]:
         try:
