@@ -104,14 +104,7 @@ Filebeat(
 )
 
 # Pipeline: cameras -> frames -> models -> results -> disk and page.
-producers = Producers(
-    "producers",
-    ProducersArgs.from_settings(
-        settings, namespace=namespace, image=image["producer"], bootstrap_servers=bootstrap_servers
-    ),
-    in_cluster,
-)
-for model in settings.models:
+models = [
     ModelJob(
         f"model-{model.name}",
         ModelJobArgs.from_settings(
@@ -119,6 +112,15 @@ for model in settings.models:
         ),
         in_cluster,
     )
+    for model in settings.models
+]
+producers = Producers(
+    "producers",
+    ProducersArgs.from_settings(
+        settings, namespace=namespace, image=image["producer"], bootstrap_servers=bootstrap_servers, models=models
+    ),
+    in_cluster,
+)
 consumer = Consumer(
     "consumer",
     ConsumerArgs.from_settings(
@@ -148,7 +150,7 @@ ImageCache(
         images={name: image[name] for name in ("filebeat", "producer", "spark", "ui")},
         pause=f"{settings.cluster.image_repository}/pause:{versions.PAUSE}",
     ),
-    pulumi.ResourceOptions.merge(in_cluster, pulumi.ResourceOptions(depends_on=[ui])),
+    pulumi.ResourceOptions.merge(in_cluster, pulumi.ResourceOptions(depends_on=[ui, *models])),
 )
 
 pulumi.export("kubeconfig", cluster.kubeconfig)

@@ -39,7 +39,11 @@ class CameraSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class ProducersArgs:
-    """Arguments of Producers: `credentials` maps a camera to its login, `max_frame_bytes` is Kafka's record limit."""
+    """Arguments of Producers: `credentials` maps a camera to its login, `max_frame_bytes` is Kafka's record limit.
+
+    The pods come after `models`: on machines that are busy with starting everything, drivers take minutes, and frames
+    from before would be a backlog to begin with.
+    """
 
     namespace: pulumi.Input[str]
     image: pulumi.Input[str]
@@ -48,6 +52,7 @@ class ProducersArgs:
     cameras: Sequence[CameraSpec]
     credentials: pulumi.Input[Mapping[str, Mapping[str, pulumi.Input[str]]]] | None = None
     max_frame_bytes: int
+    models: Sequence[pulumi.Resource] = ()
 
     @classmethod
     def from_settings(
@@ -57,6 +62,7 @@ class ProducersArgs:
         namespace: pulumi.Input[str],
         image: pulumi.Input[str],
         bootstrap_servers: pulumi.Input[str],
+        models: Sequence[pulumi.Resource],
     ) -> ProducersArgs:
         """The cameras of the stack's configuration, with what applies to all filled in and their logins as secrets."""
         return cls(
@@ -73,6 +79,7 @@ class ProducersArgs:
                 for camera, login in settings.camera_credentials.items()
             },
             max_frame_bytes=settings.kafka.max_message_bytes,
+            models=models,
         )
 
 
@@ -192,7 +199,7 @@ class Producers(pulumi.ComponentResource):
                 metadata=k.template_metadata(labels, variables, files, logins),
                 spec=k.stateless_pod(labels, container, volumes, grace_seconds=40),
             ),
-            opts=child,
+            opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=list(args.models))),
         )
         return pulumi.Output.format("http://{0}:{1}", service.metadata.name, k.HTTP_PORT)
 
