@@ -4,7 +4,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components import config, stack_outputs, versions
-from components.autoscaling import Keda, KedaArgs
+from components.autoscaling import Keda, KedaArgs, Vpa, VpaArgs
 from components.cluster import Cluster, ClusterArgs
 from components.images import Images, ImagesArgs
 from components.pipeline import (
@@ -30,8 +30,11 @@ from components.pipeline import (
     TopicsArgs,
     Ui,
     UiArgs,
+    VerticalScaling,
+    VerticalScalingArgs,
     Zookeeper,
     ZookeeperArgs,
+    targets,
 )
 
 settings = config.load()
@@ -141,6 +144,11 @@ ui = Ui(
     ),
     in_cluster,
 )
+
+# Pods of the size that they need.
+if watched := targets(settings):
+    vpa = Vpa("vpa", VpaArgs.from_settings(settings, namespace=namespace, tools_image=image["consumer"]), in_cluster)
+    VerticalScaling("vertical", VerticalScalingArgs(namespace=namespace, vpa=vpa, targets=watched), in_cluster)
 
 # What may have to start on another machine finds its image there.
 ImageCache(

@@ -132,11 +132,19 @@ def container_ports(ports: Mapping[str, int]) -> list[core.v1.ContainerPortArgs]
     ]
 
 
-def jvm_flags(heap_mib: int) -> str:
-    """Flags for a JVM of this heap: below 1 GiB the collector and compiler with the least overhead."""
-    heap = f"-Xms{heap_mib}m -Xmx{heap_mib}m -XX:+ExitOnOutOfMemoryError"
+def jvm_flags(heap_mib: int, *, share_of_mib: int | None = None) -> str:
+    """Flags for a JVM of this heap (heap_flags): below 1 GiB the collector and compiler with the least overhead."""
+    heap = f"{heap_flags(heap_mib, share_of_mib=share_of_mib)} -XX:+ExitOnOutOfMemoryError"
     small = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=64m -Xss512k"
     return f"{heap} {small}" if heap_mib < 1024 else heap
+
+
+def heap_flags(heap_mib: int, *, share_of_mib: int | None = None) -> str:
+    """A JVM's heap: this much, or the share that this is of `share_of_mib`, of whatever its container's limit is."""
+    if share_of_mib is None:
+        return f"-Xms{heap_mib}m -Xmx{heap_mib}m"
+    share = f"{100 * heap_mib / share_of_mib:.2f}"
+    return f"-XX:InitialRAMPercentage={share} -XX:MaxRAMPercentage={share}"
 
 
 def config_volume(config_map: pulumi.Input[str], name: str = "config") -> core.v1.VolumeArgs:

@@ -7,5 +7,6 @@ KUBERNETES_MINORS: Final = ("1.35", "1.36")
 """The minor versions that the kubeadm configuration is written and tested for."""
 
 KEDA: Final = "2.21.0"
+VPA: Final = "1.8.1"
 METRICS_SERVER: Final = "v0.9.0"
 PAUSE: Final = "3.10.2"

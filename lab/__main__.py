@@ -15,9 +15,9 @@ from lab.config import CACHE, CAMERAS_ADDRESS, CAMERAS_PORT, REGISTRY, STATE, La
 from lab.machines import fleet, image, ssh
 from lab.podman import podman
 from lab.progress import say, step
+from lab.toolchain.autoscalers import AUTOSCALERS
 from lab.toolchain.images import ensure_images, push_images
-from lab.toolchain.keda import ensure_images as ensure_keda_images
-from lab.toolchain.releases import KEDA, PREVIOUS
+from lab.toolchain.releases import PREVIOUS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,8 +50,8 @@ def up(_options: argparse.Namespace) -> None:
     services.ensure()
     with step("images of the control plane"):
         push_images(ensure_images(tools))
-    if stack.scales_by_lag():
-        keda(_options)
+    for name in stack.autoscalers():
+        _autoscaler(name)
     with step("cameras"):
         cameras.ensure()
     with step("stack and plugins"):
@@ -89,11 +89,21 @@ def previous(_options: argparse.Namespace) -> None:
 
 def keda(_options: argparse.Namespace) -> None:
     """Add KEDA's images, for a stack whose pods scale by lag."""
+    _autoscaler("keda")
+
+
+def vpa(_options: argparse.Namespace) -> None:
+    """Add the Vertical Pod Autoscaler's images, for a stack whose pods get memory and CPU by use."""
+    _autoscaler("vpa")
+
+
+def _autoscaler(name: str) -> None:
     services.require()
-    with step("KEDA (on 2 free cores about 8 minutes, the first time)"):
-        tools = toolchain.ensure(KEDA)
-    with step("images of KEDA"):
-        push_images(ensure_keda_images(tools))
+    wanted = AUTOSCALERS[name]
+    with step(f"{wanted.title} (on 2 free cores about {wanted.minutes} minutes, the first time)"):
+        tools = toolchain.ensure(wanted.release)
+    with step(f"images of {wanted.title}"):
+        push_images(wanted.ensure_images(tools))
 
 
 def down(options: argparse.Namespace) -> None:
@@ -205,6 +215,7 @@ def _parser() -> argparse.ArgumentParser:
     add("services-up", services_up)
     add("previous", previous)
     add("keda", keda)
+    add("vpa", vpa)
     add("down", down).add_argument("--purge", action="store_true", help="remove the caches and the key as well")
     add("status", status)
     host = add("ssh", shell)

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -57,17 +56,19 @@ def ensure() -> None:
     _CONFIG_FILE.write_text(f"{salt}\n{settings}")
 
 
-def scales_by_lag() -> bool:
-    """Whether the stack, as it is committed, has numbers of pods that KEDA changes."""
+def autoscalers() -> list[str]:
+    """The autoscalers that the stack, as it is committed, uses: keda, vpa."""
     # Half a second, which every other command need not wait.
-    from components.config import Consumer, Filebeat, Settings
+    from components.config import Settings
 
-    stack = yaml.safe_load(STACK_FILE.read_text())["config"]
-    sections: dict[str, Any] = {
-        "filebeat": Filebeat.model_validate(stack.get("argus:filebeat", {})),
-        "consumer": Consumer.model_validate(stack.get("argus:consumer", {})),
-    }
-    return Settings.model_construct(**sections).scales_by_lag
+    config = yaml.safe_load(STACK_FILE.read_text())["config"]
+    try:
+        settings = Settings.model_validate({key.removeprefix("argus:"): section for key, section in config.items()})
+    except ValueError:
+        # The program itself says what is wrong, and all of it at once.
+        return []
+    uses = {"keda": settings.scales_by_lag, "vpa": settings.scales_vertically}
+    return [name for name, used in uses.items() if used]
 
 
 def pulumi(arguments: Sequence[str]) -> int:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import pulumi
-from pulumi_kubernetes import apiextensions, apiregistration, core, meta, rbac
+from pulumi_kubernetes import apiregistration, core, meta, rbac
 
 from components import kubernetes as k
 from components import versions
+from components.autoscaling.definitions import CHANGE, OWN, READ, Kind, define, rule
 
 OPERATOR_LABELS: Final = k.labels("keda-operator", "autoscaling")
 ADAPTER_LABELS: Final = k.labels("keda-metrics-apiserver", "autoscaling")
@@ -30,41 +31,22 @@ _PROBE_PORT: Final = 8081
 _METRICS_API: Final = "v1beta1.external.metrics.k8s.io"
 _RBAC: Final = "rbac.authorization.k8s.io"
 
-_READ: Final = ("get", "list", "watch")
-_CHANGE: Final = (*_READ, "patch", "update")
-_OWN: Final = (*_CHANGE, "create", "delete")
-
-
-@dataclass(frozen=True)
-class _Kind:
-    """A kind of KEDA's; its operator watches every one of them and does not start where one is missing."""
-
-    group: str
-    name: str
-    namespaced: bool = True
-    columns: Mapping[str, str] | None = None
-    """What `kubectl get` shows of it: a path by the column's name."""
-
-    @property
-    def plural(self) -> str:
-        return f"{self.name.lower()}s"
-
-
 _KINDS: Final = (
-    _Kind(
+    Kind(
         "keda.sh",
         "ScaledObject",
+        "v1alpha1",
         columns={
             "Target": ".spec.scaleTargetRef.name",
             "Ready": '.status.conditions[?(@.type=="Ready")].status',
             "Active": '.status.conditions[?(@.type=="Active")].status',
         },
     ),
-    _Kind("keda.sh", "ScaledJob"),
-    _Kind("keda.sh", "TriggerAuthentication"),
-    _Kind("keda.sh", "ClusterTriggerAuthentication", namespaced=False),
-    _Kind("eventing.keda.sh", "CloudEventSource"),
-    _Kind("eventing.keda.sh", "ClusterCloudEventSource", namespaced=False),
+    Kind("keda.sh", "ScaledJob", "v1alpha1"),
+    Kind("keda.sh", "TriggerAuthentication", "v1alpha1"),
+    Kind("keda.sh", "ClusterTriggerAuthentication", "v1alpha1", namespaced=False),
+    Kind("eventing.keda.sh", "CloudEventSource", "v1alpha1"),
+    Kind("eventing.keda.sh", "ClusterCloudEventSource", "v1alpha1", namespaced=False),
 )
 
 
@@ -129,40 +111,22 @@ class Keda(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _definitions(self) -> list[pulumi.Resource]:
-        return [
-            apiextensions.v1.CustomResourceDefinition(
-                f"{self._name}-{kind.plural}",
-                metadata=meta.v1.ObjectMetaArgs(name=f"{kind.plural}.{kind.group}", labels=OPERATOR_LABELS),
-                spec=apiextensions.v1.CustomResourceDefinitionSpecArgs(
-                    group=kind.group,
-                    names=apiextensions.v1.CustomResourceDefinitionNamesArgs(
-                        kind=kind.name,
-                        list_kind=f"{kind.name}List",
-                        plural=kind.plural,
-                        singular=kind.name.lower(),
-                    ),
-                    scope="Namespaced" if kind.namespaced else "Cluster",
-                    versions=[_version(kind)],
-                ),
-                opts=self._child,
-            )
-            for kind in _KINDS
-        ]
+        return [define(f"{self._name}-{kind.plural}", kind, OPERATOR_LABELS, self._child) for kind in _KINDS]
 
     def _service_account(self) -> pulumi.Output[str]:
         """Less than KEDA's own manifests give, which let it read everything in the cluster, Secrets too."""
         rules = [
-            _rule("", ("configmaps", "pods", "services", "serviceaccounts", "limitranges"), _READ),
-            _rule("", ("secrets",), _OWN),
-            _rule("", ("events",), ("create", "patch")),
-            _rule("events.k8s.io", ("events",), ("create", "patch")),
-            _rule("apps", ("deployments", "replicasets", "statefulsets"), _READ),
-            _rule("apps", ("deployments/scale", "statefulsets/scale"), _CHANGE),
-            _rule("autoscaling", ("horizontalpodautoscalers",), _OWN),
-            _rule("batch", ("jobs",), _READ),
-            _rule("coordination.k8s.io", ("leases",), _OWN),
-            _rule("discovery.k8s.io", ("endpointslices",), _READ),
-            *(_rule(kind.group, _parts(kind), _CHANGE) for kind in _KINDS if kind.namespaced),
+            rule("", ("configmaps", "pods", "services", "serviceaccounts", "limitranges"), READ),
+            rule("", ("secrets",), OWN),
+            rule("", ("events",), ("create", "patch")),
+            rule("events.k8s.io", ("events",), ("create", "patch")),
+            rule("apps", ("deployments", "replicasets", "statefulsets"), READ),
+            rule("apps", ("deployments/scale", "statefulsets/scale"), CHANGE),
+            rule("autoscaling", ("horizontalpodautoscalers",), OWN),
+            rule("batch", ("jobs",), READ),
+            rule("coordination.k8s.io", ("leases",), OWN),
+            rule("discovery.k8s.io", ("endpointslices",), READ),
+            *(rule(kind.group, kind.parts, CHANGE) for kind in _KINDS if kind.namespaced),
         ]
         return k.service_account(self._name, _ACCOUNT, self._namespace, OPERATOR_LABELS, rules, opts=self._child)
 
@@ -175,16 +139,16 @@ class Keda(pulumi.ComponentResource):
             f"{self._name}-cluster-role",
             metadata=meta.v1.ObjectMetaArgs(name=_ACCOUNT, labels=OPERATOR_LABELS),
             rules=[
-                _rule("apiregistration.k8s.io", ("apiservices",), ("list", "watch")),
-                _rule("apiregistration.k8s.io", ("apiservices",), ("get", "patch", "update"), names=(_METRICS_API,)),
-                *(_rule(kind.group, _parts(kind), _CHANGE) for kind in _KINDS if not kind.namespaced),
+                rule("apiregistration.k8s.io", ("apiservices",), ("list", "watch")),
+                rule("apiregistration.k8s.io", ("apiservices",), ("get", "patch", "update"), names=(_METRICS_API,)),
+                *(rule(kind.group, kind.parts, CHANGE) for kind in _KINDS if not kind.namespaced),
             ],
             opts=self._child,
         )
         reader = rbac.v1.ClusterRole(
             f"{self._name}-reader-role",
             metadata=meta.v1.ObjectMetaArgs(name="keda-external-metrics-reader", labels=ADAPTER_LABELS),
-            rules=[_rule("external.metrics.k8s.io", ("*",), _READ)],
+            rules=[rule("external.metrics.k8s.io", ("*",), READ)],
             opts=self._child,
         )
         return [
@@ -294,38 +258,3 @@ class Keda(pulumi.ComponentResource):
             ),
             opts=pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(depends_on=after)),
         )
-
-
-def _version(kind: _Kind) -> apiextensions.v1.CustomResourceDefinitionVersionArgs:
-    # As Kubernetes spells it: what Pulumi's types call it would have to be turned into this by every provider.
-    anything: Any = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    return apiextensions.v1.CustomResourceDefinitionVersionArgs(
-        name="v1alpha1",
-        served=True,
-        storage=True,
-        schema=apiextensions.v1.CustomResourceValidationArgs(
-            open_apiv3_schema=apiextensions.v1.JSONSchemaPropsArgs(
-                type="object", properties={"spec": anything, "status": anything}
-            )
-        ),
-        subresources=apiextensions.v1.CustomResourceSubresourcesArgs(status={}),
-        additional_printer_columns=[
-            apiextensions.v1.CustomResourceColumnDefinitionArgs(name=name, type="string", json_path=path)
-            for name, path in (kind.columns or {}).items()
-        ],
-    )
-
-
-def _parts(kind: _Kind) -> tuple[str, ...]:
-    return (kind.plural, f"{kind.plural}/status", f"{kind.plural}/finalizers")
-
-
-def _rule(
-    group: str, resources: Sequence[str], verbs: Sequence[str], *, names: Sequence[str] | None = None
-) -> rbac.v1.PolicyRuleArgs:
-    return rbac.v1.PolicyRuleArgs(
-        api_groups=[group],
-        resources=list(resources),
-        verbs=list(verbs),
-        resource_names=list(names) if names else None,
-    )

@@ -19,6 +19,7 @@ from components.config.sections import (
     LagReplicas,
     Machine,
     Machines,
+    Memory,
     Model,
     Network,
     Producers,
@@ -27,6 +28,7 @@ from components.config.sections import (
     Storage,
     Ui,
     UiReplicas,
+    VerticalLimits,
     Zookeeper,
 )
 
@@ -49,6 +51,7 @@ __all__ = [
     "LagReplicas",
     "Machine",
     "Machines",
+    "Memory",
     "Model",
     "Network",
     "Producers",
@@ -57,6 +60,7 @@ __all__ = [
     "Storage",
     "Ui",
     "UiReplicas",
+    "VerticalLimits",
     "Zookeeper",
     "load",
     "load_values",

@@ -26,7 +26,7 @@ def problems(settings: Settings) -> list[str]:
     """Every problem, each as `key: what is wrong; what to do`. A rule about an absent section is skipped."""
     found: list[str] = []
     machines = (_machines, _host_keys, _networks, _manifest, _version)
-    for rule in (*machines, _images, _cameras, _models, _lag, _quorum, _placement, _ssh):
+    for rule in (*machines, _images, _cameras, _models, _lag, _vertical, _quorum, _placement, _ssh):
         with suppress(AttributeError):
             found.extend(rule(settings))
     return found
@@ -142,6 +142,18 @@ def _lag(settings: Settings) -> Iterator[str]:
             yield (
                 f"{stage}.replicas.maximum: {most} pods x recordsPerSecond {each} = {most * each} records/s, and the "
                 f"cameras and models make {load:.0f}; {math.ceil(load / each)} pods are needed"
+            )
+
+
+def _vertical(settings: Settings) -> Iterator[str]:
+    """Nobody begins with more than the Vertical Pod Autoscaler would let them have."""
+    most = settings.vertical.maximum_memory_mib
+    for stage in ("producers", "filebeat", "consumer", "ui"):
+        section = getattr(settings, stage)
+        if section.vertical == "apply" and section.memory.request_mib > most:
+            yield (
+                f"{stage}.memory.requestMiB: {section.memory.request_mib} is above vertical.maximumMemoryMiB = {most}, "
+                "which no pod gets more than; lower one or raise the other"
             )
 
 

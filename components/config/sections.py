@@ -7,7 +7,16 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from components import versions
@@ -27,6 +36,26 @@ def _expanded(path: Path) -> Path:
 
 
 UserPath = Annotated[Path, AfterValidator(_expanded)]
+
+
+def _word(value: object) -> object:
+    """Some readers of YAML take the word `off` for false."""
+    return "off" if value is False else value
+
+
+Vertical = Annotated[Literal["off", "recommend", "apply"], BeforeValidator(_word)]
+"""Whether a stage's pods get memory and CPU by what they use."""
+
+VERTICAL = (
+    "Memory and CPU by use (argus:vertical). off: as given; recommend: what would fit is said by `kubectl -n argus get "
+    "vpa`, nothing changes; apply: running pods are given it, without a restart."
+)
+VERTICAL_WITH_RESTART = (
+    "Memory and CPU by use (argus:vertical). off: as given; recommend: what would fit is said by `kubectl -n argus get "
+    "vpa`, nothing changes; apply: pods are restarted with it, one at a time and within the disruption budget, and "
+    "their heap keeps its share of the memory. What a broker or a node of a database holds in the page cache counts as "
+    "used, so it grows up to vertical.maximumMemoryMiB."
+)
 
 
 class Section(BaseModel):
@@ -224,6 +253,7 @@ class Kafka(Section):
         40, ge=1, description="Partitions of the frames topic and of each results topic; a camera stays in one."
     )
     retention_hours: int = Field(6, ge=1, description="How long frames and results stay in Kafka (hours).")
+    vertical: Vertical = Field("off", description=VERTICAL_WITH_RESTART)
     max_message_bytes: int = Field(
         2_000_000,
         ge=100_000,
@@ -238,6 +268,7 @@ class Elasticsearch(Section):
     heap_mib: int = Field(1024, ge=384, alias="heapMiB", description="Java heap of a node (MiB).")
     volume_gib: int = Field(100, ge=1, alias="volumeGiB", description="Disk of a node (GiB).")
     retention_days: int = Field(7, ge=1, description="Days after which a day's index is deleted.")
+    vertical: Vertical = Field("off", description=VERTICAL_WITH_RESTART)
 
 
 class Between(Section):
@@ -256,6 +287,27 @@ class Between(Section):
     def fixed(self) -> int | None:
         """The number where it never changes; None where the load says it."""
         return self.minimum if self.minimum == self.maximum else None
+
+
+class Memory(Section):
+    """What a pod gets of memory, to begin with where vertical is apply."""
+
+    request_mib: int = Field(
+        ge=16, alias="requestMiB", description="Kept free for a pod on its machine (MiB); what it uses as a rule."
+    )
+    limit_mib: int = Field(ge=16, alias="limitMiB", description="With more than this a pod is killed (MiB).")
+
+    @model_validator(mode="after")
+    def _request_fits_limit(self) -> Self:
+        if self.request_mib > self.limit_mib:
+            raise ValueError(
+                f"requestMiB {self.request_mib} is above limitMiB {self.limit_mib}; lower one or raise the other"
+            )
+        return self
+
+
+def _memory(request: int, limit: int) -> Memory:
+    return Memory(requestMiB=request, limitMiB=limit)
 
 
 class LagReplicas(Between):
@@ -297,6 +349,8 @@ class Filebeat(Section):
     """The shippers from Kafka's results to Elasticsearch."""
 
     replicas: FilebeatReplicas = Field(FilebeatReplicas(), description="Pods, between two numbers.")
+    memory: Memory = Field(_memory(96, 384), description="Memory of a pod.")
+    vertical: Vertical = Field("off", description=VERTICAL)
 
 
 class Credentials(Section):
@@ -340,6 +394,8 @@ class Producers(Section):
     frames_per_second: float = Field(1.0, gt=0, le=60, description="Rate limit of a camera.")
     width: int = Field(640, ge=64, le=7680, description="Width that images are reduced to (pixels); never enlarged.")
     jpeg_quality: int = Field(80, ge=10, le=100, description="JPEG quality.")
+    memory: Memory = Field(_memory(160, 512), description="Memory of a pod, for all its cameras.")
+    vertical: Vertical = Field("off", description=VERTICAL)
 
 
 class Executors(Between):
@@ -377,6 +433,9 @@ class Model(Section):
         1400, ge=700, alias="executorMemoryMiB", description="Memory of an executor (MiB)."
     )
     driver_memory_mib: int = Field(900, ge=600, alias="driverMemoryMiB", description="Memory of the driver (MiB).")
+    vertical: Vertical = Field(
+        "off", description=f"Of the driver; executors are pods of its own, of executorMemoryMiB each. {VERTICAL}"
+    )
     weights: UserPath | None = Field(
         None,
         description="Your own Ultralytics detector: a .pt file or an OpenVINO export's folder; unset: Argus's own.",
@@ -419,6 +478,8 @@ class Consumer(Section):
     )
     volume_gib: int = Field(10, ge=1, alias="volumeGiB", description="Disk of a pod (GiB); the oldest hours go first.")
     retention_hours: int = Field(48, ge=1, description="Hours that frames and results are kept on disk.")
+    memory: Memory = Field(_memory(96, 384), description="Memory of a pod.")
+    vertical: Vertical = Field("off", description=VERTICAL)
 
 
 class UiReplicas(Between):
@@ -440,8 +501,31 @@ class Ui(Section):
     """The web page."""
 
     replicas: UiReplicas = Field(UiReplicas(), description="Pods, between two numbers.")
+    memory: Memory = Field(_memory(160, 512), description="Memory of a pod.")
+    vertical: Vertical = Field("off", description=VERTICAL)
     node_port: int = Field(
         30080, ge=30000, le=32767, description="Port of the page on every machine and the virtual IP."
+    )
+
+
+class VerticalLimits(Section):
+    """What holds for every stage whose memory and CPU follow their use."""
+
+    settle_minutes: int = Field(
+        60,
+        ge=1,
+        le=1440,
+        description="A pod's use is watched for this long before it is given less, or a little more (minutes). One "
+        "that has far too little is given more within some minutes.",
+    )
+    maximum_memory_mib: int = Field(
+        4096,
+        ge=64,
+        alias="maximumMemoryMiB",
+        description="No pod is kept more free than this (MiB); choose less than a machine has.",
+    )
+    maximum_millicores: int = Field(
+        2000, ge=10, description="No pod is kept more CPU free than this (thousandths of a core)."
     )
 
 
@@ -464,6 +548,7 @@ class Settings(Section):
     models: tuple[Model, ...] = Field(min_length=1, description="The models.")
     consumer: Consumer = Consumer()
     ui: Ui = Ui()
+    vertical: VerticalLimits = VerticalLimits()
 
     @property
     def all_machines(self) -> tuple[Machine, ...]:
@@ -479,6 +564,13 @@ class Settings(Section):
     def scales_by_lag(self) -> bool:
         """Whether there is a stage whose number of pods follows what waits for it in Kafka."""
         return any(stage.replicas.fixed is None for stage in (self.filebeat, self.consumer))
+
+    @property
+    def scales_vertically(self) -> bool:
+        """Whether there is a stage whose memory and CPU are watched."""
+        stages = (self.producers, self.kafka, self.elasticsearch, self.filebeat, self.consumer, self.ui)
+        modes = [stage.vertical for stage in stages] + [model.vertical for model in self.models]
+        return set(modes) != {"off"}
 
     @property
     def filled_cameras(self) -> tuple[Camera, ...]:

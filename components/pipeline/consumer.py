@@ -11,7 +11,7 @@ from pulumi_kubernetes import core
 
 from components import kubernetes as k
 from components.autoscaling import Keda, LagScaling, LagScalingArgs
-from components.config import LagReplicas, Settings
+from components.config import LagReplicas, Memory, Settings
 from components.pipeline.topics import FRAMES, results_topics
 
 LABELS: Final = k.labels("consumer", "archive")
@@ -30,6 +30,7 @@ class ConsumerArgs:
     bootstrap_servers: pulumi.Input[str]
     results_topics: Sequence[str]
     replicas: LagReplicas
+    memory: Memory
     keda: Keda | None
     """What changes the number of pods; needed where it is not fixed."""
     volume_gib: int
@@ -54,6 +55,7 @@ class ConsumerArgs:
             results_topics=results_topics(settings),
             keda=keda,
             replicas=settings.consumer.replicas,
+            memory=settings.consumer.memory,
             volume_gib=settings.consumer.volume_gib,
             retention_hours=settings.consumer.retention_hours,
             storage_class=settings.storage.class_name,
@@ -91,7 +93,7 @@ class Consumer(pulumi.ComponentResource):
             image=args.image,
             env_from=k.env_from(config.metadata.name),
             ports=k.container_ports(ports),
-            resources=k.resources(cpu="30m", memory_mib=96, limit_mib=384),
+            resources=k.resources(cpu="30m", memory_mib=args.memory.request_mib, limit_mib=args.memory.limit_mib),
             security_context=k.container_security(),
             startup_probe=k.http_probe(period=5, failures=60),
             readiness_probe=k.http_probe("/readyz"),

@@ -34,6 +34,8 @@ class ElasticsearchArgs:
     tools_image: pulumi.Input[str]
     replicas: int = 3
     heap_mib: int
+    heap_follows: bool = False
+    """Whether the heap is a share of the container's memory, which may change."""
     volume_gib: int
     retention_days: int
     storage_class: str | None = None
@@ -54,6 +56,7 @@ class ElasticsearchArgs:
             tools_image=tools_image,
             replicas=settings.elasticsearch.replicas,
             heap_mib=settings.elasticsearch.heap_mib,
+            heap_follows=settings.elasticsearch.vertical == "apply",
             volume_gib=settings.elasticsearch.volume_gib,
             retention_days=settings.elasticsearch.retention_days,
             storage_class=settings.storage.class_name,
@@ -164,16 +167,18 @@ class Elasticsearch(pulumi.ComponentResource):
         )
         k.disruption_budget(f"{name}-budget", "elasticsearch", args.namespace, LABELS, opts=child)
         alive = "/_cluster/health?master_timeout=2s&timeout=2s"
+        limit_mib = args.heap_mib * 2 + 640
+        heap = k.heap_flags(args.heap_mib, share_of_mib=limit_mib if args.heap_follows else None)
         container = core.v1.ContainerArgs(
             name="elasticsearch",
             image=args.image,
             env=[
-                k.env("ES_JAVA_OPTS", f"-Xms{args.heap_mib}m -Xmx{args.heap_mib}m"),
+                k.env("ES_JAVA_OPTS", heap),
                 # For the official image, where security is on by default: the cluster's network is the boundary here.
                 k.env("xpack.security.enabled", "false"),
             ],
             ports=k.container_ports(PORTS),
-            resources=k.resources(cpu="50m", memory_mib=args.heap_mib + 384, limit_mib=args.heap_mib * 2 + 640),
+            resources=k.resources(cpu="50m", memory_mib=args.heap_mib + 384, limit_mib=limit_mib),
             # The server writes its keystore and unpacked libraries beside its configuration.
             security_context=k.container_security(read_only_root=False),
             startup_probe=k.http_probe(alive, HTTP, period=5, failures=180),

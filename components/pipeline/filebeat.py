@@ -12,7 +12,7 @@ from pulumi_kubernetes import core
 
 from components import kubernetes as k
 from components.autoscaling import Keda, LagScaling, LagScalingArgs
-from components.config import LagReplicas, Settings
+from components.config import LagReplicas, Memory, Settings
 from components.pipeline.topics import results_topics
 
 LABELS: Final = k.labels("filebeat", "shipper")
@@ -30,6 +30,7 @@ class FilebeatArgs:
     elasticsearch_url: pulumi.Input[str]
     results_topics: Sequence[str]
     replicas: LagReplicas
+    memory: Memory
     keda: Keda | None
     """What changes the number of pods; needed where it is not fixed."""
 
@@ -53,6 +54,7 @@ class FilebeatArgs:
             results_topics=results_topics(settings),
             keda=keda,
             replicas=settings.filebeat.replicas,
+            memory=settings.filebeat.memory,
         )
 
 
@@ -138,7 +140,7 @@ class Filebeat(pulumi.ComponentResource):
             image=args.image,
             command=["filebeat", "-e", "--strict.perms=false", "-c", f"{k.CONFIG_DIR}/filebeat.yml"],
             ports=k.container_ports({"stats": 5066}),
-            resources=k.resources(cpu="20m", memory_mib=96, limit_mib=384),
+            resources=k.resources(cpu="20m", memory_mib=args.memory.request_mib, limit_mib=args.memory.limit_mib),
             security_context=k.container_security(),
             startup_probe=k.http_probe("/", 5066, period=5, failures=60),
             readiness_probe=k.http_probe("/", 5066),

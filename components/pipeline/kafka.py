@@ -44,6 +44,8 @@ class KafkaArgs:
     zookeeper_connect: pulumi.Input[str]
     replicas: int = 3
     heap_mib: int
+    heap_follows: bool = False
+    """Whether the heap is a share of the container's memory, which may change."""
     volume_gib: int
     max_message_bytes: int
     storage_class: str | None = None
@@ -64,6 +66,7 @@ class KafkaArgs:
             zookeeper_connect=zookeeper_connect,
             replicas=settings.kafka.replicas,
             heap_mib=settings.kafka.heap_mib,
+            heap_follows=settings.kafka.vertical == "apply",
             volume_gib=settings.kafka.volume_gib,
             max_message_bytes=settings.kafka.max_message_bytes,
             storage_class=settings.storage.class_name,
@@ -126,6 +129,7 @@ class Kafka(pulumi.ComponentResource):
         )
         k.disruption_budget(f"{name}-budget", "kafka", args.namespace, LABELS, opts=child)
 
+        limit_mib = args.heap_mib * 2 + 512
         container = core.v1.ContainerArgs(
             name="kafka",
             image=args.image,
@@ -133,7 +137,10 @@ class Kafka(pulumi.ComponentResource):
             env=[
                 k.env_field("POD_NAMESPACE", "metadata.namespace"),
                 k.env_field("NODE_NAME", "spec.nodeName"),
-                k.env("KAFKA_HEAP_OPTS", k.jvm_flags(args.heap_mib)),
+                k.env(
+                    "KAFKA_HEAP_OPTS",
+                    k.jvm_flags(args.heap_mib, share_of_mib=limit_mib if args.heap_follows else None),
+                ),
                 k.env("KAFKA_JVM_PERFORMANCE_OPTS", "-server -Djava.awt.headless=true"),
                 k.env("KAFKA_LOG4J_OPTS", f"-Dlog4j.configuration=file:{k.CONFIG_DIR}/log4j.properties"),
                 # Without -loggc: the collector's log would fill the scratch volume.
@@ -141,7 +148,7 @@ class Kafka(pulumi.ComponentResource):
                 k.env("LOG_DIR", "/tmp/logs"),
             ],
             ports=k.container_ports({"kafka": PORT}),
-            resources=k.resources(cpu="50m", memory_mib=args.heap_mib + 192, limit_mib=args.heap_mib * 2 + 512),
+            resources=k.resources(cpu="50m", memory_mib=args.heap_mib + 192, limit_mib=limit_mib),
             security_context=k.container_security(),
             startup_probe=k.tcp_probe(PORT, period=5, failures=180),
             readiness_probe=k.tcp_probe(PORT),

@@ -10,7 +10,7 @@ import pulumi
 from pulumi_kubernetes import meta, networking
 
 from components import kubernetes as k
-from components.autoscaling import keda
+from components.autoscaling import keda, vpa
 from components.cluster.kubeadm import API_PORT
 from components.config import Settings
 from components.pipeline import (
@@ -34,6 +34,11 @@ _KEDA: Final[Mapping[str, dict[str, str]]] = {
     "keda-operator": keda.OPERATOR_LABELS,
     "keda-adapter": keda.ADAPTER_LABELS,
 }
+_VPA: Final[Mapping[str, dict[str, str]]] = {
+    "vpa-recommender": vpa.RECOMMENDER_LABELS,
+    "vpa-updater": vpa.UPDATER_LABELS,
+    "vpa-admission-controller": vpa.ADMISSION_LABELS,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +48,7 @@ class NetworkPoliciesArgs:
     namespace: pulumi.Input[str]
     models: Sequence[str]
     scales_by_lag: bool
+    scales_vertically: bool
     camera_urls: Sequence[str]
     pod_network: str
     service_network: str
@@ -54,6 +60,7 @@ class NetworkPoliciesArgs:
             namespace=namespace,
             models=[model.name for model in settings.models],
             scales_by_lag=settings.scales_by_lag,
+            scales_vertically=settings.scales_vertically,
             camera_urls=[camera.url for camera in settings.cameras],
             pod_network=str(settings.cluster.pod_network),
             service_network=str(settings.cluster.service_network),
@@ -69,7 +76,7 @@ class Flow:
     ports: tuple[int, ...]
 
 
-def pods(models: Sequence[str], *, scales_by_lag: bool) -> dict[str, dict[str, str]]:
+def pods(models: Sequence[str], *, scales_by_lag: bool, scales_vertically: bool) -> dict[str, dict[str, str]]:
     """The labels of each kind of pod, by the name of its policy."""
     return {
         "zookeeper": zookeeper.LABELS,
@@ -85,6 +92,7 @@ def pods(models: Sequence[str], *, scales_by_lag: bool) -> dict[str, dict[str, s
         "consumer": consumer.LABELS,
         "ui": ui.LABELS,
         **(_KEDA if scales_by_lag else {}),
+        **(_VPA if scales_vertically else {}),
     }
 
 
@@ -127,7 +135,7 @@ class NetworkPolicies(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: NetworkPoliciesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:NetworkPolicies", name, None, opts)
-        kinds = pods(args.models, scales_by_lag=args.scales_by_lag)
+        kinds = pods(args.models, scales_by_lag=args.scales_by_lag, scales_vertically=args.scales_vertically)
         needed = [flow for flow in flows(args.models) if {flow.client, flow.server} <= kinds.keys()]
         policies = [
             networking.v1.NetworkPolicy(
@@ -183,6 +191,9 @@ def _egress(
     for flow in needed:
         if flow.client == kind:
             yield networking.v1.NetworkPolicyEgressRuleArgs(to=[_pods(kinds[flow.server])], ports=_tcp(flow.ports))
+    if kind in _VPA:
+        # They ask the API server alone, whose address every pod is told.
+        return
     # Whoever connects to somebody finds them by name.
     dns = networking.v1.NetworkPolicyPeerArgs(
         namespace_selector=k.selector({"kubernetes.io/metadata.name": DNS_NAMESPACE}),
@@ -195,7 +206,11 @@ def _egress(
 def _from_anywhere(kind: str) -> Iterator[networking.v1.NetworkPolicyIngressRuleArgs]:
     """The page is for everybody: its NodePort's connections come with the address of any machine or browser. And an
     API server asks from its machine."""
-    ports = {"ui": k.HTTP_PORT, "keda-adapter": keda.ADAPTER_PORT}
+    ports = {
+        "ui": k.HTTP_PORT,
+        "keda-adapter": keda.ADAPTER_PORT,
+        "vpa-admission-controller": vpa.WEBHOOK_PORT,
+    }
     if kind in ports:
         yield networking.v1.NetworkPolicyIngressRuleArgs(ports=_tcp((ports[kind],)))
 
@@ -206,7 +221,7 @@ def _to_the_outside(kind: str, args: NetworkPoliciesArgs) -> Iterator[networking
         yield networking.v1.NetworkPolicyEgressRuleArgs(
             to=[networking.v1.NetworkPolicyPeerArgs(ip_block=outside)], ports=_tcp(ports)
         )
-    if kind in (*map(_driver, args.models), "keda-operator", "keda-adapter", "ui"):
+    if kind in (*map(_driver, args.models), *_KEDA, *_VPA, "ui"):
         # To any address: some networks (Cilium's, unless told otherwise) match no node by its address.
         yield networking.v1.NetworkPolicyEgressRuleArgs(ports=_tcp((API_PORT,)))
 

@@ -13,7 +13,7 @@ import pulumi
 from pulumi_kubernetes import core
 
 from components import kubernetes as k
-from components.config import Settings
+from components.config import Memory, Settings
 from components.pipeline.topics import FRAMES
 
 LABELS: Final = k.labels("producer", "camera")
@@ -52,6 +52,7 @@ class ProducersArgs:
     cameras: Sequence[CameraSpec]
     credentials: pulumi.Input[Mapping[str, Mapping[str, pulumi.Input[str]]]] | None = None
     max_frame_bytes: int
+    memory: Memory
     models: Sequence[pulumi.Resource] = ()
 
     @classmethod
@@ -79,6 +80,7 @@ class ProducersArgs:
                 for camera, login in settings.camera_credentials.items()
             },
             max_frame_bytes=settings.kafka.max_message_bytes,
+            memory=settings.producers.memory,
             models=models,
         )
 
@@ -172,7 +174,7 @@ class Producers(pulumi.ComponentResource):
             image=args.image,
             env_from=k.env_from(environment.metadata.name),
             ports=k.container_ports({"http": k.HTTP_PORT}),
-            resources=k.resources(cpu="50m", memory_mib=160, limit_mib=512),
+            resources=k.resources(cpu="50m", memory_mib=args.memory.request_mib, limit_mib=args.memory.limit_mib),
             security_context=k.container_security(),
             startup_probe=k.http_probe(period=5, failures=60),
             readiness_probe=k.http_probe("/readyz"),

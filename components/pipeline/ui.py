@@ -11,7 +11,7 @@ from pulumi_kubernetes import core, rbac
 
 from components import kubernetes as k
 from components.autoscaling import CpuScaling, CpuScalingArgs
-from components.config import Settings, UiReplicas
+from components.config import Memory, Settings, UiReplicas
 from components.pipeline.topics import FRAMES, results_topics
 
 LABELS: Final = k.labels("ui", "web")
@@ -30,6 +30,7 @@ class UiArgs:
     producer_urls: pulumi.Input[Sequence[str]]
     cameras: Sequence[str]
     replicas: UiReplicas
+    memory: Memory
     node_port: int
 
     @classmethod
@@ -55,6 +56,7 @@ class UiArgs:
             producer_urls=producer_urls,
             cameras=[camera.name for camera in settings.cameras],
             replicas=settings.ui.replicas,
+            memory=settings.ui.memory,
             node_port=settings.ui.node_port,
         )
 
@@ -89,7 +91,7 @@ class Ui(pulumi.ComponentResource):
             image=args.image,
             env_from=k.env_from(config.metadata.name),
             ports=k.container_ports(ports),
-            resources=k.resources(cpu="30m", memory_mib=160, limit_mib=512),
+            resources=k.resources(cpu="30m", memory_mib=args.memory.request_mib, limit_mib=args.memory.limit_mib),
             security_context=k.container_security(),
             startup_probe=k.http_probe(period=5, failures=60),
             readiness_probe=k.http_probe("/readyz"),

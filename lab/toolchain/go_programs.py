@@ -93,6 +93,7 @@ def _kubernetes_version_variables() -> tuple[str, ...]:
 
 
 _KEDA = "github.com/kedacore/keda/v2"
+_VPA = "k8s.io/autoscaler/vertical-pod-autoscaler"
 _PULUMI_SDK = "github.com/pulumi/pulumi/sdk/v3"
 _KUBERNETES_PROGRAMS = (
     "kubeadm",
@@ -172,6 +173,14 @@ KEDA_GROUP = GoGroup(
     version_variables=(f"{_KEDA}/version.Version={{version}}",),
 )
 """What scales pods by lag, for a stack that asks for it."""
+
+VPA_GROUP = GoGroup(
+    name="vpa",
+    source=SOURCES / "vpa",
+    programs={f"vpa-{part}": f"{_VPA}/pkg/{part}" for part in ("admission-controller", "recommender", "updater")},
+    version_of=_VPA,
+)
+"""What gives pods memory and CPU by their use, for a stack that asks for it."""
 
 _TEST_IMAGES = "test/images"
 

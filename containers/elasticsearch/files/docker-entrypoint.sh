@@ -17,7 +17,9 @@ while IFS= read -r -d '' variable; do
 done < <(env --null)
 
 # Sized for a share of a core: one collector thread and the quick compiler only. Each may be overridden by ES_JAVA_OPTS.
-tuning=(-Xms512m -Xmx512m -Xss1m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=64m -XX:+ExitOnOutOfMemoryError)
+tuning=(-Xss1m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=64m -XX:+ExitOnOutOfMemoryError)
+# The JVM takes a share of the memory only where no amount is given.
+[[ ${ES_JAVA_OPTS:-} == *-XX:MaxRAMPercentage=* ]] || tuning+=(-Xms512m -Xmx512m)
 # Netty without Unsafe and without its own recycler, as the stock launcher has it; libvec is not in Maven Central.
 node=(
     -XX:-OmitStackTraceInFastThrow -XX:-UsePerfData

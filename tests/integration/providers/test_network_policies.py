@@ -16,7 +16,8 @@ PROGRAM = """
     opts = pulumi.ResourceOptions(providers={{"kubernetes": provider}})
     namespace = Namespace("argus", NamespaceArgs(kubernetes_version="1.36.1", name="guarded"), opts).name
     NetworkPolicies("policies", NetworkPoliciesArgs(namespace=namespace, models={models!r}, camera_urls={urls!r},
-        pod_network="10.244.0.0/16", service_network="10.96.0.0/16", scales_by_lag=True), opts)
+        pod_network="10.244.0.0/16", service_network="10.96.0.0/16", scales_by_lag=True,
+        scales_vertically=True), opts)
 """
 MODELS = ["objects", "motion"]
 
@@ -32,7 +33,7 @@ def test_the_api_server_takes_every_policy_as_it_is(project: Project, api_server
     live = {
         each["metadata"]["name"]: each["spec"] for each in api_server.get("networkpolicy", "-n", "guarded")["items"]
     }
-    assert live.keys() == {*pods(MODELS, scales_by_lag=True), "default-deny"}
+    assert live.keys() == {*pods(MODELS, scales_by_lag=True, scales_vertically=True), "default-deny"}
     assert live["default-deny"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     assert _outside(live) == {("0.0.0.0/0", 554)}
 

@@ -1,4 +1,4 @@
-"""What Kubernetes and KEDA publish of their objects, read from their Go modules; an unknown field is a mistake."""
+"""What Kubernetes and its autoscalers publish of their objects, from their Go modules; what is unknown is a mistake."""
 
 import json
 import subprocess
@@ -13,7 +13,14 @@ import yaml
 from components import versions
 
 MODULE = f"k8s.io/kubernetes@v{versions.KUBERNETES}"
-KEDA_MODULE = f"github.com/kedacore/keda/v2@v{versions.KEDA}"
+CUSTOM = {
+    "ScaledObject": (f"github.com/kedacore/keda/v2@v{versions.KEDA}", "config/crd/bases/keda.sh_scaledobjects.yaml"),
+    "VerticalPodAutoscaler": (
+        f"k8s.io/autoscaler/vertical-pod-autoscaler@v{versions.VPA}",
+        "deploy/vpa-v1-crd-gen.yaml",
+    ),
+}
+"""Module and file of the definitions of KEDA and the Vertical Pod Autoscaler, by the kind."""
 INTEGER_OR_TEXT = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
 QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
 KINDS: Mapping[str, type | tuple[type, ...]] = {
@@ -34,10 +41,11 @@ def schema() -> dict[str, Any]:
 
 
 @cache
-def scaled_object() -> dict[str, Any]:
-    """The schema in KEDA's own definition of a ScaledObject; the one that Argus makes takes anything."""
-    manifest = folder(KEDA_MODULE) / "config/crd/bases/keda.sh_scaledobjects.yaml"
-    definition = yaml.safe_load(manifest.read_text())
+def custom(kind: str) -> dict[str, Any]:
+    """The schema in upstream's own definition of a kind; the one that Argus makes takes anything."""
+    module, manifest = CUSTOM[kind]
+    definitions = yaml.safe_load_all((folder(module) / manifest).read_text())
+    (definition,) = (each for each in definitions if each["spec"]["names"]["kind"] == kind)
     found: dict[str, Any] = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     return found
 
@@ -79,6 +87,8 @@ def mistakes(value: Any, definition: Mapping[str, Any], at: str) -> list[str]:
         return [text for n, item in enumerate(value) for text in mistakes(item, definition["items"], f"{at}[{n}]")]
     if kind in KINDS:
         fits = isinstance(value, KINDS[kind]) and isinstance(value, bool) is (kind == "boolean")
+        if fits and value not in definition.get("enum", [value]):
+            return [f"{at}: {value!r} is none of {', '.join(definition['enum'])}"]
         return [] if fits else [f"{at}: {value!r} is no {kind}"]
     if "properties" not in definition and "additionalProperties" not in definition:
         return []
@@ -99,8 +109,8 @@ def object_mistakes(value: Mapping[str, Any], definition: Mapping[str, Any], at:
 
 def mistakes_of(item: Mapping[str, Any]) -> list[str]:
     """The mistakes in one Kubernetes object."""
-    if item["kind"] == "ScaledObject":
-        return mistakes(item, scaled_object(), f"{item['kind']}/{item['metadata']['name']}")
+    if item["kind"] in CUSTOM:
+        return mistakes(item, custom(item["kind"]), f"{item['kind']}/{item['metadata']['name']}")
     name = by_kind().get((item["apiVersion"], item["kind"]))
     if name is None:
         return [f"{item['apiVersion']} {item['kind']} is unknown"]

@@ -53,7 +53,8 @@ NEEDED = {
 
 KEDA = {"keda-operator", "keda-metrics-apiserver"}
 KEDA_NEEDED = {("keda-operator", "kafka", "kafka"), ("keda-metrics-apiserver", "keda-operator", "metrics")}
-"""Of real hosts' stack: the lab's has fixed numbers of pods."""
+VPA = {"vpa-recommender", "vpa-updater", "vpa-admission-controller"}
+"""Of real hosts' stack: the lab's has fixed numbers of pods, of a fixed size."""
 
 BROWSER = End(address=IPv4Address("203.0.113.9"))
 CAMERA = End(address=IPv4Address("198.51.100.31"))
@@ -93,12 +94,13 @@ class Stack:
 
     @property
     def api_clients(self) -> set[str]:
-        return DRIVERS | {"ui"} | (KEDA if self.scales else set())
+        return DRIVERS | {"ui"} | (KEDA | VPA if self.scales else set())
 
     @property
     def open(self) -> set[tuple[str, str]]:
         """For every browser, and for the API servers, whose address is any machine's; the second asks who it is."""
-        return {("ui", "http")} | ({("keda-metrics-apiserver", "https")} if self.scales else set())
+        asked = {("keda-metrics-apiserver", "https"), ("vpa-admission-controller", "https")}
+        return {("ui", "http")} | (asked if self.scales else set())
 
     def port(self, server: str, name: str) -> int:
         return self.pods[server].ports[name]
@@ -263,6 +265,7 @@ def test_what_refuses_all_comes_last(pulumi_mocks: Any) -> None:
         namespace=NAMESPACE,
         models=["objects"],
         scales_by_lag=False,
+        scales_vertically=False,
         camera_urls=[],
         pod_network="10.244.0.0/16",
         service_network="10.96.0.0/16",

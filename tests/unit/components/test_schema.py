@@ -41,6 +41,17 @@ def test_the_check_of_keda_s_objects_is_strict() -> None:
     ]
 
 
+def test_the_check_of_vertical_autoscalers_is_strict() -> None:
+    item = {
+        "apiVersion": "autoscaling.k8s.io/v1",
+        "kind": "VerticalPodAutoscaler",
+        "metadata": {"name": "x"},
+        "spec": {"targetRef": {"kind": "Deployment", "name": "x"}, "updatePolicy": {"updateMode": "Sometimes"}},
+    }
+    (mistake,) = mistakes_of(item)
+    assert mistake.startswith("VerticalPodAutoscaler/x.spec.updatePolicy.updateMode: 'Sometimes' is none of ")
+
+
 def test_executors_are_made_from_a_valid_pod(pulumi_mocks: Any) -> None:
     pulumi_mocks.run(declare)
     template = json.loads(pulumi_mocks.named("model-objects-spark").inputs["data"]["executor.yaml"])

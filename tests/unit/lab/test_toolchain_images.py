@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from components import versions
-from lab.toolchain import Toolchain, keda
-from lab.toolchain.go_programs import KEDA_GROUP
+from lab.toolchain import Toolchain
+from lab.toolchain.autoscalers import AUTOSCALERS
 from lab.toolchain.images import BASE, images
 from lab.toolchain.releases import OWN
 
@@ -63,7 +63,10 @@ def test_key_follows_the_programs_and_the_base_it_stands_on() -> None:
 def test_what_the_program_asks_for_by_version_is_what_the_lab_makes() -> None:
     made = {group.name: group.version() for group in OWN.groups}
     assert made["metrics-server"] == versions.METRICS_SERVER
-    assert {image.name for image in keda.images(KEDA_GROUP.version().removeprefix("v"))} == {
+    assert {image.name for each in AUTOSCALERS.values() for image in each.images()} == {
         f"kedacore/keda:{versions.KEDA}",
         f"kedacore/keda-metrics-apiserver:{versions.KEDA}",
+        f"autoscaling/vpa-recommender:{versions.VPA}",
+        f"autoscaling/vpa-updater:{versions.VPA}",
+        f"autoscaling/vpa-admission-controller:{versions.VPA}",
     }

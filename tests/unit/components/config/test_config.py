@@ -130,9 +130,18 @@ MISTAKES = {
         "filebeat.replicas.maximum: 41 pods, but only kafka.partitions = 40",
     ),
     "a load that no number of pods carries": (
-        change("consumer.replicas", {"recordsPerSecond": 25}),
-        "2 pods x recordsPerSecond 25 = 50 records/s, and the cameras and models make 60; 3 pods are needed",
+        change("consumer.replicas", {"recordsPerSecond": 12}),
+        "2 pods x recordsPerSecond 12 = 24 records/s, and the cameras and models make 30; 3 pods are needed",
     ),
+    "memory above its limit": (
+        change("consumer.memory", {"requestMiB": 400, "limitMiB": 300}),
+        "consumer.memory: requestMiB 400 is above limitMiB 300",
+    ),
+    "more memory than any pod may get": (
+        change("ui", {"vertical": "apply", "memory": {"requestMiB": 8192, "limitMiB": 9000}}),
+        "ui.memory.requestMiB: 8192 is above vertical.maximumMemoryMiB = 4096",
+    ),
+    "no word for vertical": (change("ui.vertical", "always"), "ui.vertical:"),
     "more consumers than machines": (
         change("consumer.replicas", {"maximum": 6}),
         "consumer.replicas.maximum: 6, each on",

@@ -7,8 +7,8 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.autoscaling import Keda, KedaArgs
-from components.config import ConsumerReplicas, FilebeatReplicas, UiReplicas
+from components.autoscaling import Keda, KedaArgs, Vpa, VpaArgs
+from components.config import ConsumerReplicas, FilebeatReplicas, Memory, UiReplicas
 from components.pipeline import (
     CameraSpec,
     Consumer,
@@ -33,15 +33,24 @@ from components.pipeline import (
     TopicsArgs,
     Ui,
     UiArgs,
+    VerticalScaling,
+    VerticalScalingArgs,
     Zookeeper,
     ZookeeperArgs,
     pipeline_topics,
     results_topic,
 )
+from components.pipeline.vertical import Target
 
 CAMERAS = tuple(
     CameraSpec(name=f"camera-{n:02}", url=f"synthetic://scene-{n}", frames_per_second=0.5, width=640, jpeg_quality=80)
     for n in range(40)
+)
+MEMORY = Memory(requestMiB=100, limitMiB=400)
+TARGETS = (
+    Target(kind="Deployment", name="ui", vertical="apply"),
+    Target(kind="StatefulSet", name="consumer", vertical="recommend"),
+    Target(kind="StatefulSet", name="kafka", vertical="apply", minimum_mib=384),
 )
 Build = Callable[..., Mapping[str, Any]]
 
@@ -58,6 +67,7 @@ def declare(
             namespace=namespace,
             models=models,
             scales_by_lag=True,
+            scales_vertically=True,
             camera_urls=[camera.url for camera in cameras],
             pod_network="10.244.0.0/16",
             service_network="10.96.0.0/16",
@@ -113,6 +123,7 @@ def declare(
                 elasticsearch_url=elasticsearch.url,
                 results_topics=results,
                 replicas=FilebeatReplicas(maximum=1),
+                memory=MEMORY,
                 keda=keda,
             ),
             **changes.get("filebeat", {}),
@@ -128,6 +139,7 @@ def declare(
             cameras=cameras,
             credentials={"camera-00": {"username": "viewer", "password": pulumi.Output.secret("letmein")}},
             max_frame_bytes=2_000_000,
+            memory=MEMORY,
         ),
     )
     for model in models:
@@ -144,6 +156,7 @@ def declare(
                 bootstrap_servers=bootstrap,
                 results_topics=results,
                 replicas=ConsumerReplicas(),
+                memory=MEMORY,
                 keda=keda,
                 volume_gib=10,
                 retention_hours=48,
@@ -164,11 +177,14 @@ def declare(
                 producer_urls=producers.urls,
                 cameras=[camera.name for camera in cameras],
                 replicas=UiReplicas(maximum=1),
+                memory=MEMORY,
                 node_port=30080,
             ),
             **changes.get("ui", {}),
         ),
     )
+    vpa = Vpa("vpa", VpaArgs(namespace=namespace, image_repository="registry.k8s.io", tools_image="consumer:1"))
+    VerticalScaling("vertical", VerticalScalingArgs(namespace=namespace, vpa=vpa, targets=TARGETS))
     ImageCache(
         "image-cache", ImageCacheArgs(namespace=namespace, images={"spark": "spark:1", "ui": "ui:1"}, pause="pause:1")
     )

@@ -1,0 +1,96 @@
+"""Kinds that Kubernetes does not know by itself, and rights to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pulumi
+from pulumi_kubernetes import apiextensions, meta, rbac
+
+READ: Final = ("get", "list", "watch")
+CHANGE: Final = (*READ, "patch", "update")
+OWN: Final = (*CHANGE, "create", "delete")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of an extension's objects."""
+
+    group: str
+    name: str
+    version: str
+    namespaced: bool = True
+    short: str | None = None
+    """A name that kubectl takes too."""
+    columns: Mapping[str, str] | None = None
+    """What `kubectl get` shows of it: a path by the column's name."""
+    approved: str | None = None
+    """Where the Kubernetes project agreed to it; the API server asks this of its own groups."""
+
+    @property
+    def plural(self) -> str:
+        """Its name in a URL."""
+        return f"{self.name.lower()}s"
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Its resources, as a rule of rights names them."""
+        return (self.plural, f"{self.plural}/status", f"{self.plural}/finalizers")
+
+
+def define(
+    resource: str, kind: Kind, labelled: Mapping[str, str], opts: pulumi.ResourceOptions
+) -> apiextensions.v1.CustomResourceDefinition:
+    """The definition of a kind, which takes any content: its objects come from this program, typed and tested."""
+    # As Kubernetes spells it: what Pulumi's types call it would have to be turned into this by every provider.
+    anything: Any = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    annotations = {"api-approved.kubernetes.io": kind.approved} if kind.approved else None
+    return apiextensions.v1.CustomResourceDefinition(
+        resource,
+        metadata=meta.v1.ObjectMetaArgs(
+            name=f"{kind.plural}.{kind.group}", labels=dict(labelled), annotations=annotations
+        ),
+        spec=apiextensions.v1.CustomResourceDefinitionSpecArgs(
+            group=kind.group,
+            names=apiextensions.v1.CustomResourceDefinitionNamesArgs(
+                kind=kind.name,
+                list_kind=f"{kind.name}List",
+                plural=kind.plural,
+                singular=kind.name.lower(),
+                short_names=[kind.short] if kind.short else None,
+            ),
+            scope="Namespaced" if kind.namespaced else "Cluster",
+            versions=[
+                apiextensions.v1.CustomResourceDefinitionVersionArgs(
+                    name=kind.version,
+                    served=True,
+                    storage=True,
+                    schema=apiextensions.v1.CustomResourceValidationArgs(
+                        open_apiv3_schema=apiextensions.v1.JSONSchemaPropsArgs(
+                            type="object", properties={"spec": anything, "status": anything}
+                        )
+                    ),
+                    subresources=apiextensions.v1.CustomResourceSubresourcesArgs(status={}),
+                    additional_printer_columns=[
+                        apiextensions.v1.CustomResourceColumnDefinitionArgs(name=name, type="string", json_path=path)
+                        for name, path in (kind.columns or {}).items()
+                    ],
+                )
+            ],
+        ),
+        opts=opts,
+    )
+
+
+def rule(
+    group: str, resources: Sequence[str], verbs: Sequence[str], *, names: Sequence[str] | None = None
+) -> rbac.v1.PolicyRuleArgs:
+    """A right to some resources of a group, or to those of these names."""
+    return rbac.v1.PolicyRuleArgs(
+        api_groups=[group],
+        resources=list(resources),
+        verbs=list(verbs),
+        resource_names=list(names) if names else None,
+    )

@@ -1,0 +1,274 @@
+"""The Vertical Pod Autoscaler: memory and CPU of pods by what they use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import pulumi
+from pulumi_kubernetes import admissionregistration, core, meta, rbac
+
+from components import kubernetes as k
+from components import versions
+from components.autoscaling.definitions import CHANGE, OWN, READ, Kind, define, rule
+from components.config import Settings, VerticalLimits
+
+GROUP: Final = "autoscaling.k8s.io"
+VERSION: Final = "v1"
+RECOMMENDER_LABELS: Final = k.labels("vpa-recommender", "autoscaling")
+UPDATER_LABELS: Final = k.labels("vpa-updater", "autoscaling")
+ADMISSION_LABELS: Final = k.labels("vpa-admission-controller", "autoscaling")
+WEBHOOK_PORT: Final = 8000
+"""Where an API server asks what a new pod shall have."""
+
+_ACCOUNT: Final = "vpa"
+_SERVICE: Final = "vpa-webhook"
+_WEBHOOK: Final = "vpa-webhook-config"
+"""The admission controller's own name for its registration, made anew whenever it starts."""
+_CERTIFICATES_DIR: Final = "/certs"
+_CERTIFICATE: Final = Path(__file__).with_name("webhook_certificate.sh")
+_MIB: Final = 2**20
+
+_APPROVED: Final = "https://github.com/kubernetes/kubernetes/pull/63797"
+_KINDS: Final = (
+    Kind(
+        GROUP,
+        "VerticalPodAutoscaler",
+        VERSION,
+        short="vpa",
+        columns={
+            "Mode": ".spec.updatePolicy.updateMode",
+            "CPU": ".status.recommendation.containerRecommendations[0].target.cpu",
+            "Memory": ".status.recommendation.containerRecommendations[0].target.memory",
+        },
+        approved=_APPROVED,
+    ),
+    Kind(GROUP, "VerticalPodAutoscalerCheckpoint", VERSION, short="vpacheckpoint", approved=_APPROVED),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VpaArgs:
+    """Arguments of Vpa."""
+
+    namespace: pulumi.Input[str]
+    """Where it runs, and the only one whose pods it looks at."""
+    image_repository: str
+    """Where its images come from: `<repository>/autoscaling/vpa-…`."""
+    tools_image: pulumi.Input[str]
+    """The consumer's, which has openssl."""
+    limits: VerticalLimits = field(default_factory=VerticalLimits)
+
+    @classmethod
+    def from_settings(
+        cls, settings: Settings, *, namespace: pulumi.Input[str], tools_image: pulumi.Input[str]
+    ) -> VpaArgs:
+        """With the stack's limits, and its images from where the control plane's come."""
+        return cls(
+            namespace=namespace,
+            image_repository=settings.cluster.image_repository,
+            tools_image=tools_image,
+            limits=settings.vertical,
+        )
+
+
+class Vpa(pulumi.ComponentResource):
+    """The recommender, the updater and the admission controller, for the pipeline's namespace alone.
+
+    The recommender watches what pods use, the updater gives it to those that run, and the admission controller to
+    those that start. Without them pods stay and start as the stack has them, and everything else runs on.
+    """
+
+    def __init__(self, name: str, args: VpaArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("argus:autoscaling:Vpa", name, None, opts)
+        self._child = pulumi.ResourceOptions(parent=self)
+        self._name, self._args = name, args
+        self._account = self._service_account()
+        needed = [
+            *(define(f"{name}-{kind.plural}", kind, RECOMMENDER_LABELS, self._child) for kind in _KINDS),
+            *self._cluster_permissions(),
+        ]
+        limits = args.limits
+        self._deployment(
+            "recommender",
+            RECOMMENDER_LABELS,
+            [
+                "--memory-saver=true",
+                # Upstream's least is 250 MiB: the smaller pods here use a fifth of that.
+                "--pod-recommendation-min-memory-mb=32",
+                "--pod-recommendation-min-cpu-millicores=10",
+                f"--round-memory-bytes={_MIB}",
+                f"--container-recommendation-max-allowed-memory={limits.maximum_memory_mib}Mi",
+                f"--container-recommendation-max-allowed-cpu={limits.maximum_millicores}m",
+            ],
+            probe_port=8942,
+            after=needed,
+        )
+        self._deployment(
+            "updater",
+            UPDATER_LABELS,
+            [
+                f"--in-recommendation-bounds-eviction-lifetime-threshold={limits.settle_minutes}m",
+                # What restarts nothing disrupts nothing.
+                "--in-place-skip-disruption-budget=true",
+            ],
+            probe_port=8943,
+            after=needed,
+        )
+        self._admission_controller(needed)
+        self.register_outputs({})
+
+    def _service_account(self) -> pulumi.Output[str]:
+        rules = [
+            rule("", ("pods", "limitranges", "configmaps", "replicationcontrollers"), READ),
+            rule("", ("pods", "pods/resize"), ("patch",)),
+            rule("", ("pods/eviction",), ("create",)),
+            rule("", ("events",), (*READ, "create", "patch", "update")),
+            rule("events.k8s.io", ("events",), (*READ, "create", "patch", "update")),
+            rule("apps", ("daemonsets", "deployments", "replicasets", "statefulsets"), READ),
+            rule("apps", ("deployments/scale", "replicasets/scale", "statefulsets/scale"), ("get", "watch")),
+            rule("batch", ("cronjobs", "jobs"), READ),
+            rule("coordination.k8s.io", ("leases",), OWN),
+            rule("metrics.k8s.io", ("pods",), ("get", "list")),
+            rule(GROUP, ("verticalpodautoscalers",), READ),
+            rule(GROUP, ("verticalpodautoscalers/status",), CHANGE),
+            rule(GROUP, ("verticalpodautoscalercheckpoints",), OWN),
+        ]
+        return k.service_account(
+            self._name, _ACCOUNT, self._args.namespace, RECOMMENDER_LABELS, rules, opts=self._child
+        )
+
+    def _cluster_permissions(self) -> list[pulumi.Resource]:
+        registrations = "mutatingwebhookconfigurations"
+        role = rbac.v1.ClusterRole(
+            f"{self._name}-cluster-role",
+            metadata=meta.v1.ObjectMetaArgs(name=_ACCOUNT, labels=RECOMMENDER_LABELS),
+            rules=[
+                rule("", ("nodes",), READ),
+                # Kubernetes knows no right to create one of a certain name.
+                rule("admissionregistration.k8s.io", (registrations,), ("create",)),
+                rule("admissionregistration.k8s.io", (registrations,), ("get", "patch", "delete"), names=(_WEBHOOK,)),
+            ],
+            opts=self._child,
+        )
+        binding = rbac.v1.ClusterRoleBinding(
+            f"{self._name}-cluster-binding",
+            metadata=meta.v1.ObjectMetaArgs(name=_ACCOUNT, labels=RECOMMENDER_LABELS),
+            role_ref=rbac.v1.RoleRefArgs(
+                api_group="rbac.authorization.k8s.io", kind="ClusterRole", name=role.metadata.name
+            ),
+            subjects=[
+                rbac.v1.SubjectArgs(kind="ServiceAccount", name=_ACCOUNT, namespace=self._args.namespace),
+            ],
+            opts=self._child,
+        )
+        return [binding]
+
+    def _admission_controller(self, needed: Sequence[pulumi.Resource]) -> None:
+        """It registers itself, with the certificate of its pod. Where it does not answer, pods start as they are."""
+        core.v1.Service(
+            f"{self._name}-webhook",
+            metadata=k.metadata(_SERVICE, self._args.namespace, ADMISSION_LABELS),
+            spec=core.v1.ServiceSpecArgs(
+                selector=dict(ADMISSION_LABELS),
+                ports=[core.v1.ServicePortArgs(name="https", port=443, target_port=WEBHOOK_PORT)],
+            ),
+            opts=self._child,
+        )
+        # Declared here so that it goes when the rest does.
+        registration = admissionregistration.v1.MutatingWebhookConfiguration(
+            f"{self._name}-registration",
+            metadata=meta.v1.ObjectMetaArgs(name=_WEBHOOK, labels=ADMISSION_LABELS),
+            opts=pulumi.ResourceOptions.merge(
+                self._child, pulumi.ResourceOptions(ignore_changes=["metadata", "webhooks"])
+            ),
+        )
+        script = core.v1.ConfigMap(
+            f"{self._name}-certificate",
+            metadata=k.metadata("vpa-certificate", self._args.namespace, ADMISSION_LABELS),
+            data={_CERTIFICATE.name: _CERTIFICATE.read_text()},
+            opts=self._child,
+        )
+        certificate = core.v1.ContainerArgs(
+            name="certificate",
+            image=self._args.tools_image,
+            command=["/bin/sh", f"{k.CONFIG_DIR}/{_CERTIFICATE.name}", _CERTIFICATES_DIR],
+            args=[pulumi.Output.format("{0}.{1}.svc", _SERVICE, self._args.namespace)],
+            resources=k.resources(cpu="10m", memory_mib=16, limit_mib=64),
+            security_context=k.container_security(),
+            volume_mounts=[
+                k.mount("config", k.CONFIG_DIR, read_only=True),
+                k.mount("certs", _CERTIFICATES_DIR),
+                k.mount("tmp", "/tmp"),
+            ],
+        )
+        self._deployment(
+            "admission-controller",
+            ADMISSION_LABELS,
+            [
+                f"--port={WEBHOOK_PORT}",
+                f"--webhook-service={_SERVICE}",
+                "--webhook-timeout-seconds=10",
+                f"--client-ca-file={_CERTIFICATES_DIR}/tls.crt",
+                f"--tls-cert-file={_CERTIFICATES_DIR}/tls.crt",
+                f"--tls-private-key={_CERTIFICATES_DIR}/tls.key",
+            ],
+            probe_port=8944,
+            after=[*needed, registration],
+            first=certificate,
+            ports={"https": WEBHOOK_PORT},
+            volumes=[k.config_volume(script.metadata.name), k.scratch_volume("certs")],
+        )
+
+    def _deployment(
+        self,
+        part: str,
+        labels: Mapping[str, str],
+        arguments: Sequence[str],
+        *,
+        probe_port: int,
+        after: Sequence[pulumi.Resource],
+        first: core.v1.ContainerArgs | None = None,
+        ports: Mapping[str, int] | None = None,
+        volumes: Sequence[core.v1.VolumeArgs] = (),
+    ) -> None:
+        probe = "/health-check"
+        container = core.v1.ContainerArgs(
+            name=part,
+            image=f"{self._args.image_repository}/autoscaling/vpa-{part}:{versions.VPA}",
+            args=[
+                pulumi.Output.format("--vpa-object-namespace={0}", self._args.namespace),
+                # A pod that cannot be given more where it runs stays as it is, rather than be evicted.
+                "--feature-gates=InPlace=true",
+                "--v=2",
+                *arguments,
+            ],
+            env=[k.env_field("NAMESPACE", "metadata.namespace")],
+            ports=k.container_ports(ports or {}),
+            resources=k.resources(cpu="10m", memory_mib=48, limit_mib=256),
+            startup_probe=k.http_probe(probe, probe_port, period=2, failures=60),
+            readiness_probe=k.http_probe(probe, probe_port),
+            liveness_probe=k.http_probe(probe, probe_port, period=20),
+            security_context=k.container_security(),
+            volume_mounts=[k.mount("certs", _CERTIFICATES_DIR, read_only=True)] if first else [],
+        )
+        spec = k.stateless_pod(
+            labels,
+            container,
+            [*volumes, k.scratch_volume()],
+            grace_seconds=10,
+            service_account=self._account,
+        )
+        if first:
+            spec.init_containers = [first]
+        k.deployment(
+            f"{self._name}-{part}",
+            f"vpa-{part}",
+            self._args.namespace,
+            labels,
+            replicas=1,
+            template=core.v1.PodTemplateSpecArgs(metadata=meta.v1.ObjectMetaArgs(labels=dict(labels)), spec=spec),
+            opts=pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(depends_on=list(after))),
+        )
