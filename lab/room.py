@@ -19,4 +19,4 @@ def room() -> str | None:
         pods = json.loads(run([*kubectl, *pending], timeout=15).stdout)["items"]
     except (LabError, OSError):
         return None
-    return advice(waiting(pods, datetime.now(UTC)))
+    return advice(waiting(pods, datetime.now(UTC)), stack.standby())

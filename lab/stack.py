@@ -71,6 +71,12 @@ def autoscalers() -> list[str]:
     return [name for name, used in uses.items() if used]
 
 
+def standby() -> list[str]:
+    """The names of the stack's spare machines."""
+    config = yaml.safe_load(STACK_FILE.read_text())["config"]
+    return [each["name"] for each in config["argus:machines"].get("workers", ()) if each.get("standby")]
+
+
 def pulumi(arguments: Sequence[str]) -> int:
     """Run Pulumi on the stack for a person, output and all; its exit status."""
     ensure()

@@ -55,7 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
     client = httpx.AsyncClient(trust_env=False)
     producers = Producers(settings.producer_urls, client)
     archive = Archive(settings.consumer_urls, client)
-    room = Room()
+    room = Room(settings.standby_machines)
     elasticsearch = AsyncElasticsearch(
         settings.elasticsearch_url, node_class=HttpxAsyncHttpNode, request_timeout=SEARCH_SECONDS, max_retries=1
     )

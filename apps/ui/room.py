@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -61,8 +61,11 @@ def waiting(pods: Iterable[Mapping[str, Any]], now: datetime) -> list[Waiting]:
     return sorted(found, key=lambda each: (each.since, each.name))
 
 
-def advice(pods: list[Waiting]) -> str | None:
-    """What waits and what to add for it, in a line for an operator; None where nothing waits."""
+def advice(pods: Sequence[Waiting], standby: Sequence[str] = ()) -> str | None:
+    """What waits and what to add for it, in a line for an operator; None where nothing waits.
+
+    `standby` are the stack's spare machines, to be brought in before any other is bought.
+    """
     if not pods:
         return None
     first = pods[0]
@@ -70,16 +73,21 @@ def advice(pods: list[Waiting]) -> str | None:
     cores, memory = sum(each.millicores for each in pods) / 1000, sum(each.memory_mib for each in pods)
     # The first sentence counts the machines; the second is about pushing others out.
     why = first.reason.partition(" preemption:")[0].strip()
+    remedy = f"Add to argus:machines.workers what has {cores:.2f} cores and {memory} MiB free"
+    if standby:
+        spares = " or ".join(standby)
+        remedy = f"Bring in {spares} (take `standby` out of its entry) for {cores:.2f} cores and {memory} MiB"
     return (
         f"{first.name}{others} found no room since {first.since.astimezone(UTC):%H:%M:%S} UTC: {why} "
-        f"Add to argus:machines.workers what has {cores:.2f} cores and {memory} MiB free, or lower the stage's maximum."
+        f"{remedy}, or lower the stage's maximum."
     )
 
 
 class Room:
     """Asks the API again and again for the pods of its own namespace. Outside a cluster it knows of none."""
 
-    def __init__(self, account: Path = ACCOUNT, api_url: str = API_URL) -> None:
+    def __init__(self, standby: Sequence[str] = (), *, account: Path = ACCOUNT, api_url: str = API_URL) -> None:
+        self._standby = standby
         self._account = account
         self._api_url = api_url
         self.advice: str | None = None
@@ -111,7 +119,7 @@ class Room:
         response.raise_for_status()
         found = waiting(response.json()["items"], datetime.now(UTC))
         metrics.WITHOUT_ROOM.set(len(found))
-        self.advice = advice(found)
+        self.advice = advice(found, self._standby)
 
 
 def _millicores(quantity: str) -> int:

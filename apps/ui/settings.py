@@ -25,6 +25,9 @@ class Settings(BaseSettings):
     cameras: List = ()
     """The cameras that the wall shows before it has heard of any; others join it as they appear."""
 
+    standby_machines: List = ()
+    """Spare machines of the stack, which may be brought in where pods find no room."""
+
     patience_seconds: float = Field(default=10, gt=0)
     """How old a camera's newest complete frame may be beside its newest frame, before that one is shown bare."""
 
@@ -34,7 +37,7 @@ class Settings(BaseSettings):
     http_port: int = Field(default=8080, ge=0, le=65535)
     log_level: str = "INFO"
 
-    @field_validator("results_topics", "consumer_urls", "producer_urls", "cameras", mode="before")
+    @field_validator("results_topics", "consumer_urls", "producer_urls", "cameras", "standby_machines", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):

@@ -51,6 +51,8 @@ class ClusterArgs:
     """The kind that the stack's cluster has had so far, if it says one."""
     looks: pulumi.Input[Mapping[str, str]] = field(default_factory=dict)
     """The looks after which the stack's machines became its cluster, by address."""
+    pods: Mapping[str, int] = field(default_factory=dict)
+    """The memory (MiB) that some machine must have for a pod, by the key of the configuration that says it."""
     volumes_gib: Mapping[str, int] = field(default_factory=dict)
     """Size of each stateful service's local volume; empty where the user brings a storage class."""
 
@@ -95,7 +97,7 @@ class ClusterArgs:
             raise ValueError("argus:ssh has no key")
         return cls(
             control_planes=[_machine(**each.model_dump()) for each in machines.control_planes],
-            workers=[_machine(**each.model_dump()) for each in machines.workers],
+            workers=[_machine(**each.model_dump(exclude={"standby"})) for each in machines.active_workers],
             ssh=remote.Ssh(user=ssh.user, port=ssh.port, private_key=key, mend=ssh.mend),
             kubeadm=KubeadmArgs(
                 name=cluster.name,
@@ -128,6 +130,7 @@ class ClusterArgs:
             network_manifest=manifest.read(cluster.network.manifest) if cluster.network.manifest else None,
             running_network=running_network,
             looks=looks or {},
+            pods=settings.pod_memory,
             volumes_gib={} if settings.storage.class_name else volumes,
         )
 
@@ -166,6 +169,8 @@ class Cluster(pulumi.ComponentResource):
                 minimum_memory_mib=args.minimum_memory_mib,
                 minimum_disk_gib=args.minimum_disk_gib,
                 kubernetes_version=kubeadm.kubernetes_version,
+                pods=args.pods,
+                hosts=args.schedulable_machines,
                 running_version=args.running_version,
                 network=args.network,
                 running_network=args.running_network,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _MAXIMUM_SKEW_SECONDS = 60
 _SYSTEMS = {"debian": 12, "ubuntu": 22}
@@ -53,6 +53,10 @@ class Requirements:
     minimum_disk_gib: int
     addresses: Mapping[str, str]
     """Of each machine by its name."""
+    pods: Mapping[str, int] = field(default_factory=dict)
+    """The memory (MiB) that some machine must have for a pod, by the key of the configuration that says it."""
+    hosts: Collection[str] = ()
+    """The names of the machines that run the pipeline's pods."""
     accepted: Collection[str] = ()
     """The names of those that were fit when they became members: only what they share with others counts."""
 
@@ -79,7 +83,21 @@ def problems(facts: Mapping[str, Facts | str], required: Requirements) -> list[s
         else:
             lines = [each]
         found += [f"{name} ({address}): {line}" for line in lines]
-    return found
+    return [*found, *_too_large(known, required)]
+
+
+def _too_large(known: Mapping[str, Facts], required: Requirements) -> Iterable[str]:
+    """The pods that no machine has room for, once all are known that may run them."""
+    memory = {name: known[name].memory_mib for name in required.hosts if name in known}
+    if not memory or len(memory) < len(required.hosts):
+        return
+    largest = max(memory, key=lambda name: memory[name])
+    for key, mib in required.pods.items():
+        if mib > memory[largest]:
+            yield (
+                f"argus:{key}: a pod of {mib} MiB, and {largest}, the largest machine that runs pods, has"
+                f" {memory[largest]} MiB: lower it, or add a larger machine"
+            )
 
 
 def no_answer(reason: str) -> str:

@@ -42,6 +42,10 @@ class PreflightArgs:
     minimum_memory_mib: int
     minimum_disk_gib: int
     kubernetes_version: str
+    pods: Mapping[str, int] = field(default_factory=dict)
+    """The memory (MiB) that some machine must have for a pod, by the key of the configuration that says it."""
+    hosts: Sequence[Machine] = ()
+    """The machines that run the pipeline's pods."""
     running_version: pulumi.Input[str | None] = None
     """The version that the stack's cluster has had so far, if there is one."""
     network: NetworkKind = "built-in"
@@ -114,6 +118,8 @@ class Preflight(pulumi.ComponentResource):
                 minimum_memory_mib=args.minimum_memory_mib,
                 minimum_disk_gib=args.minimum_disk_gib,
                 addresses={machine.name: machine.address for machine in machines},
+                pods=args.pods,
+                hosts=[machine.name for machine in args.hosts],
                 accepted=[name for name, look in looks.items() if int(look.partition(" ")[0]) != now],
             )
         )

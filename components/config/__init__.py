@@ -29,6 +29,7 @@ from components.config.sections import (
     Ui,
     UiReplicas,
     VerticalLimits,
+    Worker,
     Zookeeper,
 )
 
@@ -61,6 +62,7 @@ __all__ = [
     "Ui",
     "UiReplicas",
     "VerticalLimits",
+    "Worker",
     "Zookeeper",
     "load",
     "load_values",

@@ -44,12 +44,16 @@ def _machines(settings: Settings) -> Iterator[str]:
             f"machines.controlPlanes: {count} machines, an even number, survive no more failures than {count - 1}; "
             f"list {count - 1} or {count + 1}"
         )
-    for name in _repeated(machine.name for machine in settings.all_machines):
+    listed = machines.control_planes + machines.workers
+    for name in _repeated(machine.name for machine in listed):
         yield f"machines: the name {name!r} is used more than once; every machine needs its own"
-    for address in _repeated(machine.address for machine in settings.all_machines):
+    for address in _repeated(machine.address for machine in listed):
         yield f"machines: the address {address} is used more than once; a host is listed once, as one kind"
     if not settings.schedulable_machines:
-        yield "machines.workers: no machine may run pods; list workers or set cluster.schedulePodsOnControlPlanes: true"
+        yield (
+            "machines.workers: no machine may run pods; list workers that are not on standby, or set "
+            "cluster.schedulePodsOnControlPlanes: true"
+        )
 
 
 def _networks(settings: Settings) -> Iterator[str]:
@@ -104,8 +108,9 @@ def _cameras(settings: Settings) -> Iterator[str]:
         yield f"cameras: the name {name!r} is used more than once; every camera needs its own"
     for name in settings.camera_credentials.keys() - set(names):
         yield f"cameraCredentials: there is no camera {name!r}; remove it or add the camera"
-    if settings.producers.count > len(names):
-        yield f"producers.count: {settings.producers.count} for {len(names)} cameras; use at most one a camera"
+    count = settings.producers.count
+    if count is not None and count > len(names):
+        yield f"producers.count: {count} for {len(names)} cameras; use at most one a camera"
 
 
 def _models(settings: Settings) -> Iterator[str]:

@@ -3,6 +3,7 @@
 Keys are camelCase in the stack file and snake_case here. Checks that need more than one section are in rules.py.
 """
 
+import math
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -105,13 +106,33 @@ class Machine(Section):
     taints: tuple[str, ...] = Field((), description="Node taints to set, each `key=value:Effect` or `key:Effect`.")
 
 
+class Worker(Machine):
+    """A host that only runs pods."""
+
+    standby: bool = Field(
+        False,
+        description="A spare: left alone until this is taken out, and named where pods find no room. Set on a worker "
+        "of the cluster, it takes the worker out.",
+    )
+
+
 class Machines(Section):
     """The hosts of the cluster."""
 
     control_planes: tuple[Machine, ...] = Field(
         min_length=1, description="An odd number of hosts, so that etcd keeps a majority when one dies."
     )
-    workers: tuple[Machine, ...] = Field((), description="The hosts that only run pods.")
+    workers: tuple[Worker, ...] = Field((), description="The hosts that only run pods.")
+
+    @property
+    def active_workers(self) -> tuple[Worker, ...]:
+        """The workers that are no spares."""
+        return tuple(worker for worker in self.workers if not worker.standby)
+
+    @property
+    def standby(self) -> tuple[Worker, ...]:
+        """The spares."""
+        return tuple(worker for worker in self.workers if worker.standby)
 
 
 class KubeletOptions(Section):
@@ -235,60 +256,6 @@ class Storage(Section):
     )
 
 
-class Zookeeper(Section):
-    """The ZooKeeper ensemble of Kafka."""
-
-    replicas: Literal[1, 3, 5] = Field(3, description="Members; odd, so that a majority survives one failure.")
-    heap_mib: int = Field(128, ge=64, alias="heapMiB", description="Java heap of a member (MiB).")
-    volume_gib: int = Field(1, ge=1, alias="volumeGiB", description="Disk of a member (GiB).")
-
-
-class Kafka(Section):
-    """The Kafka brokers and their topics."""
-
-    replicas: int = Field(3, ge=1, description="Brokers; from 3 on, topics have 3 replicas of which 2 must be in sync.")
-    heap_mib: int = Field(1024, ge=192, alias="heapMiB", description="Java heap of a broker (MiB).")
-    volume_gib: int = Field(100, ge=1, alias="volumeGiB", description="Disk of a broker (GiB).")
-    partitions: int = Field(
-        40, ge=1, description="Partitions of the frames topic and of each results topic; a camera stays in one."
-    )
-    retention_hours: int = Field(6, ge=1, description="How long frames and results stay in Kafka (hours).")
-    vertical: Vertical = Field("off", description=VERTICAL_WITH_RESTART)
-    max_message_bytes: int = Field(
-        2_000_000,
-        ge=100_000,
-        description="Largest frame, set alike at topic, broker, producer, consumer and Spark (bytes).",
-    )
-
-
-class Elasticsearch(Section):
-    """The Elasticsearch nodes that hold the results."""
-
-    replicas: int = Field(3, ge=1, description="Nodes, but not 2; from 3 on, each index has one replica.")
-    heap_mib: int = Field(1024, ge=384, alias="heapMiB", description="Java heap of a node (MiB).")
-    volume_gib: int = Field(100, ge=1, alias="volumeGiB", description="Disk of a node (GiB).")
-    retention_days: int = Field(7, ge=1, description="Days after which a day's index is deleted.")
-    vertical: Vertical = Field("off", description=VERTICAL_WITH_RESTART)
-
-
-class Between(Section):
-    """How many there are of something that comes and goes with the load."""
-
-    minimum: int = Field(1, ge=1, description="Those that are always there.")
-    maximum: int = Field(1, ge=1, description="The most there may be.")
-
-    @model_validator(mode="after")
-    def _minimum_is_no_more_than_maximum(self) -> Self:
-        if self.minimum > self.maximum:
-            raise ValueError(f"minimum {self.minimum} is above maximum {self.maximum}; lower one or raise the other")
-        return self
-
-    @property
-    def fixed(self) -> int | None:
-        """The number where it never changes; None where the load says it."""
-        return self.minimum if self.minimum == self.maximum else None
-
-
 class Memory(Section):
     """What a pod gets of memory, to begin with where vertical is apply."""
 
@@ -308,6 +275,70 @@ class Memory(Section):
 
 def _memory(request: int, limit: int) -> Memory:
     return Memory(requestMiB=request, limitMiB=limit)
+
+
+class Zookeeper(Section):
+    """The ZooKeeper ensemble of Kafka."""
+
+    replicas: Literal[1, 3, 5] = Field(3, description="Members; odd, so that a majority survives one failure.")
+    heap_mib: int = Field(128, ge=64, alias="heapMiB", description="Java heap of a member (MiB).")
+    volume_gib: int = Field(1, ge=1, alias="volumeGiB", description="Disk of a member (GiB).")
+
+
+class Kafka(Section):
+    """The Kafka brokers and their topics."""
+
+    replicas: int = Field(3, ge=1, description="Brokers; from 3 on, topics have 3 replicas of which 2 must be in sync.")
+    heap_mib: int = Field(1024, ge=192, alias="heapMiB", description="Java heap of a broker (MiB).")
+    volume_gib: int = Field(100, ge=1, alias="volumeGiB", description="Disk of a broker (GiB).")
+    partitions: int = Field(
+        40, ge=1, description="Partitions of the frames topic and of each results topic; a camera stays in one."
+    )
+    retention_hours: int = Field(6, ge=1, description="How long frames and results stay in Kafka (hours).")
+    max_message_bytes: int = Field(
+        2_000_000,
+        ge=100_000,
+        description="Largest frame, set alike at topic, broker, producer, consumer and Spark (bytes).",
+    )
+    vertical: Vertical = Field("off", description=VERTICAL_WITH_RESTART)
+
+    @property
+    def memory(self) -> Memory:
+        """Of a broker: its heap and what the JVM takes beside it; up to the limit, the page cache."""
+        return _memory(self.heap_mib + 192, self.heap_mib * 2 + 512)
+
+
+class Elasticsearch(Section):
+    """The Elasticsearch nodes that hold the results."""
+
+    replicas: int = Field(3, ge=1, description="Nodes, but not 2; from 3 on, each index has one replica.")
+    heap_mib: int = Field(1024, ge=384, alias="heapMiB", description="Java heap of a node (MiB).")
+    volume_gib: int = Field(100, ge=1, alias="volumeGiB", description="Disk of a node (GiB).")
+    retention_days: int = Field(7, ge=1, description="Days after which a day's index is deleted.")
+    vertical: Vertical = Field("off", description=VERTICAL_WITH_RESTART)
+
+    @property
+    def memory(self) -> Memory:
+        """Of a node: its heap and what the JVM takes beside it; up to the limit, the page cache."""
+        return _memory(self.heap_mib + 384, self.heap_mib * 2 + 640)
+
+
+class Between(Section):
+    """How many there are of something that comes and goes with the load."""
+
+    minimum: int = Field(1, ge=1, description="Those that are always there.")
+    maximum: int = Field(1, ge=1, description="The most there may be.")
+
+    @model_validator(mode="after")
+    def _minimum_is_no_more_than_maximum(self) -> Self:
+        if self.minimum > self.maximum:
+            raise ValueError(f"minimum {self.minimum} is above maximum {self.maximum}; lower one or raise the other")
+        return self
+
+    @property
+    def fixed(self) -> int | None:
+        """The number where it never changes; None where the load says it."""
+        return self.minimum if self.minimum == self.maximum else None
 
 
 class LagReplicas(Between):
@@ -390,7 +421,20 @@ class Camera(Section):
 class Producers(Section):
     """The pods that read the cameras, and what applies to every camera that does not say otherwise."""
 
-    count: int = Field(1, ge=1, description="Producer pods; cameras are spread over them by a stable rule.")
+    count: int | None = Field(
+        None,
+        ge=1,
+        description="Producer pods; cameras are spread over them by a stable rule. Unset: as many as the cameras need "
+        "by the next two.",
+    )
+    cameras_per_pod: int = Field(
+        20, ge=1, description="Cameras that a pod reads at most; those of one that dies are dark until it is back."
+    )
+    frames_per_pod: float = Field(
+        100.0,
+        gt=0,
+        description="Frames/s that a pod reads at most; about half of what one core decodes, scales and encodes.",
+    )
     frames_per_second: float = Field(1.0, gt=0, le=60, description="Rate limit of a camera.")
     width: int = Field(640, ge=64, le=7680, description="Width that images are reduced to (pixels); never enlarged.")
     jpeg_quality: int = Field(80, ge=10, le=100, description="JPEG quality.")
@@ -552,13 +596,13 @@ class Settings(Section):
 
     @property
     def all_machines(self) -> tuple[Machine, ...]:
-        """Control planes, then workers."""
-        return self.machines.control_planes + self.machines.workers
+        """Control planes, then workers; without those on standby."""
+        return self.machines.control_planes + self.machines.active_workers
 
     @property
     def schedulable_machines(self) -> tuple[Machine, ...]:
         """The machines that the pipeline's pods may run on."""
-        return self.all_machines if self.cluster.schedule_pods_on_control_planes else self.machines.workers
+        return self.all_machines if self.cluster.schedule_pods_on_control_planes else self.machines.active_workers
 
     @property
     def scales_by_lag(self) -> bool:
@@ -571,6 +615,29 @@ class Settings(Section):
         stages = (self.producers, self.kafka, self.elasticsearch, self.filebeat, self.consumer, self.ui)
         modes = [stage.vertical for stage in stages] + [model.vertical for model in self.models]
         return set(modes) != {"off"}
+
+    @property
+    def pod_memory(self) -> dict[str, int]:
+        """The memory that a machine must have free for a pod (MiB), by the key that says it; of the larger ones."""
+        return {
+            "kafka.heapMiB": self.kafka.memory.request_mib,
+            "elasticsearch.heapMiB": self.elasticsearch.memory.request_mib,
+            "producers.memory.requestMiB": self.producers.memory.request_mib,
+            "filebeat.memory.requestMiB": self.filebeat.memory.request_mib,
+            "consumer.memory.requestMiB": self.consumer.memory.request_mib,
+            "ui.memory.requestMiB": self.ui.memory.request_mib,
+            **{f"models[{n}].executorMemoryMiB": model.executor_memory_mib for n, model in enumerate(self.models)},
+        }
+
+    @property
+    def producer_count(self) -> int:
+        """How many producers there are: as given, or as the cameras need. Their rates are known, so nobody watches."""
+        given, cameras = self.producers, self.filled_cameras
+        if given.count is not None:
+            return given.count
+        frames = sum(camera.frames_per_second or 0 for camera in cameras)
+        needed = max(len(cameras) / given.cameras_per_pod, frames / given.frames_per_pod)
+        return min(len(cameras), math.ceil(needed))
 
     @property
     def filled_cameras(self) -> tuple[Camera, ...]:

@@ -11,7 +11,7 @@ import pulumi
 from pulumi_kubernetes import apps, batch, core
 
 from components import kubernetes as k
-from components.config import Settings
+from components.config import Memory, Settings
 
 HTTP, TRANSPORT = 9200, 9300
 PORTS = {"http": HTTP, "transport": TRANSPORT}
@@ -34,6 +34,7 @@ class ElasticsearchArgs:
     tools_image: pulumi.Input[str]
     replicas: int = 3
     heap_mib: int
+    memory: Memory
     heap_follows: bool = False
     """Whether the heap is a share of the container's memory, which may change."""
     volume_gib: int
@@ -56,6 +57,7 @@ class ElasticsearchArgs:
             tools_image=tools_image,
             replicas=settings.elasticsearch.replicas,
             heap_mib=settings.elasticsearch.heap_mib,
+            memory=settings.elasticsearch.memory,
             heap_follows=settings.elasticsearch.vertical == "apply",
             volume_gib=settings.elasticsearch.volume_gib,
             retention_days=settings.elasticsearch.retention_days,
@@ -167,8 +169,8 @@ class Elasticsearch(pulumi.ComponentResource):
         )
         k.disruption_budget(f"{name}-budget", "elasticsearch", args.namespace, LABELS, opts=child)
         alive = "/_cluster/health?master_timeout=2s&timeout=2s"
-        limit_mib = args.heap_mib * 2 + 640
-        heap = k.heap_flags(args.heap_mib, share_of_mib=limit_mib if args.heap_follows else None)
+        share_of_mib = args.memory.limit_mib if args.heap_follows else None
+        heap = k.heap_flags(args.heap_mib, share_of_mib=share_of_mib)
         container = core.v1.ContainerArgs(
             name="elasticsearch",
             image=args.image,
@@ -178,7 +180,7 @@ class Elasticsearch(pulumi.ComponentResource):
                 k.env("xpack.security.enabled", "false"),
             ],
             ports=k.container_ports(PORTS),
-            resources=k.resources(cpu="50m", memory_mib=args.heap_mib + 384, limit_mib=limit_mib),
+            resources=k.resources(cpu="50m", memory_mib=args.memory.request_mib, limit_mib=args.memory.limit_mib),
             # The server writes its keystore and unpacked libraries beside its configuration.
             security_context=k.container_security(read_only_root=False),
             startup_probe=k.http_probe(alive, HTTP, period=5, failures=180),

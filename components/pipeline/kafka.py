@@ -9,7 +9,7 @@ import pulumi
 from pulumi_kubernetes import core
 
 from components import kubernetes as k
-from components.config import Settings
+from components.config import Memory, Settings
 
 PORT = 9092
 DATA = "/var/lib/kafka/data"
@@ -44,6 +44,7 @@ class KafkaArgs:
     zookeeper_connect: pulumi.Input[str]
     replicas: int = 3
     heap_mib: int
+    memory: Memory
     heap_follows: bool = False
     """Whether the heap is a share of the container's memory, which may change."""
     volume_gib: int
@@ -66,6 +67,7 @@ class KafkaArgs:
             zookeeper_connect=zookeeper_connect,
             replicas=settings.kafka.replicas,
             heap_mib=settings.kafka.heap_mib,
+            memory=settings.kafka.memory,
             heap_follows=settings.kafka.vertical == "apply",
             volume_gib=settings.kafka.volume_gib,
             max_message_bytes=settings.kafka.max_message_bytes,
@@ -129,7 +131,7 @@ class Kafka(pulumi.ComponentResource):
         )
         k.disruption_budget(f"{name}-budget", "kafka", args.namespace, LABELS, opts=child)
 
-        limit_mib = args.heap_mib * 2 + 512
+        share_of_mib = args.memory.limit_mib if args.heap_follows else None
         container = core.v1.ContainerArgs(
             name="kafka",
             image=args.image,
@@ -139,7 +141,7 @@ class Kafka(pulumi.ComponentResource):
                 k.env_field("NODE_NAME", "spec.nodeName"),
                 k.env(
                     "KAFKA_HEAP_OPTS",
-                    k.jvm_flags(args.heap_mib, share_of_mib=limit_mib if args.heap_follows else None),
+                    k.jvm_flags(args.heap_mib, share_of_mib=share_of_mib),
                 ),
                 k.env("KAFKA_JVM_PERFORMANCE_OPTS", "-server -Djava.awt.headless=true"),
                 k.env("KAFKA_LOG4J_OPTS", f"-Dlog4j.configuration=file:{k.CONFIG_DIR}/log4j.properties"),
@@ -148,7 +150,7 @@ class Kafka(pulumi.ComponentResource):
                 k.env("LOG_DIR", "/tmp/logs"),
             ],
             ports=k.container_ports({"kafka": PORT}),
-            resources=k.resources(cpu="50m", memory_mib=args.heap_mib + 192, limit_mib=limit_mib),
+            resources=k.resources(cpu="50m", memory_mib=args.memory.request_mib, limit_mib=args.memory.limit_mib),
             security_context=k.container_security(),
             startup_probe=k.tcp_probe(PORT, period=5, failures=180),
             readiness_probe=k.tcp_probe(PORT),

@@ -70,7 +70,7 @@ class ProducersArgs:
             namespace=namespace,
             image=image,
             bootstrap_servers=bootstrap_servers,
-            count=settings.producers.count,
+            count=settings.producer_count,
             cameras=[CameraSpec(**camera.model_dump()) for camera in settings.filled_cameras],
             credentials={
                 camera: {

@@ -19,7 +19,7 @@ LABELS: Final = k.labels("ui", "web")
 
 @dataclass(frozen=True, kw_only=True)
 class UiArgs:
-    """Arguments of Ui; `cameras` are the names that the wall shows from the start."""
+    """Arguments of Ui; `cameras` are the names that the wall shows from the start, `standby` the spare machines'."""
 
     namespace: pulumi.Input[str]
     image: pulumi.Input[str]
@@ -29,6 +29,7 @@ class UiArgs:
     consumer_urls: pulumi.Input[Sequence[str]]
     producer_urls: pulumi.Input[Sequence[str]]
     cameras: Sequence[str]
+    standby: Sequence[str] = ()
     replicas: UiReplicas
     memory: Memory
     node_port: int
@@ -55,6 +56,7 @@ class UiArgs:
             consumer_urls=consumer_urls,
             producer_urls=producer_urls,
             cameras=[camera.name for camera in settings.cameras],
+            standby=[machine.name for machine in settings.machines.standby],
             replicas=settings.ui.replicas,
             memory=settings.ui.memory,
             node_port=settings.ui.node_port,
@@ -77,6 +79,7 @@ class Ui(pulumi.ComponentResource):
             "ARGUS_CONSUMER_URLS": pulumi.Output.from_input(args.consumer_urls).apply(",".join),
             "ARGUS_PRODUCER_URLS": pulumi.Output.from_input(args.producer_urls).apply(",".join),
             "ARGUS_CAMERAS": ",".join(args.cameras),
+            "ARGUS_STANDBY_MACHINES": ",".join(args.standby),
             "ARGUS_HTTP_PORT": str(k.HTTP_PORT),
             "ARGUS_LOG_LEVEL": "INFO",
         }

@@ -62,15 +62,15 @@ def targets(settings: Settings) -> list[Target]:
 
 
 def _all(settings: Settings) -> Iterator[Target]:
-    state = Target(kind="StatefulSet", name="kafka", vertical=settings.kafka.vertical)
-    # The least heaps that the configuration takes, with what belongs to each.
-    yield replace(state, minimum_mib=192 + 192)
-    yield replace(state, name="elasticsearch", vertical=settings.elasticsearch.vertical, minimum_mib=384 + 384)
+    # Never less than the stack gives them: their heap would be smaller than it says.
+    for name, stage in (("kafka", settings.kafka), ("elasticsearch", settings.elasticsearch)):
+        least = stage.memory.request_mib
+        yield Target(kind="StatefulSet", name=name, vertical=stage.vertical, minimum_mib=least)
     yield Target(kind="StatefulSet", name="consumer", vertical=settings.consumer.vertical)
     pods = Target(kind="Deployment", name="filebeat", vertical=settings.filebeat.vertical)
     yield pods
     yield replace(pods, name="ui", vertical=settings.ui.vertical)
-    for n in range(settings.producers.count):
+    for n in range(settings.producer_count):
         yield replace(pods, name=f"producer-{n}", vertical=settings.producers.vertical)
     for model in settings.models:
         yield replace(pods, name=model_job.job_name(model.name), vertical=model.vertical)

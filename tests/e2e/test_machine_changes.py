@@ -35,7 +35,9 @@ SPARE = Machine(name="spare", address=IPv4Address("10.77.0.14"))
 
 @pytest.fixture
 def whole(stack: Stack) -> Stack:
-    """The stack with all its machines."""
+    """The stack with all its machines, also after a test that failed without one."""
+    if unready_nodes(stack.cluster, EVERYBODY):
+        _up(stack)
     wait_until("every node", lambda: unready_nodes(stack.cluster, EVERYBODY), limit_s=LIMIT_S)
     return stack
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.full
 
 MODEL = "objects"
 FRAMES_PER_SECOND = 0.2
-"""Of each camera: 8 a second together. At the lab's usual 20, one executor is too busy for another to be let go."""
+"""Of each camera: 8 a second together, which one executor carries with room for another to be let go."""
 
 BACKLOG = 1000
 """Frames; more than one executor gets through within the target, whatever else the two cores do."""

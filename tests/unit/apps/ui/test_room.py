@@ -38,6 +38,12 @@ def test_what_waits_is_said_with_what_to_add() -> None:
     )
 
 
+def test_a_spare_machine_is_brought_in_first() -> None:
+    said = advice(waiting([pod("filebeat-b", {"cpu": "20m", "memory": "96Mi"})], NOW), ["worker3", "worker4"])
+    assert said is not None
+    assert "Bring in worker3 or worker4 (take `standby` out of its entry) for 0.02 cores and 96 MiB, or lower" in said
+
+
 def test_a_pod_that_may_yet_be_placed_is_not_said() -> None:
     assert waiting([pod("new", {}, seconds=10), pod("gated", {}, reason="SchedulingGated")], NOW) == []
     assert advice([]) is None

@@ -76,6 +76,17 @@ def test_all_problems_of_all_machines_come_together() -> None:
     assert [line.split(":")[0] for line in found] == ["cp1 (192.0.2.11)"] * 4 + ["cp2 (192.0.2.12)"] * 2
 
 
+def test_a_pod_that_fits_no_machine_is_one_of_them() -> None:
+    pods = {"models[0].executorMemoryMiB": 4096, "kafka.heapMiB": 512}
+    required = replace(REQUIRED, pods=pods, hosts=["cp1", "cp2"])
+    (found,) = problems({"cp1": FIT, "cp2": OTHER}, required)
+    assert found.startswith("argus:models[0].executorMemoryMiB: a pod of 4096 MiB, and cp1, the largest machine")
+    assert found.endswith("has 4000 MiB: lower it, or add a larger machine")
+    assert problems({"cp1": FIT, "cp2": replace(OTHER, memory_mib=5000)}, required) == []
+    # A machine that is silent may be large.
+    assert len(problems({"cp1": FIT, "cp2": no_answer("connection refused")}, required)) == 1
+
+
 def test_a_machine_that_does_not_answer_is_one_of_them() -> None:
     found = problems({"cp1": no_answer("connection refused"), "cp2": replace(OTHER, memory_mib=1)}, REQUIRED)
     assert len(found) == 2

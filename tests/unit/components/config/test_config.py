@@ -45,6 +45,32 @@ def test_the_stacks_of_the_repository_are_valid(name: str, tmp_path: Path) -> No
     assert len(settings.machines.control_planes) == 3
 
 
+def test_a_spare_machine_is_none_of_the_cluster_s(values: Values) -> None:
+    values["machines"]["workers"][1]["standby"] = True
+    settings = load_values(values)
+    assert [machine.name for machine in settings.machines.standby] == ["worker2"]
+    assert "worker2" not in [machine.name for machine in settings.all_machines]
+    values["machines"]["workers"][1]["name"] = "cp1"
+    assert any("the name 'cp1' is used more" in problem for problem in problems_of(values))
+
+
+@pytest.mark.parametrize(
+    ("producers", "pods"),
+    [
+        ({"framesPerSecond": 0.25}, 2),
+        ({"framesPerSecond": 4.35}, 2),
+        ({"framesPerSecond": 5, "framesPerPod": 60}, 4),
+        ({"framesPerSecond": 5, "framesPerPod": 1}, 40),
+        ({"camerasPerPod": 7}, 6),
+        ({"count": 5}, 5),
+    ],
+    ids=str,
+)
+def test_there_are_as_many_producers_as_the_cameras_need(producers: Values, pods: int, values: Values) -> None:
+    values["producers"] = producers
+    assert load_values(values).producer_count == pods
+
+
 def change(path: str, value: Any) -> Callable[[Values], None]:
     """An edit of one key, given as `section.key` with list indices as numbers."""
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from components.config import Consumer, Kafka, Model, Producers, Settings
+from components.config import Camera, Consumer, Kafka, Model, Producers, Settings
 from components.pipeline import targets
 from tests.unit.components.pipeline.conftest import Build
 
@@ -13,7 +13,8 @@ def settings(**sections: Any) -> Settings:
     """A stack's settings, as far as they matter here."""
     kinds = {"producers": Producers, "kafka": Kafka, "consumer": Consumer}
     given = {name: kinds[name].model_validate(section) for name, section in sections.items()}
-    return Settings.model_construct(models=(Model(name="objects", kind="objects"),), **given)
+    camera = Camera(name="gate", url="synthetic://street")
+    return Settings.model_construct(cameras=(camera, camera), models=(Model(name="objects", kind="objects"),), **given)
 
 
 def test_a_stack_that_asks_for_nothing_has_nothing_watched() -> None:

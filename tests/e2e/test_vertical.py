@@ -1,0 +1,107 @@
+"""A stage with far too little memory and one with far too much end near what they use, while they run."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.accounting import Audit
+from tests.e2e.cluster import NAMESPACE, ClusterClient
+from tests.e2e.conftest import Stack, run_lab
+from tests.e2e.machines import stack_with
+from tests.e2e.timings import Timings
+from tests.e2e.waiting import wait_until
+
+pytestmark = pytest.mark.full
+
+TOO_LITTLE, TOO_MUCH = "producer", "ui"
+"""By the name that their pods' labels have."""
+LITTLE_MIB, MUCH_MIB = 16, 1024
+"""A tenth of what a producer uses, and many times what the page does."""
+
+LIMIT_S = 1200
+_MIB = 2**20
+
+
+def sized(config: dict[str, Any]) -> None:
+    """Far too little and far too much, and one stage that is only watched."""
+    config["argus:vertical"] = {"settleMinutes": 3}
+    config["argus:producers"] |= {"vertical": "apply", "memory": {"requestMiB": LITTLE_MIB, "limitMiB": 512}}
+    config["argus:ui"] |= {"vertical": "apply", "memory": {"requestMiB": MUCH_MIB, "limitMiB": MUCH_MIB + 256}}
+    config["argus:kafka"] |= {"vertical": "recommend"}
+
+
+def test_memory_follows_use(stack: Stack, tmp_path: Path, timings: Timings) -> None:
+    cluster = stack.cluster
+    run_lab("vpa")
+    stack.pulumi("up", "--yes", "--skip-preview", "--config-file", str(stack_with(tmp_path, sized)))
+    try:
+        given = _requests(cluster, TOO_LITTLE) | _requests(cluster, TOO_MUCH)
+        brokers = _requests(cluster, "kafka")
+        audit = Audit.open(cluster)
+        began = time.monotonic()
+        wait_until("more for who has too little", lambda: _far_from_use(cluster, TOO_LITTLE), limit_s=LIMIT_S)
+        more_s = time.monotonic() - began
+        wait_until("less for who has too much", lambda: _far_from_use(cluster, TOO_MUCH), limit_s=LIMIT_S)
+        less_s = time.monotonic() - began
+        wait_until("a recommendation for Kafka", lambda: _not_recommended(cluster, "kafka"), limit_s=LIMIT_S)
+        frames = audit.close()
+        assert _requests(cluster, "kafka") == brokers, "what is only recommended changes nothing"
+        # The same pods, none of them started again, for want of memory or for anything else.
+        assert _requests(cluster, TOO_LITTLE).keys() | _requests(cluster, TOO_MUCH).keys() == given.keys()
+        assert sum(_restarts(cluster, TOO_LITTLE) + _restarts(cluster, TOO_MUCH)) == 0
+    finally:
+        stack.pulumi("up", "--yes", "--skip-preview")
+    timings.took("far too little memory: a pod has what it uses", more_s)
+    timings.took("far too much memory: a pod has what it uses", less_s, frames)
+
+
+def _pods(cluster: ClusterClient, name: str) -> list[dict[str, Any]]:
+    pods = cluster.pods(_named(name))
+    return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+
+
+def _named(name: str) -> str:
+    return f"app.kubernetes.io/name={name}"
+
+
+def _requests(cluster: ClusterClient, name: str) -> dict[str, float]:
+    """The memory that the machine of each pod keeps free for it, in MiB."""
+    return {
+        pod["metadata"]["name"]: _mib(pod["status"]["containerStatuses"][0]["resources"]["requests"]["memory"])
+        for pod in _pods(cluster, name)
+    }
+
+
+def _restarts(cluster: ClusterClient, name: str) -> list[int]:
+    return [status["restartCount"] for pod in _pods(cluster, name) for status in pod["status"]["containerStatuses"]]
+
+
+def _far_from_use(cluster: ClusterClient, name: str) -> str | None:
+    """None once each pod's request is no less than its use, and less than twice of it."""
+    seen = cluster.get(f"/apis/metrics.k8s.io/v1beta1/namespaces/{NAMESPACE}/pods", labelSelector=_named(name))
+    used = {pod["metadata"]["name"]: _mib(pod["containers"][0]["usage"]["memory"]) for pod in seen["items"]}
+    requests = _requests(cluster, name)
+    far = {
+        pod: f"uses {used.get(pod, 0):.0f} MiB of {request:.0f}"
+        for pod, request in requests.items()
+        if not used.get(pod, 0) <= request < 2 * used.get(pod, 0)
+    }
+    return json.dumps(far) if far or not requests else None
+
+
+def _not_recommended(cluster: ClusterClient, name: str) -> str | None:
+    path = f"/apis/autoscaling.k8s.io/v1/namespaces/{NAMESPACE}/verticalpodautoscalers/{name}"
+    status = cluster.get(path).get("status", {})
+    return None if status.get("recommendation", {}).get("containerRecommendations") else f"status: {status}"
+
+
+def _mib(quantity: str) -> float:
+    """A quantity of memory as Kubernetes writes it, in MiB."""
+    units = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "k": 10**3, "M": 10**6, "G": 10**9}
+    for unit, size in units.items():
+        if quantity.endswith(unit):
+            return int(quantity.removesuffix(unit)) * size / _MIB
+    return int(quantity) / _MIB
