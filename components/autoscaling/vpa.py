@@ -210,7 +210,8 @@ class Vpa(pulumi.ComponentResource):
             [
                 f"--port={WEBHOOK_PORT}",
                 f"--webhook-service={_SERVICE}",
-                "--webhook-timeout-seconds=10",
+                # Every pod that starts waits for it, also one that has to start because this one's machine died.
+                "--webhook-timeout-seconds=2",
                 f"--client-ca-file={_CERTIFICATES_DIR}/tls.crt",
                 f"--tls-cert-file={_CERTIFICATES_DIR}/tls.crt",
                 f"--tls-private-key={_CERTIFICATES_DIR}/tls.key",
