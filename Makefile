@@ -71,8 +71,9 @@ test-full: lint test-go ## Every test: also each machine killed in turn, replace
 timings: ## How long the end-to-end scenarios have taken on this host, over all their runs
 	@$(PYTHON) -m tests.e2e.timings
 
-conformance: bootstrap ## Kubernetes' own conformance tests on the running lab, beside the pipeline
-	@$(PYTHON) -m tests.conformance --parallel $(or $(PARALLEL),6) --minutes $(or $(MINUTES),40)
+conformance: bootstrap ## Kubernetes' own conformance tests on the running lab, beside the pipeline; ONLY="part of a name"
+	@$(PYTHON) -m tests.conformance --parallel $(or $(PARALLEL),6) --minutes $(or $(MINUTES),75) \
+	  $(if $(ONLY),--only "$(ONLY)")
 
 bench: bench-preview bench-provision bench-day ## Every benchmark; REPEAT=3 measures each three times
 

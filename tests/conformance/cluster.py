@@ -41,14 +41,14 @@ class Cluster:
         )
         self._kubectl = (str(tools.program("kubectl")), "--kubeconfig", str(kubeconfig))
 
-    def run_tests(self, skip: str, parallel: int, minutes: int) -> Path:
-        """Run all conformance tests that the regular expression does not match; the report.
+    def run_tests(self, skip: str, parallel: int, minutes: int, focus: str = "") -> Path:
+        """Run all conformance tests that the regular expression does not match, and `focus` does if given; the report.
 
         Tests that fail are in it, and no error here. Raises LabError when there is none.
         """
         command = (
             *self._hydrophone,
-            "--conformance",
+            *(("--focus", focus) if focus else ("--conformance",)),
             *("--conformance-image", self._image),
             *("--busybox-image", f"{UPSTREAM}/{BUSYBOX}"),
             *("--skip", skip),

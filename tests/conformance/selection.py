@@ -1,8 +1,8 @@
 """Which of Kubernetes' conformance tests run here: all but those that skipped.yaml names, each with its reason."""
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -63,9 +63,22 @@ def select(skips: Sequence[Skip], tests: Sequence[str]) -> Selection:
     return Selection(selected=tuple(selected), skipped={reason: tuple(names) for reason, names in skipped.items()})
 
 
-def expression(skips: Sequence[Skip]) -> str:
-    """The regular expression, as Go reads it, of all that is left out."""
-    return "|".join(re.sub(r"[][\\.+*?(){}|^$]", r"\\\g<0>", part) for skip in skips for part in skip.parts)
+def only(chosen: Selection, parts: Sequence[str]) -> Selection:
+    """Of the selected tests those whose name holds one of the parts. Raises LabError when a part is in none of them."""
+    idle = [part for part in parts if not any(part in test for test in chosen.selected)]
+    if idle:
+        raise LabError(f"no selected conformance test is named so: {'; '.join(idle)}")
+    return replace(chosen, selected=tuple(test for test in chosen.selected if any(part in test for part in parts)))
+
+
+def expression(parts: Iterable[str]) -> str:
+    """The regular expression, as Go reads it, of names that hold one of the parts."""
+    return "|".join(re.sub(r"[][\\.+*?(){}|^$]", r"\\\g<0>", part) for part in parts)
+
+
+def skipped(skips: Sequence[Skip]) -> str:
+    """The regular expression of all that is left out."""
+    return expression(part for skip in skips for part in skip.parts)
 
 
 def _skip(entry: object, where: str) -> Skip:

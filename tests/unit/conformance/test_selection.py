@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lab.config import LabError
-from tests.conformance.selection import Skip, expression, read, select
+from tests.conformance.selection import Selection, Skip, only, read, select, skipped
 
 TESTS = (
     "[sig-node] Pods should be updated [NodeConformance] [Conformance]",
@@ -40,9 +40,9 @@ def test_a_part_that_names_no_test_is_refused() -> None:
 
 def test_the_runner_leaves_out_the_same_tests() -> None:
     skips = (SERIAL, SLOW, PROBE)
-    pattern = re.compile(expression(skips))
+    pattern = re.compile(skipped(skips))
     assert tuple(test for test in TESTS if not pattern.search(test)) == select(skips, TESTS).selected
-    assert expression((PROBE,)) == r'should \*not\* be restarted with a exec "cat'
+    assert skipped((PROBE,)) == r'should \*not\* be restarted with a exec "cat'
 
 
 def test_the_committed_file_gives_each_reason_once_and_no_part_twice() -> None:
@@ -75,3 +75,10 @@ def test_a_reason_may_go_over_several_lines(tmp_path: Path) -> None:
 def test_a_bad_entry_is_named(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(LabError, match=message):
         read(written(tmp_path, text))
+
+
+def test_a_run_may_be_of_few_tests() -> None:
+    chosen = Selection(selected=("a probe", "a scale", "a service"), skipped={"slow": ("a slow probe",)})
+    assert only(chosen, ["probe", "service"]).selected == ("a probe", "a service")
+    with pytest.raises(LabError, match="no selected conformance test is named so: slow"):
+        only(chosen, ["slow"])
