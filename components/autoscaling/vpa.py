@@ -146,7 +146,6 @@ class Vpa(pulumi.ComponentResource):
             f"{self._name}-cluster-role",
             metadata=meta.v1.ObjectMetaArgs(name=_ACCOUNT, labels=RECOMMENDER_LABELS),
             rules=[
-                rule("", ("nodes",), READ),
                 # Kubernetes knows no right to create one of a certain name.
                 rule("admissionregistration.k8s.io", (registrations,), ("create",)),
                 rule("admissionregistration.k8s.io", (registrations,), ("get", "patch", "delete"), names=(_WEBHOOK,)),
