@@ -47,15 +47,15 @@ def _word(value: object) -> object:
 Vertical = Annotated[Literal["off", "recommend", "apply"], BeforeValidator(_word)]
 """Whether a stage's pods get memory and CPU by what they use."""
 
-VERTICAL = (
+_VERTICAL = (
     "Memory and CPU by use (argus:vertical). off: as given, from a pod's next start on; recommend: what would fit is "
-    "said by `kubectl -n argus get vpa`, nothing changes; apply: running pods are given it, without a restart."
+    "said by `kubectl -n argus get vpa`, nothing changes; apply: "
 )
+VERTICAL = f"{_VERTICAL}running pods are given it, without a restart."
 VERTICAL_WITH_RESTART = (
-    "Memory and CPU by use (argus:vertical). off: as given, from a pod's next start on; recommend: what would fit is "
-    "said by `kubectl -n argus get vpa`, nothing changes; apply: pods are restarted with it, one at a time and within the disruption budget, and "
-    "their heap keeps its share of the memory. What a broker or a node of a database holds in the page cache counts as "
-    "used, so it grows up to vertical.maximumMemoryMiB."
+    f"{_VERTICAL}pods are restarted with it, one at a time and within the disruption budget, and their heap keeps its "
+    "share of the memory. What a broker or a node of a database holds in the page cache counts as used, so it grows up "
+    "to vertical.maximumMemoryMiB."
 )
 
 
