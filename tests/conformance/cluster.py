@@ -77,11 +77,25 @@ class Cluster:
         run([*self._kubectl, "delete", "namespaces", *label, "--wait=false"], timeout=_CLEANUP_SECONDS)
 
         def left() -> str | None:
-            return output([*self._kubectl, "get", "namespaces", *label, "--output", "name"]).replace("\n", " ") or None
+            namespaces = output([*self._kubectl, "get", "namespaces", *label, "--output", "name"]).split()
+            for namespace in namespaces:
+                self._let_go(namespace.removeprefix("namespace/"))
+            return " ".join(namespaces) or None
 
         wait_for("the tests' namespaces to go", left, timeout=_CLEANUP_SECONDS, interval=2)
         for machine in machines():
             run(ssh.command(machine, _FORGET))
+
+    def _let_go(self, namespace: str) -> None:
+        """Let pods end that wait for a test that was cut short to release them."""
+        pods = output([*self._kubectl, "--namespace", namespace, "get", "pods", "--output", "name"]).split()
+        for pod in pods:
+            patch = '{"metadata":{"finalizers":null}}'
+            run(
+                [*self._kubectl, "--namespace", namespace, "patch", pod, "--type=merge", "--patch", patch],
+                timeout=_CLEANUP_SECONDS,
+                check=False,
+            )
 
     def _watch(self, command: tuple[str, ...], deadline: float) -> int:
         """Run Hydrophone to its end or the deadline, all that it prints into the log; its exit status."""
