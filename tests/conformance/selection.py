@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -68,7 +68,9 @@ def only(chosen: Selection, parts: Sequence[str]) -> Selection:
     idle = [part for part in parts if not any(part in test for test in chosen.selected)]
     if idle:
         raise LabError(f"no selected conformance test is named so: {'; '.join(idle)}")
-    return replace(chosen, selected=tuple(test for test in chosen.selected if any(part in test for part in parts)))
+    asked = tuple(test for test in chosen.selected if any(part in test for part in parts))
+    others = tuple(test for test in chosen.selected if test not in asked)
+    return Selection(selected=asked, skipped={**chosen.skipped, "not asked for": others})
 
 
 def expression(parts: Iterable[str]) -> str:

@@ -79,6 +79,8 @@ def test_a_bad_entry_is_named(tmp_path: Path, text: str, message: str) -> None:
 
 def test_a_run_may_be_of_few_tests() -> None:
     chosen = Selection(selected=("a probe", "a scale", "a service"), skipped={"slow": ("a slow probe",)})
-    assert only(chosen, ["probe", "service"]).selected == ("a probe", "a service")
+    few = only(chosen, ["probe", "service"])
+    assert few.selected == ("a probe", "a service")
+    assert few.total == chosen.total
     with pytest.raises(LabError, match="no selected conformance test is named so: slow"):
         only(chosen, ["slow"])
