@@ -40,7 +40,7 @@ class Target:
         policy: dict[str, Any] = {
             "containerName": "*",
             "controlledResources": ["cpu", "memory"],
-            # The limit keeps its distance from the request; what kills a pod is never nearer than the stack has it.
+            # The limit stays as many times the request as the stack has it.
             "controlledValues": "RequestsAndLimits",
         }
         if restarts:
