@@ -158,7 +158,7 @@ ImageCache(
         images={name: image[name] for name in ("filebeat", "producer", "spark", "ui")},
         pause=f"{settings.cluster.image_repository}/pause:{versions.PAUSE}",
     ),
-    pulumi.ResourceOptions.merge(in_cluster, pulumi.ResourceOptions(depends_on=[ui, *models])),
+    pulumi.ResourceOptions.merge(in_cluster, pulumi.ResourceOptions(depends_on=[ui, producers])),
 )
 
 pulumi.export("kubeconfig", cluster.kubeconfig)
