@@ -34,7 +34,6 @@ from components.pipeline import (
     VerticalScalingArgs,
     Zookeeper,
     ZookeeperArgs,
-    targets,
 )
 
 settings = config.load()
@@ -146,9 +145,9 @@ ui = Ui(
 )
 
 # Pods of the size that they need.
-if watched := targets(settings):
+if settings.scales_vertically:
     vpa = Vpa("vpa", VpaArgs.from_settings(settings, namespace=namespace, tools_image=image["consumer"]), in_cluster)
-    VerticalScaling("vertical", VerticalScalingArgs(namespace=namespace, vpa=vpa, targets=watched), in_cluster)
+    VerticalScaling("vertical", VerticalScalingArgs.from_settings(settings, namespace=namespace, vpa=vpa), in_cluster)
 
 # What may have to start on another machine finds its image there.
 ImageCache(

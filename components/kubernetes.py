@@ -8,6 +8,8 @@ from typing import Any, Final
 import pulumi
 from pulumi_kubernetes import apps, batch, core, meta, policy, rbac
 
+from components.config import Memory
+
 USER: Final = 10001
 """The user and group of the containers, Elasticsearch's apart; the images' files are readable by it."""
 
@@ -96,6 +98,11 @@ def resources(*, cpu: str, memory_mib: int, limit_mib: int | None = None) -> cor
         requests={"cpu": cpu, "memory": f"{memory_mib}Mi"},
         limits={"memory": f"{limit_mib or memory_mib}Mi"},
     )
+
+
+def resources_of(memory: Memory, *, cpu: str) -> core.v1.ResourceRequirementsArgs:
+    """`resources` with the memory that the stack's configuration gives a stage."""
+    return resources(cpu=cpu, memory_mib=memory.request_mib, limit_mib=memory.limit_mib)
 
 
 def tcp_probe(port: int, *, period: int = 10, failures: int = 3) -> core.v1.ProbeArgs:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -61,9 +62,8 @@ def autoscalers() -> list[str]:
     # Half a second, which every other command need not wait.
     from components.config import Settings
 
-    config = yaml.safe_load(STACK_FILE.read_text())["config"]
     try:
-        settings = Settings.model_validate({key.removeprefix("argus:"): section for key, section in config.items()})
+        settings = Settings.model_validate(_sections())
     except ValueError:
         # The program itself says what is wrong, and all of it at once.
         return []
@@ -73,8 +73,13 @@ def autoscalers() -> list[str]:
 
 def standby() -> list[str]:
     """The names of the stack's spare machines."""
+    return [each["name"] for each in _sections()["machines"].get("workers", ()) if each.get("standby")]
+
+
+def _sections() -> dict[str, Any]:
+    """The stack's configuration as it is committed, by key without `argus:`."""
     config = yaml.safe_load(STACK_FILE.read_text())["config"]
-    return [each["name"] for each in config["argus:machines"].get("workers", ()) if each.get("standby")]
+    return {key.removeprefix("argus:"): section for key, section in config.items()}
 
 
 def pulumi(arguments: Sequence[str]) -> int:

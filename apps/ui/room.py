@@ -49,7 +49,7 @@ class Waiting:
                     name=pod["metadata"]["name"],
                     since=datetime.fromisoformat(condition["lastTransitionTime"]),
                     millicores=sum(_millicores(each.get("cpu", "0")) for each in requests),
-                    memory_mib=sum(_bytes(each.get("memory", "0")) for each in requests) // 2**20,
+                    memory_mib=sum(bytes_of(each.get("memory", "0")) for each in requests) // 2**20,
                     reason=condition.get("message", ""),
                 )
         return None
@@ -126,6 +126,7 @@ def _millicores(quantity: str) -> int:
     return int(quantity[:-1]) if quantity.endswith("m") else round(float(quantity) * 1000)
 
 
-def _bytes(quantity: str) -> int:
+def bytes_of(quantity: str) -> int:
+    """A quantity of memory as Kubernetes writes it (`128Mi`), in bytes."""
     number = quantity.rstrip("KMGTik")
     return int(float(number) * _MEMORY_UNITS[quantity[len(number) :]])

@@ -11,7 +11,7 @@ from components.pipeline.network_policies import NetworkPolicies, NetworkPolicie
 from components.pipeline.producers import CameraSpec, Producers, ProducersArgs
 from components.pipeline.topics import Topic, Topics, TopicsArgs, pipeline_topics, results_topic
 from components.pipeline.ui import Ui, UiArgs
-from components.pipeline.vertical import VerticalScaling, VerticalScalingArgs, targets
+from components.pipeline.vertical import VerticalScaling, VerticalScalingArgs
 from components.pipeline.zookeeper import Zookeeper, ZookeeperArgs
 
 __all__ = [
@@ -45,5 +45,4 @@ __all__ = [
     "ZookeeperArgs",
     "pipeline_topics",
     "results_topic",
-    "targets",
 ]

@@ -93,7 +93,7 @@ class Consumer(pulumi.ComponentResource):
             image=args.image,
             env_from=k.env_from(config.metadata.name),
             ports=k.container_ports(ports),
-            resources=k.resources(cpu="30m", memory_mib=args.memory.request_mib, limit_mib=args.memory.limit_mib),
+            resources=k.resources_of(args.memory, cpu="30m"),
             security_context=k.container_security(),
             startup_probe=k.http_probe(period=5, failures=60),
             readiness_probe=k.http_probe("/readyz"),

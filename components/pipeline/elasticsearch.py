@@ -180,7 +180,7 @@ class Elasticsearch(pulumi.ComponentResource):
                 k.env("xpack.security.enabled", "false"),
             ],
             ports=k.container_ports(PORTS),
-            resources=k.resources(cpu="50m", memory_mib=args.memory.request_mib, limit_mib=args.memory.limit_mib),
+            resources=k.resources_of(args.memory, cpu="50m"),
             # The server writes its keystore and unpacked libraries beside its configuration.
             security_context=k.container_security(read_only_root=False),
             startup_probe=k.http_probe(alive, HTTP, period=5, failures=180),

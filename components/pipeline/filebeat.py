@@ -140,7 +140,7 @@ class Filebeat(pulumi.ComponentResource):
             image=args.image,
             command=["filebeat", "-e", "--strict.perms=false", "-c", f"{k.CONFIG_DIR}/filebeat.yml"],
             ports=k.container_ports({"stats": 5066}),
-            resources=k.resources(cpu="20m", memory_mib=args.memory.request_mib, limit_mib=args.memory.limit_mib),
+            resources=k.resources_of(args.memory, cpu="20m"),
             security_context=k.container_security(),
             startup_probe=k.http_probe("/", 5066, period=5, failures=60),
             readiness_probe=k.http_probe("/", 5066),

@@ -150,7 +150,7 @@ class Kafka(pulumi.ComponentResource):
                 k.env("LOG_DIR", "/tmp/logs"),
             ],
             ports=k.container_ports({"kafka": PORT}),
-            resources=k.resources(cpu="50m", memory_mib=args.memory.request_mib, limit_mib=args.memory.limit_mib),
+            resources=k.resources_of(args.memory, cpu="50m"),
             security_context=k.container_security(),
             startup_probe=k.tcp_probe(PORT, period=5, failures=180),
             readiness_probe=k.tcp_probe(PORT),

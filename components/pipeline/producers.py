@@ -174,7 +174,7 @@ class Producers(pulumi.ComponentResource):
             image=args.image,
             env_from=k.env_from(environment.metadata.name),
             ports=k.container_ports({"http": k.HTTP_PORT}),
-            resources=k.resources(cpu="50m", memory_mib=args.memory.request_mib, limit_mib=args.memory.limit_mib),
+            resources=k.resources_of(args.memory, cpu="50m"),
             security_context=k.container_security(),
             startup_probe=k.http_probe(period=5, failures=60),
             readiness_probe=k.http_probe("/readyz"),

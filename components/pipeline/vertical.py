@@ -84,6 +84,11 @@ class VerticalScalingArgs:
     vpa: Vpa
     targets: Sequence[Target]
 
+    @classmethod
+    def from_settings(cls, settings: Settings, *, namespace: pulumi.Input[str], vpa: Vpa) -> VerticalScalingArgs:
+        """The workloads that the stack's configuration has watched."""
+        return cls(namespace=namespace, vpa=vpa, targets=targets(settings))
+
 
 class VerticalScaling(pulumi.ComponentResource):
     """A VerticalPodAutoscaler for each workload. Executors have none: their driver makes them, and no controller."""

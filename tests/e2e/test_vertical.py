@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from apps.ui.room import bytes_of
 from tests.e2e.accounting import Audit
 from tests.e2e.cluster import NAMESPACE, ClusterClient
 from tests.e2e.conftest import Stack, run_lab
@@ -22,7 +23,6 @@ LITTLE_MIB, MUCH_MIB = 16, 1024
 """A tenth of what a producer uses, and many times what the page does."""
 
 LIMIT_S = 1200
-_MIB = 2**20
 
 
 def sized(config: dict[str, Any]) -> None:
@@ -99,9 +99,4 @@ def _not_recommended(cluster: ClusterClient, name: str) -> str | None:
 
 
 def _mib(quantity: str) -> float:
-    """A quantity of memory as Kubernetes writes it, in MiB."""
-    units = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "k": 10**3, "M": 10**6, "G": 10**9}
-    for unit, size in units.items():
-        if quantity.endswith(unit):
-            return int(quantity.removesuffix(unit)) * size / _MIB
-    return int(quantity) / _MIB
+    return bytes_of(quantity) / 2**20

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from components.config import Camera, Consumer, Kafka, Model, Producers, Settings
-from components.pipeline import targets
+from components.pipeline.vertical import targets
 from tests.unit.components.pipeline.conftest import Build
 
 
