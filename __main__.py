@@ -3,7 +3,7 @@
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components import config, stack_outputs, versions
+from components import config, registrations, stack_outputs, versions
 from components.autoscaling import Keda, KedaArgs, Vpa, VpaArgs
 from components.cluster import Cluster, ClusterArgs
 from components.images import Images, ImagesArgs
@@ -37,6 +37,7 @@ from components.pipeline import (
 )
 
 settings = config.load()
+registrations.wait_for_all()
 
 # What this stack has made so far: which versions the cluster can be upgraded to, that it keeps its network, and which
 # machines need no second look.

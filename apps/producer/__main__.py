@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import socket
 import sys
 import threading
 import time
@@ -10,6 +11,7 @@ from functools import partial
 import cv2
 
 from apps.producer.camera import CameraWorker
+from apps.producer.handover import Handover
 from apps.producer.sender import KafkaSender
 from apps.producer.settings import SettingsError, read_cameras, read_credentials, read_settings
 from apps.producer.sources import open_source
@@ -39,22 +41,20 @@ def main() -> int:
         signal.signal(number, lambda *_: stopping.set())
     limit = settings.max_frame_bytes
     sender = KafkaSender(settings.kafka_bootstrap_servers, settings.frames_topic, limit, stopping)
-    workers = [
-        CameraWorker(
-            camera,
-            partial(open_source, camera, credentials.get(camera.name), _SOURCE_LIMIT * limit, stopping),
-            sender,
-            stopping,
-            phase=place / len(cameras),
-            max_frame_bytes=limit,
-        )
-        for place, camera in enumerate(cameras)
-    ]
-    server = serve(settings.http_port, workers, lambda: sender.fatal)
+    workers = []
+    for place, camera in enumerate(cameras):
+        ending = threading.Event()
+        source = partial(open_source, camera, credentials.get(camera.name), _SOURCE_LIMIT * limit, ending)
+        phase = place / len(cameras)
+        workers.append(CameraWorker(camera, source, sender, ending, phase=phase, max_frame_bytes=limit))
+    me = f"{socket.gethostname()}:{settings.http_port}"
+    handover = Handover(me, settings.peers, workers)
+    server = serve(settings.http_port, me, workers, handover, lambda: sender.fatal)
+    handover.take_over(stopping)
     for worker in workers:
-        worker.thread.start()
+        worker.start()
     log.info("%d cameras to %s", len(workers), settings.frames_topic)
-    stopping.wait()
+    handover.keep(stopping)
     return _stop(workers, sender, server.shutdown)
 
 
@@ -62,8 +62,10 @@ def _stop(workers: list[CameraWorker], sender: KafkaSender, shutdown: object) ->
     log.info("stopping")
     deadline = time.monotonic() + _STOP_SECONDS
     for worker in workers:
+        worker.stop()
+    for worker in workers:
         # A camera in the middle of a long read is left to the end of the process: it has nothing to hand over.
-        worker.thread.join(max(0.0, deadline - time.monotonic()))
+        worker.join(max(0.0, deadline - time.monotonic()))
     left = sender.close(_FLUSH_SECONDS)
     if callable(shutdown):
         shutdown()

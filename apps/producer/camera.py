@@ -31,7 +31,10 @@ class Status:
 
 
 class CameraWorker:
-    """Drives one camera until told to stop. A camera's trouble stays in its own thread."""
+    """Drives one camera until told to stop, or to leave it to another producer. Its trouble stays in its own thread.
+
+    `stopping` is the worker's own, which its source knows too: it ends no other camera.
+    """
 
     def __init__(
         self,
@@ -45,15 +48,49 @@ class CameraWorker:
         backoff: Backoff | None = None,
     ) -> None:
         self.camera = camera
-        self.ledger = Ledger(first_sequence(datetime.now(UTC)))
-        self.status = Status(state="connecting", error=None)
         self._open = open_source
         self._sender = sender
         self._stopping = stopping
         self._max_frame_bytes = max_frame_bytes
         self._backoff = backoff or Backoff()
         self._pace = Pace(camera.frames_per_second, phase, time.monotonic())
-        self.thread = threading.Thread(target=self._run, name=f"camera-{camera.name}", daemon=True)
+        self.released = False
+        self._new_run()
+
+    def start(self) -> None:
+        """Reads the camera from now on, unless it has been stopped before."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Tells the thread to end, after what it is at."""
+        self._stopping.set()
+
+    def release(self) -> None:
+        """Leaves the camera to another producer."""
+        self.released = True
+        self.stop()
+
+    def take_back(self) -> None:
+        """Reads a camera again that was left to another producer and is read here no more, its frames numbered anew."""
+        self._stopping.clear()
+        self._new_run()
+        self.released = False
+        self.start()
+
+    @property
+    def reading(self) -> bool:
+        """Whether it may still hand a frame over."""
+        return self._thread.is_alive()
+
+    def join(self, seconds: float) -> None:
+        """Waits for the thread to end."""
+        if self._thread.ident is not None:
+            self._thread.join(seconds)
+
+    def _new_run(self) -> None:
+        self.ledger = Ledger(first_sequence(datetime.now(UTC)))
+        self.status = Status(state="connecting", error=None)
+        self._thread = threading.Thread(target=self._run, name=f"camera-{self.camera.name}", daemon=True)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -67,6 +104,7 @@ class CameraWorker:
                 # Whatever a decoder comes up with must neither end this camera for good nor reveal its URL.
                 log.exception("%s: unforeseen trouble", self.camera.name)
                 self._wait(type(unforeseen).__name__)
+        metrics.STREAMING.labels(self.camera.name).set(0)
 
     def _stream(self, source: Source) -> None:
         while not self._stopping.is_set():

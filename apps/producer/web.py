@@ -12,14 +12,17 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from apps.producer import metrics
 from apps.producer.camera import CameraWorker
+from apps.producer.handover import RELEASE, Handover
 
 log = logging.getLogger(__name__)
 
 
-def describe(workers: Sequence[CameraWorker]) -> dict[str, Any]:
-    """Every camera's state and the frames that it delivered in this run."""
+def describe(me: str, workers: Sequence[CameraWorker]) -> dict[str, Any]:
+    """The state of every camera that is this producer's, and the frames that it delivered in this run."""
     cameras = []
     for worker in workers:
+        if worker.released:
+            continue
         status, account = worker.status, worker.ledger.account()
         cameras.append(
             {
@@ -34,10 +37,12 @@ def describe(workers: Sequence[CameraWorker]) -> dict[str, Any]:
                 "queued": account.queued,
             }
         )
-    return {"cameras": cameras}
+    return {"producer": me, "cameras": cameras}
 
 
-def serve(port: int, workers: Sequence[CameraWorker], trouble: Callable[[], str | None]) -> ThreadingHTTPServer:
+def serve(
+    port: int, me: str, workers: Sequence[CameraWorker], handover: Handover, trouble: Callable[[], str | None]
+) -> ThreadingHTTPServer:
     """Starts the server in a thread of its own. `trouble` tells what ails the producer as a whole, if anything."""
 
     def metrics_page() -> bytes:
@@ -56,9 +61,24 @@ def serve(port: int, workers: Sequence[CameraWorker], trouble: Callable[[], str 
             elif path == "/metrics":
                 self._answer(HTTPStatus.OK, CONTENT_TYPE_LATEST, metrics_page())
             elif path == "/cameras":
-                self._answer(HTTPStatus.OK, "application/json", json.dumps(describe(workers)).encode())
+                self._answer(HTTPStatus.OK, "application/json", json.dumps(describe(me, workers)).encode())
             else:
                 self._answer(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"not found")
+
+        def do_POST(self) -> None:
+            """Lets cameras go that another producer has from now on."""
+            if self.path != RELEASE:
+                self._answer(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"not found")
+                return
+            try:
+                asked = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+                by, names = str(asked["by"]), [str(name) for name in asked["cameras"]]
+            except (ValueError, KeyError, TypeError):
+                self._answer(HTTPStatus.BAD_REQUEST, "text/plain; charset=utf-8", b'not {"by": ..., "cameras": [...]}')
+                return
+            reading = [{"name": name} for name in handover.release(by, names)]
+            answer = json.dumps({"producer": me, "cameras": reading})
+            self._answer(HTTPStatus.OK, "application/json", answer.encode())
 
         def _answer(self, status: HTTPStatus, kind: str, body: bytes) -> None:
             self.send_response(status)

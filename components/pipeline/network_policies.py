@@ -118,6 +118,7 @@ def flows(models: Sequence[str]) -> list[Flow]:
         *(Flow(client, "elasticsearch", (elasticsearch.HTTP,)) for client in search_clients),
         *(flow for model in models for flow in _spark(_driver(model), _executor(model))),
         *(Flow("ui", server, (k.HTTP_PORT,)) for server in ("producer", "consumer")),
+        Flow("producer", "producer", (k.HTTP_PORT,)),
         Flow("keda-adapter", "keda-operator", (keda.METRICS_PORT,)),
     ]
 

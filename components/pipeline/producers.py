@@ -116,7 +116,8 @@ def _score(camera: str, producer: int) -> str:
 class Producers(pulumi.ComponentResource):
     """One Deployment a producer, each with its own cameras: a changed camera restarts its own producer only.
 
-    A producer is replaced, not rolled: two that read the same camera would give it two streams of frames.
+    A producer is replaced, not rolled: two that read the same camera would give it two streams of frames. A camera that
+    moves is handed over by the producers themselves, who find each other by the name of a headless Service.
     """
 
     urls: pulumi.Output[Sequence[str]]
@@ -126,14 +127,25 @@ class Producers(pulumi.ComponentResource):
         super().__init__("argus:pipeline:Producers", name, None, opts)
         by_name = {camera.name: camera for camera in args.cameras}
         shares = assign(sorted(by_name), args.count)
+        all_of_them = k.headless_service(
+            f"{name}-service",
+            "producers",
+            args.namespace,
+            LABELS,
+            ports={"http": k.HTTP_PORT},
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        peers = pulumi.Output.format("{0}:{1}", all_of_them.metadata.name, k.HTTP_PORT)
         urls = [
-            self._producer(f"producer-{n}", args, [by_name[camera] for camera in share])
+            self._producer(f"producer-{n}", args, [by_name[camera] for camera in share], peers)
             for n, share in enumerate(shares)
         ]
         self.urls = pulumi.Output.all(*urls).apply(list)
         self.register_outputs({"urls": self.urls})
 
-    def _producer(self, name: str, args: ProducersArgs, cameras: Sequence[CameraSpec]) -> pulumi.Output[str]:
+    def _producer(
+        self, name: str, args: ProducersArgs, cameras: Sequence[CameraSpec], peers: pulumi.Input[str]
+    ) -> pulumi.Output[str]:
         child = pulumi.ResourceOptions(parent=self)
         labels = {**LABELS, "app.kubernetes.io/instance": name}
         variables: dict[str, pulumi.Input[str]] = {
@@ -143,6 +155,7 @@ class Producers(pulumi.ComponentResource):
             "ARGUS_CREDENTIALS_FILE": f"{k.SECRETS_DIR}/cameras.json",
             "ARGUS_MAX_FRAME_BYTES": str(args.max_frame_bytes - RECORD_OVERHEAD),
             "ARGUS_HTTP_PORT": str(k.HTTP_PORT),
+            "ARGUS_PEERS": peers,
             "ARGUS_LOG_LEVEL": "INFO",
         }
         files = {"cameras.json": json.dumps([asdict(camera) for camera in cameras], indent=2)}

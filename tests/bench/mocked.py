@@ -20,9 +20,9 @@ HOST_KEY = f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{'A' * 43}"
 class Echo(mocks.Mocks):
     """Answers every resource with its own inputs."""
 
-    def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], None]:
-        """Nothing."""
-        return {}, None
+    def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+        """Nothing: there was no update before this one."""
+        return {}, []
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         """The inputs; a command also prints: on this computer a machine's host key, elsewhere nothing."""

@@ -17,7 +17,7 @@ class App:
     """`python -m <module>`, its log in a file."""
 
     def __init__(self, module: str, log: Path, environment: dict[str, str]) -> None:
-        self.port = free_port()
+        self.port = int(environment.get("ARGUS_HTTP_PORT") or free_port())
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = log
         with log.open("ab") as sink:

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
-from apps.messages import Frame, frame_from_kafka
+from apps.messages import SEQUENCE_SHIFT, Frame, frame_from_kafka
 from apps.scenes import render
 from tests.integration.processes import App, app
-from tests.integration.services import wait_for
+from tests.integration.services import free_port, wait_for
 from tests.integration.topics import Topics, ends
 from tests.unit.apps.producer.mjpeg_server import mjpeg_camera
 
@@ -128,6 +128,36 @@ def test_a_camera_that_is_down_comes_back_and_disturbs_nobody(topics: Topics, tm
         assert "word" not in answers + running.log.read_text()
     sequences = [frame.sequence for _, frame, _ in frames_in(topics) if frame.camera == "door"]
     assert sequences == list(range(sequences[0], sequences[0] + len(sequences)))
+
+
+def test_a_camera_moves_between_producers_without_a_gap_or_two_readers(topics: Topics, tmp_path: Path) -> None:
+    ports = [free_port(), free_port()]
+    peers = ",".join(f"127.0.0.1:{port}" for port in ports)
+
+    def producer(port: int, *cameras: int):  # type: ignore[no-untyped-def]
+        folder = tmp_path / str(port)
+        folder.mkdir()
+        return start(topics, folder, [synthetic(n) for n in cameras], http_port=str(port), peers=peers)
+
+    def delivers(running: App, *cameras: int) -> bool:
+        said = cameras_of(running)
+        return sorted(said) == [f"cam-{n:02d}" for n in cameras] and all(each["acked"] >= 10 for each in said.values())
+
+    with producer(ports[0], 1, 2) as old:
+        wait_for("the first producer", lambda: delivers(old, 1, 2), seconds=60)
+        with producer(ports[1], 2, 3) as new:
+            wait_for("the second one", lambda: delivers(new, 2, 3) and delivers(old, 1), seconds=60)
+            new.process.kill()
+            wait_for("the first one again", lambda: delivers(old, 1, 2), seconds=60)
+        assert old.stop() == 0
+    mine = sorted((f for _, f, _ in frames_in(topics) if f.camera == "cam-02"), key=lambda frame: frame.captured_at)
+    runs = [frame.sequence >> SEQUENCE_SHIFT for frame in mine]
+    assert runs == sorted(runs) and len(set(runs)) == 3  # Three runs, one after the other.
+    handed_over = runs.index(sorted(set(runs))[1])
+    gap = mine[handed_over].captured_at - mine[handed_over - 1].captured_at
+    assert gap.total_seconds() < 5
+    others = [frame.sequence for _, frame, _ in frames_in(topics) if frame.camera == "cam-01"]
+    assert others == list(range(others[0], others[0] + len(others)))  # It was not disturbed.
 
 
 def test_an_oversized_frame_gets_no_identity(topics: Topics, tmp_path: Path) -> None:

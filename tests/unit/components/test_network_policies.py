@@ -38,6 +38,7 @@ NEEDED = {
     ("elasticsearch-retention", "elasticsearch", "http"),
     ("filebeat", "elasticsearch", "http"),
     ("ui", "elasticsearch", "http"),
+    ("producer", "producer", "http"),
     ("ui", "producer", "http"),
     ("ui", "consumer", "http"),
     ("model-objects-executor", "model-objects", "driver"),

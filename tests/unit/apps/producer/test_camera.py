@@ -58,7 +58,7 @@ def worker_of(
     camera = make_camera("rtsp://10.0.0.1/x", frames_per_second=60)
     backoff = Backoff(first=0.01, longest=0.02)
     worker = CameraWorker(camera, open_source, sender, stopping, max_frame_bytes=limit, backoff=backoff)
-    worker.thread.start()
+    worker.start()
     return worker
 
 
@@ -88,7 +88,7 @@ def test_frames_get_sequences_without_gaps_over_bad_images_and_reconnects(stoppi
     first = sender.frames[0].sequence
     assert [frame.sequence for frame in sender.frames] == list(range(first, first + 6))
     assert all(script.closed for script in scripts)
-    (camera,) = describe([worker])["cameras"]
+    (camera,) = describe("me", [worker])["cameras"]
     assert camera == {
         "name": "gate",
         "url": "rtsp://10.0.0.1/x",
@@ -101,8 +101,8 @@ def test_frames_get_sequences_without_gaps_over_bad_images_and_reconnects(stoppi
         "queued": 0,
     }
     stopping.set()
-    worker.thread.join(5)
-    assert not worker.thread.is_alive()
+    worker.join(5)
+    assert not worker.reading
 
 
 def test_an_undelivered_frame_is_named(stopping: threading.Event) -> None:
@@ -110,7 +110,7 @@ def test_an_undelivered_frame_is_named(stopping: threading.Event) -> None:
     worker = worker_of(lambda: Script([None] * 8), sender, stopping)
     wait_for(lambda: len(sender.frames) >= 8)
     stopping.set()
-    worker.thread.join(5)
+    worker.join(5)
     account = worker.ledger.account()
     expected = tuple(frame.sequence for frame in sender.frames if frame.sequence % 4 == 1)
     assert account.failed == expected
@@ -123,7 +123,7 @@ def test_a_frame_that_is_too_large_gets_no_identity(stopping: threading.Event) -
     worker = worker_of(lambda: Script([None] * 4), sender, stopping, limit=100)
     wait_for(lambda: worker.status.state == "backoff")
     stopping.set()
-    worker.thread.join(5)
+    worker.join(5)
     assert not sender.frames
     assert worker.ledger.account().first is None
 
@@ -134,7 +134,7 @@ def test_what_a_full_queue_refuses_on_stopping_was_never_given(stopping: threadi
     worker = worker_of(lambda: Script([None] * 3), sender, stopping)
     wait_for(lambda: worker.status.state != "connecting")
     stopping.set()
-    worker.thread.join(5)
+    worker.join(5)
     assert worker.ledger.account().queued == 0
 
 
@@ -145,4 +145,4 @@ def test_a_working_camera_says_so(stopping: threading.Event, state: str) -> None
     wait_for(lambda: len(sender.frames) > 3)
     assert (worker.status.state, worker.status.error) == (state, None)
     stopping.set()
-    worker.thread.join(5)
+    worker.join(5)

@@ -1,0 +1,179 @@
+"""Producers that are told of the same camera agree on who reads it. Their HTTP is real, their cameras are scripted."""
+
+import contextlib
+import http.client
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from http.server import ThreadingHTTPServer
+
+import pytest
+
+from apps.messages import Frame
+from apps.producer import handover as module
+from apps.producer.camera import CameraWorker
+from apps.producer.handover import Address, Handover
+from apps.producer.sources import Shot
+from apps.producer.sources.base import Closing
+from apps.producer.web import describe, serve
+from apps.scenes import render
+from tests.unit.apps.producer.conftest import make_camera
+from tests.unit.apps.producer.test_camera import FakeSender, wait_for
+
+IMAGE = render("unit", 1, 64, 64)
+
+
+class Endless(Closing):
+    """A source that always has a picture, if it is let go on."""
+
+    def __init__(self, go_on: threading.Event) -> None:
+        self._go_on = go_on
+
+    def read(self, sequence: int, due: float) -> Shot | None:
+        self._go_on.wait(10)
+        return Shot(image=IMAGE, captured_at=datetime.now(UTC))
+
+    def close(self) -> None:
+        pass
+
+
+class Producer:
+    """A producer of these cameras on a port of its own."""
+
+    def __init__(self, me: str, cameras: list[str]) -> None:
+        self.me = me
+        self.sender = FakeSender()
+        self.stopping = threading.Event()
+        self.go_on = threading.Event()
+        self.go_on.set()
+        self.workers = [
+            CameraWorker(
+                make_camera("rtsp://10.0.0.1/x", name=name, frames_per_second=60),
+                lambda: Endless(self.go_on),
+                self.sender,
+                threading.Event(),
+                max_frame_bytes=100_000,
+            )
+            for name in cameras
+        ]
+        self.peers: list[Address] = []
+        self.handover = Handover(me, self.peers, self.workers)
+        self.server: ThreadingHTTPServer = serve(0, me, self.workers, self.handover, lambda: None)
+        self.address: Address = ("127.0.0.1", self.server.server_port)
+
+    def start(self) -> None:
+        """As a pod does."""
+        self.handover.take_over(self.stopping)
+        for worker in self.workers:
+            worker.start()
+
+    def die(self) -> None:
+        """Without a word to anybody."""
+        self.server.shutdown()
+        self.server.server_close()
+        for worker in self.workers:
+            worker.stop()
+            worker.join(5)
+
+    @property
+    def cameras(self) -> list[str]:
+        """Those that it says are its own."""
+        return [camera["name"] for camera in describe(self.me, self.workers)["cameras"]]
+
+    def frames(self, camera: str) -> list[Frame]:
+        return [frame for frame in self.sender.frames if frame.camera == camera]
+
+
+@pytest.fixture
+def two() -> Iterator[tuple[Producer, Producer]]:
+    """One that reads `gate` and `yard`, and one not yet started that shall read `yard` and `door`."""
+    old = Producer("old", ["gate", "yard"])
+    old.start()
+    new = Producer("new", ["yard", "door"])
+    for producer in (old, new):
+        producer.peers += [old.address, new.address]
+    yield old, new
+    for producer in (old, new):
+        producer.go_on.set()
+        with contextlib.suppress(OSError):
+            producer.die()
+
+
+def test_a_camera_moves_without_being_read_twice(two: tuple[Producer, Producer]) -> None:
+    old, new = two
+    wait_for(lambda: bool(old.frames("yard")))
+    assert old.cameras == ["gate", "yard"]
+    new.start()
+    wait_for(lambda: bool(new.frames("yard") and new.frames("door")))
+    assert (old.cameras, new.cameras) == (["gate"], ["yard", "door"])
+    before, read = len(old.frames("gate")), len(old.frames("yard"))
+    wait_for(lambda: len(old.frames("gate")) > before + 3)
+    assert len(old.frames("yard")) == read
+    assert max(frame.captured_at for frame in old.frames("yard")) < new.frames("yard")[0].captured_at
+
+
+def test_a_read_in_hand_is_waited_for(two: tuple[Producer, Producer]) -> None:
+    old, new = two
+    wait_for(lambda: bool(old.frames("yard")))
+    old.go_on.clear()
+    starting = threading.Thread(target=new.start, daemon=True)
+    starting.start()
+    wait_for(lambda: old.cameras == ["gate"])
+    assert not new.frames("yard")
+    old.go_on.set()
+    wait_for(lambda: bool(new.frames("yard")))
+    starting.join(5)
+    assert max(frame.captured_at for frame in old.frames("yard")) < new.frames("yard")[0].captured_at
+
+
+def test_a_camera_whose_new_producer_died_is_taken_back(two: tuple[Producer, Producer]) -> None:
+    old, new = two
+    wait_for(lambda: bool(old.frames("yard")))
+    new.start()
+    for _ in range(2 * module._ABSENT_LOOKS):
+        old.handover.look()
+    assert old.cameras == ["gate"]
+    last = old.frames("yard")[-1].sequence
+    new.die()
+    for _ in range(module._ABSENT_LOOKS):
+        assert old.cameras == ["gate"]
+        old.handover.look()
+    assert old.cameras == ["gate", "yard"]
+    wait_for(lambda: old.frames("yard")[-1].sequence > last)
+
+
+def test_the_one_that_started_last_has_the_camera(two: tuple[Producer, Producer]) -> None:
+    old, new = two
+    new.start()
+    assert (old.cameras, new.cameras) == (["gate"], ["yard", "door"])
+    old.handover.take_over(old.stopping)
+    assert (old.cameras, new.cameras) == (["gate"], ["door"])
+
+
+def test_nobody_is_waited_for_who_does_not_answer(two: tuple[Producer, Producer]) -> None:
+    old, new = two
+    old.die()
+    new.peers.append(("no-such-name.invalid", 1))
+    new.start()
+    wait_for(lambda: bool(new.frames("yard")))
+
+
+def test_a_camera_that_is_not_let_go_is_read_after_a_limit(
+    two: tuple[Producer, Producer], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "_LIMIT_SECONDS", 0.3)
+    old, new = two
+    wait_for(lambda: bool(old.frames("yard")))
+    old.go_on.clear()
+    new.start()
+    assert "does not stop reading yard" in caplog.text
+
+
+@pytest.mark.parametrize("body", ["", "no", "[]", '{"by": "x"}', '{"by": "x", "cameras": 3}'])
+def test_nonsense_releases_nothing(two: tuple[Producer, Producer], body: str) -> None:
+    old, _ = two
+    connection = http.client.HTTPConnection(*old.address, timeout=5)
+    connection.request("POST", module.RELEASE, body)
+    assert connection.getresponse().status == 400
+    connection.close()
+    assert old.cameras == ["gate", "yard"]
