@@ -249,13 +249,13 @@ class Cluster(pulumi.ComponentResource):
                     )
                 )
 
-        # Control planes one after the other, because etcd takes one new member at a time; workers all at once.
+        # All at once after the first: kubeadm has control planes wait for each other where etcd takes one at a time.
         members: dict[str, pulumi.Resource] = {}
         for index, machine in enumerate(args.control_planes):
             node = Node(
                 f"{name}-{machine.name}",
                 NodeArgs(machine=machine, ssh=preflight.ssh, kubeadm=kubeadm, control_plane=True, bootstrap=index == 0),
-                self._child([*endpoints, prepared[machine.name], *list(members.values())[-1:]]),
+                self._child([*endpoints, prepared[machine.name], *list(members.values())[:1]]),
             )
             members[machine.name] = node.joined
             Certificates(

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs on the control plane that holds the virtual IP. Prints (a secret) what one machine needs to join, or nothing when
-# there is no cluster yet. The credentials live two hours; upload-certs encrypts the keys with one that only the new
-# machine is told.
+# there is no cluster yet. The credentials live two hours; upload-certs encrypts the keys with one that only new control
+# planes are told. There is one such secret in a cluster: whoever joins at the same time is told the same key.
 # With the argument `anew`, the machine itself has said that it is no member, whatever the cluster knows.
 : "${JOINING:?}" "${ADDRESS:?}" "${CONTROL_PLANE:?}" "${VERSION:?}"
 export KUBECONFIG=/etc/kubernetes/admin.conf
@@ -32,7 +32,10 @@ ca=$(openssl x509 -pubkey -noout -in /etc/kubernetes/pki/ca.crt | openssl pkey -
 echo "TOKEN=$token"
 echo "CA_HASH=sha256:${ca%% *}"
 if [[ $CONTROL_PLANE == true ]]; then
-  key=$(kubeadm certs certificate-key)
+  alone invitation
+  kept=/run/argus-certificate-key
+  [[ $(find "$kept" -mmin -60 -size +0 2>/dev/null) ]] || (umask 077 && kubeadm certs certificate-key >"$kept")
+  key=$(<"$kept")
   config=$(mktemp -p /run)
   trap 'rm -f "$config"' EXIT
   cat >"$config" <<FILE

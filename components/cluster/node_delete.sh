@@ -12,6 +12,6 @@ if [[ $proxy ]]; then
     say "kube-proxy's rules may be left: nft list tables"
 fi
 rm -rf "$STATE/member" /etc/kubernetes /var/lib/kubelet/* /var/log/pods /var/log/containers
-[[ $CONTROL_PLANE == false ]] || rm -rf /var/lib/etcd/* /var/log/kubernetes
+[[ $CONTROL_PLANE == false ]] || rm -rf /var/lib/etcd/* /var/log/kubernetes /run/argus-certificate-key
 restore /etc/cni/net.d/10-argus.conflist
 rm -rf /var/lib/cni/networks/argus /var/lib/cni/results

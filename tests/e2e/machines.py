@@ -119,7 +119,12 @@ def known_by(name: str, host_key: str) -> Edit:
     return _with(name, hostKey=host_key)
 
 
-def _with(name: str, **values: str) -> Edit:
+def on_standby(name: str) -> Edit:
+    """Leaves a worker alone until it is wanted."""
+    return _with(name, standby=True)
+
+
+def _with(name: str, **values: str | bool) -> Edit:
     def edit(listed: dict[str, Any]) -> None:
         for each in (*listed["controlPlanes"], *listed["workers"]):
             if each["name"] == name:

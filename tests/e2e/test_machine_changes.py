@@ -21,6 +21,7 @@ from tests.e2e.machines import (
     mended_stack,
     missing_pods,
     on,
+    on_standby,
     traces,
     unready_nodes,
     without,
@@ -49,10 +50,10 @@ def _up(stack: Stack, config: Path | None = None) -> float:
     return time.monotonic() - began
 
 
-def test_a_worker_is_removed_and_added_again(whole: Stack, tmp_path: Path, timings: Timings) -> None:
+def test_a_worker_is_put_on_standby_and_brought_in_again(whole: Stack, tmp_path: Path, timings: Timings) -> None:
     cluster, before = whole.cluster, workloads(whole.cluster)
     audit = Audit.open(cluster)
-    removed_s = _up(whole, edited_stack(tmp_path, without("worker2")))
+    removed_s = _up(whole, edited_stack(tmp_path, on_standby("worker2")))
     assert unready_nodes(cluster, [name for name in EVERYBODY if name != "worker2"]) is None
     left = traces(machine("worker2"))
     assert left == [], json.dumps(left, indent=2)

@@ -1,6 +1,10 @@
-"""A stage with far too little memory and one with far too much end near what they use, while they run."""
+"""A stage with far too little memory and one with far too much end near what they use, while they run.
+
+Brokers with too little are restarted for more, one at a time.
+"""
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +15,7 @@ from apps.ui.room import bytes_of
 from tests.e2e.accounting import Audit
 from tests.e2e.cluster import NAMESPACE, ClusterClient
 from tests.e2e.conftest import Stack, run_lab
-from tests.e2e.machines import stack_with
+from tests.e2e.machines import kubectl, stack_with
 from tests.e2e.timings import Timings
 from tests.e2e.waiting import wait_until
 
@@ -21,6 +25,9 @@ TOO_LITTLE, TOO_MUCH = "producer", "ui"
 """By the name that their pods' labels have."""
 LITTLE_MIB, MUCH_MIB = 16, 1024
 """A tenth of what a producer uses, and many times what the page does."""
+
+SMALL_HEAP_MIB = 224
+"""Of a broker, which then has 416 MiB in all: less than it uses, counting the pages of its files."""
 
 LIMIT_S = 1200
 
@@ -56,6 +63,56 @@ def test_memory_follows_use(stack: Stack, tmp_path: Path, timings: Timings) -> N
         stack.pulumi("up", "--yes", "--skip-preview")
     timings.took("far too little memory: a pod has what it uses", more_s)
     timings.took("far too much memory: a pod has what it uses", less_s, frames)
+
+
+def small_brokers(config: dict[str, Any]) -> None:
+    """Brokers with too little, which get more by a restart."""
+    config["argus:vertical"] = {"settleMinutes": 3}
+    config["argus:kafka"] |= {"heapMiB": SMALL_HEAP_MIB, "vertical": "apply"}
+
+
+def test_brokers_get_more_one_at_a_time(stack: Stack, tmp_path: Path, timings: Timings) -> None:
+    cluster = stack.cluster
+    run_lab("vpa")
+    stack.pulumi("up", "--yes", "--skip-preview", "--config-file", str(stack_with(tmp_path, small_brokers)))
+    away: set[int] = set()
+
+    def too_little() -> str | None:
+        pods = _pods(cluster, "kafka")
+        away.add(sum(not _is_ready(pod) for pod in pods) + brokers - len(pods))
+        requests = _requests(cluster, "kafka")
+        small = {name: mib for name, mib in requests.items() if mib <= given}
+        return f"MiB: {small}, of {requests}" if small or len(requests) < brokers or len(pods) < brokers else None
+
+    try:
+        brokers = len(_pods(cluster, "kafka"))
+        given = min(_requests(cluster, "kafka").values())
+        audit = Audit.open(cluster)
+        began = time.monotonic()
+        wait_until("more for every broker", too_little, limit_s=LIMIT_S)
+        more_s = time.monotonic() - began
+        frames = audit.close()
+        assert away == {0, 1}, f"at a time, so many brokers were away: {sorted(away)}"
+        # The heap is a share of the limit.
+        heaps = [float(percent) / 100 * limit for percent, limit in map(_heap, _pods(cluster, "kafka"))]
+        assert min(heaps) > SMALL_HEAP_MIB, f"heaps of {heaps} MiB"
+    finally:
+        stack.pulumi("up", "--yes", "--skip-preview")
+    timings.took("brokers with too little memory: all have more", more_s, frames)
+
+
+def _heap(pod: dict[str, Any]) -> tuple[str, float]:
+    """The share of its limit that a broker's heap may take, in percent, and that limit, in MiB."""
+    limit = _mib(pod["status"]["containerStatuses"][0]["resources"]["limits"]["memory"])
+    shown = kubectl("cp1", f"-n argus exec {pod['metadata']['name']} -- cat /proc/1/cmdline")
+    (share,) = re.findall(r"-XX:MaxRAMPercentage=([\d.]+)", "".join(shown))
+    return share, limit
+
+
+def _is_ready(pod: dict[str, Any]) -> bool:
+    return all(status["ready"] for status in pod["status"].get("containerStatuses", [])) and bool(
+        pod["status"].get("containerStatuses")
+    )
 
 
 def _pods(cluster: ClusterClient, name: str) -> list[dict[str, Any]]:

@@ -53,7 +53,7 @@ def zookeeper() -> Iterator[str]:
         f"admin.serverPort={admin}",
         "admin.enableServer=false",
     ]
-    with _container(
+    with container(
         "zookeeper",
         files={"/conf/zoo.cfg": "\n".join(lines)},
         command=["zkServer.sh", "start-foreground", "/conf/zoo.cfg"],
@@ -79,7 +79,7 @@ def kafka(zookeeper_connect: str) -> Iterator[str]:
         "auto.create.topics.enable=false",
         "message.max.bytes=2000000",
     ]
-    with _container(
+    with container(
         "kafka",
         files={"/conf/server.properties": "\n".join(lines)},
         command=["/opt/kafka/bin/kafka-server-start.sh", "/conf/server.properties"],
@@ -101,7 +101,7 @@ def elasticsearch() -> Iterator[str]:
         "discovery.type: single-node",
     ]
     url = f"http://127.0.0.1:{port}"
-    with _container(
+    with container(
         "elasticsearch",
         files={"/usr/share/elasticsearch/config/elasticsearch.yml": "\n".join(lines)},
         command=[],
@@ -133,7 +133,7 @@ def image(name: str) -> str:
 
 
 @contextlib.contextmanager
-def _container(
+def container(
     name: str,
     *,
     files: dict[str, str],
@@ -141,15 +141,16 @@ def _container(
     environment: dict[str, str],
     ready: Callable[[], bool],
     data: str = "/data",
-) -> Iterator[None]:
+) -> Iterator[str]:
+    """An image of the project's own that runs with these files and a disk of its own at `data`; its name."""
     reference = image(name)
-    container = f"argus-test-{name}-{os.getpid()}"
+    started = f"argus-test-{name}-{os.getpid()}"
     with tempfile.TemporaryDirectory(prefix="argus-test-") as folder:
         Path(folder).chmod(0o755)
         disk = Path(folder, "disk")
         disk.mkdir()
         disk.chmod(0o777)
-        arguments = ["--detach", "--network", "host", "--name", container, "--volume", f"{disk}:{data}"]
+        arguments = ["--detach", "--network", "host", "--name", started, "--volume", f"{disk}:{data}"]
         for target, text in files.items():
             source = Path(folder, Path(target).name)
             source.write_text(f"{text}\n")
@@ -159,12 +160,17 @@ def _container(
         _podman("run", *arguments, reference, *command)
         try:
             wait_for(name, ready, seconds=START_SECONDS, every=0.5)
-            yield
+            yield started
         except TimeoutError as error:
-            logs = _podman("logs", "--tail", "30", container)
+            logs = _podman("logs", "--tail", "30", started)
             raise TimeoutError(f"{error}\n{logs}") from error
         finally:
-            _podman("rm", "--force", "--time", "5", "--volumes", container)
+            _podman("rm", "--force", "--time", "5", "--volumes", started)
+
+
+def process_of(container: str) -> int:
+    """The process of a running container."""
+    return int(_podman("inspect", "--format", "{{.State.Pid}}", container))
 
 
 def _podman(*arguments: str) -> str:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from apps.messages import Detection, Frame, Result, frame_headers, result_to_json
 
@@ -77,7 +78,7 @@ def send_frame(to: Producer, topics: Topics, frame: Frame) -> None:
         topics.frames,
         key=frame.camera,
         value=frame.jpeg,
-        headers=frame_headers(frame),
+        headers=[*frame_headers(frame)],
         timestamp=int(frame.captured_at.timestamp() * 1000),
     )
 

@@ -22,7 +22,7 @@ FOLDER = Path(components.cluster.__file__).parent
 PROGRAMS = {
     "kubeadm": """case "$1 $2" in
       "token create") echo abcdef.0123456789abcdef ;;
-      "certs certificate-key") echo 0123abcd ;;
+      "certs certificate-key") echo "$RANDOM$RANDOM$RANDOM" ;;
       "version -o") echo v1.36.1 ;;
       "init --config" | "join --config")
         for file in kubelet admin; do echo "kind: Config" >"$MACHINE/etc/kubernetes/$file.conf"; done

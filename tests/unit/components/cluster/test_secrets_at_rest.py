@@ -1,6 +1,7 @@
 """The scripts that make a node, run on folders that stand for machines: who gets the key of etcd's secrets, and how."""
 
 import base64
+import os
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,21 @@ def test_a_worker_is_told_no_key_of_the_control_plane(hosts: dict[str, Host]) ->
     worker.join(invitation, control_plane=False)
     assert not worker.encryption.exists()
     assert not worker.path(AUDIT_POLICY).exists()
+
+
+def test_control_planes_that_join_together_are_told_one_key(hosts: dict[str, Host]) -> None:
+    cp1 = hosts["cp1"]
+    cp1.join()
+    told = {line for name in ("cp2", "cp3") for line in cp1.invite(name).splitlines() if "CERTIFICATE_KEY=" in line}
+    assert len(told) == 1
+    kept = cp1.root / "run-argus-certificate-key"
+    assert kept.stat().st_mode & 0o777 == 0o600
+    # An empty file is of an attempt that was cut short, and an old one's secret may have gone.
+    for spoil in (lambda: kept.write_text(""), lambda: os.utime(kept, (0, 0))):
+        spoil()
+        (another,) = (line for line in cp1.invite("cp2").splitlines() if "CERTIFICATE_KEY=" in line)
+        assert another not in told and another != "CERTIFICATE_KEY="
+        told.add(another)
 
 
 def test_a_control_plane_has_the_audit_policy_before_it_starts(hosts: dict[str, Host]) -> None:

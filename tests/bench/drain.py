@@ -1,0 +1,185 @@
+"""`make bench-drain`: what one consumer and one Filebeat get through of a backlog, and the CPU that a record costs.
+
+Real Kafka, one broker; the consumer writes to this computer's disk, Filebeat into a real Elasticsearch node. All share
+its cores, so what is measured is the least that a pod gets through. Frames and results are as large as the lab's.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+
+from apps.messages import Detection
+from components.pipeline.elasticsearch import index_template
+from components.pipeline.filebeat import GROUP as FILEBEAT
+from components.pipeline.filebeat import filebeat_yml
+from lab.progress import step
+from tests.bench.day import FRAME_BYTES
+from tests.bench.table import spread, table
+from tests.integration import services
+from tests.integration.processes import app
+from tests.integration.topics import (
+    Topics,
+    committed,
+    create_topics,
+    ends,
+    make_frame,
+    make_result,
+    producer,
+    send_frame,
+    send_result,
+)
+
+CAMERAS, PARTITIONS = 40, 4
+HEADER = ("stage", "records", "records/s", "CPU of a record (ms)")
+DETECTIONS = tuple(Detection(label="person", score=0.9, box=(0.1, 0.2, 0.3 + n / 10, 0.4)) for n in range(5))
+STATS_PORT = 5066
+"""Filebeat's own."""
+_LIMIT_SECONDS = 600.0
+
+
+@dataclass(frozen=True)
+class Drained:
+    """How a backlog went, from its first records on: the time it took and the CPU time of who read it."""
+
+    records: int
+    seconds: float
+    cpu_seconds: float
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.drain", description=__doc__)
+    parser.add_argument("--repeat", type=int, default=1, help="measurements of each stage")
+    parser.add_argument("--frames", type=int, default=6000, help="frames of the backlog; each has two results")
+    options = parser.parse_args(arguments)
+    found: dict[str, list[Drained]] = {"consumer": [], "filebeat": []}
+    with services.zookeeper() as zookeeper, services.kafka(zookeeper) as kafka, services.elasticsearch() as search:
+        httpx.put(f"{search}/_index_template/results", json=index_template(0), timeout=30).raise_for_status()
+        for _ in range(options.repeat):
+            with step(f"{options.frames} frames and their results"):
+                topics = backlog(kafka, options.frames)
+            with step("the consumer"):
+                found["consumer"].append(_consumer(topics))
+            with step("Filebeat"):
+                found["filebeat"].append(_filebeat(topics, search))
+    rows = [
+        [
+            stage,
+            str(runs[0].records),
+            spread([run.records / run.seconds for run in runs]),
+            spread([run.cpu_seconds / run.records * 1000 for run in runs]),
+        ]
+        for stage, runs in found.items()
+    ]
+    print(table(HEADER, rows))
+    print(f"\n{options.repeat} measurement(s) of each, min / median / max if more than one; {os.cpu_count()} cores.")
+    print(f"Again: make bench-drain REPEAT={options.repeat}")
+    return 0
+
+
+def backlog(kafka: str, frames: int) -> Topics:
+    """Fresh topics with so many frames, spread over the cameras, and two results of each."""
+    topics = create_topics(kafka, suffix=uuid.uuid4().hex[:8], models=("objects", "motion"), partitions=PARTITIONS)
+    to, began, jpeg = producer(kafka), datetime.now(UTC), os.urandom(FRAME_BYTES)
+    for number in range(frames):
+        camera = f"cam-{number % CAMERAS:02d}"
+        frame = make_frame(camera, number, began + timedelta(milliseconds=number), jpeg)
+        while len(to) > 500:
+            to.poll(0.1)
+        send_frame(to, topics, frame)
+        for model in topics.models:
+            send_result(to, topics, make_result(frame, model, DETECTIONS), number % PARTITIONS)
+    assert to.flush(120) == 0
+    return topics
+
+
+def _consumer(topics: Topics) -> Drained:
+    with (
+        tempfile.TemporaryDirectory(prefix="argus-bench-") as folder,
+        app(
+            "apps.consumer",
+            Path(folder, "log"),
+            kafka_bootstrap_servers=topics.bootstrap,
+            frames_topic=topics.frames,
+            results_topics=",".join(topics.results),
+            consumer_group=f"consumer-{topics.frames}",
+            consumer_member="consumer-0",
+            data_dir=str(Path(folder, "data")),
+        ) as consumer,
+    ):
+        total = sum(ends(topics).values())
+        return _drained(
+            consumer.process.pid,
+            total,
+            lambda: sum(committed(topics, f"consumer-{topics.frames}").values()),
+        )
+
+
+def _filebeat(topics: Topics, search: str) -> Drained:
+    config = json.loads(filebeat_yml(topics.bootstrap, search, topics.results))
+    (source,) = config["filebeat.inputs"]
+    source["group_id"] = f"{FILEBEAT}-{topics.frames}"
+    config["http"] = {"enabled": True, "host": "127.0.0.1", "port": STATS_PORT}
+    total = sum(end for (topic, _), end in ends(topics).items() if topic != topics.frames)
+    indices = ",".join(f"results-{model}-*" for model in topics.models)
+
+    def indexed() -> int:
+        answer = httpx.get(f"{search}/{indices}/_count", params={"allow_no_indices": "true"}, timeout=30)
+        httpx.post(f"{search}/{indices}/_refresh", params={"allow_no_indices": "true"}, timeout=30)
+        return int(answer.json().get("count", 0))
+
+    with _running(json.dumps(config)) as process:
+        return _drained(process, total, indexed)
+
+
+@contextlib.contextmanager
+def _running(config: str) -> Iterator[int]:
+    """Filebeat in a container; its process."""
+    with services.container(
+        "filebeat",
+        files={"/etc/argus/filebeat.yml": config},
+        command=["-e", "--strict.perms=false", "-c", "/etc/argus/filebeat.yml"],
+        environment={},
+        ready=lambda: httpx.get(f"http://127.0.0.1:{STATS_PORT}", timeout=3).is_success,
+        data="/usr/share/filebeat/data",
+    ) as container:
+        yield services.process_of(container)
+
+
+def _drained(process: int, total: int, done: Callable[[], int]) -> Drained:
+    """Watches a process from its first records to its last one."""
+    deadline = time.monotonic() + _LIMIT_SECONDS
+    while not (first := done()):
+        _not_later_than(deadline, 0, total)
+        time.sleep(0.5)
+    began, cpu = time.monotonic(), _cpu_seconds(process)
+    while (now := done()) < total:
+        _not_later_than(deadline, now, total)
+        time.sleep(0.5)
+    return Drained(total - first, time.monotonic() - began, _cpu_seconds(process) - cpu)
+
+
+def _not_later_than(deadline: float, done: int, total: int) -> None:
+    if time.monotonic() > deadline:
+        raise TimeoutError(f"{done} of {total} records after {_LIMIT_SECONDS:.0f} s")
+
+
+def _cpu_seconds(process: int) -> float:
+    """What a process has used, in user and in system mode."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
