@@ -21,8 +21,8 @@ from apps.spark_jobs.watch import Watcher
 
 logger = logging.getLogger("apps.spark_jobs")
 
-CHECK_SECONDS = 5.0
-"""How often the driver asks the JVM whether the query is alive."""
+CHECK_SECONDS = 1.0
+"""How often the driver asks the JVM whether the query is alive, and which executors are there."""
 
 
 def main() -> int:
@@ -54,12 +54,14 @@ def _run(settings: Settings, stopping: threading.Event) -> int:
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", settings.batch_size)
     if lost_executors.ACCOUNT.exists():
         lost_executors.watch(lost_executors.ExecutorPods(spark.sparkContext.applicationId), stopping)
-    allocation = Allocation(settings.limits, SparkExecutors(spark))
+    allocation = Allocation(settings.limits, SparkExecutors(spark, settings.spec, settings.cores_per_executor))
     watcher = Watcher(settings.frames_topic, progress, status, allocation)
     spark.streams.addListener(watcher)
     try:
         while True:
             start = progress.start()
+            # Until the first batch is done nothing else tells it, and that takes long when much waits.
+            status.lag.set(start.waiting)
             if start.expired:
                 status.expired.inc(start.expired)
                 logger.warning("%d records were gone from the log before this job read them", start.expired)

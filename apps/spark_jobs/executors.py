@@ -1,13 +1,17 @@
 """Executors are asked for and let go while the job runs, by the rules of scaling.py."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 from pyspark.sql import SparkSession
 
 from apps.spark_jobs.scaling import Batch, Limits, Scaler
+from apps.spark_jobs.spec import JobSpec
+from apps.spark_jobs.worker import prepare
 
 logger = logging.getLogger(__name__)
 
@@ -27,13 +31,22 @@ class Executors(Protocol):
     def stop(self, ids: list[str]) -> None:
         """Stop these, and start no others for them."""
 
+    def prepare(self, count: int) -> None:
+        """Begin to have so many load the model, beside what they do."""
+
+    @property
+    def preparing(self) -> bool:
+        """Whether they are at it."""
+
 
 class SparkExecutors:
     """Executors by Spark's developer API, which dynamic allocation uses too."""
 
-    def __init__(self, spark: SparkSession) -> None:
+    def __init__(self, spark: SparkSession, spec: JobSpec, cores: int) -> None:
+        self._spark, self._spec, self._cores = spark, spec, cores
         self._context = spark.sparkContext._jsc.sc()
         self._jvm: Any = spark.sparkContext._jvm
+        self._preparation: threading.Thread | None = None
 
     def running(self) -> list[str]:
         """The ids of those that have registered, the oldest first."""
@@ -49,18 +62,41 @@ class SparkExecutors:
         """Stop these, and start no others for them."""
         self._context.killExecutors(self._jvm.PythonUtils.toSeq(ids))
 
+    def prepare(self, count: int) -> None:
+        """Begin to have so many load the model, beside what they do: by a job with a task for each of their cores.
+
+        A new one, which is idle, gets its tasks at once. Those that have the model give theirs back at once.
+        """
+        self._preparation = threading.Thread(
+            target=self._prepare, args=(count * self._cores,), name="prepare-executors", daemon=True
+        )
+        self._preparation.start()
+
+    @property
+    def preparing(self) -> bool:
+        """Whether they are at it."""
+        return self._preparation is not None and self._preparation.is_alive()
+
+    def _prepare(self, tasks: int) -> None:
+        try:
+            self._spark.range(0, tasks, 1, tasks).mapInArrow(partial(prepare, spec=self._spec), "id long").collect()
+        except Exception as error:  # py4j's, or Spark's own, as the application ends; the batches say what is wrong.
+            logger.warning("executors are used as they are: %s", error)
+
 
 class Allocation:
     """How many executors the query uses, and how many it should use.
 
     A query is planned for as many tasks as its executors run at once, so it is started anew when their number changes:
-    between two batches, from the committed offsets. Executors that leave are idle then.
+    between two batches, from the committed offsets. Executors that leave are idle then. Those that come load the model
+    first, so that no batch waits for it.
     """
 
     def __init__(self, limits: Limits, executors: Executors, clock: Callable[[], float] = time.monotonic) -> None:
         self._scaler, self._executors, self._clock = Scaler(limits), executors, clock
         self._requested = limits.minimum
         self._requested_at = clock()
+        self._prepared: set[str] = set()
         self.used = self.wanted = limits.minimum
         executors.request(limits.minimum)
 
@@ -78,9 +114,11 @@ class Allocation:
             return True
         if wanted != self._requested:
             self._request(wanted)
-        if wanted == self.used:
+        running = self._executors.running()
+        self._prepare(running)
+        if wanted == self.used or self._executors.preparing:
             return False
-        here = len(self._executors.running())
+        here = len(running)
         late = self._clock() - self._requested_at > PATIENCE_SECONDS
         return here >= wanted or (here > self.used and late)
 
@@ -94,6 +132,13 @@ class Allocation:
         else:
             self.used = max(before, min(wanted, len(running)))
         logger.info("executors: %d before, %d now", before, self.used)
+
+    def _prepare(self, running: list[str]) -> None:
+        """Also for one that comes in the place of another."""
+        if set(running) <= self._prepared or self._executors.preparing:
+            return
+        self._executors.prepare(len(running))
+        self._prepared = set(running)
 
     def _request(self, total: int) -> None:
         self._executors.request(total)

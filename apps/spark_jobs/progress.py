@@ -23,10 +23,11 @@ class ProgressError(RuntimeError):
 
 @dataclass(frozen=True)
 class Start:
-    """Where to start, and how many records the group never read because retention had already removed them."""
+    """Where to start, how many records the group never read because retention removed them, and how many wait."""
 
     offsets: Offsets
     expired: int
+    waiting: int
 
     def to_spark(self, topic: str) -> str:
         """Spark's `startingOffsets`: every partition with its offset."""
@@ -40,13 +41,14 @@ def starting_offsets(watermarks: Mapping[int, tuple[int, int]], committed: Mappi
     A commit above the log means that the topic was made anew (or lost its tail): the earliest, since doing a
     frame again is harmless and missing one is not.
     """
-    offsets, expired = {}, 0
+    offsets, expired, waiting = {}, 0, 0
     for partition, (low, high) in watermarks.items():
         offset = committed.get(partition, low)
         if offset < low:
             expired += low - offset
         offsets[partition] = offset if low <= offset <= high else low
-    return Start(offsets, expired)
+        waiting += high - offsets[partition]
+    return Start(offsets, expired, waiting)
 
 
 def offsets_of(described: Mapping[str, Mapping[str, int]] | None, topic: str) -> Offsets:

@@ -49,6 +49,12 @@ def process(batches: Iterable[pa.RecordBatch], spec: JobSpec) -> Iterator[pa.Rec
         yield to_arrow([answer(record, model, spec) for record in from_arrow(batch)])
 
 
+def prepare(batches: Iterable[pa.RecordBatch], spec: JobSpec) -> Iterator[pa.RecordBatch]:
+    """The batches as they came, once this process has loaded the model."""
+    load_model(spec)
+    yield from batches
+
+
 def answer(record: Record, model: Model, spec: JobSpec) -> Record:
     """The result of one frame, or the rejected record with the reason."""
     try:

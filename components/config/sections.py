@@ -53,9 +53,9 @@ _VERTICAL = (
 )
 VERTICAL = f"{_VERTICAL}running pods are given it, without a restart."
 VERTICAL_WITH_RESTART = (
-    f"{_VERTICAL}pods are restarted with it, one at a time and within the disruption budget, and their heap keeps its "
-    "share of the memory. What a broker or a node of a database holds in the page cache counts as used, so it grows up "
-    "to vertical.maximumMemoryMiB."
+    f"{_VERTICAL}pods are restarted for memory, never for CPU, one at a time and within the disruption budget, and "
+    "their heap keeps its share of the memory. What a broker or a node of a database holds in the page cache counts as "
+    "used, so it grows up to vertical.maximumMemoryMiB."
 )
 
 

@@ -39,7 +39,8 @@ class Target:
         restarts = self.minimum_mib is not None
         policy: dict[str, Any] = {
             "containerName": "*",
-            "controlledResources": ["cpu", "memory"],
+            # A restart is for memory alone; the CPU that it takes would be the reason for the next one.
+            "controlledResources": ["memory"] if restarts else ["cpu", "memory"],
             # The limit stays as many times the request as the stack has it.
             "controlledValues": "RequestsAndLimits",
         }

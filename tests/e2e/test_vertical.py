@@ -15,7 +15,7 @@ from apps.ui.room import bytes_of
 from tests.e2e.accounting import Audit
 from tests.e2e.cluster import NAMESPACE, ClusterClient
 from tests.e2e.conftest import Stack, run_lab
-from tests.e2e.machines import kubectl, stack_with
+from tests.e2e.machines import stack_with
 from tests.e2e.timings import Timings
 from tests.e2e.waiting import wait_until
 
@@ -93,20 +93,18 @@ def test_brokers_get_more_one_at_a_time(stack: Stack, tmp_path: Path, timings: T
         more_s = time.monotonic() - began
         frames = audit.close()
         assert away == {0, 1}, f"at a time, so many brokers were away: {sorted(away)}"
-        # The heap is a share of the limit.
-        heaps = [float(percent) / 100 * limit for percent, limit in map(_heap, _pods(cluster, "kafka"))]
+        heaps = [_heap_mib(pod) for pod in _pods(cluster, "kafka")]
         assert min(heaps) > SMALL_HEAP_MIB, f"heaps of {heaps} MiB"
     finally:
         stack.pulumi("up", "--yes", "--skip-preview")
     timings.took("brokers with too little memory: all have more", more_s, frames)
 
 
-def _heap(pod: dict[str, Any]) -> tuple[str, float]:
-    """The share of its limit that a broker's heap may take, in percent, and that limit, in MiB."""
-    limit = _mib(pod["status"]["containerStatuses"][0]["resources"]["limits"]["memory"])
-    shown = kubectl("cp1", f"-n argus exec {pod['metadata']['name']} -- cat /proc/1/cmdline")
-    (share,) = re.findall(r"-XX:MaxRAMPercentage=([\d.]+)", "".join(shown))
-    return share, limit
+def _heap_mib(pod: dict[str, Any]) -> float:
+    """What a broker's heap may take: a share of its container's limit."""
+    (options,) = (each["value"] for each in pod["spec"]["containers"][0]["env"] if each["name"] == "KAFKA_HEAP_OPTS")
+    (share,) = re.findall(r"-XX:MaxRAMPercentage=([\d.]+)", options)
+    return float(share) / 100 * _mib(pod["status"]["containerStatuses"][0]["resources"]["limits"]["memory"])
 
 
 def _is_ready(pod: dict[str, Any]) -> bool:

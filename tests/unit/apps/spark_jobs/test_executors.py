@@ -15,6 +15,11 @@ class Executors:
     ids: list[str] = field(default_factory=lambda: ["0"])
     requests: list[int] = field(default_factory=list)
     now: float = 0.0
+    prepared: list[int] = field(default_factory=list)
+    preparing: bool = False
+
+    def prepare(self, count: int) -> None:
+        self.prepared.append(count)
 
     def running(self) -> list[str]:
         return list(self.ids)
@@ -57,6 +62,33 @@ def test_the_query_goes_on_until_the_new_executors_are_there() -> None:
     allocation.apply()
     assert allocation.used == 3
     assert not allocation.due()
+
+
+def test_new_ones_load_the_model_before_the_query_counts_on_them() -> None:
+    executors, allocation = made()
+    behind(allocation)
+    assert not allocation.due()
+    assert executors.prepared == [1]
+    executors.ids += ["1", "2"]
+    executors.preparing = True
+    assert not allocation.due(), "the first is still at it"
+    assert executors.prepared == [1]
+    executors.preparing = False
+    assert allocation.due()
+    assert executors.prepared == [1, 3]
+    executors.preparing = True
+    assert not allocation.due()
+    executors.preparing = False
+    assert allocation.due()
+    assert executors.prepared == [1, 3], "once"
+
+
+def test_one_that_comes_in_the_place_of_another_loads_the_model_too() -> None:
+    executors, allocation = made()
+    allocation.due()
+    executors.ids = ["1"]
+    assert not allocation.due()
+    assert executors.prepared == [1, 1]
 
 
 def test_without_room_for_all_those_that_came_are_used() -> None:

@@ -13,6 +13,10 @@ def test_a_partition_without_a_commit_starts_at_its_earliest_record() -> None:
     assert start.expired == 0
 
 
+def test_what_waits_is_counted_over_all_partitions() -> None:
+    assert starting_offsets({0: (0, 10), 1: (5, 9), 2: (4, 8)}, {0: 7, 2: 1}).waiting == 3 + 4 + 4
+
+
 def test_records_that_retention_removed_are_counted() -> None:
     start = starting_offsets({0: (20, 30), 1: (8, 8)}, {0: 15, 1: 5})
     assert start.offsets == {0: 20, 1: 8}

@@ -51,6 +51,7 @@ def test_a_pod_is_changed_where_it_runs_and_a_database_only_within_its_budget(bu
     }
     (containers,) = objects["VerticalPodAutoscaler/kafka"].inputs["spec"]["resourcePolicy"]["containerPolicies"]
     assert containers["minAllowed"] == {"memory": "384Mi"}
+    assert containers["controlledResources"] == ["memory"], "the CPU of a restart would be the reason for the next one"
     assert objects["VerticalPodAutoscaler/ui"].depends_on >= {"vpa-verticalpodautoscalers"}
 
 
