@@ -372,7 +372,10 @@ class FilebeatReplicas(LagReplicas):
 
     maximum: int = Field(3, ge=1, description="The most there may be; no more than kafka.partitions.")
     records_per_second: int = Field(
-        1000, ge=1, description="What one pod gets through (results a second), as measured on a core of the lab."
+        1000,
+        ge=1,
+        description="What one pod gets through (results a second): a quarter of what `make bench-drain` measures, as a "
+        "pod shares its machine.",
     )
 
 
@@ -509,7 +512,8 @@ class ConsumerReplicas(LagReplicas):
     records_per_second: int = Field(
         500,
         ge=1,
-        description="What one pod gets through (frames and results a second), as measured on a core of the lab.",
+        description="What one pod gets through (frames and results a second): less than half of what `make "
+        "bench-drain` measures, as a pod shares its machine and its disk.",
     )
 
 

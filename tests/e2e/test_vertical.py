@@ -123,10 +123,12 @@ def _named(name: str) -> str:
 
 
 def _requests(cluster: ClusterClient, name: str) -> dict[str, float]:
-    """The memory that the machine of each pod keeps free for it, in MiB."""
+    """The memory that the machine of each pod keeps free for it, in MiB; without those that have yet to start."""
     return {
-        pod["metadata"]["name"]: _mib(pod["status"]["containerStatuses"][0]["resources"]["requests"]["memory"])
+        pod["metadata"]["name"]: _mib(status["resources"]["requests"]["memory"])
         for pod in _pods(cluster, name)
+        for status in pod["status"].get("containerStatuses", [])
+        if status.get("resources", {}).get("requests")
     }
 
 

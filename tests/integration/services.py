@@ -99,6 +99,8 @@ def elasticsearch() -> Iterator[str]:
         f"http.port: {port}",
         f"transport.port: {transport}",
         "discovery.type: single-node",
+        # It would make no index where less than a tenth of this computer's disk is free.
+        "cluster.routing.allocation.disk.threshold_enabled: false",
     ]
     url = f"http://127.0.0.1:{port}"
     with container(
