@@ -47,9 +47,8 @@ def main() -> int:
         source = partial(open_source, camera, credentials.get(camera.name), _SOURCE_LIMIT * limit, ending)
         phase = place / len(cameras)
         workers.append(CameraWorker(camera, source, sender, ending, phase=phase, max_frame_bytes=limit))
-    me = f"{socket.gethostname()}:{settings.http_port}"
-    handover = Handover(me, settings.peers, workers)
-    server = serve(settings.http_port, me, workers, handover, lambda: sender.fatal)
+    handover = Handover(f"{socket.gethostname()}:{settings.http_port}", settings.peers, workers)
+    server = serve(settings.http_port, workers, handover, lambda: sender.fatal)
     handover.take_over(stopping)
     for worker in workers:
         worker.start()

@@ -40,7 +40,7 @@ class Handover:
     """
 
     def __init__(self, me: str, peers: Sequence[Address], workers: Sequence[CameraWorker]) -> None:
-        self._me = me
+        self.me = me
         self._peers = peers
         self._workers = {worker.camera.name: worker for worker in workers}
         self._absent: dict[str, int] = {}
@@ -49,16 +49,15 @@ class Handover:
     def take_over(self, stopping: threading.Event) -> None:
         """Returns when no other producer that answers reads one of this one's cameras, or after 15 s."""
         deadline = time.monotonic() + _LIMIT_SECONDS
-        reading = self._ask_all("POST", RELEASE, {"by": self._me, "cameras": sorted(self._workers)})
-        while reading and not stopping.wait(_PAUSE_SECONDS):
+        mine = {"by": self.me, "cameras": sorted(self._workers)}
+        while (reading := self._ask_all("POST", RELEASE, mine)) and not stopping.wait(_PAUSE_SECONDS):
             if time.monotonic() > deadline:
                 log.warning("another producer does not stop reading %s", ", ".join(sorted(reading)))
                 return
-            reading = self._ask_all("POST", RELEASE, {"by": self._me, "cameras": sorted(self._workers)})
 
     def release(self, by: str, cameras: Collection[str]) -> list[str]:
         """Lets cameras go that another producer has from now on: those of them that are still being read here."""
-        mine = [self._workers[name] for name in cameras if name in self._workers and by != self._me]
+        mine = [self._workers[name] for name in cameras if name in self._workers and by != self.me]
         with self._deciding:
             for worker in mine:
                 if not worker.released:
@@ -96,7 +95,7 @@ class Handover:
             return {
                 camera["name"]
                 for answer in answers
-                if answer.get("producer") != self._me
+                if answer.get("producer") != self.me
                 for camera in answer.get("cameras", ())
             }
 

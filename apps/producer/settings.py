@@ -5,31 +5,12 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    TypeAdapter,
-    ValidationError,
-    field_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 SCHEMES = ("rtsp", "rtsps", "http", "https", "file", "synthetic")
 
 Share = Annotated[float, Field(ge=0, le=1)]
-
-
-def _split(peers: object) -> object:
-    """Names and ports of `name:port,name:port`."""
-    if not isinstance(peers, str):
-        return peers
-    return tuple(peer.rpartition(":")[::2] for peer in peers.split(",") if peer)
-
-
-Peers = Annotated[tuple[tuple[str, int], ...], NoDecode, BeforeValidator(_split)]
 
 
 class SettingsError(ValueError):
@@ -47,9 +28,16 @@ class Settings(BaseSettings):
     credentials_file: Path = Path("/etc/argus-secrets/cameras.json")
     max_frame_bytes: int = Field(default=1_900_000, gt=0)
     http_port: int = Field(default=8080, ge=0, le=65535)
-    peers: Peers = ()
+    peers: Annotated[tuple[tuple[str, int], ...], NoDecode] = ()
     """Where the other producers answer, and perhaps this one: `name:port`, with commas between."""
     log_level: str = "INFO"
+
+    @field_validator("peers", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.rpartition(":")[::2] for part in value.split(",") if part)
+        return value
 
 
 class Camera(BaseModel):

@@ -41,7 +41,7 @@ def describe(me: str, workers: Sequence[CameraWorker]) -> dict[str, Any]:
 
 
 def serve(
-    port: int, me: str, workers: Sequence[CameraWorker], handover: Handover, trouble: Callable[[], str | None]
+    port: int, workers: Sequence[CameraWorker], handover: Handover, trouble: Callable[[], str | None]
 ) -> ThreadingHTTPServer:
     """Starts the server in a thread of its own. `trouble` tells what ails the producer as a whole, if anything."""
 
@@ -61,7 +61,7 @@ def serve(
             elif path == "/metrics":
                 self._answer(HTTPStatus.OK, CONTENT_TYPE_LATEST, metrics_page())
             elif path == "/cameras":
-                self._answer(HTTPStatus.OK, "application/json", json.dumps(describe(me, workers)).encode())
+                self._answer(HTTPStatus.OK, "application/json", json.dumps(describe(handover.me, workers)).encode())
             else:
                 self._answer(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"not found")
 
@@ -77,7 +77,7 @@ def serve(
                 self._answer(HTTPStatus.BAD_REQUEST, "text/plain; charset=utf-8", b'not {"by": ..., "cameras": [...]}')
                 return
             reading = [{"name": name} for name in handover.release(by, names)]
-            answer = json.dumps({"producer": me, "cameras": reading})
+            answer = json.dumps({"producer": handover.me, "cameras": reading})
             self._answer(HTTPStatus.OK, "application/json", answer.encode())
 
         def _answer(self, status: HTTPStatus, kind: str, body: bytes) -> None:

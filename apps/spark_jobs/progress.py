@@ -41,14 +41,13 @@ def starting_offsets(watermarks: Mapping[int, tuple[int, int]], committed: Mappi
     A commit above the log means that the topic was made anew (or lost its tail): the earliest, since doing a
     frame again is harmless and missing one is not.
     """
-    offsets, expired, waiting = {}, 0, 0
+    offsets, expired = {}, 0
     for partition, (low, high) in watermarks.items():
         offset = committed.get(partition, low)
         if offset < low:
             expired += low - offset
         offsets[partition] = offset if low <= offset <= high else low
-        waiting += high - offsets[partition]
-    return Start(offsets, expired, waiting)
+    return Start(offsets, expired, span(offsets, {partition: high for partition, (_, high) in watermarks.items()}))
 
 
 def offsets_of(described: Mapping[str, Mapping[str, int]] | None, topic: str) -> Offsets:

@@ -5,14 +5,13 @@ its cores, so what is measured is the least that a pod gets through. Frames and 
 """
 
 import argparse
-import contextlib
 import json
 import os
 import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,7 +24,8 @@ from components.pipeline.filebeat import GROUP as FILEBEAT
 from components.pipeline.filebeat import filebeat_yml
 from lab.progress import step
 from tests.bench.day import FRAME_BYTES
-from tests.bench.table import spread, table
+from tests.bench.table import footer, spread, table
+from tests.e2e.waiting import wait_until
 from tests.integration import services
 from tests.integration.processes import app
 from tests.integration.topics import (
@@ -45,7 +45,7 @@ HEADER = ("stage", "records", "records/s", "CPU of a record (ms)")
 DETECTIONS = tuple(Detection(label="person", score=0.9, box=(0.1, 0.2, 0.3 + n / 10, 0.4)) for n in range(5))
 STATS_PORT = 5066
 """Filebeat's own."""
-_LIMIT_SECONDS = 600.0
+_LIMIT_SECONDS, _PAUSE_SECONDS = 600.0, 0.5
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
         for stage, runs in found.items()
     ]
     print(table(HEADER, rows))
-    print(f"\n{options.repeat} measurement(s) of each, min / median / max if more than one; {os.cpu_count()} cores.")
-    print(f"Again: make bench-drain REPEAT={options.repeat}")
+    print(footer(options.repeat, "make bench-drain"))
     return 0
 
 
@@ -139,40 +138,28 @@ def _filebeat(topics: Topics, search: str) -> Drained:
         answer = httpx.get(f"{search}/{indices}/_stats/indexing", timeout=120).raise_for_status().json()
         return int(answer["_all"]["primaries"].get("indexing", {}).get("index_total", 0))
 
-    with _running(json.dumps(config)) as process:
-        return _drained(process, total, indexed)
-
-
-@contextlib.contextmanager
-def _running(config: str) -> Iterator[int]:
-    """Filebeat in a container; its process."""
     with services.container(
         "filebeat",
-        files={"/etc/argus/filebeat.yml": config},
+        files={"/etc/argus/filebeat.yml": json.dumps(config)},
         command=["-e", "--strict.perms=false", "-c", "/etc/argus/filebeat.yml"],
         environment={},
         ready=lambda: httpx.get(f"http://127.0.0.1:{STATS_PORT}", timeout=3).is_success,
         data="/usr/share/filebeat/data",
-    ) as container:
-        yield services.process_of(container)
+    ) as filebeat:
+        return _drained(services.process_of(filebeat), total, indexed)
 
 
 def _drained(process: int, total: int, done: Callable[[], int]) -> Drained:
     """Watches a process from its first records to its last one."""
-    deadline = time.monotonic() + _LIMIT_SECONDS
-    while not (first := done()):
-        _not_later_than(deadline, 0, total)
-        time.sleep(0.5)
-    began, cpu = time.monotonic(), _cpu_seconds(process)
-    while (now := done()) < total:
-        _not_later_than(deadline, now, total)
-        time.sleep(0.5)
+
+    def fewer_than(wanted: int) -> str | None:
+        seen = done()
+        return f"{seen} records" if seen < wanted else None
+
+    wait_until("the first record", lambda: fewer_than(1), _LIMIT_SECONDS, _PAUSE_SECONDS)
+    first, began, cpu = done(), time.monotonic(), _cpu_seconds(process)
+    wait_until(f"{total} records", lambda: fewer_than(total), _LIMIT_SECONDS, _PAUSE_SECONDS)
     return Drained(total - first, time.monotonic() - began, _cpu_seconds(process) - cpu)
-
-
-def _not_later_than(deadline: float, done: int, total: int) -> None:
-    if time.monotonic() > deadline:
-        raise TimeoutError(f"{done} of {total} records after {_LIMIT_SECONDS:.0f} s")
 
 
 def _cpu_seconds(process: int) -> float:

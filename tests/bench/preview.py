@@ -21,7 +21,7 @@ import yaml
 from lab.config import ROOT, LabError
 from lab.progress import step
 from tests.bench.stacks import Config, Stack, committed, sized, unavailable, with_key
-from tests.bench.table import spread, table
+from tests.bench.table import footer, spread, table
 
 SIZES = ("3+7", "3+97", "5+495")
 HEADER = (
@@ -52,8 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"bench-preview: {error}", file=sys.stderr)
         return 1
     print(table(HEADER, rows))
-    print(f"\n{options.repeat} measurement(s) of each, min / median / max if more than one; {os.cpu_count()} cores.")
-    print(f"Again: make bench-preview REPEAT={options.repeat}")
+    print(footer(options.repeat, "make bench-preview"))
     if why_not:
         print(f"No `pulumi preview`, because {why_not}: `make up` makes both.")
     return 0
@@ -64,7 +63,7 @@ def _row(size: str, folder: Path, repeat: int, *, real: bool) -> list[str]:
     key = folder / "key"
     key.write_text("a key that no machine knows\n")
     config = with_key(sized(committed("prod"), control_planes=control_planes, workers=workers), key)
-    programs = [_program(config, folder) for _ in range(repeat)]
+    programs = [program(config, folder) for _ in range(repeat)]
     cells = [size, str(programs[0]["resources"]), str(programs[0]["dependencies"])]
     cells += [spread([each["seconds"] for each in programs]), spread([each["mib"] for each in programs])]
     if real:
@@ -73,7 +72,7 @@ def _row(size: str, folder: Path, repeat: int, *, real: bool) -> list[str]:
     return [*cells, "-", "-"]
 
 
-def _program(config: Config, folder: Path) -> dict[str, Any]:
+def program(config: Config, folder: Path) -> dict[str, Any]:
     """The program under mocks, in a process of its own."""
     file = folder / "Pulumi.bench.yaml"
     file.write_text(yaml.safe_dump({"config": config}), encoding="utf-8")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 import time
@@ -31,7 +30,7 @@ from lab.shell import run
 from tests.bench.by_hand import ByHand
 from tests.bench.clock import LOGS, timed
 from tests.bench.stacks import Config, Stack, committed, unavailable, with_key, without
-from tests.bench.table import ratio, spread, table
+from tests.bench.table import footer, ratio, spread, table
 
 CLUSTER_ONLY = "**argus:cluster:**"
 """The URNs of the cluster's resources; Pulumi adds the providers that they need."""
@@ -103,8 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LabError as error:
         print(f"bench-provision: {error}\n(logs: {LOGS})", file=sys.stderr)
         return 1
-    print(f"\n{options.repeat} measurement(s) of each, min / median / max if more than one; {os.cpu_count()} cores.")
-    print(f"Again: .venv/bin/python -m lab up && make bench-provision REPEAT={options.repeat}")
+    print(footer(options.repeat, ".venv/bin/python -m lab up && make bench-provision"))
     return 0
 
 

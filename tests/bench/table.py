@@ -1,5 +1,6 @@
 """What a benchmark prints: a table in Markdown, so that it can be pasted, and the spread of repeated measurements."""
 
+import os
 from collections.abc import Sequence
 from statistics import median
 
@@ -15,6 +16,14 @@ def spread(values: Sequence[float]) -> str:
     """The one value, or the least, median and greatest of several."""
     shown = values if len(values) == 1 else (min(values), median(values), max(values))
     return " / ".join(f"{value:.1f}" for value in shown)
+
+
+def footer(repeat: int, again: str) -> str:
+    """What stands below a table: how often each was measured, and the command to do so again."""
+    return (
+        f"\n{repeat} measurement(s) of each, min / median / max if more than one; {os.cpu_count()} cores.\n"
+        f"Again: {again} REPEAT={repeat}"
+    )
 
 
 def ratio(values: Sequence[float], base: Sequence[float]) -> str:

@@ -135,13 +135,13 @@ def _with(name: str, **values: str | bool) -> Edit:
 
 def unready_nodes(cluster: ClusterClient, wanted: Iterable[str]) -> str | None:
     """None once exactly these nodes are there and ready; what is amiss until then."""
-    ready = {node["metadata"]["name"] for node in cluster.nodes() if _is_ready(node)}
+    ready = {node["metadata"]["name"] for node in cluster.nodes() if is_ready(node)}
     return None if ready == set(wanted) else f"ready nodes: {sorted(ready)}"
 
 
 def workloads(cluster: ClusterClient) -> Counter[str]:
     """How many ready pods each workload of the pipeline has."""
-    return Counter(name for name, pod in _pods(cluster) if _is_ready(pod))
+    return Counter(name for name, pod in _pods(cluster) if is_ready(pod))
 
 
 def running(cluster: ClusterClient) -> Counter[tuple[str, str]]:
@@ -168,7 +168,7 @@ def _pods(cluster: ClusterClient) -> Iterator[tuple[str, dict[str, Any]]]:
             yield f"{labels['app.kubernetes.io/name']}/{component}", pod
 
 
-def _is_ready(thing: dict[str, Any]) -> bool:
+def is_ready(thing: dict[str, Any]) -> bool:
     """Whether a node or a pod has the condition Ready."""
     return any(part["type"] == "Ready" and part["status"] == "True" for part in thing["status"].get("conditions", ()))
 

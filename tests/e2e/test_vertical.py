@@ -15,7 +15,7 @@ from apps.ui.room import bytes_of
 from tests.e2e.accounting import Audit
 from tests.e2e.cluster import NAMESPACE, ClusterClient
 from tests.e2e.conftest import Stack, run_lab
-from tests.e2e.machines import stack_with
+from tests.e2e.machines import is_ready, stack_with
 from tests.e2e.timings import Timings
 from tests.e2e.waiting import wait_until
 
@@ -79,7 +79,7 @@ def test_brokers_get_more_one_at_a_time(stack: Stack, tmp_path: Path, timings: T
 
     def too_little() -> str | None:
         pods = _pods(cluster, "kafka")
-        away.add(sum(not _is_ready(pod) for pod in pods) + brokers - len(pods))
+        away.add(sum(not is_ready(pod) for pod in pods) + brokers - len(pods))
         requests = _requests(cluster, "kafka")
         small = {name: mib for name, mib in requests.items() if mib <= given}
         return f"MiB: {small}, of {requests}" if small or len(requests) < brokers or len(pods) < brokers else None
@@ -105,12 +105,6 @@ def _heap_mib(pod: dict[str, Any]) -> float:
     (options,) = (each["value"] for each in pod["spec"]["containers"][0]["env"] if each["name"] == "KAFKA_HEAP_OPTS")
     (share,) = re.findall(r"-XX:MaxRAMPercentage=([\d.]+)", options)
     return float(share) / 100 * _mib(pod["status"]["containerStatuses"][0]["resources"]["limits"]["memory"])
-
-
-def _is_ready(pod: dict[str, Any]) -> bool:
-    return all(status["ready"] for status in pod["status"].get("containerStatuses", [])) and bool(
-        pod["status"].get("containerStatuses")
-    )
 
 
 def _pods(cluster: ClusterClient, name: str) -> list[dict[str, Any]]:

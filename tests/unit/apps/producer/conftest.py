@@ -1,9 +1,12 @@
 import subprocess
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from apps.messages import Frame
 from apps.producer.settings import Camera
 
 
@@ -25,3 +28,26 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def make_camera(url: str, name: str = "gate", **settings: object) -> Camera:
     return Camera.model_validate({"name": name, "url": url, "frames_per_second": 10, **settings})
+
+
+class FakeSender:
+    """Takes frames and answers at once, or when told to."""
+
+    def __init__(self, *, delivered: Callable[[Frame], bool] = lambda _: True) -> None:
+        self.frames: list[Frame] = []
+        self.full = threading.Event()
+        self._delivered = delivered
+
+    def send(self, frame: Frame, answer: Callable[[bool], None]) -> bool:
+        if self.full.is_set():
+            return False
+        self.frames.append(frame)
+        answer(self._delivered(frame))
+        return True
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)

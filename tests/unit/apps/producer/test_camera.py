@@ -1,36 +1,18 @@
 import threading
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
 
-from apps.messages import Frame
 from apps.producer.camera import CameraWorker
 from apps.producer.pace import Backoff
 from apps.producer.sources import CorruptImage, OversizeImage, Shot, Source, SourceError
 from apps.producer.sources.base import Closing
 from apps.producer.web import describe
 from apps.scenes import render
-from tests.unit.apps.producer.conftest import make_camera
+from tests.unit.apps.producer.conftest import FakeSender, make_camera, wait_for
 
 IMAGE = render("unit", 1, 320, 180)
-
-
-class FakeSender:
-    """Takes frames and answers at once, or when told to."""
-
-    def __init__(self, *, delivered: Callable[[Frame], bool] = lambda _: True) -> None:
-        self.frames: list[Frame] = []
-        self.full = threading.Event()
-        self._delivered = delivered
-
-    def send(self, frame: Frame, answer: Callable[[bool], None]) -> bool:
-        if self.full.is_set():
-            return False
-        self.frames.append(frame)
-        answer(self._delivered(frame))
-        return True
 
 
 class Script(Closing):
@@ -60,13 +42,6 @@ def worker_of(
     worker = CameraWorker(camera, open_source, sender, stopping, max_frame_bytes=limit, backoff=backoff)
     worker.start()
     return worker
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def test_frames_get_sequences_without_gaps_over_bad_images_and_reconnects(stopping: threading.Event) -> None:

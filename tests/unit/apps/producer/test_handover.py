@@ -17,8 +17,7 @@ from apps.producer.sources import Shot
 from apps.producer.sources.base import Closing
 from apps.producer.web import describe, serve
 from apps.scenes import render
-from tests.unit.apps.producer.conftest import make_camera
-from tests.unit.apps.producer.test_camera import FakeSender, wait_for
+from tests.unit.apps.producer.conftest import FakeSender, make_camera, wait_for
 
 IMAGE = render("unit", 1, 64, 64)
 
@@ -58,7 +57,7 @@ class Producer:
         ]
         self.peers: list[Address] = []
         self.handover = Handover(me, self.peers, self.workers)
-        self.server: ThreadingHTTPServer = serve(0, me, self.workers, self.handover, lambda: None)
+        self.server: ThreadingHTTPServer = serve(0, self.workers, self.handover, lambda: None)
         self.address: Address = ("127.0.0.1", self.server.server_port)
 
     def start(self) -> None:
