@@ -4,6 +4,7 @@ import base64
 import re
 import ssl
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,9 @@ import yaml
 
 NAMESPACE = "argus"
 _PAGE = 5000
+
+_TRIES, _PAUSE_S = 5, 2.0
+"""Of a read whose connection breaks: HAProxy cuts the connections to an API server that answers no check for 4 s."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +33,10 @@ class CameraState:
 
 
 class ClusterClient:
-    """Reads a cluster through its API server with the kubeconfig's certificate; pods are reached by its proxy."""
+    """Reads a cluster through its API server with the kubeconfig's certificate; pods are reached by its proxy.
+
+    A read whose connection breaks is made again, as client-go does; every answer is taken as it is.
+    """
 
     def __init__(self, kubeconfig: Path) -> None:
         config = yaml.safe_load(kubeconfig.read_text())
@@ -42,7 +49,7 @@ class ClusterClient:
         self._http = httpx.Client(base_url=cluster["server"], verify=context, timeout=30, trust_env=False)
 
     def get(self, path: str, **params: str) -> Any:
-        """The JSON at a path of the API server. Raises httpx.HTTPStatusError."""
+        """The JSON at a path of the API server. Raises httpx.HTTPError."""
         return self._answer(path, **params).json()
 
     def unreachable(self) -> str | None:
@@ -98,9 +105,7 @@ class ClusterClient:
             "sort": [{"frame.sequence": "asc"}, {"event.id": "asc"}],
         }
         while True:
-            response = self._http.post(search, json=body)
-            response.raise_for_status()
-            hits = response.json()["hits"]["hits"]
+            hits = self._read("POST", search, json=body).json()["hits"]["hits"]
             for hit in hits:
                 assert hit["_id"] == hit["_source"]["event"]["id"], f"_id {hit['_id']} is not the result's identity"
                 yield hit["_source"]
@@ -121,9 +126,18 @@ class ClusterClient:
         return self._answer(f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}:{port}/proxy{path}")
 
     def _answer(self, path: str, **params: str) -> httpx.Response:
-        response = self._http.get(path, params=params)
-        response.raise_for_status()
-        return response
+        return self._read("GET", path, params=params)
+
+    def _read(self, method: str, path: str, **request: Any) -> httpx.Response:
+        tries = 1
+        while True:
+            try:
+                return self._http.request(method, path, **request).raise_for_status()
+            except (httpx.NetworkError, httpx.RemoteProtocolError):
+                if tries == _TRIES:
+                    raise
+            tries += 1
+            time.sleep(_PAUSE_S)
 
     def _hours(self, consumer: str, camera: str) -> list[str]:
         try:
