@@ -1,9 +1,10 @@
 """A camera that moves between producers: the new one asks the old one to let it go, so that no two read it.
 
 While an update runs, a producer from before it and one from after it may both be told of a camera. Whoever started last
-has it. Who let a camera go reads it again only if nobody else has it any longer, because the other one died meanwhile;
-usually it is itself gone by then. A producer that does not answer is taken for dead: so one that the network has cut
-off from the others, but not from Kafka and its cameras, goes on reading.
+has it, by the clocks of their machines, and tells the other, whichever of the two asks first. Who let a camera go reads
+it again only if nobody else has it any longer, because the other one died meanwhile; usually it is itself gone by then.
+A producer that does not answer is taken for dead: so one that the network has cut off from the others, but not from
+Kafka and its cameras, goes on reading.
 """
 
 import http.client
@@ -14,6 +15,7 @@ import threading
 import time
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 from apps.producer.camera import CameraWorker
@@ -33,38 +35,51 @@ _ABSENT_LOOKS = 3
 _ASK_AT_ONCE = 32
 
 
+@dataclass(frozen=True)
+class Released:
+    """What a producer does about cameras that another one claims: it still reads some, and keeps others."""
+
+    reading: list[str]
+    kept: list[str]
+
+
 class Handover:
     """One producer's side of it. `peers` are names with a port; each stands for every address that it resolves to.
 
     It does not choose who reads a camera (components/pipeline/producers.py does), and starts no camera at first.
     """
 
-    def __init__(self, me: str, peers: Sequence[Address], workers: Sequence[CameraWorker]) -> None:
+    def __init__(
+        self, me: str, peers: Sequence[Address], workers: Sequence[CameraWorker], started: float | None = None
+    ) -> None:
+        """`started` is when this producer did, in seconds since 1970; now, unless given."""
         self.me = me
+        self._started = time.time() if started is None else started
         self._peers = peers
         self._workers = {worker.camera.name: worker for worker in workers}
         self._absent: dict[str, int] = {}
         self._deciding = threading.Lock()
 
     def take_over(self, stopping: threading.Event) -> None:
-        """Returns when no other producer that answers reads one of this one's cameras, or after 15 s."""
+        """Returns when no other producer that answers reads one of this one's cameras, or after 15 s.
+
+        A camera that another one keeps, because it started later, is let go here.
+        """
         deadline = time.monotonic() + _LIMIT_SECONDS
-        mine = {"by": self.me, "cameras": sorted(self._workers)}
-        while (reading := self._ask_all("POST", RELEASE, mine)) and not stopping.wait(_PAUSE_SECONDS):
+        while reading := self._claim():
+            if stopping.wait(_PAUSE_SECONDS):
+                return
             if time.monotonic() > deadline:
                 log.warning("another producer does not stop reading %s", ", ".join(sorted(reading)))
                 return
 
-    def release(self, by: str, cameras: Collection[str]) -> list[str]:
-        """Lets cameras go that another producer has from now on: those of them that are still being read here."""
-        mine = [self._workers[name] for name in cameras if name in self._workers and by != self.me]
-        with self._deciding:
-            for worker in mine:
-                if not worker.released:
-                    log.info("%s is read by %s from now on", worker.camera.name, by)
-                self._absent[worker.camera.name] = 0
-                worker.release()
-        return [worker.camera.name for worker in mine if worker.reading]
+    def release(self, by: str, started: float, cameras: Collection[str]) -> Released:
+        """Another producer claims these cameras: lets go of them if it started later, and keeps them otherwise."""
+        mine = [name for name in cameras if name in self._workers and by != self.me]
+        if (started, by) < (self._started, self.me):
+            return Released(reading=[], kept=[name for name in mine if not self._workers[name].released])
+        self._let_go(by, mine)
+        return Released(reading=[name for name in mine if self._workers[name].reading], kept=[])
 
     def keep(self, stopping: threading.Event) -> None:
         """Until told to stop, takes cameras back that nobody reads."""
@@ -76,7 +91,7 @@ class Handover:
         gone = [worker for worker in self._workers.values() if worker.released and not worker.reading]
         if not gone:
             return
-        read = self._ask_all("GET", "/cameras")
+        read = set().union(*map(_cameras, self._ask_all("GET", "/cameras")))
         for worker in gone:
             name = worker.camera.name
             with self._deciding:
@@ -85,19 +100,31 @@ class Handover:
                     log.warning("%s is read by nobody any longer: taking it back", name)
                     worker.take_back()
 
-    def _ask_all(self, method: str, path: str, body: Any = None) -> set[str]:
-        """The cameras that the others read, of those asked for."""
+    def _claim(self) -> set[str]:
+        """Asks for the cameras that are not let go: those of them that others still read."""
+        wanted = sorted(name for name, worker in self._workers.items() if not worker.released)
+        reading: set[str] = set()
+        for answer in self._ask_all("POST", RELEASE, {"by": self.me, "started": self._started, "cameras": wanted}):
+            self._let_go(answer["producer"], answer.get("kept", ()))
+            reading |= _cameras(answer)
+        return reading
+
+    def _let_go(self, to: str, cameras: Collection[str]) -> None:
+        with self._deciding:
+            for worker in (self._workers[name] for name in cameras if name in self._workers):
+                if not worker.released:
+                    log.info("%s is read by %s from now on", worker.camera.name, to)
+                self._absent[worker.camera.name] = 0
+                worker.release()
+
+    def _ask_all(self, method: str, path: str, body: Any = None) -> list[dict[str, Any]]:
+        """What the other producers that answer say."""
         addresses = self._addresses()
         if not addresses:
-            return set()
+            return []
         with ThreadPoolExecutor(min(len(addresses), _ASK_AT_ONCE)) as pool:
             answers = pool.map(lambda address: _ask(address, method, path, body), addresses)
-            return {
-                camera["name"]
-                for answer in answers
-                if answer.get("producer") != self.me
-                for camera in answer.get("cameras", ())
-            }
+            return [answer for answer in answers if answer.get("producer", self.me) != self.me]
 
     def _addresses(self) -> list[Address]:
         found: set[Address] = set()
@@ -108,6 +135,10 @@ class Handover:
             except OSError as unknown:
                 log.warning("no other producer is found by the name of %s: %s", host, unknown)
         return sorted(found)
+
+
+def _cameras(answer: dict[str, Any]) -> set[str]:
+    return {camera["name"] for camera in answer.get("cameras", ())}
 
 
 def _ask(address: Address, method: str, path: str, body: Any) -> dict[str, Any]:

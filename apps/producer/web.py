@@ -72,12 +72,14 @@ def serve(
                 return
             try:
                 asked = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))))
-                by, names = str(asked["by"]), [str(name) for name in asked["cameras"]]
+                by, started, names = str(asked["by"]), float(asked["started"]), [str(name) for name in asked["cameras"]]
             except (ValueError, KeyError, TypeError):
-                self._answer(HTTPStatus.BAD_REQUEST, "text/plain; charset=utf-8", b'not {"by": ..., "cameras": [...]}')
+                wanted = b'not {"by": ..., "started": seconds since 1970, "cameras": [...]}'
+                self._answer(HTTPStatus.BAD_REQUEST, "text/plain; charset=utf-8", wanted)
                 return
-            reading = [{"name": name} for name in handover.release(by, names)]
-            answer = json.dumps({"producer": handover.me, "cameras": reading})
+            released = handover.release(by, started, names)
+            reading = [{"name": name} for name in released.reading]
+            answer = json.dumps({"producer": handover.me, "cameras": reading, "kept": released.kept})
             self._answer(HTTPStatus.OK, "application/json", answer.encode())
 
         def _answer(self, status: HTTPStatus, kind: str, body: bytes) -> None:

@@ -39,7 +39,7 @@ class Endless(Closing):
 class Producer:
     """A producer of these cameras on a port of its own."""
 
-    def __init__(self, me: str, cameras: list[str]) -> None:
+    def __init__(self, me: str, started: float, cameras: list[str]) -> None:
         self.me = me
         self.sender = FakeSender()
         self.stopping = threading.Event()
@@ -56,7 +56,7 @@ class Producer:
             for name in cameras
         ]
         self.peers: list[Address] = []
-        self.handover = Handover(me, self.peers, self.workers)
+        self.handover = Handover(me, self.peers, self.workers, started)
         self.server: ThreadingHTTPServer = serve(0, self.workers, self.handover, lambda: None)
         self.address: Address = ("127.0.0.1", self.server.server_port)
 
@@ -86,9 +86,9 @@ class Producer:
 @pytest.fixture
 def two() -> Iterator[tuple[Producer, Producer]]:
     """One that reads `gate` and `yard`, and one not yet started that shall read `yard` and `door`."""
-    old = Producer("old", ["gate", "yard"])
+    old = Producer("old", 1.0, ["gate", "yard"])
     old.start()
-    new = Producer("new", ["yard", "door"])
+    new = Producer("new", 2.0, ["yard", "door"])
     for producer in (old, new):
         producer.peers += [old.address, new.address]
     yield old, new
@@ -141,12 +141,27 @@ def test_a_camera_whose_new_producer_died_is_taken_back(two: tuple[Producer, Pro
     wait_for(lambda: old.frames("yard")[-1].sequence > last)
 
 
-def test_the_one_that_started_last_has_the_camera(two: tuple[Producer, Producer]) -> None:
+def test_the_one_that_started_last_has_the_camera_whoever_asks_first(two: tuple[Producer, Producer]) -> None:
     old, new = two
-    new.start()
-    assert (old.cameras, new.cameras) == (["gate"], ["yard", "door"])
     old.handover.take_over(old.stopping)
-    assert (old.cameras, new.cameras) == (["gate"], ["door"])
+    assert (old.cameras, new.cameras) == (["gate"], ["yard", "door"])
+    wait_for(lambda: not old.workers[1].reading)
+    new.start()
+    for _ in range(2 * module._ABSENT_LOOKS):
+        old.handover.look()
+        new.handover.look()
+    assert (old.cameras, new.cameras) == (["gate"], ["yard", "door"])
+
+
+def test_two_that_start_at_one_time_agree(two: tuple[Producer, Producer]) -> None:
+    old, _ = two
+    twin = Producer("twin", 1.0, ["yard"])
+    twin.peers.append(old.address)
+    old.peers.append(twin.address)
+    old.handover.take_over(old.stopping)
+    twin.start()
+    assert (old.cameras, twin.cameras) == (["gate"], ["yard"])
+    twin.die()
 
 
 def test_nobody_is_waited_for_who_does_not_answer(two: tuple[Producer, Producer]) -> None:
@@ -168,7 +183,18 @@ def test_a_camera_that_is_not_let_go_is_read_after_a_limit(
     assert "does not stop reading yard" in caplog.text
 
 
-@pytest.mark.parametrize("body", ["", "no", "[]", '{"by": "x"}', '{"by": "x", "cameras": 3}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "no",
+        "[]",
+        '{"by": "x"}',
+        '{"by": "x", "started": 9, "cameras": 3}',
+        '{"by": "x", "started": "late", "cameras": ["yard"]}',
+        '{"by": "x", "cameras": ["yard"]}',
+    ],
+)
 def test_nonsense_releases_nothing(two: tuple[Producer, Producer], body: str) -> None:
     old, _ = two
     connection = http.client.HTTPConnection(*old.address, timeout=5)
