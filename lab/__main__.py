@@ -15,7 +15,7 @@ from lab.config import CACHE, CAMERAS_ADDRESS, CAMERAS_PORT, REGISTRY, STATE, La
 from lab.machines import fleet, image, ssh
 from lab.podman import podman
 from lab.progress import say, step
-from lab.toolchain.autoscalers import AUTOSCALERS
+from lab.toolchain.addons import ADDONS
 from lab.toolchain.images import ensure_images, push_images
 from lab.toolchain.releases import PREVIOUS
 
@@ -51,7 +51,7 @@ def up(_options: argparse.Namespace) -> None:
     with step("images of the control plane"):
         push_images(ensure_images(tools))
     for name in stack.autoscalers():
-        _autoscaler(name)
+        _addon(name)
     with step("cameras"):
         cameras.ensure()
     with step("stack and plugins"):
@@ -89,17 +89,24 @@ def previous(_options: argparse.Namespace) -> None:
 
 def keda(_options: argparse.Namespace) -> None:
     """Add KEDA's images, for a stack whose pods scale by lag."""
-    _autoscaler("keda")
+    _addon("keda")
 
 
 def vpa(_options: argparse.Namespace) -> None:
     """Add the Vertical Pod Autoscaler's images, for a stack whose pods get memory and CPU by use."""
-    _autoscaler("vpa")
+    _addon("vpa")
 
 
-def _autoscaler(name: str) -> None:
+def kube_router(_options: argparse.Namespace) -> None:
+    """Add kube-router's image, for a stack that brings its manifest; print the image's tag."""
+    _addon("kube-router")
+    (image,) = ADDONS["kube-router"].images()
+    print(image.name.partition(":")[2])
+
+
+def _addon(name: str) -> None:
     services.require()
-    wanted = AUTOSCALERS[name]
+    wanted = ADDONS[name]
     with step(f"{wanted.title} (on 2 free cores about {wanted.minutes} minutes, the first time)"):
         tools = toolchain.ensure(wanted.release)
     with step(f"images of {wanted.title}"):
@@ -216,6 +223,7 @@ def _parser() -> argparse.ArgumentParser:
     add("previous", previous)
     add("keda", keda)
     add("vpa", vpa)
+    add("kube-router", kube_router)
     add("down", down).add_argument("--purge", action="store_true", help="remove the caches and the key as well")
     add("status", status)
     host = add("ssh", shell)

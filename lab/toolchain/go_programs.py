@@ -94,6 +94,7 @@ def _kubernetes_version_variables() -> tuple[str, ...]:
 
 _KEDA = "github.com/kedacore/keda/v2"
 _VPA = "k8s.io/autoscaler/vertical-pod-autoscaler"
+_KUBE_ROUTER = "github.com/cloudnativelabs/kube-router/v2"
 _PULUMI_SDK = "github.com/pulumi/pulumi/sdk/v3"
 _KUBERNETES_PROGRAMS = (
     "kubeadm",
@@ -181,6 +182,15 @@ VPA_GROUP = GoGroup(
     version_of=_VPA,
 )
 """What gives pods memory and CPU by their use, for a stack that asks for it."""
+
+KUBE_ROUTER_GROUP = GoGroup(
+    name="kube-router",
+    source=SOURCES / "kube-router",
+    programs={"kube-router": f"{_KUBE_ROUTER}/cmd/kube-router"},
+    version_of=_KUBE_ROUTER,
+    version_variables=(f"{_KUBE_ROUTER}/pkg/version.Version={{version}}",),
+)
+"""A network for the pods that enforces policies, for a stack that brings its manifest."""
 
 _TEST_IMAGES = "test/images"
 

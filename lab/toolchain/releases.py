@@ -1,14 +1,22 @@
 """The Kubernetes releases that the lab can build: its own, and the one before it, from which an upgrade begins.
 
 Kubernetes' own tests of the lab's release stand apart: only `make conformance` builds them. So do KEDA, which takes
-as long as Kubernetes, and the Vertical Pod Autoscaler: only a stack that uses them has them.
+as long as Kubernetes, the Vertical Pod Autoscaler and kube-router: only a stack that uses them has them.
 """
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab.config import CACHE, TOOLS
-from lab.toolchain.go_programs import CONFORMANCE_GROUPS, GROUPS, KEDA_GROUP, SOURCES, VPA_GROUP, GoGroup
+from lab.toolchain.go_programs import (
+    CONFORMANCE_GROUPS,
+    GROUPS,
+    KEDA_GROUP,
+    KUBE_ROUTER_GROUP,
+    SOURCES,
+    VPA_GROUP,
+    GoGroup,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,4 +57,9 @@ CONFORMANCE = Release(
     bin=CACHE / "conformance" / "bin",
 )
 KEDA = Release(groups=(KEDA_GROUP,), store=CACHE / "keda" / "toolchain", bin=CACHE / "keda" / "bin")
+KUBE_ROUTER = Release(
+    groups=(KUBE_ROUTER_GROUP,),
+    store=CACHE / "kube-router" / "toolchain",
+    bin=CACHE / "kube-router" / "bin",
+)
 VPA = Release(groups=(VPA_GROUP,), store=CACHE / "vpa" / "toolchain", bin=CACHE / "vpa" / "bin")

@@ -14,6 +14,7 @@ import httpx
 import yaml
 
 NAMESPACE = "argus"
+SEARCH_PORT = 9200
 _PAGE = 5000
 
 _TRIES, _PAUSE_S = 5, 2.0
@@ -50,7 +51,7 @@ class ClusterClient:
 
     def get(self, path: str, **params: str) -> Any:
         """The JSON at a path of the API server. Raises httpx.HTTPError."""
-        return self._answer(path, **params).json()
+        return self._read("GET", path, params=params).json()
 
     def unreachable(self) -> str | None:
         """None if the API server answers within a second that it is ready; what came instead otherwise."""
@@ -71,11 +72,21 @@ class ClusterClient:
 
     def pod_get(self, pod: str, path: str, port: int = 8080) -> Any:
         """The JSON at a path of a pod's HTTP port."""
-        return self._pod_answer(pod, path, port).json()
+        return self.ask(pod, port, path).json()
 
     def pod_text(self, pod: str, path: str, port: int = 8080) -> str:
         """The text at a path of a pod's HTTP port."""
-        return self._pod_answer(pod, path, port).text
+        return self.ask(pod, port, path).text
+
+    def ask(self, pod: str, port: int, path: str) -> httpx.Response:
+        """A pod's answer. Raises httpx.HTTPError."""
+        return self._read("GET", f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}:{port}/proxy{path}")
+
+    def search(self, path: str, body: Mapping[str, Any]) -> httpx.Response:
+        """Elasticsearch's answer. Raises httpx.HTTPError."""
+        return self._read(
+            "POST", f"/api/v1/namespaces/{NAMESPACE}/services/elasticsearch:{SEARCH_PORT}/proxy{path}", json=body
+        )
 
     def cameras(self) -> dict[str, CameraState]:
         """Every camera by name, as the producers report it."""
@@ -98,14 +109,13 @@ class ClusterClient:
 
     def results(self, model: str, first: int, last: int) -> Iterator[dict[str, Any]]:
         """Every result document of a model with a sequence in first..last, page by page, repeated ones included."""
-        search = f"/api/v1/namespaces/{NAMESPACE}/services/elasticsearch:9200/proxy/results-{model}-*/_search"
         body: dict[str, Any] = {
             "size": _PAGE,
             "query": {"range": {"frame.sequence": {"gte": first, "lte": last}}},
             "sort": [{"frame.sequence": "asc"}, {"event.id": "asc"}],
         }
         while True:
-            hits = self._read("POST", search, json=body).json()["hits"]["hits"]
+            hits = self.search(f"/results-{model}-*/_search", body).json()["hits"]["hits"]
             for hit in hits:
                 assert hit["_id"] == hit["_source"]["event"]["id"], f"_id {hit['_id']} is not the result's identity"
                 yield hit["_source"]
@@ -121,12 +131,6 @@ class ClusterClient:
                 for hour in self._hours(name, camera):
                     for file in self.pod_get(name, f"/frames/{camera}/{hour}/")["files"]:
                         yield f"{camera}/{hour}/{file}"
-
-    def _pod_answer(self, pod: str, path: str, port: int) -> httpx.Response:
-        return self._answer(f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}:{port}/proxy{path}")
-
-    def _answer(self, path: str, **params: str) -> httpx.Response:
-        return self._read("GET", path, params=params)
 
     def _read(self, method: str, path: str, **request: Any) -> httpx.Response:
         tries = 1

@@ -30,13 +30,13 @@ class Stack:
     def __init__(self, directory: Path) -> None:
         self._kubeconfig = directory / "kubeconfig"
 
-    def connect(self) -> None:
+    def connect(self, client: type[ClusterClient] = ClusterClient) -> None:
         """Takes the cluster's address and certificates from the stack as it is now."""
         printed = run_lab("pulumi", "--", "stack", "output", "--json", "--show-secrets")
         outputs: dict[str, Any] = json.loads(printed)
         self._kubeconfig.touch(mode=0o600)
         self._kubeconfig.write_text(outputs["kubeconfig"])
-        self.cluster, self.ui_url = ClusterClient(self._kubeconfig), outputs["uiUrl"]
+        self.cluster, self.ui_url = client(self._kubeconfig), outputs["uiUrl"]
 
     def up_killed(self, moment: str, reached: Callable[[], bool], config: Path) -> None:
         """Runs `pulumi up` and kills it, and all that it started here, at that moment; then frees the stack."""

@@ -36,9 +36,8 @@ MOMENTS: dict[str, Callable[[], bool]] = {
 
 
 @pytest.fixture
-def older(lab: None, tmp_path: Path) -> Stack:
+def older(stack: Stack, tmp_path: Path) -> Stack:
     """The stack in the version before its own. It was made anew, by an `up` killed at each of MOMENTS."""
-    stack = Stack(tmp_path)
     version = run_lab("previous", limit_s=PULUMI_LIMIT_S).strip()
     config = stack_of_version(tmp_path, version)
     stack.pulumi("destroy", "--yes", "--skip-preview")

@@ -85,14 +85,16 @@ def test_brokers_get_more_one_at_a_time(stack: Stack, tmp_path: Path, timings: T
         return f"MiB: {small}, of {requests}" if small or len(requests) < brokers or len(pods) < brokers else None
 
     try:
-        brokers = len(_pods(cluster, "kafka"))
-        given = min(_requests(cluster, "kafka").values())
+        # What the stack gives, not the pods: one that starts after the first recommendation has more already.
+        spec = cluster.get(f"/apis/apps/v1/namespaces/{NAMESPACE}/statefulsets/kafka")["spec"]
+        (container,) = spec["template"]["spec"]["containers"]
+        brokers, given = spec["replicas"], _mib(container["resources"]["requests"]["memory"])
         audit = Audit.open(cluster)
         began = time.monotonic()
         wait_until("more for every broker", too_little, limit_s=LIMIT_S)
         more_s = time.monotonic() - began
         frames = audit.close()
-        assert away == {0, 1}, f"at a time, so many brokers were away: {sorted(away)}"
+        assert max(away) <= 1, f"at a time, so many brokers were away: {sorted(away)}"
         heaps = [_heap_mib(pod) for pod in _pods(cluster, "kafka")]
         assert min(heaps) > SMALL_HEAP_MIB, f"heaps of {heaps} MiB"
     finally:

@@ -4,7 +4,7 @@ import pytest
 
 from components import versions
 from lab.toolchain import Toolchain
-from lab.toolchain.autoscalers import AUTOSCALERS
+from lab.toolchain.addons import ADDONS
 from lab.toolchain.images import BASE, images
 from lab.toolchain.releases import OWN
 
@@ -63,7 +63,7 @@ def test_key_follows_the_programs_and_the_base_it_stands_on() -> None:
 def test_what_the_program_asks_for_by_version_is_what_the_lab_makes() -> None:
     made = {group.name: group.version() for group in OWN.groups}
     assert made["metrics-server"] == versions.METRICS_SERVER
-    assert {image.name for each in AUTOSCALERS.values() for image in each.images()} == {
+    assert {image.name for name in ("keda", "vpa") for image in ADDONS[name].images()} == {
         f"kedacore/keda:{versions.KEDA}",
         f"kedacore/keda-metrics-apiserver:{versions.KEDA}",
         f"autoscaling/vpa-recommender:{versions.VPA}",

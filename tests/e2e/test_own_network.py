@@ -1,0 +1,135 @@
+"""A network of the user's own in the place of Argus's: kube-router's, by its manifest. Policies are enforced then."""
+
+import json
+import shlex
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from components.pipeline import topics
+from lab.config import machine, machines
+from lab.machines import ssh
+from tests.e2e.accounting import Audit
+from tests.e2e.cluster import NAMESPACE, SEARCH_PORT, ClusterClient
+from tests.e2e.conftest import UP_LIMIT_S, Stack, make, run_lab
+from tests.e2e.machines import EVERYBODY, is_ready, kubectl, stack_with, traces, unready_nodes
+from tests.e2e.timings import Timings
+from tests.e2e.waiting import wait_until
+
+pytestmark = pytest.mark.full
+
+MANIFEST = Path(__file__).with_name("kube-router.yaml")
+
+TRY = """
+import json, socket, sys
+def reached(target):
+    host, port = target.split(":")
+    try:
+        socket.create_connection((host, int(port)), 5).close()
+    except OSError:
+        return False
+    return True
+print(json.dumps({target: reached(target) for target in sys.argv[1:]}))
+"""
+"""Prints which of its arguments, each HOST:PORT, accept a connection."""
+
+PAGE, KAFKA = "ui.argus.svc:8080", "kafka.argus.svc:9092"
+SERVERS = (PAGE, KAFKA, "elasticsearch.argus.svc:9200", "zookeeper.argus.svc:2181")
+
+
+class NeighbourClient(ClusterClient):
+    """Asks each pod from its own machine, which every network lets through; the API servers are strangers to pods."""
+
+    def ask(self, pod: str, port: int, path: str) -> httpx.Response:
+        """A pod's answer. Raises httpx.HTTPError."""
+        return _curl(self.get(f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}"), port, path)
+
+    def search(self, path: str, body: Mapping[str, Any]) -> httpx.Response:
+        """Elasticsearch's answer. Raises httpx.HTTPError."""
+        ready = [pod for pod in self.pods("app.kubernetes.io/name=elasticsearch") if is_ready(pod)]
+        if not ready:
+            raise httpx.ConnectError("no pod of Elasticsearch is ready")
+        return _curl(ready[0], SEARCH_PORT, path, "--json", json.dumps(body))
+
+
+def _curl(pod: dict[str, Any], port: int, path: str, *options: str) -> httpx.Response:
+    request = httpx.Request("POST" if options else "GET", f"http://{pod['status']['podIP']}:{port}{path}")
+    curl = ["curl", "--silent", "--show-error", "--globoff", "--noproxy", "*", "--write-out", r"\n%{http_code}"]
+    reached, said = ssh.answer(machine(pod["spec"]["nodeName"]), shlex.join([*curl, *options, str(request.url)]))
+    text, _, status = said.rpartition("\n")
+    if not reached:
+        raise httpx.ConnectError(said, request=request)
+    return httpx.Response(int(status), text=text, request=request).raise_for_status()
+
+
+def with_manifest(config: dict[str, Any]) -> None:
+    config["argus:cluster"]["network"] = {"manifest": str(MANIFEST)}
+
+
+@pytest.fixture
+def other_network(stack: Stack, tmp_path: Path) -> Iterator[Stack]:
+    """The stack made anew on kube-router's network; afterwards on Argus's own again, from bare machines."""
+    run_lab("kube-router")
+    config = ("--yes", "--skip-preview", "--config-file", str(stack_with(tmp_path, with_manifest)))
+    stack.pulumi("destroy", "--yes", "--skip-preview")
+    try:
+        stack.pulumi("up", *config)
+        stack.pulumi("up", *config, "--expect-no-changes")
+        stack.connect(NeighbourClient)
+        yield stack
+    finally:
+        stack.pulumi("destroy", "--yes", "--skip-preview")
+        # Links and rules of such a network go with a boot.
+        for each in machines():
+            run_lab("kill", each.name)
+            run_lab("start", each.name)
+        left = {each.name: traces(each) for each in machines()}
+        make("up", UP_LIMIT_S)
+        stack.connect()
+    assert not any(left.values()), json.dumps(left, indent=2)
+
+
+def test_policies_hold_and_every_frame_arrives(other_network: Stack, timings: Timings) -> None:
+    cluster = other_network.cluster
+    wait_until("every node", lambda: unready_nodes(cluster, EVERYBODY), limit_s=300)
+    audit = Audit.open(cluster)
+    began = time.monotonic()
+    assert reached_by(cluster, "default", {}) == {server: server == PAGE for server in SERVERS}
+    # Without a policy of its own it is not even told a name.
+    assert reached_by(cluster, NAMESPACE, {}) == dict.fromkeys(SERVERS, False)
+    assert reached_by(cluster, NAMESPACE, topics.LABELS) == {server: server == KAFKA for server in SERVERS}
+    timings.took("policies enforced: three strangers have tried", time.monotonic() - began, audit.close())
+
+
+def reached_by(cluster: ClusterClient, namespace: str, labels: Mapping[str, str]) -> dict[str, bool]:
+    """Which servers a new pod reaches that has these labels."""
+    (page, *_) = cluster.pods("app.kubernetes.io/name=ui")
+    container = {
+        "name": "stranger",
+        "image": page["spec"]["containers"][0]["image"],
+        "command": ["python", "-c", TRY, *SERVERS],
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "runAsNonRoot": True,
+            "runAsUser": 10001,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+    }
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "stranger", "namespace": namespace, "labels": dict(labels)},
+        "spec": {"restartPolicy": "Never", "containers": [container]},
+    }
+    kubectl("cp1", f"create -f - <<<{shlex.quote(json.dumps(pod))}")
+    try:
+        kubectl("cp1", f"-n {namespace} wait --for=jsonpath='{{.status.phase}}'=Succeeded pod/stranger --timeout=120s")
+        found: dict[str, bool] = json.loads("".join(kubectl("cp1", f"-n {namespace} logs stranger")))
+    finally:
+        kubectl("cp1", f"-n {namespace} delete pod stranger")
+    return found
