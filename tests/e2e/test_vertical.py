@@ -1,6 +1,6 @@
 """A stage with far too little memory and one with far too much end near what they use, while they run.
 
-Brokers with too little are restarted for more, one at a time.
+Pods of a database with too little are restarted for more, one at a time.
 """
 
 import json
@@ -15,7 +15,7 @@ from apps.ui.room import bytes_of
 from tests.e2e.accounting import Audit
 from tests.e2e.cluster import NAMESPACE, ClusterClient
 from tests.e2e.conftest import Stack, run_lab
-from tests.e2e.machines import is_ready, stack_with
+from tests.e2e.machines import Edit, is_ready, stack_with
 from tests.e2e.timings import Timings
 from tests.e2e.waiting import wait_until
 
@@ -26,8 +26,8 @@ TOO_LITTLE, TOO_MUCH = "producer", "ui"
 LITTLE_MIB, MUCH_MIB = 16, 1024
 """A tenth of what a producer uses, and many times what the page does."""
 
-SMALL_HEAP_MIB = 224
-"""Of a broker, which then has 416 MiB in all: less than it uses, counting the pages of its files."""
+SMALL_HEAP_MIB = {"kafka": 224, "elasticsearch": 256}
+"""Of a broker, which then has 416 MiB in all, and of a search node: less than they use, with their files."""
 
 LIMIT_S = 1200
 
@@ -65,48 +65,55 @@ def test_memory_follows_use(stack: Stack, tmp_path: Path, timings: Timings) -> N
     timings.took("far too much memory: a pod has what it uses", less_s, frames)
 
 
-def small_brokers(config: dict[str, Any]) -> None:
-    """Brokers with too little, which get more by a restart."""
-    config["argus:vertical"] = {"settleMinutes": 3}
-    config["argus:kafka"] |= {"heapMiB": SMALL_HEAP_MIB, "vertical": "apply"}
+def with_little(database: str) -> Edit:
+    """Pods of a database with too little, which get more by a restart."""
+
+    def edit(config: dict[str, Any]) -> None:
+        config["argus:vertical"] = {"settleMinutes": 3}
+        config[f"argus:{database}"] |= {"heapMiB": SMALL_HEAP_MIB[database], "vertical": "apply"}
+
+    return edit
 
 
-def test_brokers_get_more_one_at_a_time(stack: Stack, tmp_path: Path, timings: Timings) -> None:
+@pytest.mark.parametrize("database", SMALL_HEAP_MIB)
+def test_pods_of_a_database_get_more_one_at_a_time(
+    stack: Stack, tmp_path: Path, timings: Timings, database: str
+) -> None:
     cluster = stack.cluster
     run_lab("vpa")
-    stack.pulumi("up", "--yes", "--skip-preview", "--config-file", str(stack_with(tmp_path, small_brokers)))
+    stack.pulumi("up", "--yes", "--skip-preview", "--config-file", str(stack_with(tmp_path, with_little(database))))
+    # What the stack gives, not what the pods have: one that starts after the first recommendation has more already.
+    spec = cluster.get(f"/apis/apps/v1/namespaces/{NAMESPACE}/statefulsets/{database}")["spec"]
+    (container,) = spec["template"]["spec"]["containers"]
+    replicas, given = spec["replicas"], _mib(container["resources"]["requests"]["memory"])
     away: set[int] = set()
 
     def too_little() -> str | None:
-        pods = _pods(cluster, "kafka")
-        away.add(sum(not is_ready(pod) for pod in pods) + brokers - len(pods))
-        requests = _requests(cluster, "kafka")
+        pods = _pods(cluster, database)
+        away.add(sum(not is_ready(pod) for pod in pods) + replicas - len(pods))
+        requests = _requests(cluster, database)
         small = {name: mib for name, mib in requests.items() if mib <= given}
-        return f"MiB: {small}, of {requests}" if small or len(requests) < brokers or len(pods) < brokers else None
+        return f"MiB: {small}, of {requests}" if small or min(len(requests), len(pods)) < replicas else None
 
     try:
-        # What the stack gives, not the pods: one that starts after the first recommendation has more already.
-        spec = cluster.get(f"/apis/apps/v1/namespaces/{NAMESPACE}/statefulsets/kafka")["spec"]
-        (container,) = spec["template"]["spec"]["containers"]
-        brokers, given = spec["replicas"], _mib(container["resources"]["requests"]["memory"])
         audit = Audit.open(cluster)
         began = time.monotonic()
-        wait_until("more for every broker", too_little, limit_s=LIMIT_S)
+        wait_until("more for every pod", too_little, limit_s=LIMIT_S)
         more_s = time.monotonic() - began
         frames = audit.close()
-        assert max(away) <= 1, f"at a time, so many brokers were away: {sorted(away)}"
-        heaps = [_heap_mib(pod) for pod in _pods(cluster, "kafka")]
-        assert min(heaps) > SMALL_HEAP_MIB, f"heaps of {heaps} MiB"
+        assert max(away) <= 1, f"at a time, so many pods were away: {sorted(away)}"
+        heaps = [_heap_mib(pod) for pod in _pods(cluster, database)]
+        assert min(heaps) > SMALL_HEAP_MIB[database], f"heaps of {heaps} MiB"
     finally:
         stack.pulumi("up", "--yes", "--skip-preview")
-    timings.took("brokers with too little memory: all have more", more_s, frames)
+    timings.took(f"too little memory for {database}: every pod has more", more_s, frames)
 
 
 def _heap_mib(pod: dict[str, Any]) -> float:
-    """What a broker's heap may take: a share of its container's limit."""
-    (options,) = (each["value"] for each in pod["spec"]["containers"][0]["env"] if each["name"] == "KAFKA_HEAP_OPTS")
-    (share,) = re.findall(r"-XX:MaxRAMPercentage=([\d.]+)", options)
-    return float(share) / 100 * _mib(pod["status"]["containerStatuses"][0]["resources"]["limits"]["memory"])
+    """What the Java heap of a database's pod may take: a share of its container's limit."""
+    (container,), (status,) = pod["spec"]["containers"], pod["status"]["containerStatuses"]
+    (share,) = re.findall(r"-XX:MaxRAMPercentage=([\d.]+)", json.dumps(container["env"]))
+    return float(share) / 100 * _mib(status["resources"]["limits"]["memory"])
 
 
 def _pods(cluster: ClusterClient, name: str) -> list[dict[str, Any]]:
