@@ -30,7 +30,7 @@ class Stack:
     def __init__(self, directory: Path) -> None:
         self._kubeconfig = directory / "kubeconfig"
 
-    def connect(self, client: type[ClusterClient] = ClusterClient) -> None:
+    def connect(self, client: Callable[[Path], ClusterClient] = ClusterClient) -> None:
         """Takes the cluster's address and certificates from the stack as it is now."""
         printed = run_lab("pulumi", "--", "stack", "output", "--json", "--show-secrets")
         outputs: dict[str, Any] = json.loads(printed)

@@ -2,10 +2,13 @@
 
 import json
 import shlex
+import subprocess
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import pytest
@@ -45,29 +48,58 @@ PAGE, KAFKA = "ui.argus.svc:8080", "kafka.argus.svc:9092"
 SERVERS = (PAGE, KAFKA, "elasticsearch.argus.svc:9200", "zookeeper.argus.svc:2181")
 
 
+class Tunnels:
+    """HTTP to addresses that only a machine of the lab reaches, through SSH to it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._clients: dict[tuple[str, str, int], httpx.Client] = {}
+        self._ends = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ends.close()
+
+    def client(self, by: str, address: str, port: int) -> httpx.Client:
+        """Connects from that machine."""
+        key = by, address, port
+        if key not in self._clients:
+            end = self._folder / f"tunnel-{len(self._clients)}"
+            program, *rest = ssh.command(machine(by))
+            options = ["-N", "-o", "BatchMode=yes", "-o", "ExitOnForwardFailure=yes", "-L", f"{end}:{address}:{port}"]
+            tunnel = subprocess.Popen([program, *options, *rest])
+            self._ends.callback(tunnel.wait)
+            self._ends.callback(tunnel.kill)
+            wait_until(f"SSH to {by}", lambda: None if end.exists() else "no tunnel", limit_s=60, pause_s=0.1)
+            self._clients[key] = httpx.Client(
+                base_url=f"http://{address}:{port}", transport=httpx.HTTPTransport(uds=str(end)), timeout=30
+            )
+        return self._clients[key]
+
+
 class NeighbourClient(ClusterClient):
     """Asks each pod from its own machine, which every network lets through; the API servers are strangers to pods."""
 
+    def __init__(self, kubeconfig: Path, tunnels: Tunnels) -> None:
+        super().__init__(kubeconfig)
+        self._tunnels = tunnels
+
     def ask(self, pod: str, port: int, path: str) -> httpx.Response:
         """A pod's answer. Raises httpx.HTTPError."""
-        return _curl(self.get(f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}"), port, path)
+        found = self.get(f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}")
+        return self._from_its_machine(found, port).get(path).raise_for_status()
 
     def search(self, path: str, body: Mapping[str, Any]) -> httpx.Response:
         """Elasticsearch's answer. Raises httpx.HTTPError."""
         ready = [pod for pod in self.pods("app.kubernetes.io/name=elasticsearch") if is_ready(pod)]
         if not ready:
             raise httpx.ConnectError("no pod of Elasticsearch is ready")
-        return _curl(ready[0], SEARCH_PORT, path, "--json", json.dumps(body))
+        return self._from_its_machine(ready[0], SEARCH_PORT).post(path, json=body).raise_for_status()
 
-
-def _curl(pod: dict[str, Any], port: int, path: str, *options: str) -> httpx.Response:
-    request = httpx.Request("POST" if options else "GET", f"http://{pod['status']['podIP']}:{port}{path}")
-    curl = ["curl", "--silent", "--show-error", "--globoff", "--noproxy", "*", "--write-out", r"\n%{http_code}"]
-    reached, said = ssh.answer(machine(pod["spec"]["nodeName"]), shlex.join([*curl, *options, str(request.url)]))
-    text, _, status = said.rpartition("\n")
-    if not reached:
-        raise httpx.ConnectError(said, request=request)
-    return httpx.Response(int(status), text=text, request=request).raise_for_status()
+    def _from_its_machine(self, pod: dict[str, Any], port: int) -> httpx.Client:
+        return self._tunnels.client(pod["spec"]["nodeName"], pod["status"]["podIP"], port)
 
 
 def with_manifest(config: dict[str, Any]) -> None:
@@ -83,8 +115,9 @@ def other_network(stack: Stack, tmp_path: Path) -> Iterator[Stack]:
     try:
         stack.pulumi("up", *config)
         stack.pulumi("up", *config, "--expect-no-changes")
-        stack.connect(NeighbourClient)
-        yield stack
+        with Tunnels(tmp_path) as tunnels:
+            stack.connect(partial(NeighbourClient, tunnels=tunnels))
+            yield stack
     finally:
         stack.pulumi("destroy", "--yes", "--skip-preview")
         # Links and rules of such a network go with a boot.
