@@ -12,8 +12,9 @@ else
 fi
 if [[ $NETWORK == manifest ]]; then
   # What comes later is the network's own, and goes with the node: network_manifest_delete.sh.
-  mkdir -p /etc/cni/net.d "$PLUGINS"
-  [[ -e $STATE/plugins ]] || find /etc/cni/net.d "$PLUGINS" \( -type f -o -type l \) | LC_ALL=C sort >"$STATE/plugins"
+  mkdir -p /etc/cni/net.d "$PLUGINS" /var/lib/cni
+  [[ -e $STATE/plugins ]] ||
+    find /etc/cni/net.d "$PLUGINS" /var/lib/cni \( -type f -o -type l \) | LC_ALL=C sort >"$STATE/plugins"
   # Its own plugin may call the common ones.
   for plugin in /usr/lib/cni/*; do
     [[ -e $PLUGINS/${plugin##*/} ]] || install -m 0755 "$plugin" "$PLUGINS"

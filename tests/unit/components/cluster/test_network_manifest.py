@@ -116,7 +116,7 @@ def machine(hosts: dict[str, Host]) -> Host:
     for path, text in {"/usr/lib/cni/loopback": "Debian's", "/usr/lib/cni/portmap": "Debian's"}.items():
         host.path(path).parent.mkdir(parents=True, exist_ok=True)
         host.path(path).write_text(text)
-    for path in ("/opt/cni/bin/portmap", "/etc/cni/net.d/99-mine.conf"):
+    for path in ("/opt/cni/bin/portmap", "/etc/cni/net.d/99-mine.conf", "/var/lib/cni/networks/mine/10.9.0.1"):
         host.path(path).parent.mkdir(parents=True, exist_ok=True)
         host.path(path).write_text("somebody's")
     host.path("/var/lib/argus").mkdir(parents=True)
@@ -130,6 +130,7 @@ def _prepare(host: Host, network: NetworkKind) -> None:
 
 def test_its_plugins_come_beside_the_common_ones_and_go_with_the_node(machine: Host) -> None:
     bin_dir, configuration = machine.path("/opt/cni/bin"), machine.path("/etc/cni/net.d")
+    addresses = machine.path("/var/lib/cni/networks")
     _prepare(machine, "manifest")
     assert {each.name: each.read_text() for each in bin_dir.iterdir()} == {
         "loopback": "Debian's",
@@ -139,10 +140,13 @@ def test_its_plugins_come_beside_the_common_ones_and_go_with_the_node(machine: H
     (bin_dir / "calico").write_text("the network's")
     (bin_dir / "calico-ipam").symlink_to("calico")
     (configuration / "10-calico.conflist").write_text("the network's")
+    (addresses / "calico").mkdir()
+    (addresses / "calico" / "10.244.0.1").write_text("a pod's")
     _prepare(machine, "manifest")
     machine.run("network_manifest_delete.sh")
     assert [each.name for each in bin_dir.iterdir()] == ["portmap"]
     assert [each.name for each in configuration.iterdir()] == ["99-mine.conf"]
+    assert [each.name for each in addresses.iterdir()] == ["mine"]
     assert machine.path("/usr/lib/cni/loopback").read_text() == "Debian's"
 
 
