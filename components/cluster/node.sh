@@ -28,9 +28,35 @@ fi
 endpoint=https://$VIRTUAL_IP:$PORT
 config=$(mktemp -p /run)
 trap 'rm -f "$config"' EXIT
+
+# leave_etcd: the others no longer count this machine as a member of etcd. Before anything of it is wiped: of two members
+# one that is gone for good takes the majority with it, and kubeadm's reset goes on where it could not leave.
+leave_etcd() {
+  local manifest=/etc/kubernetes/manifests/etcd.yaml url others image said
+  [[ $TOKEN && -e $manifest ]] || return 0
+  url=$(sed -n 's/.*--initial-advertise-peer-urls=//p' "$manifest")
+  others=$(sed -n 's/.*--initial-cluster=//p' "$manifest" | tr , '\n' | sed 's/^[^=]*=//' | grep -vxF "$url" |
+    sed 's/:2380$/:2379/' | paste -sd , -) || return 0
+  image=$(sed -n 's/^ *image: //p' "$manifest")
+  others_etcd() {
+    ctr --namespace k8s.io run --rm --privileged --net-host \
+      --mount "type=bind,src=/etc/kubernetes/pki/etcd,dst=/pki,options=rbind:ro" "$image" "argus-leave-$$" \
+      etcdctl --endpoints="$others" --cacert=/pki/ca.crt --cert=/pki/peer.crt --key=/pki/peer.key "$@"
+  }
+  left() {
+    local members id
+    members=$(others_etcd member list 2>&1) || { said=$members && return 1; }
+    id=$(awk -F', ' -v url="$url" '$4 == url { print $1 }' <<<"$members")
+    [[ ! $id ]] || said=$(others_etcd member remove "$id" 2>&1)
+  }
+  until_true 120 left || die "an attempt of $NAME to join was cut short, and etcd does not let it go: $said. Nothing of it is" \
+    "removed: see to etcd (docs/operations.md, Back up and restore), then run \`pulumi up\` again"
+}
+
 # An interrupted attempt leaves half a node; kubeadm would refuse to go on from there.
 if compgen -G '/etc/kubernetes/*.conf' >/dev/null || compgen -G '/etc/kubernetes/manifests/*' >/dev/null; then
   say "clearing an interrupted attempt"
+  leave_etcd
   kubeadm reset --force --cleanup-tmp-dir >/dev/null 2>&1
 fi
 

@@ -52,7 +52,8 @@ class Stack:
             try:
                 wait_until(moment, seen, limit_s=PULUMI_LIMIT_S, pause_s=0.5)
             finally:
-                os.killpg(up.pid, signal.SIGKILL)
+                if up.poll() is None:
+                    os.killpg(up.pid, signal.SIGKILL)
         self.pulumi("cancel", "--yes")
 
     def pulumi(self, *arguments: str) -> str:

@@ -125,7 +125,8 @@ class Host:
         for path in MOVED:
             text = text.replace(path, str(self.path(path)))
         text = text.replace("/run/argus-", str(self.root / "run-argus-"))
-        text = text.replace("until_true 60 is_lost", "until_true 1 is_lost")
+        for patient in ("until_true 60 is_lost", "until_true 120 left"):
+            text = text.replace(patient, f"until_true 1 {patient.split()[-1]}")
         moved = self.root / file
         moved.write_text(text.replace("mktemp -p /run", f"mktemp -p {self.root}"))
         return moved

@@ -33,3 +33,61 @@ def test_a_node_cannot_take_another_role(hosts: dict[str, Host], name: str, cont
     with pytest.raises(subprocess.CalledProcessError) as error:
         host.join(control_plane=not control_plane)
     assert f"{name} cannot change between control plane and worker" in error.value.stderr
+
+
+MEMBERS = """\
+8e9e05c52164694d, started, cp1, https://192.0.2.11:2380, https://192.0.2.11:2379, false
+5a52499f7eda2718, started, , https://192.0.2.12:2380, , true
+"""
+
+
+@pytest.fixture
+def half_joined(hosts: dict[str, Host]) -> Host:
+    """A second control plane whose `pulumi up` was killed when it had become a member of etcd."""
+    host = hosts["cp2"]
+    host.path("/etc/kubernetes/manifests").mkdir()
+    host.path("/etc/kubernetes/manifests/etcd.yaml").write_text(
+        """\
+    - --initial-advertise-peer-urls=https://192.0.2.12:2380
+    - --initial-cluster=cp2=https://192.0.2.12:2380,cp1=https://192.0.2.11:2380
+    - --initial-cluster-state=existing
+    image: registry.k8s.io/etcd:3.6.8-0
+"""
+    )
+    return host
+
+
+def test_an_interrupted_control_plane_leaves_etcd_before_it_is_cleared(half_joined: Host) -> None:
+    half_joined.program("ctr", f"case $* in *member' 'list) cat <<'LIST'\n{MEMBERS}LIST\n;; esac")
+    half_joined.join("TOKEN=abc")
+    ran = [line for line in half_joined.noted.splitlines() if line.startswith(("ctr ", "kubeadm "))]
+    (listed, removed, *after) = ran
+    assert listed.endswith("member list")
+    assert removed.endswith("member remove 5a52499f7eda2718")
+    assert "registry.k8s.io/etcd:3.6.8-0" in removed
+    assert "--endpoints=https://192.0.2.11:2379 " in removed, "the others are asked, not itself"
+    assert [line.split()[1] for line in after] == ["reset", "join"]
+
+
+def test_one_that_has_left_etcd_is_cleared(half_joined: Host) -> None:
+    half_joined.program("ctr", f"case $* in *member' 'list) head -n 1 <<'LIST'\n{MEMBERS}LIST\n;; esac")
+    half_joined.join("TOKEN=abc")
+    assert len(half_joined.ran("ctr")) == 1
+    assert [call.split()[0] for call in half_joined.ran("kubeadm")] == ["reset", "join"]
+
+
+def test_nothing_is_cleared_of_one_that_etcd_does_not_let_go(half_joined: Host) -> None:
+    half_joined.program("ctr", "echo 'etcdserver: unhealthy cluster' >&2; exit 1")
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        half_joined.join("TOKEN=abc")
+    assert "etcd does not let it go: etcdserver: unhealthy cluster" in refused.value.stderr
+    assert not half_joined.ran("kubeadm")
+
+
+def test_where_no_cluster_is_there_is_nobody_to_leave(half_joined: Host) -> None:
+    half_joined.path("/etc/kubernetes/manifests/etcd.yaml").write_text("--initial-cluster=cp2=https://192.0.2.12:2380")
+    half_joined.program("ctr", "exit 1")
+    with pytest.raises(subprocess.CalledProcessError):
+        half_joined.join()
+    assert not half_joined.ran("ctr")
+    assert half_joined.ran("kubeadm")[0].startswith("reset")
