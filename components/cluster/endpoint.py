@@ -47,9 +47,11 @@ class Endpoint(pulumi.ComponentResource):
 
 
 def haproxy_config(args: EndpointArgs) -> str:
-    """Connections go to an API server that says it is ready; those to one that died are cut.
+    """New connections go to an API server that says it is ready; those to a machine that died are cut.
 
-    A dead machine is noticed within 4 s (two checks of 2 s). TLS passes through: only the checks do not verify it.
+    A dead machine gets no connection after 4 s (two checks of 2 s), and those to it end after 8 s, by TCP. Those to an
+    API server that is only busy, or whose etcd elects a leader, live on: cut, all clients would come at once to list
+    everything anew. TLS passes through: only the checks do not verify it.
     """
     servers = "\n".join(
         f"    server {machine.name} {machine.address}:{API_PORT} check" for machine in args.control_planes
@@ -68,6 +70,10 @@ defaults
     timeout client 1h
     timeout server 1h
     timeout check 2s
+    option srvtcpka
+    srvtcpka-idle 4s
+    srvtcpka-intvl 2s
+    srvtcpka-cnt 2
 
 frontend kubernetes
     bind :{args.endpoint_port}
@@ -78,7 +84,7 @@ backend control-planes
     option httpchk GET /readyz
     http-check expect status 200
     default-server check-ssl verify none inter 2s fastinter 1s downinter 1s fall 2 rise 1
-    default-server on-marked-down shutdown-sessions
+    default-server tcp-ut 8s
 {servers}"""
 
 
