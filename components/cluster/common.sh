@@ -93,9 +93,15 @@ holds() { ip -o -4 addr show | grep -qF " $1/"; }
 # is_member: whether this machine is a node; kubeadm's files alone may be those of an attempt that was interrupted.
 is_member() { [[ -s /etc/kubernetes/kubelet.conf && -s $STATE/member ]]; }
 
-# etcd ARGUMENTS: etcdctl on this control plane.
+# etcd ARGUMENTS: etcdctl on this control plane, or on another whose etcd is ready where this one's is not: the machine
+# that holds the virtual IP may be the one whose etcd is lost.
 etcd() {
-  admin -n kube-system exec "etcd-$(cat "$STATE/member")" -- etcdctl --endpoints=https://127.0.0.1:2379 \
+  local own pod
+  own=etcd-$(cat "$STATE/member")
+  pod=$(admin -n kube-system get pods -l component=etcd --request-timeout=10s \
+    -o jsonpath='{range .items[*]}{.metadata.name}{" "}{.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}' |
+    awk -v own="$own" '$2 == "True" && ($1 == own || !pod) { pod = $1 } END { print pod }') || return
+  admin -n kube-system exec "${pod:-$own}" -- etcdctl --endpoints=https://127.0.0.1:2379 \
     --cacert=/etc/kubernetes/pki/etcd/ca.crt --cert=/etc/kubernetes/pki/etcd/peer.crt \
     --key=/etc/kubernetes/pki/etcd/peer.key "$@"
 }
