@@ -98,10 +98,8 @@ def vpa(_options: argparse.Namespace) -> None:
 
 
 def kube_router(_options: argparse.Namespace) -> None:
-    """Add kube-router's image, for a stack that brings its manifest; print the image's tag."""
+    """Add kube-router's image, for a stack that brings its manifest."""
     _addon("kube-router")
-    (image,) = ADDONS["kube-router"].images()
-    print(image.name.partition(":")[2])
 
 
 def _addon(name: str) -> None:

@@ -98,8 +98,7 @@ is_member() { [[ -s /etc/kubernetes/kubelet.conf && -s $STATE/member ]]; }
 etcd() {
   local own pod
   own=etcd-$(cat "$STATE/member")
-  pod=$(admin -n kube-system get pods -l component=etcd --request-timeout=10s \
-    -o jsonpath='{range .items[*]}{.metadata.name}{" "}{.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}' |
+  pod=$(readiness pods --namespace kube-system --selector component=etcd |
     awk -v own="$own" '$2 == "True" && ($1 == own || !pod) { pod = $1 } END { print pod }') || return
   admin -n kube-system exec "${pod:-$own}" -- etcdctl --endpoints=https://127.0.0.1:2379 \
     --cacert=/etc/kubernetes/pki/etcd/ca.crt --cert=/etc/kubernetes/pki/etcd/peer.crt \
@@ -125,9 +124,10 @@ ready() {
 }
 is_ready() { [[ $(ready "$1") == True ]]; }
 
-# readiness: `name status` of every node, as `ready` prints it of one; fails if the API does not answer.
+# readiness KIND [OPTIONS]: `name status` of every node or pod, as `ready` prints it of one node; fails if the API does
+# not answer.
 readiness() {
-  admin get nodes --request-timeout=10s \
+  admin get "$@" --request-timeout=10s \
     -o jsonpath='{range .items[*]}{.metadata.name}{" "}{.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}'
 }
 

@@ -16,7 +16,7 @@ until_true 60 apply || die "argus:cluster.network.manifest cannot be applied: $s
 unready=$NODES
 nodes_ready() {
   local nodes
-  nodes=$(readiness) || return
+  nodes=$(readiness nodes) || return
   unready=$(comm -23 <(sort <<<"$NODES") <(awk '$2 == "True" { print $1 }' <<<"$nodes" | sort))
   [[ ! $unready ]]
 }

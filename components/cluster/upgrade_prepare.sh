@@ -7,7 +7,7 @@ is_member || die "$NODE is not upgraded: this machine holds the virtual IP and i
 # all_ready: whether the cluster hears from every node; the others are then in $unready.
 all_ready() {
   local nodes
-  nodes=$(readiness) || return
+  nodes=$(readiness nodes) || return
   unready=$(awk '$2 != "True" { print $1 }' <<<"$nodes")
   [[ ! $unready ]]
 }

@@ -18,7 +18,7 @@ SEARCH_PORT = 9200
 _PAGE = 5000
 
 _TRIES, _PAUSE_S = 5, 2.0
-"""Of a read whose connection breaks: HAProxy cuts the connections to an API server that answers no check for 4 s."""
+"""Of a read whose connection breaks, as one to a machine that dies does, or to an API server that starts again."""
 
 
 @dataclass(frozen=True, kw_only=True)

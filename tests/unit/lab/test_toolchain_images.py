@@ -1,8 +1,10 @@
+import re
 from pathlib import Path
 
 import pytest
 
 from components import versions
+from lab.config import ROOT
 from lab.toolchain import Toolchain
 from lab.toolchain.addons import ADDONS
 from lab.toolchain.images import BASE, images
@@ -70,3 +72,8 @@ def test_what_the_program_asks_for_by_version_is_what_the_lab_makes() -> None:
         f"autoscaling/vpa-updater:{versions.VPA}",
         f"autoscaling/vpa-admission-controller:{versions.VPA}",
     }
+
+
+def test_the_manifest_of_kube_router_asks_for_the_image_that_the_lab_makes() -> None:
+    asked = re.findall(r"image: docker\.io/(\S+)", (ROOT / "tests" / "e2e" / "kube-router.yaml").read_text())
+    assert set(asked) == {image.name for image in ADDONS["kube-router"].images()}
