@@ -118,6 +118,12 @@ node_address() {
     -o jsonpath='{.status.addresses[?(@.type=="InternalIP")].address}'
 }
 
+# control_plane_addresses: the address of every control plane that the cluster knows; fails if the API does not answer.
+control_plane_addresses() {
+  admin get nodes --selector node-role.kubernetes.io/control-plane --request-timeout=10s \
+    -o jsonpath='{range .items[*]}{.status.addresses[?(@.type=="InternalIP")].address}{"\n"}{end}'
+}
+
 # ready NAME: prints True while the cluster hears from a node; fails if the API does not answer.
 ready() {
   admin get node "$1" --request-timeout=10s -o jsonpath='{.status.conditions[?(@.type=="Ready")].status}'

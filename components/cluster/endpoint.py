@@ -93,6 +93,8 @@ def keepalived_config(args: EndpointArgs) -> str:
 
     All have one priority: HAProxy's death gives the address up; an API server adds to the priority of its machine, so
     that the address also leads (for SSH) to a living control plane. Adverts are unicast: many networks drop multicast.
+    Those of a machine that is no peer are ignored: it may have left, and this one may be of another cluster by now.
+    The machine's script adds who is about to leave.
     """
     peers = "\n".join(
         f"        {machine.address}" for machine in args.control_planes if machine.address != args.machine.address
@@ -127,9 +129,10 @@ vrrp_instance endpoint {{
     priority 100
     advert_int 1
     unicast_src_ip {args.machine.address}
+    check_unicast_src
     unicast_peer {{
 {peers}
-    }}
+@LEAVING@    }}
     virtual_ipaddress {{
         {args.endpoint}/32
     }}

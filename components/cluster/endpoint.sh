@@ -32,8 +32,18 @@ haproxy -c -q -f /etc/haproxy/haproxy.cfg
 systemctl enable -q haproxy.service
 if [[ $CHANGED == true ]]; then systemctl reload-or-restart haproxy.service; else systemctl start haproxy.service; fi
 
+# A control plane that is taken out, or replaced by another host, is one until its removal, which comes after this: as
+# long as it is, it must hear who has the virtual IP, or it takes it too.
+peers=''
+if is_member; then
+  while read -r peer; do
+    if ! grep -qwF "$peer" <<<"$KEEPALIVED"; then peers+="        $peer"$'\n'; fi
+  done < <(control_plane_addresses)
+fi
+
 CHANGED=false
-put /etc/keepalived/keepalived.conf 0644 <<<"${KEEPALIVED//@INTERFACE@/$interface}"
+KEEPALIVED=${KEEPALIVED//@INTERFACE@/$interface}
+put /etc/keepalived/keepalived.conf 0644 <<<"${KEEPALIVED//@LEAVING@/$peers}"
 systemctl enable -q keepalived.service
 if [[ $CHANGED == true ]]; then systemctl reload-or-restart keepalived.service; else systemctl start keepalived.service; fi
 

@@ -43,6 +43,8 @@ MOVED = (
     "/etc/kubernetes",
     "/etc/containerd",
     "/etc/cni",
+    "/etc/haproxy",
+    "/etc/keepalived",
     "/etc/systemd/system",
     "/opt/cni",
     "/usr/lib/cni",

@@ -5,6 +5,9 @@ from collections.abc import Sequence
 
 import pytest
 
+from components.cluster.endpoint import EndpointArgs, haproxy_config, keepalived_config
+from components.cluster.machine import Machine
+from components.remote import Ssh
 from tests.unit.components.cluster.conftest import Host
 
 VOLUMES = """worker2 argus data-kafka-1 Bound
@@ -121,6 +124,43 @@ def test_etcd_keeps_a_living_majority(member: Host, etcd: int, lost: list[str], 
         )
     assert (REFUSED in error.value.stderr) is refused
     assert ("no interface of this machine has the address" in error.value.stderr) is not refused
+
+
+@pytest.mark.parametrize(
+    ("known", "leaving"),
+    [
+        ("192.0.2.11 192.0.2.12", []),
+        ("192.0.2.11 192.0.2.12 192.0.2.13", ["192.0.2.13"]),
+        # cp2 gets another host: the old one is the node until the new one joins.
+        ("192.0.2.11 192.0.2.21", ["192.0.2.21"]),
+    ],
+)
+def test_a_control_plane_that_leaves_hears_who_has_the_virtual_ip(member: Host, known: str, leaving: list[str]) -> None:
+    nodes = f"printf '%s\\n' {known}"
+    member.program("kubectl", f"""case "$*" in *"get nodes "*node-role.kubernetes.io/control-plane*) {nodes} ;; esac""")
+    member.program("ip", "echo '2: eth0 inet 192.0.2.11/24 scope global eth0'")
+    member.program("haproxy", "")
+    member.program("timeout", "")  # something listens at the virtual IP
+    control_planes = [Machine(name=f"cp{n}", address=f"192.0.2.1{n}") for n in (1, 2)]
+    args = EndpointArgs(
+        machine=control_planes[0],
+        ssh=Ssh(private_key="key"),
+        control_planes=control_planes,
+        endpoint="192.0.2.10",
+        endpoint_port=8443,
+    )
+    member.run(
+        "endpoint.sh",
+        address="192.0.2.11",
+        virtual_ip="192.0.2.10",
+        port=8443,
+        haproxy=haproxy_config(args),
+        keepalived=keepalived_config(args),
+        control_planes=["cp1", "cp2"],
+    )
+    written = member.path("/etc/keepalived/keepalived.conf").read_text()
+    assert "interface eth0\n" in written
+    assert written.split("unicast_peer {")[1].split("}")[0].split() == ["192.0.2.12", *leaving]
 
 
 @pytest.mark.parametrize(("ready", "forgotten"), [("Unknown", True), ("True", False)])

@@ -91,7 +91,7 @@ def test_the_endpoint_knows_every_control_plane() -> None:
     for machine in machines:
         assert f"server {machine.name} {machine.address}:6443 check" in haproxy_config(args)
     peers = keepalived_config(args).split("unicast_peer {")[1].split("}")[0].split()
-    assert peers == ["192.0.2.12", "192.0.2.13"]
+    assert peers == ["192.0.2.12", "192.0.2.13", "@LEAVING@"]
 
 
 @pytest.mark.parametrize("privileged", [True, False])
