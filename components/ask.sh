@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
 # Runs on the computer that runs Pulumi: has whichever machine has the address run a command, and prints its output.
-: "${HOST:?}" "${COMMAND:?}" "${READS:?}" # READS: whether the command reads what this reads
+# READS: whether the command reads what this reads; DELETES: whether it is the last that is asked there, see given_up.
+: "${HOST:?}" "${COMMAND:?}" "${READS:?}" "${DELETES:?}"
+
+if [[ $DELETES == true ]] && given_up; then exit 0; fi
 
 input=/dev/null
 if [[ $READS == true ]]; then input=$(given); fi

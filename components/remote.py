@@ -134,12 +134,14 @@ def ask(
 
     Where somebody else has the address, such as a machine that is leaving, those that may have it are asked themselves.
 
-    The connection is tried for as long as pulumi-command does; a `delete` must reach its host. What was answered stays
+    The connection is tried for as long as pulumi-command does; a `delete` must reach its host, unless
+    ARGUS_CLUSTER_LOST says that there is none to reach any more. What was answered stays
     the answer while only keys change, or what is on standard input: let the script know a digest of that.
     """
 
-    def asked(script: Script, *, reads: bool = False) -> Script:
-        values: dict[str, Value] = {"HOST": host, "COMMAND": script.render(ssh.user), "READS": reads}
+    def asked(script: Script, *, reads: bool = False, deletes: bool = False) -> Script:
+        command = script.render(ssh.user)
+        values: dict[str, Value] = {"HOST": host, "COMMAND": command, "READS": reads, "DELETES": deletes}
         return Script(files=[_HERE / "ask.sh"], values=values)
 
     made = command_from_here(
@@ -147,7 +149,7 @@ def ask(
         ssh=ssh,
         hosts=[host],
         create=asked(create, reads=stdin is not None) if create else None,
-        delete=asked(delete) if delete else None,
+        delete=asked(delete, deletes=True) if delete else None,
         stdin=stdin,
         secret=secret,
         opts=opts,

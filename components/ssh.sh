@@ -9,6 +9,10 @@ trap 'rm -rf "$work"' EXIT
 (umask 077 && printf '%s\n' "$ARGUS_SSH_KEY" >"$work/key")
 printf '%s\n' "$ARGUS_KNOWN_HOSTS" >"$work/known"
 
+# given_up: whether the whole cluster is lost and goes, by `ARGUS_CLUSTER_LOST=true pulumi destroy`. Nobody is asked about
+# a machine then.
+given_up() { [[ ${ARGUS_CLUSTER_LOST:-} == true ]]; }
+
 # keys_of HOST: the host keys that are right there, `type key` a line.
 keys_of() { awk -v host="$1" '$1 == host { print $2, $3 }' "$work/known"; }
 

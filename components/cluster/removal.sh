@@ -19,7 +19,9 @@ else
 fi
 
 # The last control plane takes the endpoint with it: nobody is left who could forget.
-if answers "$ENDPOINT"; then
+if given_up; then
+  echo "$NODE is not forgotten: the cluster is given up" >&2
+elif answers "$ENDPOINT"; then
   on "$ENDPOINT" "$FORGET${lost:+ forget $lost}"
 elif stranger; then
   echo "error: who has $ENDPOINT is no control plane as this stack knows them, and is not told to forget $NODE" >&2

@@ -15,6 +15,7 @@ from lab.machines.image import reference
 from lab.podman import podman
 from tests.e2e.cluster import ClusterClient
 from tests.e2e.conftest import run_lab
+from tests.e2e.waiting import wait_until
 
 EVERYBODY = tuple(machine.name for machine in machines())
 CONTROL_PLANES = tuple(name for name in EVERYBODY if name.startswith("cp"))
@@ -72,6 +73,13 @@ def etcd_members(machine: str) -> dict[str, str]:
     """The host of each etcd member's peer URL by the member's name, as a living control plane knows them."""
     members = [line.split(", ") for line in etcdctl(machine, "member list")]
     return {fields[2]: str(httpx.URL(fields[3]).host) for fields in members}
+
+
+def lose_etcd(cluster: ClusterClient, names: Iterable[str]) -> None:
+    """Takes the data of these machines' etcd away, a majority, and waits until the API no longer answers."""
+    for name in names:
+        on(name, "rm -r /etc/kubernetes/manifests/etcd.yaml /var/lib/etcd/member")
+    wait_until("etcd without a majority", lambda: None if cluster.unreachable() else "it answers", limit_s=60)
 
 
 def edited_stack(folder: Path, edit: Edit) -> Path:

@@ -12,6 +12,7 @@ from tests.e2e.machines import (
     edited_stack,
     etcd_members,
     kubectl,
+    lose_etcd,
     missing_pods,
     on,
     unready_nodes,
@@ -39,9 +40,7 @@ def test_the_cluster_comes_back_when_its_majority_is_lost(stack: Stack, tmp_path
     before, audit = workloads(cluster), Audit.open(cluster)
     kubectl("cp1", "-n default create configmap remembered")
     on("cp1", "/usr/local/lib/argus/backup-etcd")
-    for name in lost:
-        on(name, "rm -r /etc/kubernetes/manifests/etcd.yaml /var/lib/etcd/member")
-    wait_until("etcd without a majority", lambda: None if cluster.unreachable() else "it answers", limit_s=60)
+    lose_etcd(cluster, lost)
 
     began = time.monotonic()
     print("\n".join(on("cp1", "/usr/local/lib/argus/restore-etcd")))

@@ -2,13 +2,30 @@
 
 import json
 
+import pytest
+
 from lab.config import machines
 from tests.e2e.conftest import UP_LIMIT_S, Stack, make
-from tests.e2e.machines import traces
+from tests.e2e.machines import lose_etcd, traces
 
 
 def test_destroy_leaves_bare_machines_for_the_next_up(stack: Stack) -> None:
     stack.pulumi("destroy", "--yes", "--skip-preview")
+    up_from_bare_machines(stack)
+
+
+@pytest.mark.full
+def test_a_cluster_whose_majority_is_lost_is_given_up(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    lose_etcd(stack.cluster, ("cp2", "cp3"))
+    monkeypatch.setenv("ARGUS_CLUSTER_LOST", "true")
+    monkeypatch.setenv("PULUMI_K8S_DELETE_UNREACHABLE", "true")
+    stack.pulumi("destroy", "--yes", "--skip-preview")
+    monkeypatch.undo()
+    up_from_bare_machines(stack)
+
+
+def up_from_bare_machines(stack: Stack) -> None:
+    """Fails where the machines have anything left of the cluster."""
     left = {machine.name: traces(machine) for machine in machines()}
     assert not any(left.values()), json.dumps(left, indent=2)
 

@@ -214,3 +214,11 @@ def test_a_drain_of_an_earlier_version_becomes_one_of_this_and_drains_nothing(
         assert project.state("drain")["type"] == "command:local:Command"
         project.destroy()
     assert log.read_text() == "drained\n"
+
+
+def test_a_cluster_that_is_given_up_is_not_asked_to_drain(project: Project, hosts: Hosts, tmp_path: Path) -> None:
+    key = hosts.public_key("cp1")
+    write(project, hosts, DRAIN_NOW.format(key=key, log=tmp_path / "log"))
+    project.up()
+    project.environment["ARGUS_CLUSTER_LOST"] = "true"
+    project.destroy()

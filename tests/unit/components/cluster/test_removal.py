@@ -69,7 +69,7 @@ class Rehearsal:
         mocks.run(lambda: Removal("cp2-removal", args).undo.id)
         self.inputs = mocks.named("cp2-removal-undo").inputs
 
-    def run(self, *, dead: str = "", strange: str = "", fails: str = "") -> Outcome:
+    def run(self, *, dead: str = "", strange: str = "", fails: str = "", given_up: bool = False) -> Outcome:
         programs, said = self._folder / "bin", self._folder / "said"
         programs.mkdir()
         said.mkdir()
@@ -86,6 +86,7 @@ class Rehearsal:
             "DEAD": dead,
             "STRANGE": strange,
             "FAILS": fails,
+            "ARGUS_CLUSTER_LOST": str(given_up).lower(),
         }
         done = subprocess.run(
             ["/bin/sh", "-c", self.inputs["delete"]], env=environment, capture_output=True, text=True, check=False
@@ -107,6 +108,13 @@ def test_a_living_machine_is_undone_then_forgotten(pulumi_mocks: Any, tmp_path: 
     _, forget = outcome.said[ENDPOINT]
     assert f"ADDRESS={MACHINE}" in forget
     assert not forget.endswith("lost")
+
+
+def test_nobody_is_asked_to_forget_for_a_cluster_that_is_given_up(pulumi_mocks: Any, tmp_path: Path) -> None:
+    outcome = Rehearsal(pulumi_mocks, tmp_path).run(given_up=True)
+    assert outcome.code == 0, outcome.text
+    assert len(outcome.said[MACHINE]) == 2
+    assert ENDPOINT not in outcome.said
 
 
 def test_a_dead_machine_is_forgotten_as_it_is(pulumi_mocks: Any, tmp_path: Path) -> None:
