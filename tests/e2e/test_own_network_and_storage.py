@@ -1,10 +1,14 @@
-"""A network of the user's own in the place of Argus's: kube-router's, by its manifest. Policies are enforced then."""
+"""A network and a storage class of the user's own in the place of Argus's.
+
+The network is kube-router's, by its manifest: policies are enforced then. The volumes are folders that the test makes.
+"""
 
 import json
 import shlex
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -19,7 +23,7 @@ from lab.machines import ssh
 from tests.e2e.accounting import Audit
 from tests.e2e.cluster import NAMESPACE, SEARCH_PORT, ClusterClient
 from tests.e2e.conftest import UP_LIMIT_S, Stack, make, run_lab
-from tests.e2e.machines import EVERYBODY, is_ready, kubectl, stack_with, traces, unready_nodes
+from tests.e2e.machines import EVERYBODY, is_ready, kubectl, on, stack_with, traces, unready_nodes
 from tests.e2e.timings import Timings
 from tests.e2e.waiting import wait_until
 
@@ -43,6 +47,12 @@ while True:
 """Prints again and again which of its arguments, each HOST:PORT, accept a connection."""
 
 RULES_LIMIT_S = 120
+API_LIMIT_S = 1200
+"""From bare machines to an API that answers, and more."""
+
+STORAGE_CLASS, FOLDER = "own", "/srv/own"
+VOLUMES, VOLUME_GIB = 4, 100
+"""On each machine, one for each service; as large as any of them asks for."""
 
 PAGE, KAFKA = "ui.argus.svc:8080", "kafka.argus.svc:9092"
 SERVERS = (PAGE, KAFKA, "elasticsearch.argus.svc:9200", "zookeeper.argus.svc:2181")
@@ -102,26 +112,75 @@ class NeighbourClient(ClusterClient):
         return self._tunnels.client(pod["spec"]["nodeName"], pod["status"]["podIP"], port)
 
 
-def with_manifest(config: dict[str, Any]) -> None:
+def with_own(config: dict[str, Any]) -> None:
+    """A network and storage that Argus did not make."""
     config["argus:cluster"]["network"] = {"manifest": str(MANIFEST)}
+    config["argus:storage"] = {"className": STORAGE_CLASS}
 
 
-@pytest.fixture
-def other_network(stack: Stack, tmp_path: Path) -> Iterator[Stack]:
-    """The stack made anew on kube-router's network; afterwards on Argus's own again, from bare machines."""
+def bring_storage() -> None:
+    """Waits for the API, then makes volumes of a class as an administrator does who has disks and nothing more."""
+
+    def no_api() -> str | None:
+        try:
+            kubectl("cp1", "get storageclasses")
+        except AssertionError as error:
+            return str(error)[-200:]
+        return None
+
+    volumes = [_volume(name, index) for name in EVERYBODY for index in range(VOLUMES)]
+    for name in EVERYBODY:
+        on(name, " ".join(["mkdir -p", *(f"{FOLDER}/{index}" for index in range(VOLUMES))]))
+    wait_until("the API", no_api, limit_s=API_LIMIT_S)
+    storage_class = {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {"name": STORAGE_CLASS},
+        "provisioner": "kubernetes.io/no-provisioner",
+        "volumeBindingMode": "WaitForFirstConsumer",
+    }
+    made = {"apiVersion": "v1", "kind": "List", "items": [storage_class, *volumes]}
+    kubectl("cp1", f"create -f - <<<{shlex.quote(json.dumps(made))}")
+
+
+def _volume(machine: str, index: int) -> dict[str, Any]:
+    here = {"key": "kubernetes.io/hostname", "operator": "In", "values": [machine]}
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": f"{machine}-{index}"},
+        "spec": {
+            "storageClassName": STORAGE_CLASS,
+            "accessModes": ["ReadWriteOnce"],
+            "capacity": {"storage": f"{VOLUME_GIB}Gi"},
+            "local": {"path": f"{FOLDER}/{index}"},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}},
+        },
+    }
+
+
+@pytest.fixture(scope="module")
+def own(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The stack made anew with a network and storage of the user's; afterwards as it was, from bare machines."""
     run_lab("kube-router")
-    config = ("--yes", "--skip-preview", "--config-file", str(stack_with(tmp_path, with_manifest)))
+    folder = tmp_path_factory.mktemp("own")
+    config = ("--yes", "--skip-preview", "--config-file", str(stack_with(folder, with_own)))
     stack.pulumi("destroy", "--yes", "--skip-preview")
     try:
-        stack.pulumi("up", *config)
+        # Pods wait for their volumes, and so does `pulumi up`: storage may come when the cluster is there.
+        with ThreadPoolExecutor(1) as administrator:
+            storage = administrator.submit(bring_storage)
+            stack.pulumi("up", *config)
+            storage.result()
         stack.pulumi("up", *config, "--expect-no-changes")
-        with Tunnels(tmp_path) as tunnels:
+        with Tunnels(folder) as tunnels:
             stack.connect(partial(NeighbourClient, tunnels=tunnels))
             yield stack
     finally:
         stack.pulumi("destroy", "--yes", "--skip-preview")
         # Links and rules of such a network go with a boot.
         for each in machines():
+            on(each.name, f"rm -rf {FOLDER}")
             run_lab("kill", each.name)
             run_lab("start", each.name)
         left = {each.name: traces(each) for each in machines()}
@@ -130,8 +189,19 @@ def other_network(stack: Stack, tmp_path: Path) -> Iterator[Stack]:
     assert not any(left.values()), json.dumps(left, indent=2)
 
 
-def test_policies_hold_and_every_frame_arrives(other_network: Stack, timings: Timings) -> None:
-    cluster = other_network.cluster
+def test_data_is_kept_where_the_stack_says(own: Stack) -> None:
+    claims = own.cluster.get(f"/api/v1/namespaces/{NAMESPACE}/persistentvolumeclaims")["items"]
+    kept = {
+        claim["metadata"]["name"]: (claim["spec"]["storageClassName"], claim["status"]["phase"]) for claim in claims
+    }
+    assert {name.split("-")[1] for name in kept} == {"consumer", "elasticsearch", "kafka", "zookeeper"}
+    assert set(kept.values()) == {(STORAGE_CLASS, "Bound")}, kept
+    made = own.cluster.get("/api/v1/persistentvolumes")["items"]
+    assert {volume["spec"]["storageClassName"] for volume in made} == {STORAGE_CLASS}, "Argus made volumes too"
+
+
+def test_policies_hold_and_every_frame_arrives(own: Stack, timings: Timings) -> None:
+    cluster = own.cluster
     wait_until("every node", lambda: unready_nodes(cluster, EVERYBODY), limit_s=300)
     audit = Audit.open(cluster)
     began = time.monotonic()
