@@ -200,11 +200,14 @@ func (p *provider) Delete(ctx context.Context, request *pulumirpc.DeleteRequest)
 	content.SetName(name)
 	content.SetNamespace(namespace)
 	p.mutex.Lock()
-	taken := p.taken[content.GetUID()]
+	taken, lost := p.taken[content.GetUID()], p.lost
 	p.mutex.Unlock()
 	if taken {
 		p.Host.Debug(request.GetUrn(), "the object now belongs to the resource that replaced this one; it stays")
 		return &emptypb.Empty{}, nil
+	}
+	if lost {
+		return p.drop(request.GetUrn())
 	}
 	cluster, err := p.connect()
 	if err == nil {
@@ -216,12 +219,20 @@ func (p *provider) Delete(ctx context.Context, request *pulumirpc.DeleteRequest)
 	case err == nil:
 		return &emptypb.Empty{}, nil
 	case p.settings.deleteUnreachable && (cluster == nil || unreachable(err)):
-		p.Host.Warning(request.GetUrn(), "the cluster is unreachable; the resource is dropped from the state")
-		return &emptypb.Empty{}, nil
+		p.mutex.Lock()
+		p.lost = true
+		p.mutex.Unlock()
+		return p.drop(request.GetUrn())
 	case cluster == nil, unreachable(err):
 		return nil, unreachableError(err)
 	}
 	return nil, fmt.Errorf("delete %s %q: %w", content.GetKind(), request.GetId(), err)
+}
+
+// drop answers that an object is gone which nobody can be asked about.
+func (p *provider) drop(urn string) (*emptypb.Empty, error) {
+	p.Host.Warning(urn, "the cluster is unreachable; the resource is dropped from the state")
+	return &emptypb.Empty{}, nil
 }
 
 func unreachableError(err error) error {

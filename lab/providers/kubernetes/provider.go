@@ -25,6 +25,9 @@ type provider struct {
 	// taken are the live objects that a create of this run found in its place; deleting the old resource of a
 	// replacement must not delete the new one's object.
 	taken map[types.UID]bool
+	// lost says that a deletion has waited for the cluster in vain, and that its objects are to be dropped then: the
+	// next ones do not wait. The official plugin finds out once, when it is configured.
+	lost bool
 }
 
 func newProvider(host *plugin.Host) *provider {

@@ -148,7 +148,11 @@ def test_deletion_waits_for_finalizers(project: Project, api_server: ApiServer) 
 
 
 def test_without_a_cluster_preview_works_and_deletion_says_what_to_do(project: Project, api_server: ApiServer) -> None:
-    body = '    k.core.v1.ConfigMap("lost", metadata={"name": "lost"}, data={"a": "b"}, opts=opts)\n'
+    body = """
+    first = k.core.v1.ConfigMap("lost", metadata={"name": "lost"}, data={"a": "b"}, opts=opts)
+    after = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[first]))
+    k.core.v1.ConfigMap("lost-before", metadata={"name": "lost-before"}, data={"a": "b"}, opts=after)
+    """
     write(project, api_server, body)
     project.up()
     gone = api_server.kubeconfig.read_text().replace("https://127.0.0.1:", "https://127.0.0.2:")
@@ -161,7 +165,7 @@ def test_without_a_cluster_preview_works_and_deletion_says_what_to_do(project: P
     assert time.monotonic() - start < 90
     project.environment["PULUMI_K8S_DELETE_UNREACHABLE"] = "true"
     assert "dropped from the state" in project.up().text
-    api_server.kubectl("delete", "configmap", "lost")
+    api_server.kubectl("delete", "configmap", "lost", "lost-before")
 
 
 def test_what_only_the_real_plugin_does_is_refused_clearly(project: Project, api_server: ApiServer) -> None:
