@@ -19,9 +19,9 @@ from tests.e2e.waiting import wait_until
 
 pytestmark = pytest.mark.full
 
-LOW, HIGH = 0.1, 0.7
-"""Frames/s of each of 40 cameras: 4 and 28 a second. The second is more than one executor gets through on the lab's two
-cores beside all the rest; two of them catch up once it is over."""
+LOW, HIGH = 0.1, 0.9
+"""Frames/s of each of 40 cameras: 4 and 36 a second. The second is more than one executor gets through on the lab's two
+cores beside all the rest (28 it carried for minutes on a quiet host); two of them catch up once it is over."""
 
 QUIET_S, BUSY_S = 45, 150
 """How long the load stays low at first, and high at least."""
