@@ -84,7 +84,7 @@ kubeadm config images list --image-repository "$REPOSITORY" --kubernetes-version
 
 if [[ $CONTROL_PLANE == true ]]; then
   interface=$(ip -o -4 addr show to "$ADDRESS" | awk '{ print $2 }')
-  sed -i "s/@INTERFACE@/$interface/" /etc/keepalived/keepalived.conf
+  sed -i "s/@INTERFACE@/$interface/; s/@LEAVING@//" /etc/keepalived/keepalived.conf
   systemctl enable -q haproxy keepalived
   systemctl restart haproxy keepalived
 fi

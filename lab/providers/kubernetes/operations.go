@@ -151,7 +151,7 @@ func (p *provider) Read(ctx context.Context, request *pulumirpc.ReadRequest) (*p
 	})
 	switch {
 	case unreachable(err) && p.settings.deleteUnreachable:
-		p.Host.Warning(request.GetUrn(), "the cluster is unreachable; the resource is dropped from the state")
+		p.drop(request.GetUrn())
 		return &pulumirpc.ReadResponse{}, nil
 	case unreachable(err):
 		return nil, unreachableError(err)
@@ -207,7 +207,8 @@ func (p *provider) Delete(ctx context.Context, request *pulumirpc.DeleteRequest)
 		return &emptypb.Empty{}, nil
 	}
 	if lost {
-		return p.drop(request.GetUrn())
+		p.drop(request.GetUrn())
+		return &emptypb.Empty{}, nil
 	}
 	cluster, err := p.connect()
 	if err == nil {
@@ -222,17 +223,17 @@ func (p *provider) Delete(ctx context.Context, request *pulumirpc.DeleteRequest)
 		p.mutex.Lock()
 		p.lost = true
 		p.mutex.Unlock()
-		return p.drop(request.GetUrn())
+		p.drop(request.GetUrn())
+		return &emptypb.Empty{}, nil
 	case cluster == nil, unreachable(err):
 		return nil, unreachableError(err)
 	}
 	return nil, fmt.Errorf("delete %s %q: %w", content.GetKind(), request.GetId(), err)
 }
 
-// drop answers that an object is gone which nobody can be asked about.
-func (p *provider) drop(urn string) (*emptypb.Empty, error) {
+// drop says that an object leaves the state which nobody can be asked about.
+func (p *provider) drop(urn string) {
 	p.Host.Warning(urn, "the cluster is unreachable; the resource is dropped from the state")
-	return &emptypb.Empty{}, nil
 }
 
 func unreachableError(err error) error {

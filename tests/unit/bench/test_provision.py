@@ -1,5 +1,6 @@
 """What is written by hand is what Argus writes, and the table compares like with like."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from components.cluster.kubeadm import init_config, join_config
 from components.config import load_values
 from lab.config import LabError
 from tests.bench import stacks
-from tests.bench.by_hand import files
+from tests.bench.by_hand import SCRIPT, files
 from tests.bench.provision import BY_HAND, BY_HAND_FROM_BARE, STEPS, UP, ready_at, report
 
 TOKEN, KEY = "abcdef.0123456789abcdef", "0" * 64
@@ -56,6 +57,12 @@ def test_only_control_planes_balance_and_hold_the_address(args: ClusterArgs) -> 
         <= files(args, machine, token=TOKEN, certificate_key=KEY).keys()
     }
     assert balancing == {"cp1", "cp2", "cp3"}
+
+
+def test_the_script_fills_in_whatever_a_file_leaves_open(args: ClusterArgs) -> None:
+    for machine in args.machines:
+        for text in files(args, machine, token=TOKEN, certificate_key=KEY).values():
+            assert set(re.findall(r"@[A-Z_]+@", text)) <= set(re.findall(r"@[A-Z_]+@", SCRIPT.read_text()))
 
 
 def node(name: str, status: str, since: str) -> dict[str, Any]:

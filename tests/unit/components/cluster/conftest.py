@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import components.cluster
+from components.cluster.endpoint import EndpointArgs
 from components.cluster.kubeadm import ENCRYPTION_CONFIG
 from components.cluster.machine import Machine
 from components.cluster.preflight import PreflightArgs
@@ -154,6 +155,18 @@ def member(hosts: dict[str, Host]) -> Host:
     host.join()
     host.path("noted").unlink()
     return host
+
+
+def endpoint_args(control_planes: int) -> EndpointArgs:
+    """Those of cp1 among so many, at 192.0.2.11 and on."""
+    machines = [Machine(name=f"cp{n}", address=f"192.0.2.1{n}") for n in range(1, control_planes + 1)]
+    return EndpointArgs(
+        machine=machines[0],
+        ssh=Ssh(private_key="key"),
+        control_planes=machines,
+        endpoint="192.0.2.10",
+        endpoint_port=8443,
+    )
 
 
 def preflight_args(**others: Any) -> PreflightArgs:

@@ -5,10 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from components.cluster.endpoint import EndpointArgs, haproxy_config, keepalived_config
-from components.cluster.machine import Machine
-from components.remote import Ssh
-from tests.unit.components.cluster.conftest import Host
+from components.cluster.endpoint import haproxy_config, keepalived_config
+from tests.unit.components.cluster.conftest import Host, endpoint_args
 
 VOLUMES = """worker2 argus data-kafka-1 Bound
 worker2 argus data-consumer-0 Bound
@@ -141,14 +139,7 @@ def test_a_control_plane_that_leaves_hears_who_has_the_virtual_ip(member: Host, 
     member.program("ip", "echo '2: eth0 inet 192.0.2.11/24 scope global eth0'")
     member.program("haproxy", "")
     member.program("timeout", "")  # something listens at the virtual IP
-    control_planes = [Machine(name=f"cp{n}", address=f"192.0.2.1{n}") for n in (1, 2)]
-    args = EndpointArgs(
-        machine=control_planes[0],
-        ssh=Ssh(private_key="key"),
-        control_planes=control_planes,
-        endpoint="192.0.2.10",
-        endpoint_port=8443,
-    )
+    args = endpoint_args(2)
     member.run(
         "endpoint.sh",
         address="192.0.2.11",

@@ -10,10 +10,11 @@ import pytest
 
 import components.cluster
 from components.cluster.container_runtime import ContainerRuntimeArgs, containerd_config, mirror_config
-from components.cluster.endpoint import EndpointArgs, haproxy_config, keepalived_config
+from components.cluster.endpoint import haproxy_config, keepalived_config
 from components.cluster.machine import Machine, script
 from components.cluster.network import cni_config
 from components.remote import Script, Ssh
+from tests.unit.components.cluster.conftest import endpoint_args
 
 FOLDER = Path(components.cluster.__file__).parent
 NASTY = "a 'quoted' \"word\"; $(touch /tmp/owned) `id` \\ & | > \n second line \t*"
@@ -80,15 +81,8 @@ def test_a_machine_restores_what_was_there(tmp_path: Path) -> None:
 
 
 def test_the_endpoint_knows_every_control_plane() -> None:
-    machines = [Machine(name=f"cp{index}", address=f"192.0.2.1{index}") for index in (1, 2, 3)]
-    args = EndpointArgs(
-        machine=machines[0],
-        ssh=Ssh(private_key="key"),
-        control_planes=machines,
-        endpoint="192.0.2.10",
-        endpoint_port=8443,
-    )
-    for machine in machines:
+    args = endpoint_args(3)
+    for machine in args.control_planes:
         assert f"server {machine.name} {machine.address}:6443 check" in haproxy_config(args)
     peers = keepalived_config(args).split("unicast_peer {")[1].split("}")[0].split()
     assert peers == ["192.0.2.12", "192.0.2.13", "@LEAVING@"]
