@@ -21,10 +21,7 @@ pushed() {
     "$scheme://$registry/v2/$path/manifests/$tag"
 }
 
-if pushed; then
-  say "the registry has it"
-  exit 0
-fi
+if pushed; then exit 0; fi
 
 tool=$(command -v podman || command -v docker) || {
   say "install podman (or docker) to build images, or set images.overrides"
@@ -34,10 +31,7 @@ tool=$(command -v podman || command -v docker) || {
 # One build at a time: Pulumi starts them all, and each would take every core.
 exec 9>"${TMPDIR:-/tmp}/argus-build-$(id -u).lock"
 flock 9
-if pushed; then
-  say "the registry has it by now"
-  exit 0
-fi
+if pushed; then exit 0; fi
 
 context=$(mktemp -d "${TMPDIR:-/tmp}/argus-context.XXXXXX")
 trap 'rm -rf "$context"' EXIT

@@ -105,7 +105,7 @@ def command(
         create=create.render(ssh.user, mend=ssh.mend),
         update=update.render(ssh.user, mend=ssh.mend) if update else None,
         stdin=stdin,
-        logging=remote.Logging.NONE if secret else None,
+        logging=remote.Logging.NONE if secret else remote.Logging.STDERR,
         add_previous_output_in_env=False,
         opts=opts,
     )
