@@ -23,7 +23,7 @@ class Executors(Protocol):
     """The executors of one Spark application."""
 
     def running(self) -> list[str]:
-        """The ids of those that have registered, the oldest first."""
+        """The ids of those that have registered and were not stopped, the oldest first."""
 
     def request(self, total: int) -> None:
         """Have Spark keep this many; none that runs is stopped for it."""
@@ -47,11 +47,12 @@ class SparkExecutors:
         self._context = spark.sparkContext._jsc.sc()
         self._jvm: Any = spark.sparkContext._jvm
         self._preparation: threading.Thread | None = None
+        self._stopped: set[str] = set()
 
     def running(self) -> list[str]:
-        """The ids of those that have registered, the oldest first."""
+        """The ids of those that have registered and were not stopped, the oldest first."""
         ids = self._jvm.scala.jdk.javaapi.CollectionConverters.asJava(self._context.getExecutorIds())
-        return sorted(ids, key=lambda each: (len(each), each))
+        return sorted(set(ids) - self._stopped, key=lambda each: (len(each), each))
 
     def request(self, total: int) -> None:
         """Have Spark keep this many; none that runs is stopped for it."""
@@ -60,6 +61,7 @@ class SparkExecutors:
 
     def stop(self, ids: list[str]) -> None:
         """Stop these, and start no others for them."""
+        self._stopped.update(ids)
         self._context.killExecutors(self._jvm.PythonUtils.toSeq(ids))
 
     def prepare(self, count: int) -> None:
@@ -89,7 +91,7 @@ class Allocation:
 
     A query is planned for as many tasks as its executors run at once, so it is started anew when their number changes:
     between two batches, from the committed offsets. Executors that leave are idle then. Those that come load the model
-    first, so that no batch waits for it.
+    first, so that no batch waits for it. A request can be taken back only until its executor starts.
     """
 
     def __init__(self, limits: Limits, executors: Executors, clock: Callable[[], float] = time.monotonic) -> None:
@@ -112,13 +114,15 @@ class Allocation:
         wanted = self.wanted
         if wanted < self.used:
             return True
+        running = self._executors.running()
+        here = len(running)
+        # Who comes when no longer wanted is used all the same, and goes as the others do: once too many for long.
+        wanted = max(wanted, here)
         if wanted != self._requested:
             self._request(wanted)
-        running = self._executors.running()
         self._prepare(running)
         if wanted == self.used or self._executors.preparing:
             return False
-        here = len(running)
         late = self._clock() - self._requested_at > PATIENCE_SECONDS
         return here >= wanted or (here > self.used and late)
 
@@ -130,7 +134,8 @@ class Allocation:
             self._request(wanted)
             self.used = wanted
         else:
-            self.used = max(before, min(wanted, len(running)))
+            self.used = max(before, len(running))
+            self.wanted = max(wanted, self.used)
         logger.info("executors: %d before, %d now", before, self.used)
 
     def _prepare(self, running: list[str]) -> None:

@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import dataclass
 
 WINDOW_SECONDS = 30.0
-"""What counts of the past: long enough for a dozen batches, short enough to notice a change of the load."""
+"""What counts of the past, but two batches at least: time for a dozen, and soon over when the load changes."""
 
 ROOM = 0.7
 """The share of what fewer executors can do that may arrive, for one to be let go."""
@@ -62,17 +62,18 @@ class Scaler:
             seen.clear()
             self._enough_since = None
         seen.append(batch)
-        while seen[0].finished_at < batch.finished_at - WINDOW_SECONDS:
+        while len(seen) > 2 and seen[0].finished_at < batch.finished_at - WINDOW_SECONDS:
             seen.popleft()
         return max(self._limits.minimum, min(self._limits.maximum, self._unbounded(batch)))
 
     def _unbounded(self, batch: Batch) -> int:
-        # The best of them: the first batch of an executor loads the model.
-        rate = max(each.rows / each.busy_seconds if each.rows else 0.0 for each in self._batches)
+        rates = [each.rows / each.busy_seconds for each in self._batches if each.rows]
+        rate = max(rates, default=0.0)
         able = self._able[batch.executors] = max(self._able.get(batch.executors, 0.0), rate)
         if batch.waiting > self._limits.target_lag_seconds * able:
             self._enough_since = None
-            if not rate:
+            # A query's first batch loads the model, and finds what came while there was none.
+            if len(rates) < 2:
                 return batch.executors
             self._able[batch.executors] = rate
             needed = self._arriving() + batch.waiting / self._limits.target_lag_seconds

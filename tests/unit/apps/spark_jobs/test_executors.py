@@ -36,7 +36,8 @@ class Executors:
 
 def behind(allocation: Allocation) -> None:
     """Thirty seconds' work waits for the executors that there are."""
-    allocation.batch_done(rows=20, busy_seconds=1, waiting=600)
+    for _ in range(2):
+        allocation.batch_done(rows=20, busy_seconds=1, waiting=600)
 
 
 def idle(allocation: Allocation) -> None:
@@ -111,6 +112,26 @@ def test_what_was_asked_for_and_never_came_is_not_asked_for_any_longer() -> None
     idle(allocation)
     assert not allocation.due()
     assert executors.requests == [1, 3, 1]
+
+
+def test_one_that_comes_when_no_longer_wanted_is_used_and_let_go_like_any_other() -> None:
+    executors, allocation = made()
+    behind(allocation)
+    allocation.due()
+    executors.now += 40
+    idle(allocation)
+    allocation.due()
+    executors.ids.append("1")
+    assert allocation.due()
+    assert executors.requests == [1, 3, 1, 2]
+    allocation.apply()
+    assert allocation.used == 2
+    assert not allocation.due(), "it has not been too many for long"
+    idle(allocation)
+    assert allocation.due()
+    allocation.apply()
+    assert executors.ids == ["0"]
+    assert allocation.used == 1
 
 
 def test_the_newest_go_first_and_nothing_is_started_for_them() -> None:

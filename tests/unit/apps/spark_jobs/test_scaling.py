@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from apps.spark_jobs.scaling import Limits
+from apps.spark_jobs.scaling import Batch, Limits, Scaler
 from tests.bench.simulated import Load, Moment, spark_job
 
 LIMITS = Limits(minimum=1, maximum=6, target_lag_seconds=10, cool_down_seconds=60)
@@ -57,6 +57,21 @@ def test_executors_follow_the_load_and_go_again() -> None:
 @pytest.mark.parametrize("load", [1.0, 8.0, 15.0])
 def test_a_load_that_one_can_carry_starts_no_other(load: float) -> None:
     assert steps(list(job(lambda at: load, 600))) == [1]
+
+
+def test_the_first_batch_alone_starts_no_other() -> None:
+    """It loads the model for half a minute, and a minute's frames have come meanwhile."""
+    scaler = Scaler(LIMITS)
+    first = Batch(finished_at=30, executors=1, rows=40, busy_seconds=30, waiting=120)
+    assert scaler.wanted(first) == 1
+    second = Batch(finished_at=37, executors=1, rows=120, busy_seconds=7, waiting=28)
+    assert scaler.wanted(second) == 1
+
+
+def test_batches_that_take_longer_than_the_window_are_compared_all_the_same() -> None:
+    scaler = Scaler(LIMITS)
+    batches = [Batch(finished_at=40.0 * n, executors=1, rows=400, busy_seconds=40, waiting=800 * n) for n in (1, 2, 3)]
+    assert [scaler.wanted(each) for each in batches] == [1, LIMITS.maximum, LIMITS.maximum]
 
 
 def test_a_noisy_load_does_not_flap() -> None:
