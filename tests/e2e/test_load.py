@@ -86,12 +86,15 @@ def test_pods_follow_the_load(
     def until(wanted: dict[str, int], limit_s: float) -> None:
         wait_until(f"pods {wanted}", lambda: None if (seen := pods(cluster)) == wanted else str(seen), limit_s)
 
+    def until_caught_up(limit_s: float) -> None:
+        wait_until("the lag at its target", lambda: _behind(lag(cluster)), limit_s)
+
     between = {"minimum": 2, "maximum": 3}
     watch = Watch(cluster, stack.ui_url)
     try:
         up(LOW, between)
         # The model's driver was started anew, and finds what came meanwhile: as much as has it ask for executors.
-        wait_until("the lag at its target", lambda: _behind(lag(cluster)), SETTLED_LIMIT_S)
+        until_caught_up(SETTLED_LIMIT_S)
         until(FEW, IN_LIMIT_S)
         audit = Audit.open(cluster)
         with watch.running():
@@ -111,7 +114,7 @@ def test_pods_follow_the_load(
                 wait_until("every node", lambda: unready_nodes(cluster, EVERYBODY), NODES_LIMIT_S)
             up(LOW, between)
             began = watch.mark("low")
-            wait_until("the lag back at its target", lambda: _behind(lag(cluster)), CAUGHT_UP_LIMIT_S)
+            until_caught_up(CAUGHT_UP_LIMIT_S)
             caught_up_s = watch.mark("caught up") - began
             until(FEW, IN_LIMIT_S)
             in_s = watch.mark("all gone") - began
