@@ -12,7 +12,7 @@ from typing import Final
 import pulumi
 from pulumi_command import local
 
-from components.config import Settings
+from components.config import Model, Settings
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 SCRIPT: Final = Path(__file__).with_name("build_image.sh")
@@ -25,40 +25,49 @@ IMAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "elasticsearch": (),
     "filebeat": (),
     "producer": (*_APP, "apps/scenes", "apps/producer"),
-    "spark": (*_APP, "apps/spark_jobs"),
+    "spark": (*_APP, "apps/weights", "apps/spark_jobs"),
     "consumer": (*_APP, "apps/consumer"),
     "ui": (*_APP, "apps/ui"),
 }
 """Each image and what its build sees of the repository, besides containers/<image>."""
 
+DEFAULT_WEIGHTS: Final = "nanodet"
 WEIGHTS: Final = "apps/spark_jobs/weights"
-DEFAULT_WEIGHTS: Final = ROOT / WEIGHTS / "objects"
-"""Argus's own weights. An image holds only those of the stack's models, each at weights/<model>."""
+"""Argus's own weights, a folder a name. The Spark image holds only those of the stack's models."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImagesArgs:
     """Arguments of Images.
 
-    `weights` maps each model that has weights to its OpenVINO export's folder or to its .pt file, which the build
-    exports; None stands for Argus's own. An image in `overrides` is not built. `insecure` says that the registry
-    speaks plain http.
+    `models` is what the Spark image holds of the stack's models: a place in its build's context, `weights/<model>` or
+    `code/<model>`, and the file or folder that goes there. An image in `overrides` is not built. `insecure` says that
+    the registry speaks plain http.
     """
 
     registry: str | None
     insecure: bool = False
     overrides: Mapping[str, str] = field(default_factory=dict)
-    weights: Mapping[str, Path | None] = field(default_factory=dict)
+    models: Mapping[str, Path] = field(default_factory=dict)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> ImagesArgs:
-        """The images of the stack's configuration, with the weights of its models."""
+        """The images of the stack's configuration, with the weights and the code of its models."""
         return cls(
             registry=settings.images.registry,
             insecure=settings.images.insecure,
             overrides=settings.images.overrides,
-            weights={model.name: model.weights for model in settings.models if model.kind == "objects"},
+            models=dict(place for model in settings.models if (place := model_files(model))),
         )
+
+
+def model_files(model: Model) -> tuple[str, Path] | None:
+    """Where a model's files go in the Spark image's context, and the folder or file that they come from."""
+    if model.kind == "objects":
+        return f"weights/{model.name}", model.own_weights or ROOT / WEIGHTS / str(model.weights or DEFAULT_WEIGHTS)
+    if model.code is not None:
+        return f"code/{model.name}", model.code
+    return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,20 +92,19 @@ def _ignored(target: str) -> bool:
     return "/__pycache__/" in target or target.endswith(".pyc") or target.startswith(f"{WEIGHTS}/")
 
 
-def context(image: str, weights: Mapping[str, Path | None], root: Path = ROOT) -> list[Staged]:
+def context(image: str, models: Mapping[str, Path], root: Path = ROOT) -> list[Staged]:
     """What the build of an image sees. Raises FileNotFoundError where a part is missing."""
     paths = (f"containers/{image}", *IMAGES[image])
     parts = [Staged(source=root / path, target=path) for path in paths]
     if image == "spark":
-        parts += [_staged_weights(model, path or DEFAULT_WEIGHTS) for model, path in sorted(weights.items())]
+        parts += [
+            Staged(source=path, target=place if path.is_dir() else f"{place}/{path.name}")
+            for place, path in sorted(models.items())
+        ]
     for part in parts:
         if not part.source.exists():
             raise FileNotFoundError(f"image {image}: {part.source} does not exist")
     return parts
-
-
-def _staged_weights(model: str, path: Path) -> Staged:
-    return Staged(source=path, target=f"weights/{model}" if path.is_dir() else f"weights/{model}/{path.name}")
 
 
 def content_tag(parts: list[Staged]) -> str:
@@ -132,7 +140,7 @@ class Images(pulumi.ComponentResource):
             return pulumi.Output.from_input(args.overrides[image])
         if args.registry is None:
             raise ValueError(f"images.registry is unset and images.overrides has no {image}: set one of them")
-        parts = context(image, args.weights)
+        parts = context(image, args.models)
         reference = f"{args.registry}/argus/{image}:{content_tag(parts)}"
         staged = "".join(f"{_portable(path)}\t{target}\n" for part in parts for target, path in part.files())
         build = local.Command(

@@ -13,7 +13,16 @@ from apps.messages.identity import (
     result_id,
     result_path,
 )
-from apps.messages.result import Detection, Result, result_from_json, result_to_json
+from apps.messages.result import (
+    Detection,
+    Keypoint,
+    Point,
+    Result,
+    detection_from_document,
+    detection_to_document,
+    result_from_json,
+    result_to_json,
+)
 from apps.messages.timestamps import format_timestamp, parse_timestamp
 
 __all__ = [
@@ -21,7 +30,11 @@ __all__ = [
     "Detection",
     "Frame",
     "FrameError",
+    "Keypoint",
+    "Point",
     "Result",
+    "detection_from_document",
+    "detection_to_document",
     "first_sequence",
     "format_timestamp",
     "frame_from_kafka",

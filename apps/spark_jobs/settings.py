@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from apps.spark_jobs.scaling import Limits
 from apps.spark_jobs.spec import JobSpec, ModelKind
+from apps.weights.contract import Contract, Precision
 
 
 class Settings(BaseSettings):
@@ -30,7 +31,16 @@ class Settings(BaseSettings):
     cool_down_seconds: float = Field(default=300.0, gt=0)
     batch_size: int = Field(default=16, ge=1)
     weights: Path
+    size: str | None = None
+    precision: Precision = "auto"
+    device: str = "CPU"
+    contract: Contract = Contract()
+    labels: tuple[str, ...] | None = None
     score_threshold: float = Field(default=0.35, ge=0, le=1)
+    score_thresholds: dict[str, float] = {}
+    code: Path = Path("/opt/argus/code")
+    call_seconds: float = Field(default=10.0, gt=0)
+    call_memory_mib: int = Field(default=512, ge=1)
     threads: int = Field(default=1, ge=1)
     """Inference threads of one Python worker; a worker has one Spark core, so more only helps with spark.task.cpus."""
     max_offsets_per_task: int = Field(default=400, ge=1)
@@ -60,7 +70,16 @@ class Settings(BaseSettings):
             model=self.model_name,
             kind=self.model_kind,
             weights=self.weights,
+            size=self.size,
+            precision=self.precision,
+            device=self.device,
+            contract=self.contract,
+            labels=self.labels,
             score_threshold=self.score_threshold,
+            score_thresholds=tuple(self.score_thresholds.items()),
+            code=self.code,
+            call_seconds=self.call_seconds,
+            call_memory_mib=self.call_memory_mib,
             threads=self.threads,
             results_topic=self.results_topic,
             rejected_topic=self.rejected_topic,

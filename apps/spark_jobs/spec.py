@@ -4,17 +4,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-ModelKind = Literal["objects", "motion"]
+from apps.weights.contract import Contract, Precision
+
+ModelKind = Literal["objects", "motion", "python"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobSpec:
-    """The part of the settings that travels to the executors with the query, once per task."""
+    """The part of the settings that travels to the executors with the query, once per task.
+
+    Hashable, as a worker keeps one model a spec. `score_thresholds` are pairs of a label and its own threshold.
+    """
 
     model: str
     kind: ModelKind
     weights: Path
+    size: str | None
+    precision: Precision
+    device: str
+    contract: Contract
+    labels: tuple[str, ...] | None
     score_threshold: float
+    score_thresholds: tuple[tuple[str, float], ...]
+    code: Path
+    call_seconds: float
+    call_memory_mib: int
     threads: int
     results_topic: str
     rejected_topic: str

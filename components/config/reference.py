@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any, get_args, get_origin
+from dataclasses import fields, is_dataclass
+from typing import Any, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -39,8 +40,8 @@ def _section(name: str, field: FieldInfo) -> str:
     return "\n".join(lines)
 
 
-def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
-    for name, field in model.model_fields.items():
+def _rows(model: type[Any], prefix: str) -> Iterator[str]:
+    for name, field in _fields(model).items():
         key = f"{prefix}{field.alias or name}"
         inner = _model_in(field.annotation)
         listed = "[]" if _origin(field) == "tuple" else ""
@@ -52,8 +53,19 @@ def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
             yield f"| `{key}` | {_type(field.annotation)} | {_default(field)} | {field.description} |"
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+def _fields(model: type[Any]) -> dict[str, FieldInfo]:
+    """A section's keys; of a section that the apps share, a dataclass, as pydantic reads it."""
+    if issubclass(model, BaseModel):
+        return model.model_fields
+    hints = get_type_hints(model)
+    return {
+        each.name: FieldInfo(annotation=hints[each.name], default=each.default, **each.metadata)
+        for each in fields(model)
+    }
+
+
+def _model_in(annotation: Any) -> type[Any] | None:
+    if isinstance(annotation, type) and (issubclass(annotation, BaseModel) or is_dataclass(annotation)):
         return annotation
     return next((model for argument in get_args(annotation) if (model := _model_in(argument))), None)
 
@@ -84,7 +96,7 @@ def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     value = field.default
-    if isinstance(value, BaseModel):
+    if isinstance(value, BaseModel) or is_dataclass(value):
         return ""
     return "unset" if value is None or value in ((), {}) else f"`{value}`"
 

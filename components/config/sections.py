@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from apps.weights.contract import Contract, Precision
 from components import versions
 from components.config.manifest import check_source
 from components.config.urls import check_camera_url, check_download_url
@@ -43,6 +44,9 @@ def _word(value: object) -> object:
     """Some readers of YAML take the word `off` for false."""
     return "off" if value is False else value
 
+
+WeightsName = Literal["nanodet", "scenes"]
+"""Argus's own weights, each a folder of apps/spark_jobs/weights."""
 
 Vertical = Annotated[Literal["off", "recommend", "apply"], BeforeValidator(_word)]
 """Whether a stage's pods get memory and CPU by what they use."""
@@ -471,8 +475,9 @@ class Model(Section):
     """One model: one Spark application."""
 
     name: Name = Field(description="Name of the model: its results topic and index are named after it.")
-    kind: Literal["objects", "motion"] = Field(
-        description="objects: a YOLO detector on OpenVINO; motion: frame differences."
+    kind: Literal["objects", "motion", "python"] = Field(
+        description="objects: a network on OpenVINO that detects, segments, poses or classifies; motion: frame "
+        "differences; python: code of your own."
     )
     executors: Executors = Field(Executors(), description="Spark executors, between two numbers.")
     cores_per_executor: int = Field(1, ge=1, description="Tasks that an executor runs at once.")
@@ -483,19 +488,59 @@ class Model(Section):
     vertical: Vertical = Field(
         "off", description=f"Of the driver; executors are pods of its own, of executorMemoryMiB each. {VERTICAL}"
     )
-    weights: UserPath | None = Field(
+    weights: WeightsName | UserPath | None = Field(
         None,
-        description="Your own Ultralytics detector: a .pt file or an OpenVINO export's folder; unset: Argus's own.",
+        description="Of kind objects. nanodet (unset: this): people, vehicles, cats and dogs on real pictures; scenes: "
+        "trained on the rendered cameras, for tests; or a path to your own: an Ultralytics .pt, the folder of an OpenVINO "
+        "export, or an .onnx file.",
+    )
+    size: Annotated[str, StringConstraints(pattern=r"^(fast|sharp|[1-9]\d{1,3}x[1-9]\d{1,3})$")] | None = Field(
+        None,
+        description="The picture that the network looks at: fast or sharp of nanodet, or WIDTHxHEIGHT of a network "
+        "whose size can change; unset: as its metadata says.",
+    )
+    precision: Precision = Field(
+        "auto", description="Numbers that the network computes with; auto: what the CPU does fast and the weights have."
+    )
+    device: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9.,:()_-]*$")] = Field(
+        "CPU", description="OpenVINO's device on the executors' machines. The image has the plugin of the CPU."
+    )
+    contract: Contract = Field(Contract(), description="What metadata lacks of a network of your own.")
+    labels: tuple[Annotated[str, Field(min_length=1)], ...] | None = Field(
+        None, min_length=1, description="Labels that are wanted; unset: every one that the model knows."
     )
     score_threshold: Fraction = Field(0.35, description="Detections below it are dropped.")
+    score_thresholds: dict[str, Fraction] = Field({}, description="The same by label, where it differs.")
+    code: UserPath | None = Field(
+        None,
+        description="Of kind python: a folder with model.py, and requirements.txt for what it imports; see "
+        "docs/python-models.md.",
+    )
+    call_seconds: float = Field(
+        10.0, gt=0, le=600, description="Of kind python: a call that takes longer is ended, and its frame set aside."
+    )
+    call_memory_mib: int = Field(
+        512,
+        ge=128,
+        alias="callMemoryMiB",
+        description="Of kind python: what the code may hold of executorMemoryMiB, a core; with more it is ended.",
+    )
     trigger_seconds: float = Field(2.0, gt=0, le=60, description="Time between micro-batches (seconds).")
-    batch_size: int = Field(16, ge=1, le=256, description="Frames a model call.")
+    batch_size: int = Field(16, ge=1, le=256, description="Frames that a Python worker holds at once.")
 
     @model_validator(mode="after")
-    def _weights_fit_kind(self) -> Self:
-        if self.weights is not None and self.kind != "objects":
-            raise ValueError(f"a {self.kind} model has no weights: remove the key or use kind: objects")
+    def _keys_fit_kind(self) -> Self:
+        for key, kind in (("weights", "objects"), ("size", "objects"), ("code", "python")):
+            if getattr(self, key) is not None and self.kind != kind:
+                raise ValueError(f"a model of kind {self.kind} has no {key}: remove the key or use kind: {kind}")
+        if self.kind == "python" and self.code is None:
+            raise ValueError("a model of kind python needs code, the folder of its module")
         return self
+
+    @property
+    def own_weights(self) -> Path | None:
+        """The user's own weights on this computer; None where Argus's are used, or none."""
+        return self.weights if isinstance(self.weights, Path) else None
 
 
 class ConsumerReplicas(LagReplicas):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
 from pulumi_kubernetes import core, rbac
 
 from components import kubernetes as k
-from components.config import Executors, Model, Settings
+from components.config import Model, Settings
 from components.pipeline.topics import FRAMES, REJECTED, results_topic
 
 DRIVER_PORT, BLOCK_PORT = 7078, 7079
@@ -25,16 +25,8 @@ class ModelJobArgs:
     namespace: pulumi.Input[str]
     image: pulumi.Input[str]
     bootstrap_servers: pulumi.Input[str]
-    model: str
-    kind: str
-    executors: Executors = field(default_factory=Executors)
-    cores_per_executor: int = 1
-    executor_memory_mib: int = 1400
-    driver_memory_mib: int = 900
+    model: Model
     executor_cpu_request: str = "0.2"
-    score_threshold: float = 0.35
-    trigger_seconds: float = 2.0
-    batch_size: int = 16
     max_offsets_per_task: int = 400
     """So few that a batch takes seconds, also where the job is behind: stops and other executors wait for its end."""
     max_message_bytes: int = 2_000_000
@@ -54,15 +46,7 @@ class ModelJobArgs:
             namespace=namespace,
             image=image,
             bootstrap_servers=bootstrap_servers,
-            model=model.name,
-            kind=model.kind,
-            executors=model.executors,
-            cores_per_executor=model.cores_per_executor,
-            executor_memory_mib=model.executor_memory_mib,
-            driver_memory_mib=model.driver_memory_mib,
-            score_threshold=model.score_threshold,
-            trigger_seconds=model.trigger_seconds,
-            batch_size=model.batch_size,
+            model=model,
             max_message_bytes=settings.kafka.max_message_bytes,
         )
 
@@ -106,8 +90,8 @@ def spark_properties(name: str, namespace: str, image: str, args: ModelJobArgs) 
         "spark.kubernetes.executor.apiPollingInterval": "60s",
         "spark.kubernetes.executor.eventProcessingInterval": "2s",
         "spark.kubernetes.executor.missingPodDetectDelta": "60s",
-        "spark.executor.instances": args.executors.minimum,
-        "spark.executor.cores": args.cores_per_executor,
+        "spark.executor.instances": args.model.executors.minimum,
+        "spark.executor.cores": args.model.cores_per_executor,
         "spark.driver.bindAddress": "0.0.0.0",
         "spark.driver.port": DRIVER_PORT,
         "spark.driver.blockManager.port": BLOCK_PORT,
@@ -115,7 +99,7 @@ def spark_properties(name: str, namespace: str, image: str, args: ModelJobArgs) 
         "spark.blockManager.port": BLOCK_PORT,
         "spark.driver.memory": f"{HEAP_MIB}m",
         "spark.executor.memory": f"{HEAP_MIB}m",
-        "spark.executor.memoryOverhead": f"{args.executor_memory_mib - HEAP_MIB}m",
+        "spark.executor.memoryOverhead": f"{args.model.executor_memory_mib - HEAP_MIB}m",
         # Spark sets 300 MiB of heap aside, for heaps larger than these.
         "spark.testing.reservedMemory": 32 * 2**20,
         "spark.driver.extraJavaOptions": java,
@@ -126,7 +110,7 @@ def spark_properties(name: str, namespace: str, image: str, args: ModelJobArgs) 
         "spark.executorEnv.OMP_NUM_THREADS": "1",
         "spark.executorEnv.MALLOC_ARENA_MAX": "2",
         "spark.python.worker.reuse": "true",
-        "spark.sql.execution.arrow.maxRecordsPerBatch": args.batch_size,
+        "spark.sql.execution.arrow.maxRecordsPerBatch": args.model.batch_size,
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.eventLog.enabled": "false",
@@ -192,6 +176,40 @@ def executor_template(model: str) -> str:
     return json.dumps(template, indent=2) + "\n"
 
 
+def environment_of(model: Model) -> dict[str, str]:
+    """The driver's settings that follow from the model alone. What the stack leaves unset stays unset."""
+    variables = {
+        "MODEL_NAME": model.name,
+        "MODEL_KIND": model.kind,
+        "FRAMES_TOPIC": FRAMES,
+        "RESULTS_TOPIC": results_topic(model.name),
+        "REJECTED_TOPIC": REJECTED,
+        "CONSUMER_GROUP": f"spark.{model.name}",
+        "TRIGGER_SECONDS": model.trigger_seconds,
+        "CORES_PER_EXECUTOR": model.cores_per_executor,
+        "MINIMUM_EXECUTORS": model.executors.minimum,
+        "MAXIMUM_EXECUTORS": model.executors.maximum,
+        "TARGET_LAG_SECONDS": model.executors.target_lag_seconds,
+        "COOL_DOWN_SECONDS": model.executors.cool_down_seconds,
+        "BATCH_SIZE": model.batch_size,
+        "WEIGHTS": f"/opt/argus/weights/{model.name}",
+        "SIZE": model.size,
+        "PRECISION": model.precision,
+        "DEVICE": model.device,
+        "CONTRACT": json.dumps(model.contract.stated()),
+        "LABELS": None if model.labels is None else json.dumps(model.labels),
+        "SCORE_THRESHOLD": model.score_threshold,
+        "SCORE_THRESHOLDS": json.dumps(model.score_thresholds),
+        "CODE": f"/opt/argus/code/{model.name}",
+        "CALL_SECONDS": model.call_seconds,
+        "CALL_MEMORY_MIB": model.call_memory_mib,
+        "CHECKPOINT": "/tmp/checkpoint",
+        "HTTP_PORT": k.HTTP_PORT,
+        "LOG_LEVEL": "INFO",
+    }
+    return {f"ARGUS_{name}": str(value) for name, value in variables.items() if value is not None}
+
+
 class ModelJob(pulumi.ComponentResource):
     """The driver of one model, in client mode, with the right to manage its executors and nothing else.
 
@@ -202,38 +220,22 @@ class ModelJob(pulumi.ComponentResource):
     def __init__(self, name: str, args: ModelJobArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:ModelJob", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        job = job_name(args.model)
-        labels = driver_labels(args.model)
+        model = args.model
+        job = job_name(model.name)
+        labels = driver_labels(model.name)
         account = self._account(name, job, args, labels, child)
 
         variables: dict[str, pulumi.Input[str]] = {
-            "ARGUS_MODEL_NAME": args.model,
-            "ARGUS_MODEL_KIND": args.kind,
+            **environment_of(model),
             "ARGUS_KAFKA_BOOTSTRAP_SERVERS": args.bootstrap_servers,
-            "ARGUS_FRAMES_TOPIC": FRAMES,
-            "ARGUS_RESULTS_TOPIC": results_topic(args.model),
-            "ARGUS_REJECTED_TOPIC": REJECTED,
-            "ARGUS_CONSUMER_GROUP": f"spark.{args.model}",
-            "ARGUS_TRIGGER_SECONDS": str(args.trigger_seconds),
-            "ARGUS_CORES_PER_EXECUTOR": str(args.cores_per_executor),
-            "ARGUS_MINIMUM_EXECUTORS": str(args.executors.minimum),
-            "ARGUS_MAXIMUM_EXECUTORS": str(args.executors.maximum),
-            "ARGUS_TARGET_LAG_SECONDS": str(args.executors.target_lag_seconds),
-            "ARGUS_COOL_DOWN_SECONDS": str(args.executors.cool_down_seconds),
-            "ARGUS_BATCH_SIZE": str(args.batch_size),
-            "ARGUS_WEIGHTS": f"/opt/argus/weights/{args.model}",
-            "ARGUS_SCORE_THRESHOLD": str(args.score_threshold),
             "ARGUS_MAX_OFFSETS_PER_TASK": str(args.max_offsets_per_task),
             "ARGUS_MAX_FRAME_BYTES": str(args.max_message_bytes),
-            "ARGUS_CHECKPOINT": "/tmp/checkpoint",
-            "ARGUS_HTTP_PORT": str(k.HTTP_PORT),
-            "ARGUS_LOG_LEVEL": "INFO",
         }
         files: dict[str, pulumi.Input[str]] = {
             "spark.properties": pulumi.Output.all(args.namespace, args.image).apply(
                 lambda known: spark_properties(job, known[0], known[1], args)
             ),
-            "executor.yaml": executor_template(args.model),
+            "executor.yaml": executor_template(model.name),
         }
         environment = core.v1.ConfigMap(
             f"{name}-environment",
@@ -256,7 +258,7 @@ class ModelJob(pulumi.ComponentResource):
                 k.env_field("ARGUS_DRIVER_POD_NAME", "metadata.name"),
             ],
             ports=k.container_ports(ports),
-            resources=k.resources(cpu="50m", memory_mib=512, limit_mib=args.driver_memory_mib),
+            resources=k.resources(cpu="50m", memory_mib=512, limit_mib=model.driver_memory_mib),
             security_context=k.container_security(),
             startup_probe=k.http_probe(period=5, failures=120),
             readiness_probe=k.http_probe("/readyz"),

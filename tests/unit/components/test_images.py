@@ -51,7 +51,10 @@ def test_a_built_image_is_named_by_registry_and_tag(pulumi_mocks: Any, tmp_path:
     pt.touch()
     others = {image: "x" for image in IMAGES if image != "spark"}
     args = ImagesArgs(
-        registry="10.77.0.1:5000", insecure=True, overrides=others, weights={"mine": tmp_path, "other": pt}
+        registry="10.77.0.1:5000",
+        insecure=True,
+        overrides=others,
+        models={"weights/mine": tmp_path, "weights/other": pt},
     )
     refs = pulumi_mocks.run(lambda: Images("images", args).refs)
     command = pulumi_mocks.named("images-spark")

@@ -8,7 +8,7 @@ import pulumi
 import pytest
 
 from components.autoscaling import Keda, KedaArgs, Vpa, VpaArgs
-from components.config import ConsumerReplicas, FilebeatReplicas, Memory, UiReplicas
+from components.config import ConsumerReplicas, FilebeatReplicas, Memory, Model, UiReplicas
 from components.pipeline import (
     CameraSpec,
     Consumer,
@@ -147,7 +147,12 @@ def declare(
     for model in models:
         ModelJob(
             f"model-{model}",
-            ModelJobArgs(namespace=namespace, image="spark:1", bootstrap_servers=bootstrap, model=model, kind=model),
+            ModelJobArgs(
+                namespace=namespace,
+                image="spark:1",
+                bootstrap_servers=bootstrap,
+                model=Model.model_validate({"name": model, "kind": model}),
+            ),
         )
     consumer = Consumer(
         "consumer",

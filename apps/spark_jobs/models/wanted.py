@@ -1,0 +1,38 @@
+"""Which of a model's detections the stack wants: by label, and by score."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from apps.messages import Detection
+from apps.spark_jobs.spec import JobSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """`labels` None: every label. `by_label` holds the thresholds of labels that differ from `threshold`."""
+
+    threshold: float
+    by_label: Mapping[str, float]
+    labels: frozenset[str] | None
+
+    @classmethod
+    def of(cls, spec: JobSpec) -> "Wanted":
+        """What a job's stack wants."""
+        labels = None if spec.labels is None else frozenset(spec.labels)
+        return cls(threshold=spec.score_threshold, by_label=dict(spec.score_thresholds), labels=labels)
+
+    @property
+    def lowest(self) -> float:
+        """The lowest score that any wanted label is kept with: below it a model need not look."""
+        if self.labels is not None and self.labels <= self.by_label.keys():
+            return min(self.by_label[label] for label in self.labels)
+        return min(self.threshold, *self.by_label.values()) if self.by_label else self.threshold
+
+    def kept(self, found: Iterable[Detection]) -> tuple[Detection, ...]:
+        """Those that are wanted, in their order."""
+        return tuple(
+            one
+            for one in found
+            if (self.labels is None or one.label in self.labels)
+            and one.score >= self.by_label.get(one.label, self.threshold)
+        )
