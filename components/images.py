@@ -31,7 +31,6 @@ IMAGES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Each image and what its build sees of the repository, besides containers/<image>."""
 
-DEFAULT_WEIGHTS: Final = "nanodet"
 WEIGHTS: Final = "apps/spark_jobs/weights"
 """Argus's own weights, a folder a name. The Spark image holds only those of the stack's models."""
 
@@ -64,7 +63,7 @@ class ImagesArgs:
 def model_files(model: Model) -> tuple[str, Path] | None:
     """Where a model's files go in the Spark image's context, and the folder or file that they come from."""
     if model.kind == "objects":
-        return f"weights/{model.name}", model.own_weights or ROOT / WEIGHTS / str(model.weights or DEFAULT_WEIGHTS)
+        return f"weights/{model.name}", model.network
     if model.code is not None:
         return f"code/{model.name}", model.code
     return None

@@ -12,12 +12,13 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from apps.spark_jobs import lost_executors
 from apps.spark_jobs.executors import Allocation, SparkExecutors
-from apps.spark_jobs.models.export import ModelError, read_export
+from apps.spark_jobs.models import load_model
 from apps.spark_jobs.progress import GroupProgress, ProgressError
 from apps.spark_jobs.query import start_query
 from apps.spark_jobs.settings import Settings
 from apps.spark_jobs.status import Status, serve
 from apps.spark_jobs.watch import Watcher
+from apps.weights import WeightsError
 
 logger = logging.getLogger("apps.spark_jobs")
 
@@ -37,10 +38,10 @@ def main() -> int:
     stopping = threading.Event()
     _on_signal(stopping)
     try:
-        if settings.model_kind == "objects":
-            read_export(settings.weights)
+        # What cannot run here is said before any frame waits for it.
+        load_model(settings.spec)
         return _run(settings, stopping)
-    except (ModelError, ProgressError) as error:
+    except (WeightsError, ProgressError) as error:
         logger.error("%s", error)
         return 1
 

@@ -57,10 +57,11 @@ def _fields(model: type[Any]) -> dict[str, FieldInfo]:
     """A section's keys; of a section that the apps share, a dataclass, as pydantic reads it."""
     if issubclass(model, BaseModel):
         return model.model_fields
-    hints = get_type_hints(model)
+    hints = get_type_hints(model, include_extras=True)
+    described = {each.name: (*get_args(hints[each.name]), each.default) for each in fields(model)}
     return {
-        each.name: FieldInfo(annotation=hints[each.name], default=each.default, **each.metadata)
-        for each in fields(model)
+        name: FieldInfo(annotation=annotation, description=description, default=default)
+        for name, (annotation, description, default) in described.items()
     }
 
 

@@ -6,10 +6,10 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
-import yaml
-
+from apps.weights import Contract, Precision, WeightsError, read_weights
 from components import versions
 from components.config import manifest
 from components.config.sections import Model, Settings
@@ -20,6 +20,11 @@ IMAGES = ("kafka", "zookeeper", "elasticsearch", "filebeat", "producer", "spark"
 
 _MODEL_CLASS = re.compile(rb"cultralytics\.nn\.tasks\n(\w+)\n")
 """How a pickle names a class: the opcode `c`, the module, the name."""
+
+CHECKPOINTS = frozenset(
+    ("DetectionModel", "SegmentationModel", "PoseModel", "OBBModel", "ClassificationModel", "RTDETRDetectionModel")
+)
+"""The models of Ultralytics that Argus runs; its other tasks (depth, semantic, world) answer with something else."""
 
 
 def problems(settings: Settings) -> list[str]:
@@ -123,8 +128,9 @@ def _models(settings: Settings) -> Iterator[str]:
                 f"models[{index}].executors.maximum: {most} executors x {cores} cores = {most * cores} tasks, but only "
                 f"kafka.partitions = {partitions} can be read at once; {partitions // cores} executors are the most"
             )
-        for problem in _weights(model):
-            yield f"models[{index}].weights: {problem}"
+        if model.kind == "objects":
+            for problem in _weights(model):
+                yield f"models[{index}].{problem}"
 
 
 def _lag(settings: Settings) -> Iterator[str]:
@@ -163,27 +169,33 @@ def _vertical(settings: Settings) -> Iterator[str]:
 
 
 def _weights(model: Model) -> Iterator[str]:
-    path = model.weights
-    if path is None:
-        return
-    if not path.exists():
-        yield f"{path} does not exist; give a .pt file or the folder of an OpenVINO export"
-    elif path.is_file() and path.suffix != ".pt":
-        yield f"{path} is no .pt file; give one, or the folder of an OpenVINO export"
-    elif path.is_dir():
-        yield from _openvino_export(path)
+    """Why a network cannot run, by its key. Of a checkpoint, exported by the image's build, only its kind is known."""
+    place = model.network
+    if not place.exists():
+        yield f"weights: {place} does not exist; give a .pt file, an .onnx file or the folder of an OpenVINO export"
+    elif place.is_file() and place.suffix == ".pt":
+        yield from _checkpoint(place)
     else:
-        yield from _checkpoint(path)
+        try:
+            names = _classes(place, model.contract, model.size, model.precision)
+        except WeightsError as unusable:
+            yield f"weights: {unusable}"
+        else:
+            yield from _labels(model, names)
 
 
-def _openvino_export(folder: Path) -> Iterator[str]:
-    metadata = folder / "metadata.yaml"
-    if not metadata.is_file() or not list(folder.glob("*.xml")):
-        yield f"{folder} has no metadata.yaml or no .xml; export the model with `yolo export format=openvino`"
-        return
-    task = (yaml.safe_load(metadata.read_text()) or {}).get("task")
-    if task != "detect":
-        yield f"{folder} is a model for the task {task!r}; Argus runs detectors (task 'detect')"
+@cache
+def _classes(place: Path, contract: Contract, size: str | None, precision: Precision) -> tuple[str, ...]:
+    """The classes of a network that can be run. Raises WeightsError for one that cannot."""
+    return read_weights(place, contract, size=size, precision=precision).names
+
+
+def _labels(model: Model, names: tuple[str, ...]) -> Iterator[str]:
+    """Labels that the model never gives are misspelled."""
+    for key, labels in (("labels", model.labels or ()), ("scoreThresholds", tuple(model.score_thresholds))):
+        for label in labels:
+            if label not in names:
+                yield f"{key}: the model knows no {label!r}; it knows {', '.join(names[:100])}"
 
 
 def _checkpoint(path: Path) -> Iterator[str]:
@@ -195,9 +207,9 @@ def _checkpoint(path: Path) -> Iterator[str]:
     except (zipfile.BadZipFile, StopIteration):
         kinds = set()
     if not kinds:
-        yield f"{path} is no checkpoint of Ultralytics; give one, or the folder of an OpenVINO export"
-    elif "DetectionModel" not in kinds:
-        yield f"{path} holds a {', '.join(sorted(kinds))}; Argus runs detectors (a DetectionModel, task 'detect')"
+        yield f"weights: {path} is no checkpoint of Ultralytics, or damaged; give one, an .onnx or an OpenVINO export"
+    elif not kinds & CHECKPOINTS:
+        yield f"weights: {path} holds a {', '.join(sorted(kinds))}; Argus runs {', '.join(sorted(CHECKPOINTS))}"
 
 
 def _quorum(settings: Settings) -> Iterator[str]:

@@ -46,7 +46,9 @@ def _word(value: object) -> object:
 
 
 WeightsName = Literal["nanodet", "scenes"]
-"""Argus's own weights, each a folder of apps/spark_jobs/weights."""
+"""Argus's own weights, each a folder of ARGUS_WEIGHTS."""
+
+ARGUS_WEIGHTS = Path(__file__).resolve().parents[2] / "apps" / "spark_jobs" / "weights"
 
 Vertical = Annotated[Literal["off", "recommend", "apply"], BeforeValidator(_word)]
 """Whether a stage's pods get memory and CPU by what they use."""
@@ -491,8 +493,8 @@ class Model(Section):
     weights: WeightsName | UserPath | None = Field(
         None,
         description="Of kind objects. nanodet (unset: this): people, vehicles, cats and dogs on real pictures; scenes: "
-        "trained on the rendered cameras, for tests; or a path to your own: an Ultralytics .pt, the folder of an OpenVINO "
-        "export, or an .onnx file.",
+        "trained on the rendered cameras, for tests; or a path to your own: an Ultralytics .pt, the folder of an "
+        "OpenVINO export, or an .onnx file.",
     )
     size: Annotated[str, StringConstraints(pattern=r"^(fast|sharp|[1-9]\d{1,3}x[1-9]\d{1,3})$")] | None = Field(
         None,
@@ -538,9 +540,9 @@ class Model(Section):
         return self
 
     @property
-    def own_weights(self) -> Path | None:
-        """The user's own weights on this computer; None where Argus's are used, or none."""
-        return self.weights if isinstance(self.weights, Path) else None
+    def network(self) -> Path:
+        """Of kind objects: the folder or file on this computer that its weights are."""
+        return self.weights if isinstance(self.weights, Path) else ARGUS_WEIGHTS / (self.weights or "nanodet")
 
 
 class ConsumerReplicas(LagReplicas):

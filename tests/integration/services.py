@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from components.config.sections import ARGUS_WEIGHTS
 from components.images import context
 from lab.toolchain.images import ensure_base
 
@@ -114,6 +115,10 @@ def elasticsearch() -> Iterator[str]:
         yield url
 
 
+MODELS = {f"weights/{name}": ARGUS_WEIGHTS / name for name in ("nanodet", "scenes")}
+"""What the Spark image of the tests holds."""
+
+
 def image(name: str) -> str:
     """The image of containers/<name>: the one that ARGUS_TEST_IMAGE_<NAME> names, or built here."""
     given = os.environ.get(f"ARGUS_TEST_IMAGE_{name.upper()}")
@@ -124,7 +129,7 @@ def image(name: str) -> str:
     # The lab's own flags, so that its layers are found again.
     command = ["podman", "build", "--quiet", "--layers", "--network=host", "--isolation=chroot", "--format=docker"]
     with tempfile.TemporaryDirectory(prefix="argus-test-") as folder:
-        for part in context(name, {"objects": None}):
+        for part in context(name, MODELS):
             for target, source in part.files():
                 staged = Path(folder, target)
                 staged.parent.mkdir(parents=True, exist_ok=True)

@@ -6,8 +6,11 @@ from itertools import chain
 from typing import Protocol
 
 from apps.messages import Detection, Frame
+from apps.spark_jobs.models.errors import AnswerError
 from apps.spark_jobs.models.wanted import Wanted
 from apps.spark_jobs.spec import JobSpec
+
+__all__ = ["AnswerError", "CheckedModel", "Model", "load_model"]
 
 
 class Model(Protocol):
@@ -19,10 +22,6 @@ class Model(Protocol):
 
     def detect(self, frame: Frame) -> tuple[Detection, ...]:
         """What the model sees in the frame. Raises FrameError where the frame holds no usable image."""
-
-
-class AnswerError(ValueError):
-    """A model's answer that nobody could use; the message says what is wrong with it."""
 
 
 class CheckedModel:
@@ -67,7 +66,5 @@ def _model(spec: JobSpec, wanted: Wanted) -> Model:
 
         return PythonModel(spec.code, call_seconds=spec.call_seconds, call_memory_mib=spec.call_memory_mib)
     from apps.spark_jobs.models.objects import ObjectsModel
-    from apps.weights import read_weights
 
-    weights = read_weights(spec.weights, spec.contract, size=spec.size, precision=spec.precision)
-    return ObjectsModel(weights, score_threshold=wanted.lowest, threads=spec.threads, device=spec.device)
+    return ObjectsModel.load(spec, score_threshold=wanted.lowest)

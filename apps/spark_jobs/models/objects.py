@@ -1,4 +1,7 @@
-"""An Ultralytics YOLO detector, run by OpenVINO on the CPU."""
+"""A network on OpenVINO: finds, outlines, poses or classifies what is in a frame."""
+
+from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 import openvino as ov
@@ -6,82 +9,173 @@ from openvino.preprocess import ColorFormat, PrePostProcessor
 
 from apps.messages import Detection, Frame
 from apps.spark_jobs.jpeg import decode
-from apps.spark_jobs.models.candidates import Candidates, Floats, from_anchors, from_end2end
-from apps.spark_jobs.models.export import Export, ModelError
-from apps.spark_jobs.models.letterbox import Letterbox
+from apps.spark_jobs.models.errors import AnswerError
+from apps.spark_jobs.models.heads import Candidates, Floats, read_head
+from apps.spark_jobs.models.masks import outline
+from apps.spark_jobs.models.placement import Placement
+from apps.spark_jobs.spec import JobSpec
+from apps.weights import Weights, WeightsError, read_weights, resized
+
+FloatPrecision = Literal["bf16", "fp32"]
 
 
 class ObjectsModel:
-    """One compiled detector. Frames go through one at a time.
+    """One compiled network. Frames go through one at a time.
 
     On one CPU thread a batch is no faster (38 frames/s against 40 in batches of 16, YOLO26n at 320 px) and would
     ask of the user's export that its batch size can change.
     """
 
-    def __init__(self, export: Export, *, score_threshold: float, threads: int) -> None:
-        self.version = export.version
-        self._names = export.names
+    def __init__(
+        self, weights: Weights, *, score_threshold: float, threads: int, device: str, precision: FloatPrecision
+    ) -> None:
+        computes = "int8" if weights.quantized else precision
+        self.version = f"{weights.content}-{weights.width}x{weights.height}-{computes}"
+        self._weights = weights
         self._threshold = score_threshold
-        self._target = (export.width, export.height)
-        self._canvas = np.empty((1, export.height, export.width, 3), dtype=np.uint8)
-        self._request = _compile(export, threads).create_infer_request()
-        self._end2end = _is_end2end(export, self._request.get_output_tensor(0).shape)
+        self._target = (weights.width, weights.height)
+        self._grey = weights.colour == "GREY"
+        self._canvas = np.empty((1, weights.height, weights.width, 1 if self._grey else 3), dtype=np.uint8)
+        self._request = _compile(weights, threads, device, precision).create_infer_request()
 
-    def detect(self, frame: Frame) -> tuple[Detection, ...]:
-        """The objects in the frame, best first."""
-        letterbox = Letterbox((frame.width, frame.height), self._target)
-        letterbox.fit(decode(frame, self._target), self._canvas[0])
-        output: Floats = self._request.infer({0: self._canvas}, share_inputs=True, share_outputs=True)[0][0]
-        found = self._candidates(output)
-        boxes = letterbox.to_frame(found.boxes).tolist()
-        return tuple(
-            Detection(label=self._names[number], score=min(1.0, float(score)), box=tuple(box))
-            for number, score, box in zip(found.classes, found.scores, boxes, strict=True)
+    @classmethod
+    def load(cls, spec: JobSpec, *, score_threshold: float) -> "ObjectsModel":
+        """The job's network, in the precision that it names or that this machine is fast at. Raises WeightsError."""
+        fast = capabilities(spec.device)
+        if spec.precision == "bf16" and "BF16" not in fast:
+            raise WeightsError("precision: this machine's CPU does not compute in bf16; choose auto, int8 or fp32")
+        half = spec.precision == "bf16" or (spec.precision != "fp32" and "BF16" in fast)
+        precision: FloatPrecision = "bf16" if half else "fp32"
+        # Without fast int8, auto takes the network that is not quantized.
+        wanted = precision if spec.precision == "auto" and "INT8" not in fast else spec.precision
+        weights = read_weights(spec.weights, spec.contract, size=spec.size, precision=wanted)
+        return cls(
+            weights,
+            score_threshold=score_threshold,
+            threads=spec.threads,
+            device=spec.device,
+            precision=precision,
         )
 
-    def _candidates(self, output: Floats) -> Candidates:
-        return (from_end2end if self._end2end else from_anchors)(output, self._threshold)
+    def detect(self, frame: Frame) -> tuple[Detection, ...]:
+        """The objects in the frame, best first; of a classifier, its classes, each with the whole frame as its box."""
+        placement = Placement((frame.width, frame.height), self._target, self._weights.fit)
+        placement.draw(decode(frame, self._target, grey=self._grey), self._canvas[0])
+        answers = self._request.infer({0: self._canvas}, share_inputs=True, share_outputs=True)
+        outputs: list[Floats] = [np.asarray(answers[place][0], dtype=np.float32) for place in range(len(answers))]
+        if self._weights.task == "classify":
+            return self._classes(outputs[0], placement)
+        rows = next(output for output in outputs if output.ndim == 2)
+        found = read_head(rows, self._weights, self._threshold)
+        for number in found.classes:
+            if not 0 <= number < len(self._weights.names):
+                raise AnswerError(f"the network answers class {number}, and has {len(self._weights.names)} classes")
+        return tuple(self._described(found, placement, outputs))
+
+    def _described(self, found: Candidates, placement: Placement, outputs: list[Floats]) -> Iterator[Detection]:
+        for index in range(len(found.scores)):
+            label = self._weights.names[found.classes[index]]
+            score = min(1.0, float(found.scores[index]))
+            box, more = found.boxes[index], found.more[index]
+            if self._weights.task == "obb":
+                yield _oriented(label, score, box, float(more[0]), placement)
+                continue
+            polygon: tuple[tuple[float, float], ...] = ()
+            if self._weights.task == "segment":
+                points = outline(more, next(each for each in outputs if each.ndim == 3), box, self._target)
+                if not len(points):
+                    continue
+                polygon = tuple((float(x), float(y)) for x, y in placement.to_frame(points))
+            yield Detection(
+                label=label,
+                score=score,
+                box=_edges(placement.to_frame(box)),
+                polygon=polygon,
+                keypoints=self._keypoints(more, placement),
+            )
+
+    def _keypoints(self, more: Floats, placement: Placement) -> tuple[tuple[float, float, float], ...]:
+        if self._weights.keypoints is None:
+            return ()
+        points = more.reshape(self._weights.keypoints)
+        places = placement.to_frame(points[:, :2])
+        # A network of two numbers a keypoint says nothing of how sure it is.
+        sure = points[:, 2] if points.shape[1] > 2 else np.ones(len(points), dtype=np.float32)
+        return tuple((float(x), float(y), float(score)) for (x, y), score in zip(places, sure, strict=True))
+
+    def _classes(self, scores: Floats, placement: Placement) -> tuple[Detection, ...]:
+        whole = (0.0, 0.0, float(placement.frame[0]), float(placement.frame[1]))
+        best = [number for number in np.argsort(-scores, kind="stable") if scores[number] >= self._threshold]
+        return tuple(
+            Detection(label=self._weights.names[number], score=min(1.0, float(scores[number])), box=whole)
+            for number in best
+        )
 
 
-def _compile(export: Export, threads: int) -> ov.CompiledModel:
+def _oriented(label: str, score: float, box: Floats, angle: float, placement: Placement) -> Detection:
+    """A turned box: its corners as the polygon, the upright box around them cut at the frame's edges."""
+    along = np.array([np.cos(angle), np.sin(angle)], dtype=np.float32) * box[2] / 2
+    across = np.array([-np.sin(angle), np.cos(angle)], dtype=np.float32) * box[3] / 2
+    corners = np.stack(
+        [box[:2] + along + across, box[:2] + along - across, box[:2] - along - across, box[:2] - along + across]
+    )
+    placed = placement.to_frame(corners, cut=False)
+    low, high = np.clip(placed.min(axis=0), 0, placement.frame), np.clip(placed.max(axis=0), 0, placement.frame)
+    return Detection(
+        label=label,
+        score=score,
+        box=(float(low[0]), float(low[1]), float(high[0]), float(high[1])),
+        polygon=tuple((float(x), float(y)) for x, y in placed),
+        angle=angle,
+    )
+
+
+def _edges(box: Floats) -> tuple[float, float, float, float]:
+    x1, y1, x2, y2 = (float(edge) for edge in box)
+    return x1, y1, x2, y2
+
+
+def capabilities(device: str) -> list[str]:
+    """The precisions that a device computes fast: BF16 where a CPU has AMX or avx512_bf16, INT8 where it has VNNI.
+
+    Raises WeightsError where this machine, or this image, has no such device.
+    """
+    try:
+        found: list[str] = ov.Core().get_property(device, "OPTIMIZATION_CAPABILITIES")
+    except RuntimeError as absent:
+        there = ", ".join(ov.Core().available_devices)
+        raise WeightsError(f"device: OpenVINO finds no {device} here, only {there}: choose one of them") from absent
+    return found
+
+
+def _compile(weights: Weights, threads: int, device: str, precision: FloatPrecision) -> ov.CompiledModel:
     core = ov.Core()
-    model = core.read_model(export.xml)
-    if len(model.inputs) != 1 or model.input(0).partial_shape.rank.get_length() != 4:
-        raise ModelError(f"{export.xml} does not take one image")
-    model.reshape([1, 3, export.height, export.width])
     # The frame goes in as it was decoded; the conversions become part of the compiled graph.
-    prepare = PrePostProcessor(model)
-    prepare.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC")).set_color_format(
-        ColorFormat.BGR
-    )
-    prepare.input().model().set_layout(ov.Layout("NCHW"))
-    prepare.input().preprocess().convert_element_type(ov.Type.f32).convert_color(ColorFormat.RGB).scale(255.0)
-    return core.compile_model(
-        prepare.build(),
-        "CPU",
-        {
-            "PERFORMANCE_HINT": "LATENCY",
-            "NUM_STREAMS": "1",
-            "INFERENCE_NUM_THREADS": threads,
-            # Pinned, every worker process on a machine would pin itself to the same first core.
-            "ENABLE_CPU_PINNING": False,
-            "INFERENCE_PRECISION_HINT": "bf16" if "BF16" in _capabilities(core) else "f32",
-        },
-    )
+    prepare = PrePostProcessor(resized(core.read_model(weights.network), weights))
+    image = prepare.input()
+    image.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
+    image.model().set_layout(ov.Layout(weights.layout))
+    steps = image.preprocess().convert_element_type(ov.Type.f32)
+    if weights.colour != "GREY":
+        image.tensor().set_color_format(ColorFormat.BGR)
+        steps = steps.convert_color(ColorFormat.RGB if weights.colour == "RGB" else ColorFormat.BGR)
+    channels = 1 if weights.colour == "GREY" else 3
+    steps.mean(_each(weights.mean, channels)).scale(_each(weights.scale, channels))
+    options: dict[str, str | bool] = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": "1",
+        # Of a quantized network: what is left of it in floating point.
+        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
+    }
+    if device == "CPU":
+        # Pinned, every worker process on a machine would pin itself to the same first core.
+        options |= {"INFERENCE_NUM_THREADS": str(threads), "ENABLE_CPU_PINNING": False}
+    try:
+        return core.compile_model(prepare.build(), device, options)
+    except RuntimeError as refused:
+        lines = [line.strip() for line in str(refused).splitlines() if line.strip()]
+        raise WeightsError(f"device: {device} does not run {weights.network}: {lines[-1]}") from refused
 
 
-def _capabilities(core: ov.Core) -> list[str]:
-    """What the CPU does natively: OpenVINO lists BF16 where it has AMX or avx512_bf16."""
-    capabilities: list[str] = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return capabilities
-
-
-def _is_end2end(export: Export, shape: list[int]) -> bool:
-    if len(shape) == 3 and shape[2] == 6:
-        return True
-    if len(shape) == 3 and shape[1] == 4 + len(export.names):
-        return False
-    raise ModelError(
-        f"{export.xml} has the output {list(shape)}; a detector of {len(export.names)} classes has "
-        f"[1, N, 6] or [1, {4 + len(export.names)}, N]"
-    )
+def _each(numbers: tuple[float, ...], channels: int) -> list[float]:
+    return list(numbers) * channels if len(numbers) == 1 else list(numbers)

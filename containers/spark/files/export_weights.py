@@ -6,25 +6,43 @@ from pathlib import Path
 
 from ultralytics import YOLO
 
-INPUT_SIDE = 320
+from apps.weights import WeightsError, read_weights
+
+SIDES = {"classify": 224}
+SIDE = 320
+"""The input that an export begins with (pixels). All but RT-DETR's take others, by the key `size` of the stack."""
 
 
 def main(weights: Path) -> None:
     """Export what is found, or end with what is wrong with it."""
     for checkpoint in sorted(weights.glob("*/*.pt")):
-        model = YOLO(checkpoint)
-        if model.task != "detect":
-            sys.exit(
-                f"models.{checkpoint.parent.name}.weights: {checkpoint.name} is for the task {model.task!r}; "
-                "Argus runs detectors (task 'detect')"
-            )
-        exported = Path(
-            model.export(format="openvino", imgsz=INPUT_SIDE, dynamic=True, half=True, nms=False, device="cpu")
+        folder = checkpoint.parent
+        try:
+            export(checkpoint)
+            read_weights(folder)
+        except (WeightsError, NotImplementedError, RuntimeError) as unusable:
+            sys.exit(f"models.{folder.name}.weights: {checkpoint.name} has no export that Argus can run: {unusable}")
+
+
+def export(checkpoint: Path) -> None:
+    """Write the OpenVINO export beside the checkpoint, and remove the checkpoint."""
+    model = YOLO(checkpoint)
+    any_size = "RTDETR" not in type(model.model).__name__
+    exported = Path(
+        model.export(
+            format="openvino",
+            imgsz=SIDES.get(model.task, SIDE),
+            dynamic=any_size,
+            half=True,
+            # No suppression inside: a network that chooses by itself goes on to, the others' boxes Argus merges.
+            nms=False,
+            device="cpu",
         )
-        for file in exported.iterdir():
-            shutil.move(file, checkpoint.parent / file.name)
-        exported.rmdir()
-        checkpoint.unlink()
+    )
+    for file in exported.iterdir():
+        shutil.move(file, checkpoint.parent / file.name)
+    exported.rmdir()
+    checkpoint.unlink()
 
 
 if __name__ == "__main__":

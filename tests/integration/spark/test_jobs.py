@@ -53,7 +53,7 @@ class Job:
             "cores_per_executor": 2,
             "trigger_seconds": 0.5,
             "max_offsets_per_task": 20,
-            "weights": "/opt/argus/weights/objects",
+            "weights": "/opt/argus/weights/scenes",
         }
 
     def lag(self) -> int:
@@ -235,4 +235,4 @@ def test_a_wrong_model_is_refused_with_a_reason(kafka: str) -> None:
     }
     with driver(**settings) as running:
         assert int(running.podman("wait", running.name)) == 1
-        assert "/opt/argus/apps is no OpenVINO export" in running.podman("logs", running.name)
+        assert "/opt/argus/apps has no network" in running.podman("logs", running.name)

@@ -11,6 +11,8 @@ import yaml
 
 from components.config import ConfigError, load_values
 from components.config.reference import reference
+from components.config.rules import CHECKPOINTS
+from tests.unit.apps.weights.graphs import anchors, folder, graph
 from tests.unit.components.host_keys import host_key
 
 ROOT = Path(__file__).parents[4]
@@ -234,29 +236,54 @@ def test_pinned_machines_are_known_by_their_keys(values: Values) -> None:
     assert settings.machines.workers[1].host_key == host_key("worker2", "ssh-ed25519")
 
 
-@pytest.mark.parametrize(("task", "accepted"), [("detect", True), ("segment", False), ("classify", False)])
-def test_only_detectors_are_models(task: str, accepted: bool, values: Values, tmp_path: Path) -> None:
-    export = tmp_path / "export"
-    export.mkdir()
-    (export / "model.xml").touch()
-    (export / "metadata.yaml").write_text(f"task: {task}\n")
-    change("models.0.weights", str(export))(values)
-    if accepted:
-        assert load_values(values).models[0].weights == export
-    else:
-        assert any(f"for the task '{task}'" in problem for problem in problems_of(values))
+def test_weights_are_looked_at_before_anything_is_touched(values: Values, tmp_path: Path) -> None:
+    place = folder(tmp_path, graph([anchors((48, 32, 20, 10, 0.9, 0.1))]))
+    change("models.0.weights", str(place))(values)
+    assert load_values(values).models[0].network == place
+    change("models.0.labels", ["person", "lorry"])(values)
+    assert "models[0].labels: the model knows no 'lorry'; it knows person, car" in problems_of(values)
+    (place / "model.bin").write_bytes(b"")
+    assert any(
+        found.startswith("models[0].weights: ") and found.endswith("copy the whole export again")
+        for found in problems_of(values)
+    )
+
+
+@pytest.mark.parametrize("name", ["nanodet", "scenes"])
+def test_arguss_own_weights_are_named(name: str, values: Values) -> None:
+    change("models.0.weights", name)(values)
+    assert load_values(values).models[0].network.name == name
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "problem"),
+    [
+        ("size", "sharpest", "String should match pattern"),
+        ("size", "100x100", "takes multiples of 32"),
+        ("scoreThresholds", {"lorry": 0.5}, "scoreThresholds: the model knows no 'lorry'; it knows person, bicycle"),
+        ("scoreThresholds", {"person": 1.5}, "less than or equal to 1"),
+        ("precision", "int4", "'auto', 'int8', 'bf16' or 'fp32'"),
+        ("contract", {"colour": "BGR"}, "says colour 'RGB' in its metadata"),
+        ("contract", {"color": "BGR"}, "unexpected"),
+    ],
+)
+def test_what_the_weights_cannot_do_is_refused(key: str, value: object, problem: str, values: Values) -> None:
+    change(f"models.0.{key}", value)(values)
+    assert any(problem.lower() in found.lower() for found in problems_of(values)), problems_of(values)
 
 
 @pytest.mark.parametrize(
     ("pickled", "problem"),
     [
-        (b"cultralytics.nn.tasks\nDetectionModel\n", None),
-        (b"cultralytics.nn.tasks\nSegmentationModel\n", "holds a SegmentationModel; Argus runs detectors"),
+        *((f"cultralytics.nn.tasks\n{kind}\n".encode(), None) for kind in sorted(CHECKPOINTS)),
+        (b"cultralytics.nn.tasks\nWorldModel\n", "holds a WorldModel; Argus runs ClassificationModel"),
         (b"ctorchvision.models\nResNet\n", "is no checkpoint of Ultralytics"),
         (None, "is no checkpoint of Ultralytics"),
     ],
 )
-def test_a_checkpoint_is_a_detector(pickled: bytes | None, problem: str | None, values: Values, tmp_path: Path) -> None:
+def test_a_checkpoint_is_of_a_kind_that_runs(
+    pickled: bytes | None, problem: str | None, values: Values, tmp_path: Path
+) -> None:
     checkpoint = tmp_path / "best.pt"
     checkpoint.touch()
     if pickled is not None:

@@ -1,0 +1,77 @@
+"""Fitting a frame into a network's input and taking places back to the frame."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as Pillow
+
+from apps.spark_jobs.jpeg import Image
+from apps.weights.contract import Fit
+
+PADDING = 114
+"""The grey that Ultralytics trains with around an image."""
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A frame of `frame` pixels in an input of `target` pixels (width, height), centred.
+
+    letterbox shows the whole frame on grey, crop its middle without any grey, both in the frame's shape; stretch fills
+    the input.
+    """
+
+    frame: tuple[int, int]
+    target: tuple[int, int]
+    fit: Fit = "letterbox"
+
+    @property
+    def inner(self) -> tuple[int, int]:
+        """Width and height in input pixels of the whole frame, which a crop's input shows a part of."""
+        wide, high = self.target[0] / self.frame[0], self.target[1] / self.frame[1]
+        if self.fit == "stretch":
+            return self.target
+        if self.fit == "crop":
+            # Cut, not rounded, as torchvision does.
+            scale = max(wide, high)
+            return max(self.target[0], int(self.frame[0] * scale)), max(self.target[1], int(self.frame[1] * scale))
+        scale = min(wide, high)
+        return max(1, round(self.frame[0] * scale)), max(1, round(self.frame[1] * scale))
+
+    @property
+    def offset(self) -> tuple[int, int]:
+        """Where the frame's upper left corner lies in the input; outside of it for a crop."""
+        if self.fit == "crop":
+            return -round((self.inner[0] - self.target[0]) / 2), -round((self.inner[1] - self.target[1]) / 2)
+        return (self.target[0] - self.inner[0]) // 2, (self.target[1] - self.inner[1]) // 2
+
+    def draw(self, image: Image, canvas: Image) -> None:
+        """Draw the image (the frame at any resolution) into the canvas (height, width, channels)."""
+        (width, height), (left, top) = self.inner, self.offset
+        resized = _resized(image, (width, height), smooth=self.fit == "crop").reshape(height, width, -1)
+        if self.fit == "crop":
+            canvas[:] = resized[-top : -top + self.target[1], -left : -left + self.target[0]]
+            return
+        canvas[:] = PADDING
+        canvas[top : top + height, left : left + width] = resized
+
+    def to_frame(self, points: Floats, *, cut: bool = True) -> Floats:
+        """Places from input pixels to frame pixels: x in even columns, y in odd ones; cut at the frame's edges."""
+        pairs = points.shape[-1] // 2
+        ratio = np.array([self.frame[0] / self.inner[0], self.frame[1] / self.inner[1]] * pairs, dtype=np.float32)
+        moved = (points - np.array(self.offset * pairs, dtype=np.float32)) * ratio
+        if cut:
+            moved = np.clip(moved, 0, np.array(self.frame * pairs))
+        return np.asarray(moved, dtype=np.float32)
+
+
+def _resized(image: Image, size: tuple[int, int], *, smooth: bool) -> Image:
+    """The image at a size. Smooth is Pillow's filter, which classifiers are trained with; detectors' is OpenCV's."""
+    if image.shape[1::-1] == size:
+        return image
+    if smooth:
+        return np.asarray(Pillow.fromarray(image).resize(size, Pillow.Resampling.BILINEAR), dtype=np.uint8)
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), dtype=np.uint8)

@@ -1,0 +1,60 @@
+"""Which files weights are: the network, its variant in int8, and the version that follows from their content."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+INT8 = "int8"
+"""The folder inside a folder of weights that holds the same network in int8."""
+
+
+class WeightsError(ValueError):
+    """Weights that cannot be run; the message says why and what would do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """A network on disk: an OpenVINO `.xml` with its `.bin` beside it, or an `.onnx` file."""
+
+    path: Path
+    metadata: Path | None
+    """`metadata.yaml` beside it. An ONNX file has its metadata inside, and may have this too."""
+    int8: Path | None = None
+    """The same network in int8, where the folder has one."""
+
+
+def find_network(place: Path) -> Network:
+    """The network of a folder, or of an `.onnx` file. Raises WeightsError where there is none, or more than one."""
+    # A file goes alone into the image: what lies beside it here says nothing there.
+    alone = place.suffix == ".onnx" and place.is_file()
+    networks = [place] if alone else [*sorted(place.glob("*.xml")), *sorted(place.glob("*.onnx"))]
+    if len(networks) != 1:
+        found = ", ".join(path.name for path in networks) or "none"
+        raise WeightsError(
+            f"{place} has no network, or more than one (found: {found}): give the folder of an OpenVINO export (one "
+            ".xml with its .bin and metadata.yaml, as `yolo export format=openvino` writes them) or an .onnx file"
+        )
+    for path in files_of(networks[0]):
+        if not path.is_file() or not path.stat().st_size:
+            raise WeightsError(f"{path} is missing or empty: copy the whole export again")
+    if alone:
+        return Network(path=place, metadata=None)
+    metadata, int8 = place / "metadata.yaml", place / INT8
+    return Network(
+        path=networks[0],
+        metadata=metadata if metadata.is_file() else None,
+        int8=find_network(int8).path if int8.is_dir() else None,
+    )
+
+
+def files_of(network: Path) -> tuple[Path, ...]:
+    """The files that a network consists of."""
+    return (network, network.with_suffix(".bin")) if network.suffix == ".xml" else (network,)
+
+
+def content_hash(network: Path) -> str:
+    """12 hex digits of the SHA-256 of a network's files."""
+    digest = hashlib.sha256()
+    for path in files_of(network):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]

@@ -1,0 +1,129 @@
+"""What weights say of themselves: Ultralytics' `metadata.yaml`, the same inside an ONNX file, and Argus's own."""
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+
+from apps.weights.contract import Contract, Fit, Output, Task
+from apps.weights.files import WeightsError
+
+RTDETR = "RTDETRDecoder"
+"""The name of RT-DETR's head in the metadata; its task is `detect`, like YOLO's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metadata:
+    """What is said, as a contract; and what only metadata say. Sizes are (width, height) in pixels."""
+
+    contract: Contract = field(default_factory=Contract)
+    size: tuple[int, int] | None = None
+    sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Sizes by name, such as `fast` and `sharp`."""
+    stride: int = 32
+    """The input's sides are multiples of it."""
+
+
+def from_yaml(path: Path) -> Metadata:
+    """What a `metadata.yaml` says. Raises WeightsError."""
+    try:
+        said = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as unreadable:
+        raise WeightsError(f"{path} cannot be read: {type(unreadable).__name__} {unreadable}") from unreadable
+    if not isinstance(said, dict):
+        raise WeightsError(f"{path} is malformed: it holds no keys")
+    return understood(said, str(path))
+
+
+def from_onnx(properties: Mapping[str, str], place: str) -> Metadata:
+    """What an ONNX file's metadata properties say: each value is text of Python's form. Raises WeightsError."""
+    return understood({key: _literal(text) for key, text in properties.items()}, place)
+
+
+def understood(said: Mapping[str, Any], place: str) -> Metadata:
+    """What metadata of Ultralytics' keys mean. Raises WeightsError where they are malformed, or of a task unknown here.
+
+    Where they name neither a task nor classes they say nothing: any exporter writes some of these keys.
+    """
+    if "task" not in said and "names" not in said:
+        return Metadata()
+    try:
+        task = said["task"]
+        if task not in get_args(Task):
+            raise WeightsError(
+                f"{place}: the model is of task {task!r}; a model of kind objects runs {', '.join(get_args(Task))}"
+            )
+        output = _output(task, said)
+        channels = int(said.get("channels", 3))
+        if channels not in (1, 3):
+            raise WeightsError(f"{place}: the model takes {channels} channels; frames have 3, or 1 of grey")
+        size = _size(said["imgsz"])
+        contract = Contract(
+            task=task,
+            names=_names(said["names"]),
+            layout="NCHW",
+            colour="GREY" if channels == 1 else "RGB",
+            mean=(0.0,),
+            scale=(255.0,),
+            fit=_fit(output, size),
+            output=output,
+            keypoints=_keypoints(said["kpt_shape"]) if task == "pose" else None,
+        )
+        return Metadata(
+            contract=contract,
+            size=size,
+            sizes={str(name): _size(size) for name, size in said.get("sizes", {}).items()},
+            stride=int(said.get("stride", 32)),
+        )
+    except WeightsError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as malformed:
+        raise WeightsError(f"{place} is malformed: {type(malformed).__name__} {malformed}") from malformed
+
+
+def _output(task: Task, said: Mapping[str, Any]) -> Output:
+    if task == "classify":
+        return "classes"
+    if said.get("head") == RTDETR:
+        return "rtdetr"
+    arguments = said.get("args")
+    suppressed = isinstance(arguments, Mapping) and arguments.get("nms") is True
+    return "end2end" if said.get("end2end") is True or suppressed else "anchors"
+
+
+def _fit(output: Output, size: tuple[int, int]) -> Fit:
+    """What Ultralytics does to pictures: of classifiers, only square ones see a crop."""
+    if output == "classes":
+        return "crop" if size[0] == size[1] else "stretch"
+    return "stretch" if output == "rtdetr" else "letterbox"
+
+
+def _names(said: Mapping[int | str, str] | list[str]) -> tuple[str, ...]:
+    if isinstance(said, list):
+        return tuple(str(name) for name in said)
+    names = {int(number): str(name) for number, name in said.items()}
+    if sorted(names) != list(range(len(names))):
+        raise ValueError(f"class numbers are not 0..{len(names) - 1}: {sorted(names)}")
+    return tuple(names[number] for number in range(len(names)))
+
+
+def _keypoints(said: list[int]) -> tuple[int, int]:
+    count, numbers = (int(number) for number in said)
+    return count, numbers
+
+
+def _size(said: list[int] | int) -> tuple[int, int]:
+    height, width = (said, said) if isinstance(said, int) else (int(side) for side in said)
+    if height <= 0 or width <= 0:
+        raise ValueError(f"imgsz {said} is no size")
+    return width, height
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text

@@ -1,0 +1,246 @@
+"""What a network is: what its metadata say, what the stack says where they do not, and what its graph confirms.
+
+Read at preview on the user's computer and again by the job. Nothing is guessed from sizes: whatever nobody says is
+asked for, and whatever the graph contradicts is refused.
+"""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import openvino as ov
+
+from apps.weights.contract import Colour, Contract, Fit, Layout, Output, Precision, Task
+from apps.weights.files import Network, WeightsError, content_hash, find_network
+from apps.weights.metadata import Metadata, from_onnx, from_yaml
+
+_MUST_BE_SAID = ("task", "names", "layout", "colour", "scale", "fit", "output")
+_ANSWERS: dict[str, tuple[Output, ...]] = {
+    "detect": ("anchors", "objectness", "end2end", "rtdetr", "queries"),
+    "segment": ("anchors", "end2end"),
+    "pose": ("anchors", "end2end"),
+    "obb": ("anchors", "end2end"),
+    "classify": ("classes",),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """A network that can be run. Its input is one picture of `width` x `height` pixels.
+
+    A pixel becomes `(value - mean) / scale` a channel, in the order that `colour` says. `quantized` says whether the
+    graph computes in int8. `keypoints` are their number and how many numbers each has; `coefficients` is how many of
+    them weigh the prototypes of a segment's mask.
+    """
+
+    network: Path
+    content: str
+    task: Task
+    names: tuple[str, ...]
+    output: Output
+    width: int
+    height: int
+    layout: Layout
+    colour: Colour
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+    fit: Fit
+    quantized: bool
+    keypoints: tuple[int, int] | None = None
+    coefficients: int = 0
+
+    @property
+    def shape(self) -> list[int]:
+        """The input's shape, of one picture."""
+        channels = 1 if self.colour == "GREY" else 3
+        if self.layout == "NHWC":
+            return [1, self.height, self.width, channels]
+        return [1, channels, self.height, self.width]
+
+
+def read_weights(
+    place: Path, contract: Contract | None = None, *, size: str | None = None, precision: Precision = "auto"
+) -> Weights:
+    """The network at `place`, a folder or an `.onnx` file. Raises WeightsError with what to say or to mend.
+
+    `size` is the name of one of the metadata's sizes or `WIDTHxHEIGHT`; `precision` auto and int8 prefer the variant
+    in int8, where there is one.
+    """
+    network = find_network(place)
+    path = network.int8 if network.int8 and precision in ("auto", "int8") else network.path
+    graph = _graph(path)
+    metadata = _metadata(network, graph)
+    said = _said(place, metadata, contract or Contract())
+    width, height = _size(place, graph, said, metadata, size)
+    quantized = any(operation.get_type_name() == "FakeQuantize" for operation in graph.get_ops())
+    if precision == "int8" and not quantized:
+        raise WeightsError(f"{place} has no network in int8: quantize it, or choose another precision")
+    weights = Weights(
+        network=path,
+        content=content_hash(path),
+        width=width,
+        height=height,
+        quantized=quantized,
+        mean=said.pop("mean", (0.0,)),
+        coefficients=_coefficients(place, graph) if said["task"] == "segment" else 0,
+        **said,
+    )
+    check_answer(weights, resized(graph, weights))
+    return weights
+
+
+def resized(graph: ov.Model, weights: Weights) -> ov.Model:
+    """The graph for one picture of the weights' size. Raises WeightsError where it insists on another batch or size."""
+    try:
+        graph.reshape(weights.shape)
+        graph.validate_nodes_and_infer_types()
+    except RuntimeError as refused:
+        raise WeightsError(
+            f"{weights.network} does not take {weights.shape}: export it with batch=1 and imgsz="
+            f"[{weights.height}, {weights.width}], or dynamic=True ({_first_line(refused)})"
+        ) from refused
+    return graph
+
+
+def check_answer(weights: Weights, graph: ov.Model) -> None:
+    """Raises WeightsError where the graph's answer is not laid out as `weights.output` says."""
+    shapes = [_static(weights, output) for output in graph.outputs]
+    expected = _expected(weights)
+    if not any(_matches(shape, expected) for shape in shapes):
+        raise WeightsError(
+            f"{weights.network} answers {shapes}; {weights.task} with {len(weights.names)} classes and the output "
+            f"{weights.output!r} needs [{', '.join(str(side or 'N') for side in expected)}]: say how it answers in "
+            "contract.output, and its classes in contract.names"
+        )
+
+
+def _expected(weights: Weights) -> list[int | None]:
+    """The shape of the answer's rows; None is any number."""
+    classes = len(weights.names)
+    more = weights.coefficients if weights.task == "segment" else 1 if weights.task == "obb" else 0
+    if weights.keypoints is not None:
+        more = weights.keypoints[0] * weights.keypoints[1]
+    shapes: dict[Output, list[int | None]] = {
+        "anchors": [1, 4 + classes + more, None],
+        "objectness": [1, None, 5 + classes],
+        "end2end": [1, None, 6 + more],
+        "rtdetr": [1, None, 6],
+        "queries": [1, None, 4 + classes],
+        "classes": [1, classes],
+    }
+    return shapes[weights.output]
+
+
+def _matches(shape: list[int], expected: list[int | None]) -> bool:
+    return len(shape) == len(expected) and all(
+        wanted in (None, side) for side, wanted in zip(shape, expected, strict=True)
+    )
+
+
+def _static(weights: Weights, output: Any) -> list[int]:
+    """An output's shape; sides that follow from the picture's content are 0."""
+    shape = [side.get_length() if side.is_static else 0 for side in output.partial_shape]
+    if shape and shape[0] not in (0, 1):
+        raise WeightsError(
+            f"{weights.network} answers {shape[0]} pictures at once whatever it is given: export it with batch=1"
+        )
+    return [1, *shape[1:]]
+
+
+def _graph(path: Path) -> ov.Model:
+    try:
+        graph = ov.Core().read_model(path)
+    except RuntimeError as unreadable:
+        raise WeightsError(
+            f"{path} is damaged or of a kind that OpenVINO does not read: export or copy it again "
+            f"({_first_line(unreadable)})"
+        ) from unreadable
+    if len(graph.inputs) != 1 or graph.input(0).partial_shape.rank.is_dynamic or len(graph.input(0).partial_shape) != 4:
+        raise WeightsError(f"{path} does not take one picture: it has {len(graph.inputs)} inputs")
+    return graph
+
+
+def _metadata(network: Network, graph: ov.Model) -> Metadata:
+    if network.metadata is not None:
+        return from_yaml(network.metadata)
+    if graph.has_rt_info("framework"):
+        properties = graph.get_rt_info("framework").astype(dict)
+        return from_onnx({name: str(value.value) for name, value in properties.items()}, str(network.path))
+    return Metadata()
+
+
+def _said(place: Path, metadata: Metadata, contract: Contract) -> dict[str, Any]:
+    """What metadata and contract say together, by the fields of Contract. Raises WeightsError."""
+    known, given = metadata.contract.stated(), contract.stated()
+    for key, value in given.items():
+        if key in known and key != "output" and known[key] != value:
+            raise WeightsError(
+                f"{place} says {key} {known[key]!r} in its metadata, and contract.{key} says {value!r}: "
+                "remove the latter"
+            )
+    said = known | given
+    missing = [name for name in _MUST_BE_SAID if name not in said]
+    if missing:
+        raise WeightsError(
+            f"{place} does not say {', '.join(missing)} in its metadata: say it in contract ("
+            f"{', '.join(each.name for each in fields(Contract))}; see docs/config.md)"
+        )
+    if said["output"] not in _ANSWERS[said["task"]]:
+        raise WeightsError(
+            f"contract.output: {said['output']!r} is no answer of the task {said['task']}; "
+            f"choose {', '.join(_ANSWERS[said['task']])}"
+        )
+    if said["task"] == "pose" and "keypoints" not in said:
+        raise WeightsError(f"{place} is of task pose: say in contract.keypoints how many it has, of how many numbers")
+    return said
+
+
+def _size(place: Path, graph: ov.Model, said: dict[str, Any], metadata: Metadata, size: str | None) -> tuple[int, int]:
+    """Width and height of the input. Raises WeightsError."""
+    shape = graph.input(0).partial_shape
+    high, wide, channels = (shape[at] for at in ((1, 2, 3) if said["layout"] == "NHWC" else (2, 3, 1)))
+    wanted = 1 if said["colour"] == "GREY" else 3
+    if channels.is_static and channels.get_length() != wanted:
+        raise WeightsError(
+            f"{place} takes {channels.get_length()} channels in the layout {said['layout']}; "
+            f"{said['colour']} has {wanted}: correct contract.layout or contract.colour"
+        )
+    fixed = (wide.get_length(), high.get_length()) if wide.is_static and high.is_static else None
+    asked = _asked(place, metadata, size)
+    if fixed is not None:
+        if asked not in (None, fixed):
+            raise WeightsError(f"size: {size} cannot be: {place} takes {fixed[0]}x{fixed[1]} and nothing else")
+        return fixed
+    chosen = asked or metadata.size
+    if chosen is None:
+        raise WeightsError(f"{place} takes any size and its metadata name none: say WIDTHxHEIGHT in size")
+    for side in chosen:
+        if side % metadata.stride:
+            raise WeightsError(f"size: {chosen[0]}x{chosen[1]}: {place} takes multiples of {metadata.stride}")
+    return chosen
+
+
+def _asked(place: Path, metadata: Metadata, size: str | None) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    if size in metadata.sizes:
+        return metadata.sizes[size]
+    width, by, height = size.partition("x")
+    if not by:
+        names = ", ".join(metadata.sizes) or "none"
+        raise WeightsError(f"size: {place} has no size {size!r} (its named sizes: {names}): say WIDTHxHEIGHT")
+    return int(width), int(height)
+
+
+def _coefficients(place: Path, graph: ov.Model) -> int:
+    """How many prototypes a segment's mask is made of: the channels of the output that has four dimensions."""
+    for output in graph.outputs:
+        shape = output.partial_shape
+        if shape.rank.is_static and len(shape) == 4 and shape[1].is_static:
+            return int(shape[1].get_length())
+    raise WeightsError(f"{place} is of task segment, and has no output of prototypes [1, M, height, width]")
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
