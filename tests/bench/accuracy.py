@@ -1,0 +1,257 @@
+"""`make bench-accuracy`: what the detectors find in labelled real frames and in rendered ones, and what a frame costs.
+
+Frames are JPEGs as producers send them; each goes through every detector in turn, so that their costs compare. Real
+frames are those of tests/labels, rendered ones of cameras that no detector was trained on, with exact truth. The
+pictures with drawn boxes are in artifacts/accuracy.
+"""
+
+import argparse
+import html
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from apps.messages import Frame
+from apps.producer.image import encode
+from apps.producer.settings import Camera
+from apps.scenes import everything, render
+from apps.scenes.seed import dice
+from apps.spark_jobs.models import Model, load_model
+from apps.spark_jobs.spec import JobSpec
+from apps.weights import Contract
+from components.config.sections import ARGUS_WEIGHTS
+from lab.cameras import footage
+from lab.progress import step
+from tests.bench.table import table
+from tests.labels import Run, runs
+from tests.scoring import VEHICLES, Found, Real, Scores
+
+ROOT = Path(__file__).parents[2]
+PICTURES = ROOT / "artifacts" / "accuracy"
+HEADER = ("frames", "detector", "label", "objects", "precision", "recall", "AP50", "AP50-95")
+COST_HEADER = ("detector", "version", "ms of CPU a frame", "x scenes")
+LOWEST_SCORE = 0.01
+"""Detections are kept from here on, for the curve; precision and recall are those of SCORE."""
+SCORE = 0.35
+"""The threshold of a stack that says none."""
+_RENDERED_CAMERAS, _RENDERED_FRAMES = 12, 4
+
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A labelled frame: where it is from, as it was sent, and what it shows."""
+
+    group: str
+    name: str
+    frame: Frame
+    real: tuple[Real, ...]
+
+
+@dataclass
+class Detector:
+    """One of the models that are compared, and what came of it."""
+
+    name: str
+    model: Model
+    scores: dict[str, Scores] = field(default_factory=dict)
+    seconds: list[float] = field(default_factory=list)
+
+    def look(self, picture: Picture) -> tuple[Found, ...]:
+        """What it finds in the picture, noted."""
+        began = time.process_time()
+        detections = self.model.detect(picture.frame)
+        self.seconds.append(time.process_time() - began)
+        found = tuple(Found(label=one.label, score=one.score, box=one.box) for one in detections)
+        self.scores.setdefault(picture.group, Scores()).add(found, picture.real)
+        return found
+
+    @property
+    def milliseconds(self) -> float:
+        """The median CPU time of a frame."""
+        return 1000 * median(self.seconds)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, print the tables, draw the boxes."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.accuracy", description=__doc__)
+    parser.add_argument("--weights", type=Path, help="weights of your own, compared with Argus's")
+    options = parser.parse_args(arguments)
+    detectors = [
+        Detector("nanodet fast", detector(ARGUS_WEIGHTS / "nanodet", size="fast")),
+        Detector("nanodet sharp", detector(ARGUS_WEIGHTS / "nanodet", size="sharp")),
+        Detector("scenes", detector(ARGUS_WEIGHTS / "scenes")),
+    ]
+    if options.weights:
+        detectors.append(Detector(options.weights.name, detector(options.weights)))
+    pictures = [*real_pictures(footage.ensure()), *rendered_pictures()]
+    with step(f"{len(pictures)} frames, {len(detectors)} detectors"):
+        for number, picture in enumerate(pictures):
+            for place in range(len(detectors)):
+                one = detectors[(number + place) % len(detectors)]
+                found = one.look(picture)
+                _draw(one, picture, found)
+    _write_page(detectors, pictures)
+    print(table(HEADER, [row for one in detectors for row in rows(one)]))
+    print()
+    base = next(one for one in detectors if one.name == "scenes").milliseconds
+    costs = [
+        [one.name, one.model.version, f"{one.milliseconds:.1f}", f"{one.milliseconds / base:.2f}"] for one in detectors
+    ]
+    print(table(COST_HEADER, costs))
+    print(
+        f"\nPrecision and recall at score {SCORE} and IoU 0.5; one thread, medians, every detector on every frame in turn;"
+        f" {os.cpu_count()} cores.\nDrawn boxes: {PICTURES.relative_to(ROOT)}/index.html. Again: make bench-accuracy"
+    )
+    return 0
+
+
+def detector(weights: Path, *, size: str | None = None, score: float = LOWEST_SCORE) -> Model:
+    """The weights as a job of a stack runs them, on one thread."""
+    return load_model(
+        JobSpec(
+            model="objects",
+            kind="objects",
+            weights=weights,
+            size=size,
+            precision="auto",
+            device="CPU",
+            contract=Contract(),
+            labels=None,
+            score_threshold=score,
+            score_thresholds=(),
+            code=Path("/nowhere"),
+            call_seconds=1.0,
+            call_memory_mib=1,
+            threads=1,
+            results_topic="results.objects",
+            rejected_topic="rejected",
+            max_frame_bytes=2_000_000,
+        )
+    )
+
+
+def real_pictures(folder: Path) -> Iterator[Picture]:
+    """Every labelled frame, by scene: whole pictures, and crops of the ground."""
+    for run in runs():
+        for number, image in zip(range(run.first, run.first + run.count), read_run(folder, run), strict=True):
+            frame, scale = sent(image, run.name, number)
+            real = tuple(
+                Real(label=label, box=_scaled(box, scale), counts=counts) for label, box, counts in run.truth(number)
+            )
+            yield Picture(f"real, {Path(run.footage).stem}{' crops' if run.crop else ''}", run.name, frame, real)
+
+
+def read_run(folder: Path, run: Run) -> Iterator[Image]:
+    """The run's pictures, as a camera there would show them."""
+    video = cv2.VideoCapture(str(folder / run.footage))
+    try:
+        for number in range(run.first + run.count):
+            read, image = video.read()
+            if not read:
+                raise ValueError(f"{run.footage} ends before frame {number}, and {run.name} is longer")
+            if number >= run.first:
+                x, y, width, height = run.crop or (0, 0, image.shape[1], image.shape[0])
+                yield np.ascontiguousarray(image[y : y + height, x : x + width])
+    finally:
+        video.release()
+
+
+def rendered_pictures() -> Iterator[Picture]:
+    """Frames by day and night of rendered cameras that no stack and no training set names."""
+    for camera in (f"held-out-{number:02d}" for number in range(1, _RENDERED_CAMERAS + 1)):
+        roll = dice("evaluation", camera)
+        for _ in range(_RENDERED_FRAMES):
+            sequence = roll.randrange(1 << 50)
+            frame, _ = sent(render(camera, sequence), camera, sequence)
+            real = tuple(
+                Real(label=one.label, box=one.box, counts=one.counts) for one in everything(camera, sequence)
+            )
+            yield Picture("rendered", camera, frame, real)
+
+
+def sent(image: Image, camera: str, sequence: int) -> tuple[Frame, float]:
+    """The frame that a producer makes of the image, and its pixels a pixel of the image."""
+    settings = Camera(name=camera, url="synthetic://street", frames_per_second=1, width=640, jpeg_quality=80)
+    encoded = encode(image, settings)
+    frame = Frame(
+        camera=camera,
+        sequence=sequence,
+        captured_at=datetime(2026, 11, 28, tzinfo=UTC),
+        width=encoded.width,
+        height=encoded.height,
+        jpeg=encoded.jpeg,
+    )
+    return frame, encoded.width / image.shape[1]
+
+
+def rows(one: Detector) -> list[list[str]]:
+    """The detector's part of the table: a row a label that is there, vehicles also together."""
+    lines = []
+    whole = Scores([picture for group, scores in one.scores.items() if group != "rendered" for picture in scores.pictures])
+    for group, scores in {"real, all": whole, **one.scores}.items():
+        there = {real.label for _, reals in scores.pictures for real in reals if real.counts}
+        chosen = {label: {label} for label in sorted(there)}
+        if there & VEHICLES:
+            chosen["any vehicle"] = set(VEHICLES)
+        for label, labels in chosen.items():
+            figures = scores.of(labels, SCORE)
+            values = (figures.precision, figures.recall, figures.average_precision_50, figures.average_precision)
+            lines.append([group, one.name, label, str(figures.objects), *(f"{value:.2f}" for value in values)])
+    return lines
+
+
+def _scaled(box: Sequence[float], scale: float) -> tuple[float, float, float, float]:
+    x1, y1, x2, y2 = (edge * scale for edge in box)
+    return x1, y1, x2, y2
+
+
+def _draw(one: Detector, picture: Picture, found: Sequence[Found]) -> None:
+    """What is there in white, what does not count in grey, what was found in yellow with its score."""
+    image = cv2.imdecode(np.frombuffer(picture.frame.jpeg, np.uint8), cv2.IMREAD_COLOR)
+    for real in picture.real:
+        _box(image, real.box, (255, 255, 255) if real.counts else (128, 128, 128))
+    for each in found:
+        if each.score >= SCORE:
+            _box(image, each.box, (0, 220, 255))
+            place = (round(each.box[0]), max(9, round(each.box[1]) - 2))
+            text = f"{each.label} {each.score:.2f}"
+            cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.35, (0, 220, 255), 1, cv2.LINE_AA)
+    path = PICTURES / _file(one, picture)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), image)
+
+
+def _box(image: Image, box: Sequence[float], colour: tuple[int, int, int]) -> None:
+    x1, y1, x2, y2 = (round(edge) for edge in box)
+    cv2.rectangle(image, (x1, y1), (x2, y2), colour, 1)
+
+
+def _file(one: Detector, picture: Picture) -> Path:
+    return Path(one.name.replace(" ", "-"), f"{picture.name}-{picture.frame.sequence}.jpg")
+
+
+def _write_page(detectors: Sequence[Detector], pictures: Sequence[Picture]) -> None:
+    """One page: a row a picture, a column a detector."""
+    head = "".join(f"<th>{html.escape(one.name)}" for one in detectors)
+    body = "".join(
+        f"<tr><th>{html.escape(picture.name)}<br>{picture.frame.sequence}"
+        + "".join(f'<td><img loading=lazy src="{html.escape(str(_file(one, picture)))}">' for one in detectors)
+        for picture in pictures
+    )
+    (PICTURES / "index.html").write_text(
+        f"<!doctype html><meta charset=utf-8><title>Accuracy</title><table><tr><th>frame{head}{body}</table>\n"
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,142 @@
+"""Labelled real frames through the whole path: the lab's cameras show them, and Elasticsearch says what they show.
+
+A result is matched to its labels by its picture, which the consumer stored, not by its time or number.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from apps.messages import frame_path, parse_timestamp
+from lab.cameras import footage
+from lab.config import CAMERAS_ADDRESS, CAMERAS_PORT
+from tests.bench.accuracy import read_run
+from tests.e2e.conftest import Stack
+from tests.e2e.machines import stack_with
+from tests.e2e.waiting import wait_until
+from tests.labels import Run, runs
+from tests.scoring import VEHICLES, Figures, Found, Real, Scores
+
+MODEL = "objects"
+SCORE = 0.35
+"""The threshold of a stack that says none: results hold nothing below it."""
+LIMIT_S = 300
+
+Image = NDArray[np.uint8]
+
+
+@pytest.fixture(scope="module")
+def pictures() -> dict[str, list[Image]]:
+    """Of each run, its frames as they are looked for: small and grey."""
+    folder = footage.ensure()
+    return {run.name: [_small(image) for image in read_run(folder, run)] for run in runs()}
+
+
+@pytest.mark.parametrize(("size", "least"), [("fast", 0.80), ("sharp", 0.85)])
+def test_people_and_vehicles_are_found_on_real_frames(
+    stack: Stack, tmp_path: Path, artifacts: Path, pictures: dict[str, list[Image]], size: str, least: float
+) -> None:
+    def show_the_runs(config: dict) -> None:  # type: ignore[type-arg]
+        url = f"rtsp://{CAMERAS_ADDRESS}:{CAMERAS_PORT}"
+        config["argus:cameras"] = [{"name": f"run-{run.name}", "url": f"{url}/run-{run.name}"} for run in runs()]
+        # The cameras send one a second: every frame is taken.
+        config["argus:producers"]["framesPerSecond"] = 5
+        config["argus:models"][0].update(size=size)
+
+    file = stack_with(tmp_path, show_the_runs)
+    try:
+        stack.pulumi("up", "--yes", "--skip-preview", "--config-file", str(file))
+        scores = _scores_of_all_runs(stack, pictures)
+    finally:
+        stack.pulumi("up", "--yes", "--skip-preview")
+    people, vehicles = scores.of({"person"}, SCORE), scores.of(VEHICLES, SCORE)
+    line = f"{size}: {len(scores.pictures)} labelled frames, {_said('person', people)}, {_said('vehicle', vehicles)}"
+    print(line)
+    with (artifacts / "accuracy.txt").open("a") as report:
+        report.write(line + "\n")
+    assert people.recall >= least, line
+    assert people.precision >= least, line
+    assert vehicles.recall >= 0.70, line
+
+
+def _scores_of_all_runs(stack: Stack, pictures: dict[str, list[Image]]) -> Scores:
+    """What is found in every labelled frame, once all have come back."""
+    start = {f"run-{run.name}" for run in runs()}
+    state = {}
+
+    def streams() -> str | None:
+        state.update({name: camera for name, camera in stack.cluster.cameras().items() if name in start})
+        silent = sorted(name for name in start if name not in state or state[name].last is None)
+        return None if not silent else f"no frame from {silent}"
+
+    wait_until("every run is shown", streams, limit_s=LIMIT_S)
+    first = min(camera.first for camera in state.values() if camera.first is not None)
+    found: dict[str, dict[int, list[Found]]] = {run.name: {} for run in runs()}
+    known: set[str] = set()
+
+    def all_labelled_frames() -> str | None:
+        for document in stack.cluster.results(MODEL, first, 1 << 52):
+            if document["event"]["id"] not in known:
+                name = document["camera"]["name"].removeprefix("run-")
+                shown = _stored(stack, document) if name in found else None
+                if shown is None:
+                    continue
+                known.add(document["event"]["id"])
+                place = _nearest(shown, pictures[name])
+                found[name].setdefault(place, list(_detections(document)))
+        missing = {run.name: run.count - len(found[run.name]) for run in runs() if len(found[run.name]) < run.count}
+        return None if not missing else f"frames of the runs not yet seen: {missing}"
+
+    wait_until("every labelled frame has its result", all_labelled_frames, limit_s=LIMIT_S, pause_s=5)
+    scores = Scores()
+    for run in runs():
+        for place, detections in sorted(found[run.name].items()):
+            scores.add(detections, list(_truth(run, run.first + place)))
+    return scores
+
+
+def _stored(stack: Stack, document: dict) -> Image | None:  # type: ignore[type-arg]
+    """The result's picture; None while no consumer has it."""
+    camera, sequence = document["camera"]["name"], document["frame"]["sequence"]
+    path = frame_path(camera, parse_timestamp(document["@timestamp"]), sequence)
+    for pod in stack.cluster.pods("app.kubernetes.io/name=consumer"):
+        jpeg = stack.cluster.pod_file(pod["metadata"]["name"], f"/frames/{path}")
+        if jpeg is not None:
+            return _small(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR))
+    return None
+
+
+def _small(image: Image) -> Image:
+    """What two encodings of a picture have in common."""
+    return cv2.resize(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), (320, 240), interpolation=cv2.INTER_AREA)
+
+
+def _nearest(shown: Image, frames: list[Image]) -> int:
+    """The place of the frame that the picture is of."""
+    away = [float(np.mean(np.abs(shown.astype(np.int16) - frame))) for frame in frames]
+    best = int(np.argmin(away))
+    assert away[best] < 12, f"a stored picture is none of its run's: {min(away):.1f} grey levels from the nearest"
+    return best
+
+
+def _detections(document: dict) -> Iterator[Found]:  # type: ignore[type-arg]
+    for one in document["detections"]:
+        yield Found(label=one["label"], score=one["score"], box=tuple(one["box"]))
+
+
+def _truth(run: Run, number: int) -> Iterator[Real]:
+    for label, box, counts in run.truth(number):
+        scale = min(1.0, 640 / run.size[0])
+        x1, y1, x2, y2 = (edge * scale for edge in box)
+        yield Real(label=label, box=(x1, y1, x2, y2), counts=counts)
+
+
+def _said(label: str, figures: Figures) -> str:
+    return (
+        f"{label} precision {figures.precision:.3f} recall {figures.recall:.3f} "
+        f"({figures.matched} of {figures.objects}, {figures.found} found)"
+    )

@@ -1,0 +1,128 @@
+"""How well detections match what is there: precision and recall at a score, average precision as COCO has it."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+Box = tuple[float, float, float, float]
+
+VEHICLES = frozenset(("car", "truck", "bus", "motorcycle"))
+"""Scored together too: a van is a car to one labeller and a truck to the next."""
+
+_BARS = tuple(float(bar) for bar in np.arange(0.5, 1.0, 0.05))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Real:
+    """One thing that is there. What does not count is too hidden or too small to ask for, yet no mistake to find."""
+
+    label: str
+    box: Box
+    counts: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """One detection."""
+
+    label: str
+    score: float
+    box: Box
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """Of some labels over all pictures: `objects` is how many there are, `found` how many detections counted."""
+
+    objects: int
+    found: int
+    matched: int
+    average_precision_50: float
+    average_precision: float
+    """The mean over IoU 0.50 to 0.95."""
+
+    @property
+    def precision(self) -> float:
+        """Of what was found, the part that is there."""
+        return self.matched / self.found if self.found else 0.0
+
+    @property
+    def recall(self) -> float:
+        """Of what is there, the part that was found."""
+        return self.matched / self.objects if self.objects else 0.0
+
+
+@dataclass
+class Scores:
+    """What was found in each picture, and what is there."""
+
+    pictures: list[tuple[Sequence[Found], Sequence[Real]]] = field(default_factory=list)
+
+    def add(self, found: Sequence[Found], real: Sequence[Real]) -> None:
+        """Take one more picture into account."""
+        self.pictures.append((found, real))
+
+    def of(self, labels: Collection[str], score: float) -> Figures:
+        """The figures of these labels as if they were one, at IoU 0.5 and this score, and over all scores."""
+        kept = [
+            ([one for one in found if one.label in labels], [one for one in real if one.label in labels])
+            for found, real in self.pictures
+        ]
+        objects = sum(one.counts for _, real in kept for one in real)
+        answers = {bar: [answer for found, real in kept for answer in _answers(found, real, bar)] for bar in _BARS}
+        sure = [
+            answer
+            for found, real in kept
+            for answer in _answers([one for one in found if one.score >= score], real, _BARS[0])
+        ]
+        curve = [_average_precision(answers[bar], objects) for bar in _BARS]
+        return Figures(
+            objects=objects,
+            found=len(sure),
+            matched=sum(right for _, right in sure),
+            average_precision_50=curve[0],
+            average_precision=sum(curve) / len(curve),
+        )
+
+
+def overlap(first: Box, second: Box) -> float:
+    """Intersection over union."""
+    wide = min(first[2], second[2]) - max(first[0], second[0])
+    high = min(first[3], second[3]) - max(first[1], second[1])
+    if wide <= 0 or high <= 0:
+        return 0.0
+    area = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (first, second))
+    return wide * high / (area - wide * high)
+
+
+def _answers(found: Iterable[Found], real: Sequence[Real], bar: float) -> list[tuple[float, bool]]:
+    """Each detection's score, and whether it matches something that no better one has taken.
+
+    As KITTI does, one that matches nothing but what does not count is passed over.
+    """
+    taken: set[int] = set()
+    answers = []
+    for one in sorted(found, key=lambda each: -each.score):
+        candidates = [
+            (there.counts, share, place)
+            for place, there in enumerate(real)
+            if place not in taken and (share := overlap(one.box, there.box)) >= bar
+        ]
+        counts, _, place = max(candidates, default=(True, 0.0, None))
+        if place is not None:
+            taken.add(place)
+        if counts:
+            answers.append((one.score, place is not None))
+    return answers
+
+
+def _average_precision(answers: Sequence[tuple[float, bool]], objects: int) -> float:
+    """Area under the precision-recall curve, at 101 points as COCO does."""
+    if not objects or not answers:
+        return 0.0
+    right = np.cumsum([correct for _, correct in sorted(answers, key=lambda answer: -answer[0])])
+    precision = right / np.arange(1, len(answers) + 1)
+    precision = np.maximum.accumulate(precision[::-1])[::-1]
+    places = np.searchsorted(right / objects, np.linspace(0, 1, 101), side="left")
+    return float(np.mean([precision[place] if place < len(precision) else 0.0 for place in places]))
