@@ -20,6 +20,7 @@ from apps.messages.result import (
     Result,
     detection_from_document,
     detection_to_document,
+    result_from_document,
     result_from_json,
     result_to_json,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "frame_path",
     "hour_of",
     "parse_timestamp",
+    "result_from_document",
     "result_from_json",
     "result_id",
     "result_path",

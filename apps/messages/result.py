@@ -1,6 +1,7 @@
 """A result on a model's results topic: JSON with ECS-style names, indexed by Elasticsearch as it is."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,9 @@ from apps.messages.timestamps import format_timestamp, parse_timestamp
 
 Point = tuple[float, float]
 Keypoint = tuple[float, float, float]
+
+LARGEST = 3.4e38
+"""Elasticsearch's floats end here; it would refuse the whole result for a larger number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,37 +83,74 @@ def detection_to_document(found: Detection) -> dict[str, Any]:
 
 
 def detection_from_document(found: dict[str, Any]) -> Detection:
-    """The detection of `detection_to_document`. Raises KeyError, TypeError or ValueError for anything else."""
+    """The detection of `detection_to_document`. Raises KeyError, TypeError or ValueError for anything else.
+
+    A part that is not named in `Detection` is ignored, so that a newer writer does not stop an older reader.
+    """
     angle = found.get("angle")
+    x1, y1, x2, y2 = _numbers(found["box"])
     return Detection(
-        label=found["label"],
-        score=float(found["score"]),
-        box=_box(found["box"]),
-        polygon=tuple((float(x), float(y)) for x, y in found.get("polygon", ())),
-        keypoints=tuple((float(x), float(y), float(score)) for x, y, score in found.get("keypoints", ())),
-        angle=None if angle is None else float(angle),
+        label=_text(found["label"]),
+        score=_number(found["score"]),
+        box=(x1, y1, x2, y2),
+        polygon=_polygon(found.get("polygon", ())),
+        keypoints=tuple(_keypoint(one) for one in found.get("keypoints", ())),
+        angle=None if angle is None else _number(angle),
     )
 
 
 def result_from_json(value: bytes | str) -> Result:
     """The result that `result_to_json` wrote. Raises ValueError, with the reason, for anything else."""
     try:
-        document: dict[str, Any] = json.loads(value)
+        return result_from_document(json.loads(value))
+    except RecursionError as endless:
+        raise ValueError(f"not a result: {endless}") from endless
+
+
+def result_from_document(document: dict[str, Any]) -> Result:
+    """The result of a document as it is indexed. Raises ValueError, with the reason, for anything else."""
+    try:
         return Result(
-            camera=document["camera"]["name"],
+            camera=_text(document["camera"]["name"]),
             sequence=int(document["frame"]["sequence"]),
             captured_at=parse_timestamp(document["@timestamp"]),
             width=int(document["frame"]["width"]),
             height=int(document["frame"]["height"]),
-            model=document["model"]["name"],
-            model_version=document["model"]["version"],
+            model=_text(document["model"]["name"]),
+            model_version=_text(document["model"]["version"]),
             processed_at=parse_timestamp(document["event"]["created"]),
             detections=tuple(detection_from_document(found) for found in document["detections"]),
         )
-    except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as malformed:
+    except (KeyError, TypeError, AttributeError, OverflowError) as malformed:
         raise ValueError(f"not a result: {type(malformed).__name__} {malformed}") from malformed
 
 
-def _box(edges: list[float]) -> tuple[float, float, float, float]:
-    x1, y1, x2, y2 = (float(edge) for edge in edges)
-    return x1, y1, x2, y2
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    # JSON may escape half a character, which no answer to a browser could hold.
+    value.encode()
+    return value
+
+
+def _number(value: object) -> float:
+    # Of JSON's values `float` would also take "1", true and NaN: none of them can be drawn or searched.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
+        raise ValueError(f"{value!r} is no finite number")
+    return float(value)
+
+
+def _numbers(values: Sequence[object]) -> list[float]:
+    return [_number(value) for value in values]
+
+
+def _polygon(points: Sequence[Sequence[object]]) -> tuple[Point, ...]:
+    corners = tuple((x, y) for x, y in map(_numbers, points))
+    if 0 < len(corners) < 3:
+        raise ValueError(f"a polygon of {len(corners)} points")
+    return corners
+
+
+def _keypoint(values: Sequence[object]) -> Keypoint:
+    x, y, score = _numbers(values)
+    return x, y, score

@@ -1,15 +1,25 @@
 """The search: its parameters, the Elasticsearch query that they make, and what a hit becomes."""
 
+import logging
+import re
 from datetime import datetime
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from apps.messages import format_timestamp, hour_of, parse_timestamp
+from apps.messages import (
+    Detection,
+    detection_to_document,
+    format_timestamp,
+    hour_of,
+    result_from_document,
+)
 
 INDICES = "results-*"
 MAX_LABELS = 200
 NAME_PATTERN = r"^[a-z0-9-]{1,63}$"
+
+logger = logging.getLogger(__name__)
 
 
 def _zoned(moment: datetime) -> datetime:
@@ -19,8 +29,7 @@ def _zoned(moment: datetime) -> datetime:
 
 
 def _cursor(text: str) -> str:
-    milliseconds, _, identity = text.partition(",")
-    if not milliseconds.isdecimal() or not identity:
+    if not re.match(r"-?[0-9]{1,19},", text):
         raise ValueError("must be the `next` of an earlier answer")
     return text
 
@@ -35,6 +44,7 @@ class SearchParameters(BaseModel):
 
     camera: str | None = Field(default=None, pattern=NAME_PATTERN)
     model: str | None = Field(default=None, pattern=NAME_PATTERN)
+    version: str | None = Field(default=None, min_length=1, max_length=200)
     label: str | None = Field(default=None, min_length=1, max_length=100)
     min_score: float | None = Field(default=None, ge=0, le=1)
     since: Moment | None = None
@@ -56,6 +66,8 @@ def build_query(parameters: SearchParameters) -> dict[str, Any]:
         filters.append({"term": {"camera.name": parameters.camera}})
     if parameters.model is not None:
         filters.append({"term": {"model.name": parameters.model}})
+    if parameters.version is not None:
+        filters.append({"term": {"model.version": parameters.version}})
     span = {
         bound: format_timestamp(moment)
         for bound, moment in (("gte", parameters.since), ("lt", parameters.until))
@@ -84,16 +96,18 @@ def build_query(parameters: SearchParameters) -> dict[str, Any]:
     }
     if parameters.after is not None:
         milliseconds, _, identity = parameters.after.partition(",")
-        body["search_after"] = [int(milliseconds), identity]
+        # A document that is no result may lack an identity: it sorts behind all others of its millisecond.
+        body["search_after"] = [int(milliseconds), identity or None]
     return body
 
 
 def build_choices() -> dict[str, Any]:
-    """The body of the request for the labels and models that there are."""
+    """The body of the request for the names that there are to choose from."""
     return {
         "size": 0,
         "aggs": {
             "models": {"terms": {"field": "model.name", "size": MAX_LABELS}},
+            "versions": {"terms": {"field": "model.version", "size": MAX_LABELS}},
             "cameras": {"terms": {"field": "camera.name", "size": 10 * MAX_LABELS}},
             "detections": {
                 "nested": {"path": "detections"},
@@ -109,42 +123,61 @@ def choices(answer: dict[str, Any]) -> dict[str, list[str]]:
     return {
         "cameras": _keys(found.get("cameras")),
         "models": _keys(found.get("models")),
+        "versions": _keys(found.get("versions")),
         "labels": _keys(found.get("detections", {}).get("labels")),
     }
 
 
 def page(answer: dict[str, Any], parameters: SearchParameters) -> dict[str, Any]:
-    """The JSON of one page, with the cursor of the next one where there may be one."""
+    """The JSON of one page, with the cursor of the next one where there may be one.
+
+    A stored document that is no result is left out and counted, so that it hides no other one.
+    """
     hits = answer["hits"]["hits"]
     total = answer["hits"]["total"]
+    results = [read for hit in hits if (read := _hit(hit, parameters)) is not None]
     return {
         "total": total["value"],
         "total_is_exact": total["relation"] == "eq",
-        "results": [_hit(hit["_source"], parameters) for hit in hits],
-        "next": ",".join(str(value) for value in hits[-1]["sort"]) if len(hits) == parameters.size else None,
+        "results": results,
+        "unreadable": len(hits) - len(results),
+        "next": _cursor_behind(hits[-1]) if len(hits) == parameters.size else None,
     }
 
 
-def _hit(source: dict[str, Any], parameters: SearchParameters) -> dict[str, Any]:
-    captured_at = parse_timestamp(source["@timestamp"])
-    camera, frame = source["camera"]["name"], source["frame"]
+def _cursor_behind(hit: dict[str, Any]) -> str:
+    return ",".join("" if value is None else str(value) for value in hit["sort"])
+
+
+def _hit(hit: dict[str, Any], parameters: SearchParameters) -> dict[str, Any] | None:
+    """A hit as the page gets it, or None where the document is no result."""
+    try:
+        result = result_from_document(hit.get("_source", {}))
+        if not re.fullmatch(NAME_PATTERN, result.camera):
+            raise ValueError(f"the camera name {result.camera!r} is not of the form {NAME_PATTERN}")
+    except (ValueError, TypeError) as malformed:
+        logger.warning("%s in %s is left out of a search: %s", hit.get("_id"), hit.get("_index"), malformed)
+        return None
     return {
-        "id": source["event"]["id"],
-        "camera": camera,
-        "sequence": frame["sequence"],
-        "captured_at": source["@timestamp"],
-        "width": frame["width"],
-        "height": frame["height"],
-        "model": source["model"]["name"],
-        "image": f"/api/frames/{camera}/{hour_of(captured_at)}/{frame['sequence']}.jpg",
-        "detections": [{**found, "matches": matches(found, parameters)} for found in source["detections"]],
+        "id": result.id,
+        "camera": result.camera,
+        "sequence": result.sequence,
+        "captured_at": format_timestamp(result.captured_at),
+        "width": result.width,
+        "height": result.height,
+        "model": result.model,
+        "model_version": result.model_version,
+        "image": f"/api/frames/{result.camera}/{hour_of(result.captured_at)}/{result.sequence}.jpg",
+        "detections": [
+            {**detection_to_document(found), "matches": matches(found, parameters)} for found in result.detections
+        ],
     }
 
 
-def matches(found: dict[str, Any], parameters: SearchParameters) -> bool:
+def matches(found: Detection, parameters: SearchParameters) -> bool:
     """Whether this detection is one that the search asked for."""
-    return (parameters.label is None or found["label"] == parameters.label) and (
-        parameters.min_score is None or found["score"] >= parameters.min_score
+    return (parameters.label is None or found.label == parameters.label) and (
+        parameters.min_score is None or found.score >= parameters.min_score
     )
 
 

@@ -90,6 +90,8 @@ def elasticsearch_yml(namespace: str, replicas: int, volume_gib: int) -> str:
 def index_template(replicas: int) -> dict[str, Any]:
     """The mapping of `results-*`: explicit, so an unknown field is kept in the document but makes no mapping."""
     keyword, day = {"type": "keyword"}, {"type": "date"}
+    # Kept for the picture only. A list of points is to Elasticsearch one list of numbers: no search needs it.
+    place = {"type": "float", "index": False, "doc_values": False}
     return {
         "index_patterns": ["results-*"],
         "priority": 200,
@@ -118,7 +120,10 @@ def index_template(replicas: int) -> dict[str, Any]:
                         "properties": {
                             "label": keyword,
                             "score": {"type": "float"},
-                            "box": {"type": "float", "index": False, "doc_values": False},
+                            "box": place,
+                            "polygon": place,
+                            "keypoints": place,
+                            "angle": {"type": "float"},
                         },
                     },
                 },

@@ -1,4 +1,4 @@
-import { element } from "./picture.js";
+import { element, isClass } from "./picture.js";
 import { Live, boxesSwitch } from "./tiles.js";
 
 const name = decodeURIComponent(location.pathname.split("/").pop());
@@ -8,18 +8,26 @@ document.title = `Argus · ${name}`;
 document.getElementById("title").textContent = name;
 document.getElementById("history").href = `/search?camera=${encodeURIComponent(name)}`;
 
-function row(model, found) {
+// What there is of a detection beside its label, in words.
+function place(found, frame) {
+  const parts = [isClass(found, frame) ? "whole frame" : found.box.map((edge) => Math.round(edge)).join(", ")];
+  if (found.angle !== undefined) parts.push(`turned ${Math.round((180 * found.angle) / Math.PI)}°`);
+  else if (found.polygon) parts.push(`outline of ${found.polygon.length} points`);
+  if (found.keypoints) parts.push(`${found.keypoints.length} keypoints`);
+  return parts.join(" · ");
+}
+
+function row(result, found, frame) {
   const made = element("tr");
-  const corners = found.box.map((edge) => Math.round(edge)).join(", ");
-  for (const text of [model, found.label, found.score.toFixed(2), corners]) made.append(element("td", "", text));
+  const cells = [result.model, found.label, found.score.toFixed(2), place(found, frame), result.model_version];
+  for (const text of cells) made.append(element("td", "", text));
   return made;
 }
 
 live.onNews = () => {
-  const results = live.tiles.get(name)?.camera.frame?.results ?? [];
-  document
-    .getElementById("detections")
-    .replaceChildren(...results.flatMap(({ model, detections }) => detections.map((found) => row(model, found))));
+  const frame = live.tiles.get(name)?.camera.frame;
+  const rows = frame?.results.flatMap((result) => result.detections.map((found) => row(result, found, frame))) ?? [];
+  document.getElementById("detections").replaceChildren(...rows);
 };
 boxesSwitch();
 live.run();

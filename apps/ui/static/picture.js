@@ -1,6 +1,9 @@
-// A picture: an image and the boxes of what was found in it, changed together.
+// A picture: an image and what was found in it, changed together.
 
 const HUES = [165, 38, 205, 320, 95, 270, 12, 55, 185, 240];
+const SVG = "http://www.w3.org/2000/svg";
+const SURE = 0.5;
+const CLASSES_SHOWN = 3;
 const RETRY_SECONDS = [1, 2, 4, 8, 16];
 const known = new Map();
 
@@ -21,19 +24,73 @@ function hue(label) {
   return known.get(label);
 }
 
-function box(found, frame) {
-  const [x1, y1, x2, y2] = found.box;
-  const made = element("div", "box");
-  if (found.label === "motion") made.classList.add("motion");
-  if (y1 / frame.height < 0.08) made.classList.add("inside");
+function percent(part, whole) {
+  return `${(100 * part) / whole}%`;
+}
+
+// A class of the whole frame: a label in its corner says it better than a box around everything.
+export function isClass({ box: [x1, y1, x2, y2], polygon, keypoints }, frame) {
+  return !polygon && !keypoints && x1 <= 0 && y1 <= 0 && x2 >= frame.width && y2 >= frame.height;
+}
+
+function tag(found) {
+  return element("span", "", `${found.label} ${Math.round(found.score * 100)}`);
+}
+
+function mark(made, found) {
   if (found.matches === false) made.classList.add("other");
   made.style.setProperty("--hue", hue(found.label));
-  made.style.left = `${(100 * x1) / frame.width}%`;
-  made.style.top = `${(100 * y1) / frame.height}%`;
-  made.style.width = `${(100 * (x2 - x1)) / frame.width}%`;
-  made.style.height = `${(100 * (y2 - y1)) / frame.height}%`;
-  made.append(element("span", "", `${found.label} ${Math.round(found.score * 100)}`));
   return made;
+}
+
+// The upright box with its label; where an outline says more, only the label, at the outline's highest point.
+function box(found, frame) {
+  const [x1, y1, x2, y2] = found.box;
+  const made = mark(element("div", "box"), found);
+  const top = found.polygon?.reduce((highest, point) => (point[1] < highest[1] ? point : highest));
+  const [left, upper, width, height] = top ? [...top, 0, 0] : [x1, y1, x2 - x1, y2 - y1];
+  if (top) made.classList.add("bare");
+  if (found.label === "motion") made.classList.add("motion");
+  if (upper / frame.height < 0.1) made.classList.add("inside");
+  // A label grows away from the nearer side, as far as the other one.
+  const leftwards = left / frame.width > 0.65;
+  if (leftwards) made.classList.add("leftwards");
+  made.style.setProperty("--room", `${(100 * (leftwards ? left + width : frame.width - left)) / frame.width}cqw`);
+  made.style.left = percent(left, frame.width);
+  made.style.top = percent(upper, frame.height);
+  made.style.width = percent(width, frame.width);
+  made.style.height = percent(height, frame.height);
+  made.append(tag(found));
+  return made;
+}
+
+function shape(name, attributes) {
+  const made = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  return made;
+}
+
+// Strokes keep their width whatever the tile's size; a line of no length with round ends is a dot.
+function outline({ polygon, keypoints }) {
+  const made = shape("g", {});
+  if (polygon) made.append(shape("polygon", { points: polygon.join(" ") }));
+  for (const [x, y, score] of keypoints ?? []) {
+    made.append(shape("path", { d: `M${x} ${y}h0`, class: score < SURE ? "point faint" : "point" }));
+  }
+  return made;
+}
+
+function drawn(frame) {
+  const found = frame.results.flatMap(({ detections }) => detections);
+  const outlined = found.filter(({ polygon, keypoints }) => polygon || keypoints);
+  const shapes = shape("svg", { viewBox: `0 0 ${frame.width} ${frame.height}`, preserveAspectRatio: "none" });
+  shapes.append(...outlined.map((one) => mark(outline(one), one)));
+  const classes = element("div", "classes");
+  for (const { detections } of frame.results) {
+    const best = detections.filter((one) => isClass(one, frame)).sort((one, other) => other.score - one.score);
+    classes.append(...best.slice(0, CLASSES_SHOWN).map((one) => mark(tag(one), one)));
+  }
+  return [shapes, ...found.filter((one) => !isClass(one, frame)).map((one) => box(one, frame)), classes];
 }
 
 export class Picture {
@@ -61,9 +118,7 @@ export class Picture {
     }
     this.stage.style.aspectRatio = `${frame.width} / ${frame.height}`;
     this.stage.classList.toggle("tall", frame.width / frame.height < 16 / 9);
-    this.boxes.replaceChildren(
-      ...frame.results.flatMap(({ detections }) => detections.map((found) => box(found, frame))),
-    );
+    this.boxes.replaceChildren(...drawn(frame));
     this.empty.hidden = true;
     return true;
   }

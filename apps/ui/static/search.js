@@ -53,6 +53,7 @@ async function fillChoices() {
   const names = {
     camera: [...(cameras.value?.cameras.map((camera) => camera.name) ?? []), ...(found.value?.cameras ?? [])],
     model: found.value?.models ?? [],
+    version: found.value?.versions ?? [],
     label: found.value?.labels ?? [],
   };
   for (const [field, values] of Object.entries(names)) {
@@ -73,11 +74,10 @@ function card(hit) {
   const matching = hit.detections.filter((found) => found.matches).length;
   const age = element("time", "age", WHEN.format(new Date(hit.captured_at)));
   age.dateTime = hit.captured_at;
-  caption.append(
-    element("span", "name", hit.camera),
-    element("span", matching ? "chip some" : "chip", `${hit.model} ${matching}`),
-    age,
-  );
+  const version = element("span", "version", hit.model_version);
+  version.title = `${hit.model} ${hit.model_version}`;
+  const chip = element("span", matching ? "chip some" : "chip", `${hit.model} ${matching}`);
+  caption.append(element("span", "name", hit.camera), chip, age, version);
   made.append(link, caption);
   picture.show({ ...hit, results: [{ model: hit.model, detections: hit.detections }] });
   return made;
@@ -97,7 +97,8 @@ async function load(after) {
     else results.replaceChildren(...cards);
     next = page.next;
     const count = page.total_is_exact ? page.total.toLocaleString() : `more than ${page.total.toLocaleString()}`;
-    notice(page.total ? `${count} results` : "Nothing found.");
+    const unreadable = page.unreadable ? `; ${page.unreadable} here cannot be read` : "";
+    notice(page.total ? `${count} results${unreadable}` : "Nothing found.", page.unreadable > 0);
   } catch (error) {
     if (turn !== latest) return;
     if (!after) {

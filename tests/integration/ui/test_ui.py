@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,7 +18,15 @@ import httpx
 import numpy as np
 import pytest
 
-from apps.messages import Detection, Frame, Result, format_timestamp, hour_of, result_to_json
+from apps.messages import (
+    Detection,
+    Frame,
+    Result,
+    detection_to_document,
+    format_timestamp,
+    hour_of,
+    result_to_json,
+)
 from apps.scenes import render, truth
 from components.pipeline.elasticsearch import index_template
 from tests.e2e.browser import browser
@@ -330,3 +338,56 @@ def test_an_image_stored_after_its_result_was_found_appears(site: Site) -> None:
         send_frame(to, site.topics, frame)
         assert to.flush(30) == 0
         page.wait_for("document.querySelector('.result img').naturalWidth === 640", seconds=60)
+
+
+def tasks(frame: Frame) -> list[Detection]:
+    """One detection of each task's kind."""
+    corners = ((60.0, 20.0), (100.0, 60.0), (60.0, 100.0), (20.0, 60.0))
+    points = ((300.0, 60.0, 0.9), (310.0, 90.0, 0.2))
+    return [
+        Detection(label="ship", score=0.9, box=(20, 20, 100, 100), polygon=corners, angle=0.7854),
+        Detection(label="člověk", score=0.8, box=(280, 40, 330, 200), keypoints=points),
+        Detection(label="pes", score=0.7, box=(400, 40, 500, 200)),
+        Detection(label="harbour", score=0.6, box=(0, 0, frame.width, frame.height)),
+    ]
+
+
+def test_what_each_task_gives_is_found_and_drawn(site: Site) -> None:
+    frame = make_frame("tasks", int(time.time()) << 20, datetime.now(UTC), picture("tasks", 7)[0])
+    given = make_result(frame, site.topics.models[0], tasks(frame))
+    index(site.elasticsearch, [replace(given, model_version="tasks 1")])
+    no_result = {"@timestamp": format_timestamp(frame.captured_at), "camera": {"name": "tasks"}}
+    httpx.post(
+        f"{site.elasticsearch}/results-{given.model}-odd/_doc?refresh=true", json=no_result, timeout=30
+    ).raise_for_status()
+
+    def search(**parameters: str) -> dict[str, Any]:
+        answer = httpx.get(f"{site.ui.url}/api/search", params={"camera": "tasks", **parameters}, timeout=15)
+        return dict(answer.raise_for_status().json())
+
+    first = search()
+    assert [hit["id"] for hit in first["results"]] == [given.id] and first["unreadable"] == 1
+    [hit] = search(version="tasks 1")["results"]
+    assert hit["model_version"] == "tasks 1"
+    assert hit["detections"] == [{**detection_to_document(one), "matches": True} for one in given.detections]
+    assert search(version="tasks 2")["results"] == []
+    seen, after = [], search(size="1")
+    while after["next"]:
+        seen += [*after["results"], *[None] * after["unreadable"]]
+        after = search(size="1", after=after["next"])
+    assert len(seen) == 2, "one page each, the last of them too"
+
+    to = producer(site.topics.bootstrap)
+    send_frame(to, site.topics, frame)
+    assert to.flush(30) == 0
+    wait_for("the stored image", lambda: site.ui.get(stored_path(frame)).status_code == 200)
+    with browser() as page:
+        page.open(f"{site.ui.url}/search?camera=tasks&version=tasks+1")
+        page.wait_for("document.querySelector('.result img')?.naturalWidth === 640")
+        assert page.evaluate("document.querySelectorAll('.boxes polygon').length") == 1
+        assert page.evaluate("document.querySelectorAll('.boxes .point').length") == 2
+        assert page.evaluate("document.querySelectorAll('.boxes .point.faint').length") == 1
+        assert page.evaluate("document.querySelector('.classes').textContent") == "harbour 60"
+        assert page.evaluate("document.querySelectorAll('.box:not(.bare)').length") == 2
+        page.screenshot("tasks")
+        assert page.complaints == []

@@ -1,4 +1,6 @@
+import json
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
@@ -8,6 +10,8 @@ from apps.messages import (
     Frame,
     FrameError,
     Result,
+    detection_from_document,
+    detection_to_document,
     first_sequence,
     format_timestamp,
     frame_from_kafka,
@@ -41,6 +45,73 @@ def test_a_frame_survives_the_way_through_kafka() -> None:
 
 def test_a_result_survives_the_way_through_kafka() -> None:
     assert result_from_json(result_to_json(RESULT)) == RESULT
+
+
+WHOLE = Detection(
+    label="člověk",
+    score=0.25,
+    box=(1.0, 2.0, 30.5, 40.0),
+    polygon=((1.0, 2.5), (30.5, 2.0), (12.0, 40.0)),
+    keypoints=((3.0, 4.0, 0.125), (5.5, 6.0, 1.0)),
+    angle=-0.5,
+)
+
+
+def test_all_parts_of_a_detection_survive_the_way() -> None:
+    assert detection_from_document(json.loads(json.dumps(detection_to_document(WHOLE)))) == WHOLE
+
+
+def test_a_detection_names_only_what_its_model_gave() -> None:
+    assert detection_to_document(RESULT.detections[0]).keys() == {"label", "score", "box"}
+    assert detection_from_document(
+        {"label": "a", "score": 1, "box": [0, 0, 1, 1], "of a newer writer": 3}
+    ) == Detection(label="a", score=1.0, box=(0.0, 0.0, 1.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"label": None},
+        {"label": 3},
+        {"label": "\ud800"},
+        {"score": "0.5"},
+        {"score": True},
+        {"score": float("nan")},
+        {"box": [1, 2, 3]},
+        {"box": "1234"},
+        {"box": [1, 2, 3, float("inf")]},
+        {"box": [1, 2, 3, 10**400]},
+        {"polygon": "unknown"},
+        {"polygon": None},
+        {"polygon": 5},
+        {"polygon": [1, 2, 3, 4, 5, 6]},
+        {"polygon": [[1, 2], [3, 4]]},
+        {"polygon": [[1, 2], [3, 4], [5]]},
+        {"polygon": [[1, 2], [3, 4], [5, 6, 7]]},
+        {"polygon": [[1, 2], [3, 4], [5, float("nan")]]},
+        {"polygon": ["12", "34", "56"]},
+        {"polygon": {"x": [1, 2, 3], "y": [1, 2, 3]}},
+        {"keypoints": [[1, 2]]},
+        {"keypoints": [[1, 2, None]]},
+        {"keypoints": [[1, float("inf"), 0.5]]},
+        {"angle": "steep"},
+        {"angle": float("nan")},
+        {"angle": [1]},
+    ],
+)
+def test_a_result_with_a_part_that_cannot_be_drawn_is_refused(part: dict[str, Any]) -> None:
+    document = json.loads(result_to_json(RESULT))
+    document["detections"].append(detection_to_document(WHOLE) | part)
+    with pytest.raises(ValueError):
+        result_from_json(json.dumps(document))
+
+
+@pytest.mark.parametrize(("part", "name"), [("camera", "name"), ("model", "name"), ("model", "version")])
+def test_names_are_text(part: str, name: str) -> None:
+    document = json.loads(result_to_json(RESULT))
+    document[part][name] = ["gate"]
+    with pytest.raises(ValueError, match="no text"):
+        result_from_json(json.dumps(document))
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,27 @@
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
+from apps.messages import Detection
 from apps.ui.search import SearchParameters, build_query, choices, matches, page
 
 
 def test_every_filter_is_in_the_query() -> None:
     parameters = SearchParameters(
-        camera="gate", model="objects", label="car", min_score=0.5, since="2026-11-23T23:00:00+01:00", after="5,a/1/b"
+        camera="gate",
+        model="objects",
+        version="nanodet sharp",
+        label="car",
+        min_score=0.5,
+        since="2026-11-23T23:00:00+01:00",
+        after="5,a/1/b",
     )
     query = build_query(parameters)
     assert query["query"]["bool"]["filter"] == [
         {"term": {"camera.name": "gate"}},
         {"term": {"model.name": "objects"}},
+        {"term": {"model.version": "nanodet sharp"}},
         {"range": {"@timestamp": {"gte": "2026-11-23T22:00:00.000Z"}}},
         {
             "nested": {
@@ -40,7 +50,16 @@ def test_without_filters_everything_is_asked_newest_first() -> None:
 
 @pytest.mark.parametrize(
     "bad",
-    [{"min_score": 1.1}, {"camera": "a/b"}, {"size": 201}, {"after": "x"}, {"since": "2026-11-23T22:00"}, {"no": "1"}],
+    [
+        {"min_score": 1.1},
+        {"camera": "a/b"},
+        {"version": ""},
+        {"size": 201},
+        {"after": "x"},
+        {"after": "x,a/1/b"},
+        {"since": "2026-11-23T22:00"},
+        {"no": "1"},
+    ],
 )
 def test_bad_parameters_are_refused_by_name(bad: dict[str, object]) -> None:
     with pytest.raises(ValidationError) as refused:
@@ -48,18 +67,20 @@ def test_bad_parameters_are_refused_by_name(bad: dict[str, object]) -> None:
     assert refused.value.errors()[0]["loc"] == (next(iter(bad)),)
 
 
-def hit(sequence: int) -> dict[str, object]:
-    return {
-        "_source": {
-            "@timestamp": "2026-11-23T22:14:55.123Z",
-            "event": {"id": f"gate/{sequence}/objects"},
-            "camera": {"name": "gate"},
-            "frame": {"sequence": sequence, "width": 640, "height": 360},
-            "model": {"name": "objects"},
-            "detections": [{"label": "car", "score": 0.9, "box": [1, 2, 3, 4]}],
-        },
-        "sort": [1764, f"gate/{sequence}/objects"],
+def hit(sequence: int, **changes: object) -> dict[str, Any]:
+    source = {
+        "@timestamp": "2026-11-23T22:14:55.123Z",
+        "event": {"id": f"gate/{sequence}/objects", "created": "2026-11-23T22:14:56.000Z"},
+        "camera": {"name": "gate"},
+        "frame": {"sequence": sequence, "width": 640, "height": 360},
+        "model": {"name": "objects", "version": "nanodet sharp"},
+        "detections": [{"label": "car", "score": 0.9, "box": [1, 2, 3, 4]}],
     }
+    return {"_source": source | changes, "sort": [1764, f"gate/{sequence}/objects"]}
+
+
+def found(*hits: dict[str, Any]) -> dict[str, Any]:
+    return {"hits": {"total": {"value": len(hits), "relation": "eq"}, "hits": list(hits)}}
 
 
 def test_a_full_page_names_the_next() -> None:
@@ -72,12 +93,49 @@ def test_a_full_page_names_the_next() -> None:
     assert page(answer, SearchParameters(size=3))["next"] is None
 
 
+def test_a_hit_says_what_its_model_gave_and_the_models_version() -> None:
+    parts = {"polygon": [[1, 2], [3, 2], [3, 4]], "keypoints": [[2, 3, 0.4]], "angle": 0.5}
+    detection = {"label": "car", "score": 0.9, "box": [1, 2, 3, 4], **parts}
+    shown = page(found(hit(1, detections=[detection])), SearchParameters(label="car"))
+    assert shown["unreadable"] == 0
+    assert shown["results"][0]["model_version"] == "nanodet sharp"
+    assert shown["results"][0]["detections"] == [{**detection, "matches": True}]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"detections": [{"label": "car", "score": 0.9, "box": [1, 2, 3, 4], "polygon": "unknown"}]},
+        {"detections": [{"label": "car", "score": 0.9}]},
+        {"detections": {"label": "car", "score": 0.9, "box": [1, 2, 3, 4]}},
+        {"detections": None},
+        {"model": {"name": "objects"}},
+        {"camera": {"name": "../gate"}},
+        {"@timestamp": 1764},
+        {"@timestamp": "2026-11-23"},
+        {"frame": "gate/2"},
+    ],
+)
+def test_a_document_that_is_no_result_hides_no_other(changes: dict[str, Any]) -> None:
+    shown = page(found(hit(3), hit(2, **changes), hit(1)), SearchParameters())
+    assert [result["sequence"] for result in shown["results"]] == [3, 1]
+    assert shown["unreadable"] == 1
+
+
+def test_a_page_goes_on_behind_what_it_cannot_read() -> None:
+    last = {"_source": {}, "sort": [-5, None]}
+    shown = page(found(hit(3), last, {"sort": [-5, None]}), SearchParameters(size=3))
+    assert shown["unreadable"] == 2
+    assert build_query(SearchParameters(after=shown["next"]))["search_after"] == [-5, None]
+
+
 def test_one_detection_must_fit_both() -> None:
     parameters = SearchParameters(label="car", min_score=0.5)
-    assert matches({"label": "car", "score": 0.5}, parameters)
-    assert not matches({"label": "car", "score": 0.4}, parameters)
-    assert not matches({"label": "dog", "score": 0.9}, parameters)
+    box = (1.0, 2.0, 3.0, 4.0)
+    assert matches(Detection(label="car", score=0.5, box=box), parameters)
+    assert not matches(Detection(label="car", score=0.4, box=box), parameters)
+    assert not matches(Detection(label="dog", score=0.9, box=box), parameters)
 
 
 def test_no_index_means_no_choices() -> None:
-    assert choices({"hits": {}}) == {"cameras": [], "models": [], "labels": []}
+    assert choices({"hits": {}}) == {"cameras": [], "models": [], "versions": [], "labels": []}

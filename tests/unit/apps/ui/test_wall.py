@@ -1,8 +1,9 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from apps.messages import Detection, Frame, Result
+from apps.messages import Detection, Frame, Result, detection_to_document
 from apps.ui.wall import EARLY_RESULTS, Limits, Rate, Ring, Wall
 
 START = datetime(2026, 11, 23, 22, tzinfo=UTC)
@@ -109,6 +110,17 @@ def test_a_browser_is_told_only_what_changed() -> None:
     third = made.news(second["token"], {"gate": {"state": "backoff", "error": "refused"}})
     assert {camera["name"]: camera["state"] for camera in third["cameras"]} == {"gate": "backoff", "lobby": "unknown"}
     assert third["cameras"][1]["frame"]["results"][0]["detections"][0]["label"] == "car"
+
+
+def test_a_browser_is_told_all_that_a_model_gave() -> None:
+    made = wall()
+    made.add_frame(frame(1), now=0)
+    parts = Detection(
+        label="car", score=0.9, box=(1, 2, 3, 4), polygon=((1, 2), (3, 2), (3, 4)), keypoints=((2, 3, 0.4),), angle=0.5
+    )
+    made.add_result(replace(result(1, "objects"), detections=(parts,)), now=0)
+    [told] = made.news(None, STREAMING)["cameras"][0]["frame"]["results"]
+    assert told == {"model": "objects", "model_version": "1", "detections": [detection_to_document(parts)]}
 
 
 @pytest.mark.parametrize("token", ["", "x", "x.5", ".", "1.1.1", None])

@@ -46,7 +46,16 @@ def test_every_field_of_a_result_is_mapped() -> None:
         model="objects",
         model_version="1",
         processed_at=moment,
-        detections=(Detection(label="person", score=0.5, box=(1, 2, 3, 4)),),
+        detections=(
+            Detection(
+                label="person",
+                score=0.5,
+                box=(1, 2, 3, 4),
+                polygon=((1, 2), (3, 2), (3, 4)),
+                keypoints=((2, 3, 0.5),),
+                angle=0.1,
+            ),
+        ),
     )
     template = index_template(2)["template"]
     assert mapped(template["mappings"]["properties"]) == fields(json.loads(result_to_json(result)))
