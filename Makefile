@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help bootstrap up down destroy preview status ssh kubeconfig lint format docs test-unit test-go test test-full timings \
-	conformance bench bench-preview bench-provision bench-drain bench-day
+	conformance bench bench-preview bench-provision bench-drain bench-day bench-accuracy
 
 PYTHON := .venv/bin/python
 LAB := $(PYTHON) -m lab
@@ -78,7 +78,7 @@ conformance: bootstrap ## Kubernetes' own conformance tests on the running lab, 
 	@$(PYTHON) -m tests.conformance --parallel $(or $(PARALLEL),6) --minutes $(or $(MINUTES),75) \
 	  $(if $(ONLY),--only "$(ONLY)")
 
-bench: bench-preview bench-provision bench-drain bench-day ## Every benchmark; REPEAT=3 measures each three times
+bench: bench-preview bench-provision bench-drain bench-day bench-accuracy ## Every benchmark; REPEAT=3 measures each three times
 
 bench-preview: bootstrap ## The program's own time and memory for 10, 100 and 500 machines
 	@$(PYTHON) -m tests.bench.preview --repeat $(or $(REPEAT),1)
@@ -88,6 +88,9 @@ bench-drain: bootstrap ## What one consumer and one Filebeat get through; builds
 
 bench-day: bootstrap ## A day of 40 cameras against the rules that scale the stages, simulated; the first limit with more
 	@$(PYTHON) -m tests.bench.day
+
+bench-accuracy: bootstrap ## What the detectors find on labelled real frames and rendered ones, and a frame's cost; WEIGHTS=your/own
+	@$(PYTHON) -m tests.bench.accuracy $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
 bench-provision: bootstrap ## `pulumi up` beside kubeadm by hand, on the lab's machines, which are made anew
 	@$(PYTHON) -m tests.bench.provision --repeat $(or $(REPEAT),1)
