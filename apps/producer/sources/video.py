@@ -22,6 +22,16 @@ READ_TIMEOUT_SECONDS: Final = 10.0
 
 Packet: TypeAlias = "av.Packet[av.VideoStream]"
 
+_LIVE_OPTIONS: Final = {
+    "rtsp_transport": "tcp",
+    "fflags": "nobuffer",
+    "flags": "low_delay",
+    # Nothing here needs a live stream's frame rate or decoding times. FFmpeg reads on until it has guessed both, from
+    # 20 and 7 pictures: 6 s of a camera that sends 5 a second, and the whole time limit of one that sends 1.
+    "fpsprobesize": "0",
+    "max_ts_probe": "1",
+}
+
 _SLACK: Final = 1.05
 _LONGEST_LINE_OF_ERRORS: Final = 25
 
@@ -36,7 +46,7 @@ class VideoSource(Closing):
         self._interval = interval
         self._stopping = stopping
         self._looped = looped
-        options = {} if looped else {"rtsp_transport": "tcp", "fflags": "nobuffer", "flags": "low_delay"}
+        options = {} if looped else _LIVE_OPTIONS
         try:
             self._container = av.open(place, options=options, timeout=(OPEN_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS))
         except (av.FFmpegError, OSError) as unreachable:

@@ -31,7 +31,11 @@ def stack(name: str, key: Path) -> Values:
 def values(tmp_path: Path) -> Values:
     key = tmp_path / "key"
     key.write_text("a private key")
-    return stack("dev", key)
+    values = stack("dev", key)
+    # The lab's own cameras may change; the numbers below are those of these.
+    values["cameras"] = [{"name": f"cam-{number:02d}", "url": "synthetic://street"} for number in range(1, 41)]
+    values["producers"] = {"count": 4, "framesPerSecond": 0.25}
+    return values
 
 
 def problems_of(values: Values) -> tuple[str, ...]:
@@ -130,7 +134,7 @@ MISTAKES = {
     "a duplicate host": (change("machines.workers.0.address", "10.77.0.11"), "address 10.77.0.11 is used more"),
     "a duplicate name": (change("machines.workers.0.name", "cp1"), "the name 'cp1' is used more"),
     "a name that is no host name": (change("machines.workers.0.name", "Worker_1"), "machines.workers[0].name"),
-    "a duplicate camera": (repeat_camera, "cameras: the name 'gate-north' is used more"),
+    "a duplicate camera": (repeat_camera, "cameras: the name 'cam-01' is used more"),
     "an unknown scheme": (change("cameras.0.url", "ftp://camera/1"), "the scheme 'ftp' is not one of"),
     "credentials in a URL": (change("cameras.0.url", "rtsp://me:hush@camera/1"), "cameraCredentials"),
     "a camera at no port": (change("cameras.0.url", "rtsp://camera:99999/1"), "the port is no number from 1 to 65535"),
