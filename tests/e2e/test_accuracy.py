@@ -43,8 +43,8 @@ def test_people_and_vehicles_are_found_on_real_frames(
     def show_the_runs(config: dict) -> None:  # type: ignore[type-arg]
         url = f"rtsp://{CAMERAS_ADDRESS}:{CAMERAS_PORT}"
         config["argus:cameras"] = [{"name": f"run-{run.name}", "url": f"{url}/run-{run.name}"} for run in runs()]
-        # The cameras send one a second: every frame is taken.
-        config["argus:producers"]["framesPerSecond"] = 5
+        # The cameras send one a second: none of their frames is passed over.
+        config["argus:producers"]["framesPerSecond"] = 2
         config["argus:models"][0].update(size=size)
 
     file = stack_with(tmp_path, show_the_runs)
