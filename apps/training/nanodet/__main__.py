@@ -21,7 +21,7 @@ from apps.training.nanodet.quantize import quantize
 TOOLS = ("nncf", "numpy", "opencv-python-headless", "openvino", "scikit-image", "scikit-learn")
 LICENCE = Path(__file__).parents[2] / "spark_jobs/weights/nanodet/LICENSE"
 WEIGHTS = ("model.bin", "int8/model.bin")
-"""What a second run makes bit by bit again on a CPU of the same kind; in the .xml OpenVINO numbers nodes as it comes."""
+"""What a second run makes again, bit by bit, on a CPU of the same kind. In the .xml OpenVINO's node numbers differ."""
 
 log = logging.getLogger("nanodet")
 
