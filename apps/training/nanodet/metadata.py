@@ -1,0 +1,59 @@
+"""What the weights say of themselves: `metadata.yaml` beside them, as every detector of Argus has it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from apps.training.nanodet import package, pictures
+from apps.training.nanodet.convert import LABELS, STRIDE
+from apps.training.nanodet.quantize import FLOATING, Size
+
+SIZES: Mapping[str, Size] = {"fast": (192, 320), "sharp": (224, 384)}
+"""Height and width in pixels of the input, by the name that a stack's config uses."""
+
+
+def write_metadata(folder: Path, versions: Mapping[str, str], checksums: Mapping[str, str]) -> None:
+    """Describes the weights in `folder`. `versions` are of the tools, `checksums` of the files there (SHA-256)."""
+    # JSON is YAML: any reader of metadata.yaml takes it, and nothing here needs a YAML library.
+    (folder / "metadata.yaml").write_text(json.dumps(describe(versions, checksums), indent=2) + "\n")
+
+
+def describe(versions: Mapping[str, str], checksums: Mapping[str, str]) -> dict[str, Any]:
+    """The document of `metadata.yaml`."""
+    return {
+        "task": "detect",
+        "architecture": "nanodet-g",
+        "names": {str(number): label for number, label in enumerate(LABELS)},
+        "imgsz": list(SIZES["fast"]),
+        "stride": STRIDE,
+        "dynamic": True,
+        "sizes": {name: list(size) for name, size in SIZES.items()},
+        "channels": "RGB, 0..1, letterboxed on grey 114",
+        "output": "(1, 4 + labels, N) of centre x, centre y, width, height in input pixels, then a score a label",
+        "end2end": False,
+        "precisions": {"float": "model.xml", "int8": "int8/model.xml"},
+        "sha256": dict(checksums),
+        "license": "Apache-2.0",
+        "origin": {
+            "author": "RangiLyu, https://github.com/RangiLyu/nanodet (nanodet-g), trained on COCO train2017",
+            "package": f"npm {package.NAME}@{package.VERSION}",
+            "sha256": {"tarball": package.TARBALL_SHA256, **package.MEMBERS_SHA256},
+            "command": "make weights",
+        },
+        "quantization": {
+            "tool": "NNCF post-training quantization, preset mixed",
+            "sizes": [list(size) for size in SIZES.values()],
+            "in_floating_point": list(FLOATING),
+            "pictures": _pictures(pictures.PHOTOGRAPHS),
+        },
+        "versions": dict(versions),
+    }
+
+
+def _pictures(photographs: Sequence[pictures.Photograph]) -> dict[str, Any]:
+    return {
+        "photographs": {f"{each.package}/{each.path}": each.licence for each in photographs},
+        "collages of them": pictures.COLLAGES,
+        "rendered scenes (apps.scenes)": pictures.SCENES,
+    }
