@@ -1,6 +1,7 @@
 #!/bin/bash
-# Entry point of the Spark image: `driver` runs a model job in client mode, `executor` is what Spark's Kubernetes
-# scheduler asks of any image (the SPARK_… variables are its own), anything else is run as it is.
+# Entry point of the Spark image: `driver` runs a model job in client mode, `check` says whether its model runs at all,
+# `executor` is what Spark's Kubernetes scheduler asks of any image (the SPARK_… variables are its own), anything else is
+# run as it is.
 set -euo pipefail
 
 java_options() {
@@ -40,6 +41,7 @@ executor() {
 
 case "${1:-}" in
     driver) shift && driver "$@" ;;
+    check) exec python -m apps.spark_jobs.check ;;
     executor) executor ;;
     *) exec "$@" ;;
 esac
