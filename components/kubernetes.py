@@ -297,12 +297,8 @@ def stateless_pod(
     *,
     grace_seconds: int,
     service_account: pulumi.Input[str] | None = None,
-    before: core.v1.ContainerArgs | None = None,
 ) -> core.v1.PodSpecArgs:
-    """A pod that can run on any node; only one with a service account of its own may talk to the API.
-
-    `before` is a container that must have ended well before the other one starts.
-    """
+    """A pod that can run on any node; only one with a service account of its own may talk to the API."""
     return core.v1.PodSpecArgs(
         automount_service_account_token=service_account is not None,
         service_account_name=service_account,
@@ -311,7 +307,6 @@ def stateless_pod(
         topology_spread_constraints=spread(labelled),
         tolerations=leave_dead_nodes(),
         termination_grace_period_seconds=grace_seconds,
-        init_containers=None if before is None else [before],
         containers=[container],
         volumes=list(volumes),
     )

@@ -1,7 +1,7 @@
 """Whether the model runs at all: `python -m apps.spark_jobs.check`, before its driver starts.
 
-Runs as the driver pod's init container, with an executor's memory. What it says last is what Kubernetes, and so
-`pulumi up`, tells of a pod that does not become ready.
+In the driver's container, but a process of its own: what the model took is given back before the driver starts. What it
+says last is what Kubernetes, and so `pulumi up`, tells of a pod that does not become ready.
 """
 
 import logging

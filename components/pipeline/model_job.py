@@ -210,6 +210,11 @@ def environment_of(model: Model) -> dict[str, str]:
     return {f"ARGUS_{name}": str(value) for name, value in variables.items() if value is not None}
 
 
+def driver_limit_mib(model: Model) -> int:
+    """The most memory of a driver's container: the model is checked in it first, with what an executor has for it."""
+    return max(model.driver_memory_mib, model.executor_memory_mib - HEAP_MIB)
+
+
 class ModelJob(pulumi.ComponentResource):
     """The driver of one model, in client mode, with the right to manage its executors and nothing else.
 
@@ -249,32 +254,22 @@ class ModelJob(pulumi.ComponentResource):
         ]
         ports = {"http": k.HTTP_PORT, "driver": DRIVER_PORT, "blocks": BLOCK_PORT}
         k.headless_service(f"{name}-service", job, args.namespace, labels, ports=ports, opts=child)
-        mounts = [k.mount("config", k.CONFIG_DIR, read_only=True), k.mount("tmp", "/tmp")]
         container = core.v1.ContainerArgs(
             name="driver",
             image=args.image,
             args=["driver"],
             env=environment,
             ports=k.container_ports(ports),
-            resources=k.resources(cpu="50m", memory_mib=512, limit_mib=model.driver_memory_mib),
+            resources=k.resources(cpu="50m", memory_mib=512, limit_mib=driver_limit_mib(model)),
             security_context=k.container_security(),
             startup_probe=k.http_probe(period=5, failures=120),
             readiness_probe=k.http_probe("/readyz"),
             liveness_probe=k.http_probe(period=20),
+            # Pulumi tells what a pod said last that does not become ready.
             termination_message_policy="FallbackToLogsOnError",
-            volume_mounts=mounts,
+            volume_mounts=[k.mount("config", k.CONFIG_DIR, read_only=True), k.mount("tmp", "/tmp")],
         )
-        check = core.v1.ContainerArgs(
-            name="check",
-            image=args.image,
-            args=["check"],
-            env=environment,
-            # What an executor has beside its heap: a model that needs more would fail there.
-            resources=k.resources(cpu="50m", memory_mib=256, limit_mib=model.executor_memory_mib - HEAP_MIB),
-            security_context=k.container_security(),
-            termination_message_policy="FallbackToLogsOnError",
-            volume_mounts=mounts,
-        )
+        volumes = [k.annotations_volume(files), k.scratch_volume()]
         k.deployment(
             f"{name}-driver",
             job,
@@ -284,14 +279,7 @@ class ModelJob(pulumi.ComponentResource):
             swap=True,
             template=core.v1.PodTemplateSpecArgs(
                 metadata=meta.v1.ObjectMetaArgs(labels=labels, annotations=k.annotated(files)),
-                spec=k.stateless_pod(
-                    labels,
-                    container,
-                    [k.annotations_volume(files), k.scratch_volume()],
-                    grace_seconds=45,
-                    service_account=account,
-                    before=check,
-                ),
+                spec=k.stateless_pod(labels, container, volumes, grace_seconds=45, service_account=account),
             ),
             opts=child,
         )

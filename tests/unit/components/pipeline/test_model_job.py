@@ -38,8 +38,7 @@ def test_a_changed_model_changes_nothing_that_the_old_driver_reads(build: Build)
     before, after = build(), build(model={"scoreThreshold": 0.9})
     assert changed(before, after) == {DRIVER, "Deployment/model-motion"}
     spec = template(before)["spec"]
-    for container in (*spec["containers"], *spec["initContainers"]):
-        assert "envFrom" not in container
+    assert "envFrom" not in spec["containers"][0]
     assert {tuple(set(volume) - {"name"}) for volume in spec["volumes"]} == {("downwardAPI",), ("emptyDir",)}
 
 
@@ -61,13 +60,19 @@ def test_kubernetes_takes_no_value_for_a_variable(build: Build) -> None:
     assert "$$(HOME)" in variables(container)["ARGUS_LABELS"]
 
 
-def test_the_model_is_checked_first_with_what_an_executor_has_for_it(build: Build) -> None:
-    spec = template(build(model={"executorMemoryMiB": 1000}))["spec"]
-    (check,), (driver,) = spec["initContainers"], spec["containers"]
-    assert check["args"] == ["check"]
-    assert (check["image"], check["env"]) == (driver["image"], driver["env"])
-    assert check["resources"]["limits"]["memory"] == "744Mi"
-    assert check["terminationMessagePolicy"] == "FallbackToLogsOnError"
+def test_a_driver_has_room_for_the_check_of_its_model(build: Build) -> None:
+    limits = {}
+    for executor in (1000, 4000):
+        objects = build(model={"driverMemoryMiB": 900, "executorMemoryMiB": executor})
+        (container,) = template(objects)["spec"]["containers"]
+        limits[executor] = container["resources"]["limits"]["memory"]
+    # A network that an executor can hold beside its heap is not refused for the driver's lack of memory.
+    assert limits == {1000: "900Mi", 4000: "3744Mi"}
+
+
+def test_what_a_driver_said_last_is_told_by_kubernetes(build: Build) -> None:
+    (container,) = template(build())["spec"]["containers"]
+    assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
 
 
 def test_a_driver_may_note_that_it_works_in_its_own_lease_only(build: Build) -> None:
