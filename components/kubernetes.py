@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import pulumi
@@ -29,8 +29,19 @@ NODE_LOSS_SECONDS: Final = 5
 A node is NotReady only after 20 s of silence. To leave one that comes back costs a restart and loses nothing.
 """
 
+PROGRESS_SECONDS: Final = 1200
+"""After this long without a new pod getting ready, a Deployment says that its update does not get on."""
+
 READY: Final = pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create="20m", update="20m", delete="10m"))
 """For workloads: cold image pulls on a slow machine take minutes; a first start is not a failure before that."""
+
+SWAP_SECONDS: Final = 360
+SWAPPED: Final = pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create="20m", update="8m", delete="10m"))
+"""For workloads whose old pod goes on until the new one is ready: a new one that fails says so sooner.
+
+Pulumi's plugin waits for the whole time, whatever the pods say; its error then has what they and the Deployment said.
+SWAP_SECONDS is less, so that the Deployment has said its own by then.
+"""
 
 
 def labels(name: str, component: str) -> dict[str, str]:
@@ -164,6 +175,33 @@ def secret_volume(secret: pulumi.Input[str], name: str = "secrets") -> core.v1.V
     return core.v1.VolumeArgs(name=name, secret=core.v1.SecretVolumeSourceArgs(secret_name=secret, default_mode=0o440))
 
 
+def annotations_volume(files: Iterable[str], name: str = "config") -> core.v1.VolumeArgs:
+    """What the pod's template has as annotations (`annotated`), as files."""
+    return core.v1.VolumeArgs(
+        name=name,
+        downward_api=core.v1.DownwardAPIVolumeSourceArgs(
+            items=[
+                core.v1.DownwardAPIVolumeFileArgs(
+                    path=file,
+                    field_ref=core.v1.ObjectFieldSelectorArgs(
+                        field_path=f"metadata.annotations['{_annotation(file)}']"
+                    ),
+                )
+                for file in files
+            ]
+        ),
+    )
+
+
+def annotated(files: Mapping[str, pulumi.Input[str]]) -> dict[str, pulumi.Input[str]]:
+    """Small files as annotations of a pod's template: a version of the template has its own, as it has its image."""
+    return {_annotation(file): content for file, content in files.items()}
+
+
+def _annotation(file: str) -> str:
+    return f"argus.dev/{file}"
+
+
 def scratch_volume(name: str = "tmp", *, limit_mib: int | None = None) -> core.v1.VolumeArgs:
     """A directory that lives as long as the pod."""
     limit = f"{limit_mib}Mi" if limit_mib else None
@@ -176,8 +214,10 @@ def mount(name: str, path: str, *, read_only: bool = False, sub_path: str | None
 
 
 def env(name: str, value: pulumi.Input[str]) -> core.v1.EnvVarArgs:
-    """A constant in the environment; what a user may change comes from a ConfigMap instead."""
-    return core.v1.EnvVarArgs(name=name, value=value)
+    """A value in the environment, as it is: Kubernetes would take `$(NAME)` for a variable, and `$$` for one dollar."""
+    return core.v1.EnvVarArgs(
+        name=name, value=pulumi.Output.from_input(value).apply(lambda text: text.replace("$", "$$"))
+    )
 
 
 def env_field(name: str, path: str) -> core.v1.EnvVarArgs:
@@ -445,22 +485,32 @@ def deployment(
     template: core.v1.PodTemplateSpecArgs,
     opts: pulumi.ResourceOptions,
     recreate: bool = False,
+    swap: bool = False,
 ) -> apps.v1.Deployment:
     """Interchangeable pods, None where an autoscaler says how many; `recreate` where an old and a new one must not run
-    at the same time."""
+    at the same time, `swap` where the old one goes on until the new one is ready, and for good if it never is."""
     return apps.v1.Deployment(
         resource,
         metadata=_ours(metadata(name, namespace, labelled)),
         spec=apps.v1.DeploymentSpecArgs(
             replicas=replicas,
             revision_history_limit=2,
-            progress_deadline_seconds=1200,
+            progress_deadline_seconds=SWAP_SECONDS if swap else PROGRESS_SECONDS,
             selector=selector(labelled),
-            strategy=apps.v1.DeploymentStrategyArgs(type="Recreate") if recreate else None,
+            strategy=_strategy(recreate=recreate, swap=swap),
             template=template,
         ),
-        opts=pulumi.ResourceOptions.merge(opts, READY),
+        opts=pulumi.ResourceOptions.merge(opts, SWAPPED if swap else READY),
     )
+
+
+def _strategy(*, recreate: bool, swap: bool) -> apps.v1.DeploymentStrategyArgs | None:
+    if recreate:
+        return apps.v1.DeploymentStrategyArgs(type="Recreate")
+    if swap:
+        rolling = apps.v1.RollingUpdateDeploymentArgs(max_surge=1, max_unavailable=0)
+        return apps.v1.DeploymentStrategyArgs(type="RollingUpdate", rolling_update=rolling)
+    return None
 
 
 def job(

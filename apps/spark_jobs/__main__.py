@@ -11,12 +11,14 @@ from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from apps.spark_jobs import lost_executors
+from apps.spark_jobs.api_server import ACCOUNT, ApiServer
 from apps.spark_jobs.executors import Allocation, SparkExecutors
 from apps.spark_jobs.models import load_model
 from apps.spark_jobs.progress import GroupProgress, ProgressError
 from apps.spark_jobs.query import start_query
 from apps.spark_jobs.settings import Settings
 from apps.spark_jobs.status import Status, serve
+from apps.spark_jobs.takeover import takeover_of
 from apps.spark_jobs.watch import Watcher
 from apps.weights import WeightsError
 
@@ -49,12 +51,27 @@ def main() -> int:
 def _run(settings: Settings, stopping: threading.Event) -> int:
     status = Status(settings.model_name, stall_seconds=settings.stall_seconds)
     server = serve(status, settings.http_port)
+    takeover = takeover_of(settings)
+    try:
+        if takeover is None:
+            return _work(settings, status, stopping)
+        if not takeover.wait(status.waiting, stopping):
+            return 0
+        try:
+            return _work(settings, status, stopping)
+        finally:
+            takeover.leave()
+    finally:
+        server.shutdown()
+
+
+def _work(settings: Settings, status: Status, stopping: threading.Event) -> int:
     progress = GroupProgress(settings.kafka_bootstrap_servers, settings.consumer_group, settings.frames_topic)
     spark = SparkSession.builder.appName(f"model-{settings.model_name}").getOrCreate()
     # Batches of this size bound what a worker holds.
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", settings.batch_size)
-    if lost_executors.ACCOUNT.exists():
-        lost_executors.watch(lost_executors.ExecutorPods(spark.sparkContext.applicationId), stopping)
+    if ACCOUNT.exists():
+        lost_executors.watch(lost_executors.ExecutorPods(spark.sparkContext.applicationId, ApiServer()), stopping)
     allocation = Allocation(settings.limits, SparkExecutors(spark, settings.spec, settings.cores_per_executor))
     watcher = Watcher(settings.frames_topic, progress, status, allocation)
     spark.streams.addListener(watcher)
@@ -82,7 +99,6 @@ def _run(settings: Settings, stopping: threading.Event) -> int:
                 return 1
             allocation.apply()
     finally:
-        server.shutdown()
         spark.stop()
         progress.close()
 

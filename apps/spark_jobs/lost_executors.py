@@ -5,27 +5,20 @@ counts the pod as running as long as it is there, and starts no other. So the dr
 deletes for good those that should have ended by now. Should one still run somewhere, its results come twice at most.
 """
 
-import http.client
-import json
 import logging
-import ssl
 import threading
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
+
+from apps.spark_jobs.api_server import ERRORS, ApiServer
 
 logger = logging.getLogger(__name__)
 
-ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-"""Where Kubernetes puts what a pod needs to talk to its API server."""
-
-API_HOST = "kubernetes.default.svc"
 LOOK_SECONDS = 3.0
 PATIENCE = timedelta(seconds=2)
 """How long after its time a pod may still be there."""
 
-_TIMEOUT_SECONDS = 5
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 Metadata = Mapping[str, Any]
@@ -41,39 +34,22 @@ def overdue(pods: Iterable[Metadata], now: datetime) -> list[Metadata]:
 
 
 class ExecutorPods:
-    """The executors of one Spark application, at the API server. Raises OSError or http.client.HTTPException."""
+    """The executors of one Spark application, at the API server. Raises what ApiServer.ask raises."""
 
-    def __init__(self, application: str, account: Path = ACCOUNT) -> None:
-        self._account = account
-        self._path = f"/api/v1/namespaces/{(account / 'namespace').read_text().strip()}/pods"
+    def __init__(self, application: str, server: ApiServer) -> None:
+        self._server = server
+        self._path = f"/api/v1/namespaces/{server.namespace}/pods"
         self._query = f"labelSelector=spark-role%3Dexecutor,spark-app-selector%3D{application}"
-        context = ssl.create_default_context(cafile=str(account / "ca.crt"))
-        self._connection = http.client.HTTPSConnection(API_HOST, timeout=_TIMEOUT_SECONDS, context=context)
 
     def list(self) -> list[Metadata]:
         """The metadata of each."""
-        found = self._ask("GET", f"{self._path}?{self._query}", accept=_METADATA_ONLY)
+        found = self._server.ask("GET", f"{self._path}?{self._query}", accept=_METADATA_ONLY)
         return [item["metadata"] for item in found["items"]]
 
     def delete(self, pod: Metadata) -> None:
         """Deletes a pod without waiting for its machine."""
         options = {"gracePeriodSeconds": 0, "preconditions": {"uid": pod["uid"]}}
-        self._ask("DELETE", f"{self._path}/{pod['name']}", body=json.dumps(options))
-
-    def _ask(self, method: str, path: str, *, accept: str = "application/json", body: str | None = None) -> Any:
-        # Kubernetes renews the token.
-        token = (self._account / "token").read_text().strip()
-        headers = {"Authorization": f"Bearer {token}", "Accept": accept, "Content-Type": "application/json"}
-        try:
-            self._connection.request(method, path, body=body, headers=headers)
-            response = self._connection.getresponse()
-            content = response.read()
-        except BaseException:
-            self._connection.close()  # opened again by the next request
-            raise
-        if response.status >= http.client.BAD_REQUEST:
-            raise http.client.HTTPException(f"{method} {path}: {response.status} {content[:200]!r}")
-        return json.loads(content)
+        self._server.ask("DELETE", f"{self._path}/{pod['name']}", body=options)
 
 
 def watch(pods: ExecutorPods, stopping: threading.Event) -> threading.Thread:
@@ -85,7 +61,7 @@ def watch(pods: ExecutorPods, stopping: threading.Event) -> threading.Thread:
                 for pod in overdue(pods.list(), datetime.now(UTC)):
                     logger.warning("executor %s is on a machine that does not answer: deleting it", pod["name"])
                     pods.delete(pod)
-            except (OSError, http.client.HTTPException, ValueError) as error:
+            except ERRORS as error:
                 logger.info("cannot look after executors: %s", error)
 
     thread = threading.Thread(target=look_again_and_again, name="lost-executors", daemon=True)

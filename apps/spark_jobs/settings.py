@@ -51,6 +51,13 @@ class Settings(BaseSettings):
     """Without a finished batch or an idle report for this long, /healthz fails and Kubernetes restarts the driver."""
     stop_seconds: float = Field(default=20, gt=0)
     """How long a stop waits for the running batch."""
+    check_seconds: float = Field(default=180, gt=0)
+    """How long the model may take to load and to answer for two pictures before the driver starts."""
+    driver_pod_name: str = ""
+    driver_lease: str | None = None
+    """The Lease that says which driver of this model works; None where there is only this one."""
+    driver_selector: str = ""
+    """Selects the pods of this model's drivers."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @property

@@ -1,5 +1,6 @@
 """The driver's health and metrics, as Kubernetes and Prometheus ask for them."""
 
+import math
 import threading
 import time
 from http import HTTPStatus
@@ -14,7 +15,7 @@ class Status:
     def __init__(self, model: str, *, stall_seconds: float) -> None:
         self._stall_seconds = stall_seconds
         self._last_sign = time.monotonic()
-        self._ready = False
+        self._ready = self._works = False
         self.failure: str | None = None
         self.registry = CollectorRegistry()
         prefix, labels = "argus_spark_", ["model"]
@@ -30,6 +31,8 @@ class Status:
         self.rejected = counter("rejected", "Records set aside on the rejected topic.")
         self.expired = counter("expired", "Records that retention removed before this job read them.")
         self.lag = gauge("lag_records", "Records on the frames topic that no finished batch holds.")
+        # Nobody knows before Kafka was asked, which a driver that waits for another does not do.
+        self.lag.set(math.nan)
         self.input_rate = gauge("input_rows_per_second", "Records a second that arrived before the last batch.")
         self.processed_rate = gauge("processed_rows_per_second", "Records a second that the last batch got through.")
         self.batch_seconds = gauge("batch_duration_seconds", "How long the last batch took.")
@@ -40,7 +43,12 @@ class Status:
     def sign_of_life(self) -> None:
         """A batch has finished, or Spark said that it is idle: executors run and Kafka answers."""
         self._last_sign = time.monotonic()
-        self._ready = True
+        self._ready = self._works = True
+
+    def waiting(self, other: str | None) -> None:
+        """The job is well and waits for another driver to end; None where it is not known whether there is one."""
+        self._last_sign = time.monotonic()
+        self._ready = self._ready or other is not None
 
     def age(self) -> float:
         """Seconds since the last sign of life."""
@@ -56,10 +64,13 @@ class Status:
         return (HTTPStatus.OK if healthy else HTTPStatus.SERVICE_UNAVAILABLE), text
 
     def readiness(self) -> tuple[HTTPStatus, str]:
-        """The answer of /readyz: whether the job has ever got through a batch."""
+        """The answer of /readyz: whether the job has ever got through a batch, or will once another driver has ended.
+
+        Kubernetes ends the other one when this one is ready.
+        """
         if not self._ready:
             return HTTPStatus.SERVICE_UNAVAILABLE, "waiting for the first batch\n"
-        return HTTPStatus.OK, "ok\n"
+        return HTTPStatus.OK, "ok\n" if self._works else "ready to take over\n"
 
 
 def serve(status: Status, port: int) -> ThreadingHTTPServer:

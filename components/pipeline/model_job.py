@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pulumi
-from pulumi_kubernetes import core, rbac
+from pulumi_kubernetes import coordination, core, meta, rbac
 
 from components import kubernetes as k
 from components.config import Model, Settings
@@ -210,11 +210,18 @@ def environment_of(model: Model) -> dict[str, str]:
     return {f"ARGUS_{name}": str(value) for name, value in variables.items() if value is not None}
 
 
+def driver_limit_mib(model: Model) -> int:
+    """The most memory of a driver's container: the model is checked in it first, with what an executor has for it."""
+    return max(model.driver_memory_mib, model.executor_memory_mib - HEAP_MIB)
+
+
 class ModelJob(pulumi.ComponentResource):
     """The driver of one model, in client mode, with the right to manage its executors and nothing else.
 
-    The driver is replaced, not rolled: two of one consumer group would both do the work. Its progress is the group's
-    committed offsets in Kafka, so it may start on any node.
+    A new driver is started beside the old one, checks its model and waits; Kubernetes ends the old one once the new one
+    is ready, and the new one begins where the old one ended. One that fails leaves the old one at work (ADR 16). So the
+    settings are in the pod's template, not in ConfigMaps, which the old one would read too when it is started again.
+    The progress is the group's committed offsets in Kafka, so a driver may start on any node.
     """
 
     def __init__(self, name: str, args: ModelJobArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -224,12 +231,15 @@ class ModelJob(pulumi.ComponentResource):
         job = job_name(model.name)
         labels = driver_labels(model.name)
         account = self._account(name, job, args, labels, child)
+        lease = coordination.v1.Lease(f"{name}-lease", metadata=k.metadata(job, args.namespace, labels), opts=child)
 
         variables: dict[str, pulumi.Input[str]] = {
             **environment_of(model),
             "ARGUS_KAFKA_BOOTSTRAP_SERVERS": args.bootstrap_servers,
             "ARGUS_MAX_OFFSETS_PER_TASK": str(args.max_offsets_per_task),
             "ARGUS_MAX_FRAME_BYTES": str(args.max_message_bytes),
+            "ARGUS_DRIVER_LEASE": lease.metadata.name,
+            "ARGUS_DRIVER_SELECTOR": ",".join(f"{key}={value}" for key, value in labels.items()),
         }
         files: dict[str, pulumi.Input[str]] = {
             "spark.properties": pulumi.Output.all(args.namespace, args.image).apply(
@@ -237,44 +247,38 @@ class ModelJob(pulumi.ComponentResource):
             ),
             "executor.yaml": executor_template(model.name),
         }
-        environment = core.v1.ConfigMap(
-            f"{name}-environment",
-            metadata=k.metadata(f"{job}-environment", args.namespace, labels),
-            data=variables,
-            opts=child,
-        )
-        config = core.v1.ConfigMap(
-            f"{name}-spark", metadata=k.metadata(f"{job}-spark", args.namespace, labels), data=files, opts=child
-        )
+        environment = [
+            *(k.env(key, value) for key, value in variables.items()),
+            k.env_field("ARGUS_DRIVER_HOST", "status.podIP"),
+            k.env_field("ARGUS_DRIVER_POD_NAME", "metadata.name"),
+        ]
         ports = {"http": k.HTTP_PORT, "driver": DRIVER_PORT, "blocks": BLOCK_PORT}
         k.headless_service(f"{name}-service", job, args.namespace, labels, ports=ports, opts=child)
         container = core.v1.ContainerArgs(
             name="driver",
             image=args.image,
             args=["driver"],
-            env_from=k.env_from(environment.metadata.name),
-            env=[
-                k.env_field("ARGUS_DRIVER_HOST", "status.podIP"),
-                k.env_field("ARGUS_DRIVER_POD_NAME", "metadata.name"),
-            ],
+            env=environment,
             ports=k.container_ports(ports),
-            resources=k.resources(cpu="50m", memory_mib=512, limit_mib=model.driver_memory_mib),
+            resources=k.resources(cpu="50m", memory_mib=512, limit_mib=driver_limit_mib(model)),
             security_context=k.container_security(),
             startup_probe=k.http_probe(period=5, failures=120),
             readiness_probe=k.http_probe("/readyz"),
             liveness_probe=k.http_probe(period=20),
+            # Pulumi tells what a pod said last that does not become ready.
+            termination_message_policy="FallbackToLogsOnError",
             volume_mounts=[k.mount("config", k.CONFIG_DIR, read_only=True), k.mount("tmp", "/tmp")],
         )
-        volumes = [k.config_volume(config.metadata.name), k.scratch_volume()]
+        volumes = [k.annotations_volume(files), k.scratch_volume()]
         k.deployment(
             f"{name}-driver",
             job,
             args.namespace,
             labels,
             replicas=1,
-            recreate=True,
+            swap=True,
             template=core.v1.PodTemplateSpecArgs(
-                metadata=k.template_metadata(labels, variables, files),
+                metadata=meta.v1.ObjectMetaArgs(labels=labels, annotations=k.annotated(files)),
                 spec=k.stateless_pod(labels, container, volumes, grace_seconds=45, service_account=account),
             ),
             opts=child,
@@ -297,6 +301,10 @@ class ModelJob(pulumi.ComponentResource):
                 api_groups=[""],
                 resources=["configmaps", "services", "persistentvolumeclaims"],
                 verbs=["get", "list", "watch"],
+            ),
+            # Its own, which says which driver works.
+            rbac.v1.PolicyRuleArgs(
+                api_groups=["coordination.k8s.io"], resources=["leases"], resource_names=[job], verbs=["get", "update"]
             ),
         ]
         return k.service_account(name, job, args.namespace, labels, rules, opts=child)

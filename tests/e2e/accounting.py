@@ -3,6 +3,8 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
 
 from apps.messages import SEQUENCE_SHIFT
 from tests.e2e.cluster import CameraState, ClusterClient
@@ -124,6 +126,17 @@ def expected_frames(
                 first = max(_next(before), run << SEQUENCE_SHIFT)
                 expected |= {(name, sequence) for sequence in range(first, last + 1) if sequence not in before.failed}
     return expected
+
+
+def versions_in_order(results: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """The versions of the model by which each camera's frames were done, in the frames' order, each time it changed."""
+    cameras: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for document in results:
+        cameras[document["camera"]["name"]].append((document["frame"]["sequence"], document["model"]["version"]))
+    return {
+        camera: [version for version, _ in groupby(version for _, version in sorted(frames))]
+        for camera, frames in cameras.items()
+    }
 
 
 def _next(camera: CameraState) -> int:

@@ -1,6 +1,7 @@
 """How a running stack follows its load, sampled while a test changes it: a table and a picture of it."""
 
 import csv
+import math
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -39,13 +40,18 @@ def names(cluster: ClusterClient, stage: str) -> list[str]:
 
 
 def lag(cluster: ClusterClient) -> float | None:
-    """Frames that the model has yet to read, as its driver says; None while there is no driver that knows."""
+    """Frames that the model has yet to read, as its driver says; None while there is no driver that knows.
+
+    One that waits for another to end does not: it says that it is no number.
+    """
     for pod in cluster.pods(f"app.kubernetes.io/name=model-{MODEL},app.kubernetes.io/component=driver"):
         if "deletionTimestamp" in pod["metadata"]:
             continue
         for line in cluster.pod_text(pod["metadata"]["name"], "/metrics").splitlines():
             if line.startswith("argus_spark_lag_records{"):
-                return float(line.rsplit(" ", 1)[1])
+                found = float(line.rsplit(" ", 1)[1])
+                if not math.isnan(found):
+                    return found
     return None
 
 

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Entry point of the Spark image: `driver` runs a model job in client mode, `executor` is what Spark's Kubernetes
-# scheduler asks of any image (the SPARK_… variables are its own), anything else is run as it is.
+# Entry point of the Spark image: `driver` runs a model job in client mode once its model was seen to run at all, `executor`
+# is what Spark's Kubernetes scheduler asks of any image (the SPARK_… variables are its own), anything else is run as it is.
 set -euo pipefail
 
 java_options() {
@@ -13,6 +13,7 @@ java_options() {
 }
 
 driver() {
+    python -m apps.spark_jobs.check
     local options=(--properties-file "${ARGUS_SPARK_PROPERTIES:-/etc/argus/spark.properties}")
     # Executors reach the driver at its pod's address, and go when its pod goes.
     [[ -z "${ARGUS_DRIVER_HOST:-}" ]] || options+=(--conf "spark.driver.host=${ARGUS_DRIVER_HOST}")

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -49,9 +50,10 @@ func deploymentReady(live *unstructured.Unstructured) readiness {
 	case updated < wished:
 		return waitingFor("%d of %d replicas updated%s", updated, wished, conditionText(live, "Progressing", "ReplicaFailure"))
 	case all > updated:
-		return waitingFor("%d old replicas still to go", all-updated)
+		return waitingFor("%d old replicas still to go%s", all-updated, conditionText(live, "Progressing", "ReplicaFailure"))
 	case available < wished:
-		return waitingFor("%d of %d replicas available%s", available, wished, conditionText(live, "Available", "ReplicaFailure"))
+		return waitingFor("%d of %d replicas available%s", available, wished,
+			conditionText(live, "Available", "Progressing", "ReplicaFailure"))
 	}
 	return ready()
 }
@@ -263,13 +265,8 @@ func podTrouble(pod *unstructured.Unstructured) string {
 			if !ok {
 				continue
 			}
-			name, _, _ := unstructured.NestedString(status, "name")
-			for _, state := range []string{"waiting", "terminated"} {
-				reason, _, _ := unstructured.NestedString(status, "state", state, "reason")
-				message, _, _ := unstructured.NestedString(status, "state", state, "message")
-				if reason != "" && reason != "Completed" && reason != "PodInitializing" {
-					return fmt.Sprintf(": container %s: %s %s", name, reason, message)
-				}
+			if trouble := containerTrouble(status); trouble != "" {
+				return trouble
 			}
 		}
 	}
@@ -278,4 +275,33 @@ func podTrouble(pod *unstructured.Unstructured) string {
 		return ": " + reason
 	}
 	return ""
+}
+
+// containerTrouble is why a container does not run, and what it said last when it ended before.
+func containerTrouble(status map[string]any) string {
+	if serves, _, _ := unstructured.NestedBool(status, "ready"); serves {
+		return ""
+	}
+	name, _, _ := unstructured.NestedString(status, "name")
+	var troubles []string
+	for _, state := range []string{"waiting", "terminated"} {
+		reason, _, _ := unstructured.NestedString(status, "state", state, "reason")
+		message, _, _ := unstructured.NestedString(status, "state", state, "message")
+		if reason != "" && reason != "Completed" && reason != "PodInitializing" {
+			troubles = append(troubles, strings.TrimSpace(reason+" "+message))
+		}
+	}
+	if reason, found, _ := unstructured.NestedString(status, "lastState", "terminated", "reason"); found {
+		code, _, _ := unstructured.NestedInt64(status, "lastState", "terminated", "exitCode")
+		message, _, _ := unstructured.NestedString(status, "lastState", "terminated", "message")
+		last := fmt.Sprintf("it ended before (%s, exit code %d)", reason, code)
+		if message = strings.TrimSpace(message); message != "" {
+			last += ": " + message
+		}
+		troubles = append(troubles, last)
+	}
+	if len(troubles) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(": container %s: %s", name, strings.Join(troubles, "; "))
 }

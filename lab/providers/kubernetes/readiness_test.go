@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -126,5 +127,65 @@ func TestAClaimThatWaitsForItsPodIsReady(t *testing.T) {
 	pending := live(t, "{kind: PersistentVolumeClaim, apiVersion: v1, status: {phase: Pending}}")
 	if !claimReady(pending, true).ready || claimReady(pending, false).ready {
 		t.Error("only the class decides whether a pending claim is ready")
+	}
+}
+
+func TestADeploymentWhoseNewPodFailsSaysThatItDoesNotGetOn(t *testing.T) {
+	late := "{type: Progressing, status: 'False', reason: ProgressDeadlineExceeded, message: it has timed out progressing}"
+	tests := map[string]string{
+		"beside the old one":  "replicas: 2, updatedReplicas: 1, availableReplicas: 1",
+		"with no old one":     "replicas: 1, updatedReplicas: 1, availableReplicas: 0",
+		"that cannot be made": "replicas: 1, updatedReplicas: 0, availableReplicas: 1",
+	}
+	for name, counts := range tests {
+		t.Run(name, func(t *testing.T) {
+			state := deploymentReady(live(t, "{kind: Deployment, apiVersion: apps/v1, spec: {replicas: 1}, "+
+				"status: {"+counts+", conditions: [{type: Available, status: 'True'}, "+late+"]}}"))
+			// As Pulumi's own plugin, it waits for the whole time that the resource has.
+			if state.ready || state.failed != nil || !strings.Contains(state.waiting, "timed out progressing") {
+				t.Errorf("ready %t, failed %v, waiting for %q", state.ready, state.failed, state.waiting)
+			}
+		})
+	}
+}
+
+func TestWhatAPodSaysOfItsTrouble(t *testing.T) {
+	tests := map[string]struct{ status, says string }{
+		"a container that crashes again and again": {
+			status: "containerStatuses: [{name: app, ready: false, state: {waiting: {reason: CrashLoopBackOff, " +
+				"message: back-off 40s}}, lastState: {terminated: {reason: Error, exitCode: 1, message: \"no such file\\n\"}}}]",
+			says: ": container app: CrashLoopBackOff back-off 40s; it ended before (Error, exit code 1): no such file",
+		},
+		"a container that runs again": {
+			status: "containerStatuses: [{name: app, ready: false, state: {running: {}}, " +
+				"lastState: {terminated: {reason: OOMKilled, exitCode: 137}}}]",
+			says: ": container app: it ended before (OOMKilled, exit code 137)",
+		},
+		"an init container that has just failed": {
+			status: "initContainerStatuses: [{name: check, ready: false, state: {terminated: {reason: Error, exitCode: 1, " +
+				"message: the model does not run}}}], " +
+				"containerStatuses: [{name: app, ready: false, state: {waiting: {reason: PodInitializing}}}]",
+			says: ": container check: Error the model does not run",
+		},
+		"an init container that has done its work, before one that waits for its image": {
+			status: "initContainerStatuses: [{name: check, ready: true, state: {terminated: {reason: Completed, exitCode: 0}}}], " +
+				"containerStatuses: [{name: app, ready: false, state: {waiting: {reason: ErrImagePull, message: not found}}}]",
+			says: ": container app: ErrImagePull not found",
+		},
+		"a pod that finds no room": {
+			status: "conditions: [{type: PodScheduled, status: 'False', message: 0/5 nodes are available}]",
+			says:   ": 0/5 nodes are available",
+		},
+		"a pod that only needs time": {
+			status: "containerStatuses: [{name: app, ready: false, state: {running: {}}}]",
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			pod := live(t, "{kind: Pod, apiVersion: v1, status: {phase: Pending, "+test.status+"}}")
+			if says := podTrouble(pod); says != test.says {
+				t.Errorf("it says %q", says)
+			}
+		})
 	}
 }

@@ -54,5 +54,6 @@ def test_the_check_of_vertical_autoscalers_is_strict() -> None:
 
 def test_executors_are_made_from_a_valid_pod(pulumi_mocks: Any) -> None:
     pulumi_mocks.run(declare)
-    template = json.loads(pulumi_mocks.named("model-objects-spark").inputs["data"]["executor.yaml"])
+    driver = pulumi_mocks.named("model-objects-driver").inputs["spec"]["template"]
+    template = json.loads(driver["metadata"]["annotations"]["argus.dev/executor.yaml"])
     assert mistakes_of({**template, "metadata": {**template["metadata"], "name": "executor"}}) == []

@@ -1,7 +1,7 @@
 """Which frames a test may demand of every sink, when producers lived, died or lost some themselves."""
 
 from apps.messages import SEQUENCE_SHIFT
-from tests.e2e.accounting import expected_frames
+from tests.e2e.accounting import expected_frames, versions_in_order
 from tests.e2e.cluster import CameraState
 
 OLD, NEW = 100 << SEQUENCE_SHIFT, 200 << SEQUENCE_SHIFT
@@ -37,3 +37,20 @@ def test_a_run_in_between_counts_from_its_beginning() -> None:
 
 def test_what_was_there_before_is_not_counted() -> None:
     assert expected(camera(OLD, OLD + 3), camera(NEW, NEW), OLD + 1) == {NEW}
+
+
+def test_a_cameras_versions_are_told_in_the_order_of_its_frames() -> None:
+    done = [("gate", 3, "new"), ("gate", 1, "old"), ("yard", 7, "new"), ("gate", 2, "old"), ("gate", 4, "new")]
+    results = [
+        {"camera": {"name": camera}, "frame": {"sequence": sequence}, "model": {"version": version}}
+        for camera, sequence, version in done
+    ]
+    assert versions_in_order(results) == {"gate": ["old", "new"], "yard": ["new"]}
+
+
+def test_a_frame_that_is_done_by_the_old_version_after_the_new_is_seen() -> None:
+    results = [
+        {"camera": {"name": "gate"}, "frame": {"sequence": sequence}, "model": {"version": version}}
+        for sequence, version in enumerate(["old", "new", "old", "new"])
+    ]
+    assert versions_in_order(results) == {"gate": ["old", "new", "old", "new"]}

@@ -1,6 +1,5 @@
 """Executors whose machine died: which are given up, and what the API server is asked."""
 
-import http.client
 import json
 import threading
 from datetime import UTC, datetime, timedelta
@@ -9,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from apps.spark_jobs import lost_executors
+from apps.spark_jobs import api_server, lost_executors
+from apps.spark_jobs.api_server import ApiError, ApiServer
 from apps.spark_jobs.lost_executors import ExecutorPods, overdue, watch
 
 NOW = datetime(2026, 11, 25, 1, 0, tzinfo=UTC)
@@ -51,13 +51,13 @@ class Connection:
 def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "namespace").write_text("argus\n")
     (tmp_path / "token").write_text("first")
-    monkeypatch.setattr(lost_executors.ssl, "create_default_context", lambda cafile: None)
+    monkeypatch.setattr(api_server.ssl, "create_default_context", lambda cafile: None)
     return tmp_path
 
 
 def executors(account: Path, monkeypatch: pytest.MonkeyPatch, connection: Connection) -> ExecutorPods:
-    monkeypatch.setattr(lost_executors.http.client, "HTTPSConnection", lambda *_, **__: connection)
-    return ExecutorPods("spark-1", account)
+    monkeypatch.setattr(api_server.http.client, "HTTPSConnection", lambda *_, **__: connection)
+    return ExecutorPods("spark-1", ApiServer(account))
 
 
 def test_a_pod_is_deleted_at_once_and_only_that_one(account: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,8 +75,9 @@ def test_a_pod_is_deleted_at_once_and_only_that_one(account: Path, monkeypatch: 
 
 def test_a_refusal_says_what_was_refused(account: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pods = executors(account, monkeypatch, Connection((403, {"reason": "Forbidden"})))
-    with pytest.raises(http.client.HTTPException, match=r"403 .*Forbidden"):
+    with pytest.raises(ApiError, match=r"403 .*Forbidden") as refusal:
         pods.list()
+    assert refusal.value.status == 403
 
 
 def test_an_api_server_that_goes_away_is_asked_again(account: Path, monkeypatch: pytest.MonkeyPatch) -> None:

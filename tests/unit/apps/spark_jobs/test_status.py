@@ -1,3 +1,4 @@
+import math
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -27,6 +28,31 @@ def test_metrics_and_health_over_http(status: Status) -> None:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def test_a_driver_that_waits_for_another_is_ready_and_well() -> None:
+    status = Status("objects", stall_seconds=60)
+    status.waiting(None)
+    assert status.readiness()[0] == 503, "there may be no other, and nothing works yet"
+    status.waiting("model-objects-old")
+    assert status.readiness() == (200, "ready to take over\n")
+    # Once the other has ended: what was ready stays it.
+    status.sign_of_life()
+    assert status.readiness() == (200, "ok\n")
+
+
+def test_waiting_is_not_stalling() -> None:
+    status = Status("objects", stall_seconds=0.5)
+    status._last_sign -= 10
+    assert status.health()[0] == 503
+    status.waiting(None)
+    assert status.health()[0] == 200
+
+
+def test_the_lag_is_unknown_before_kafka_was_asked(status: Status) -> None:
+    lag = status.registry.get_sample_value("argus_spark_lag_records", {"model": "objects"})
+    assert lag is not None
+    assert math.isnan(lag)
 
 
 def test_a_stalled_job_is_not_healthy() -> None:

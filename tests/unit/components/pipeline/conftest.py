@@ -151,7 +151,7 @@ def declare(
                 namespace=namespace,
                 image="spark:1",
                 bootstrap_servers=bootstrap,
-                model=Model.model_validate({"name": model, "kind": model}),
+                model=Model.model_validate({"name": model, "kind": model, **changes.get("model", {})}),
             ),
         )
     consumer = Consumer(

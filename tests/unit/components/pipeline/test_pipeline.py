@@ -135,10 +135,6 @@ def test_values_reach_the_apps(build: Build) -> None:
         "http://consumer-0.consumer:8080,http://consumer-1.consumer:8080"
     )
     assert variables(objects, "ui")["ARGUS_PRODUCER_URLS"].split(",")[3] == "http://producer-3:8080"
-    model = variables(objects, "model-objects-environment")
-    assert model["ARGUS_RESULTS_TOPIC"] == "results.objects"
-    assert model["ARGUS_CONSUMER_GROUP"] == "spark.objects"
-    assert "spark.kubernetes.container.image spark:1\n" in variables(objects, "model-objects-spark")["spark.properties"]
 
 
 def test_only_who_needs_it_may_talk_to_the_api(build: Build) -> None:

@@ -160,8 +160,9 @@ def test_every_template_is_restricted(build: Build) -> None:
 
 @pytest.mark.parametrize("model", ["objects", "motion"])
 def test_executors_are_restricted(build: Build, model: str) -> None:
-    config = build()[f"ConfigMap/model-{model}-spark"].inputs["data"]
-    assert violations(yaml.safe_load(config["executor.yaml"])["spec"]) == []
+    template = build()[f"Deployment/model-{model}"].inputs["spec"]["template"]
+    executor = template["metadata"]["annotations"]["argus.dev/executor.yaml"]
+    assert violations(yaml.safe_load(executor)["spec"]) == []
 
 
 def test_the_namespace_holds_pods_to_it(build: Build) -> None:

@@ -1,0 +1,50 @@
+"""The Kubernetes API server, asked with the account that Kubernetes gives a pod."""
+
+import http.client
+import json
+import ssl
+from pathlib import Path
+from typing import Any
+
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Where Kubernetes puts what a pod needs to talk to its API server."""
+
+API_HOST = "kubernetes.default.svc"
+ERRORS = (OSError, http.client.HTTPException, ValueError)
+"""What a request may raise: no connection, a refusal, an answer that is no JSON."""
+
+_TIMEOUT_SECONDS = 5
+
+
+class ApiError(http.client.HTTPException):
+    """A refusal, with its HTTP status."""
+
+    def __init__(self, request: str, status: int, content: bytes) -> None:
+        super().__init__(f"{request}: {status} {content[:200]!r}")
+        self.status = status
+
+
+class ApiServer:
+    """One connection, opened when needed and again after an error. Not for several threads."""
+
+    def __init__(self, account: Path = ACCOUNT) -> None:
+        self._account = account
+        self.namespace = (account / "namespace").read_text().strip()
+        context = ssl.create_default_context(cafile=str(account / "ca.crt"))
+        self._connection = http.client.HTTPSConnection(API_HOST, timeout=_TIMEOUT_SECONDS, context=context)
+
+    def ask(self, method: str, path: str, *, accept: str = "application/json", body: Any = None) -> Any:
+        """The JSON of the answer; `body` is sent as JSON. Raises one of ERRORS, of them ApiError for a refusal."""
+        # Kubernetes renews the token.
+        token = (self._account / "token").read_text().strip()
+        headers = {"Authorization": f"Bearer {token}", "Accept": accept, "Content-Type": "application/json"}
+        try:
+            self._connection.request(method, path, body=None if body is None else json.dumps(body), headers=headers)
+            response = self._connection.getresponse()
+            content = response.read()
+        except BaseException:
+            self._connection.close()  # opened again by the next request
+            raise
+        if response.status >= http.client.BAD_REQUEST:
+            raise ApiError(f"{method} {path}", response.status, content)
+        return json.loads(content)

@@ -1,0 +1,188 @@
+"""Other weights for a model while the cameras run: each frame has one result, and weights that fail change nothing.
+
+The scenes' weights are measured here too: they alone know what the rendered cameras show, and that is known exactly.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apps.messages import parse_timestamp
+from apps.scenes import everything
+from tests.e2e.accounting import Audit, versions_in_order
+from tests.e2e.accuracy import Score
+from tests.e2e.cluster import ClusterClient
+from tests.e2e.conftest import Stack
+from tests.e2e.machines import stack_with
+from tests.e2e.test_frames import CAMERAS
+from tests.e2e.timings import Timings
+from tests.e2e.waiting import wait_until
+
+MODEL = "objects"
+DRIVER = f"app.kubernetes.io/name=model-{MODEL},app.kubernetes.io/component=driver"
+RENDERED = frozenset(name for name, url in CAMERAS.items() if url.startswith("synthetic://"))
+FRAMES = 200
+"""Of rendered cameras, in which the scenes' weights are measured."""
+
+SWAPPED_LIMIT_S, FRAMES_LIMIT_S = 300, 600
+LEAST = 0.9
+
+
+def test_new_weights_go_on_where_the_old_ones_stopped(
+    stack: Stack, tmp_path: Path, artifacts: Path, timings: Timings
+) -> None:
+    audit = Audit.open(stack.cluster)
+    (default,) = _versions(stack.cluster, audit)
+    try:
+        swap_s = _swap(stack, audit, {default}, "--config-file", str(_with(tmp_path, weights="scenes")))
+        (scenes,) = _versions(stack.cluster, audit) - {default}
+        score, frames = _measured(stack.cluster, audit, scenes)
+    finally:
+        stack.pulumi("up", "--yes", "--skip-preview")
+    wait_until("every camera's results by the old weights again", _only(stack.cluster, audit, default), SWAPPED_LIMIT_S)
+    whole = audit.close()
+    results = list(_results(stack.cluster, audit))
+    wrong = {
+        camera: order for camera, order in versions_in_order(results).items() if order != [default, scenes, default]
+    }
+    assert not wrong, f"cameras whose frames are not by the old, then the new, then the old weights: {wrong}"
+    print(f"from the last result of the one to the first of the other, there and back: {_gaps(results)} s")
+    timings.took("new weights for a running model: every camera's results are by them", swap_s, whole)
+    line = (
+        f"the scenes' weights at IoU 0.5 on {frames} rendered frames: precision {score.precision:.3f}, recall "
+        f"{score.recall:.3f} ({score.matched} matched, {score.detected} detected, {score.present} present)"
+    )
+    print(line)
+    (artifacts / "accuracy.txt").write_text(line + "\n")
+    assert score.precision >= LEAST, line
+    assert score.recall >= LEAST, line
+
+
+@pytest.mark.full
+def test_weights_that_fail_leave_the_old_ones_at_work(stack: Stack, tmp_path: Path, timings: Timings) -> None:
+    """On a device that the image has no plugin for: no preview knows that, and the model does not load."""
+    before = _drivers(stack.cluster)
+    assert len(before) == 1, before
+    audit = Audit.open(stack.cluster)
+    (version,) = _versions(stack.cluster, audit)
+    began = time.monotonic()
+    try:
+        with pytest.raises(AssertionError, match=f"model {MODEL} does not run: .*GPU"):
+            stack.pulumi("up", "--yes", "--skip-preview", "--config-file", str(_with(tmp_path, device="GPU")))
+        failed_s = time.monotonic() - began
+        assert before.items() <= _drivers(stack.cluster).items(), "the old driver was touched"
+        whole = audit.close()
+        assert {tuple(order) for order in versions_in_order(_results(stack.cluster, audit)).values()} == {(version,)}
+    finally:
+        stack.pulumi("up", "--yes", "--skip-preview")
+    timings.took("new weights that fail: pulumi up says so", failed_s, whole)
+
+    def alone() -> str | None:
+        found = _drivers(stack.cluster)
+        return None if found == before else f"drivers {found}"
+
+    # The old configuration is that of the old pod, which has run all the time.
+    wait_until("the old driver alone", alone, limit_s=SWAPPED_LIMIT_S)
+
+
+def _with(folder: Path, **settings: str) -> Path:
+    """The stack's file with the model changed."""
+
+    def edit(config: dict[str, Any]) -> None:
+        (model,) = (each for each in config["argus:models"] if each["name"] == MODEL)
+        model.update(settings)
+
+    return stack_with(folder, edit)
+
+
+def _swap(stack: Stack, audit: Audit, before: set[str], *arguments: str) -> float:
+    """The seconds from `pulumi up` until every camera's newest result is by none of the versions before."""
+    began = time.monotonic()
+    stack.pulumi("up", "--yes", "--skip-preview", *arguments)
+
+    def swapped() -> str | None:
+        newest = {camera: order[-1] for camera, order in versions_in_order(_results(stack.cluster, audit)).items()}
+        late = sorted(camera for camera in audit.start if newest.get(camera) is None or newest[camera] in before)
+        return f"{len(late)} cameras as before, as {late[:5]}" if late else None
+
+    wait_until("every camera's results by the new weights", swapped, limit_s=SWAPPED_LIMIT_S, pause_s=1)
+    return time.monotonic() - began
+
+
+def _only(cluster: ClusterClient, audit: Audit, version: str) -> Callable[[], str | None]:
+    def check() -> str | None:
+        orders = versions_in_order(_results(cluster, audit))
+        other = sorted(camera for camera, order in orders.items() if order[-1] != version)
+        return f"{len(other)} cameras by other weights, as {other[:5]}" if other else None
+
+    return check
+
+
+def _results(cluster: ClusterClient, audit: Audit) -> Iterator[dict[str, Any]]:
+    """The model's results for all frames since the audit was opened."""
+    since = {name: camera.last or 0 for name, camera in audit.start.items()}
+    last = max(camera.last or 0 for camera in cluster.cameras().values())
+    for document in cluster.results(MODEL, min(since.values()), last):
+        if document["frame"]["sequence"] > since.get(document["camera"]["name"], last):
+            yield document
+
+
+def _versions(cluster: ClusterClient, audit: Audit) -> set[str]:
+    """The versions that the results since the audit was opened say; waits for the first."""
+    found: set[str] = set()
+
+    def any_result() -> str | None:
+        found.update(document["model"]["version"] for document in _results(cluster, audit))
+        return None if found else "no result"
+
+    wait_until("a result that says its version", any_result, limit_s=SWAPPED_LIMIT_S)
+    return found
+
+
+def _measured(cluster: ClusterClient, audit: Audit, version: str) -> tuple[Score, int]:
+    """What the version finds on rendered frames, against what they show; and on how many."""
+    rendered: list[dict[str, Any]] = []
+
+    def enough() -> str | None:
+        rendered[:] = (
+            document
+            for document in _results(cluster, audit)
+            if document["model"]["version"] == version and document["camera"]["name"] in RENDERED
+        )
+        seen = Counter(document["camera"]["name"] for document in rendered)
+        return None if len(rendered) >= FRAMES else f"{len(rendered)} of {FRAMES} frames of {len(seen)} cameras"
+
+    wait_until(f"{FRAMES} rendered frames", enough, limit_s=FRAMES_LIMIT_S, pause_s=5)
+    score = Score()
+    for document in rendered:
+        frame = document["frame"]
+        score.add(
+            [(found["label"], found["score"], found["box"]) for found in document["detections"]],
+            everything(document["camera"]["name"], frame["sequence"], frame["width"], frame["height"]),
+        )
+    return score, len(rendered)
+
+
+def _gaps(results: list[dict[str, Any]]) -> list[float]:
+    """The seconds between the last result by one version and the first by the next, each time it changed."""
+    done = sorted((_created(document), document["model"]["version"]) for document in results)
+    return [round((after - before).total_seconds(), 1) for (before, old), (after, new) in pairwise(done) if old != new]
+
+
+def _created(document: dict[str, Any]) -> datetime:
+    return parse_timestamp(document["event"]["created"])
+
+
+def _drivers(cluster: ClusterClient) -> dict[str, int]:
+    """The model's drivers that are not being deleted, and how often the containers of each were started anew."""
+    return {
+        pod["metadata"]["name"]: sum(each["restartCount"] for each in pod["status"].get("containerStatuses", ()))
+        for pod in cluster.pods(DRIVER)
+        if "deletionTimestamp" not in pod["metadata"]
+    }
