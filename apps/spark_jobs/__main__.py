@@ -12,7 +12,9 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from apps.spark_jobs import lost_executors
 from apps.spark_jobs.executors import Allocation, SparkExecutors
+from apps.spark_jobs.models.child_process import CodeError
 from apps.spark_jobs.models.export import ModelError, read_export
+from apps.spark_jobs.models.python import started
 from apps.spark_jobs.progress import GroupProgress, ProgressError
 from apps.spark_jobs.query import start_query
 from apps.spark_jobs.settings import Settings
@@ -39,8 +41,10 @@ def main() -> int:
     try:
         if settings.model_kind == "objects":
             read_export(settings.weights)
+        elif settings.model_kind == "python":
+            started(settings.code, settings.call_memory_mib).end()
         return _run(settings, stopping)
-    except (ModelError, ProgressError) as error:
+    except (ModelError, CodeError, ProgressError) as error:
         logger.error("%s", error)
         return 1
 

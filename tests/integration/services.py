@@ -11,12 +11,19 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from components.images import context
+from components.images import WEIGHTS, context
 from lab.toolchain.images import ensure_base
 
 REPOSITORY = Path(__file__).parents[2]
 BUILD_SECONDS = 900
 START_SECONDS = 120
+CODE = REPOSITORY / "tests/integration/spark/code"
+MODELS = {
+    "weights/objects": REPOSITORY / WEIGHTS / "scenes",
+    "code/faulty": CODE / "faulty",
+    "code/view": REPOSITORY / "docs/examples/python-model",
+}
+"""What the Spark image of the tests holds besides Argus."""
 
 
 def free_port() -> int:
@@ -124,7 +131,7 @@ def image(name: str) -> str:
     # The lab's own flags, so that its layers are found again.
     command = ["podman", "build", "--quiet", "--layers", "--network=host", "--isolation=chroot", "--format=docker"]
     with tempfile.TemporaryDirectory(prefix="argus-test-") as folder:
-        for part in context(name, {"objects": None}):
+        for part in context(name, MODELS):
             for target, source in part.files():
                 staged = Path(folder, target)
                 staged.parent.mkdir(parents=True, exist_ok=True)
