@@ -25,7 +25,7 @@ IMAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "elasticsearch": (),
     "filebeat": (),
     "producer": (*_APP, "apps/scenes", "apps/producer"),
-    "spark": (*_APP, "apps/weights", "apps/spark_jobs"),
+    "spark": (*_APP, "apps/weights", "apps/model_api", "apps/spark_jobs"),
     "consumer": (*_APP, "apps/consumer"),
     "ui": (*_APP, "apps/ui"),
 }
@@ -77,7 +77,10 @@ class Staged:
     target: str
 
     def files(self) -> Iterator[tuple[str, Path]]:
-        """Every file with its place in the context, in a stable order. Caches and weights of the repo are left out."""
+        """Every file with its place in the context, in a stable order.
+
+        Caches, weights of the repo and what is hidden beside a user's code (.git, .venv) are left out.
+        """
         if self.source.is_file():
             yield self.target, self.source
             return
@@ -88,7 +91,8 @@ class Staged:
 
 
 def _ignored(target: str) -> bool:
-    return "/__pycache__/" in target or target.endswith(".pyc") or target.startswith(f"{WEIGHTS}/")
+    hidden = target.startswith("code/") and "/." in target
+    return hidden or "/__pycache__/" in target or target.endswith(".pyc") or target.startswith(f"{WEIGHTS}/")
 
 
 def context(image: str, models: Mapping[str, Path], root: Path = ROOT) -> list[Staged]:

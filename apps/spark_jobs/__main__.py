@@ -13,14 +13,12 @@ from pyspark.sql.streaming.query import StreamingQuery
 from apps.spark_jobs import lost_executors
 from apps.spark_jobs.api_server import ACCOUNT, ApiServer
 from apps.spark_jobs.executors import Allocation, SparkExecutors
-from apps.spark_jobs.models import load_model
 from apps.spark_jobs.progress import GroupProgress, ProgressError
 from apps.spark_jobs.query import start_query
 from apps.spark_jobs.settings import Settings
 from apps.spark_jobs.status import Status, serve
 from apps.spark_jobs.takeover import takeover_of
 from apps.spark_jobs.watch import Watcher
-from apps.weights import WeightsError
 
 logger = logging.getLogger("apps.spark_jobs")
 
@@ -40,10 +38,8 @@ def main() -> int:
     stopping = threading.Event()
     _on_signal(stopping)
     try:
-        # What cannot run here is said before any frame waits for it.
-        load_model(settings.spec)
         return _run(settings, stopping)
-    except (WeightsError, ProgressError) as error:
+    except ProgressError as error:
         logger.error("%s", error)
         return 1
 

@@ -79,13 +79,11 @@ def answer(record: Record, model: Model, spec: JobSpec) -> Record:
         processed_at=datetime.now(UTC),
         detections=detections,
     )
-    return Record(
-        topic=spec.results_topic,
-        partition=record.partition,
-        key=result.id.encode(),
-        value=result_to_json(result),
-        headers=[],
-    )
+    value = result_to_json(result)
+    if len(value) > spec.max_frame_bytes:
+        # Kafka would refuse it, and with it the whole batch, again and again.
+        return reject(record, f"{len(detections)} detections, {len(value)} bytes: over {spec.max_frame_bytes}", spec)
+    return Record(topic=spec.results_topic, partition=record.partition, key=result.id.encode(), value=value, headers=[])
 
 
 def reject(record: Record, reason: str, spec: JobSpec) -> Record:

@@ -12,11 +12,15 @@ from pathlib import Path
 from apps.weights import Contract, Precision, WeightsError, read_weights
 from components import versions
 from components.config import manifest
+from components.config.code import problems_of_code
 from components.config.sections import Model, Settings
 from components.ssh_keys import kind
 
 IMAGES = ("kafka", "zookeeper", "elasticsearch", "filebeat", "producer", "spark", "consumer", "ui")
 """The folders of containers/."""
+
+EXECUTOR_MIB, WORKER_MIB = 500, 150
+"""What an executor's JVM and daemon, and what each of its Python workers, hold beside a user's code (MiB)."""
 
 _MODEL_CLASS = re.compile(rb"cultralytics\.nn\.tasks\n(\w+)\n")
 """How a pickle names a class: the opcode `c`, the module, the name."""
@@ -131,6 +135,27 @@ def _models(settings: Settings) -> Iterator[str]:
         if model.kind == "objects":
             for problem in _weights(model):
                 yield f"models[{index}].{problem}"
+        if model.code is not None:
+            for problem in problems_of_code(model.code):
+                yield f"models[{index}].code: {problem}"
+            yield from _call_memory(f"models[{index}]", model)
+
+
+def _call_memory(key: str, model: Model) -> Iterator[str]:
+    """What a user's code may hold fits beside what an executor, and the driver that tries it, hold without it."""
+    cores, each = model.cores_per_executor, model.call_memory_mib
+    parts = f"{EXECUTOR_MIB} for Spark + {cores} cores x (callMemoryMiB {each} + {WORKER_MIB} for a Python worker)"
+    needed = EXECUTOR_MIB + cores * (each + WORKER_MIB)
+    if needed > model.executor_memory_mib:
+        yield (
+            f"{key}.executorMemoryMiB: {parts} = {needed} MiB, more than {model.executor_memory_mib}; give at least "
+            f"{needed}, or less callMemoryMiB or coresPerExecutor"
+        )
+    if (tried := WORKER_MIB + each) > model.driver_memory_mib:
+        yield (
+            f"{key}.driverMemoryMiB: the driver starts the code once, with {WORKER_MIB} + callMemoryMiB {each} = "
+            f"{tried} MiB, more than {model.driver_memory_mib}; give at least {tried}, or less callMemoryMiB"
+        )
 
 
 def _lag(settings: Settings) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,10 @@ from components.pipeline.topics import FRAMES, REJECTED, results_topic
 DRIVER_PORT, BLOCK_PORT = 7078, 7079
 HEAP_MIB = 256
 """Java heap of driver and executor: frames pass through it, the model and the images live in Python beside it."""
+
+STALL_SECONDS, BATCH_SECONDS = 600, 400
+"""Of a user's code: a driver without a finished batch for the first, and a call, is restarted; a batch may take the
+second."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,6 +181,11 @@ def executor_template(model: str) -> str:
     return json.dumps(template, indent=2) + "\n"
 
 
+def frames_per_task(model: Model) -> int:
+    """The most frames that a task of one batch has time for, were each to take as long as a user's code may."""
+    return max(1, int(BATCH_SECONDS / model.call_seconds)) if model.kind == "python" else sys.maxsize
+
+
 def environment_of(model: Model) -> dict[str, str]:
     """The driver's settings that follow from the model alone. What the stack leaves unset stays unset."""
     variables = {
@@ -203,6 +213,7 @@ def environment_of(model: Model) -> dict[str, str]:
         "CODE": f"/opt/argus/code/{model.name}",
         "CALL_SECONDS": model.call_seconds,
         "CALL_MEMORY_MIB": model.call_memory_mib,
+        "STALL_SECONDS": STALL_SECONDS + model.call_seconds if model.kind == "python" else None,
         "CHECKPOINT": "/tmp/checkpoint",
         "HTTP_PORT": k.HTTP_PORT,
         "LOG_LEVEL": "INFO",
@@ -236,7 +247,7 @@ class ModelJob(pulumi.ComponentResource):
         variables: dict[str, pulumi.Input[str]] = {
             **environment_of(model),
             "ARGUS_KAFKA_BOOTSTRAP_SERVERS": args.bootstrap_servers,
-            "ARGUS_MAX_OFFSETS_PER_TASK": str(args.max_offsets_per_task),
+            "ARGUS_MAX_OFFSETS_PER_TASK": str(min(args.max_offsets_per_task, frames_per_task(model))),
             "ARGUS_MAX_FRAME_BYTES": str(args.max_message_bytes),
             "ARGUS_DRIVER_LEASE": lease.metadata.name,
             "ARGUS_DRIVER_SELECTOR": ",".join(f"{key}={value}" for key, value in labels.items()),

@@ -173,9 +173,7 @@ def rendered_pictures() -> Iterator[Picture]:
         for _ in range(_RENDERED_FRAMES):
             sequence = roll.randrange(1 << 50)
             frame, _ = sent(render(camera, sequence), camera, sequence)
-            real = tuple(
-                Real(label=one.label, box=one.box, counts=one.counts) for one in everything(camera, sequence)
-            )
+            real = tuple(Real(label=one.label, box=one.box, counts=one.counts) for one in everything(camera, sequence))
             yield Picture("rendered", camera, frame, real)
 
 
@@ -197,7 +195,9 @@ def sent(image: Image, camera: str, sequence: int) -> tuple[Frame, float]:
 def rows(one: Detector) -> list[list[str]]:
     """The detector's part of the table: a row a label that is there, vehicles also together."""
     lines = []
-    whole = Scores([picture for group, scores in one.scores.items() if group != "rendered" for picture in scores.pictures])
+    whole = Scores(
+        [picture for group, scores in one.scores.items() if group != "rendered" for picture in scores.pictures]
+    )
     for group, scores in {"real, all": whole, **one.scores}.items():
         there = {real.label for _, reals in scores.pictures for real in reals if real.counts}
         chosen = {label: {label} for label in sorted(there)}

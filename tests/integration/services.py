@@ -18,6 +18,13 @@ from lab.toolchain.images import ensure_base
 REPOSITORY = Path(__file__).parents[2]
 BUILD_SECONDS = 900
 START_SECONDS = 120
+CODE = REPOSITORY / "tests/integration/spark/code"
+MODELS = {
+    **{f"weights/{name}": ARGUS_WEIGHTS / name for name in ("nanodet", "scenes")},
+    "code/faulty": CODE / "faulty",
+    "code/view": REPOSITORY / "docs/examples/python-model",
+}
+"""What the Spark image of the tests holds besides Argus."""
 
 
 def free_port() -> int:
@@ -113,10 +120,6 @@ def elasticsearch() -> Iterator[str]:
         data="/usr/share/elasticsearch/data",
     ):
         yield url
-
-
-MODELS = {f"weights/{name}": ARGUS_WEIGHTS / name for name in ("nanodet", "scenes")}
-"""What the Spark image of the tests holds."""
 
 
 def image(name: str) -> str:

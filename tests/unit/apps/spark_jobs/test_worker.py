@@ -90,6 +90,16 @@ def test_a_frame_that_the_model_fails_on_is_set_aside_as_it_came(error: Exceptio
     assert written.headers[: len(read.headers)] == read.headers
 
 
+def test_a_result_too_large_for_kafka_is_set_aside() -> None:
+    class Crowded(Seeing):
+        def detect(self, frame: Frame) -> tuple[Detection, ...]:
+            return super().detect(frame) * 3000
+
+    written = answer(record(frame(scene())), Crowded(), SPEC)
+    assert written.topic == "rejected"
+    assert dict(written.headers)["reason"].startswith(b"3000 detections, ")
+
+
 def test_a_rejected_value_is_cut_to_fit_under_the_limit_with_its_headers() -> None:
     written = reject(record(frame(scene()), value=b"x" * 120_000), "too large", SPEC)
     assert dict(written.headers)["truncated"] == b"120000"

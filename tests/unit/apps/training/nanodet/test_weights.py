@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import openvino as ov
 import pytest
-
 from apps.spark_jobs.models.export import read_export
+
 from apps.training.nanodet.convert import LABELS
 from apps.training.nanodet.metadata import SIZES, describe
 
