@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import pulumi
@@ -68,6 +68,29 @@ def config_hash(*contents: pulumi.Input[Mapping[str, Any]]) -> pulumi.Output[str
 def digest(content: Any) -> str:
     """The first 16 hexadecimal digits of the SHA-256 of a JSON-like value."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def lasting_config(
+    resource: str,
+    name: str,
+    namespace: pulumi.Input[str],
+    labelled: Mapping[str, str],
+    data: Mapping[str, pulumi.Input[str]],
+    *,
+    opts: pulumi.ResourceOptions,
+) -> pulumi.Output[str]:
+    """The name of a ConfigMap with this content, which follows from the content and never holds another.
+
+    For pods that go on while their successors fail: one that is started again reads what it read before. So Pulumi
+    does not delete the one of before either, which would be the one of now once a failed change is taken back; they
+    go with their namespace.
+    """
+    named = config_hash(data).apply(lambda content: f"{name}-{content}")
+    lasting = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(retain_on_delete=True))
+    made = core.v1.ConfigMap(
+        resource, metadata=metadata(named, namespace, labelled), data=dict(data), immutable=True, opts=lasting
+    )
+    return made.metadata.name.apply(str)
 
 
 def template_metadata(
@@ -175,33 +198,6 @@ def secret_volume(secret: pulumi.Input[str], name: str = "secrets") -> core.v1.V
     return core.v1.VolumeArgs(name=name, secret=core.v1.SecretVolumeSourceArgs(secret_name=secret, default_mode=0o440))
 
 
-def annotations_volume(files: Iterable[str], name: str = "config") -> core.v1.VolumeArgs:
-    """What the pod's template has as annotations (`annotated`), as files."""
-    return core.v1.VolumeArgs(
-        name=name,
-        downward_api=core.v1.DownwardAPIVolumeSourceArgs(
-            items=[
-                core.v1.DownwardAPIVolumeFileArgs(
-                    path=file,
-                    field_ref=core.v1.ObjectFieldSelectorArgs(
-                        field_path=f"metadata.annotations['{_annotation(file)}']"
-                    ),
-                )
-                for file in files
-            ]
-        ),
-    )
-
-
-def annotated(files: Mapping[str, pulumi.Input[str]]) -> dict[str, pulumi.Input[str]]:
-    """Small files as annotations of a pod's template: a version of the template has its own, as it has its image."""
-    return {_annotation(file): content for file, content in files.items()}
-
-
-def _annotation(file: str) -> str:
-    return f"argus.dev/{file}"
-
-
 def scratch_volume(name: str = "tmp", *, limit_mib: int | None = None) -> core.v1.VolumeArgs:
     """A directory that lives as long as the pod."""
     limit = f"{limit_mib}Mi" if limit_mib else None
@@ -214,10 +210,8 @@ def mount(name: str, path: str, *, read_only: bool = False, sub_path: str | None
 
 
 def env(name: str, value: pulumi.Input[str]) -> core.v1.EnvVarArgs:
-    """A value in the environment, as it is: Kubernetes would take `$(NAME)` for a variable, and `$$` for one dollar."""
-    return core.v1.EnvVarArgs(
-        name=name, value=pulumi.Output.from_input(value).apply(lambda text: text.replace("$", "$$"))
-    )
+    """A constant in the environment; what a user may change comes from a ConfigMap instead."""
+    return core.v1.EnvVarArgs(name=name, value=value)
 
 
 def env_field(name: str, path: str) -> core.v1.EnvVarArgs:

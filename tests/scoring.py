@@ -1,7 +1,8 @@
 """How well detections match what is there: precision and recall at a score, average precision as COCO has it."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -32,15 +33,12 @@ class Found:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Figures:
-    """Of some labels over all pictures: `objects` is how many there are, `found` how many detections counted."""
+class Counts:
+    """Of some labels over all pictures at IoU 0.5: how many there are, were found and counted, and were matched."""
 
     objects: int
     found: int
     matched: int
-    average_precision_50: float
-    average_precision: float
-    """The mean over IoU 0.50 to 0.95."""
 
     @property
     def precision(self) -> float:
@@ -51,6 +49,20 @@ class Figures:
     def recall(self) -> float:
         """Of what is there, the part that was found."""
         return self.matched / self.objects if self.objects else 0.0
+
+    def __str__(self) -> str:
+        return (
+            f"precision {self.precision:.3f}, recall {self.recall:.3f} ({self.matched} matched, {self.found} found, "
+            f"{self.objects} present)"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures(Counts):
+    """Also over all scores: the average precision at IoU 0.5, and its mean over IoU 0.50 to 0.95."""
+
+    average_precision_50: float
+    average_precision: float
 
 
 @dataclass
@@ -63,27 +75,45 @@ class Scores:
         """Take one more picture into account."""
         self.pictures.append((found, real))
 
-    def of(self, labels: Collection[str], score: float) -> Figures:
-        """The figures of these labels as if they were one, at IoU 0.5 and this score, and over all scores."""
+    def of(self, labels: Collection[str], sure: Callable[[Found], bool]) -> Figures:
+        """The figures of these labels as if they were one: at IoU 0.5 of what is sure, and over all scores."""
         kept = [
             ([one for one in found if one.label in labels], [one for one in real if one.label in labels])
             for found, real in self.pictures
         ]
         objects = sum(one.counts for _, real in kept for one in real)
         answers = {bar: [answer for found, real in kept for answer in _answers(found, real, bar)] for bar in _BARS}
-        sure = [
-            answer
-            for found, real in kept
-            for answer in _answers([one for one in found if one.score >= score], real, _BARS[0])
+        certain = [
+            answer for found, real in kept for answer in _answers([one for one in found if sure(one)], real, _BARS[0])
         ]
         curve = [_average_precision(answers[bar], objects) for bar in _BARS]
         return Figures(
             objects=objects,
-            found=len(sure),
-            matched=sum(right for _, right in sure),
+            found=len(certain),
+            matched=sum(right for _, right in certain),
             average_precision_50=curve[0],
             average_precision=sum(curve) / len(curve),
         )
+
+
+def together(counts: Iterable[Counts]) -> Counts:
+    """Labels that are told apart, counted as one."""
+    every = list(counts)
+    return Counts(
+        objects=sum(one.objects for one in every),
+        found=sum(one.found for one in every),
+        matched=sum(one.matched for one in every),
+    )
+
+
+def everything_kept(one: Found) -> bool:
+    """Of results: they hold what the stack's thresholds let through, and nothing else."""
+    return True
+
+
+def found_in(document: Mapping[str, Any]) -> list[Found]:
+    """The detections of a result's document."""
+    return [Found(label=one["label"], score=one["score"], box=tuple(one["box"])) for one in document["detections"]]
 
 
 def overlap(first: Box, second: Box) -> float:

@@ -36,7 +36,7 @@ class Settings(BaseSettings):
     device: str = "CPU"
     contract: Contract = Contract()
     labels: tuple[str, ...] | None = None
-    score_threshold: float = Field(default=0.35, ge=0, le=1)
+    score_threshold: float | None = Field(default=None, ge=0, le=1)
     score_thresholds: dict[str, float] = {}
     code: Path = Path("/opt/argus/code")
     call_seconds: float = Field(default=10.0, gt=0)

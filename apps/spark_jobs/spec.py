@@ -24,7 +24,7 @@ class JobSpec:
     device: str
     contract: Contract
     labels: tuple[str, ...] | None
-    score_threshold: float
+    score_threshold: float | None
     score_thresholds: tuple[tuple[str, float], ...]
     code: Path
     call_seconds: float

@@ -12,6 +12,14 @@ Precision = Literal["auto", "int8", "bf16", "fp32"]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    """The scores below which detections are dropped: of every label (None: nobody says), and of labels that differ."""
+
+    default: float | None = None
+    by_label: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Contract:
     """What a network of your own takes and gives, where the weights' own metadata do not say it.
 

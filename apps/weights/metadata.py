@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import yaml
 
-from apps.weights.contract import Contract, Fit, Output, Task
+from apps.weights.contract import Contract, Fit, Output, Task, Thresholds
 from apps.weights.files import WeightsError
 
 RTDETR = "RTDETRDecoder"
@@ -25,6 +25,7 @@ class Metadata:
     """Sizes by name, such as `fast` and `sharp`."""
     stride: int = 32
     """The input's sides are multiples of it."""
+    thresholds: Thresholds = field(default_factory=Thresholds)
 
 
 def from_yaml(path: Path) -> Metadata:
@@ -77,6 +78,7 @@ def understood(said: Mapping[str, Any], place: str) -> Metadata:
             size=size,
             sizes={str(name): _size(size) for name, size in said.get("sizes", {}).items()},
             stride=int(said.get("stride", 32)),
+            thresholds=_thresholds(said),
         )
     except WeightsError:
         raise
@@ -113,6 +115,15 @@ def _names(said: Mapping[int | str, str] | list[str]) -> tuple[str, ...]:
 def _keypoints(said: list[int]) -> tuple[int, int]:
     count, numbers = (int(number) for number in said)
     return count, numbers
+
+
+def _thresholds(said: Mapping[str, Any]) -> Thresholds:
+    """Argus's own keys: the scores that whoever made the weights recommends."""
+    default, by_label = said.get("score_threshold"), said.get("score_thresholds", {})
+    return Thresholds(
+        default=None if default is None else float(default),
+        by_label=tuple((str(label), float(score)) for label, score in by_label.items()),
+    )
 
 
 def _size(said: list[int] | int) -> tuple[int, int]:

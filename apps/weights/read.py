@@ -4,13 +4,13 @@ Read at preview on the user's computer and again by the job. Nothing is guessed 
 asked for, and whatever the graph contradicts is refused.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import openvino as ov
 
-from apps.weights.contract import Colour, Contract, Fit, Layout, Output, Precision, Task
+from apps.weights.contract import Colour, Contract, Fit, Layout, Output, Precision, Task, Thresholds
 from apps.weights.files import Network, WeightsError, content_hash, find_network
 from apps.weights.metadata import Metadata, from_onnx, from_yaml
 
@@ -48,6 +48,8 @@ class Weights:
     quantized: bool
     keypoints: tuple[int, int] | None = None
     coefficients: int = 0
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    """What the weights recommend."""
 
     @property
     def shape(self) -> list[int]:
@@ -81,6 +83,7 @@ def read_weights(
         width=width,
         height=height,
         quantized=quantized,
+        thresholds=metadata.thresholds,
         mean=said.pop("mean", (0.0,)),
         coefficients=_coefficients(place, graph) if said["task"] == "segment" else 0,
         **said,

@@ -511,7 +511,11 @@ class Model(Section):
     labels: tuple[Annotated[str, Field(min_length=1)], ...] | None = Field(
         None, min_length=1, description="Labels that are wanted; unset: every one that the model knows."
     )
-    score_threshold: Fraction = Field(0.35, description="Detections below it are dropped.")
+    score_threshold: Fraction | None = Field(
+        None,
+        description="Detections below it are dropped; unset: as the weights recommend by label, else 0.35, and all of "
+        "kind python are kept.",
+    )
     score_thresholds: dict[str, Fraction] = Field({}, description="The same by label, where it differs.")
     code: UserPath | None = Field(
         None,

@@ -230,9 +230,9 @@ class ModelJob(pulumi.ComponentResource):
     """The driver of one model, in client mode, with the right to manage its executors and nothing else.
 
     A new driver is started beside the old one, checks its model and waits; Kubernetes ends the old one once the new one
-    is ready, and the new one begins where the old one ended. One that fails leaves the old one at work (ADR 16). So the
-    settings are in the pod's template, not in ConfigMaps, which the old one would read too when it is started again.
-    The progress is the group's committed offsets in Kafka, so a driver may start on any node.
+    is ready, and the new one begins where the old one ended. One that fails leaves the old one at work (ADR 16), with
+    ConfigMaps that stay as they were. The progress is the group's committed offsets in Kafka, so a driver may start
+    on any node.
     """
 
     def __init__(self, name: str, args: ModelJobArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -258,18 +258,21 @@ class ModelJob(pulumi.ComponentResource):
             ),
             "executor.yaml": executor_template(model.name),
         }
-        environment = [
-            *(k.env(key, value) for key, value in variables.items()),
-            k.env_field("ARGUS_DRIVER_HOST", "status.podIP"),
-            k.env_field("ARGUS_DRIVER_POD_NAME", "metadata.name"),
-        ]
+        environment = k.lasting_config(
+            f"{name}-environment", f"{job}-environment", args.namespace, labels, variables, opts=child
+        )
+        config = k.lasting_config(f"{name}-spark", f"{job}-spark", args.namespace, labels, files, opts=child)
         ports = {"http": k.HTTP_PORT, "driver": DRIVER_PORT, "blocks": BLOCK_PORT}
         k.headless_service(f"{name}-service", job, args.namespace, labels, ports=ports, opts=child)
         container = core.v1.ContainerArgs(
             name="driver",
             image=args.image,
             args=["driver"],
-            env=environment,
+            env_from=k.env_from(environment),
+            env=[
+                k.env_field("ARGUS_DRIVER_HOST", "status.podIP"),
+                k.env_field("ARGUS_DRIVER_POD_NAME", "metadata.name"),
+            ],
             ports=k.container_ports(ports),
             resources=k.resources(cpu="50m", memory_mib=512, limit_mib=driver_limit_mib(model)),
             security_context=k.container_security(),
@@ -280,7 +283,7 @@ class ModelJob(pulumi.ComponentResource):
             termination_message_policy="FallbackToLogsOnError",
             volume_mounts=[k.mount("config", k.CONFIG_DIR, read_only=True), k.mount("tmp", "/tmp")],
         )
-        volumes = [k.annotations_volume(files), k.scratch_volume()]
+        volumes = [k.config_volume(config), k.scratch_volume()]
         k.deployment(
             f"{name}-driver",
             job,
@@ -289,7 +292,7 @@ class ModelJob(pulumi.ComponentResource):
             replicas=1,
             swap=True,
             template=core.v1.PodTemplateSpecArgs(
-                metadata=meta.v1.ObjectMetaArgs(labels=labels, annotations=k.annotated(files)),
+                metadata=meta.v1.ObjectMetaArgs(labels=labels),
                 spec=k.stateless_pod(labels, container, volumes, grace_seconds=45, service_account=account),
             ),
             opts=child,

@@ -1,16 +1,18 @@
 """The models, each behind the same small interface, and the one instance that a worker process keeps."""
 
-import math
 from functools import cache
-from itertools import chain
 from typing import Protocol
 
-from apps.messages import Detection, Frame
+from apps.messages import Detection, Frame, detection_from_document, detection_to_document
 from apps.spark_jobs.models.errors import AnswerError
 from apps.spark_jobs.models.wanted import Wanted
 from apps.spark_jobs.spec import JobSpec
+from apps.weights.contract import Thresholds
 
 __all__ = ["AnswerError", "CheckedModel", "Model", "load_model"]
+
+EVERYTHING = Thresholds(default=0.0)
+"""A user's own code says by itself what is sure enough."""
 
 
 class Model(Protocol):
@@ -25,7 +27,7 @@ class Model(Protocol):
 
 
 class CheckedModel:
-    """A model whose answers are looked at: what is not wanted is dropped, what is no number is refused."""
+    """A model whose answers are looked at: what is not wanted is dropped, what no reader would take is refused."""
 
     def __init__(self, model: Model, wanted: Wanted) -> None:
         self._model, self._wanted = model, wanted
@@ -39,9 +41,10 @@ class CheckedModel:
         """The model's answer, what is wanted of it. Raises AnswerError for a score or place that is no number."""
         found = self._model.detect(frame)
         for one in found:
-            numbers = chain((one.score, one.angle or 0.0), one.box, *one.polygon, *one.keypoints)
-            if not all(map(math.isfinite, numbers)):
-                raise AnswerError(f"a {one.label!r} with a score, box or point that is no finite number: {one}")
+            try:
+                detection_from_document(detection_to_document(one))
+            except (ValueError, TypeError, OverflowError) as unusable:
+                raise AnswerError(f"a detection that nobody could read: {unusable}: {one}") from unusable
         return self._wanted.kept(found)
 
 
@@ -52,19 +55,21 @@ def load_model(spec: JobSpec) -> Model:
     The cache lives in an importable module on purpose: in the driver's script it would be pickled with the
     query and every task would compile the model again.
     """
-    wanted = Wanted.of(spec)
-    return CheckedModel(_model(spec, wanted), wanted)
-
-
-def _model(spec: JobSpec, wanted: Wanted) -> Model:
     if spec.kind == "motion":
         from apps.spark_jobs.models.motion import MotionModel
 
-        return MotionModel(score_threshold=wanted.lowest)
+        wanted = Wanted.of(spec, Thresholds())
+        return CheckedModel(MotionModel(score_threshold=wanted.lowest), wanted)
     if spec.kind == "python":
         from apps.spark_jobs.models.python import PythonModel
 
-        return PythonModel(spec.code, call_seconds=spec.call_seconds, call_memory_mib=spec.call_memory_mib)
-    from apps.spark_jobs.models.objects import ObjectsModel
+        code = PythonModel(spec.code, call_seconds=spec.call_seconds, call_memory_mib=spec.call_memory_mib)
+        return CheckedModel(code, Wanted.of(spec, EVERYTHING))
+    from apps.spark_jobs.models.objects import ObjectsModel, choose_weights
 
-    return ObjectsModel.load(spec, score_threshold=wanted.lowest)
+    weights, precision = choose_weights(spec)
+    wanted = Wanted.of(spec, weights.thresholds)
+    network = ObjectsModel(
+        weights, score_threshold=wanted.lowest, threads=spec.threads, device=spec.device, precision=precision
+    )
+    return CheckedModel(network, wanted)

@@ -14,6 +14,9 @@ Numbers = npt.NDArray[np.intp]
 
 MAX_DETECTIONS = 300
 
+ALIKE = frozenset(("car", "bus", "truck"))
+"""Labels that one and the same object is often given two of."""
+
 
 @dataclass(frozen=True)
 class Candidates:
@@ -58,7 +61,12 @@ def _one_an_object(boxes: Floats, scores: Floats, more: Floats, weights: Weights
     if weights.task == "obb":
         return found.at(suppress_oriented(found.boxes, found.more[:, 0], found.classes)[:MAX_DETECTIONS])
     found = Candidates(_corners(found.boxes), found.scores, found.classes, found.more)
-    return found.at(suppress(found.boxes, found.classes)[:MAX_DETECTIONS])
+    return found.at(suppress(found.boxes, found.classes, _kinds(weights)[found.classes])[:MAX_DETECTIONS])
+
+
+def _kinds(weights: Weights) -> Numbers:
+    """A number for each class: its own, but one for the vehicles that are easily taken for each other."""
+    return np.array([-1 if name in ALIKE else number for number, name in enumerate(weights.names)], dtype=np.intp)
 
 
 def _from_end2end(answer: Floats, weights: Weights, threshold: float) -> Candidates:

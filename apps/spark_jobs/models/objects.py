@@ -38,25 +38,6 @@ class ObjectsModel:
         self._canvas = np.empty((1, weights.height, weights.width, 1 if self._grey else 3), dtype=np.uint8)
         self._request = _compile(weights, threads, device, precision).create_infer_request()
 
-    @classmethod
-    def load(cls, spec: JobSpec, *, score_threshold: float) -> "ObjectsModel":
-        """The job's network, in the precision that it names or that this machine is fast at. Raises WeightsError."""
-        fast = capabilities(spec.device)
-        if spec.precision == "bf16" and "BF16" not in fast:
-            raise WeightsError("precision: this machine's CPU does not compute in bf16; choose auto, int8 or fp32")
-        half = spec.precision == "bf16" or (spec.precision != "fp32" and "BF16" in fast)
-        precision: FloatPrecision = "bf16" if half else "fp32"
-        # Without fast int8, auto takes the network that is not quantized.
-        wanted = precision if spec.precision == "auto" and "INT8" not in fast else spec.precision
-        weights = read_weights(spec.weights, spec.contract, size=spec.size, precision=wanted)
-        return cls(
-            weights,
-            score_threshold=score_threshold,
-            threads=spec.threads,
-            device=spec.device,
-            precision=precision,
-        )
-
     def detect(self, frame: Frame) -> tuple[Detection, ...]:
         """The objects in the frame, best first; of a classifier, its classes, each with the whole frame as its box."""
         placement = Placement((frame.width, frame.height), self._target, self._weights.fit)
@@ -133,6 +114,21 @@ def _oriented(label: str, score: float, box: Floats, angle: float, placement: Pl
 def _edges(box: Floats) -> tuple[float, float, float, float]:
     x1, y1, x2, y2 = (float(edge) for edge in box)
     return x1, y1, x2, y2
+
+
+def choose_weights(spec: JobSpec) -> tuple[Weights, FloatPrecision]:
+    """The job's network, in the precision that it names or that this machine is fast at, and that of its floats.
+
+    Raises WeightsError.
+    """
+    fast = capabilities(spec.device)
+    if spec.precision == "bf16" and "BF16" not in fast:
+        raise WeightsError("precision: this machine's CPU does not compute in bf16; choose auto, int8 or fp32")
+    half = spec.precision == "bf16" or (spec.precision != "fp32" and "BF16" in fast)
+    floats: FloatPrecision = "bf16" if half else "fp32"
+    # Without fast int8, auto takes the network that is not quantized.
+    wanted = floats if spec.precision == "auto" and "INT8" not in fast else spec.precision
+    return read_weights(spec.weights, spec.contract, size=spec.size, precision=wanted), floats
 
 
 def capabilities(device: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Boxes that are the same object: which of them stay."""
+"""Boxes that are the same object: which of them stay (docs/adr/0017-weights.md has what was measured)."""
 
 import numpy as np
 import numpy.typing as npt
@@ -6,14 +6,24 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.intp]
 
-OVERLAP = 0.6
+OVERLAP = 0.5
 """Two boxes of one class that share more than this (intersection over union) are one object."""
+
+INSIDE, PART = 0.85, 0.1
+"""A box of the same class of which this share lies inside a better one is a part of it, such as a large person's head,
+unless it is smaller than this share of it: then it is somebody far behind."""
+
+KIND_OVERLAP = 0.6
+"""Two boxes of one kind of thing, such as a car and a truck, that share more than this are one object."""
 
 _TINY = 1e-7
 
 
-def suppress(boxes: Floats, classes: Numbers) -> list[int]:
-    """Indices of the boxes (x1, y1, x2, y2 a row, best first) to keep: greedy non-maximum suppression in a class."""
+def suppress(boxes: Floats, classes: Numbers, kinds: Numbers) -> list[int]:
+    """Indices of the boxes (x1, y1, x2, y2 a row, best first) to keep: greedy non-maximum suppression.
+
+    `kinds` are as many numbers as `classes`; classes that are easily taken for each other are of one kind.
+    """
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     alive = np.ones(len(boxes), dtype=np.bool_)
     kept: list[int] = []
@@ -24,7 +34,9 @@ def suppress(boxes: Floats, classes: Numbers) -> list[int]:
         corner = np.maximum(boxes[index, :2], boxes[:, :2])
         shared = np.prod(np.clip(np.minimum(boxes[index, 2:], boxes[:, 2:]) - corner, 0, None), axis=1)
         union = areas[index] + areas - shared
-        alive &= ~((shared > OVERLAP * union) & (classes == classes[index]))
+        part = (shared > INSIDE * areas) & (areas >= PART * areas[index])
+        alive &= ~((classes == classes[index]) & ((shared > OVERLAP * union) | part))
+        alive &= ~((kinds == kinds[index]) & (shared > KIND_OVERLAP * union))
     return kept
 
 

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 
 from apps.messages import Detection
 from apps.spark_jobs.spec import JobSpec
+from apps.weights.contract import Thresholds
+
+DEFAULT_SCORE = 0.35
+"""Where neither the stack nor the model says which detections are sure enough."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,16 +20,20 @@ class Wanted:
     labels: frozenset[str] | None
 
     @classmethod
-    def of(cls, spec: JobSpec) -> "Wanted":
-        """What a job's stack wants."""
+    def of(cls, spec: JobSpec, recommended: Thresholds) -> "Wanted":
+        """What a job's stack wants. A threshold of the stack's own takes the place of all that are recommended."""
+        by_label, threshold = dict(spec.score_thresholds), spec.score_threshold
+        if threshold is None:
+            by_label = dict(recommended.by_label) | by_label
+            threshold = DEFAULT_SCORE if recommended.default is None else recommended.default
         labels = None if spec.labels is None else frozenset(spec.labels)
-        return cls(threshold=spec.score_threshold, by_label=dict(spec.score_thresholds), labels=labels)
+        return cls(threshold=threshold, by_label=by_label, labels=labels)
 
     @property
     def lowest(self) -> float:
         """The lowest score that any wanted label is kept with: below it a model need not look."""
-        if self.labels is not None and self.labels <= self.by_label.keys():
-            return min(self.by_label[label] for label in self.labels)
+        if self.labels is not None:
+            return min(self.by_label.get(label, self.threshold) for label in self.labels)
         return min(self.threshold, *self.by_label.values()) if self.by_label else self.threshold
 
     def kept(self, found: Iterable[Detection]) -> tuple[Detection, ...]:

@@ -13,6 +13,11 @@ SIZES: Mapping[str, Size] = {"fast": (192, 320), "sharp": (224, 384)}
 """Height and width in pixels of the input, by the name that a stack's config uses."""
 
 
+SCORE, VEHICLE_SCORE = 0.40, 0.30
+"""Where precision and recall were best on rendered scenes; parked cars of photographs score from 0.39 on."""
+VEHICLES = ("car", "bus", "truck", "bicycle", "motorcycle")
+
+
 def write_metadata(folder: Path, versions: Mapping[str, str], checksums: Mapping[str, str]) -> None:
     """Describes the weights in `folder`. `versions` are of the tools, `checksums` of the files there (SHA-256)."""
     # JSON is YAML: any reader of metadata.yaml takes it, and nothing here needs a YAML library.
@@ -29,6 +34,8 @@ def describe(versions: Mapping[str, str], checksums: Mapping[str, str]) -> dict[
         "stride": STRIDE,
         "dynamic": True,
         "sizes": {name: list(size) for name, size in SIZES.items()},
+        "score_threshold": SCORE,
+        "score_thresholds": dict.fromkeys(VEHICLES, VEHICLE_SCORE),
         "channels": 3,
         "input": "RGB, 0..1, letterboxed on grey 114",
         "output": "(1, 4 + labels, N) of centre x, centre y, width, height in input pixels, then a score a label",

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import openvino as ov
 
 from apps.spark_jobs.jpeg import Image
-from apps.spark_jobs.models.letterbox import Letterbox
+from apps.spark_jobs.models.placement import Placement
 
 Size = tuple[int, int]
 """Height and width of the network's input in pixels."""
@@ -37,6 +37,6 @@ def fit(picture: Image, size: Size) -> npt.NDArray[np.float32]:
     """The picture as the network takes it: letterboxed, (1, 3, height, width), red, green, blue in 0..1."""
     height, width = size
     canvas: Image = np.empty((height, width, 3), np.uint8)
-    Letterbox((picture.shape[1], picture.shape[0]), (width, height)).fit(picture, canvas)
+    Placement((picture.shape[1], picture.shape[0]), (width, height)).draw(picture, canvas)
     channels_first = canvas[None, :, :, ::-1].transpose(0, 3, 1, 2)
     return np.ascontiguousarray(channels_first, dtype=np.float32) / np.float32(255)

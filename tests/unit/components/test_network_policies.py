@@ -137,17 +137,15 @@ def _pods(objects: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Pod]]:
         address = IPv4Address(f"10.244.1.{number % 250}")
         if each["metadata"].get("namespace") != NAMESPACE:
             continue
-        spec = each.get("spec") or {}
-        spec = spec.get("jobTemplate", {}).get("spec", spec)
-        files_of_driver = spec.get("template", {}).get("metadata", {}).get("annotations") or {}
-        if "argus.dev/executor.yaml" in files_of_driver:
-            template = json.loads(files_of_driver["argus.dev/executor.yaml"])
-            lines = files_of_driver["argus.dev/spark.properties"].splitlines()
-            properties = dict(line.split(" ", 1) for line in lines)
+        if each["kind"] == "ConfigMap" and "executor.yaml" in each["data"]:
+            template = json.loads(each["data"]["executor.yaml"])
+            properties = dict(line.split(" ", 1) for line in each["data"]["spark.properties"].splitlines())
             labels = template["metadata"]["labels"]
             ports = {"blocks": int(properties["spark.blockManager.port"])}
             end = End(address=address, namespace=NAMESPACE, labels=labels)
             yield f"{labels['app.kubernetes.io/name']}-executor", Pod(end, ports)
+        spec = each.get("spec") or {}
+        spec = spec.get("jobTemplate", {}).get("spec", spec)
         if "template" in spec:
             labels = spec["template"]["metadata"]["labels"]
             containers = spec["template"]["spec"]["containers"]

@@ -54,6 +54,5 @@ def test_the_check_of_vertical_autoscalers_is_strict() -> None:
 
 def test_executors_are_made_from_a_valid_pod(pulumi_mocks: Any) -> None:
     pulumi_mocks.run(declare)
-    driver = pulumi_mocks.named("model-objects-driver").inputs["spec"]["template"]
-    template = json.loads(driver["metadata"]["annotations"]["argus.dev/executor.yaml"])
+    template = json.loads(pulumi_mocks.named("model-objects-spark").inputs["data"]["executor.yaml"])
     assert mistakes_of({**template, "metadata": {**template["metadata"], "name": "executor"}}) == []

@@ -219,3 +219,30 @@ def build(pulumi_mocks: Any) -> Build:
         return objects
 
     return built
+
+
+def config_map_of_environment(objects: Any, model: str = "objects") -> str:
+    """The name of the ConfigMap that the model's driver has its environment from."""
+    (container,) = objects[f"Deployment/model-{model}"].inputs["spec"]["template"]["spec"]["containers"]
+    (source,) = container["envFrom"]
+    name: str = source["configMapRef"]["name"]
+    return name
+
+
+def config_map_of_files(objects: Any, model: str = "objects") -> str:
+    """The name of the ConfigMap that the model's driver has its files from."""
+    volumes = objects[f"Deployment/model-{model}"].inputs["spec"]["template"]["spec"]["volumes"]
+    (name,) = (volume["configMap"]["name"] for volume in volumes if "configMap" in volume)
+    return str(name)
+
+
+def environment_of_driver(objects: Any, model: str = "objects") -> dict[str, str]:
+    """What the model's driver reads from its environment."""
+    data: dict[str, str] = objects[f"ConfigMap/{config_map_of_environment(objects, model)}"].inputs["data"]
+    return data
+
+
+def files_of_driver(objects: Any, model: str = "objects") -> dict[str, str]:
+    """What the model's driver reads from its files."""
+    data: dict[str, str] = objects[f"ConfigMap/{config_map_of_files(objects, model)}"].inputs["data"]
+    return data

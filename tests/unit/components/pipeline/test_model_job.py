@@ -1,10 +1,14 @@
 """A model's driver: how an old one is replaced, and what only its own pod's template says."""
 
-import json
 from typing import Any
 
-from tests.unit.components.pipeline.conftest import Build
-from tests.unit.components.pipeline.test_pipeline import changed
+from tests.unit.components.pipeline.conftest import (
+    Build,
+    config_map_of_environment,
+    config_map_of_files,
+    environment_of_driver,
+    files_of_driver,
+)
 
 DRIVER = "Deployment/model-objects"
 
@@ -14,18 +18,12 @@ def template(objects: Any, model: str = "objects") -> dict[str, Any]:
     return found
 
 
-def variables(container: dict[str, Any]) -> dict[str, str]:
-    return {each["name"]: each["value"] for each in container["env"] if "value" in each}
-
-
 def test_values_reach_the_driver(build: Build) -> None:
-    driver = template(build())
-    (container,) = driver["spec"]["containers"]
-    seen = variables(container)
+    objects = build()
+    seen = environment_of_driver(objects)
     assert (seen["ARGUS_RESULTS_TOPIC"], seen["ARGUS_CONSUMER_GROUP"]) == ("results.objects", "spark.objects")
     assert seen["ARGUS_KAFKA_BOOTSTRAP_SERVERS"].startswith("kafka-0.kafka.argus.svc.cluster.local:9092,")
-    properties = driver["metadata"]["annotations"]["argus.dev/spark.properties"]
-    assert "spark.kubernetes.container.image spark:1\n" in properties
+    assert "spark.kubernetes.container.image spark:1\n" in files_of_driver(objects)["spark.properties"]
 
 
 def test_the_old_driver_goes_on_until_the_new_one_is_ready(build: Build) -> None:
@@ -36,28 +34,12 @@ def test_the_old_driver_goes_on_until_the_new_one_is_ready(build: Build) -> None
 
 def test_a_changed_model_changes_nothing_that_the_old_driver_reads(build: Build) -> None:
     before, after = build(), build(model={"scoreThreshold": 0.9})
-    assert changed(before, after) == {DRIVER, "Deployment/model-motion"}
-    spec = template(before)["spec"]
-    assert "envFrom" not in spec["containers"][0]
-    assert {tuple(set(volume) - {"name"}) for volume in spec["volumes"]} == {("downwardAPI",), ("emptyDir",)}
-
-
-def test_the_files_of_the_driver_are_its_templates_annotations(build: Build) -> None:
-    driver = template(build())
-    (volume,) = (each for each in driver["spec"]["volumes"] if "downwardAPI" in each)
-    items = {item["path"]: item["fieldRef"]["fieldPath"] for item in volume["downwardAPI"]["items"]}
-    assert set(items) == {"spark.properties", "executor.yaml"}
-    for path, field in items.items():
-        assert field == f"metadata.annotations['argus.dev/{path}']"
-        assert f"argus.dev/{path}" in driver["metadata"]["annotations"]
-
-
-def test_kubernetes_takes_no_value_for_a_variable(build: Build) -> None:
-    labels = ["$(HOME)", "100 $$"]
-    (container,) = template(build(model={"labels": labels}))["spec"]["containers"]
-    # As the kubelet reads it: $$ is a dollar, which begins nothing.
-    assert json.loads(variables(container)["ARGUS_LABELS"].replace("$$", "$")) == labels
-    assert "$$(HOME)" in variables(container)["ARGUS_LABELS"]
+    read = {config_map_of_environment(before), config_map_of_files(before)}
+    assert config_map_of_environment(after) not in read
+    # The files say nothing of thresholds: they are the same.
+    assert config_map_of_files(after) in read
+    for name in read:
+        assert before[f"ConfigMap/{name}"].inputs["immutable"] is True
 
 
 def test_a_driver_has_room_for_the_check_of_its_model(build: Build) -> None:
@@ -80,7 +62,7 @@ def test_a_driver_may_note_that_it_works_in_its_own_lease_only(build: Build) -> 
     assert "Lease/model-objects" in objects
     (rule,) = (rule for rule in objects["Role/model-objects"].inputs["rules"] if rule["resources"] == ["leases"])
     assert (rule["resourceNames"], rule["verbs"]) == (["model-objects"], ["get", "update"])
-    seen = variables(template(objects)["spec"]["containers"][0])
+    seen = environment_of_driver(objects)
     assert seen["ARGUS_DRIVER_LEASE"] == "model-objects"
     labels = template(objects)["metadata"]["labels"]
     assert dict(each.split("=") for each in seen["ARGUS_DRIVER_SELECTOR"].split(",")) == labels

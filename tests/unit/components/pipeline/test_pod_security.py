@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.unit.components.pipeline.conftest import Build
+from tests.unit.components.pipeline.conftest import Build, files_of_driver
 from tests.unit.components.pipeline.test_pipeline import templates
 
 VOLUMES = {
@@ -160,9 +160,8 @@ def test_every_template_is_restricted(build: Build) -> None:
 
 @pytest.mark.parametrize("model", ["objects", "motion"])
 def test_executors_are_restricted(build: Build, model: str) -> None:
-    template = build()[f"Deployment/model-{model}"].inputs["spec"]["template"]
-    executor = template["metadata"]["annotations"]["argus.dev/executor.yaml"]
-    assert violations(yaml.safe_load(executor)["spec"]) == []
+    config = files_of_driver(build(), model)
+    assert violations(yaml.safe_load(config["executor.yaml"])["spec"]) == []
 
 
 def test_the_namespace_holds_pods_to_it(build: Build) -> None:

@@ -45,6 +45,18 @@ def test_boxes_of_two_classes_do_not_suppress_each_other() -> None:
     assert len(read(anchors((50, 50, 20, 20, 0.6, 0), (50, 50, 20, 20, 0, 0.8))).boxes) == 2
 
 
+def test_a_car_that_is_also_a_truck_is_one_object() -> None:
+    one = anchors((50, 50, 20, 20, 0.6, 0), (51, 50, 20, 20, 0, 0.5))
+    assert read(one, names=("car", "truck")).classes.tolist() == [0]
+    assert read(one, names=("car", "person")).classes.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(("width", "height", "stay"), [(20, 40, 1), (6, 12, 2)])
+def test_a_part_of_a_large_object_goes_and_a_small_one_before_it_stays(width: int, height: int, stay: int) -> None:
+    found = read(anchors((50, 60, 40, 80, 0.9, 0), (50, 45, width, height, 0.6, 0)))
+    assert len(found.boxes) == stay
+
+
 def test_neighbours_both_stay() -> None:
     assert len(read(anchors((50, 50, 20, 20, 0.6, 0), (65, 50, 20, 20, 0.8, 0))).boxes) == 2
 
