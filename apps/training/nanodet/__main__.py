@@ -13,7 +13,7 @@ import openvino as ov
 
 from apps.training.nanodet.convert import convert
 from apps.training.nanodet.graph import GraphError, read_graph
-from apps.training.nanodet.metadata import SIZES, write_metadata
+from apps.training.nanodet.metadata import CALIBRATED, write_metadata
 from apps.training.nanodet.package import PackageError, load_package
 from apps.training.nanodet.pictures import PictureError, calibration_pictures
 from apps.training.nanodet.quantize import quantize
@@ -37,7 +37,7 @@ def make_weights(folder: Path, tarball: Path | None) -> None:
     (folder / "int8").mkdir(parents=True, exist_ok=True)
     ov.save_model(model, folder / "model.xml", compress_to_fp16=True)
     log.info("quantizing to int8: some two minutes on one core")
-    ov.save_model(quantize(model, calibration_pictures(), SIZES.values()), folder / "int8/model.xml")
+    ov.save_model(quantize(model, calibration_pictures(), CALIBRATED), folder / "int8/model.xml")
     if not (folder / "LICENSE").exists():
         shutil.copy(LICENCE, folder / "LICENSE")
     checksums = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in WEIGHTS}
