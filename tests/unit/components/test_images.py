@@ -33,6 +33,14 @@ def test_the_tag_changes_with_content_place_and_mode_only(folder: Path) -> None:
     assert len({before, executable, edited, tag(folder)}) == 4
 
 
+def test_what_is_hidden_beside_a_users_code_stays_here(folder: Path) -> None:
+    (folder / ".venv/lib").mkdir(parents=True)
+    (folder / ".venv/lib/some.py").touch()
+    (folder / ".gitignore").touch()
+    files = [target for target, _ in Staged(source=folder, target="code/view").files()]
+    assert files == ["code/view/main.py"]
+
+
 def test_overridden_images_are_not_built(pulumi_mocks: Any) -> None:
     args = ImagesArgs(registry=None, overrides={image: f"example.org/{image}:1" for image in IMAGES})
     refs = pulumi_mocks.run(lambda: Images("images", args).refs)
