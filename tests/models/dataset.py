@@ -33,12 +33,14 @@ def write_objects(folder: Path, task: str, kinds: tuple[Kind, ...], *, pictures:
     description: dict[str, Any] = {
         "path": str(folder.resolve()),
         "train": "images",
-        "val": "images",
+        "val": "val.txt",
         "names": {number: LABELS[kind] for number, kind in enumerate(kinds)},
         "channels": channels,
     }
     if task == "pose":
         description |= {"kpt_shape": [len(KEYPOINTS), 3], "flip_idx": list(MIRRORED)}
+    # Ultralytics insists on a last validation, of which nothing is used.
+    (folder / "val.txt").write_text("".join(f"./images/{number:05d}.jpg\n" for number in range(8)))
     (folder / "data.yaml").write_text(json.dumps(description))
     return folder / "data.yaml"
 
@@ -54,7 +56,7 @@ def write_classes(folder: Path, pictures: int, seed: int) -> Path:
         for split in ("train", "val"):
             place = folder / split / LABELS[kind]
             place.mkdir(parents=True, exist_ok=True)
-            if split == "train" or number < 30:
+            if split == "train" or number < 6:
                 _write(place / f"{number:05d}.jpg", picture, np.random.default_rng(number))
     return folder
 

@@ -19,48 +19,65 @@ SIZE = 128
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What one model learns: its task, classes and network, and whose weights it starts from."""
+    """What one model learns: its task, classes and network, whose weights it starts from, how many layers stay so."""
 
     task: str
     kinds: tuple[Kind, ...]
     network: Callable[[], dict[str, Any]]
     start: str | None = None
-    pictures: int = 640
-    epochs: int = 9
+    pictures: int = 320
+    epochs: int = 10
+    batch: int = 8
     rate: float = 0.003
+    freeze: int = 0
     channels: int = 3
     build: Callable[..., Any] = YOLO
 
 
 RECIPES = {
     "detect26": Recipe(
-        task="detect", kinds=KINDS, network=lambda: architectures.yolo26("detect", len(KINDS)), epochs=14
+        task="detect",
+        kinds=KINDS,
+        network=lambda: architectures.yolo26("detect", len(KINDS)),
+        pictures=640,
+        epochs=14,
+        batch=16,
     ),
     "segment26": Recipe(
         task="segment",
         kinds=KINDS,
         network=lambda: architectures.yolo26("segment", len(KINDS)),
         start="detect26",
+        freeze=len(architectures.BACKBONE),
     ),
     "pose26": Recipe(
         task="pose",
         kinds=("figure",),
         network=lambda: architectures.yolo26("pose", 1, (len(KEYPOINTS), 3)),
         start="detect26",
+        freeze=len(architectures.BACKBONE),
     ),
     "obb26": Recipe(
         task="obb",
         kinds=("stone", "figure"),
         network=lambda: architectures.yolo26("obb", 2),
         start="detect26",
+        freeze=len(architectures.BACKBONE),
     ),
-    "detect11": Recipe(task="detect", kinds=KINDS, network=lambda: architectures.yolo11(len(KINDS)), epochs=12),
+    "detect11": Recipe(
+        task="detect",
+        kinds=KINDS,
+        network=lambda: architectures.yolo11(len(KINDS)),
+        pictures=640,
+        epochs=12,
+        batch=16,
+    ),
     "grey11": Recipe(
         task="detect",
         kinds=("ball", "figure"),
         network=lambda: architectures.yolo11(2, channels=1),
         start="detect11",
-        epochs=6,
+        epochs=8,
         channels=1,
     ),
     "classify11": Recipe(
@@ -68,6 +85,7 @@ RECIPES = {
         kinds=KINDS,
         network=lambda: architectures.classifier(len(KINDS)),
         start="detect11",
+        freeze=len(architectures.BACKBONE) - 1,
         epochs=4,
         rate=0.001,
     ),
@@ -76,7 +94,8 @@ RECIPES = {
         kinds=KINDS,
         network=lambda: architectures.rtdetr(len(KINDS)),
         start="detect11",
-        epochs=12,
+        freeze=len(architectures.BACKBONE),
+        epochs=14,
         rate=0.0008,
         build=RTDETR,
     ),
@@ -106,8 +125,8 @@ def train(name: str, scratch: Path) -> Path:
         exist_ok=True,
         imgsz=SIZE,
         epochs=recipe.epochs,
-        batch=16,
-        nbs=16,
+        batch=recipe.batch,
+        nbs=recipe.batch,
         optimizer="AdamW",
         lr0=recipe.rate,
         lrf=0.02,
@@ -115,7 +134,9 @@ def train(name: str, scratch: Path) -> Path:
         warmup_epochs=0.5,
         weight_decay=0.0005,
         seed=1,
-        deterministic=True,
+        # One thread repeats itself anyway, and asking for it makes torch load its compiler: 18 s.
+        deterministic=False,
+        freeze=recipe.freeze,
         device="cpu",
         workers=0,
         cache="ram",
