@@ -13,39 +13,14 @@ from openvino import opset13 as op
 
 from apps.messages import Detection
 from apps.spark_jobs.models import AnswerError, load_model
-from apps.spark_jobs.spec import JobSpec
 from apps.weights import Contract, WeightsError
 from tests.unit.apps.spark_jobs.frames import frame
+from tests.unit.apps.spark_jobs.models.specs import spec
 from tests.unit.apps.weights.graphs import ULTRALYTICS, anchors, folder, graph, rows
 
 # The frame is 640x360 and the input 96x64: it is shown as 96x54 with 5 rows of grey above and below.
 MIDDLE = (48, 32, 24, 27)
 MIDDLE_IN_FRAME = (240, 90, 400, 270)
-
-
-def spec(weights: Path, **changes: Any) -> JobSpec:
-    return JobSpec(
-        **{
-            "model": "objects",
-            "kind": "objects",
-            "weights": weights,
-            "size": None,
-            "precision": "fp32",
-            "device": "CPU",
-            "contract": Contract(),
-            "labels": None,
-            "score_threshold": 0.4,
-            "score_thresholds": (),
-            "code": Path("/nowhere"),
-            "call_seconds": 1.0,
-            "call_memory_mib": 128,
-            "threads": 1,
-            "results_topic": "results.objects",
-            "rejected_topic": "rejected",
-            "max_frame_bytes": 1_000_000,
-            **changes,
-        }
-    )
 
 
 def detections(
