@@ -11,6 +11,8 @@ Box = tuple[float, float, float, float]
 VEHICLES = frozenset(("car", "truck", "bus", "motorcycle"))
 """Scored together too: a van is a car to one labeller and a truck to the next."""
 
+_MOST = 100
+"""Detections of a picture that are looked at, as COCO has it."""
 _BARS = tuple(float(bar) for bar in np.arange(0.5, 1.0, 0.05))
 
 
@@ -65,37 +67,6 @@ class Figures(Counts):
     average_precision: float
 
 
-@dataclass
-class Scores:
-    """What was found in each picture, and what is there."""
-
-    pictures: list[tuple[Sequence[Found], Sequence[Real]]] = field(default_factory=list)
-
-    def add(self, found: Sequence[Found], real: Sequence[Real]) -> None:
-        """Take one more picture into account."""
-        self.pictures.append((found, real))
-
-    def of(self, labels: Collection[str], sure: Callable[[Found], bool]) -> Figures:
-        """The figures of these labels as if they were one: at IoU 0.5 of what is sure, and over all scores."""
-        kept = [
-            ([one for one in found if one.label in labels], [one for one in real if one.label in labels])
-            for found, real in self.pictures
-        ]
-        objects = sum(one.counts for _, real in kept for one in real)
-        answers = {bar: [answer for found, real in kept for answer in _answers(found, real, bar)] for bar in _BARS}
-        certain = [
-            answer for found, real in kept for answer in _answers([one for one in found if sure(one)], real, _BARS[0])
-        ]
-        curve = [_average_precision(answers[bar], objects) for bar in _BARS]
-        return Figures(
-            objects=objects,
-            found=len(certain),
-            matched=sum(right for _, right in certain),
-            average_precision_50=curve[0],
-            average_precision=sum(curve) / len(curve),
-        )
-
-
 def together(counts: Iterable[Counts]) -> Counts:
     """Labels that are told apart, counted as one."""
     every = list(counts)
@@ -126,25 +97,67 @@ def overlap(first: Box, second: Box) -> float:
     return wide * high / (area - wide * high)
 
 
-def _answers(found: Iterable[Found], real: Sequence[Real], bar: float) -> list[tuple[float, bool]]:
-    """Each detection's score, and whether it matches something that no better one has taken.
+@dataclass(frozen=True)
+class _Picture:
+    """What was found in a picture, best first, what is there, and the overlap of each with each."""
 
-    As KITTI does, one that matches nothing but what does not count is passed over.
-    """
-    taken: set[int] = set()
-    answers = []
-    for one in sorted(found, key=lambda each: -each.score):
-        candidates = [
-            (there.counts, share, place)
-            for place, there in enumerate(real)
-            if place not in taken and (share := overlap(one.box, there.box)) >= bar
-        ]
-        counts, _, place = max(candidates, default=(True, 0.0, None))
-        if place is not None:
-            taken.add(place)
-        if counts:
-            answers.append((one.score, place is not None))
-    return answers
+    found: Sequence[Found]
+    real: Sequence[Real]
+    overlaps: Sequence[Sequence[float]]
+
+    @classmethod
+    def of(cls, found: Iterable[Found], real: Iterable[Real], labels: Collection[str]) -> "_Picture":
+        seen = sorted((one for one in found if one.label in labels), key=lambda one: -one.score)[:_MOST]
+        there = [one for one in real if one.label in labels]
+        return cls(seen, there, [[overlap(one.box, other.box) for other in there] for one in seen])
+
+    def answers(self, bar: float, sure: Callable[[Found], bool] = everything_kept) -> list[tuple[float, bool]]:
+        """Each detection's score, and whether it matches something that no better one has taken.
+
+        As KITTI does, one that matches nothing but what does not count is passed over.
+        """
+        taken: set[int] = set()
+        answers = []
+        for one, shares in zip(self.found, self.overlaps, strict=True):
+            if not sure(one):
+                continue
+            candidates = [
+                (self.real[place].counts, share, place)
+                for place, share in enumerate(shares)
+                if share >= bar and place not in taken
+            ]
+            counts, _, place = max(candidates, default=(True, 0.0, None))
+            if place is not None:
+                taken.add(place)
+            if counts:
+                answers.append((one.score, place is not None))
+        return answers
+
+
+@dataclass
+class Scores:
+    """What was found in each picture, and what is there."""
+
+    pictures: list[tuple[Sequence[Found], Sequence[Real]]] = field(default_factory=list)
+
+    def add(self, found: Sequence[Found], real: Sequence[Real]) -> None:
+        """Take one more picture into account."""
+        self.pictures.append((found, real))
+
+    def of(self, labels: Collection[str], sure: Callable[[Found], bool]) -> Figures:
+        """The figures of these labels as if they were one: at IoU 0.5 of what is sure, and over all scores."""
+        pictures = [_Picture.of(found, real, labels) for found, real in self.pictures]
+        objects = sum(one.counts for picture in pictures for one in picture.real)
+        certain = [answer for picture in pictures for answer in picture.answers(_BARS[0], sure)]
+        answers = {bar: [answer for picture in pictures for answer in picture.answers(bar)] for bar in _BARS}
+        curve = [_average_precision(answers[bar], objects) for bar in _BARS]
+        return Figures(
+            objects=objects,
+            found=len(certain),
+            matched=sum(right for _, right in certain),
+            average_precision_50=curve[0],
+            average_precision=sum(curve) / len(curve),
+        )
 
 
 def _average_precision(answers: Sequence[tuple[float, bool]], objects: int) -> float:

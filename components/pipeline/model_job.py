@@ -31,7 +31,8 @@ class ModelJobArgs:
     image: pulumi.Input[str]
     bootstrap_servers: pulumi.Input[str]
     model: Model
-    executor_cpu_request: str = "0.2"
+    executor_cpu_request: str = "0.5"
+    """A share, not a ceiling: with less, the rest of a busy machine leaves the model too little to keep up."""
     max_offsets_per_task: int = 400
     """So few that a batch takes seconds, also where the job is behind: stops and other executors wait for its end."""
     max_message_bytes: int = 2_000_000
