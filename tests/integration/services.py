@@ -1,6 +1,7 @@
 """Real ZooKeeper, Kafka and Elasticsearch for a test session, from the project's own images, on loopback."""
 
 import contextlib
+import json
 import os
 import shutil
 import socket
@@ -10,6 +11,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from components.config.sections import ARGUS_WEIGHTS
 from components.images import context
@@ -19,10 +21,14 @@ REPOSITORY = Path(__file__).parents[2]
 BUILD_SECONDS = 900
 START_SECONDS = 120
 CODE = REPOSITORY / "tests/integration/spark/code"
+TEST_MODELS = REPOSITORY / "tests/models"
+EXPECTED: dict[str, Any] = json.loads((TEST_MODELS / "expected.json").read_text(encoding="utf-8"))["models"]
+"""The test models by name, with what Ultralytics finds by them."""
 MODELS = {
     **{f"weights/{name}": ARGUS_WEIGHTS / name for name in ("nanodet", "scenes")},
     "code/faulty": CODE / "faulty",
     "code/view": REPOSITORY / "docs/examples/python-model",
+    **{f"weights/{name}": TEST_MODELS / model["path"] for name, model in EXPECTED.items()},
 }
 """What the Spark image of the tests holds besides Argus."""
 
