@@ -78,15 +78,6 @@ class ClusterClient:
         """The text at a path of a pod's HTTP port."""
         return self.ask(pod, port, path).text
 
-    def pod_file(self, pod: str, path: str, port: int = 8080) -> bytes | None:
-        """The bytes at a path of a pod's HTTP port; None where it has none."""
-        try:
-            return self.ask(pod, port, path).content
-        except httpx.HTTPStatusError as error:
-            if error.response.status_code == httpx.codes.NOT_FOUND:
-                return None
-            raise
-
     def ask(self, pod: str, port: int, path: str) -> httpx.Response:
         """A pod's answer. Raises httpx.HTTPError."""
         return self._read("GET", f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}:{port}/proxy{path}")
