@@ -4,7 +4,7 @@ Read at preview on the user's computer and again by the job. Nothing is guessed 
 asked for, and whatever the graph contradicts is refused.
 """
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from apps.weights.files import Network, WeightsError, content_hash, find_network
 from apps.weights.metadata import Metadata, from_onnx, from_yaml
 
 _MUST_BE_SAID = ("task", "names", "layout", "colour", "scale", "fit", "output")
+SPARE = 1.06
+"""How many more pixels an input of a frame's own shape may have."""
 _ANSWERS: dict[str, tuple[Output, ...]] = {
     "detect": ("anchors", "objectness", "end2end", "rtdetr", "queries"),
     "segment": ("anchors", "end2end"),
@@ -50,6 +52,26 @@ class Weights:
     coefficients: int = 0
     thresholds: Thresholds = field(default_factory=Thresholds)
     """What the weights recommend."""
+    stride: int = 32
+    """What the sides of a network of any size are multiples of."""
+    adapts: bool = False
+    """Whether the network takes any size, and nobody asked for a certain one."""
+
+    def fitted(self, frame: tuple[int, int]) -> "Weights":
+        """The same with an input of the shape of a frame (width, height), as far as the network takes it.
+
+        About as many pixels cost about as much, and show more of a frame than an input that is grey at its edges.
+        """
+        if not self.adapts:
+            return self
+        room = self.width * self.height * SPARE
+        widths = range(self.stride, 4 * self.width, self.stride)
+        sizes = [(width, int(room / width / self.stride) * self.stride) for width in widths]
+        width, height = max(
+            (size for size in sizes if size[1]),
+            key=lambda size: (min(size[0] / frame[0], size[1] / frame[1]), -size[0] * size[1]),
+        )
+        return replace(self, width=width, height=height)
 
     @property
     def shape(self) -> list[int]:
@@ -84,6 +106,8 @@ def read_weights(
         height=height,
         quantized=quantized,
         thresholds=metadata.thresholds,
+        stride=metadata.stride,
+        adapts=said["fit"] == "letterbox" and "x" not in (size or "") and _fixed(graph, said["layout"]) is None,
         mean=said.pop("mean", (0.0,)),
         coefficients=_coefficients(place, graph) if said["task"] == "segment" else 0,
         **said,
@@ -201,14 +225,14 @@ def _said(place: Path, metadata: Metadata, contract: Contract) -> dict[str, Any]
 def _size(place: Path, graph: ov.Model, said: dict[str, Any], metadata: Metadata, size: str | None) -> tuple[int, int]:
     """Width and height of the input. Raises WeightsError."""
     shape = graph.input(0).partial_shape
-    high, wide, channels = (shape[at] for at in ((1, 2, 3) if said["layout"] == "NHWC" else (2, 3, 1)))
+    channels = shape[3 if said["layout"] == "NHWC" else 1]
     wanted = 1 if said["colour"] == "GREY" else 3
     if channels.is_static and channels.get_length() != wanted:
         raise WeightsError(
             f"{place} takes {channels.get_length()} channels in the layout {said['layout']}; "
             f"{said['colour']} has {wanted}: correct contract.layout or contract.colour"
         )
-    fixed = (wide.get_length(), high.get_length()) if wide.is_static and high.is_static else None
+    fixed = _fixed(graph, said["layout"])
     asked = _asked(place, metadata, size)
     if fixed is not None:
         if asked not in (None, fixed):
@@ -221,6 +245,13 @@ def _size(place: Path, graph: ov.Model, said: dict[str, Any], metadata: Metadata
         if side % metadata.stride:
             raise WeightsError(f"size: {chosen[0]}x{chosen[1]}: {place} takes multiples of {metadata.stride}")
     return chosen
+
+
+def _fixed(graph: ov.Model, layout: Layout) -> tuple[int, int] | None:
+    """Width and height of the only input that a graph takes; None where it takes any."""
+    shape = graph.input(0).partial_shape
+    high, wide = (shape[1], shape[2]) if layout == "NHWC" else (shape[2], shape[3])
+    return (wide.get_length(), high.get_length()) if wide.is_static and high.is_static else None
 
 
 def _asked(place: Path, metadata: Metadata, size: str | None) -> tuple[int, int] | None:

@@ -1,6 +1,7 @@
 """A network on OpenVINO: finds, outlines, poses or classifies what is in a frame."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -18,6 +19,25 @@ from apps.weights import Weights, WeightsError, read_weights, resized
 
 FloatPrecision = Literal["bf16", "fp32"]
 
+MOST_SHAPES = 8
+"""Compiled networks that a worker keeps, some 20 MiB each: cameras have few shapes."""
+
+
+class _Network:
+    """The network compiled for one size of picture, with the picture that it looks at."""
+
+    def __init__(self, weights: Weights, threads: int, device: str, precision: FloatPrecision) -> None:
+        self.weights = weights
+        self.target = (weights.width, weights.height)
+        channels = 1 if weights.colour == "GREY" else 3
+        self.canvas = np.empty((1, weights.height, weights.width, channels), dtype=np.uint8)
+        self._request = _compile(weights, threads, device, precision).create_infer_request()
+
+    def infer(self) -> list[Floats]:
+        """What the network answers to the canvas: its outputs, without the dimension of the batch."""
+        answers = self._request.infer({0: self.canvas}, share_inputs=True, share_outputs=True)
+        return [np.asarray(answers[place][0], dtype=np.float32) for place in range(len(answers))]
+
 
 class ObjectsModel:
     """One compiled network. Frames go through one at a time.
@@ -33,21 +53,21 @@ class ObjectsModel:
         self.version = f"{weights.content}-{weights.width}x{weights.height}-{computes}"
         self._weights = weights
         self._threshold = score_threshold
-        self._target = (weights.width, weights.height)
         self._grey = weights.colour == "GREY"
-        self._canvas = np.empty((1, weights.height, weights.width, 1 if self._grey else 3), dtype=np.uint8)
-        self._request = _compile(weights, threads, device, precision).create_infer_request()
+        # Of a network that takes any size, one for each shape of frame.
+        self._network = lru_cache(MOST_SHAPES)(lambda sized: _Network(sized, threads, device, precision))
+        self._network(weights)
 
     def detect(self, frame: Frame) -> tuple[Detection, ...]:
         """The objects in the frame, best first; of a classifier, its classes, each with the whole frame as its box."""
-        placement = Placement((frame.width, frame.height), self._target, self._weights.fit)
-        placement.draw(decode(frame, self._target, grey=self._grey), self._canvas[0])
-        answers = self._request.infer({0: self._canvas}, share_inputs=True, share_outputs=True)
-        outputs: list[Floats] = [np.asarray(answers[place][0], dtype=np.float32) for place in range(len(answers))]
+        network = self._network(self._weights.fitted((frame.width, frame.height)))
+        placement = Placement((frame.width, frame.height), network.target, self._weights.fit)
+        placement.draw(decode(frame, network.target, grey=self._grey), network.canvas[0])
+        outputs = network.infer()
         if self._weights.task == "classify":
             return self._classes(outputs[0], placement)
         rows = next(output for output in outputs if output.ndim == 2)
-        found = read_head(rows, self._weights, self._threshold)
+        found = read_head(rows, network.weights, self._threshold)
         for number in found.classes:
             if not 0 <= number < len(self._weights.names):
                 raise AnswerError(f"the network answers class {number}, and has {len(self._weights.names)} classes")
@@ -63,7 +83,7 @@ class ObjectsModel:
                 continue
             polygon: tuple[tuple[float, float], ...] = ()
             if self._weights.task == "segment":
-                points = outline(more, next(each for each in outputs if each.ndim == 3), box, self._target)
+                points = outline(more, next(each for each in outputs if each.ndim == 3), box, placement.target)
                 if not len(points):
                     continue
                 polygon = tuple((float(x), float(y)) for x, y in placement.to_frame(points))

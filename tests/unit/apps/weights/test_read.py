@@ -76,6 +76,30 @@ def test_a_dynamic_network_takes_the_size_that_is_asked_for(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
+    ("frame", "size", "shape"),
+    [
+        ((640, 360), None, (320, 192)),
+        ((640, 480), None, (288, 224)),
+        ((640, 272), None, (384, 160)),
+        ((480, 640), None, (224, 288)),
+        ((640, 480), "sharp", (384, 288)),
+        ((640, 480), "320x192", (320, 192)),
+    ],
+)
+def test_a_network_of_any_size_looks_at_a_picture_of_the_frames_shape(
+    tmp_path: Path, frame: tuple[int, int], size: str | None, shape: tuple[int, int]
+) -> None:
+    said = changed(imgsz=[192, 320], sizes={"sharp": [256, 416]})
+    read = read_weights(folder(tmp_path, graph([TWO_CLASSES], (-1, 3, -1, -1)), said), size=size).fitted(frame)
+    assert (read.width, read.height) == shape
+
+
+def test_a_network_of_one_size_looks_at_that(tmp_path: Path) -> None:
+    read = read_weights(folder(tmp_path, graph([TWO_CLASSES])))
+    assert read.fitted((640, 480)) == read
+
+
+@pytest.mark.parametrize(
     ("shape", "size", "reason"),
     [
         ((1, 3, 64, 96), "320x192", "takes 96x64 and nothing else"),
