@@ -14,7 +14,7 @@ from lab.shell import run
 
 FRAMES_PER_SECOND: Final = 5
 """The rate of a camera's stream: what Frigate recommends for the stream that a detector reads."""
-RUN_FRAMES_PER_SECOND: Final = 1
+RUN_FRAMES_PER_SECOND: Final = 0.5
 """The rate of a labelled run's stream: slow enough that no frame of it needs to be passed over."""
 
 _WIDEST: Final = 640
@@ -33,7 +33,7 @@ class Clip:
     first: int
     count: int
     step: int
-    rate: int
+    rate: float
     key_interval: int
     crop: Crop | None
     mirrored: bool

@@ -50,6 +50,7 @@ def _up(stack: Stack, config: Path | None = None) -> float:
     return time.monotonic() - began
 
 
+@pytest.mark.full
 def test_a_worker_is_put_on_standby_and_brought_in_again(whole: Stack, tmp_path: Path, timings: Timings) -> None:
     cluster, before = whole.cluster, workloads(whole.cluster)
     audit = Audit.open(cluster)

@@ -34,6 +34,7 @@ SWAPPED_LIMIT_S, FRAMES_LIMIT_S = 300, 600
 LEAST = 0.9
 
 
+@pytest.mark.full
 def test_new_weights_go_on_where_the_old_ones_stopped(
     stack: Stack, tmp_path: Path, artifacts: Path, timings: Timings
 ) -> None:
