@@ -1,4 +1,4 @@
-"""Labelled runs: consecutive frames of the footage that a camera `run-<name>` sends again and again, one every two seconds.
+"""Labelled runs: consecutive frames of the footage that a camera `run-<name>` sends over and over, slowly.
 
 A test that knows what each frame shows, see tests/labels, finds it again in what comes out of the pipeline.
 """
