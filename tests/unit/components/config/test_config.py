@@ -1,6 +1,7 @@
 """Every mistake in a stack's configuration has a message that names its key and the remedy."""
 
 import copy
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -241,12 +242,14 @@ def test_pinned_machines_are_known_by_their_keys(values: Values) -> None:
 
 
 def test_weights_are_looked_at_before_anything_is_touched(values: Values, tmp_path: Path) -> None:
-    place = folder(tmp_path, graph([anchors((48, 32, 20, 10, 0.9, 0.1))]))
+    place = folder(tmp_path / "whole", graph([anchors((48, 32, 20, 10, 0.9, 0.1))]))
     change("models.0.weights", str(place))(values)
     assert load_values(values).models[0].network == place
     change("models.0.labels", ["person", "lorry"])(values)
     assert "models[0].labels: the model knows no 'lorry'; it knows person, car" in problems_of(values)
-    (place / "model.bin").write_bytes(b"")
+    cut = Path(shutil.copytree(place, tmp_path / "cut"))
+    (cut / "model.bin").write_bytes(b"")
+    change("models.0.weights", str(cut))(values)
     assert any(
         found.startswith("models[0].weights: ") and found.endswith("copy the whole export again")
         for found in problems_of(values)

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import openvino as ov
 import pytest
-from apps.spark_jobs.models.export import read_export
 
 from apps.training.nanodet.convert import LABELS
 from apps.training.nanodet.metadata import SIZES, describe
+from apps.weights import read_weights
 
 FOLDER = Path("apps/spark_jobs/weights/nanodet")
 
@@ -23,9 +23,10 @@ def test_the_description_is_the_commands_own() -> None:
 
 
 def test_a_job_reads_them() -> None:
-    export = read_export(FOLDER)
-    assert (export.height, export.width) == SIZES["fast"]
-    assert export.names == LABELS
+    weights = read_weights(FOLDER)
+    assert (weights.height, weights.width) == SIZES["fast"]
+    assert weights.names == LABELS
+    assert weights.quantized
 
 
 @pytest.mark.parametrize("precision", ["model.xml", "int8/model.xml"])
