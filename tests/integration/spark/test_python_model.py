@@ -89,6 +89,7 @@ def test_each_mistake_sets_its_frame_aside_and_every_other_frame_has_its_result(
         assert re.search(reason, rejected[identity])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("job", ["view"], indirect=True)
 def test_the_example_of_the_documentation(job: Job) -> None:
     noise = np.random.default_rng(1).integers(0, 256, (36, 64, 3), dtype=np.uint8)
