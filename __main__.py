@@ -1,5 +1,7 @@
 """The whole stack in one read: configuration -> cluster -> platform -> pipeline -> outputs."""
 
+from dataclasses import replace
+
 import pulumi
 import pulumi_kubernetes as kubernetes
 
@@ -7,36 +9,16 @@ from components import config, registrations, stack_outputs, versions
 from components.autoscaling import Keda, KedaArgs, Vpa, VpaArgs
 from components.cluster import Cluster, ClusterArgs
 from components.images import Images, ImagesArgs
-from components.pipeline import (
-    Consumer,
-    ConsumerArgs,
-    Elasticsearch,
-    ElasticsearchArgs,
-    Filebeat,
-    FilebeatArgs,
-    ImageCache,
-    ImageCacheArgs,
-    Kafka,
-    KafkaArgs,
-    ModelJob,
-    ModelJobArgs,
-    Namespace,
-    NamespaceArgs,
-    NetworkPolicies,
-    NetworkPoliciesArgs,
-    Producers,
-    ProducersArgs,
-    Topics,
-    TopicsArgs,
-    Ui,
-    UiArgs,
-    VerticalScaling,
-    VerticalScalingArgs,
-    Zookeeper,
-    ZookeeperArgs,
-)
+from components.pipeline import stages
+from components.pipeline.image_cache import ImageCache, ImageCacheArgs
+from components.pipeline.namespace import Namespace, NamespaceArgs
+from components.pipeline.network_policies import NetworkPolicies, NetworkPoliciesArgs, pods
+from components.pipeline.rules import rules
+from components.pipeline.stage import Pipeline
+from components.pipeline.vertical import VerticalScaling, VerticalScalingArgs, targets
 
-settings = config.load()
+STAGES = stages.STAGES
+settings = config.load(rules(STAGES))
 registrations.wait_for_all()
 
 # What this stack has made so far: which versions the cluster can be upgraded to, that it keeps its network, and which
@@ -46,14 +28,22 @@ made = stack_outputs.last("kubernetesVersion", "network", "looks")
 # The machines become a cluster while the images are built; they are looked at first.
 cluster = Cluster(
     "cluster",
-    ClusterArgs.from_settings(
-        settings,
-        running_version=made.apply(lambda outputs: outputs.get("kubernetesVersion")),
-        running_network=made.apply(lambda outputs: outputs.get("network")),
-        looks=made.apply(lambda outputs: outputs.get("looks", {})),
+    replace(
+        ClusterArgs.from_settings(
+            settings,
+            running_version=made.apply(lambda outputs: outputs.get("kubernetesVersion")),
+            running_network=made.apply(lambda outputs: outputs.get("network")),
+            looks=made.apply(lambda outputs: outputs.get("looks", {})),
+        ),
+        pods=stages.pod_memory_mib(STAGES, settings),
+        volumes_gib=stages.volumes_gib(STAGES, settings),
     ),
 )
-image = Images("images", ImagesArgs.from_settings(settings), pulumi.ResourceOptions(depends_on=cluster.known)).refs
+images = Images(
+    "images",
+    ImagesArgs(images=list(stages.images(STAGES).values()), section=settings.images, models=settings.models),
+    pulumi.ResourceOptions(depends_on=cluster.known),
+).refs
 
 # Everything below lives in the cluster, and is gone before its machines are drained.
 provider = kubernetes.Provider(
@@ -64,101 +54,46 @@ provider = kubernetes.Provider(
     opts=pulumi.ResourceOptions(depends_on=cluster.drained),
 )
 in_cluster = pulumi.ResourceOptions(providers={"kubernetes": provider})
-namespace = Namespace(
-    "argus", NamespaceArgs(name="argus", kubernetes_version=settings.cluster.kubernetes_version), in_cluster
-).name
-NetworkPolicies("network-policies", NetworkPoliciesArgs.from_settings(settings, namespace=namespace), in_cluster)
-
-# Platform: what changes the numbers of pods, and where frames and results travel and rest.
+namespace = Namespace("argus", NamespaceArgs(kubernetes_version=settings.cluster.kubernetes_version), in_cluster).name
+NetworkPolicies(
+    "network-policies",
+    NetworkPoliciesArgs(
+        namespace=namespace,
+        pods=pods(settings, STAGES),
+        models=[model.name for model in settings.models],
+        cameras=settings.cameras,
+        cluster=settings.cluster,
+    ),
+    in_cluster,
+)
 keda = Keda("keda", KedaArgs(namespace=namespace), in_cluster) if settings.scales_by_lag else None
-zookeeper = Zookeeper(
-    "zookeeper", ZookeeperArgs.from_settings(settings, namespace=namespace, image=image["zookeeper"]), in_cluster
-)
-kafka = Kafka(
-    "kafka",
-    KafkaArgs.from_settings(settings, namespace=namespace, image=image["kafka"], zookeeper_connect=zookeeper.connect),
-    in_cluster,
-)
-bootstrap_servers = Topics(
-    "topics",
-    TopicsArgs.from_settings(
-        settings, namespace=namespace, image=image["kafka"], bootstrap_servers=kafka.bootstrap_servers
-    ),
-    in_cluster,
-).bootstrap_servers
-elasticsearch = Elasticsearch(
-    "elasticsearch",
-    ElasticsearchArgs.from_settings(
-        settings, namespace=namespace, image=image["elasticsearch"], tools_image=image["consumer"]
-    ),
-    in_cluster,
-)
-Filebeat(
-    "filebeat",
-    FilebeatArgs.from_settings(
-        settings,
-        namespace=namespace,
-        image=image["filebeat"],
-        bootstrap_servers=bootstrap_servers,
-        elasticsearch_url=elasticsearch.url,
-        keda=keda,
-    ),
-    in_cluster,
-)
 
-# Pipeline: cameras -> frames -> models -> results -> disk and page.
-models = [
-    ModelJob(
-        f"model-{model.name}",
-        ModelJobArgs.from_settings(
-            settings, model, namespace=namespace, image=image["spark"], bootstrap_servers=bootstrap_servers
-        ),
-        in_cluster,
-    )
-    for model in settings.models
-]
-producers = Producers(
-    "producers",
-    ProducersArgs.from_settings(
-        settings, namespace=namespace, image=image["producer"], bootstrap_servers=bootstrap_servers, models=models
-    ),
-    in_cluster,
-)
-consumer = Consumer(
-    "consumer",
-    ConsumerArgs.from_settings(
-        settings, namespace=namespace, image=image["consumer"], bootstrap_servers=bootstrap_servers, keda=keda
-    ),
-    in_cluster,
-)
-ui = Ui(
-    "ui",
-    UiArgs.from_settings(
-        settings,
-        namespace=namespace,
-        image=image["ui"],
-        bootstrap_servers=bootstrap_servers,
-        elasticsearch_url=elasticsearch.url,
-        consumer_urls=consumer.urls,
-        producer_urls=producers.urls,
-    ),
-    in_cluster,
-)
+# Cameras -> frames -> models -> results -> disk and page, each after what it connects to.
+pipeline = Pipeline(settings=settings, namespace=namespace, images=images, keda=keda, opts=in_cluster)
+for stage in STAGES:
+    pipeline.add(stage)
 
 # Pods of the size that they need.
 if settings.scales_vertically:
-    vpa = Vpa("vpa", VpaArgs.from_settings(settings, namespace=namespace, tools_image=image["consumer"]), in_cluster)
-    VerticalScaling("vertical", VerticalScalingArgs.from_settings(settings, namespace=namespace, vpa=vpa), in_cluster)
+    vpa_args = VpaArgs(
+        namespace=namespace,
+        image_repository=settings.cluster.image_repository,
+        tools_image=images["consumer"],
+        limits=settings.vertical,
+    )
+    vpa = Vpa("vpa", vpa_args, in_cluster)
+    watched = VerticalScalingArgs(namespace=namespace, vpa=vpa, targets=targets(settings, STAGES))
+    VerticalScaling("vertical", watched, in_cluster)
 
 # What may have to start on another machine finds its image there.
 ImageCache(
     "image-cache",
     ImageCacheArgs(
         namespace=namespace,
-        images={name: image[name] for name in ("filebeat", "producer", "spark", "ui")},
+        images={name: images[name] for name in stages.moving_images(STAGES)},
         pause=f"{settings.cluster.image_repository}/pause:{versions.PAUSE}",
     ),
-    pulumi.ResourceOptions.merge(in_cluster, pulumi.ResourceOptions(depends_on=[ui, producers])),
+    pulumi.ResourceOptions.merge(in_cluster, pulumi.ResourceOptions(depends_on=pipeline.components)),
 )
 
 pulumi.export("kubeconfig", cluster.kubeconfig)

@@ -4,63 +4,48 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import pulumi
 from pulumi_command import local
 
-from components.config import Model, Settings
+from components.config import sections
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 SCRIPT: Final = Path(__file__).with_name("build_image.sh")
 BASE: Final = "debian:trixie-slim"
 
-_APP: Final = ("apps/__init__.py", "apps/messages")
-IMAGES: Final[Mapping[str, tuple[str, ...]]] = {
-    "zookeeper": (),
-    "kafka": (),
-    "elasticsearch": (),
-    "filebeat": (),
-    "producer": (*_APP, "apps/scenes", "apps/producer"),
-    "spark": (*_APP, "apps/weights", "apps/model_api", "apps/spark_jobs"),
-    "consumer": (*_APP, "apps/consumer"),
-    "ui": (*_APP, "apps/ui"),
-}
-"""Each image and what its build sees of the repository, besides containers/<image>."""
+APP: Final = ("apps/__init__.py", "apps/messages")
+"""What every image with an app of this repository has of it."""
 
 WEIGHTS: Final = "apps/spark_jobs/weights"
 """Argus's own weights, a folder a name. The Spark image holds only those of the stack's models."""
 
 
 @dataclass(frozen=True, kw_only=True)
+class Image:
+    """An image that is built from containers/<name>."""
+
+    name: str
+    paths: tuple[str, ...] = ()
+    """What its build sees of the repository besides."""
+    models: bool = False
+    """Whether it holds the weights and the code of the stack's models."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ImagesArgs:
-    """Arguments of Images.
+    """The images that the stack needs, what the stack says of images, and its models."""
 
-    `models` is what the Spark image holds of the stack's models: a place in its build's context, `weights/<model>` or
-    `code/<model>`, and the file or folder that goes there. An image in `overrides` is not built. `insecure` says that
-    the registry speaks plain http.
-    """
-
-    registry: str | None
-    insecure: bool = False
-    overrides: Mapping[str, str] = field(default_factory=dict)
-    models: Mapping[str, Path] = field(default_factory=dict)
-
-    @classmethod
-    def from_settings(cls, settings: Settings) -> ImagesArgs:
-        """The images of the stack's configuration, with the weights and the code of its models."""
-        return cls(
-            registry=settings.images.registry,
-            insecure=settings.images.insecure,
-            overrides=settings.images.overrides,
-            models=dict(place for model in settings.models if (place := model_files(model))),
-        )
+    images: Sequence[Image]
+    section: sections.Images
+    models: Sequence[sections.Model]
 
 
-def model_files(model: Model) -> tuple[str, Path] | None:
+def model_files(model: sections.Model) -> tuple[str, Path] | None:
     """Where a model's files go in the Spark image's context, and the folder or file that they come from."""
     if model.kind == "objects":
         return f"weights/{model.name}", model.network
@@ -95,18 +80,21 @@ def _ignored(target: str) -> bool:
     return hidden or "/__pycache__/" in target or target.endswith(".pyc") or target.startswith(f"{WEIGHTS}/")
 
 
-def context(image: str, models: Mapping[str, Path], root: Path = ROOT) -> list[Staged]:
-    """What the build of an image sees. Raises FileNotFoundError where a part is missing."""
-    paths = (f"containers/{image}", *IMAGES[image])
-    parts = [Staged(source=root / path, target=path) for path in paths]
-    if image == "spark":
+def context(image: Image, models: Mapping[str, Path]) -> list[Staged]:
+    """What the build of an image sees; `models` is what there is of them, by its place there.
+
+    Raises FileNotFoundError where a part is missing.
+    """
+    paths = (f"containers/{image.name}", *image.paths)
+    parts = [Staged(source=ROOT / path, target=path) for path in paths]
+    if image.models:
         parts += [
             Staged(source=path, target=place if path.is_dir() else f"{place}/{path.name}")
             for place, path in sorted(models.items())
         ]
     for part in parts:
         if not part.source.exists():
-            raise FileNotFoundError(f"image {image}: {part.source} does not exist")
+            raise FileNotFoundError(f"image {image.name}: {part.source} does not exist")
     return parts
 
 
@@ -132,28 +120,26 @@ class Images(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ImagesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:Images", name, None, opts)
-        unknown = sorted(set(args.overrides) - set(IMAGES))
-        if unknown:
-            raise ValueError(f"images.overrides names {', '.join(unknown)}; the images are {', '.join(sorted(IMAGES))}")
-        self.refs = {image: self._reference(name, image, args) for image in IMAGES}
+        self.refs = {image.name: self._reference(name, image, args) for image in args.images}
         self.register_outputs(dict(self.refs))
 
-    def _reference(self, name: str, image: str, args: ImagesArgs) -> pulumi.Output[str]:
-        if image in args.overrides:
-            return pulumi.Output.from_input(args.overrides[image])
-        if args.registry is None:
-            raise ValueError(f"images.registry is unset and images.overrides has no {image}: set one of them")
-        parts = context(image, args.models)
-        reference = f"{args.registry}/argus/{image}:{content_tag(parts)}"
+    def _reference(self, name: str, image: Image, args: ImagesArgs) -> pulumi.Output[str]:
+        section = args.section
+        if image.name in section.overrides:
+            return pulumi.Output.from_input(section.overrides[image.name])
+        if section.registry is None:
+            raise ValueError(f"images.registry is unset and images.overrides has no {image.name}: set one of them")
+        parts = context(image, dict(place for model in args.models if (place := model_files(model))))
+        reference = f"{section.registry}/argus/{image.name}:{content_tag(parts)}"
         staged = "".join(f"{_portable(path)}\t{target}\n" for part in parts for target, path in part.files())
         build = local.Command(
-            f"{name}-{image}",
+            f"{name}-{image.name}",
             create=f"bash {_portable(SCRIPT)}",
             stdin=staged,
             environment={
                 "ARGUS_IMAGE": reference,
-                "ARGUS_DOCKERFILE": f"containers/{image}/Dockerfile",
-                "ARGUS_REGISTRY_INSECURE": "1" if args.insecure else "",
+                "ARGUS_DOCKERFILE": f"containers/{image.name}/Dockerfile",
+                "ARGUS_REGISTRY_INSECURE": "1" if section.insecure else "",
             },
             opts=pulumi.ResourceOptions(parent=self, custom_timeouts=pulumi.CustomTimeouts(create="60m", update="60m")),
         )

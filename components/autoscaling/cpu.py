@@ -9,7 +9,7 @@ import pulumi
 from pulumi_kubernetes import autoscaling
 
 from components import kubernetes as k
-from components.config import UiReplicas
+from components.config.sections import UiReplicas
 
 
 @dataclass(frozen=True, kw_only=True)

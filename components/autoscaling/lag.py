@@ -11,7 +11,7 @@ from pulumi_kubernetes import apiextensions
 
 from components import kubernetes as k
 from components.autoscaling.keda import API_VERSION, Keda
-from components.config import LagReplicas
+from components.config.sections import LagReplicas
 
 SETTLE_SECONDS: Final = 30
 """More pods only when they have been needed for this long: two of the autoscaler's looks, so that a burst is none."""

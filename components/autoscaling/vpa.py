@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +13,7 @@ from pulumi_kubernetes import admissionregistration, core, meta, rbac
 from components import kubernetes as k
 from components import versions
 from components.autoscaling.definitions import CHANGE, OWN, READ, Kind, define, rule
-from components.config import Settings, VerticalLimits
+from components.config.sections import VerticalLimits
 
 GROUP: Final = "autoscaling.k8s.io"
 VERSION: Final = "v1"
@@ -59,19 +59,7 @@ class VpaArgs:
     """Where its images come from: `<repository>/autoscaling/vpa-…`."""
     tools_image: pulumi.Input[str]
     """The consumer's, which has openssl."""
-    limits: VerticalLimits = field(default_factory=VerticalLimits)
-
-    @classmethod
-    def from_settings(
-        cls, settings: Settings, *, namespace: pulumi.Input[str], tools_image: pulumi.Input[str]
-    ) -> VpaArgs:
-        """With the stack's limits, and its images from where the control plane's come."""
-        return cls(
-            namespace=namespace,
-            image_repository=settings.cluster.image_repository,
-            tools_image=tools_image,
-            limits=settings.vertical,
-        )
+    limits: VerticalLimits
 
 
 class Vpa(pulumi.ComponentResource):

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import pulumi
@@ -10,7 +10,7 @@ from pulumi.runtime.config import CONFIG
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from components.config.rules import problems
+from components.config.rules import Rule, problems
 from components.config.sections import Settings
 
 PROJECT = "argus"
@@ -28,22 +28,22 @@ class ConfigError(pulumi.RunError):
         super().__init__(f"{count} in the stack's configuration; nothing was changed:\n{lines}")
 
 
-def load() -> Settings:
-    """The settings of the running stack. Raises ConfigError."""
+def load(rules: Sequence[Rule]) -> Settings:
+    """The settings of the running stack, to which the given rules apply besides. Raises ConfigError."""
     prefix = f"{PROJECT}:"
     stack = {key.removeprefix(prefix): value for key, value in CONFIG.get().items() if key.startswith(prefix)}
-    return load_values({key: _parsed(value) for key, value in stack.items()})
+    return load_values({key: _parsed(value) for key, value in stack.items()}, rules)
 
 
-def load_values(values: Mapping[str, Any]) -> Settings:
+def load_values(values: Mapping[str, Any], rules: Sequence[Rule] = ()) -> Settings:
     """The settings that the sections (keys without the project's prefix) describe. Raises ConfigError."""
     try:
         settings = Settings.model_validate(dict(values))
     except ValidationError as invalid:
         errors = invalid.errors(include_url=False)
         readable = _readable(values, {str(error["loc"][0]) for error in errors})
-        raise ConfigError([*map(_described, errors), *problems(readable)]) from None
-    found = problems(settings)
+        raise ConfigError([*map(_described, errors), *problems(readable, rules)]) from None
+    found = problems(settings, rules)
     if found:
         raise ConfigError(found)
     return settings

@@ -1,13 +1,13 @@
 """What must hold between the keys of a stack. Each rule yields problems; none of them touches a machine."""
 
-import math
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Set
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Final, TypeVar
 
 from apps.weights import Contract, Precision, WeightsError, read_weights
 from components import versions
@@ -16,8 +16,7 @@ from components.config.code import problems_of_code
 from components.config.sections import Model, Settings
 from components.ssh_keys import kind
 
-IMAGES = ("kafka", "zookeeper", "elasticsearch", "filebeat", "producer", "spark", "consumer", "ui")
-"""The folders of containers/."""
+_Check = TypeVar("_Check", bound="Callable[[Settings], Iterator[str]]")
 
 EXECUTOR_MIB, WORKER_MIB = 500, 150
 """What an executor's JVM and daemon, and what each of its Python workers, hold beside a user's code (MiB)."""
@@ -31,20 +30,54 @@ CHECKPOINTS = frozenset(
 """The models of Ultralytics that Argus runs; its other tasks (depth, semantic, world) answer with something else."""
 
 
-def problems(settings: Settings) -> list[str]:
-    """Every problem, each as `key: what is wrong; what to do`. A rule about an absent section is skipped."""
-    found: list[str] = []
-    machines = (_machines, _host_keys, _networks, _manifest, _version)
-    for rule in (*machines, _images, _cameras, _models, _lag, _vertical, _quorum, _placement, _ssh):
-        with suppress(AttributeError):
-            found.extend(rule(settings))
-    return found
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """A check of the stack, which runs where every section that it needs can be read."""
+
+    needs: frozenset[str]
+    """The sections that it reads, as the fields of Settings."""
+    check: Callable[[Settings], Iterable[str]]
+    """Every problem, each as `key: what is wrong; what to do`."""
+
+
+RULES: Final[list[Rule]] = []
+"""Those of every stack. What holds for the stages is beside these (components/pipeline/rules.py)."""
+
+
+def problems(settings: Settings, rules: Iterable[Rule] = ()) -> list[str]:
+    """What is wrong with the sections that are there, by RULES and by the given ones."""
+    there = settings.__dict__.keys()
+    return [
+        problem
+        for rule in (*RULES, *rules)
+        if rule.needs <= there
+        for problem in rule.check(_only(settings, rule.needs))
+    ]
+
+
+def _only(settings: Settings, needs: Set[str]) -> Settings:
+    """The settings with these sections alone: a rule that reads another fails at once, with an AttributeError."""
+    narrowed = settings.model_copy()
+    for name in settings.__dict__.keys() - needs:
+        del narrowed.__dict__[name]
+    return narrowed
+
+
+def _needs(*sections: str) -> Callable[[_Check], _Check]:
+    """Makes the function one of RULES."""
+
+    def registered(check: _Check) -> _Check:
+        RULES.append(Rule(needs=frozenset(sections), check=check))
+        return check
+
+    return registered
 
 
 def _repeated(values: Iterable[object]) -> list[object]:
     return [value for value, count in Counter(values).items() if count > 1]
 
 
+@_needs("machines")
 def _machines(settings: Settings) -> Iterator[str]:
     machines = settings.machines
     count = len(machines.control_planes)
@@ -58,6 +91,10 @@ def _machines(settings: Settings) -> Iterator[str]:
         yield f"machines: the name {name!r} is used more than once; every machine needs its own"
     for address in _repeated(machine.address for machine in listed):
         yield f"machines: the address {address} is used more than once; a host is listed once, as one kind"
+
+
+@_needs("machines", "cluster")
+def _room_for_pods(settings: Settings) -> Iterator[str]:
     if not settings.schedulable_machines:
         yield (
             "machines.workers: no machine may run pods; list workers that are not on standby, or set "
@@ -65,6 +102,7 @@ def _machines(settings: Settings) -> Iterator[str]:
         )
 
 
+@_needs("cluster")
 def _networks(settings: Settings) -> Iterator[str]:
     cluster = settings.cluster
     if cluster.pod_network.overlaps(cluster.service_network):
@@ -75,18 +113,25 @@ def _networks(settings: Settings) -> Iterator[str]:
     for key, network in (("podNetwork", cluster.pod_network), ("serviceNetwork", cluster.service_network)):
         if cluster.endpoint in network:
             yield f"cluster.endpoint: {cluster.endpoint} lies in cluster.{key} {network}; choose a free host address"
-        for machine in settings.all_machines:
-            if machine.address in network:
-                yield f"cluster.{key}: {network} contains machine {machine.name} ({machine.address}); choose another"
-    if any(machine.address == cluster.endpoint for machine in settings.all_machines):
-        yield f"cluster.endpoint: {cluster.endpoint} is a machine's own address; choose a free one on the same network"
     if cluster.endpoint_port == 6443:
         yield "cluster.endpointPort: 6443 is the API server's own on each control plane; choose another, such as 8443"
-    nodes, room = len(settings.all_machines), 2 ** max(0, 24 - cluster.pod_network.prefixlen)
+
+
+@_needs("machines", "cluster")
+def _addresses(settings: Settings) -> Iterator[str]:
+    cluster, machines = settings.cluster, settings.all_machines
+    for key, network in (("podNetwork", cluster.pod_network), ("serviceNetwork", cluster.service_network)):
+        for machine in machines:
+            if machine.address in network:
+                yield f"cluster.{key}: {network} contains machine {machine.name} ({machine.address}); choose another"
+    if any(machine.address == cluster.endpoint for machine in machines):
+        yield f"cluster.endpoint: {cluster.endpoint} is a machine's own address; choose a free one on the same network"
+    nodes, room = len(machines), 2 ** max(0, 24 - cluster.pod_network.prefixlen)
     if nodes > room:
         yield f"cluster.podNetwork: {cluster.pod_network} holds {room} nodes of a /24 each; {nodes} machines are listed"
 
 
+@_needs("cluster")
 def _manifest(settings: Settings) -> Iterator[str]:
     if source := settings.cluster.network.manifest:
         try:
@@ -95,6 +140,7 @@ def _manifest(settings: Settings) -> Iterator[str]:
             yield f"cluster.network.manifest: {unusable}"
 
 
+@_needs("cluster")
 def _version(settings: Settings) -> Iterator[str]:
     wanted = settings.cluster.kubernetes_version
     if wanted.rpartition(".")[0] not in versions.KUBERNETES_MINORS:
@@ -102,29 +148,27 @@ def _version(settings: Settings) -> Iterator[str]:
         yield f"cluster.kubernetesVersion: {wanted} is not supported; choose {supported}"
 
 
-def _images(settings: Settings) -> Iterator[str]:
-    overrides = settings.images.overrides
-    for name in overrides.keys() - set(IMAGES):
-        yield f"images.overrides: there is no image {name!r}; the images are {', '.join(IMAGES)}"
-    missing = [name for name in IMAGES if name not in overrides]
-    if settings.images.registry is None and missing:
-        yield f"images.registry: required to build {', '.join(missing)}; name one that the machines pull from"
-
-
+@_needs("cameras")
 def _cameras(settings: Settings) -> Iterator[str]:
-    names = [camera.name for camera in settings.cameras]
-    for name in _repeated(names):
+    for name in _repeated(camera.name for camera in settings.cameras):
         yield f"cameras: the name {name!r} is used more than once; every camera needs its own"
-    for name in settings.camera_credentials.keys() - set(names):
+
+
+@_needs("cameras", "camera_credentials")
+def _credentials(settings: Settings) -> Iterator[str]:
+    for name in settings.camera_credentials.keys() - {camera.name for camera in settings.cameras}:
         yield f"cameraCredentials: there is no camera {name!r}; remove it or add the camera"
-    count = settings.producers.count
-    if count is not None and count > len(names):
-        yield f"producers.count: {count} for {len(names)} cameras; use at most one a camera"
 
 
-def _models(settings: Settings) -> Iterator[str]:
-    for name in _repeated(model.name for model in settings.models):
-        yield f"models: the name {name!r} is used more than once; every model needs its own"
+@_needs("cameras", "producers")
+def _producers(settings: Settings) -> Iterator[str]:
+    count, cameras = settings.producers.count, len(settings.cameras)
+    if count is not None and count > cameras:
+        yield f"producers.count: {count} for {cameras} cameras; use at most one a camera"
+
+
+@_needs("models", "kafka")
+def _tasks(settings: Settings) -> Iterator[str]:
     for index, model in enumerate(settings.models):
         most, cores, partitions = model.executors.maximum, model.cores_per_executor, settings.kafka.partitions
         if most * cores > partitions:
@@ -132,6 +176,13 @@ def _models(settings: Settings) -> Iterator[str]:
                 f"models[{index}].executors.maximum: {most} executors x {cores} cores = {most * cores} tasks, but only "
                 f"kafka.partitions = {partitions} can be read at once; {partitions // cores} executors are the most"
             )
+
+
+@_needs("models")
+def _models(settings: Settings) -> Iterator[str]:
+    for name in _repeated(model.name for model in settings.models):
+        yield f"models: the name {name!r} is used more than once; every model needs its own"
+    for index, model in enumerate(settings.models):
         if model.kind == "objects":
             for problem in _weights(model):
                 yield f"models[{index}].{problem}"
@@ -156,41 +207,6 @@ def _call_memory(key: str, model: Model) -> Iterator[str]:
             f"{key}.driverMemoryMiB: the driver starts the code once, with {WORKER_MIB} + callMemoryMiB {each} = "
             f"{tried} MiB, more than {model.driver_memory_mib}; give at least {tried}, or less callMemoryMiB"
         )
-
-
-def _lag(settings: Settings) -> Iterator[str]:
-    """Stages that share a consumer group: no more pods than can read, and enough for the cameras."""
-    frames = sum(camera.frames_per_second or 0 for camera in settings.filled_cameras)
-    results = frames * len(settings.models)
-    partitions = settings.kafka.partitions
-    stages = {
-        "filebeat": (settings.filebeat.replicas, results),
-        "consumer": (settings.consumer.replicas, frames + results),
-    }
-    for stage, (replicas, load) in stages.items():
-        most, each = replicas.maximum, replicas.records_per_second
-        if most > partitions:
-            yield (
-                f"{stage}.replicas.maximum: {most} pods, but only kafka.partitions = {partitions} can be read at once; "
-                f"{partitions} pods are the most"
-            )
-        elif most * each < load:
-            yield (
-                f"{stage}.replicas.maximum: {most} pods x recordsPerSecond {each} = {most * each} records/s, and the "
-                f"cameras and models make {load:.0f}; {math.ceil(load / each)} pods are needed"
-            )
-
-
-def _vertical(settings: Settings) -> Iterator[str]:
-    """Nobody begins with more than the Vertical Pod Autoscaler would let them have."""
-    most = settings.vertical.maximum_memory_mib
-    for stage in ("producers", "filebeat", "consumer", "ui"):
-        section = getattr(settings, stage)
-        if section.vertical == "apply" and section.memory.request_mib > most:
-            yield (
-                f"{stage}.memory.requestMiB: {section.memory.request_mib} is above vertical.maximumMemoryMiB = {most}, "
-                "which no pod gets more than; lower one or raise the other"
-            )
 
 
 def _weights(model: Model) -> Iterator[str]:
@@ -237,6 +253,7 @@ def _checkpoint(path: Path) -> Iterator[str]:
         yield f"weights: {path} holds a {', '.join(sorted(kinds))}; Argus runs {', '.join(sorted(CHECKPOINTS))}"
 
 
+@_needs("elasticsearch")
 def _quorum(settings: Settings) -> Iterator[str]:
     if settings.elasticsearch.replicas == 2:
         yield (
@@ -245,23 +262,14 @@ def _quorum(settings: Settings) -> Iterator[str]:
         )
 
 
-def _placement(settings: Settings) -> Iterator[str]:
-    room = len(settings.schedulable_machines)
-    apart = {f"{key}.replicas": getattr(settings, key).replicas for key in ("zookeeper", "kafka", "elasticsearch")}
-    for key, most in (apart | {"consumer.replicas.maximum": settings.consumer.replicas.maximum}).items():
-        if most > room:
-            yield (
-                f"{key}: {most}, each on a machine of its own, and only {room} machines run pods; "
-                "add workers or set cluster.schedulePodsOnControlPlanes: true"
-            )
-
-
+@_needs("ssh")
 def _ssh(settings: Settings) -> Iterator[str]:
     path = settings.ssh.private_key_file
     if path is not None and not path.is_file():
         yield f"ssh.privateKeyFile: {path} does not exist; name the private key whose public half the machines accept"
 
 
+@_needs("ssh", "machines")
 def _host_keys(settings: Settings) -> Iterator[str]:
     machines = settings.machines
     if settings.ssh.host_keys == "pinned":
@@ -273,7 +281,12 @@ def _host_keys(settings: Settings) -> Iterator[str]:
                         "the line in its /etc/ssh/ssh_host_ecdsa_key.pub, read on its own console (over a network that "
                         f"you trust: `ssh-keyscan -p {settings.ssh.port} -t ecdsa {machine.address}`, without the host)"
                     )
-    kinds = {machine.name: kind(machine.host_key) for machine in machines.control_planes if machine.host_key}
+
+
+@_needs("machines")
+def _kinds_of_host_keys(settings: Settings) -> Iterator[str]:
+    control_planes = settings.machines.control_planes
+    kinds = {machine.name: kind(machine.host_key) for machine in control_planes if machine.host_key}
     if len(set(kinds.values())) > 1:
         given = ", ".join(f"{name}'s is {each}" for name, each in kinds.items())
         yield (

@@ -4,6 +4,7 @@ Keys are camelCase in the stack file and snake_case here. Checks that need more 
 """
 
 import math
+from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -290,6 +291,11 @@ class Zookeeper(Section):
     heap_mib: int = Field(128, ge=64, alias="heapMiB", description="Java heap of a member (MiB).")
     volume_gib: int = Field(1, ge=1, alias="volumeGiB", description="Disk of a member (GiB).")
 
+    @property
+    def memory(self) -> Memory:
+        """Of a member: its heap and what the JVM takes beside it; up to the limit, the page cache."""
+        return _memory(self.heap_mib + 96, self.heap_mib * 2 + 192)
+
 
 class Kafka(Section):
     """The Kafka brokers and their topics."""
@@ -313,6 +319,11 @@ class Kafka(Section):
         """Of a broker: its heap and what the JVM takes beside it; up to the limit, the page cache."""
         return _memory(self.heap_mib + 192, self.heap_mib * 2 + 512)
 
+    @property
+    def heap_share_of_mib(self) -> int | None:
+        """The limit that the heap is a share of, where a pod's memory may change; None where the heap is fixed."""
+        return self.memory.limit_mib if self.vertical == "apply" else None
+
 
 class Elasticsearch(Section):
     """The Elasticsearch nodes that hold the results."""
@@ -327,6 +338,11 @@ class Elasticsearch(Section):
     def memory(self) -> Memory:
         """Of a node: its heap and what the JVM takes beside it; up to the limit, the page cache."""
         return _memory(self.heap_mib + 384, self.heap_mib * 2 + 640)
+
+    @property
+    def heap_share_of_mib(self) -> int | None:
+        """The limit that the heap is a share of, where a pod's memory may change; None where the heap is fixed."""
+        return self.memory.limit_mib if self.vertical == "apply" else None
 
 
 class Between(Section):
@@ -544,6 +560,11 @@ class Model(Section):
         return self
 
     @property
+    def memory(self) -> Memory:
+        """Of an executor, which is larger than the driver."""
+        return _memory(self.executor_memory_mib, self.executor_memory_mib)
+
+    @property
     def network(self) -> Path:
         """Of kind objects: the folder or file on this computer that its weights are."""
         return self.weights if isinstance(self.weights, Path) else ARGUS_WEIGHTS / (self.weights or "nanodet")
@@ -662,27 +683,24 @@ class Settings(Section):
     @property
     def scales_by_lag(self) -> bool:
         """Whether there is a stage whose number of pods follows what waits for it in Kafka."""
-        return any(stage.replicas.fixed is None for stage in (self.filebeat, self.consumer))
+        numbers = [getattr(section, "replicas", None) for section in self._sections]
+        return any(isinstance(each, LagReplicas) and each.fixed is None for each in numbers)
 
     @property
     def scales_vertically(self) -> bool:
         """Whether there is a stage whose memory and CPU are watched."""
-        stages = (self.producers, self.kafka, self.elasticsearch, self.filebeat, self.consumer, self.ui)
-        modes = [stage.vertical for stage in stages] + [model.vertical for model in self.models]
-        return set(modes) != {"off"}
+        return any(getattr(section, "vertical", "off") != "off" for section in self._sections)
+
+    @property
+    def _sections(self) -> Iterator[object]:
+        """Every section, and each item of those that are lists."""
+        for _, section in self:
+            yield from section if isinstance(section, tuple) else (section,)
 
     @property
     def pod_memory(self) -> dict[str, int]:
-        """The memory that a machine must have free for a pod (MiB), by the key that says it; of the larger ones."""
-        return {
-            "kafka.heapMiB": self.kafka.memory.request_mib,
-            "elasticsearch.heapMiB": self.elasticsearch.memory.request_mib,
-            "producers.memory.requestMiB": self.producers.memory.request_mib,
-            "filebeat.memory.requestMiB": self.filebeat.memory.request_mib,
-            "consumer.memory.requestMiB": self.consumer.memory.request_mib,
-            "ui.memory.requestMiB": self.ui.memory.request_mib,
-            **{f"models[{n}].executorMemoryMiB": model.executor_memory_mib for n, model in enumerate(self.models)},
-        }
+        """None: the stages say what their pods need, and `__main__` hands it to the cluster."""
+        return {}
 
     @property
     def producer_count(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,8 +11,10 @@ from pulumi_kubernetes import core
 
 from components import kubernetes as k
 from components.autoscaling import Keda, LagScaling, LagScalingArgs
-from components.config import LagReplicas, Memory, Settings
-from components.pipeline.topics import FRAMES, results_topics
+from components.config import sections
+from components.images import APP, Image
+from components.pipeline.stage import Pipeline, Stage
+from components.pipeline.topics import FRAMES, Topics, results_topics
 
 LABELS: Final = k.labels("consumer", "archive")
 GROUP: Final = "consumer"
@@ -29,37 +31,10 @@ class ConsumerArgs:
     image: pulumi.Input[str]
     bootstrap_servers: pulumi.Input[str]
     results_topics: Sequence[str]
-    replicas: LagReplicas
-    memory: Memory
     keda: Keda | None
     """What changes the number of pods; needed where it is not fixed."""
-    volume_gib: int
-    retention_hours: int
-    storage_class: str | None = None
-
-    @classmethod
-    def from_settings(
-        cls,
-        settings: Settings,
-        *,
-        namespace: pulumi.Input[str],
-        image: pulumi.Input[str],
-        bootstrap_servers: pulumi.Input[str],
-        keda: Keda | None,
-    ) -> ConsumerArgs:
-        """The consumers of the frames and of the results of all the stack's models."""
-        return cls(
-            namespace=namespace,
-            image=image,
-            bootstrap_servers=bootstrap_servers,
-            results_topics=results_topics(settings),
-            keda=keda,
-            replicas=settings.consumer.replicas,
-            memory=settings.consumer.memory,
-            volume_gib=settings.consumer.volume_gib,
-            retention_hours=settings.consumer.retention_hours,
-            storage_class=settings.storage.class_name,
-        )
+    section: sections.Consumer
+    storage: sections.Storage
 
 
 class Consumer(pulumi.ComponentResource):
@@ -71,14 +46,15 @@ class Consumer(pulumi.ComponentResource):
     def __init__(self, name: str, args: ConsumerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:Consumer", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
+        section, replicas = args.section, args.section.replicas
         variables: dict[str, pulumi.Input[str]] = {
             "ARGUS_KAFKA_BOOTSTRAP_SERVERS": args.bootstrap_servers,
             "ARGUS_FRAMES_TOPIC": FRAMES,
             "ARGUS_RESULTS_TOPICS": ",".join(args.results_topics),
             "ARGUS_CONSUMER_GROUP": GROUP,
             "ARGUS_DATA_DIR": "/data",
-            "ARGUS_RETENTION_HOURS": str(args.retention_hours),
-            "ARGUS_MAX_DISK_BYTES": str(int(args.volume_gib * 2**30 * DISK_SHARE)),
+            "ARGUS_RETENTION_HOURS": str(section.retention_hours),
+            "ARGUS_MAX_DISK_BYTES": str(int(section.volume_gib * 2**30 * DISK_SHARE)),
             "ARGUS_HTTP_PORT": str(k.HTTP_PORT),
             "ARGUS_LOG_LEVEL": "INFO",
         }
@@ -93,7 +69,7 @@ class Consumer(pulumi.ComponentResource):
             image=args.image,
             env_from=k.env_from(config.metadata.name),
             ports=k.container_ports(ports),
-            resources=k.resources_of(args.memory, cpu="30m"),
+            resources=k.resources_of(section.memory, cpu="30m"),
             security_context=k.container_security(),
             startup_probe=k.http_probe(period=5, failures=60),
             readiness_probe=k.http_probe("/readyz"),
@@ -106,15 +82,15 @@ class Consumer(pulumi.ComponentResource):
             args.namespace,
             LABELS,
             service=service.metadata.name,
-            replicas=args.replicas.fixed,
-            data=k.claim("consumer", args.volume_gib, args.storage_class),
+            replicas=replicas.fixed,
+            data=k.claim("consumer", section.volume_gib, args.storage.class_name),
             template=core.v1.PodTemplateSpecArgs(
                 metadata=k.template_metadata(LABELS, variables),
                 spec=k.stateful_pod(LABELS, container, [k.scratch_volume()], grace_seconds=30),
             ),
             opts=child,
         )
-        if args.replicas.fixed is None:
+        if replicas.fixed is None:
             LagScaling(
                 name,
                 LagScalingArgs(
@@ -125,11 +101,35 @@ class Consumer(pulumi.ComponentResource):
                     labels=LABELS,
                     bootstrap_servers=args.bootstrap_servers,
                     group=GROUP,
-                    replicas=args.replicas,
+                    replicas=replicas,
                 ),
                 child,
             )
         self.urls = pulumi.Output.from_input(service.metadata.name).apply(
-            lambda host: [f"http://consumer-{n}.{host}:{k.HTTP_PORT}" for n in range(args.replicas.maximum)]
+            lambda host: [f"http://consumer-{n}.{host}:{k.HTTP_PORT}" for n in range(replicas.maximum)]
         )
         self.register_outputs({"urls": self.urls})
+
+
+def _declare(pipeline: Pipeline) -> Iterator[Consumer]:
+    args = ConsumerArgs(
+        namespace=pipeline.namespace,
+        image=pipeline.images["consumer"],
+        bootstrap_servers=pipeline.one(Topics).bootstrap_servers,
+        results_topics=results_topics(pipeline.settings),
+        keda=pipeline.keda,
+        section=pipeline.settings.consumer,
+        storage=pipeline.settings.storage,
+    )
+    yield Consumer("consumer", args, pipeline.opts)
+
+
+STAGE: Final = Stage(
+    name="consumer",
+    section="consumer",
+    image=Image(name="consumer", paths=(*APP, "apps/consumer")),
+    pods={"consumer": LABELS},
+    kind="StatefulSet",
+    reads=("frames", "results"),
+    declare=_declare,
+)

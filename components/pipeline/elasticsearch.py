@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +12,9 @@ import pulumi
 from pulumi_kubernetes import apps, batch, core
 
 from components import kubernetes as k
-from components.config import Memory, Settings
+from components.config import sections
+from components.images import Image
+from components.pipeline.stage import Pipeline, Stage
 
 HTTP, TRANSPORT = 9200, 9300
 PORTS = {"http": HTTP, "transport": TRANSPORT}
@@ -32,37 +35,8 @@ class ElasticsearchArgs:
     namespace: pulumi.Input[str]
     image: pulumi.Input[str]
     tools_image: pulumi.Input[str]
-    replicas: int = 3
-    heap_mib: int
-    memory: Memory
-    heap_follows: bool = False
-    """Whether the heap is a share of the container's memory, which may change."""
-    volume_gib: int
-    retention_days: int
-    storage_class: str | None = None
-
-    @classmethod
-    def from_settings(
-        cls,
-        settings: Settings,
-        *,
-        namespace: pulumi.Input[str],
-        image: pulumi.Input[str],
-        tools_image: pulumi.Input[str],
-    ) -> ElasticsearchArgs:
-        """The nodes of the stack's configuration."""
-        return cls(
-            namespace=namespace,
-            image=image,
-            tools_image=tools_image,
-            replicas=settings.elasticsearch.replicas,
-            heap_mib=settings.elasticsearch.heap_mib,
-            memory=settings.elasticsearch.memory,
-            heap_follows=settings.elasticsearch.vertical == "apply",
-            volume_gib=settings.elasticsearch.volume_gib,
-            retention_days=settings.elasticsearch.retention_days,
-            storage_class=settings.storage.class_name,
-        )
+    section: sections.Elasticsearch
+    storage: sections.Storage
 
 
 def elasticsearch_yml(namespace: str, replicas: int, volume_gib: int) -> str:
@@ -161,9 +135,10 @@ class Elasticsearch(pulumi.ComponentResource):
         self.register_outputs({"url": self.url})
 
     def _nodes(self, name: str, args: ElasticsearchArgs, child: pulumi.ResourceOptions) -> apps.v1.StatefulSet:
+        section = args.section
         files = {
             "elasticsearch.yml": pulumi.Output.from_input(args.namespace).apply(
-                lambda ns: elasticsearch_yml(ns, args.replicas, args.volume_gib)
+                lambda ns: elasticsearch_yml(ns, section.replicas, section.volume_gib)
             )
         }
         config = core.v1.ConfigMap(
@@ -174,8 +149,7 @@ class Elasticsearch(pulumi.ComponentResource):
         )
         k.disruption_budget(f"{name}-budget", "elasticsearch", args.namespace, LABELS, opts=child)
         alive = "/_cluster/health?master_timeout=2s&timeout=2s"
-        share_of_mib = args.memory.limit_mib if args.heap_follows else None
-        heap = k.heap_flags(args.heap_mib, share_of_mib=share_of_mib)
+        heap = k.heap_flags(section.heap_mib, share_of_mib=section.heap_share_of_mib)
         container = core.v1.ContainerArgs(
             name="elasticsearch",
             image=args.image,
@@ -185,7 +159,7 @@ class Elasticsearch(pulumi.ComponentResource):
                 k.env("xpack.security.enabled", "false"),
             ],
             ports=k.container_ports(PORTS),
-            resources=k.resources_of(args.memory, cpu="50m"),
+            resources=k.resources_of(section.memory, cpu="50m"),
             # The server writes its keystore and unpacked libraries beside its configuration.
             security_context=k.container_security(read_only_root=False),
             startup_probe=k.http_probe(alive, HTTP, period=5, failures=180),
@@ -204,8 +178,8 @@ class Elasticsearch(pulumi.ComponentResource):
             args.namespace,
             LABELS,
             service=peers.metadata.name,
-            replicas=args.replicas,
-            data=k.claim("elasticsearch", args.volume_gib, args.storage_class),
+            replicas=section.replicas,
+            data=k.claim("elasticsearch", section.volume_gib, args.storage.class_name),
             template=core.v1.PodTemplateSpecArgs(
                 metadata=k.template_metadata(LABELS, files),
                 spec=k.stateful_pod(LABELS, container, volumes, grace_seconds=120, user=USER),
@@ -219,7 +193,7 @@ class Elasticsearch(pulumi.ComponentResource):
     ) -> batch.v1.Job:
         files = {
             "install_template.py": INSTALL.read_text(),
-            "template.json": json.dumps(index_template(args.replicas), indent=2),
+            "template.json": json.dumps(index_template(args.section.replicas), indent=2),
         }
         unique = f"elasticsearch-template-{k.digest(files)[:8]}"
         config = core.v1.ConfigMap(
@@ -251,7 +225,7 @@ class Elasticsearch(pulumi.ComponentResource):
         config = core.v1.ConfigMap(
             f"{name}-retention",
             metadata=k.metadata("elasticsearch-retention", args.namespace, RETENTION_LABELS),
-            data={"ARGUS_ELASTICSEARCH_URL": url, "ARGUS_RETENTION_DAYS": str(args.retention_days)},
+            data={"ARGUS_ELASTICSEARCH_URL": url, "ARGUS_RETENTION_DAYS": str(args.section.retention_days)},
             opts=child,
         )
         container = core.v1.ContainerArgs(
@@ -278,3 +252,29 @@ class Elasticsearch(pulumi.ComponentResource):
             ),
             opts=child,
         )
+
+
+def _declare(pipeline: Pipeline) -> Iterator[Elasticsearch]:
+    args = ElasticsearchArgs(
+        namespace=pipeline.namespace,
+        image=pipeline.images["elasticsearch"],
+        tools_image=pipeline.images["consumer"],
+        section=pipeline.settings.elasticsearch,
+        storage=pipeline.settings.storage,
+    )
+    yield Elasticsearch("elasticsearch", args, pipeline.opts)
+
+
+STAGE: Final = Stage(
+    name="elasticsearch",
+    section="elasticsearch",
+    image=Image(name="elasticsearch"),
+    kind="StatefulSet",
+    memory_key="heapMiB",
+    pods={
+        "elasticsearch": LABELS,
+        "elasticsearch-template": TEMPLATE_LABELS,
+        "elasticsearch-retention": RETENTION_LABELS,
+    },
+    declare=_declare,
+)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,8 +12,11 @@ from pulumi_kubernetes import core
 
 from components import kubernetes as k
 from components.autoscaling import Keda, LagScaling, LagScalingArgs
-from components.config import LagReplicas, Memory, Settings
-from components.pipeline.topics import results_topics
+from components.config import sections
+from components.images import Image
+from components.pipeline.elasticsearch import Elasticsearch
+from components.pipeline.stage import Pipeline, Stage
+from components.pipeline.topics import Topics, results_topics
 
 LABELS: Final = k.labels("filebeat", "shipper")
 GROUP: Final = "filebeat"
@@ -29,33 +32,9 @@ class FilebeatArgs:
     bootstrap_servers: pulumi.Input[str]
     elasticsearch_url: pulumi.Input[str]
     results_topics: Sequence[str]
-    replicas: LagReplicas
-    memory: Memory
     keda: Keda | None
     """What changes the number of pods; needed where it is not fixed."""
-
-    @classmethod
-    def from_settings(
-        cls,
-        settings: Settings,
-        *,
-        namespace: pulumi.Input[str],
-        image: pulumi.Input[str],
-        bootstrap_servers: pulumi.Input[str],
-        elasticsearch_url: pulumi.Input[str],
-        keda: Keda | None,
-    ) -> FilebeatArgs:
-        """The shippers of the results of all the stack's models."""
-        return cls(
-            namespace=namespace,
-            image=image,
-            bootstrap_servers=bootstrap_servers,
-            elasticsearch_url=elasticsearch_url,
-            results_topics=results_topics(settings),
-            keda=keda,
-            replicas=settings.filebeat.replicas,
-            memory=settings.filebeat.memory,
-        )
+    section: sections.Filebeat
 
 
 _IDENTITY: Final = 'function process(event) { event.Put("@metadata._id", event.Get("event.id")); }'
@@ -140,7 +119,7 @@ class Filebeat(pulumi.ComponentResource):
             image=args.image,
             command=["filebeat", "-e", "--strict.perms=false", "-c", f"{k.CONFIG_DIR}/filebeat.yml"],
             ports=k.container_ports({"stats": 5066}),
-            resources=k.resources_of(args.memory, cpu="20m"),
+            resources=k.resources_of(args.section.memory, cpu="20m"),
             security_context=k.container_security(),
             startup_probe=k.http_probe("/", 5066, period=5, failures=60),
             readiness_probe=k.http_probe("/", 5066),
@@ -157,14 +136,14 @@ class Filebeat(pulumi.ComponentResource):
             "filebeat",
             args.namespace,
             LABELS,
-            replicas=args.replicas.fixed,
+            replicas=args.section.replicas.fixed,
             template=core.v1.PodTemplateSpecArgs(
                 metadata=k.template_metadata(LABELS, files),
                 spec=k.stateless_pod(LABELS, container, volumes, grace_seconds=30),
             ),
             opts=child,
         )
-        if args.replicas.fixed is None:
+        if args.section.replicas.fixed is None:
             LagScaling(
                 name,
                 LagScalingArgs(
@@ -175,8 +154,32 @@ class Filebeat(pulumi.ComponentResource):
                     labels=LABELS,
                     bootstrap_servers=args.bootstrap_servers,
                     group=GROUP,
-                    replicas=args.replicas,
+                    replicas=args.section.replicas,
                 ),
                 child,
             )
         self.register_outputs({})
+
+
+def _declare(pipeline: Pipeline) -> Iterator[Filebeat]:
+    args = FilebeatArgs(
+        namespace=pipeline.namespace,
+        image=pipeline.images["filebeat"],
+        bootstrap_servers=pipeline.one(Topics).bootstrap_servers,
+        elasticsearch_url=pipeline.one(Elasticsearch).url,
+        results_topics=results_topics(pipeline.settings),
+        keda=pipeline.keda,
+        section=pipeline.settings.filebeat,
+    )
+    yield Filebeat("filebeat", args, pipeline.opts)
+
+
+STAGE: Final = Stage(
+    name="filebeat",
+    section="filebeat",
+    image=Image(name="filebeat"),
+    pods={"filebeat": LABELS},
+    kind="Deployment",
+    reads=("results",),
+    declare=_declare,
+)

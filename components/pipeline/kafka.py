@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,7 +10,10 @@ import pulumi
 from pulumi_kubernetes import core
 
 from components import kubernetes as k
-from components.config import Memory, Settings
+from components.config import sections
+from components.images import Image
+from components.pipeline.stage import Pipeline, Stage
+from components.pipeline.zookeeper import Zookeeper
 
 PORT = 9092
 DATA = "/var/lib/kafka/data"
@@ -37,47 +41,18 @@ exec /opt/kafka/bin/kafka-server-start.sh /etc/argus/server.properties \\
 
 @dataclass(frozen=True, kw_only=True)
 class KafkaArgs:
-    """Arguments of Kafka; `max_message_bytes` is the largest record, the same at every stage."""
+    """Arguments of Kafka."""
 
     namespace: pulumi.Input[str]
     image: pulumi.Input[str]
     zookeeper_connect: pulumi.Input[str]
-    replicas: int = 3
-    heap_mib: int
-    memory: Memory
-    heap_follows: bool = False
-    """Whether the heap is a share of the container's memory, which may change."""
-    volume_gib: int
-    max_message_bytes: int
-    storage_class: str | None = None
-
-    @classmethod
-    def from_settings(
-        cls,
-        settings: Settings,
-        *,
-        namespace: pulumi.Input[str],
-        image: pulumi.Input[str],
-        zookeeper_connect: pulumi.Input[str],
-    ) -> KafkaArgs:
-        """The brokers of the stack's configuration."""
-        return cls(
-            namespace=namespace,
-            image=image,
-            zookeeper_connect=zookeeper_connect,
-            replicas=settings.kafka.replicas,
-            heap_mib=settings.kafka.heap_mib,
-            memory=settings.kafka.memory,
-            heap_follows=settings.kafka.vertical == "apply",
-            volume_gib=settings.kafka.volume_gib,
-            max_message_bytes=settings.kafka.max_message_bytes,
-            storage_class=settings.storage.class_name,
-        )
+    section: sections.Kafka
+    storage: sections.Storage
 
 
-def server_properties(zookeeper_connect: str, replicas: int, max_message_bytes: int) -> str:
+def server_properties(zookeeper_connect: str, section: sections.Kafka) -> str:
     """The configuration that all brokers share. From three brokers on, one may be lost without losing a record."""
-    copies = min(replicas, 3)
+    copies, max_message_bytes = min(section.replicas, 3), section.max_message_bytes
     in_sync = 2 if copies == 3 else 1
     return "\n".join([
         f"zookeeper.connect={zookeeper_connect}",
@@ -116,10 +91,11 @@ class Kafka(pulumi.ComponentResource):
     def __init__(self, name: str, args: KafkaArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:Kafka", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
+        section = args.section
 
         files: dict[str, pulumi.Input[str]] = {
             "server.properties": pulumi.Output.from_input(args.zookeeper_connect).apply(
-                lambda connect: server_properties(connect, args.replicas, args.max_message_bytes)
+                lambda connect: server_properties(connect, section)
             ),
             "log4j.properties": LOG4J,
         }
@@ -131,7 +107,6 @@ class Kafka(pulumi.ComponentResource):
         )
         k.disruption_budget(f"{name}-budget", "kafka", args.namespace, LABELS, opts=child)
 
-        share_of_mib = args.memory.limit_mib if args.heap_follows else None
         container = core.v1.ContainerArgs(
             name="kafka",
             image=args.image,
@@ -141,7 +116,7 @@ class Kafka(pulumi.ComponentResource):
                 k.env_field("NODE_NAME", "spec.nodeName"),
                 k.env(
                     "KAFKA_HEAP_OPTS",
-                    k.jvm_flags(args.heap_mib, share_of_mib=share_of_mib),
+                    k.jvm_flags(section.heap_mib, share_of_mib=section.heap_share_of_mib),
                 ),
                 k.env("KAFKA_JVM_PERFORMANCE_OPTS", "-server -Djava.awt.headless=true"),
                 k.env("KAFKA_LOG4J_OPTS", f"-Dlog4j.configuration=file:{k.CONFIG_DIR}/log4j.properties"),
@@ -150,7 +125,7 @@ class Kafka(pulumi.ComponentResource):
                 k.env("LOG_DIR", "/tmp/logs"),
             ],
             ports=k.container_ports({"kafka": PORT}),
-            resources=k.resources_of(args.memory, cpu="50m"),
+            resources=k.resources_of(section.memory, cpu="50m"),
             security_context=k.container_security(),
             startup_probe=k.tcp_probe(PORT, period=5, failures=180),
             readiness_probe=k.tcp_probe(PORT),
@@ -168,8 +143,8 @@ class Kafka(pulumi.ComponentResource):
             args.namespace,
             LABELS,
             service=service.metadata.name,
-            replicas=args.replicas,
-            data=k.claim("kafka", args.volume_gib, args.storage_class),
+            replicas=section.replicas,
+            data=k.claim("kafka", section.volume_gib, args.storage.class_name),
             # An update goes on to the next broker when this one had time to catch up.
             settle_seconds=15,
             template=core.v1.PodTemplateSpecArgs(
@@ -179,6 +154,30 @@ class Kafka(pulumi.ComponentResource):
             opts=child,
         )
         self.bootstrap_servers = pulumi.Output.all(args.namespace, brokers.metadata.name).apply(
-            lambda known: ",".join(f"{k.pod_dns(f'kafka-{n}', 'kafka', known[0])}:{PORT}" for n in range(args.replicas))
+            lambda known: ",".join(
+                f"{k.pod_dns(f'kafka-{n}', 'kafka', known[0])}:{PORT}" for n in range(section.replicas)
+            )
         )
         self.register_outputs({"bootstrap_servers": self.bootstrap_servers})
+
+
+def _declare(pipeline: Pipeline) -> Iterator[Kafka]:
+    args = KafkaArgs(
+        namespace=pipeline.namespace,
+        image=pipeline.images["kafka"],
+        zookeeper_connect=pipeline.one(Zookeeper).connect,
+        section=pipeline.settings.kafka,
+        storage=pipeline.settings.storage,
+    )
+    yield Kafka("kafka", args, pipeline.opts)
+
+
+STAGE: Final = Stage(
+    name="kafka",
+    section="kafka",
+    image=Image(name="kafka"),
+    pods={"kafka": LABELS},
+    kind="StatefulSet",
+    memory_key="heapMiB",
+    declare=_declare,
+)

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, Literal
 
 import pulumi
 from pulumi_kubernetes import coordination, core, meta, rbac
 
 from components import kubernetes as k
-from components.config import Model, Settings
-from components.pipeline.topics import FRAMES, REJECTED, results_topic
+from components.config import Settings, sections
+from components.images import APP, Image
+from components.pipeline.stage import Pipeline, Stage
+from components.pipeline.topics import FRAMES, REJECTED, Topics, results_topic
 
 DRIVER_PORT, BLOCK_PORT = 7078, 7079
 HEAP_MIB = 256
 """Java heap of driver and executor: frames pass through it, the model and the images live in Python beside it."""
+
+Role = Literal["driver", "executor"]
+ROLES: Final[tuple[Role, ...]] = ("driver", "executor")
+
+EXECUTOR_CPU: Final = "0.5"
+"""A share, not a ceiling: with less, the rest of a busy machine leaves the model too little to keep up."""
+
+MAX_OFFSETS_PER_TASK: Final = 400
+"""So few that a batch takes seconds, also where the job is behind: stops and other executors wait for its end."""
 
 STALL_SECONDS, BATCH_SECONDS = 600, 400
 """Of a user's code: a driver without a finished batch for the first, and a call, is restarted; a batch may take the
@@ -25,36 +37,13 @@ second."""
 
 @dataclass(frozen=True, kw_only=True)
 class ModelJobArgs:
-    """Arguments of ModelJob. Memory is a pod's whole limit; the CPU request is a share, not a ceiling."""
+    """Arguments of ModelJob; `max_message_bytes` is Kafka's limit on a record."""
 
     namespace: pulumi.Input[str]
     image: pulumi.Input[str]
     bootstrap_servers: pulumi.Input[str]
-    model: Model
-    executor_cpu_request: str = "0.5"
-    """A share, not a ceiling: with less, the rest of a busy machine leaves the model too little to keep up."""
-    max_offsets_per_task: int = 400
-    """So few that a batch takes seconds, also where the job is behind: stops and other executors wait for its end."""
-    max_message_bytes: int = 2_000_000
-
-    @classmethod
-    def from_settings(
-        cls,
-        settings: Settings,
-        model: Model,
-        *,
-        namespace: pulumi.Input[str],
-        image: pulumi.Input[str],
-        bootstrap_servers: pulumi.Input[str],
-    ) -> ModelJobArgs:
-        """One of the stack's models."""
-        return cls(
-            namespace=namespace,
-            image=image,
-            bootstrap_servers=bootstrap_servers,
-            model=model,
-            max_message_bytes=settings.kafka.max_message_bytes,
-        )
+    model: sections.Model
+    max_message_bytes: int
 
 
 def job_name(model: str) -> str:
@@ -62,14 +51,14 @@ def job_name(model: str) -> str:
     return f"model-{model}"
 
 
-def driver_labels(model: str) -> dict[str, str]:
-    """The labels of a model's driver."""
-    return k.labels(job_name(model), "driver")
+def labels_of(model: str, role: Role) -> dict[str, str]:
+    """The labels of a model's driver or executors."""
+    return k.labels(job_name(model), role)
 
 
-def executor_labels(model: str) -> dict[str, str]:
-    """The labels of a model's executors."""
-    return k.labels(job_name(model), "executor")
+def pods_of(model: str, role: Role) -> str:
+    """The name of a model's driver or executors among the kinds of pods."""
+    return f"{job_name(model)}-{role}"
 
 
 def spark_properties(name: str, namespace: str, image: str, args: ModelJobArgs) -> str:
@@ -87,7 +76,7 @@ def spark_properties(name: str, namespace: str, image: str, args: ModelJobArgs) 
         "spark.kubernetes.authenticate.executor.serviceAccountName": "default",
         "spark.kubernetes.executor.disableConfigMap": "true",
         "spark.kubernetes.executor.deleteOnTermination": "true",
-        "spark.kubernetes.executor.request.cores": args.executor_cpu_request,
+        "spark.kubernetes.executor.request.cores": EXECUTOR_CPU,
         # The driver makes no volume claims, so it needs no right to touch any.
         "spark.kubernetes.driver.ownPersistentVolumeClaim": "false",
         "spark.kubernetes.driver.reusePersistentVolumeClaim": "false",
@@ -143,7 +132,7 @@ def executor_template(model: str) -> str:
     template = {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"labels": executor_labels(model)},
+        "metadata": {"labels": labels_of(model, "executor")},
         "spec": {
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
@@ -182,12 +171,12 @@ def executor_template(model: str) -> str:
     return json.dumps(template, indent=2) + "\n"
 
 
-def frames_per_task(model: Model) -> int:
+def frames_per_task(model: sections.Model) -> int:
     """The most frames that a task of one batch has time for, were each to take as long as a user's code may."""
     return max(1, int(BATCH_SECONDS / model.call_seconds)) if model.kind == "python" else sys.maxsize
 
 
-def environment_of(model: Model) -> dict[str, str]:
+def environment_of(model: sections.Model) -> dict[str, str]:
     """The driver's settings that follow from the model alone. What the stack leaves unset stays unset."""
     variables = {
         "MODEL_NAME": model.name,
@@ -222,7 +211,7 @@ def environment_of(model: Model) -> dict[str, str]:
     return {f"ARGUS_{name}": str(value) for name, value in variables.items() if value is not None}
 
 
-def driver_limit_mib(model: Model) -> int:
+def driver_limit_mib(model: sections.Model) -> int:
     """The most memory of a driver's container: the model is checked in it first, with what an executor has for it."""
     return max(model.driver_memory_mib, model.executor_memory_mib - HEAP_MIB)
 
@@ -241,14 +230,14 @@ class ModelJob(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         model = args.model
         job = job_name(model.name)
-        labels = driver_labels(model.name)
+        labels = labels_of(model.name, "driver")
         account = self._account(name, job, args, labels, child)
         lease = coordination.v1.Lease(f"{name}-lease", metadata=k.metadata(job, args.namespace, labels), opts=child)
 
         variables: dict[str, pulumi.Input[str]] = {
             **environment_of(model),
             "ARGUS_KAFKA_BOOTSTRAP_SERVERS": args.bootstrap_servers,
-            "ARGUS_MAX_OFFSETS_PER_TASK": str(min(args.max_offsets_per_task, frames_per_task(model))),
+            "ARGUS_MAX_OFFSETS_PER_TASK": str(min(MAX_OFFSETS_PER_TASK, frames_per_task(model))),
             "ARGUS_MAX_FRAME_BYTES": str(args.max_message_bytes),
             "ARGUS_DRIVER_LEASE": lease.metadata.name,
             "ARGUS_DRIVER_SELECTOR": ",".join(f"{key}={value}" for key, value in labels.items()),
@@ -323,3 +312,31 @@ class ModelJob(pulumi.ComponentResource):
             ),
         ]
         return k.service_account(name, job, args.namespace, labels, rules, opts=child)
+
+
+def _declare(pipeline: Pipeline) -> Iterator[ModelJob]:
+    for model in pipeline.settings.models:
+        args = ModelJobArgs(
+            namespace=pipeline.namespace,
+            image=pipeline.images["spark"],
+            bootstrap_servers=pipeline.one(Topics).bootstrap_servers,
+            model=model,
+            max_message_bytes=pipeline.settings.kafka.max_message_bytes,
+        )
+        yield ModelJob(job_name(model.name), args, pipeline.opts)
+
+
+def _pods(settings: Settings) -> dict[str, dict[str, str]]:
+    return {pods_of(model.name, role): labels_of(model.name, role) for model in settings.models for role in ROLES}
+
+
+STAGE: Final = Stage(
+    name="model",
+    section="models",
+    image=Image(name="spark", paths=(*APP, "apps/weights", "apps/model_api", "apps/spark_jobs"), models=True),
+    kind="Deployment",
+    memory_key="executorMemoryMiB",
+    workloads=lambda settings: {job_name(model.name): model for model in settings.models},
+    pods=_pods,
+    declare=_declare,
+)

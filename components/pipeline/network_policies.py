@@ -12,29 +12,21 @@ from pulumi_kubernetes import meta, networking
 from components import kubernetes as k
 from components.autoscaling import keda, vpa
 from components.cluster.kubeadm import API_PORT
-from components.config import Settings
-from components.pipeline import (
-    consumer,
-    elasticsearch,
-    filebeat,
-    kafka,
-    model_job,
-    producers,
-    topics,
-    ui,
-    zookeeper,
-)
+from components.config import Settings, sections
+from components.pipeline import elasticsearch, kafka, model_job, producers, zookeeper
+from components.pipeline.model_job import ROLES, pods_of
+from components.pipeline.stage import Labels, Stage
 
 DNS_PORT: Final = 53
 DNS_NAMESPACE: Final = "kube-system"
 DNS_LABELS: Final[Mapping[str, str]] = {"k8s-app": "kube-dns"}
 """Where kubeadm has CoreDNS."""
 
-_KEDA: Final[Mapping[str, dict[str, str]]] = {
+_KEDA: Final[dict[str, Labels]] = {
     "keda-operator": keda.OPERATOR_LABELS,
     "keda-adapter": keda.ADAPTER_LABELS,
 }
-_VPA: Final[Mapping[str, dict[str, str]]] = {
+_VPA: Final[dict[str, Labels]] = {
     "vpa-recommender": vpa.RECOMMENDER_LABELS,
     "vpa-updater": vpa.UPDATER_LABELS,
     "vpa-admission-controller": vpa.ADMISSION_LABELS,
@@ -43,28 +35,14 @@ _VPA: Final[Mapping[str, dict[str, str]]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkPoliciesArgs:
-    """Arguments of NetworkPolicies; the two networks are the cluster's own, where no camera is."""
+    """Arguments of NetworkPolicies: the kinds of pods, and of the stack what says whom they connect to."""
 
     namespace: pulumi.Input[str]
+    pods: Mapping[str, Labels]
     models: Sequence[str]
-    scales_by_lag: bool
-    scales_vertically: bool
-    camera_urls: Sequence[str]
-    pod_network: str
-    service_network: str
-
-    @classmethod
-    def from_settings(cls, settings: Settings, *, namespace: pulumi.Input[str]) -> NetworkPoliciesArgs:
-        """The policies for the stack's cameras and models."""
-        return cls(
-            namespace=namespace,
-            models=[model.name for model in settings.models],
-            scales_by_lag=settings.scales_by_lag,
-            scales_vertically=settings.scales_vertically,
-            camera_urls=[camera.url for camera in settings.cameras],
-            pod_network=str(settings.cluster.pod_network),
-            service_network=str(settings.cluster.service_network),
-        )
+    cameras: Sequence[sections.Camera]
+    cluster: sections.Cluster
+    """No camera is on its networks."""
 
 
 @dataclass(frozen=True)
@@ -76,29 +54,15 @@ class Flow:
     ports: tuple[int, ...]
 
 
-def pods(models: Sequence[str], *, scales_by_lag: bool, scales_vertically: bool) -> dict[str, dict[str, str]]:
-    """The labels of each kind of pod, by the name of its policy."""
-    return {
-        "zookeeper": zookeeper.LABELS,
-        "kafka": kafka.LABELS,
-        "topics": topics.LABELS,
-        "elasticsearch": elasticsearch.LABELS,
-        "elasticsearch-template": elasticsearch.TEMPLATE_LABELS,
-        "elasticsearch-retention": elasticsearch.RETENTION_LABELS,
-        "filebeat": filebeat.LABELS,
-        "producer": producers.LABELS,
-        **{_driver(model): model_job.driver_labels(model) for model in models},
-        **{_executor(model): model_job.executor_labels(model) for model in models},
-        "consumer": consumer.LABELS,
-        "ui": ui.LABELS,
-        **(_KEDA if scales_by_lag else {}),
-        **(_VPA if scales_vertically else {}),
-    }
+def pods(settings: Settings, stages: Sequence[Stage]) -> dict[str, Labels]:
+    """The labels of each kind of pod of a stack, by the name of its policy."""
+    kinds = {name: labels for stage in stages for name, labels in stage.pods_of(settings).items()}
+    return kinds | (_KEDA if settings.scales_by_lag else {}) | (_VPA if settings.scales_vertically else {})
 
 
 def flows(models: Sequence[str]) -> list[Flow]:
     """Every connection that the pipeline's pods need, where a stack has both of them. What is not here is refused."""
-    spark = [kind(model) for model in models for kind in (_driver, _executor)]
+    spark = [pods_of(model, role) for model in models for role in ROLES]
     brokers_clients = (
         "kafka",
         "topics",
@@ -116,7 +80,7 @@ def flows(models: Sequence[str]) -> list[Flow]:
         *(Flow(client, "kafka", (kafka.PORT,)) for client in brokers_clients),
         Flow("elasticsearch", "elasticsearch", (elasticsearch.TRANSPORT,)),
         *(Flow(client, "elasticsearch", (elasticsearch.HTTP,)) for client in search_clients),
-        *(flow for model in models for flow in _spark(_driver(model), _executor(model))),
+        *(flow for model in models for flow in _spark(model)),
         *(Flow("ui", server, (k.HTTP_PORT,)) for server in ("producer", "consumer")),
         Flow("producer", "producer", (k.HTTP_PORT,)),
         Flow("keda-adapter", "keda-operator", (keda.METRICS_PORT,)),
@@ -136,7 +100,7 @@ class NetworkPolicies(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: NetworkPoliciesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:NetworkPolicies", name, None, opts)
-        kinds = pods(args.models, scales_by_lag=args.scales_by_lag, scales_vertically=args.scales_vertically)
+        kinds = args.pods
         needed = [flow for flow in flows(args.models) if {flow.client, flow.server} <= kinds.keys()]
         policies = [
             networking.v1.NetworkPolicy(
@@ -163,23 +127,16 @@ class NetworkPolicies(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-def _driver(model: str) -> str:
-    return f"{model_job.job_name(model)}-driver"
-
-
-def _executor(model: str) -> str:
-    return f"{model_job.job_name(model)}-executor"
-
-
-def _spark(driver: str, executor: str) -> Iterator[Flow]:
-    """Tasks and their states go to the driver; blocks go from whoever has one to whoever wants it."""
+def _spark(model: str) -> Iterator[Flow]:
+    """Tasks and their states go to the driver; blocks go to the driver or executor that asks for them."""
+    driver, executor = (pods_of(model, role) for role in ROLES)
     yield Flow(executor, driver, (model_job.DRIVER_PORT, model_job.BLOCK_PORT))
     yield Flow(driver, executor, (model_job.BLOCK_PORT,))
     yield Flow(executor, executor, (model_job.BLOCK_PORT,))
 
 
 def _ingress(
-    kind: str, needed: Sequence[Flow], kinds: Mapping[str, Mapping[str, str]]
+    kind: str, needed: Sequence[Flow], kinds: Mapping[str, Labels]
 ) -> Iterator[networking.v1.NetworkPolicyIngressRuleArgs]:
     for flow in needed:
         if flow.server == kind:
@@ -187,7 +144,7 @@ def _ingress(
 
 
 def _egress(
-    kind: str, needed: Sequence[Flow], kinds: Mapping[str, Mapping[str, str]]
+    kind: str, needed: Sequence[Flow], kinds: Mapping[str, Labels]
 ) -> Iterator[networking.v1.NetworkPolicyEgressRuleArgs]:
     for flow in needed:
         if flow.client == kind:
@@ -217,17 +174,18 @@ def _from_anywhere(kind: str) -> Iterator[networking.v1.NetworkPolicyIngressRule
 
 
 def _to_the_outside(kind: str, args: NetworkPoliciesArgs) -> Iterator[networking.v1.NetworkPolicyEgressRuleArgs]:
-    if kind == "producer" and (ports := producers.camera_ports(args.camera_urls)):
-        outside = networking.v1.IPBlockArgs(cidr="0.0.0.0/0", except_=[args.pod_network, args.service_network])
+    if kind == "producer" and (ports := producers.camera_ports(camera.url for camera in args.cameras)):
+        own = (args.cluster.pod_network, args.cluster.service_network)
+        outside = networking.v1.IPBlockArgs(cidr="0.0.0.0/0", except_=[str(each) for each in own])
         yield networking.v1.NetworkPolicyEgressRuleArgs(
             to=[networking.v1.NetworkPolicyPeerArgs(ip_block=outside)], ports=_tcp(ports)
         )
-    if kind in (*map(_driver, args.models), *_KEDA, *_VPA, "ui"):
+    if kind in (*(pods_of(model, "driver") for model in args.models), *_KEDA, *_VPA, "ui"):
         # To any address: some networks (Cilium's, unless told otherwise) match no node by its address.
         yield networking.v1.NetworkPolicyEgressRuleArgs(ports=_tcp((API_PORT,)))
 
 
-def _pods(labels: Mapping[str, str]) -> networking.v1.NetworkPolicyPeerArgs:
+def _pods(labels: Labels) -> networking.v1.NetworkPolicyPeerArgs:
     return networking.v1.NetworkPolicyPeerArgs(pod_selector=k.selector(labels))
 
 

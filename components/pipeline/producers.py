@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
 from urllib.parse import urlsplit
 
 import pulumi
 from pulumi_kubernetes import core
 
 from components import kubernetes as k
-from components.config import Memory, Settings
-from components.pipeline.topics import FRAMES
+from components.config import Settings, sections
+from components.images import APP, Image
+from components.pipeline.model_job import ModelJob
+from components.pipeline.stage import Pipeline, Stage
+from components.pipeline.topics import FRAMES, Topics
 
 LABELS: Final = k.labels("producer", "camera")
 RECORD_OVERHEAD = 10_000
@@ -25,21 +28,8 @@ CAMERA_PORTS: Final[Mapping[str, int]] = {"rtsp": 554, "rtsps": 322, "http": 80,
 
 
 @dataclass(frozen=True, kw_only=True)
-class CameraSpec:
-    """One camera as a producer reads it, every value filled in; the URL holds no credentials."""
-
-    name: str
-    url: str
-    frames_per_second: float
-    width: int
-    jpeg_quality: int
-    grey: bool = False
-    masks: Sequence[Sequence[float]] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
 class ProducersArgs:
-    """Arguments of Producers: `credentials` maps a camera to its login, `max_frame_bytes` is Kafka's record limit.
+    """Arguments of Producers. Every value of a camera is filled in; `credentials` has logins by the camera's name.
 
     The pods come after `models`: on machines that are busy with starting everything, drivers take minutes, and frames
     from before would be a backlog to begin with.
@@ -49,40 +39,11 @@ class ProducersArgs:
     image: pulumi.Input[str]
     bootstrap_servers: pulumi.Input[str]
     count: int
-    cameras: Sequence[CameraSpec]
-    credentials: pulumi.Input[Mapping[str, Mapping[str, pulumi.Input[str]]]] | None = None
-    max_frame_bytes: int
-    memory: Memory
-    models: Sequence[pulumi.Resource] = ()
-
-    @classmethod
-    def from_settings(
-        cls,
-        settings: Settings,
-        *,
-        namespace: pulumi.Input[str],
-        image: pulumi.Input[str],
-        bootstrap_servers: pulumi.Input[str],
-        models: Sequence[pulumi.Resource],
-    ) -> ProducersArgs:
-        """The cameras of the stack's configuration, with what applies to all filled in and their logins as secrets."""
-        return cls(
-            namespace=namespace,
-            image=image,
-            bootstrap_servers=bootstrap_servers,
-            count=settings.producer_count,
-            cameras=[CameraSpec(**camera.model_dump()) for camera in settings.filled_cameras],
-            credentials={
-                camera: {
-                    "username": login.username,
-                    "password": pulumi.Output.secret(login.password.get_secret_value()),
-                }
-                for camera, login in settings.camera_credentials.items()
-            },
-            max_frame_bytes=settings.kafka.max_message_bytes,
-            memory=settings.producers.memory,
-            models=models,
-        )
+    cameras: Sequence[sections.Camera]
+    credentials: Mapping[str, sections.Credentials]
+    max_message_bytes: int
+    section: sections.Producers
+    models: Sequence[pulumi.Resource]
 
 
 def assign(cameras: Sequence[str], count: int) -> list[list[str]]:
@@ -144,7 +105,7 @@ class Producers(pulumi.ComponentResource):
         self.register_outputs({"urls": self.urls})
 
     def _producer(
-        self, name: str, args: ProducersArgs, cameras: Sequence[CameraSpec], peers: pulumi.Input[str]
+        self, name: str, args: ProducersArgs, cameras: Sequence[sections.Camera], peers: pulumi.Input[str]
     ) -> pulumi.Output[str]:
         child = pulumi.ResourceOptions(parent=self)
         labels = {**LABELS, "app.kubernetes.io/instance": name}
@@ -153,12 +114,12 @@ class Producers(pulumi.ComponentResource):
             "ARGUS_FRAMES_TOPIC": FRAMES,
             "ARGUS_CAMERAS_FILE": f"{k.CONFIG_DIR}/cameras.json",
             "ARGUS_CREDENTIALS_FILE": f"{k.SECRETS_DIR}/cameras.json",
-            "ARGUS_MAX_FRAME_BYTES": str(args.max_frame_bytes - RECORD_OVERHEAD),
+            "ARGUS_MAX_FRAME_BYTES": str(args.max_message_bytes - RECORD_OVERHEAD),
             "ARGUS_HTTP_PORT": str(k.HTTP_PORT),
             "ARGUS_PEERS": peers,
             "ARGUS_LOG_LEVEL": "INFO",
         }
-        files = {"cameras.json": json.dumps([asdict(camera) for camera in cameras], indent=2)}
+        files = {"cameras.json": json.dumps([camera.model_dump() for camera in cameras], indent=2)}
         environment = core.v1.ConfigMap(
             f"{name}-environment",
             metadata=k.metadata(f"{name}-environment", args.namespace, labels),
@@ -171,10 +132,7 @@ class Producers(pulumi.ComponentResource):
             data=files,
             opts=child,
         )
-        credentials: pulumi.Output[Any] = pulumi.Output.from_input(args.credentials or {})
-        known = credentials.apply(lambda logins: {"cameras.json": _logins(logins, cameras)})
-        logins: pulumi.Output[Mapping[str, str]] = pulumi.Output.all(known).apply(lambda files: files[0])
-        logins = pulumi.Output.secret(logins)
+        logins = pulumi.Output.secret({"cameras.json": _logins(args.credentials, cameras)})
         secret = core.v1.Secret(
             f"{name}-credentials",
             metadata=k.metadata(f"{name}-credentials", args.namespace, labels),
@@ -187,7 +145,7 @@ class Producers(pulumi.ComponentResource):
             image=args.image,
             env_from=k.env_from(environment.metadata.name),
             ports=k.container_ports({"http": k.HTTP_PORT}),
-            resources=k.resources_of(args.memory, cpu="50m"),
+            resources=k.resources_of(args.section.memory, cpu="50m"),
             security_context=k.container_security(),
             startup_probe=k.http_probe(period=5, failures=60),
             readiness_probe=k.http_probe("/readyz"),
@@ -219,6 +177,41 @@ class Producers(pulumi.ComponentResource):
         return pulumi.Output.format("http://{0}:{1}", service.metadata.name, k.HTTP_PORT)
 
 
-def _logins(credentials: Mapping[str, Mapping[str, str]], cameras: Sequence[CameraSpec]) -> str:
-    names = {camera.name for camera in cameras}
-    return json.dumps({name: dict(login) for name, login in credentials.items() if name in names}, sort_keys=True)
+def _logins(credentials: Mapping[str, sections.Credentials], cameras: Sequence[sections.Camera]) -> str:
+    logins = {
+        camera.name: {"username": login.username, "password": login.password.get_secret_value()}
+        for camera in cameras
+        if (login := credentials.get(camera.name))
+    }
+    return json.dumps(logins, sort_keys=True)
+
+
+def _declare(pipeline: Pipeline) -> Iterator[Producers]:
+    settings = pipeline.settings
+    args = ProducersArgs(
+        namespace=pipeline.namespace,
+        image=pipeline.images["producer"],
+        bootstrap_servers=pipeline.one(Topics).bootstrap_servers,
+        count=settings.producer_count,
+        cameras=settings.filled_cameras,
+        credentials=settings.camera_credentials,
+        max_message_bytes=settings.kafka.max_message_bytes,
+        section=settings.producers,
+        models=pipeline.all(ModelJob),
+    )
+    yield Producers("producers", args, pipeline.opts)
+
+
+def _workloads(settings: Settings) -> dict[str, sections.Producers]:
+    return {f"producer-{n}": settings.producers for n in range(settings.producer_count)}
+
+
+STAGE: Final = Stage(
+    name="producer",
+    section="producers",
+    image=Image(name="producer", paths=(*APP, "apps/scenes", "apps/producer")),
+    pods={"producer": LABELS},
+    kind="Deployment",
+    workloads=_workloads,
+    declare=_declare,
+)

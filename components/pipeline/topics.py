@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -11,7 +11,10 @@ import pulumi
 from pulumi_kubernetes import core
 
 from components import kubernetes as k
-from components.config import Settings
+from components.config import Settings, sections
+from components.pipeline.kafka import STAGE as KAFKA
+from components.pipeline.kafka import Kafka
+from components.pipeline.stage import Pipeline, Stage
 
 FRAMES = "frames"
 REJECTED = "rejected"
@@ -46,30 +49,6 @@ class TopicsArgs:
     bootstrap_servers: pulumi.Input[str]
     topics: Sequence[Topic]
 
-    @classmethod
-    def from_settings(
-        cls,
-        settings: Settings,
-        *,
-        namespace: pulumi.Input[str],
-        image: pulumi.Input[str],
-        bootstrap_servers: pulumi.Input[str],
-    ) -> TopicsArgs:
-        """The topics of the stack's models."""
-        return cls(
-            namespace=namespace,
-            image=image,
-            bootstrap_servers=bootstrap_servers,
-            topics=pipeline_topics(
-                models=[model.name for model in settings.models],
-                partitions=settings.kafka.partitions,
-                brokers=settings.kafka.replicas,
-                volume_gib=settings.kafka.volume_gib,
-                retention_hours=settings.kafka.retention_hours,
-                max_message_bytes=settings.kafka.max_message_bytes,
-            ),
-        )
-
 
 def results_topic(model: str) -> str:
     """The topic that a model writes its results to."""
@@ -91,37 +70,31 @@ def bounded(share: float, *, volume_gib: int, partitions_on_broker: int, max_mes
     return {"retention.bytes": str(max(room - segment, segment)), "segment.bytes": str(segment)}
 
 
-def pipeline_topics(
-    *,
-    models: Sequence[str],
-    partitions: int,
-    brokers: int,
-    volume_gib: int,
-    retention_hours: int,
-    max_message_bytes: int,
-) -> tuple[Topic, ...]:
+def pipeline_topics(kafka: sections.Kafka, models: Sequence[str]) -> tuple[Topic, ...]:
     """The pipeline's topics: frames, one of results a model, and what was set aside."""
-    copies = min(brokers, 3)
+    copies = min(kafka.replicas, 3)
 
     def topic(name: str, share: float, count: int, topics: int = 1) -> Topic:
-        on_broker = -(-count * topics * copies // brokers)
         bytes_bound = bounded(
-            share, volume_gib=volume_gib, partitions_on_broker=on_broker, max_message_bytes=max_message_bytes
+            share,
+            volume_gib=kafka.volume_gib,
+            partitions_on_broker=-(-count * topics * copies // kafka.replicas),
+            max_message_bytes=kafka.max_message_bytes,
         )
         settings = {
             "cleanup.policy": "delete",
-            "max.message.bytes": str(max_message_bytes),
+            "max.message.bytes": str(kafka.max_message_bytes),
             "min.insync.replicas": str(2 if copies == 3 else 1),
-            "retention.ms": str(retention_hours * 3_600_000),
-            "segment.ms": str(max(retention_hours * 3_600_000 // 6, 600_000)),
+            "retention.ms": str(kafka.retention_hours * 3_600_000),
+            "segment.ms": str(max(kafka.retention_hours * 3_600_000 // 6, 600_000)),
             **bytes_bound,
         }
         return Topic(name=name, partitions=count, replication=copies, settings=settings)
 
     return (
-        topic(FRAMES, FRAMES_SHARE, partitions),
-        *(topic(results_topic(model), RESULTS_SHARE, partitions, len(models)) for model in models),
-        topic(REJECTED, REJECTED_SHARE, brokers),
+        topic(FRAMES, FRAMES_SHARE, kafka.partitions),
+        *(topic(results_topic(model), RESULTS_SHARE, kafka.partitions, len(models)) for model in models),
+        topic(REJECTED, REJECTED_SHARE, kafka.replicas),
     )
 
 
@@ -167,3 +140,26 @@ class Topics(pulumi.ComponentResource):
             lambda known: str(known[0])
         )
         self.register_outputs({"bootstrap_servers": self.bootstrap_servers})
+
+
+def _declare(pipeline: Pipeline) -> Iterator[Topics]:
+    settings = pipeline.settings
+    args = TopicsArgs(
+        namespace=pipeline.namespace,
+        image=pipeline.images["kafka"],
+        bootstrap_servers=pipeline.one(Kafka).bootstrap_servers,
+        topics=pipeline_topics(settings.kafka, [model.name for model in settings.models]),
+    )
+    yield Topics("topics", args, pipeline.opts)
+
+
+STAGE: Final = Stage(
+    name="topics",
+    section="kafka",
+    image=KAFKA.image,
+    pods={"topics": LABELS},
+    kind="Job",
+    memory_key=None,
+    workloads=lambda _: {},
+    declare=_declare,
+)

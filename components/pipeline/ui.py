@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,8 +11,13 @@ from pulumi_kubernetes import core, rbac
 
 from components import kubernetes as k
 from components.autoscaling import CpuScaling, CpuScalingArgs
-from components.config import Memory, Settings, UiReplicas
-from components.pipeline.topics import FRAMES, results_topics
+from components.config import sections
+from components.images import APP, Image
+from components.pipeline.consumer import Consumer
+from components.pipeline.elasticsearch import Elasticsearch
+from components.pipeline.producers import Producers
+from components.pipeline.stage import Pipeline, Stage
+from components.pipeline.topics import FRAMES, Topics, results_topics
 
 LABELS: Final = k.labels("ui", "web")
 
@@ -29,38 +34,8 @@ class UiArgs:
     consumer_urls: pulumi.Input[Sequence[str]]
     producer_urls: pulumi.Input[Sequence[str]]
     cameras: Sequence[str]
-    standby: Sequence[str] = ()
-    replicas: UiReplicas
-    memory: Memory
-    node_port: int
-
-    @classmethod
-    def from_settings(
-        cls,
-        settings: Settings,
-        *,
-        namespace: pulumi.Input[str],
-        image: pulumi.Input[str],
-        bootstrap_servers: pulumi.Input[str],
-        elasticsearch_url: pulumi.Input[str],
-        consumer_urls: pulumi.Input[Sequence[str]],
-        producer_urls: pulumi.Input[Sequence[str]],
-    ) -> UiArgs:
-        """The page of the stack's cameras and models."""
-        return cls(
-            namespace=namespace,
-            image=image,
-            bootstrap_servers=bootstrap_servers,
-            results_topics=results_topics(settings),
-            elasticsearch_url=elasticsearch_url,
-            consumer_urls=consumer_urls,
-            producer_urls=producer_urls,
-            cameras=[camera.name for camera in settings.cameras],
-            standby=[machine.name for machine in settings.machines.standby],
-            replicas=settings.ui.replicas,
-            memory=settings.ui.memory,
-            node_port=settings.ui.node_port,
-        )
+    standby: Sequence[str]
+    section: sections.Ui
 
 
 class Ui(pulumi.ComponentResource):
@@ -71,6 +46,7 @@ class Ui(pulumi.ComponentResource):
     def __init__(self, name: str, args: UiArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:Ui", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
+        section, replicas = args.section, args.section.replicas
         variables: dict[str, pulumi.Input[str]] = {
             "ARGUS_KAFKA_BOOTSTRAP_SERVERS": args.bootstrap_servers,
             "ARGUS_FRAMES_TOPIC": FRAMES,
@@ -87,14 +63,14 @@ class Ui(pulumi.ComponentResource):
             f"{name}-config", metadata=k.metadata("ui", args.namespace, LABELS), data=variables, opts=child
         )
         ports = {"http": k.HTTP_PORT}
-        k.service(f"{name}-service", "ui", args.namespace, LABELS, ports=ports, opts=child, node_port=args.node_port)
+        k.service(f"{name}-service", "ui", args.namespace, LABELS, ports=ports, opts=child, node_port=section.node_port)
         k.disruption_budget(f"{name}-budget", "ui", args.namespace, LABELS, opts=child)
         container = core.v1.ContainerArgs(
             name="ui",
             image=args.image,
             env_from=k.env_from(config.metadata.name),
             ports=k.container_ports(ports),
-            resources=k.resources_of(args.memory, cpu="30m"),
+            resources=k.resources_of(section.memory, cpu="30m"),
             security_context=k.container_security(),
             startup_probe=k.http_probe(period=5, failures=60),
             readiness_probe=k.http_probe("/readyz"),
@@ -104,7 +80,6 @@ class Ui(pulumi.ComponentResource):
         # To say which pods find no room.
         sees_pods = rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["pods"], verbs=["get", "list"])
         account = k.service_account(name, "ui", args.namespace, LABELS, [sees_pods], opts=child)
-        replicas = args.replicas
         deployment = k.deployment(
             f"{name}-deployment",
             "ui",
@@ -134,5 +109,32 @@ class Ui(pulumi.ComponentResource):
                 ),
                 child,
             )
-        self.node_port = pulumi.Output.from_input(args.node_port)
+        self.node_port = pulumi.Output.from_input(section.node_port)
         self.register_outputs({"node_port": self.node_port})
+
+
+def _declare(pipeline: Pipeline) -> Iterator[Ui]:
+    settings = pipeline.settings
+    args = UiArgs(
+        namespace=pipeline.namespace,
+        image=pipeline.images["ui"],
+        bootstrap_servers=pipeline.one(Topics).bootstrap_servers,
+        results_topics=results_topics(settings),
+        elasticsearch_url=pipeline.one(Elasticsearch).url,
+        consumer_urls=pipeline.one(Consumer).urls,
+        producer_urls=pipeline.one(Producers).urls,
+        cameras=[camera.name for camera in settings.cameras],
+        standby=[machine.name for machine in settings.machines.standby],
+        section=settings.ui,
+    )
+    yield Ui("ui", args, pipeline.opts)
+
+
+STAGE: Final = Stage(
+    name="ui",
+    section="ui",
+    image=Image(name="ui", paths=(*APP, "apps/ui")),
+    pods={"ui": LABELS},
+    kind="Deployment",
+    declare=_declare,
+)

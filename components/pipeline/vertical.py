@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import pulumi
@@ -12,7 +12,7 @@ from pulumi_kubernetes import apiextensions
 from components import kubernetes as k
 from components.autoscaling.vpa import GROUP, VERSION, Vpa
 from components.config import Settings
-from components.pipeline import model_job
+from components.pipeline.stage import Stage
 
 LABELS: Final = k.labels("vertical", "autoscaling")
 
@@ -57,24 +57,19 @@ class Target:
         }
 
 
-def targets(settings: Settings) -> list[Target]:
-    """The workloads of every stage that is not off."""
-    return [target for target in _all(settings) if target.vertical != "off"]
-
-
-def _all(settings: Settings) -> Iterator[Target]:
-    # Never less than the stack gives them: their heap would be smaller than it says.
-    for name, stage in (("kafka", settings.kafka), ("elasticsearch", settings.elasticsearch)):
-        least = stage.memory.request_mib
-        yield Target(kind="StatefulSet", name=name, vertical=stage.vertical, minimum_mib=least)
-    yield Target(kind="StatefulSet", name="consumer", vertical=settings.consumer.vertical)
-    pods = Target(kind="Deployment", name="filebeat", vertical=settings.filebeat.vertical)
-    yield pods
-    yield replace(pods, name="ui", vertical=settings.ui.vertical)
-    for n in range(settings.producer_count):
-        yield replace(pods, name=f"producer-{n}", vertical=settings.producers.vertical)
-    for model in settings.models:
-        yield replace(pods, name=model_job.job_name(model.name), vertical=model.vertical)
+def targets(settings: Settings, stages: Sequence[Stage]) -> list[Target]:
+    """The workloads of the stages whose section asks for it; a heap is never made smaller than the stack says."""
+    return [
+        Target(
+            kind=stage.kind,
+            name=name,
+            vertical=section.vertical,
+            minimum_mib=section.memory.request_mib if stage.memory_key == "heapMiB" else None,
+        )
+        for stage in stages
+        for name, section in stage.workloads_of(settings).items()
+        if getattr(section, "vertical", "off") != "off"
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,11 +79,6 @@ class VerticalScalingArgs:
     namespace: pulumi.Input[str]
     vpa: Vpa
     targets: Sequence[Target]
-
-    @classmethod
-    def from_settings(cls, settings: Settings, *, namespace: pulumi.Input[str], vpa: Vpa) -> VerticalScalingArgs:
-        """The workloads that the stack's configuration has watched."""
-        return cls(namespace=namespace, vpa=vpa, targets=targets(settings))
 
 
 class VerticalScaling(pulumi.ComponentResource):

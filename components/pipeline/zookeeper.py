@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,7 +10,9 @@ import pulumi
 from pulumi_kubernetes import core
 
 from components import kubernetes as k
-from components.config import Settings
+from components.config import sections
+from components.images import Image
+from components.pipeline.stage import Pipeline, Stage
 
 CLIENT, QUORUM, ELECTION = 2181, 2888, 3888
 PORTS = {"client": CLIENT, "quorum": QUORUM, "election": ELECTION}
@@ -30,28 +33,12 @@ START = "echo $((${HOSTNAME##*-} + 1)) > /data/myid && exec zkServer.sh start-fo
 
 @dataclass(frozen=True, kw_only=True)
 class ZookeeperArgs:
-    """Arguments of Zookeeper; `storage_class` None means the local volumes that Argus makes."""
+    """Arguments of Zookeeper."""
 
     namespace: pulumi.Input[str]
     image: pulumi.Input[str]
-    replicas: int = 3
-    heap_mib: int = 128
-    volume_gib: int = 1
-    storage_class: str | None = None
-
-    @classmethod
-    def from_settings(
-        cls, settings: Settings, *, namespace: pulumi.Input[str], image: pulumi.Input[str]
-    ) -> ZookeeperArgs:
-        """The ensemble of the stack's configuration."""
-        return cls(
-            namespace=namespace,
-            image=image,
-            replicas=settings.zookeeper.replicas,
-            heap_mib=settings.zookeeper.heap_mib,
-            volume_gib=settings.zookeeper.volume_gib,
-            storage_class=settings.storage.class_name,
-        )
+    section: sections.Zookeeper
+    storage: sections.Storage
 
 
 def zoo_cfg(namespace: str, replicas: int) -> str:
@@ -86,9 +73,10 @@ class Zookeeper(pulumi.ComponentResource):
     def __init__(self, name: str, args: ZookeeperArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:Zookeeper", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
+        section = args.section
 
         files: dict[str, pulumi.Input[str]] = {
-            "zoo.cfg": pulumi.Output.from_input(args.namespace).apply(lambda ns: zoo_cfg(ns, args.replicas)),
+            "zoo.cfg": pulumi.Output.from_input(args.namespace).apply(lambda ns: zoo_cfg(ns, section.replicas)),
             "logback.xml": LOGBACK,
         }
         config = core.v1.ConfigMap(
@@ -102,12 +90,12 @@ class Zookeeper(pulumi.ComponentResource):
             image=args.image,
             command=["/bin/bash", "-c", START],
             env=[
-                k.env("JVMFLAGS", k.jvm_flags(args.heap_mib)),
+                k.env("JVMFLAGS", k.jvm_flags(section.heap_mib)),
                 k.env("ZOO_LOG_DIR", "/tmp"),
                 k.env("ZOOCFGDIR", "/conf"),
             ],
             ports=k.container_ports(PORTS),
-            resources=k.resources(cpu="20m", memory_mib=args.heap_mib + 96, limit_mib=args.heap_mib * 2 + 192),
+            resources=k.resources_of(section.memory, cpu="20m"),
             security_context=k.container_security(),
             startup_probe=k.tcp_probe(CLIENT, period=5, failures=120),
             readiness_probe=k.tcp_probe(CLIENT),
@@ -125,8 +113,8 @@ class Zookeeper(pulumi.ComponentResource):
             args.namespace,
             LABELS,
             service=service.metadata.name,
-            replicas=args.replicas,
-            data=k.claim("zookeeper", args.volume_gib, args.storage_class),
+            replicas=section.replicas,
+            data=k.claim("zookeeper", section.volume_gib, args.storage.class_name),
             template=core.v1.PodTemplateSpecArgs(
                 metadata=k.template_metadata(LABELS, files),
                 spec=k.stateful_pod(LABELS, container, volumes, grace_seconds=30),
@@ -135,7 +123,28 @@ class Zookeeper(pulumi.ComponentResource):
         )
         self.connect = pulumi.Output.all(args.namespace, members.metadata.name).apply(
             lambda known: ",".join(
-                f"{k.pod_dns(f'zookeeper-{n}', 'zookeeper', known[0])}:{CLIENT}" for n in range(args.replicas)
+                f"{k.pod_dns(f'zookeeper-{n}', 'zookeeper', known[0])}:{CLIENT}" for n in range(section.replicas)
             )
         )
         self.register_outputs({"connect": self.connect})
+
+
+def _declare(pipeline: Pipeline) -> Iterator[Zookeeper]:
+    args = ZookeeperArgs(
+        namespace=pipeline.namespace,
+        image=pipeline.images["zookeeper"],
+        section=pipeline.settings.zookeeper,
+        storage=pipeline.settings.storage,
+    )
+    yield Zookeeper("zookeeper", args, pipeline.opts)
+
+
+STAGE: Final = Stage(
+    name="zookeeper",
+    section="zookeeper",
+    image=Image(name="zookeeper"),
+    pods={"zookeeper": LABELS},
+    kind="StatefulSet",
+    memory_key="heapMiB",
+    declare=_declare,
+)

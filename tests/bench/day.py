@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from apps.spark_jobs.scaling import ROOM, Limits
-from components.config import ConsumerReplicas, Executors, FilebeatReplicas, Kafka, LagReplicas
-from components.pipeline import ModelJobArgs
+from components.config.sections import ConsumerReplicas, Executors, FilebeatReplicas, Kafka, LagReplicas
+from components.pipeline.model_job import MAX_OFFSETS_PER_TASK
 from tests.bench.simulated import Moment, pods, spark_job
 from tests.bench.table import table
 
@@ -107,7 +107,7 @@ def model(name: str, cost: Cost, maximum: int) -> Stage:
             DAY_SECONDS,
             limits=limits,
             rate=lambda executors: rate * executors,
-            most_rows=lambda executors: ModelJobArgs.max_offsets_per_task * executors,
+            most_rows=lambda executors: MAX_OFFSETS_PER_TASK * executors,
         )
 
     return Stage(name=name, cost=cost, records_per_frame=1, run=run)

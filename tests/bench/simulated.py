@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from apps.spark_jobs.scaling import Batch, Limits, Scaler
 from components.autoscaling.lag import SETTLE_SECONDS, STEP_SECONDS
-from components.config import LagReplicas
+from components.config.sections import LagReplicas
 
 TRIGGER_SECONDS = 2.0
 LOOK_SECONDS = 15.0

@@ -15,6 +15,7 @@ from typing import Any
 
 from components.config.sections import ARGUS_WEIGHTS
 from components.images import context
+from components.pipeline.stages import STAGES, images
 from lab.toolchain.images import ensure_base
 
 REPOSITORY = Path(__file__).parents[2]
@@ -138,7 +139,7 @@ def image(name: str) -> str:
     # The lab's own flags, so that its layers are found again.
     command = ["podman", "build", "--quiet", "--layers", "--network=host", "--isolation=chroot", "--format=docker"]
     with tempfile.TemporaryDirectory(prefix="argus-test-") as folder:
-        for part in context(name, MODELS):
+        for part in context(images(STAGES)[name], MODELS):
             for target, source in part.files():
                 staged = Path(folder, target)
                 staged.parent.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from components.config.sections import Filebeat, Model, Settings
 from components.pipeline.network_policies import pods
+from components.pipeline.stages import STAGES
 from lab.config import ROOT
 from tests.integration.providers.conftest import ApiServer, Project
 
@@ -11,20 +13,32 @@ PROGRAM = """
     sys.path.insert(0, {root!r})
     import pulumi
     import pulumi_kubernetes as kubernetes
-    from components.pipeline import Namespace, NamespaceArgs, NetworkPolicies, NetworkPoliciesArgs
+    from components.config.sections import Camera, Cluster
+    from components.pipeline.namespace import Namespace, NamespaceArgs
+    from components.pipeline.network_policies import NetworkPolicies, NetworkPoliciesArgs
     provider = kubernetes.Provider("cluster", kubeconfig={kubeconfig!r})
     opts = pulumi.ResourceOptions(providers={{"kubernetes": provider}})
     namespace = Namespace("argus", NamespaceArgs(kubernetes_version="1.36.1", name="guarded"), opts).name
-    NetworkPolicies("policies", NetworkPoliciesArgs(namespace=namespace, models={models!r}, camera_urls={urls!r},
-        pod_network="10.244.0.0/16", service_network="10.96.0.0/16", scales_by_lag=True,
-        scales_vertically=True), opts)
+    NetworkPolicies("policies", NetworkPoliciesArgs(namespace=namespace, pods={pods!r}, models={models!r},
+        cameras=[Camera(name="gate", url=url) for url in {urls!r}],
+        cluster=Cluster(name="test", endpoint="192.0.2.10")), opts)
 """
 MODELS = ["objects", "motion"]
+PODS = pods(
+    Settings.model_construct(
+        models=tuple(Model.model_validate({"name": name, "kind": name}) for name in MODELS),
+        filebeat=Filebeat.model_validate({"replicas": {"maximum": 3}, "vertical": "apply"}),
+    ),
+    STAGES,
+)
+"""Of a stack that scales by lag and vertically."""
 
 
 def test_the_api_server_takes_every_policy_as_it_is(project: Project, api_server: ApiServer) -> None:
     def declare(urls: list[str]) -> None:
-        text = PROGRAM.format(root=str(ROOT), kubeconfig=str(api_server.kubeconfig), models=MODELS, urls=urls)
+        text = PROGRAM.format(
+            root=str(ROOT), kubeconfig=str(api_server.kubeconfig), pods=PODS, models=MODELS, urls=urls
+        )
         project.program(text)
 
     declare(["rtsp://198.51.100.31/1"])
@@ -33,7 +47,7 @@ def test_the_api_server_takes_every_policy_as_it_is(project: Project, api_server
     live = {
         each["metadata"]["name"]: each["spec"] for each in api_server.get("networkpolicy", "-n", "guarded")["items"]
     }
-    assert live.keys() == {*pods(MODELS, scales_by_lag=True, scales_vertically=True), "default-deny"}
+    assert live.keys() == {*PODS, "default-deny"}
     assert live["default-deny"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     assert _outside(live) == {("0.0.0.0/0", 554)}
 

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from components.config import LagReplicas
+from components.config.sections import LagReplicas
 from tests.bench.day import DAY_SECONDS, FRAMES_A_DAY, Stage, day, limits, load, peak, stages
 from tests.bench.simulated import Load, Moment, pods
 

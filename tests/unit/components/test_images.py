@@ -5,7 +5,11 @@ from typing import Any
 
 import pytest
 
-from components.images import IMAGES, Images, ImagesArgs, Staged, content_tag
+from components.config import sections
+from components.images import Images, ImagesArgs, Staged, content_tag
+from components.pipeline.stages import STAGES, images
+
+IMAGES = images(STAGES)
 
 
 @pytest.fixture
@@ -41,16 +45,22 @@ def test_what_is_hidden_beside_a_users_code_stays_here(folder: Path) -> None:
     assert files == ["code/view/main.py"]
 
 
+def images_of(models: list[sections.Model] | None = None, **section: Any) -> dict[str, Any]:
+    every = list(IMAGES.values())
+    return dict(
+        Images("images", ImagesArgs(images=every, section=sections.Images(**section), models=models or [])).refs
+    )
+
+
 def test_overridden_images_are_not_built(pulumi_mocks: Any) -> None:
-    args = ImagesArgs(registry=None, overrides={image: f"example.org/{image}:1" for image in IMAGES})
-    refs = pulumi_mocks.run(lambda: Images("images", args).refs)
+    refs = pulumi_mocks.run(lambda: images_of(overrides={image: f"example.org/{image}:1" for image in IMAGES}))
     assert refs["kafka"] == "example.org/kafka:1"
     assert not pulumi_mocks.of_type("command:local:Command")
 
 
 def test_without_a_registry_every_image_needs_an_override(pulumi_mocks: Any) -> None:
     with pytest.raises(Exception, match="set one of them"):
-        pulumi_mocks.run(lambda: Images("images", ImagesArgs(registry=None)))
+        pulumi_mocks.run(images_of)
 
 
 def test_a_built_image_is_named_by_registry_and_tag(pulumi_mocks: Any, tmp_path: Path) -> None:
@@ -58,13 +68,11 @@ def test_a_built_image_is_named_by_registry_and_tag(pulumi_mocks: Any, tmp_path:
     pt = tmp_path / "best.pt"
     pt.touch()
     others = {image: "x" for image in IMAGES if image != "spark"}
-    args = ImagesArgs(
-        registry="10.77.0.1:5000",
-        insecure=True,
-        overrides=others,
-        models={"weights/mine": tmp_path, "weights/other": pt},
-    )
-    refs = pulumi_mocks.run(lambda: Images("images", args).refs)
+    models = [
+        sections.Model.model_validate({"name": name, "kind": "objects", "weights": place})
+        for name, place in (("mine", tmp_path), ("other", pt))
+    ]
+    refs = pulumi_mocks.run(lambda: images_of(models, registry="10.77.0.1:5000", insecure=True, overrides=others))
     command = pulumi_mocks.named("images-spark")
     assert command.inputs["environment"]["ARGUS_IMAGE"] == refs["spark"]
     assert refs["spark"].startswith("10.77.0.1:5000/argus/spark:")

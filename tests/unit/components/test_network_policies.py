@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from components.pipeline import NetworkPolicies, NetworkPoliciesArgs
+from components.config.sections import Cluster
+from components.pipeline.network_policies import NetworkPolicies, NetworkPoliciesArgs
 from tests.unit.components.conftest import Program
 from tests.unit.components.network_policy import End, Policy, allowed, rules
 
@@ -264,12 +265,10 @@ def test_no_rule_could_be_left_out(stack: Stack) -> None:
 def test_what_refuses_all_comes_last(pulumi_mocks: Any) -> None:
     args = NetworkPoliciesArgs(
         namespace=NAMESPACE,
-        models=["objects"],
-        scales_by_lag=False,
-        scales_vertically=False,
-        camera_urls=[],
-        pod_network="10.244.0.0/16",
-        service_network="10.96.0.0/16",
+        pods={"ui": {"app.kubernetes.io/name": "ui"}, "kafka": {"app.kubernetes.io/name": "kafka"}},
+        models=[],
+        cameras=[],
+        cluster=Cluster(name="test", endpoint=IPv4Address("192.0.2.10")),
     )
     pulumi_mocks.run(lambda: NetworkPolicies("network", args) and None)
     others = {each.name for each in pulumi_mocks.resources if each.custom} - {"network-default"}

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from components.config import ConfigError
-from components.images import IMAGES
+from components.pipeline import stages
 from tests.unit.components.conftest import ROOT, Program
 from tests.unit.components.published_schema import mistakes_of
 
@@ -40,7 +40,7 @@ def test_real_hosts_run_the_official_images_that_their_stack_names(program: Prog
     resources = program("Pulumi.prod.yaml")
     overrides = yaml.safe_load((ROOT / "Pulumi.prod.yaml").read_text())["config"]["argus:images"]["overrides"]
     built = {each.name.removeprefix("images-") for each in resources.of_type(LOCAL_COMMAND) if "images-" in each.name}
-    assert built == IMAGES.keys() - overrides.keys()
+    assert built == stages.images(stages.STAGES).keys() - overrides.keys()
     sets = [each.inputs for each in resources.of_type("kubernetes:apps/v1:StatefulSet")]
     images = {each["metadata"]["name"]: each["spec"]["template"]["spec"]["containers"][0]["image"] for each in sets}
     for service in ("zookeeper", "kafka", "elasticsearch"):

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
-from components.config import ConfigError, load_values
+from components.config import ConfigError, Settings, load_values
 from components.config.reference import reference
-from components.config.rules import CHECKPOINTS
+from components.config.rules import CHECKPOINTS, Rule
+from components.pipeline.rules import rules
+from components.pipeline.stages import STAGES
 from tests.unit.apps.weights.graphs import anchors, folder, graph
 from tests.unit.components.host_keys import host_key
 
@@ -41,14 +43,14 @@ def values(tmp_path: Path) -> Values:
 
 def problems_of(values: Values) -> tuple[str, ...]:
     with pytest.raises(ConfigError) as raised:
-        load_values(values)
+        load_values(values, rules(STAGES))
     return raised.value.problems
 
 
 @pytest.mark.parametrize("name", ["dev", "prod"])
 def test_the_stacks_of_the_repository_are_valid(name: str, tmp_path: Path) -> None:
     (tmp_path / "key").touch()
-    settings = load_values(stack(name, tmp_path / "key"))
+    settings = load_values(stack(name, tmp_path / "key"), rules(STAGES))
     assert len(settings.machines.control_planes) == 3
 
 
@@ -224,6 +226,47 @@ def test_all_mistakes_are_reported_at_once(values: Values) -> None:
     found = problems_of(values)
     for expected in ("machines.controlPlanes", "cameras[0].url", "unknown", "kafka.replicas"):
         assert any(problem.startswith(expected) for problem in found), found
+
+
+UNREADABLE = {
+    "cluster.endpoint": (change("machines.workers.0.name", "cp1"), "the name 'cp1' is used more"),
+    "ssh.port": (two_kinds, "machines.controlPlanes: cp1's is ED25519"),
+    "machines.workers": (change("cluster.endpointPort", 6443), "cluster.endpointPort: 6443"),
+    "kafka.replicas": (change("elasticsearch.replicas", 6), "elasticsearch.replicas: 6, each on"),
+    "consumer.volumeGiB": (change("filebeat.replicas", {"maximum": 41}), "filebeat.replicas.maximum: 41 pods"),
+    "images.insecure": (repeat_model, "models: the name 'objects' is used more"),
+    "cameras.0.url": (change("images.registry", None), "images.registry: required to build zookeeper"),
+    "producers.count": (
+        change("cameraCredentials", {"nobody": {"username": "u", "password": "p"}}),
+        "there is no camera 'nobody'",
+    ),
+}
+
+
+@pytest.mark.parametrize("key", UNREADABLE)
+def test_a_section_that_cannot_be_read_silences_no_rule_about_others(key: str, values: Values) -> None:
+    change(key, {"what": "is this"})(values)
+    edit, expected = UNREADABLE[key]
+    edit(values)
+    found = problems_of(values)
+    section, _, field = key.partition(".")
+    assert any(problem.startswith(section) and field.rpartition(".")[2] in problem for problem in found), found
+    assert any(expected in problem for problem in found), found
+
+
+def test_a_rule_that_reads_more_than_it_needs_fails_and_one_without_its_sections_is_left_out(values: Values) -> None:
+    def check(settings: Settings) -> list[str]:
+        return [f"kafka.replicas: {settings.kafka.replicas}"]
+
+    with pytest.raises(AttributeError, match="kafka"):
+        load_values(values, [Rule(needs=frozenset({"ssh"}), check=check)])
+    rule = Rule(needs=frozenset({"ssh", "kafka"}), check=check)
+    with pytest.raises(ConfigError, match=r"kafka\.replicas: 3"):
+        load_values(values, [rule])
+    change("ssh.port", "what")(values)
+    with pytest.raises(ConfigError) as raised:
+        load_values(values, [rule])
+    assert [problem.partition(":")[0] for problem in raised.value.problems] == ["ssh.port"]
 
 
 def test_a_secret_is_never_printed(values: Values) -> None:

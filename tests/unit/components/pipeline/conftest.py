@@ -1,200 +1,73 @@
 """The whole pipeline under mocks, for the tests to look at."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
-import pulumi
 import pytest
 
 from components.autoscaling import Keda, KedaArgs, Vpa, VpaArgs
-from components.config import ConsumerReplicas, FilebeatReplicas, Memory, Model, UiReplicas
-from components.pipeline import (
-    CameraSpec,
-    Consumer,
-    ConsumerArgs,
-    Elasticsearch,
-    ElasticsearchArgs,
-    Filebeat,
-    FilebeatArgs,
-    ImageCache,
-    ImageCacheArgs,
-    Kafka,
-    KafkaArgs,
-    ModelJob,
-    ModelJobArgs,
-    Namespace,
-    NamespaceArgs,
-    NetworkPolicies,
-    NetworkPoliciesArgs,
-    Producers,
-    ProducersArgs,
-    Topics,
-    TopicsArgs,
-    Ui,
-    UiArgs,
-    VerticalScaling,
-    VerticalScalingArgs,
-    Zookeeper,
-    ZookeeperArgs,
-    pipeline_topics,
-    results_topic,
-)
-from components.pipeline.vertical import Target
+from components.config import Settings
+from components.pipeline import stages
+from components.pipeline.image_cache import ImageCache, ImageCacheArgs
+from components.pipeline.namespace import Namespace, NamespaceArgs
+from components.pipeline.network_policies import NetworkPolicies, NetworkPoliciesArgs, pods
+from components.pipeline.stage import Pipeline
+from components.pipeline.vertical import VerticalScaling, VerticalScalingArgs, targets
 
-CAMERAS = tuple(
-    CameraSpec(name=f"camera-{n:02}", url=f"synthetic://scene-{n}", frames_per_second=0.5, width=640, jpeg_quality=80)
-    for n in range(40)
-)
-MEMORY = Memory(requestMiB=100, limitMiB=400)
-TARGETS = (
-    Target(kind="Deployment", name="ui", vertical="apply"),
-    Target(kind="StatefulSet", name="consumer", vertical="recommend"),
-    Target(kind="StatefulSet", name="kafka", vertical="apply", minimum_mib=384),
-)
+CAMERAS = [{"name": f"camera-{n:02}", "url": f"synthetic://scene-{n}"} for n in range(40)]
+STACK: Mapping[str, Any] = {
+    "ssh": {"privateKey": "a key"},
+    "machines": {"controlPlanes": [{"name": "cp1", "address": "192.0.2.11"}]},
+    "cluster": {"name": "test", "endpoint": "192.0.2.10"},
+    "kafka": {"heapMiB": 320, "volumeGiB": 8},
+    "elasticsearch": {"heapMiB": 512, "volumeGiB": 8},
+    "filebeat": {"replicas": {"maximum": 1}},
+    "producers": {"count": 4, "framesPerSecond": 0.5},
+    "cameras": CAMERAS,
+    "cameraCredentials": {"camera-00": {"username": "viewer", "password": "letmein"}},
+    "models": [{"name": "objects", "kind": "objects"}, {"name": "motion", "kind": "motion"}],
+    "ui": {"replicas": {"maximum": 1}, "vertical": "apply"},
+}
 Build = Callable[..., Mapping[str, Any]]
 
 
-def declare(
-    *, cameras: tuple[CameraSpec, ...] = CAMERAS, models: tuple[str, ...] = ("objects", "motion"), **changes: Any
-) -> None:
-    """Every component of the pipeline, as `__main__` wires them; `changes` alter the arguments of a component."""
+def settings(*, model: Mapping[str, Any] | None = None, **sections: Any) -> Settings:
+    """A stack with other values in some sections, or in every model."""
+    stack = {**STACK, "models": [{**each, **(model or {})} for each in STACK["models"]]}
+    for name, section in sections.items():
+        stack[name] = {**stack.get(name, {}), **section} if isinstance(section, dict) else section
+    return Settings.model_validate(stack)
+
+
+def declare(**changes: Any) -> None:
+    """Every component of the pipeline, as `__main__` makes them, for a stack with `changes`."""
+    stack, every = settings(**changes), stages.STAGES
+    images = {name: f"{name}:1" for name in stages.images(every)}
     namespace = Namespace("argus", NamespaceArgs(kubernetes_version="1.36.1")).name
-    results = [results_topic(model) for model in models]
     NetworkPolicies(
         "network-policies",
         NetworkPoliciesArgs(
             namespace=namespace,
-            models=models,
-            scales_by_lag=True,
-            scales_vertically=True,
-            camera_urls=[camera.url for camera in cameras],
-            pod_network="10.244.0.0/16",
-            service_network="10.96.0.0/16",
+            pods=pods(stack, every),
+            models=[each.name for each in stack.models],
+            cameras=stack.cameras,
+            cluster=stack.cluster,
         ),
     )
     keda = Keda("keda", KedaArgs(namespace=namespace))
-    zookeeper = Zookeeper(
-        "zookeeper", replace(ZookeeperArgs(namespace=namespace, image="zookeeper:1"), **changes.get("zookeeper", {}))
+    pipeline = Pipeline(settings=stack, namespace=namespace, images=images, keda=keda)
+    for stage in every:
+        pipeline.add(stage)
+    vpa_args = VpaArgs(
+        namespace=namespace,
+        image_repository="registry.k8s.io",
+        tools_image=images["consumer"],
+        limits=stack.vertical,
     )
-    kafka = Kafka(
-        "kafka",
-        replace(
-            KafkaArgs(
-                namespace=namespace,
-                image="kafka:1",
-                zookeeper_connect=zookeeper.connect,
-                heap_mib=320,
-                memory=MEMORY,
-                volume_gib=8,
-                max_message_bytes=2_000_000,
-            ),
-            **changes.get("kafka", {}),
-        ),
-    )
-    wanted = pipeline_topics(
-        models=models, partitions=40, brokers=3, volume_gib=8, retention_hours=6, max_message_bytes=2_000_000
-    )
-    topics = Topics(
-        "topics",
-        TopicsArgs(namespace=namespace, image="kafka:1", bootstrap_servers=kafka.bootstrap_servers, topics=wanted),
-    )
-    elasticsearch = Elasticsearch(
-        "elasticsearch",
-        replace(
-            ElasticsearchArgs(
-                namespace=namespace,
-                image="elasticsearch:1",
-                tools_image="consumer:1",
-                heap_mib=512,
-                memory=MEMORY,
-                volume_gib=8,
-                retention_days=7,
-            ),
-            **changes.get("elasticsearch", {}),
-        ),
-    )
-    bootstrap = topics.bootstrap_servers
-    Filebeat(
-        "filebeat",
-        replace(
-            FilebeatArgs(
-                namespace=namespace,
-                image="filebeat:1",
-                bootstrap_servers=bootstrap,
-                elasticsearch_url=elasticsearch.url,
-                results_topics=results,
-                replicas=FilebeatReplicas(maximum=1),
-                memory=MEMORY,
-                keda=keda,
-            ),
-            **changes.get("filebeat", {}),
-        ),
-    )
-    producers = Producers(
-        "producers",
-        ProducersArgs(
-            namespace=namespace,
-            image="producer:1",
-            bootstrap_servers=bootstrap,
-            count=4,
-            cameras=cameras,
-            credentials={"camera-00": {"username": "viewer", "password": pulumi.Output.secret("letmein")}},
-            max_frame_bytes=2_000_000,
-            memory=MEMORY,
-        ),
-    )
-    for model in models:
-        ModelJob(
-            f"model-{model}",
-            ModelJobArgs(
-                namespace=namespace,
-                image="spark:1",
-                bootstrap_servers=bootstrap,
-                model=Model.model_validate({"name": model, "kind": model, **changes.get("model", {})}),
-            ),
-        )
-    consumer = Consumer(
-        "consumer",
-        replace(
-            ConsumerArgs(
-                namespace=namespace,
-                image="consumer:1",
-                bootstrap_servers=bootstrap,
-                results_topics=results,
-                replicas=ConsumerReplicas(),
-                memory=MEMORY,
-                keda=keda,
-                volume_gib=10,
-                retention_hours=48,
-            ),
-            **changes.get("consumer", {}),
-        ),
-    )
-    Ui(
-        "ui",
-        replace(
-            UiArgs(
-                namespace=namespace,
-                image="ui:1",
-                bootstrap_servers=bootstrap,
-                results_topics=results,
-                elasticsearch_url=elasticsearch.url,
-                consumer_urls=consumer.urls,
-                producer_urls=producers.urls,
-                cameras=[camera.name for camera in cameras],
-                replicas=UiReplicas(maximum=1),
-                memory=MEMORY,
-                node_port=30080,
-            ),
-            **changes.get("ui", {}),
-        ),
-    )
-    vpa = Vpa("vpa", VpaArgs(namespace=namespace, image_repository="registry.k8s.io", tools_image="consumer:1"))
-    VerticalScaling("vertical", VerticalScalingArgs(namespace=namespace, vpa=vpa, targets=TARGETS))
-    ImageCache(
-        "image-cache", ImageCacheArgs(namespace=namespace, images={"spark": "spark:1", "ui": "ui:1"}, pause="pause:1")
-    )
+    vpa = Vpa("vpa", vpa_args)
+    VerticalScaling("vertical", VerticalScalingArgs(namespace=namespace, vpa=vpa, targets=targets(stack, every)))
+    cached = {name: images[name] for name in stages.moving_images(every)}
+    ImageCache("image-cache", ImageCacheArgs(namespace=namespace, images=cached, pause="pause:1"))
 
 
 _unchanged: dict[str, Any] = {}

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from components.config import Model
+from components.config.sections import Model
 from components.pipeline.model_job import environment_of, frames_per_task
 from tests.unit.components.pipeline.conftest import (
     Build,

@@ -1,12 +1,10 @@
 """The pipeline's manifests: what every pod must have, and what a change touches."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from components.config import ConsumerReplicas, FilebeatReplicas, UiReplicas
 from tests.unit.components.pipeline.conftest import CAMERAS, Build
 
 NODES = 5
@@ -87,7 +85,7 @@ def test_stateful_services_are_spread_and_keep_their_data(build: Build, service:
 
 
 def test_a_storage_class_of_the_users_own_has_no_selector(build: Build) -> None:
-    spec = build(kafka={"storage_class": "fast"})["StatefulSet/kafka"].inputs["spec"]
+    spec = build(storage={"className": "fast"})["StatefulSet/kafka"].inputs["spec"]
     claim = spec["volumeClaimTemplates"][0]["spec"]
     assert claim["storageClassName"] == "fast"
     assert "selector" not in claim
@@ -100,19 +98,37 @@ def changed(before: Any, after: Any) -> set[str]:
 
 def test_one_cameras_url_touches_only_its_producer(build: Build) -> None:
     before = build()
-    moved = (replace(CAMERAS[0], url="rtsp://10.0.0.9/stream"), *CAMERAS[1:])
+    moved = [{**CAMERAS[0], "url": "rtsp://10.0.0.9/stream"}, *CAMERAS[1:]]
     touched = changed(before, build(cameras=moved))
     (deployment,) = (key for key in touched if key.startswith("Deployment/"))
     producer = deployment.removeprefix("Deployment/")
     # The policy of all producers, because no other camera is at the port of RTSP.
     assert touched == {deployment, f"ConfigMap/{producer}-cameras", "NetworkPolicy/producer"}
-    elsewhere = (replace(CAMERAS[0], url="rtsp://10.0.0.10/stream"), *CAMERAS[1:])
+    elsewhere = [{**CAMERAS[0], "url": "rtsp://10.0.0.10/stream"}, *CAMERAS[1:]]
     assert changed(build(cameras=moved), build(cameras=elsewhere)) == touched - {"NetworkPolicy/producer"}
 
 
-def test_a_brokers_setting_rolls_only_the_brokers(build: Build) -> None:
-    touched = changed(build(), build(kafka={"max_message_bytes": 3_000_000}))
-    assert touched == {"ConfigMap/kafka", "StatefulSet/kafka"}
+def test_a_stages_setting_rolls_only_its_own_pods(build: Build) -> None:
+    assert changed(build(), build(kafka={"heapMiB": 400})) == {"StatefulSet/kafka"}
+    touched = changed(build(), build(elasticsearch={"volumeGiB": 9}))
+    assert touched == {"ConfigMap/elasticsearch", "StatefulSet/elasticsearch"}
+
+
+def test_the_limit_of_a_record_rolls_those_who_must_agree_on_it(build: Build) -> None:
+    before, after = build(), build(kafka={"maxMessageBytes": 3_000_000})
+    touched = {key for key in before.keys() & after.keys() if before[key].inputs != after[key].inputs}
+    producers = [f"producer-{n}" for n in range(4)]
+    assert touched == {
+        "ConfigMap/kafka",
+        "StatefulSet/kafka",
+        *(f"ConfigMap/{each}-environment" for each in producers),
+        *(f"Deployment/{each}" for each in producers),
+        *(f"Deployment/model-{model}" for model in ("objects", "motion")),
+    }
+    # These are named by their content.
+    others = {key.rpartition("-")[0] for key in before.keys() ^ after.keys()}
+    models = {f"ConfigMap/model-{model}-environment" for model in ("objects", "motion")}
+    assert others == {"ConfigMap/topics", "Job/topics", *models}
 
 
 def test_two_runs_declare_the_same(build: Build) -> None:
@@ -146,12 +162,13 @@ def test_only_who_needs_it_may_talk_to_the_api(build: Build) -> None:
 def test_every_node_has_the_images_of_pods_that_may_come(build: Build) -> None:
     spec = build()["DaemonSet/image-cache"].inputs["spec"]["template"]["spec"]
     pulled = {container["image"]: container["command"] for container in spec["initContainers"]}
-    assert pulled == {"spark:1": ["/bin/true"], "ui:1": ["/bin/true"]}
+    moving = ("filebeat", "producer", "spark", "ui")
+    assert pulled == {f"{image}:1": ["/bin/true"] for image in moving}
     assert [container["image"] for container in spec["containers"]] == ["pause:1"]
 
 
 def test_a_number_of_pods_that_may_change_belongs_to_the_autoscaler_alone(build: Build) -> None:
-    objects = build(ui={"replicas": UiReplicas(minimum=2, maximum=5)})
+    objects = build(ui={"replicas": {"minimum": 2, "maximum": 5}})
     assert "replicas" not in objects["Deployment/ui"].inputs["spec"]
     scaler = objects["HorizontalPodAutoscaler/ui"].inputs["spec"]
     assert scaler["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": "ui"}
@@ -161,9 +178,9 @@ def test_a_number_of_pods_that_may_change_belongs_to_the_autoscaler_alone(build:
 
 def test_a_fixed_number_of_pods_has_no_autoscaler(build: Build) -> None:
     objects = build(
-        ui={"replicas": UiReplicas(minimum=2, maximum=2)},
-        filebeat={"replicas": FilebeatReplicas(minimum=2, maximum=2)},
-        consumer={"replicas": ConsumerReplicas(minimum=2, maximum=2)},
+        ui={"replicas": {"minimum": 2, "maximum": 2}},
+        filebeat={"replicas": {"minimum": 2, "maximum": 2}},
+        consumer={"replicas": {"minimum": 2, "maximum": 2}},
     )
     for pods in ("Deployment/ui", "Deployment/filebeat", "StatefulSet/consumer"):
         assert objects[pods].inputs["spec"]["replicas"] == 2
@@ -179,8 +196,8 @@ def test_a_number_that_somebody_else_changed_is_taken_over(build: Build) -> None
 
 def test_pods_that_share_a_consumer_group_come_with_its_lag_and_stay_for_their_cpu(build: Build) -> None:
     objects = build(
-        filebeat={"replicas": FilebeatReplicas(maximum=3, targetLagSeconds=20, recordsPerSecond=700)},
-        consumer={"replicas": ConsumerReplicas(maximum=4)},
+        filebeat={"replicas": {"maximum": 3, "targetLagSeconds": 20, "recordsPerSecond": 700}},
+        consumer={"replicas": {"maximum": 4}},
     )
     for kind, name in (("Deployment", "filebeat"), ("StatefulSet", "consumer")):
         assert "replicas" not in objects[f"{kind}/{name}"].inputs["spec"]
@@ -197,6 +214,6 @@ def test_pods_that_share_a_consumer_group_come_with_its_lag_and_stay_for_their_c
 
 
 def test_the_page_asks_every_consumer_that_may_come(build: Build) -> None:
-    objects = build(consumer={"replicas": ConsumerReplicas(maximum=4)})
+    objects = build(consumer={"replicas": {"maximum": 4}})
     urls = objects["ConfigMap/ui"].inputs["data"]["ARGUS_CONSUMER_URLS"].split(",")
     assert [url.removeprefix("http://").split(".")[0] for url in urls] == [f"consumer-{n}" for n in range(4)]

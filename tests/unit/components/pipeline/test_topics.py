@@ -1,17 +1,13 @@
 """The topics and the space they may take."""
 
+from components.config.sections import Kafka
 from components.pipeline.topics import pipeline_topics
 
 
 def test_retention_fits_the_brokers_disk() -> None:
-    topics = pipeline_topics(
-        models=["objects", "motion"],
-        partitions=40,
-        brokers=3,
-        volume_gib=8,
-        retention_hours=6,
-        max_message_bytes=2_000_000,
-    )
+    kafka = Kafka.model_validate({"volumeGiB": 8})
+    assert (kafka.partitions, kafka.replicas, kafka.max_message_bytes) == (40, 3, 2_000_000)
+    topics = pipeline_topics(kafka, ["objects", "motion"])
     assert [topic.name for topic in topics] == ["frames", "results.objects", "results.motion", "rejected"]
     worst = sum(
         topic.partitions * (int(topic.settings["retention.bytes"]) + int(topic.settings["segment.bytes"]))

@@ -4,30 +4,26 @@ from typing import Any
 
 import pytest
 
-from components.config import Camera, Consumer, Kafka, Model, Producers, Settings
+from components.pipeline.stages import STAGES
 from components.pipeline.vertical import targets
-from tests.unit.components.pipeline.conftest import Build
-
-
-def settings(**sections: Any) -> Settings:
-    """A stack's settings, as far as they matter here."""
-    kinds = {"producers": Producers, "kafka": Kafka, "consumer": Consumer}
-    given = {name: kinds[name].model_validate(section) for name, section in sections.items()}
-    camera = Camera(name="gate", url="synthetic://street")
-    return Settings.model_construct(cameras=(camera, camera), models=(Model(name="objects", kind="objects"),), **given)
+from tests.unit.components.pipeline.conftest import Build, settings
 
 
 def test_a_stack_that_asks_for_nothing_has_nothing_watched() -> None:
-    assert targets(settings()) == []
-    assert not settings().scales_vertically
+    given = settings(ui={"vertical": "off"})
+    assert targets(given, STAGES) == []
+    assert not given.scales_vertically
 
 
 def test_every_workload_of_a_stage_is_watched() -> None:
     given = settings(
-        producers={"count": 2, "vertical": "apply"}, kafka={"vertical": "recommend"}, consumer={"vertical": "off"}
+        producers={"count": 2, "vertical": "apply"},
+        kafka={"vertical": "recommend"},
+        consumer={"vertical": "off"},
+        ui={"vertical": "off"},
     )
     assert given.scales_vertically
-    assert [(each.kind, each.name, each.vertical) for each in targets(given)] == [
+    assert [(each.kind, each.name, each.vertical) for each in targets(given, STAGES)] == [
         ("StatefulSet", "kafka", "recommend"),
         ("Deployment", "producer-0", "apply"),
         ("Deployment", "producer-1", "apply"),
@@ -39,7 +35,7 @@ def test_off_may_come_as_yaml_reads_it() -> None:
 
 
 def test_a_pod_is_changed_where_it_runs_and_a_database_only_within_its_budget(build: Build) -> None:
-    objects = build()
+    objects = build(consumer={"vertical": "recommend"}, kafka={"vertical": "apply"})
     policies = {
         name: objects[f"VerticalPodAutoscaler/{name}"].inputs["spec"]["updatePolicy"]
         for name in ("ui", "consumer", "kafka")
@@ -50,7 +46,7 @@ def test_a_pod_is_changed_where_it_runs_and_a_database_only_within_its_budget(bu
         "kafka": {"updateMode": "Recreate", "minReplicas": 2},
     }
     (containers,) = objects["VerticalPodAutoscaler/kafka"].inputs["spec"]["resourcePolicy"]["containerPolicies"]
-    assert containers["minAllowed"] == {"memory": "384Mi"}
+    assert containers["minAllowed"] == {"memory": "512Mi"}
     assert containers["controlledResources"] == ["memory"], "the CPU of a restart would be the reason for the next one"
     assert objects["VerticalPodAutoscaler/ui"].depends_on >= {"vpa-verticalpodautoscalers"}
 
@@ -67,7 +63,7 @@ def test_a_heap_follows_the_memory_where_that_changes(build: Build, stage: str, 
     fixed, limit = flags(build())
     assert "-Xmx" in fixed
     assert "RAMPercentage" not in fixed
-    following, same_limit = flags(build(**{stage: {"heap_follows": True}}))
+    following, same_limit = flags(build(**{stage: {"vertical": "apply"}}))
     assert same_limit == limit
     assert "-Xm" not in following
     share = float(following.split("-XX:MaxRAMPercentage=")[1].split()[0])

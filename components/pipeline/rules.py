@@ -1,0 +1,76 @@
+"""What must hold between the stages' sections and the rest of the stack."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+from components.config import Settings
+from components.config.rules import Rule
+from components.pipeline.stage import Stage
+from components.pipeline.stages import images
+
+
+def rules(stages: Sequence[Stage]) -> list[Rule]:
+    """The rules for the stack's images and for each of the stages that one concerns."""
+    found = [Rule(needs=frozenset({"images"}), check=partial(_images, list(images(stages))))]
+    for stage in stages:
+        if stage.keeps_data:
+            found.append(_rule(stage, _placement, "machines", "cluster"))
+        if stage.reads:
+            found.append(_rule(stage, _lag, "kafka", "cameras", "producers", "models"))
+        if stage.memory_key == "memory.requestMiB":
+            found.append(_rule(stage, _vertical, "vertical"))
+    return found
+
+
+def _rule(stage: Stage, check: Callable[[Stage, Settings], Iterator[str]], *needs: str) -> Rule:
+    return Rule(needs=frozenset({stage.section, *needs}), check=partial(check, stage))
+
+
+def _images(names: Sequence[str], settings: Settings) -> Iterator[str]:
+    overrides = settings.images.overrides
+    for name in overrides.keys() - set(names):
+        yield f"images.overrides: there is no image {name!r}; the images are {', '.join(names)}"
+    missing = [name for name in names if name not in overrides]
+    if settings.images.registry is None and missing:
+        yield f"images.registry: required to build {', '.join(missing)}; name one that the machines pull from"
+
+
+def _placement(stage: Stage, settings: Settings) -> Iterator[str]:
+    replicas = getattr(settings, stage.section).replicas
+    key, most = ("replicas", replicas) if isinstance(replicas, int) else ("replicas.maximum", replicas.maximum)
+    machines = len(settings.schedulable_machines)
+    if most > machines:
+        yield (
+            f"{stage.section}.{key}: {most}, each on a machine of its own, and only {machines} machines run pods; "
+            "add workers or set cluster.schedulePodsOnControlPlanes: true"
+        )
+
+
+def _lag(stage: Stage, settings: Settings) -> Iterator[str]:
+    """Of a stage that shares a consumer group: no more pods than can read, and enough for the cameras."""
+    replicas = getattr(settings, stage.section).replicas
+    frames = sum(camera.frames_per_second or 0 for camera in settings.filled_cameras)
+    load = sum({"frames": frames, "results": frames * len(settings.models)}[topic] for topic in stage.reads)
+    most, each, partitions = replicas.maximum, replicas.records_per_second, settings.kafka.partitions
+    if most > partitions:
+        yield (
+            f"{stage.section}.replicas.maximum: {most} pods, but only kafka.partitions = {partitions} can be read at "
+            f"once; {partitions} pods are the most"
+        )
+    elif most * each < load:
+        yield (
+            f"{stage.section}.replicas.maximum: {most} pods x recordsPerSecond {each} = {most * each} records/s, and "
+            f"the cameras and models make {load:.0f}; {math.ceil(load / each)} pods are needed"
+        )
+
+
+def _vertical(stage: Stage, settings: Settings) -> Iterator[str]:
+    """No pod starts with more than the Vertical Pod Autoscaler would let it have."""
+    most = settings.vertical.maximum_memory_mib
+    for key, section in stage.sections(settings):
+        if section.vertical == "apply" and section.memory.request_mib > most:
+            yield (
+                f"{key}.memory.requestMiB: {section.memory.request_mib} is above vertical.maximumMemoryMiB = {most}, "
+                "which no pod gets more than; lower one or raise the other"
+            )
