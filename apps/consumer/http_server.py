@@ -17,8 +17,8 @@ from urllib.parse import unquote, urlsplit
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from apps.consumer.ingest import Health
-from apps.consumer.records import NAME
-from apps.consumer.storage import FILE, HOUR, DiskStore, HourDirectory
+from apps.consumer.storage import DiskStore, HourDirectory
+from apps.messages import FILE, HOUR, NAME
 
 MAX_CONNECTIONS = 64
 IDLE_SECONDS = 15

@@ -5,7 +5,6 @@ Run daily by the platform. Whole indices are deleted, since deleting documents w
 
 import json
 import logging
-import re
 import sys
 import urllib.error
 import urllib.request
@@ -18,8 +17,8 @@ from pydantic import Field, HttpUrl, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from apps.consumer.errors import describe_settings_error
+from apps.messages import RESULT_INDICES, day_of
 
-INDEX = re.compile(r"results-[a-z0-9-]+-(\d{4})\.(\d{2})\.(\d{2})")
 TIMEOUT_SECONDS = 60
 
 logger = logging.getLogger("apps.consumer.retention_indices")
@@ -38,17 +37,7 @@ class Settings(BaseSettings):
 def expired_indices(names: Iterable[str], today: date, retention_days: int) -> list[str]:
     """The indices of days before the last `retention_days`, today being one of them. Other names are left alone."""
     first_kept = today - timedelta(days=retention_days - 1)
-    return sorted(name for name in names if (day := _day_of(name)) is not None and day < first_kept)
-
-
-def _day_of(name: str) -> date | None:
-    found = INDEX.fullmatch(name)
-    if found is None:
-        return None
-    try:
-        return date(*(int(part) for part in found.groups()))
-    except ValueError:
-        return None
+    return sorted(name for name in names if (day := day_of(name)) is not None and day < first_kept)
 
 
 def _call(method: str, url: str) -> Any:
@@ -68,7 +57,7 @@ def main() -> int:
     base = str(settings.elasticsearch_url).rstrip("/")
     failed = 0
     try:
-        names = [row["index"] for row in _call("GET", f"{base}/_cat/indices/results-*?format=json&h=index")]
+        names = [row["index"] for row in _call("GET", f"{base}/_cat/indices/{RESULT_INDICES}?format=json&h=index")]
     except (OSError, ValueError) as error:
         logger.error("could not list the indices at %s: %s", base, error)
         return 1

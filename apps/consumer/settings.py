@@ -7,6 +7,8 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from apps.messages import CONSUMER_GROUP, FRAMES_TOPIC
+
 GIBIBYTE = 1024**3
 
 
@@ -16,10 +18,10 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="ARGUS_", frozen=True)
 
     kafka_bootstrap_servers: str = Field(min_length=1)
-    frames_topic: str = "frames"
+    frames_topic: str = FRAMES_TOPIC
     results_topics: Annotated[tuple[str, ...], NoDecode] = ()
     """Comma-separated: the topics of results to store beside the frames."""
-    consumer_group: str = "consumer"
+    consumer_group: str = CONSUMER_GROUP
     consumer_member: str = Field(default_factory=socket.gethostname, min_length=1)
     """The static member of the group: a StatefulSet's pod keeps its host name, so its partitions, over a restart."""
 

@@ -12,6 +12,9 @@ from apps.messages.timestamps import format_timestamp, parse_timestamp
 Point = tuple[float, float]
 Keypoint = tuple[float, float, float]
 
+UNREADABLE = (ValueError, ArithmeticError, AttributeError, RecursionError)
+"""What reading hostile bytes may raise: beside ValueError, years and numbers out of range, and endless nesting."""
+
 LARGEST = 3.4e38
 """Elasticsearch's floats end here; it would refuse the whole result for a larger number."""
 

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from apps.messages import FRAMES_TOPIC, NAME_PATTERN
+
 SCHEMES = ("rtsp", "rtsps", "http", "https", "file", "synthetic")
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -23,7 +25,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="ARGUS_", frozen=True)
 
     kafka_bootstrap_servers: str = Field(min_length=1)
-    frames_topic: str = "frames"
+    frames_topic: str = FRAMES_TOPIC
     cameras_file: Path = Path("/etc/argus/cameras.json")
     credentials_file: Path = Path("/etc/argus-secrets/cameras.json")
     max_frame_bytes: int = Field(default=1_900_000, gt=0)
@@ -45,7 +47,7 @@ class Camera(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")
+    name: str = Field(pattern=f"^{NAME_PATTERN}$")
     url: str
     frames_per_second: float = Field(gt=0, le=60)
     width: int = Field(default=640, ge=64, le=7680)

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from apps.messages import FRAMES_TOPIC, NAME_PATTERN, REJECTED_TOPIC
 from apps.spark_jobs.scaling import Limits
 from apps.spark_jobs.spec import JobSpec, ModelKind
 from apps.weights.contract import Contract, Precision
@@ -16,12 +17,12 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="ARGUS_", frozen=True, protected_namespaces=())
 
-    model_name: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")
+    model_name: str = Field(pattern=f"^{NAME_PATTERN}$")
     model_kind: ModelKind
     kafka_bootstrap_servers: str
-    frames_topic: str = "frames"
+    frames_topic: str = FRAMES_TOPIC
     results_topic: str
-    rejected_topic: str = "rejected"
+    rejected_topic: str = REJECTED_TOPIC
     consumer_group: str
     trigger_seconds: float = Field(default=2.0, gt=0)
     cores_per_executor: int = Field(default=1, ge=1)

@@ -18,12 +18,13 @@ from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from apps.messages import HOUR_PATTERN, MAX_SEQUENCE, NAME_PATTERN, RESULT_INDICES
 from apps.ui import metrics
 from apps.ui.archive import Archive, ArchiveUnavailableError
 from apps.ui.producers import Producers
 from apps.ui.reader import Reader
 from apps.ui.room import Room
-from apps.ui.search import INDICES, NAME_PATTERN, SearchParameters, build_choices, build_query, choices, page
+from apps.ui.search import SearchParameters, build_choices, build_query, choices, page
 from apps.ui.settings import Settings
 from apps.ui.wall import Wall
 
@@ -37,9 +38,9 @@ SECURITY_HEADERS = {
 }
 FOREVER = "private, max-age=31536000, immutable"
 
-Name = Annotated[str, PathParameter(pattern=NAME_PATTERN)]
-Hour = Annotated[str, PathParameter(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}$")]
-Sequence = Annotated[int, PathParameter(ge=0, lt=2**63)]
+Name = Annotated[str, PathParameter(pattern=f"^{NAME_PATTERN}$")]
+Hour = Annotated[str, PathParameter(pattern=f"^{HOUR_PATTERN}$")]
+Sequence = Annotated[int, PathParameter(ge=0, lt=MAX_SEQUENCE)]
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -150,7 +151,7 @@ async def _ask(
     elasticsearch: AsyncElasticsearch, body: dict[str, Any], read: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> Response:
     try:
-        answer = await elasticsearch.search(index=INDICES, **body)
+        answer = await elasticsearch.search(index=RESULT_INDICES, **body)
         return JSONResponse(read(answer.body))
     except (ApiError, TransportError) as error:
         return _error(503, f"the search is not available: {type(error).__name__}")

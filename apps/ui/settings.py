@@ -5,8 +5,9 @@ from typing import Annotated
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from apps.messages import FRAMES_TOPIC, model_of
+
 MEBIBYTE = 1024**2
-RESULTS_PREFIX = "results."
 
 List = Annotated[tuple[str, ...], NoDecode]
 
@@ -17,7 +18,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="ARGUS_", frozen=True)
 
     kafka_bootstrap_servers: str = Field(min_length=1)
-    frames_topic: str = "frames"
+    frames_topic: str = FRAMES_TOPIC
     results_topics: List = ()
     elasticsearch_url: str = Field(default="http://elasticsearch:9200", pattern=r"^https?://")
     consumer_urls: List = ()
@@ -56,14 +57,13 @@ class Settings(BaseSettings):
     @classmethod
     def _topics(cls, topics: tuple[str, ...]) -> tuple[str, ...]:
         for topic in topics:
-            if not topic.startswith(RESULTS_PREFIX):
-                raise ValueError(f"{topic!r} does not start with {RESULTS_PREFIX!r}, so it names no model")
+            model_of(topic)
         return topics
 
     @property
     def models(self) -> tuple[str, ...]:
         """The models whose results are read, by their topics."""
-        return tuple(topic.removeprefix(RESULTS_PREFIX) for topic in self.results_topics)
+        return tuple(model_of(topic) for topic in self.results_topics)
 
 
 def describe_settings_error(error: ValidationError) -> str:

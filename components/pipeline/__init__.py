@@ -9,7 +9,7 @@ from components.pipeline.model_job import ModelJob, ModelJobArgs
 from components.pipeline.namespace import Namespace, NamespaceArgs
 from components.pipeline.network_policies import NetworkPolicies, NetworkPoliciesArgs
 from components.pipeline.producers import CameraSpec, Producers, ProducersArgs
-from components.pipeline.topics import Topic, Topics, TopicsArgs, pipeline_topics, results_topic
+from components.pipeline.topics import Topic, Topics, TopicsArgs, pipeline_topics
 from components.pipeline.ui import Ui, UiArgs
 from components.pipeline.vertical import VerticalScaling, VerticalScalingArgs
 from components.pipeline.zookeeper import Zookeeper, ZookeeperArgs
@@ -44,5 +44,4 @@ __all__ = [
     "Zookeeper",
     "ZookeeperArgs",
     "pipeline_topics",
-    "results_topic",
 ]

@@ -9,14 +9,13 @@ from typing import Final
 import pulumi
 from pulumi_kubernetes import core
 
+from apps.messages import CONSUMER_GROUP, FRAMES_TOPIC
 from components import kubernetes as k
 from components.autoscaling import Keda, LagScaling, LagScalingArgs
 from components.config import LagReplicas, Memory, Settings
-from components.pipeline.topics import FRAMES, results_topics
+from components.pipeline.topics import results_topics
 
 LABELS: Final = k.labels("consumer", "archive")
-GROUP: Final = "consumer"
-"""Its consumer group."""
 DISK_SHARE = 0.85
 """Of the volume; the consumer deletes its oldest hours before it would take more."""
 
@@ -73,9 +72,9 @@ class Consumer(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         variables: dict[str, pulumi.Input[str]] = {
             "ARGUS_KAFKA_BOOTSTRAP_SERVERS": args.bootstrap_servers,
-            "ARGUS_FRAMES_TOPIC": FRAMES,
+            "ARGUS_FRAMES_TOPIC": FRAMES_TOPIC,
             "ARGUS_RESULTS_TOPICS": ",".join(args.results_topics),
-            "ARGUS_CONSUMER_GROUP": GROUP,
+            "ARGUS_CONSUMER_GROUP": CONSUMER_GROUP,
             "ARGUS_DATA_DIR": "/data",
             "ARGUS_RETENTION_HOURS": str(args.retention_hours),
             "ARGUS_MAX_DISK_BYTES": str(int(args.volume_gib * 2**30 * DISK_SHARE)),
@@ -124,7 +123,7 @@ class Consumer(pulumi.ComponentResource):
                     target=pods.metadata.name,
                     labels=LABELS,
                     bootstrap_servers=args.bootstrap_servers,
-                    group=GROUP,
+                    group=CONSUMER_GROUP,
                     replicas=args.replicas,
                 ),
                 child,

@@ -10,6 +10,7 @@ from typing import Any, Final
 import pulumi
 from pulumi_kubernetes import apps, batch, core
 
+from apps.messages import RESULT_INDICES
 from components import kubernetes as k
 from components.config import Memory, Settings
 
@@ -81,19 +82,19 @@ def elasticsearch_yml(namespace: str, replicas: int, volume_gib: int) -> str:
             f"cluster.routing.allocation.disk.watermark.{level}": f"{volume_gib * 1024 * percent // 100}mb"
             for level, percent in (("low", 15), ("high", 10), ("flood_stage", 5))
         },
-        "action.auto_create_index": "results-*",
+        "action.auto_create_index": RESULT_INDICES,
         "action.destructive_requires_name": True,
     }
     return "".join(f"{key}: {json.dumps(value)}\n" for key, value in settings.items())
 
 
 def index_template(replicas: int) -> dict[str, Any]:
-    """The mapping of `results-*`: explicit, so an unknown field is kept in the document but makes no mapping."""
+    """The mapping of the results' indices: explicit, so an unknown field stays in the document and is not mapped."""
     keyword, day = {"type": "keyword"}, {"type": "date"}
     # Kept for the picture only. A list of points is to Elasticsearch one list of numbers: no search needs it.
     place = {"type": "float", "index": False, "doc_values": False}
     return {
-        "index_patterns": ["results-*"],
+        "index_patterns": [RESULT_INDICES],
         "priority": 200,
         "template": {
             "settings": {

@@ -10,9 +10,9 @@ from typing import Any
 import pulumi
 from pulumi_kubernetes import coordination, core, meta, rbac
 
+from apps.messages import FRAMES_TOPIC, REJECTED_TOPIC, model_group, results_topic
 from components import kubernetes as k
 from components.config import Model, Settings
-from components.pipeline.topics import FRAMES, REJECTED, results_topic
 
 DRIVER_PORT, BLOCK_PORT = 7078, 7079
 HEAP_MIB = 256
@@ -192,10 +192,10 @@ def environment_of(model: Model) -> dict[str, str]:
     variables = {
         "MODEL_NAME": model.name,
         "MODEL_KIND": model.kind,
-        "FRAMES_TOPIC": FRAMES,
+        "FRAMES_TOPIC": FRAMES_TOPIC,
         "RESULTS_TOPIC": results_topic(model.name),
-        "REJECTED_TOPIC": REJECTED,
-        "CONSUMER_GROUP": f"spark.{model.name}",
+        "REJECTED_TOPIC": REJECTED_TOPIC,
+        "CONSUMER_GROUP": model_group(model.name),
         "TRIGGER_SECONDS": model.trigger_seconds,
         "CORES_PER_EXECUTOR": model.cores_per_executor,
         "MINIMUM_EXECUTORS": model.executors.minimum,

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 import pulumi
 from pulumi_kubernetes import core
 
+from apps.messages import FRAMES_TOPIC
 from components import kubernetes as k
 from components.config import Memory, Settings
-from components.pipeline.topics import FRAMES
 
 LABELS: Final = k.labels("producer", "camera")
 RECORD_OVERHEAD = 10_000
@@ -150,7 +150,7 @@ class Producers(pulumi.ComponentResource):
         labels = {**LABELS, "app.kubernetes.io/instance": name}
         variables: dict[str, pulumi.Input[str]] = {
             "ARGUS_KAFKA_BOOTSTRAP_SERVERS": args.bootstrap_servers,
-            "ARGUS_FRAMES_TOPIC": FRAMES,
+            "ARGUS_FRAMES_TOPIC": FRAMES_TOPIC,
             "ARGUS_CAMERAS_FILE": f"{k.CONFIG_DIR}/cameras.json",
             "ARGUS_CREDENTIALS_FILE": f"{k.SECRETS_DIR}/cameras.json",
             "ARGUS_MAX_FRAME_BYTES": str(args.max_frame_bytes - RECORD_OVERHEAD),

@@ -10,11 +10,10 @@ from typing import Final
 import pulumi
 from pulumi_kubernetes import core
 
+from apps.messages import FRAMES_TOPIC, REJECTED_TOPIC, results_topic
 from components import kubernetes as k
 from components.config import Settings
 
-FRAMES = "frames"
-REJECTED = "rejected"
 SCRIPT = Path(__file__).with_name("topics.sh")
 LABELS: Final = k.labels("topics", "job")
 
@@ -71,11 +70,6 @@ class TopicsArgs:
         )
 
 
-def results_topic(model: str) -> str:
-    """The topic that a model writes its results to."""
-    return f"results.{model}"
-
-
 def results_topics(settings: Settings) -> list[str]:
     """The results topics of all the stack's models."""
     return [results_topic(model.name) for model in settings.models]
@@ -119,9 +113,9 @@ def pipeline_topics(
         return Topic(name=name, partitions=count, replication=copies, settings=settings)
 
     return (
-        topic(FRAMES, FRAMES_SHARE, partitions),
+        topic(FRAMES_TOPIC, FRAMES_SHARE, partitions),
         *(topic(results_topic(model), RESULTS_SHARE, partitions, len(models)) for model in models),
-        topic(REJECTED, REJECTED_SHARE, brokers),
+        topic(REJECTED_TOPIC, REJECTED_SHARE, brokers),
     )
 
 

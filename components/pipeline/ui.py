@@ -9,10 +9,11 @@ from typing import Final
 import pulumi
 from pulumi_kubernetes import core, rbac
 
+from apps.messages import FRAMES_TOPIC
 from components import kubernetes as k
 from components.autoscaling import CpuScaling, CpuScalingArgs
 from components.config import Memory, Settings, UiReplicas
-from components.pipeline.topics import FRAMES, results_topics
+from components.pipeline.topics import results_topics
 
 LABELS: Final = k.labels("ui", "web")
 
@@ -73,7 +74,7 @@ class Ui(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         variables: dict[str, pulumi.Input[str]] = {
             "ARGUS_KAFKA_BOOTSTRAP_SERVERS": args.bootstrap_servers,
-            "ARGUS_FRAMES_TOPIC": FRAMES,
+            "ARGUS_FRAMES_TOPIC": FRAMES_TOPIC,
             "ARGUS_RESULTS_TOPICS": ",".join(args.results_topics),
             "ARGUS_ELASTICSEARCH_URL": args.elasticsearch_url,
             "ARGUS_CONSUMER_URLS": pulumi.Output.from_input(args.consumer_urls).apply(",".join),

@@ -7,6 +7,7 @@ from typing import Any
 import pulumi
 import pytest
 
+from apps.messages import results_topic
 from components.autoscaling import Keda, KedaArgs, Vpa, VpaArgs
 from components.config import ConsumerReplicas, FilebeatReplicas, Memory, Model, UiReplicas
 from components.pipeline import (
@@ -38,7 +39,6 @@ from components.pipeline import (
     Zookeeper,
     ZookeeperArgs,
     pipeline_topics,
-    results_topic,
 )
 from components.pipeline.vertical import Target
 
