@@ -18,7 +18,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 SCRIPT: Final = Path(__file__).with_name("build_image.sh")
 BASE: Final = "debian:trixie-slim"
 
-_APP: Final = ("apps/__init__.py", "apps/messages")
+_APP: Final = ("apps/__init__.py", "apps/messages", "apps/service")
 IMAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "zookeeper": (),
     "kafka": (),
@@ -26,7 +26,7 @@ IMAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "filebeat": (),
     "producer": (*_APP, "apps/scenes", "apps/producer"),
     "spark": (*_APP, "apps/weights", "apps/model_api", "apps/spark_jobs"),
-    "consumer": (*_APP, "apps/consumer"),
+    "consumer": (*_APP, "apps/consumer", "apps/indices"),
     "ui": (*_APP, "apps/ui"),
 }
 """Each image and what its build sees of the repository, besides containers/<image>."""

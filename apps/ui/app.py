@@ -14,11 +14,12 @@ from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 from fastapi import FastAPI, Query, Request, Response
 from fastapi import Path as PathParameter
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from apps.messages import HOUR_PATTERN, MAX_SEQUENCE, NAME_PATTERN, RESULT_INDICES
+from apps.service.health import polled
 from apps.ui import metrics
 from apps.ui.archive import Archive, ArchiveUnavailableError
 from apps.ui.producers import Producers
@@ -29,7 +30,6 @@ from apps.ui.settings import Settings
 from apps.ui.wall import Wall
 
 STATIC = Path(__file__).with_name("static")
-STALLED_SECONDS = 120
 SEARCH_SECONDS = 10
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'",
@@ -120,8 +120,8 @@ def create_app(settings: Settings) -> FastAPI:
 
     @app.get("/healthz")
     def healthz() -> Response:
-        stalled = reader.poll_age > STALLED_SECONDS
-        return JSONResponse({"last_poll_seconds": round(reader.poll_age, 1)}, status_code=503 if stalled else 200)
+        status, reason = polled(reader.poll_age)
+        return PlainTextResponse(reason, status_code=status)
 
     @app.get("/readyz")
     def readyz() -> Response:

@@ -12,7 +12,6 @@ from apps.messages import (
     NAME,
     NAME_PATTERN,
     Detection,
-    detection_to_document,
     format_timestamp,
     hour_of,
     result_from_document,
@@ -169,9 +168,7 @@ def _hit(hit: dict[str, Any], parameters: SearchParameters) -> dict[str, Any] | 
         "model": result.model,
         "model_version": result.model_version,
         "image": f"/api/frames/{result.camera}/{hour_of(result.captured_at)}/{result.sequence}.jpg",
-        "detections": [
-            {**detection_to_document(found), "matches": matches(found, parameters)} for found in result.detections
-        ],
+        "detections": [{**found.document, "matches": matches(found, parameters)} for found in result.detections],
     }
 
 

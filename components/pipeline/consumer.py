@@ -79,7 +79,6 @@ class Consumer(pulumi.ComponentResource):
             "ARGUS_RETENTION_HOURS": str(args.retention_hours),
             "ARGUS_MAX_DISK_BYTES": str(int(args.volume_gib * 2**30 * DISK_SHARE)),
             "ARGUS_HTTP_PORT": str(k.HTTP_PORT),
-            "ARGUS_LOG_LEVEL": "INFO",
         }
         config = core.v1.ConfigMap(
             f"{name}-config", metadata=k.metadata("consumer", args.namespace, LABELS), data=variables, opts=child

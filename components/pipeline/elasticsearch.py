@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import pulumi
@@ -19,7 +18,6 @@ PORTS = {"http": HTTP, "transport": TRANSPORT}
 HOME = "/usr/share/elasticsearch"
 USER = 1000
 """The official image's user, who owns the server's folders."""
-INSTALL = Path(__file__).with_name("install_template.py")
 
 LABELS: Final = k.labels("elasticsearch", "search")
 TEMPLATE_LABELS: Final = k.labels("elasticsearch-template", "job")
@@ -28,7 +26,7 @@ RETENTION_LABELS: Final = k.labels("elasticsearch-retention", "job")
 
 @dataclass(frozen=True, kw_only=True)
 class ElasticsearchArgs:
-    """Arguments of Elasticsearch. `tools_image` is the consumer's: Python and the index retention are in it."""
+    """Arguments of Elasticsearch. `tools_image` is the consumer's, which has the jobs of apps/indices."""
 
     namespace: pulumi.Input[str]
     image: pulumi.Input[str]
@@ -218,10 +216,7 @@ class Elasticsearch(pulumi.ComponentResource):
     def _template_job(
         self, name: str, args: ElasticsearchArgs, url: pulumi.Output[str], child: pulumi.ResourceOptions
     ) -> batch.v1.Job:
-        files = {
-            "install_template.py": INSTALL.read_text(),
-            "template.json": json.dumps(index_template(args.replicas), indent=2),
-        }
+        files = {"template.json": json.dumps(index_template(args.replicas), indent=2)}
         unique = f"elasticsearch-template-{k.digest(files)[:8]}"
         config = core.v1.ConfigMap(
             f"{name}-template", metadata=k.metadata(unique, args.namespace, TEMPLATE_LABELS), data=files, opts=child
@@ -229,7 +224,7 @@ class Elasticsearch(pulumi.ComponentResource):
         container = core.v1.ContainerArgs(
             name="install",
             image=args.tools_image,
-            command=["python", f"{k.CONFIG_DIR}/install_template.py", f"{k.CONFIG_DIR}/template.json"],
+            command=["python", "-m", "apps.indices.template", f"{k.CONFIG_DIR}/template.json"],
             env=[k.env("ARGUS_ELASTICSEARCH_URL", url)],
             resources=k.resources(cpu="10m", memory_mib=64, limit_mib=128),
             security_context=k.container_security(),
@@ -258,7 +253,7 @@ class Elasticsearch(pulumi.ComponentResource):
         container = core.v1.ContainerArgs(
             name="retention",
             image=args.tools_image,
-            command=["python", "-m", "apps.consumer.retention_indices"],
+            command=["python", "-m", "apps.indices.retention"],
             env_from=k.env_from(config.metadata.name),
             resources=k.resources(cpu="10m", memory_mib=64, limit_mib=192),
             security_context=k.container_security(),

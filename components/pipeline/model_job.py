@@ -19,8 +19,8 @@ HEAP_MIB = 256
 """Java heap of driver and executor: frames pass through it, the model and the images live in Python beside it."""
 
 STALL_SECONDS, BATCH_SECONDS = 600, 400
-"""Of a user's code: a driver without a finished batch for the first, and a call, is restarted; a batch may take the
-second."""
+"""A driver without a finished batch for the first, and a call of a user's code, is restarted; a batch of a user's code
+may take the second."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,10 +214,9 @@ def environment_of(model: Model) -> dict[str, str]:
         "CODE": f"/opt/argus/code/{model.name}",
         "CALL_SECONDS": model.call_seconds,
         "CALL_MEMORY_MIB": model.call_memory_mib,
-        "STALL_SECONDS": STALL_SECONDS + model.call_seconds if model.kind == "python" else None,
+        "STALL_SECONDS": STALL_SECONDS + (model.call_seconds if model.kind == "python" else 0),
         "CHECKPOINT": "/tmp/checkpoint",
         "HTTP_PORT": k.HTTP_PORT,
-        "LOG_LEVEL": "INFO",
     }
     return {f"ARGUS_{name}": str(value) for name, value in variables.items() if value is not None}
 

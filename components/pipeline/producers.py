@@ -156,7 +156,6 @@ class Producers(pulumi.ComponentResource):
             "ARGUS_MAX_FRAME_BYTES": str(args.max_frame_bytes - RECORD_OVERHEAD),
             "ARGUS_HTTP_PORT": str(k.HTTP_PORT),
             "ARGUS_PEERS": peers,
-            "ARGUS_LOG_LEVEL": "INFO",
         }
         files = {"cameras.json": json.dumps([asdict(camera) for camera in cameras], indent=2)}
         environment = core.v1.ConfigMap(

@@ -82,7 +82,6 @@ class Ui(pulumi.ComponentResource):
             "ARGUS_CAMERAS": ",".join(args.cameras),
             "ARGUS_STANDBY_MACHINES": ",".join(args.standby),
             "ARGUS_HTTP_PORT": str(k.HTTP_PORT),
-            "ARGUS_LOG_LEVEL": "INFO",
         }
         config = core.v1.ConfigMap(
             f"{name}-config", metadata=k.metadata("ui", args.namespace, LABELS), data=variables, opts=child
