@@ -18,7 +18,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 SCRIPT: Final = Path(__file__).with_name("build_image.sh")
 BASE: Final = "debian:trixie-slim"
 
-APP: Final = ("apps/__init__.py", "apps/messages")
+APP: Final = ("apps/__init__.py", "apps/messages", "apps/service")
 """What every image with an app of this repository has of it."""
 
 WEIGHTS: Final = "apps/spark_jobs/weights"

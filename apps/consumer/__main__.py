@@ -1,31 +1,21 @@
 """`python -m apps.consumer`: runs until SIGTERM, then finishes its batch and commits it."""
 
 import logging
-import signal
 import sys
-import threading
 
-from pydantic import ValidationError
-
-from apps.consumer.errors import describe_settings_error
-from apps.consumer.http_server import ConsumerServer
-from apps.consumer.ingest import Health, Ingest
+from apps.consumer.files import files_of
+from apps.consumer.ingest import Ingest, Pulse
 from apps.consumer.retention import Retention
 from apps.consumer.settings import Settings
 from apps.consumer.storage import DiskStore
+from apps.service.http import Server
+from apps.service.process import on_stop, run
 
 logger = logging.getLogger("apps.consumer")
 
 
-def main() -> int:
+def work(settings: Settings) -> int:
     """Returns the process's exit status."""
-    try:
-        settings = Settings()
-    except ValidationError as error:
-        print(describe_settings_error(error), file=sys.stderr)
-        return 2
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-
     store = DiskStore(settings.data_dir)
     leftovers = store.remove_leftovers()
     if leftovers:
@@ -36,24 +26,21 @@ def main() -> int:
         max_bytes=settings.max_disk_bytes,
         every_seconds=settings.retention_seconds,
     )
-    health = Health()
-    ingest = Ingest(settings, store, health, retention.make_room)
-    server = ConsumerServer(settings.http_port, store, health)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ingest.stop())
-
-    threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
-    logger.info("serving %s on port %d", settings.data_dir, server.server_port)
+    pulse = Pulse()
+    ingest = Ingest(settings, store, pulse, retention.make_room)
+    on_stop(ingest.stop)
+    server = Server(settings.http_port, health=pulse.health, readiness=pulse.readiness, rest=files_of(store))
+    logger.info("serving %s on port %d", settings.data_dir, server.port)
     retention.start()
     try:
         ingest.run()
     finally:
         retention.stop()
-        server.shutdown()
+        server.close()
         store.close()
     logger.info("stopped")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(Settings, work))

@@ -16,6 +16,7 @@ from apps.consumer.records import Headers, Kind, RejectedError, StoredFile, fram
 from apps.consumer.retention import oldest_kept
 from apps.consumer.settings import Settings
 from apps.consumer.storage import DiskStore
+from apps.service.health import Health, healthy, polled
 
 POLL_SECONDS = 0.5
 COMMIT_RETRY_SECONDS = 1.0
@@ -57,27 +58,30 @@ class _Written:
 
 
 @dataclass
-class Health:
-    """What the HTTP server needs to know of the loop. Times are `time.monotonic`."""
+class Pulse:
+    """What probes are told of the loop. Times are `time.monotonic`."""
 
     polled_at: float = field(default_factory=time.monotonic)
     joined: bool = False
     """Whether the group gave this member its partitions (perhaps none, where members outnumber partitions)."""
 
-    @property
-    def poll_age(self) -> float:
-        """Seconds since the loop last asked Kafka for records."""
-        return time.monotonic() - self.polled_at
+    def health(self) -> Health:
+        """Whether the loop goes on asking Kafka for records."""
+        return polled(time.monotonic() - self.polled_at)
+
+    def readiness(self) -> Health:
+        """Whether this member has its partitions."""
+        return healthy(self.joined, "joined\n" if self.joined else "not in the group\n")
 
 
 class Ingest:
     """The loop. `run` returns after `stop`, with everything that it had read durable and committed."""
 
-    def __init__(self, settings: Settings, store: DiskStore, health: Health, make_room: Callable[[], bool]) -> None:
+    def __init__(self, settings: Settings, store: DiskStore, pulse: Pulse, make_room: Callable[[], bool]) -> None:
         """`make_room` is called when the disk is full; it says whether it removed something."""
         self._settings = settings
         self._store = store
-        self._health = health
+        self._pulse = pulse
         self._make_room = make_room
         self._consumer = Consumer(kafka_config(settings), logger=logger)
         self._written: list[_Written] = []
@@ -111,7 +115,7 @@ class Ingest:
             message = self._consumer.poll(wait)
             if message is not None:
                 self._take(message)
-            self._health.polled_at = time.monotonic()
+            self._pulse.polled_at = time.monotonic()
             if time.monotonic() >= deadline or self._records >= self._settings.batch_records:
                 self._finish_batch()
                 deadline = time.monotonic() + self._settings.batch_seconds
@@ -187,7 +191,7 @@ class Ingest:
     def _assigned(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         logger.info("assigned %d partitions", len(partitions))
         metrics.ASSIGNED_PARTITIONS.set(len(partitions))
-        self._health.joined = True
+        self._pulse.joined = True
 
     def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         logger.info("giving back %d partitions", len(partitions))
@@ -201,7 +205,7 @@ class Ingest:
     def _leave(self) -> None:
         self._offsets.clear()
         metrics.ASSIGNED_PARTITIONS.set(0)
-        self._health.joined = False
+        self._pulse.joined = False
 
 
 def _file(is_frame: bool, message: Message) -> StoredFile:

@@ -1,24 +1,24 @@
 """What one Kafka record becomes on disk: a path and its bytes, or the reason why it is refused."""
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Literal
 
-from apps.messages import frame_from_kafka, frame_path, hour_of, result_from_json, result_path
-
-NAME = re.compile(r"[a-z0-9-]{1,63}")
-"""A camera's or a model's name. It becomes part of a path, so it is held to characters that cannot leave it."""
+from apps.messages import (
+    MAX_SEQUENCE,
+    NAME,
+    UNREADABLE,
+    frame_from_kafka,
+    frame_path,
+    hour_of,
+    result_from_json,
+    result_path,
+)
 
 JPEG_START = b"\xff\xd8"
 CLOCK_TOLERANCE = timedelta(hours=1)
 """A capture time further ahead than this is a broken clock; its directory would outlive every retention."""
-
-UNREADABLE = (ValueError, ArithmeticError, AttributeError, RecursionError)
-"""What reading hostile bytes may raise: beside ValueError, years and numbers out of range, and endless nesting."""
-
-MAX_SEQUENCE = 2**63
 
 Kind = Literal["frame", "result"]
 Headers = list[tuple[str, bytes | None]]
@@ -91,5 +91,6 @@ def _check_identity(camera: str, sequence: int, captured_at: datetime, now: date
 
 
 def _check_name(what: str, name: str) -> None:
+    # It becomes part of a path, which these characters cannot leave.
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise RejectedError("name", f"the {what} name {name!r} is not of the form {NAME.pattern}")

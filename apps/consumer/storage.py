@@ -7,7 +7,6 @@ temporary files, which the next start removes, and records that Kafka delivers a
 
 import contextlib
 import os
-import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -16,10 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from apps.consumer.records import NAME, StoredFile
+from apps.consumer.records import StoredFile
+from apps.messages import FILE, HOUR, NAME
 
-HOUR = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}")
-FILE = re.compile(r"\d{1,20}(\.jpg|\.[a-z0-9-]{1,63}\.json)")
 TEMPORARY_SUFFIX = ".tmp"
 TRASH = ".trash"
 SYNC_THREADS = 8

@@ -5,11 +5,22 @@ a producer and starts each run at `first_sequence`, so it is monotonic over rest
 and a gap inside a run is a lost frame.
 """
 
+import re
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
+from apps.messages.names import NAME_PATTERN
+
 SEQUENCE_SHIFT = 20
 """A run may emit 2**20 frames a second before it could reach a later run's numbers."""
+
+MAX_SEQUENCE = 2**63
+"""Sequences are below it."""
+
+HOUR_PATTERN = r"\d{4}-\d{2}-\d{2}T\d{2}"
+HOUR = re.compile(HOUR_PATTERN)
+FILE = re.compile(rf"\d{{1,20}}(\.jpg|\.{NAME_PATTERN}\.json)")
+"""The names of `hour_of`, and of the files of `frame_path` and `result_path`."""
 
 
 def first_sequence(started: datetime) -> int:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from apps.messages.identity import result_id
@@ -11,6 +12,9 @@ from apps.messages.timestamps import format_timestamp, parse_timestamp
 
 Point = tuple[float, float]
 Keypoint = tuple[float, float, float]
+
+UNREADABLE = (ValueError, ArithmeticError, AttributeError, RecursionError)
+"""What reading hostile bytes may raise: beside ValueError, years and numbers out of range, and endless nesting."""
 
 LARGEST = 3.4e38
 """Elasticsearch's floats end here; it would refuse the whole result for a larger number."""
@@ -31,6 +35,22 @@ class Detection:
     polygon: tuple[Point, ...] = ()
     keypoints: tuple[Keypoint, ...] = ()
     angle: float | None = None
+
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        """The detection as results carry it, made once: parts that the model did not give are left out."""
+        document: dict[str, Any] = {
+            "label": self.label,
+            "score": round(self.score, 4),
+            "box": [round(edge, 1) for edge in self.box],
+        }
+        if self.polygon:
+            document["polygon"] = [[round(x, 1), round(y, 1)] for x, y in self.polygon]
+        if self.keypoints:
+            document["keypoints"] = [[round(x, 1), round(y, 1), round(score, 3)] for x, y, score in self.keypoints]
+        if self.angle is not None:
+            document["angle"] = round(self.angle, 4)
+        return document
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,29 +81,13 @@ def result_to_json(result: Result) -> bytes:
         "camera": {"name": result.camera},
         "frame": {"sequence": result.sequence, "width": result.width, "height": result.height},
         "model": {"name": result.model, "version": result.model_version},
-        "detections": [detection_to_document(found) for found in result.detections],
+        "detections": [found.document for found in result.detections],
     }
     return json.dumps(document, separators=(",", ":")).encode()
 
 
-def detection_to_document(found: Detection) -> dict[str, Any]:
-    """A detection as results carry it: parts that the model did not give are left out."""
-    document: dict[str, Any] = {
-        "label": found.label,
-        "score": round(found.score, 4),
-        "box": [round(edge, 1) for edge in found.box],
-    }
-    if found.polygon:
-        document["polygon"] = [[round(x, 1), round(y, 1)] for x, y in found.polygon]
-    if found.keypoints:
-        document["keypoints"] = [[round(x, 1), round(y, 1), round(score, 3)] for x, y, score in found.keypoints]
-    if found.angle is not None:
-        document["angle"] = round(found.angle, 4)
-    return document
-
-
 def detection_from_document(found: dict[str, Any]) -> Detection:
-    """The detection of `detection_to_document`. Raises KeyError, TypeError or ValueError for anything else.
+    """The detection of a `Detection.document`. Raises KeyError, TypeError or ValueError for anything else.
 
     A part that is not named in `Detection` is ignored, so that a newer writer does not stop an older reader.
     """

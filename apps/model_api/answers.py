@@ -5,7 +5,7 @@ import reprlib
 from collections.abc import Iterable
 from typing import Any
 
-from apps.messages import Detection, detection_to_document
+from apps.messages import Detection
 from apps.model_api.frame import Frame
 
 
@@ -20,7 +20,7 @@ def documents(answer: object, frame: Frame) -> list[dict[str, Any]]:
     """
     if isinstance(answer, str | bytes) or not isinstance(answer, Iterable):
         raise WrongAnswerError(f"detect gave {_kind(answer)}, not an iterable of Detection")
-    return [detection_to_document(_checked(one, frame, f"detection {number}")) for number, one in enumerate(answer)]
+    return [_checked(one, frame, f"detection {number}").document for number, one in enumerate(answer)]
 
 
 def _checked(one: object, frame: Frame, what: str) -> Detection:

@@ -1,7 +1,6 @@
 """Starts a producer: `python -m apps.producer`."""
 
 import logging
-import signal
 import socket
 import sys
 import threading
@@ -13,9 +12,11 @@ import cv2
 from apps.producer.camera import CameraWorker
 from apps.producer.handover import Handover
 from apps.producer.sender import KafkaSender
-from apps.producer.settings import SettingsError, read_cameras, read_credentials, read_settings
+from apps.producer.settings import Settings, read_cameras, read_credentials
 from apps.producer.sources import open_source
 from apps.producer.web import serve
+from apps.service.http import Server
+from apps.service.process import on_stop, run
 
 log = logging.getLogger("apps.producer")
 
@@ -25,20 +26,13 @@ _SOURCE_LIMIT = 8
 """A source's image may be this many times larger than a frame: it is reduced before it leaves."""
 
 
-def main() -> int:
+def work(settings: Settings) -> int:
     """Runs until SIGTERM or SIGINT; then sends what is queued. The exit status: 0 unless frames were left behind."""
-    try:
-        settings = read_settings()
-        cameras = read_cameras(settings.cameras_file)
-        credentials = read_credentials(settings.credentials_file)
-    except SettingsError as wrong:
-        print(f"argus producer: {wrong}", file=sys.stderr)
-        return 2
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    cameras = read_cameras(settings.cameras_file)
+    credentials = read_credentials(settings.credentials_file)
     cv2.setNumThreads(1)
     stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    on_stop(stopping.set)
     limit = settings.max_frame_bytes
     sender = KafkaSender(settings.kafka_bootstrap_servers, settings.frames_topic, limit, stopping)
     workers = []
@@ -54,10 +48,10 @@ def main() -> int:
         worker.start()
     log.info("%d cameras to %s", len(workers), settings.frames_topic)
     handover.keep(stopping)
-    return _stop(workers, sender, server.shutdown)
+    return _stop(workers, sender, server)
 
 
-def _stop(workers: list[CameraWorker], sender: KafkaSender, shutdown: object) -> int:
+def _stop(workers: list[CameraWorker], sender: KafkaSender, server: Server) -> int:
     log.info("stopping")
     deadline = time.monotonic() + _STOP_SECONDS
     for worker in workers:
@@ -66,8 +60,7 @@ def _stop(workers: list[CameraWorker], sender: KafkaSender, shutdown: object) ->
         # A camera in the middle of a long read is left to the end of the process: it has nothing to hand over.
         worker.join(max(0.0, deadline - time.monotonic()))
     left = sender.close(_FLUSH_SECONDS)
-    if callable(shutdown):
-        shutdown()
+    server.close()
     if left:
         log.error("%d frames were not acknowledged", left)
         return 1
@@ -76,4 +69,4 @@ def _stop(workers: list[CameraWorker], sender: KafkaSender, shutdown: object) ->
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(Settings, work))

@@ -6,31 +6,26 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode
+
+from apps.messages import NAME_PATTERN
+from apps.service.settings import ServerSettings, SettingsError, mistakes
 
 SCHEMES = ("rtsp", "rtsps", "http", "https", "file", "synthetic")
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class SettingsError(ValueError):
-    """The settings are unusable; the message names every key that is wrong and why."""
-
-
-class Settings(BaseSettings):
+class Settings(ServerSettings):
     """The environment of one producer."""
 
-    model_config = SettingsConfigDict(env_prefix="ARGUS_", frozen=True)
-
     kafka_bootstrap_servers: str = Field(min_length=1)
-    frames_topic: str = "frames"
-    cameras_file: Path = Path("/etc/argus/cameras.json")
-    credentials_file: Path = Path("/etc/argus-secrets/cameras.json")
-    max_frame_bytes: int = Field(default=1_900_000, gt=0)
-    http_port: int = Field(default=8080, ge=0, le=65535)
-    peers: Annotated[tuple[tuple[str, int], ...], NoDecode] = ()
+    frames_topic: str = Field(min_length=1)
+    cameras_file: Path
+    credentials_file: Path
+    max_frame_bytes: int = Field(gt=0)
+    peers: Annotated[tuple[tuple[str, int], ...], NoDecode]
     """Where the other producers answer, and perhaps this one: `name:port`, with commas between."""
-    log_level: str = "INFO"
 
     @field_validator("peers", mode="before")
     @classmethod
@@ -45,7 +40,7 @@ class Camera(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")
+    name: str = Field(pattern=f"^{NAME_PATTERN}$")
     url: str
     frames_per_second: float = Field(gt=0, le=60)
     width: int = Field(default=640, ge=64, le=7680)
@@ -81,14 +76,6 @@ class Credentials(BaseModel):
     password: SecretStr
 
 
-def read_settings() -> Settings:
-    """The settings of this process's environment. Raises SettingsError."""
-    try:
-        return Settings()
-    except ValidationError as invalid:
-        raise SettingsError(_explain(invalid, "ARGUS_")) from None
-
-
 def read_cameras(path: Path) -> tuple[Camera, ...]:
     """The cameras of a JSON file. Raises SettingsError."""
     cameras: tuple[Camera, ...] = _read(path, TypeAdapter(tuple[Camera, ...]), "ARGUS_CAMERAS_FILE")
@@ -115,13 +102,4 @@ def _read(path: Path, shape: TypeAdapter[Any], key: str) -> Any:
     except json.JSONDecodeError as malformed:
         raise SettingsError(f"{key}: {path} is not JSON: {malformed}") from None
     except ValidationError as invalid:
-        raise SettingsError(f"{key}: {_explain(invalid, '')}") from None
-
-
-def _explain(invalid: ValidationError, prefix: str) -> str:
-    """One clause a mistake, each with its key; never the value, which may be a secret."""
-    clauses = []
-    for error in invalid.errors(include_input=False, include_url=False):
-        place = ".".join(str(part) for part in error["loc"])
-        clauses.append(f"{prefix}{place.upper() if prefix else place}: {error['msg']}")
-    return "; ".join(clauses)
+        raise SettingsError(f"{key}: {mistakes(invalid)}") from None

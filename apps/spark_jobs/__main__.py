@@ -1,17 +1,16 @@
 """A model job's driver: `python -m apps.spark_jobs`, configured by `ARGUS_…` and spark.properties."""
 
 import logging
-import signal
+import os
 import sys
 import threading
-from types import FrameType
 
-from pydantic import ValidationError
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
+from apps.service.kubernetes import ACCOUNT, ApiServer
+from apps.service.process import on_stop, run
 from apps.spark_jobs import lost_executors
-from apps.spark_jobs.api_server import ACCOUNT, ApiServer
 from apps.spark_jobs.executors import Allocation, SparkExecutors
 from apps.spark_jobs.progress import GroupProgress, ProgressError
 from apps.spark_jobs.query import start_query
@@ -26,17 +25,13 @@ CHECK_SECONDS = 1.0
 """How often the driver asks the JVM whether the query is alive, and which executors are there."""
 
 
-def main() -> int:
+def work(settings: Settings) -> int:
     """Run the job until it is told to stop (0) or fails (1)."""
-    try:
-        settings = Settings()
-    except ValidationError as mistakes:
-        print(f"settings: {mistakes}", file=sys.stderr)
-        return 2
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("py4j").setLevel(logging.WARNING)
+    # Python starts the JVM, not the other way round: SIGTERM reaches the job, which lets the running batch finish.
+    os.environ["PYSPARK_SUBMIT_ARGS"] = settings.submit_arguments
     stopping = threading.Event()
-    _on_signal(stopping)
+    on_stop(stopping.set)
     try:
         return _run(settings, stopping)
     except ProgressError as error:
@@ -50,18 +45,18 @@ def _run(settings: Settings, stopping: threading.Event) -> int:
     takeover = takeover_of(settings)
     try:
         if takeover is None:
-            return _work(settings, status, stopping)
+            return _follow_frames(settings, status, stopping)
         if not takeover.wait(status.waiting, stopping):
             return 0
         try:
-            return _work(settings, status, stopping)
+            return _follow_frames(settings, status, stopping)
         finally:
             takeover.leave()
     finally:
-        server.shutdown()
+        server.close()
 
 
-def _work(settings: Settings, status: Status, stopping: threading.Event) -> int:
+def _follow_frames(settings: Settings, status: Status, stopping: threading.Event) -> int:
     progress = GroupProgress(settings.kafka_bootstrap_servers, settings.consumer_group, settings.frames_topic)
     spark = SparkSession.builder.appName(f"model-{settings.model_name}").getOrCreate()
     # Batches of this size bound what a worker holds.
@@ -124,13 +119,5 @@ def _follow(
     return ended
 
 
-def _on_signal(stopping: threading.Event) -> None:
-    def stop(number: int, frame: FrameType | None) -> None:
-        stopping.set()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(Settings, work))

@@ -4,15 +4,13 @@ In the driver's container, but a process of its own: what the model took is give
 says last is what Kubernetes, and so `pulumi up`, tells of a pod that does not become ready.
 """
 
-import logging
 import os
 import sys
 import threading
 from datetime import UTC, datetime
 
-from pydantic import ValidationError
-
 from apps.messages import Frame
+from apps.service.process import run
 from apps.spark_jobs.models import load_model
 from apps.spark_jobs.settings import Settings
 from apps.spark_jobs.spec import JobSpec
@@ -25,12 +23,10 @@ FRAMES = 2
 
 def main() -> int:
     """0 where the model runs, 1 where it does not, 2 where the settings are wrong."""
-    try:
-        settings = Settings()
-    except ValidationError as mistakes:
-        print(f"settings: {mistakes}", file=sys.stderr)
-        return 2
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    return run(Settings, _work)
+
+
+def _work(settings: Settings) -> int:
     takeover = takeover_of(settings)
     if takeover is not None and takeover.proven():
         # In the place of one that was lost: there is no other that could go on instead, and every second counts.

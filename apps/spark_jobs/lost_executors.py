@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from apps.spark_jobs.api_server import ERRORS, ApiServer
+from apps.service.kubernetes import ERRORS, ApiServer
 
 logger = logging.getLogger(__name__)
 

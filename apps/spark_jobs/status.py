@@ -1,12 +1,12 @@
 """The driver's health and metrics, as Kubernetes and Prometheus ask for them."""
 
 import math
-import threading
 import time
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from apps.service.health import Health, healthy
+from apps.service.http import Server
 
 
 class Status:
@@ -54,50 +54,24 @@ class Status:
         """Seconds since the last sign of life."""
         return time.monotonic() - self._last_sign
 
-    def health(self) -> tuple[HTTPStatus, str]:
+    def health(self) -> Health:
         """The answer of /healthz."""
         if self.failure is not None:
-            return HTTPStatus.SERVICE_UNAVAILABLE, f"failed: {self.failure}\n"
+            return healthy(False, f"failed: {self.failure}\n")
         age = self.age()
-        healthy = age <= self._stall_seconds
-        text = f"{'ok' if healthy else 'stalled'}: last batch or idle report {age:.0f} s ago\n"
-        return (HTTPStatus.OK if healthy else HTTPStatus.SERVICE_UNAVAILABLE), text
+        well = age <= self._stall_seconds
+        return healthy(well, f"{'ok' if well else 'stalled'}: last batch or idle report {age:.0f} s ago\n")
 
-    def readiness(self) -> tuple[HTTPStatus, str]:
+    def readiness(self) -> Health:
         """The answer of /readyz: whether the job has ever got through a batch, or will once another driver has ended.
 
         Kubernetes ends the other one when this one is ready.
         """
         if not self._ready:
-            return HTTPStatus.SERVICE_UNAVAILABLE, "waiting for the first batch\n"
-        return HTTPStatus.OK, "ok\n" if self._works else "ready to take over\n"
+            return healthy(False, "waiting for the first batch\n")
+        return healthy(True, "ok\n" if self._works else "ready to take over\n")
 
 
-def serve(status: Status, port: int) -> ThreadingHTTPServer:
-    """Serve /healthz, /readyz and /metrics in a thread of its own; port 0 takes a free one."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            checks = {"/healthz": status.health, "/readyz": status.readiness}
-            if check := checks.get(self.path):
-                code, text = check()
-                self._answer(code, "text/plain; charset=utf-8", text.encode())
-            elif self.path == "/metrics":
-                self._answer(HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest(status.registry))
-            else:
-                self._answer(HTTPStatus.NOT_FOUND, "text/plain", b"not found\n")
-
-        def _answer(self, code: HTTPStatus, content_type: str, body: bytes) -> None:
-            self.send_response(code)
-            self.send_header("Content-Type", content_type)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing: probes come every few seconds."""
-
-    server = ThreadingHTTPServer(("", port), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
-    return server
+def serve(status: Status, port: int) -> Server:
+    """Serve /healthz, /readyz and /metrics; port 0 takes a free one."""
+    return Server(port, health=status.health, readiness=status.readiness, registry=status.registry)

@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
-from apps.spark_jobs.api_server import ACCOUNT, ERRORS, ApiError, ApiServer
+from apps.service.kubernetes import ACCOUNT, ERRORS, ApiError, ApiServer
 from apps.spark_jobs.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -176,7 +176,7 @@ def _holder(lease: Mapping[str, Any]) -> str | None:
 
 def takeover_of(settings: Settings) -> Takeover | None:
     """The place of the driver with these settings; None outside Kubernetes, where it is alone."""
-    if settings.driver_lease is None or not ACCOUNT.exists():
+    if not ACCOUNT.exists():
         return None
     return Takeover(
         ApiServer(), me=settings.driver_pod_name, lease=settings.driver_lease, selector=settings.driver_selector

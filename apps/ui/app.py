@@ -14,21 +14,22 @@ from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 from fastapi import FastAPI, Query, Request, Response
 from fastapi import Path as PathParameter
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from apps.messages import HOUR_PATTERN, MAX_SEQUENCE, NAME_PATTERN, RESULT_INDICES
+from apps.service.health import polled
 from apps.ui import metrics
 from apps.ui.archive import Archive, ArchiveUnavailableError
 from apps.ui.producers import Producers
 from apps.ui.reader import Reader
 from apps.ui.room import Room
-from apps.ui.search import INDICES, NAME_PATTERN, SearchParameters, build_choices, build_query, choices, page
+from apps.ui.search import SearchParameters, build_choices, build_query, choices, page
 from apps.ui.settings import Settings
 from apps.ui.wall import Wall
 
 STATIC = Path(__file__).with_name("static")
-STALLED_SECONDS = 120
 SEARCH_SECONDS = 10
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'",
@@ -37,9 +38,9 @@ SECURITY_HEADERS = {
 }
 FOREVER = "private, max-age=31536000, immutable"
 
-Name = Annotated[str, PathParameter(pattern=NAME_PATTERN)]
-Hour = Annotated[str, PathParameter(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}$")]
-Sequence = Annotated[int, PathParameter(ge=0, lt=2**63)]
+Name = Annotated[str, PathParameter(pattern=f"^{NAME_PATTERN}$")]
+Hour = Annotated[str, PathParameter(pattern=f"^{HOUR_PATTERN}$")]
+Sequence = Annotated[int, PathParameter(ge=0, lt=MAX_SEQUENCE)]
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -119,8 +120,8 @@ def create_app(settings: Settings) -> FastAPI:
 
     @app.get("/healthz")
     def healthz() -> Response:
-        stalled = reader.poll_age > STALLED_SECONDS
-        return JSONResponse({"last_poll_seconds": round(reader.poll_age, 1)}, status_code=503 if stalled else 200)
+        status, reason = polled(reader.poll_age)
+        return PlainTextResponse(reason, status_code=status)
 
     @app.get("/readyz")
     def readyz() -> Response:
@@ -150,7 +151,7 @@ async def _ask(
     elasticsearch: AsyncElasticsearch, body: dict[str, Any], read: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> Response:
     try:
-        answer = await elasticsearch.search(index=INDICES, **body)
+        answer = await elasticsearch.search(index=RESULT_INDICES, **body)
         return JSONResponse(read(answer.body))
     except (ApiError, TransportError) as error:
         return _error(503, f"the search is not available: {type(error).__name__}")

@@ -1,7 +1,6 @@
 """The wall's eyes on Kafka: a thread that reads all partitions from now on, in no group, committing nothing."""
 
 import logging
-import re
 import threading
 import time
 from collections.abc import Iterable
@@ -9,7 +8,7 @@ from typing import cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from apps.messages import FrameError, frame_from_kafka, result_from_json
+from apps.messages import NAME, UNREADABLE, FrameError, frame_from_kafka, result_from_json
 from apps.ui import metrics
 from apps.ui.settings import Settings
 from apps.ui.wall import Wall
@@ -17,14 +16,10 @@ from apps.ui.wall import Wall
 LOOK_BACK_SECONDS = 15
 """The wall starts with the frames and results of the last seconds, so that it has something to show at once."""
 
-NAME = re.compile(r"[a-z0-9-]{1,63}")
 DISCOVERY_SECONDS = 30
 FIRST_DISCOVERY_SECONDS = 2
 KAFKA_TIMEOUT_SECONDS = 10
 POLL_SECONDS = 0.5
-
-UNREADABLE = (ValueError, ArithmeticError, AttributeError, RecursionError)
-"""What reading hostile bytes may raise: beside ValueError, years and numbers out of range, and endless nesting."""
 
 logger = logging.getLogger(__name__)
 

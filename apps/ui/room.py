@@ -2,23 +2,16 @@
 
 import asyncio
 import logging
-import ssl
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
-import httpx
-
+from apps.service.kubernetes import ACCOUNT, ERRORS, ApiServer
 from apps.ui import metrics
 
-API_URL = "https://kubernetes.default.svc"
-ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-"""Where Kubernetes mounts what a pod needs to ask its API."""
-
 POLL_SECONDS = 10.0
-TIMEOUT_SECONDS = 5.0
 PATIENCE = timedelta(seconds=20)
 """A pod that waits for less may yet be placed: one that goes makes room some seconds later."""
 
@@ -86,10 +79,9 @@ def advice(pods: Sequence[Waiting], standby: Sequence[str] = ()) -> str | None:
 class Room:
     """Asks the API again and again for the pods of its own namespace. Outside a cluster it knows of none."""
 
-    def __init__(self, standby: Sequence[str] = (), *, account: Path = ACCOUNT, api_url: str = API_URL) -> None:
+    def __init__(self, standby: Sequence[str] = (), account: Path = ACCOUNT) -> None:
         self._standby = standby
         self._account = account
-        self._api_url = api_url
         self.advice: str | None = None
         """As of the last answer."""
 
@@ -98,28 +90,22 @@ class Room:
         if not (self._account / "token").exists():
             logger.info("no service account: pods without room are not shown")
             return
-        trusted = ssl.create_default_context(cafile=str(self._account / "ca.crt"))
-        async with httpx.AsyncClient(verify=trusted, trust_env=False, timeout=TIMEOUT_SECONDS) as client:
-            while True:
-                try:
-                    await self._ask(client)
-                except (httpx.HTTPError, KeyError, ValueError) as error:
-                    logger.warning("the API does not tell which pods wait: %r", error)
-                await asyncio.sleep(POLL_SECONDS)
+        server = ApiServer(self._account)
+        while True:
+            try:
+                found = waiting(await asyncio.to_thread(_pending, server), datetime.now(UTC))
+                metrics.WITHOUT_ROOM.set(len(found))
+                self.advice = advice(found, self._standby)
+            except (*ERRORS, KeyError) as error:
+                logger.warning("the API does not tell which pods wait: %r", error)
+            await asyncio.sleep(POLL_SECONDS)
 
-    async def _ask(self, client: httpx.AsyncClient) -> None:
-        namespace = (self._account / "namespace").read_text().strip()
-        # Read each time: Kubernetes replaces it before it expires.
-        token = (self._account / "token").read_text().strip()
-        response = await client.get(
-            f"{self._api_url}/api/v1/namespaces/{namespace}/pods",
-            params={"fieldSelector": "status.phase=Pending"},
-            headers={"Authorization": f"Bearer {token}"},
-        )
-        response.raise_for_status()
-        found = waiting(response.json()["items"], datetime.now(UTC))
-        metrics.WITHOUT_ROOM.set(len(found))
-        self.advice = advice(found, self._standby)
+
+def _pending(server: ApiServer) -> list[dict[str, Any]]:
+    pods: list[dict[str, Any]] = server.ask(
+        "GET", f"/api/v1/namespaces/{server.namespace}/pods?fieldSelector=status.phase%3DPending"
+    )["items"]
+    return pods
 
 
 def _millicores(quantity: str) -> int:

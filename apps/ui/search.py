@@ -8,16 +8,16 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from apps.messages import (
+    IDENTITY_FIELD,
+    NAME,
+    NAME_PATTERN,
     Detection,
-    detection_to_document,
     format_timestamp,
     hour_of,
     result_from_document,
 )
 
-INDICES = "results-*"
 MAX_LABELS = 200
-NAME_PATTERN = r"^[a-z0-9-]{1,63}$"
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +42,8 @@ class SearchParameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    camera: str | None = Field(default=None, pattern=NAME_PATTERN)
-    model: str | None = Field(default=None, pattern=NAME_PATTERN)
+    camera: str | None = Field(default=None, pattern=f"^{NAME_PATTERN}$")
+    model: str | None = Field(default=None, pattern=f"^{NAME_PATTERN}$")
     version: str | None = Field(default=None, min_length=1, max_length=200)
     label: str | None = Field(default=None, min_length=1, max_length=100)
     min_score: float | None = Field(default=None, ge=0, le=1)
@@ -90,7 +90,7 @@ def build_query(parameters: SearchParameters) -> dict[str, Any]:
         "size": parameters.size,
         "sort": [
             {"@timestamp": {"order": "desc", "unmapped_type": "date"}},
-            {"event.id": {"order": "desc", "unmapped_type": "keyword"}},
+            {IDENTITY_FIELD: {"order": "desc", "unmapped_type": "keyword"}},
         ],
         "track_total_hits": 10_000,
     }
@@ -153,7 +153,7 @@ def _hit(hit: dict[str, Any], parameters: SearchParameters) -> dict[str, Any] | 
     """A hit as the page gets it, or None where the document is no result."""
     try:
         result = result_from_document(hit.get("_source", {}))
-        if not re.fullmatch(NAME_PATTERN, result.camera):
+        if not NAME.fullmatch(result.camera):
             raise ValueError(f"the camera name {result.camera!r} is not of the form {NAME_PATTERN}")
     except (ValueError, TypeError) as malformed:
         logger.warning("%s in %s is left out of a search: %s", hit.get("_id"), hit.get("_index"), malformed)
@@ -168,9 +168,7 @@ def _hit(hit: dict[str, Any], parameters: SearchParameters) -> dict[str, Any] | 
         "model": result.model,
         "model_version": result.model_version,
         "image": f"/api/frames/{result.camera}/{hour_of(result.captured_at)}/{result.sequence}.jpg",
-        "detections": [
-            {**detection_to_document(found), "matches": matches(found, parameters)} for found in result.detections
-        ],
+        "detections": [{**found.document, "matches": matches(found, parameters)} for found in result.detections],
     }
 
 

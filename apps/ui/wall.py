@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from apps.messages import Frame, Result, detection_to_document, format_timestamp
+from apps.messages import Frame, Result, format_timestamp
 
 RING_FRAMES = 120
 EARLY_RESULTS = 30
@@ -220,7 +220,7 @@ def _shot_json(shot: Shot) -> dict[str, Any]:
             {
                 "model": result.model,
                 "model_version": result.model_version,
-                "detections": [detection_to_document(found) for found in result.detections],
+                "detections": [found.document for found in result.detections],
             }
             for _, result in sorted(shot.results.items())
         ],

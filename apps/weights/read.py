@@ -83,15 +83,22 @@ class Weights:
 
 
 def read_weights(
-    place: Path, contract: Contract | None = None, *, size: str | None = None, precision: Precision = "auto"
+    place: Path,
+    contract: Contract | None = None,
+    *,
+    size: str | None = None,
+    precision: Precision = "auto",
+    fast_int8: bool = True,
 ) -> Weights:
     """The network at `place`, a folder or an `.onnx` file. Raises WeightsError with what to say or to mend.
 
-    `size` is the name of one of the metadata's sizes or `WIDTHxHEIGHT`; `precision` auto and int8 prefer the variant
-    in int8, where there is one.
+    `size` is the name of one of the metadata's sizes or `WIDTHxHEIGHT`; `precision` int8 takes the variant
+    in int8, and so does auto on a machine that is fast at it (`fast_int8`); where there is none, the network itself.
     """
     network = find_network(place)
-    path = network.int8 if network.int8 and precision in ("auto", "int8") else network.path
+    path = (
+        network.int8 if network.int8 and (precision == "int8" or (precision == "auto" and fast_int8)) else network.path
+    )
     graph = _graph(path)
     metadata = _metadata(network, graph)
     said = _said(place, metadata, contract or Contract())

@@ -21,14 +21,14 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from apps.messages import NAME_PATTERN
 from apps.weights.contract import Contract, Precision
 from components import versions
 from components.config.manifest import check_source
 from components.config.urls import check_camera_url, check_download_url
 from components.ssh_keys import check_host_key
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]
-"""A DNS label of at most 40 characters: it becomes a host, pod, topic or file name."""
+Name = Annotated[str, StringConstraints(pattern=f"^{NAME_PATTERN}$")]
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]

@@ -9,16 +9,15 @@ from typing import Final
 import pulumi
 from pulumi_kubernetes import core
 
+from apps.messages import CONSUMER_GROUP, FRAMES_TOPIC
 from components import kubernetes as k
 from components.autoscaling import Keda, LagScaling, LagScalingArgs
 from components.config import sections
 from components.images import APP, Image
 from components.pipeline.stage import Pipeline, Stage
-from components.pipeline.topics import FRAMES, Topics, results_topics
+from components.pipeline.topics import Topics, results_topics
 
 LABELS: Final = k.labels("consumer", "archive")
-GROUP: Final = "consumer"
-"""Its consumer group."""
 DISK_SHARE = 0.85
 """Of the volume; the consumer deletes its oldest hours before it would take more."""
 
@@ -49,14 +48,13 @@ class Consumer(pulumi.ComponentResource):
         section, replicas = args.section, args.section.replicas
         variables: dict[str, pulumi.Input[str]] = {
             "ARGUS_KAFKA_BOOTSTRAP_SERVERS": args.bootstrap_servers,
-            "ARGUS_FRAMES_TOPIC": FRAMES,
+            "ARGUS_FRAMES_TOPIC": FRAMES_TOPIC,
             "ARGUS_RESULTS_TOPICS": ",".join(args.results_topics),
-            "ARGUS_CONSUMER_GROUP": GROUP,
+            "ARGUS_CONSUMER_GROUP": CONSUMER_GROUP,
             "ARGUS_DATA_DIR": "/data",
             "ARGUS_RETENTION_HOURS": str(section.retention_hours),
             "ARGUS_MAX_DISK_BYTES": str(int(section.volume_gib * 2**30 * DISK_SHARE)),
             "ARGUS_HTTP_PORT": str(k.HTTP_PORT),
-            "ARGUS_LOG_LEVEL": "INFO",
         }
         config = core.v1.ConfigMap(
             f"{name}-config", metadata=k.metadata("consumer", args.namespace, LABELS), data=variables, opts=child
@@ -100,7 +98,7 @@ class Consumer(pulumi.ComponentResource):
                     target=pods.metadata.name,
                     labels=LABELS,
                     bootstrap_servers=args.bootstrap_servers,
-                    group=GROUP,
+                    group=CONSUMER_GROUP,
                     replicas=replicas,
                 ),
                 child,
@@ -127,7 +125,7 @@ def _declare(pipeline: Pipeline) -> Iterator[Consumer]:
 STAGE: Final = Stage(
     name="consumer",
     section="consumer",
-    image=Image(name="consumer", paths=(*APP, "apps/consumer")),
+    image=Image(name="consumer", paths=(*APP, "apps/consumer", "apps/indices")),
     pods={"consumer": LABELS},
     kind="StatefulSet",
     reads=("frames", "results"),

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import pulumi
 from pulumi_kubernetes import apps, batch, core
 
+from apps.messages import RESULT_INDICES
 from components import kubernetes as k
 from components.config import sections
 from components.images import Image
@@ -21,7 +21,6 @@ PORTS = {"http": HTTP, "transport": TRANSPORT}
 HOME = "/usr/share/elasticsearch"
 USER = 1000
 """The official image's user, who owns the server's folders."""
-INSTALL = Path(__file__).with_name("install_template.py")
 
 LABELS: Final = k.labels("elasticsearch", "search")
 TEMPLATE_LABELS: Final = k.labels("elasticsearch-template", "job")
@@ -30,7 +29,7 @@ RETENTION_LABELS: Final = k.labels("elasticsearch-retention", "job")
 
 @dataclass(frozen=True, kw_only=True)
 class ElasticsearchArgs:
-    """Arguments of Elasticsearch. `tools_image` is the consumer's: Python and the index retention are in it."""
+    """Arguments of Elasticsearch. `tools_image` is the consumer's, which has the jobs of apps/indices."""
 
     namespace: pulumi.Input[str]
     image: pulumi.Input[str]
@@ -55,19 +54,19 @@ def elasticsearch_yml(namespace: str, replicas: int, volume_gib: int) -> str:
             f"cluster.routing.allocation.disk.watermark.{level}": f"{volume_gib * 1024 * percent // 100}mb"
             for level, percent in (("low", 15), ("high", 10), ("flood_stage", 5))
         },
-        "action.auto_create_index": "results-*",
+        "action.auto_create_index": RESULT_INDICES,
         "action.destructive_requires_name": True,
     }
     return "".join(f"{key}: {json.dumps(value)}\n" for key, value in settings.items())
 
 
 def index_template(replicas: int) -> dict[str, Any]:
-    """The mapping of `results-*`: explicit, so an unknown field is kept in the document but makes no mapping."""
+    """The mapping of the results' indices: explicit, so an unknown field stays in the document and is not mapped."""
     keyword, day = {"type": "keyword"}, {"type": "date"}
     # Kept for the picture only. A list of points is to Elasticsearch one list of numbers: no search needs it.
     place = {"type": "float", "index": False, "doc_values": False}
     return {
-        "index_patterns": ["results-*"],
+        "index_patterns": [RESULT_INDICES],
         "priority": 200,
         "template": {
             "settings": {
@@ -191,10 +190,7 @@ class Elasticsearch(pulumi.ComponentResource):
     def _template_job(
         self, name: str, args: ElasticsearchArgs, url: pulumi.Output[str], child: pulumi.ResourceOptions
     ) -> batch.v1.Job:
-        files = {
-            "install_template.py": INSTALL.read_text(),
-            "template.json": json.dumps(index_template(args.section.replicas), indent=2),
-        }
+        files = {"template.json": json.dumps(index_template(args.section.replicas), indent=2)}
         unique = f"elasticsearch-template-{k.digest(files)[:8]}"
         config = core.v1.ConfigMap(
             f"{name}-template", metadata=k.metadata(unique, args.namespace, TEMPLATE_LABELS), data=files, opts=child
@@ -202,7 +198,7 @@ class Elasticsearch(pulumi.ComponentResource):
         container = core.v1.ContainerArgs(
             name="install",
             image=args.tools_image,
-            command=["python", f"{k.CONFIG_DIR}/install_template.py", f"{k.CONFIG_DIR}/template.json"],
+            command=["python", "-m", "apps.indices.template", f"{k.CONFIG_DIR}/template.json"],
             env=[k.env("ARGUS_ELASTICSEARCH_URL", url)],
             resources=k.resources(cpu="10m", memory_mib=64, limit_mib=128),
             security_context=k.container_security(),
@@ -231,7 +227,7 @@ class Elasticsearch(pulumi.ComponentResource):
         container = core.v1.ContainerArgs(
             name="retention",
             image=args.tools_image,
-            command=["python", "-m", "apps.consumer.retention_indices"],
+            command=["python", "-m", "apps.indices.retention"],
             env_from=k.env_from(config.metadata.name),
             resources=k.resources(cpu="10m", memory_mib=64, limit_mib=192),
             security_context=k.container_security(),

@@ -10,6 +10,7 @@ from typing import Any, Final
 import pulumi
 from pulumi_kubernetes import core
 
+from apps.messages import FILEBEAT_GROUP, IDENTITY_FIELD, results_index
 from components import kubernetes as k
 from components.autoscaling import Keda, LagScaling, LagScalingArgs
 from components.config import sections
@@ -19,8 +20,6 @@ from components.pipeline.stage import Pipeline, Stage
 from components.pipeline.topics import Topics, results_topics
 
 LABELS: Final = k.labels("filebeat", "shipper")
-GROUP: Final = "filebeat"
-"""Its consumer group."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +36,7 @@ class FilebeatArgs:
     section: sections.Filebeat
 
 
-_IDENTITY: Final = 'function process(event) { event.Put("@metadata._id", event.Get("event.id")); }'
+_IDENTITY: Final = f'function process(event) {{ event.Put("@metadata._id", event.Get("{IDENTITY_FIELD}")); }}'
 """The result's identity is the document's `_id`, so that what Kafka delivers twice is indexed once."""
 
 
@@ -53,7 +52,7 @@ def filebeat_yml(bootstrap_servers: str, elasticsearch_url: str, topics: Sequenc
                 "type": "kafka",
                 "hosts": bootstrap_servers.split(","),
                 "topics": list(topics),
-                "group_id": GROUP,
+                "group_id": FILEBEAT_GROUP,
                 "client_id": "filebeat",
                 "version": "2.1.0",
                 "initial_offset": "oldest",
@@ -70,7 +69,7 @@ def filebeat_yml(bootstrap_servers: str, elasticsearch_url: str, topics: Sequenc
                 }
             },
             # A record that is no result has no identity.
-            {"drop_event": {"when": {"not": {"has_fields": ["event.id"]}}}},
+            {"drop_event": {"when": {"not": {"has_fields": [IDENTITY_FIELD]}}}},
             # Not copy_fields, which knows no @metadata.
             {"script": {"lang": "javascript", "source": _IDENTITY}},
             {
@@ -82,7 +81,7 @@ def filebeat_yml(bootstrap_servers: str, elasticsearch_url: str, topics: Sequenc
         ],
         "output.elasticsearch": {
             "hosts": [elasticsearch_url],
-            "index": "results-%{[model.name]}-%{+yyyy.MM.dd}",
+            "index": results_index("%{[model.name]}", "%{+yyyy.MM.dd}"),
             "bulk_max_size": 500,
             "worker": 1,
         },
@@ -153,7 +152,7 @@ class Filebeat(pulumi.ComponentResource):
                     target=deployment.metadata.name,
                     labels=LABELS,
                     bootstrap_servers=args.bootstrap_servers,
-                    group=GROUP,
+                    group=FILEBEAT_GROUP,
                     replicas=args.section.replicas,
                 ),
                 child,

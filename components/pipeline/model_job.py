@@ -11,11 +11,12 @@ from typing import Any, Final, Literal
 import pulumi
 from pulumi_kubernetes import coordination, core, meta, rbac
 
+from apps.messages import FRAMES_TOPIC, REJECTED_TOPIC, model_group, results_topic
 from components import kubernetes as k
 from components.config import Settings, sections
 from components.images import APP, Image
 from components.pipeline.stage import Pipeline, Stage
-from components.pipeline.topics import FRAMES, REJECTED, Topics, results_topic
+from components.pipeline.topics import Topics
 
 DRIVER_PORT, BLOCK_PORT = 7078, 7079
 HEAP_MIB = 256
@@ -31,8 +32,8 @@ MAX_OFFSETS_PER_TASK: Final = 400
 """So few that a batch takes seconds, also where the job is behind: stops and other executors wait for its end."""
 
 STALL_SECONDS, BATCH_SECONDS = 600, 400
-"""Of a user's code: a driver without a finished batch for the first, and a call, is restarted; a batch may take the
-second."""
+"""A driver without a finished batch for the first, and a call of a user's code, is restarted; a batch of a user's code
+may take the second."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,10 +182,10 @@ def environment_of(model: sections.Model) -> dict[str, str]:
     variables = {
         "MODEL_NAME": model.name,
         "MODEL_KIND": model.kind,
-        "FRAMES_TOPIC": FRAMES,
+        "FRAMES_TOPIC": FRAMES_TOPIC,
         "RESULTS_TOPIC": results_topic(model.name),
-        "REJECTED_TOPIC": REJECTED,
-        "CONSUMER_GROUP": f"spark.{model.name}",
+        "REJECTED_TOPIC": REJECTED_TOPIC,
+        "CONSUMER_GROUP": model_group(model.name),
         "TRIGGER_SECONDS": model.trigger_seconds,
         "CORES_PER_EXECUTOR": model.cores_per_executor,
         "MINIMUM_EXECUTORS": model.executors.minimum,
@@ -203,10 +204,9 @@ def environment_of(model: sections.Model) -> dict[str, str]:
         "CODE": f"/opt/argus/code/{model.name}",
         "CALL_SECONDS": model.call_seconds,
         "CALL_MEMORY_MIB": model.call_memory_mib,
-        "STALL_SECONDS": STALL_SECONDS + model.call_seconds if model.kind == "python" else None,
+        "STALL_SECONDS": STALL_SECONDS + (model.call_seconds if model.kind == "python" else 0),
         "CHECKPOINT": "/tmp/checkpoint",
         "HTTP_PORT": k.HTTP_PORT,
-        "LOG_LEVEL": "INFO",
     }
     return {f"ARGUS_{name}": str(value) for name, value in variables.items() if value is not None}
 

@@ -12,12 +12,13 @@ from urllib.parse import urlsplit
 import pulumi
 from pulumi_kubernetes import core
 
+from apps.messages import FRAMES_TOPIC
 from components import kubernetes as k
 from components.config import Settings, sections
 from components.images import APP, Image
 from components.pipeline.model_job import ModelJob
 from components.pipeline.stage import Pipeline, Stage
-from components.pipeline.topics import FRAMES, Topics
+from components.pipeline.topics import Topics
 
 LABELS: Final = k.labels("producer", "camera")
 RECORD_OVERHEAD = 10_000
@@ -111,13 +112,12 @@ class Producers(pulumi.ComponentResource):
         labels = {**LABELS, "app.kubernetes.io/instance": name}
         variables: dict[str, pulumi.Input[str]] = {
             "ARGUS_KAFKA_BOOTSTRAP_SERVERS": args.bootstrap_servers,
-            "ARGUS_FRAMES_TOPIC": FRAMES,
+            "ARGUS_FRAMES_TOPIC": FRAMES_TOPIC,
             "ARGUS_CAMERAS_FILE": f"{k.CONFIG_DIR}/cameras.json",
             "ARGUS_CREDENTIALS_FILE": f"{k.SECRETS_DIR}/cameras.json",
             "ARGUS_MAX_FRAME_BYTES": str(args.max_message_bytes - RECORD_OVERHEAD),
             "ARGUS_HTTP_PORT": str(k.HTTP_PORT),
             "ARGUS_PEERS": peers,
-            "ARGUS_LOG_LEVEL": "INFO",
         }
         files = {"cameras.json": json.dumps([camera.model_dump() for camera in cameras], indent=2)}
         environment = core.v1.ConfigMap(

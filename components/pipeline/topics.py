@@ -10,14 +10,13 @@ from typing import Final
 import pulumi
 from pulumi_kubernetes import core
 
+from apps.messages import FRAMES_TOPIC, REJECTED_TOPIC, results_topic
 from components import kubernetes as k
 from components.config import Settings, sections
 from components.pipeline.kafka import STAGE as KAFKA
 from components.pipeline.kafka import Kafka
 from components.pipeline.stage import Pipeline, Stage
 
-FRAMES = "frames"
-REJECTED = "rejected"
 SCRIPT = Path(__file__).with_name("topics.sh")
 LABELS: Final = k.labels("topics", "job")
 
@@ -48,11 +47,6 @@ class TopicsArgs:
     image: pulumi.Input[str]
     bootstrap_servers: pulumi.Input[str]
     topics: Sequence[Topic]
-
-
-def results_topic(model: str) -> str:
-    """The topic that a model writes its results to."""
-    return f"results.{model}"
 
 
 def results_topics(settings: Settings) -> list[str]:
@@ -92,9 +86,9 @@ def pipeline_topics(kafka: sections.Kafka, models: Sequence[str]) -> tuple[Topic
         return Topic(name=name, partitions=count, replication=copies, settings=settings)
 
     return (
-        topic(FRAMES, FRAMES_SHARE, kafka.partitions),
+        topic(FRAMES_TOPIC, FRAMES_SHARE, kafka.partitions),
         *(topic(results_topic(model), RESULTS_SHARE, kafka.partitions, len(models)) for model in models),
-        topic(REJECTED, REJECTED_SHARE, kafka.replicas),
+        topic(REJECTED_TOPIC, REJECTED_SHARE, kafka.replicas),
     )
 
 

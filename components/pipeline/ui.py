@@ -9,6 +9,7 @@ from typing import Final
 import pulumi
 from pulumi_kubernetes import core, rbac
 
+from apps.messages import FRAMES_TOPIC
 from components import kubernetes as k
 from components.autoscaling import CpuScaling, CpuScalingArgs
 from components.config import sections
@@ -17,7 +18,7 @@ from components.pipeline.consumer import Consumer
 from components.pipeline.elasticsearch import Elasticsearch
 from components.pipeline.producers import Producers
 from components.pipeline.stage import Pipeline, Stage
-from components.pipeline.topics import FRAMES, Topics, results_topics
+from components.pipeline.topics import Topics, results_topics
 
 LABELS: Final = k.labels("ui", "web")
 
@@ -49,7 +50,7 @@ class Ui(pulumi.ComponentResource):
         section, replicas = args.section, args.section.replicas
         variables: dict[str, pulumi.Input[str]] = {
             "ARGUS_KAFKA_BOOTSTRAP_SERVERS": args.bootstrap_servers,
-            "ARGUS_FRAMES_TOPIC": FRAMES,
+            "ARGUS_FRAMES_TOPIC": FRAMES_TOPIC,
             "ARGUS_RESULTS_TOPICS": ",".join(args.results_topics),
             "ARGUS_ELASTICSEARCH_URL": args.elasticsearch_url,
             "ARGUS_CONSUMER_URLS": pulumi.Output.from_input(args.consumer_urls).apply(",".join),
@@ -57,7 +58,6 @@ class Ui(pulumi.ComponentResource):
             "ARGUS_CAMERAS": ",".join(args.cameras),
             "ARGUS_STANDBY_MACHINES": ",".join(args.standby),
             "ARGUS_HTTP_PORT": str(k.HTTP_PORT),
-            "ARGUS_LOG_LEVEL": "INFO",
         }
         config = core.v1.ConfigMap(
             f"{name}-config", metadata=k.metadata("ui", args.namespace, LABELS), data=variables, opts=child

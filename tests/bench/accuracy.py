@@ -26,12 +26,12 @@ from apps.scenes import everything, render
 from apps.scenes.seed import dice
 from apps.spark_jobs.models import Model, load_model
 from apps.spark_jobs.models.wanted import Wanted
-from apps.spark_jobs.spec import JobSpec
-from apps.weights import Contract, read_weights
+from apps.weights import read_weights
 from components.config.sections import ARGUS_WEIGHTS
 from lab.cameras import footage
 from lab.progress import step
 from tests.bench.table import table
+from tests.jobs import job_spec
 from tests.labels import Run, runs
 from tests.scoring import VEHICLES, Found, Real, Scores
 
@@ -126,25 +126,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def detector(name: str, weights: Path, *, size: str | None = None) -> Detector:
     """The weights as a job of a stack runs them, on one thread."""
-    spec = JobSpec(
-        model="objects",
-        kind="objects",
-        weights=weights,
-        size=size,
-        precision="auto",
-        device="CPU",
-        contract=Contract(),
-        labels=None,
-        score_threshold=None,
-        score_thresholds=(),
-        code=Path("/nowhere"),
-        call_seconds=1.0,
-        call_memory_mib=1,
-        threads=1,
-        results_topic="results.objects",
-        rejected_topic="rejected",
-        max_frame_bytes=2_000_000,
-    )
+    spec = job_spec(weights=weights, size=size)
     wanted = Wanted.of(spec, read_weights(weights, size=size).thresholds)
     return Detector(name, load_model(replace(spec, score_threshold=LOWEST_SCORE)), load_model(spec), wanted)
 

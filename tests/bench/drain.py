@@ -18,9 +18,8 @@ from pathlib import Path
 
 import httpx
 
-from apps.messages import Detection
+from apps.messages import FILEBEAT_GROUP, Detection
 from components.pipeline.elasticsearch import index_template
-from components.pipeline.filebeat import GROUP as FILEBEAT
 from components.pipeline.filebeat import filebeat_yml
 from lab.progress import step
 from tests.bench.day import FRAME_BYTES
@@ -128,7 +127,7 @@ def _consumer(topics: Topics) -> Drained:
 def _filebeat(topics: Topics, search: str) -> Drained:
     config = json.loads(filebeat_yml(topics.bootstrap, search, topics.results))
     (source,) = config["filebeat.inputs"]
-    source["group_id"] = f"{FILEBEAT}-{topics.frames}"
+    source["group_id"] = f"{FILEBEAT_GROUP}-{topics.frames}"
     config["http"] = {"enabled": True, "host": "127.0.0.1", "port": STATS_PORT}
     total = sum(end for (topic, _), end in ends(topics).items() if topic != topics.frames)
     indices = ",".join(f"results-{model}-*" for model in topics.models)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.environments import variables
 from tests.integration.services import REPOSITORY, free_port, wait_for
 
 
@@ -17,14 +18,14 @@ class App:
     """`python -m <module>`, its log in a file."""
 
     def __init__(self, module: str, log: Path, environment: dict[str, str]) -> None:
-        self.port = int(environment.get("ARGUS_HTTP_PORT") or free_port())
+        self.port = int(environment["ARGUS_HTTP_PORT"])
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = log
         with log.open("ab") as sink:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", module],
                 cwd=REPOSITORY,
-                env={**os.environ, **environment, "ARGUS_HTTP_PORT": str(self.port)},
+                env={**os.environ, **environment},
                 stdout=sink,
                 stderr=subprocess.STDOUT,
             )
@@ -50,7 +51,7 @@ class App:
 @contextlib.contextmanager
 def app(module: str, log: Path, **environment: str) -> Iterator[App]:
     """Runs an app until it is ready and, at the end, stops it. `environment` is without the prefix ARGUS_."""
-    started = App(module, log, {f"ARGUS_{key.upper()}": value for key, value in environment.items()})
+    started = App(module, log, variables(module, **{"http_port": str(free_port()), **environment}))
     try:
         started.wait_until_ready()
         yield started

@@ -8,7 +8,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from apps.messages import Detection, Frame, Result, frame_headers, result_to_json
+from apps.messages import Detection, Frame, Result, frame_headers, result_to_json, results_topic
 
 KAFKA_LIMIT_S = 120
 
@@ -23,7 +23,7 @@ class Topics:
 
     @property
     def results(self) -> tuple[str, ...]:
-        return tuple(f"results.{model}" for model in self.models)
+        return tuple(results_topic(model) for model in self.models)
 
     @property
     def all(self) -> tuple[str, ...]:
@@ -84,7 +84,7 @@ def send_frame(to: Producer, topics: Topics, frame: Frame) -> None:
 
 
 def send_result(to: Producer, topics: Topics, result: Result, partition: int) -> None:
-    to.produce(f"results.{result.model}", key=result.id, value=result_to_json(result), partition=partition)
+    to.produce(results_topic(result.model), key=result.id, value=result_to_json(result), partition=partition)
 
 
 def ends(topics: Topics) -> dict[tuple[str, int], int]:

@@ -3,7 +3,7 @@
 from functools import cache
 from typing import Protocol
 
-from apps.messages import Detection, Frame, detection_from_document, detection_to_document
+from apps.messages import Detection, Frame, detection_from_document
 from apps.spark_jobs.models.errors import AnswerError
 from apps.spark_jobs.models.wanted import Wanted
 from apps.spark_jobs.spec import JobSpec
@@ -42,7 +42,7 @@ class CheckedModel:
         found = self._model.detect(frame)
         for one in found:
             try:
-                detection_from_document(detection_to_document(one))
+                detection_from_document(one.document)
             except (ValueError, TypeError, OverflowError) as unusable:
                 raise AnswerError(f"a detection that nobody could read: {unusable}: {one}") from unusable
         return self._wanted.kept(found)

@@ -144,11 +144,11 @@ def choose_weights(spec: JobSpec) -> tuple[Weights, FloatPrecision]:
     fast = capabilities(spec.device)
     if spec.precision == "bf16" and "BF16" not in fast:
         raise WeightsError("precision: this machine's CPU does not compute in bf16; choose auto, int8 or fp32")
-    half = spec.precision == "bf16" or (spec.precision != "fp32" and "BF16" in fast)
-    floats: FloatPrecision = "bf16" if half else "fp32"
-    # Without fast int8, auto takes the network that is not quantized.
-    wanted = floats if spec.precision == "auto" and "INT8" not in fast else spec.precision
-    return read_weights(spec.weights, spec.contract, size=spec.size, precision=wanted), floats
+    floats: FloatPrecision = "bf16" if "BF16" in fast and spec.precision != "fp32" else "fp32"
+    weights = read_weights(
+        spec.weights, spec.contract, size=spec.size, precision=spec.precision, fast_int8="INT8" in fast
+    )
+    return weights, floats
 
 
 def capabilities(device: str) -> list[str]:

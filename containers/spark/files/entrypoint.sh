@@ -14,12 +14,6 @@ java_options() {
 
 driver() {
     python -m apps.spark_jobs.check
-    local options=(--properties-file "${ARGUS_SPARK_PROPERTIES:-/etc/argus/spark.properties}")
-    # Executors reach the driver at its pod's address, and go when its pod goes.
-    [[ -z "${ARGUS_DRIVER_HOST:-}" ]] || options+=(--conf "spark.driver.host=${ARGUS_DRIVER_HOST}")
-    [[ -z "${ARGUS_DRIVER_POD_NAME:-}" ]] || options+=(--conf "spark.kubernetes.driver.pod.name=${ARGUS_DRIVER_POD_NAME}")
-    # Python starts the JVM, not the other way round: SIGTERM reaches the job, which lets the running batch finish.
-    export PYSPARK_SUBMIT_ARGS="${options[*]} pyspark-shell"
     exec python -m apps.spark_jobs "$@"
 }
 

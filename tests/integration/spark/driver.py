@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.environments import variables
 from tests.integration.services import REPOSITORY, free_port, image, wait_for
 
 START_SECONDS = 300
@@ -52,9 +53,10 @@ class Driver:
             "--tmpfs",
             "/opt/spark/work:rw,mode=1777",
         ]
-        arguments += ["--volume", f"{properties}:/etc/argus/spark.properties:ro", "--env", f"ARGUS_HTTP_PORT={port}"]
-        for key, value in settings.items():
-            arguments += ["--env", f"ARGUS_{key.upper()}={value}"]
+        arguments += ["--volume", f"{properties}:/etc/argus/spark.properties:ro"]
+        given = {name: str(value) for name, value in settings.items()}
+        for name, value in variables("apps.spark_jobs", **given, http_port=str(port)).items():
+            arguments += ["--env", f"{name}={value}"]
         self.podman("run", *arguments, image("spark"), "driver")
         self._ended = subprocess.Popen(["podman", "wait", self.name], env=ENVIRONMENT, stdout=subprocess.DEVNULL)
 

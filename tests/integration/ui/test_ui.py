@@ -22,7 +22,6 @@ from apps.messages import (
     Detection,
     Frame,
     Result,
-    detection_to_document,
     format_timestamp,
     hour_of,
     result_to_json,
@@ -369,7 +368,7 @@ def test_what_each_task_gives_is_found_and_drawn(site: Site) -> None:
     assert [hit["id"] for hit in first["results"]] == [given.id] and first["unreadable"] == 1
     [hit] = search(version="tasks 1")["results"]
     assert hit["model_version"] == "tasks 1"
-    assert hit["detections"] == [{**detection_to_document(one), "matches": True} for one in given.detections]
+    assert hit["detections"] == [{**one.document, "matches": True} for one in given.detections]
     assert search(version="tasks 2")["results"] == []
     seen, after = [], search(size="1")
     while after["next"]:

@@ -7,9 +7,10 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from apps.consumer import ingest
-from apps.consumer.ingest import Health, Ingest
+from apps.consumer.ingest import Ingest, Pulse
 from apps.consumer.settings import Settings
 from apps.consumer.storage import DiskStore
+from tests.environments import GIVEN
 
 
 class FailingConsumer:
@@ -36,19 +37,14 @@ class FailingConsumer:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(
-        kafka_bootstrap_servers="localhost:9092",
-        results_topics="results.objects",
-        consumer_member="consumer-0",
-        data_dir=tmp_path,
-        max_disk_bytes=10**9,
-    )
+    changes = {"results_topics": "results.objects", "consumer_member": "consumer-0", "data_dir": tmp_path}
+    return Settings(**{**GIVEN["apps.consumer"], **changes})
 
 
 def consumed(settings: Settings, monkeypatch: pytest.MonkeyPatch, code: int) -> FailingConsumer:
     client = FailingConsumer(KafkaError(code))
     monkeypatch.setattr(ingest, "Consumer", lambda *_, **__: client)
-    loop = Ingest(settings, DiskStore(settings.data_dir), Health(), lambda: False)
+    loop = Ingest(settings, DiskStore(settings.data_dir), Pulse(), lambda: False)
     client.stop = loop.stop
     try:
         loop.run()

@@ -1,10 +1,9 @@
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from apps.consumer.retention import Retention, expired, surplus
-from apps.consumer.retention_indices import expired_indices
 from apps.consumer.storage import DiskStore, HourDirectory
 
 NOW = datetime(2026, 11, 23, 22, 30, tzinfo=UTC)
@@ -51,21 +50,3 @@ def test_a_full_disk_costs_the_oldest_hour_but_never_the_current(tmp_path: Path)
     assert retention.make_room()
     assert not retention.make_room()
     assert [directory.hour for directory in store.hours()] == [current]
-
-
-def test_only_old_indices_of_results_go() -> None:
-    names = [
-        "results-objects-2026.11.15",
-        "results-objects-2026.11.16",
-        "results-objects-2026.11.17",
-        "results-new-model-2025.01.01",
-        "results-objects-2026.13.01",
-        "results-objects",
-        "logs-2020.01.01",
-        ".internal",
-    ]
-    assert expired_indices(names, date(2026, 11, 23), 7) == [
-        "results-new-model-2025.01.01",
-        "results-objects-2026.11.15",
-        "results-objects-2026.11.16",
-    ]

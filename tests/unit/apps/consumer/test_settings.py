@@ -1,8 +1,14 @@
 import pytest
-from pydantic import ValidationError
 
-from apps.consumer.errors import describe_settings_error
 from apps.consumer.settings import Settings
+from apps.service.settings import SettingsError, read
+from tests.environments import variables
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in variables("apps.consumer").items():
+        monkeypatch.setenv(name, value)
 
 
 def test_lists_are_comma_separated(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -17,8 +23,7 @@ def test_every_mistake_is_told_by_its_variable(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.delenv("ARGUS_KAFKA_BOOTSTRAP_SERVERS", raising=False)
     monkeypatch.setenv("ARGUS_HTTP_PORT", "http")
     monkeypatch.setenv("ARGUS_RETENTION_HOURS", "0")
-    with pytest.raises(ValidationError) as failed:
-        Settings()
-    told = describe_settings_error(failed.value)
+    with pytest.raises(SettingsError) as failed:
+        read(Settings)
     for variable in ("ARGUS_KAFKA_BOOTSTRAP_SERVERS", "ARGUS_HTTP_PORT", "ARGUS_RETENTION_HOURS"):
-        assert variable in told
+        assert variable in str(failed.value)

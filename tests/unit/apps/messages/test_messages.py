@@ -11,7 +11,6 @@ from apps.messages import (
     FrameError,
     Result,
     detection_from_document,
-    detection_to_document,
     first_sequence,
     format_timestamp,
     frame_from_kafka,
@@ -58,11 +57,11 @@ WHOLE = Detection(
 
 
 def test_all_parts_of_a_detection_survive_the_way() -> None:
-    assert detection_from_document(json.loads(json.dumps(detection_to_document(WHOLE)))) == WHOLE
+    assert detection_from_document(json.loads(json.dumps(WHOLE.document))) == WHOLE
 
 
 def test_a_detection_names_only_what_its_model_gave() -> None:
-    assert detection_to_document(RESULT.detections[0]).keys() == {"label", "score", "box"}
+    assert RESULT.detections[0].document.keys() == {"label", "score", "box"}
     assert detection_from_document(
         {"label": "a", "score": 1, "box": [0, 0, 1, 1], "of a newer writer": 3}
     ) == Detection(label="a", score=1.0, box=(0.0, 0.0, 1.0, 1.0))
@@ -101,7 +100,7 @@ def test_a_detection_names_only_what_its_model_gave() -> None:
 )
 def test_a_result_with_a_part_that_cannot_be_drawn_is_refused(part: dict[str, Any]) -> None:
     document = json.loads(result_to_json(RESULT))
-    document["detections"].append(detection_to_document(WHOLE) | part)
+    document["detections"].append(WHOLE.document | part)
     with pytest.raises(ValueError):
         result_from_json(json.dumps(document))
 

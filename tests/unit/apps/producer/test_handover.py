@@ -5,7 +5,6 @@ import http.client
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from http.server import ThreadingHTTPServer
 
 import pytest
 
@@ -57,8 +56,8 @@ class Producer:
         ]
         self.peers: list[Address] = []
         self.handover = Handover(me, self.peers, self.workers, started)
-        self.server: ThreadingHTTPServer = serve(0, self.workers, self.handover, lambda: None)
-        self.address: Address = ("127.0.0.1", self.server.server_port)
+        self.server = serve(0, self.workers, self.handover, lambda: None)
+        self.address: Address = ("127.0.0.1", self.server.port)
 
     def start(self) -> None:
         """As a pod does."""
@@ -68,8 +67,7 @@ class Producer:
 
     def die(self) -> None:
         """Without a word to anybody."""
-        self.server.shutdown()
-        self.server.server_close()
+        self.server.close()
         for worker in self.workers:
             worker.stop()
             worker.join(5)

@@ -3,7 +3,16 @@ from pathlib import Path
 
 import pytest
 
-from apps.producer.settings import Camera, SettingsError, read_cameras, read_credentials, read_settings
+from apps.producer.settings import Camera, Settings, read_cameras, read_credentials
+from apps.service.settings import SettingsError, read
+from tests.environments import variables
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in variables("apps.producer").items():
+        monkeypatch.setenv(name, value)
+
 
 CAMERA = {"name": "gate", "url": "rtsp://10.0.0.1/gate", "frames_per_second": 1}
 
@@ -17,7 +26,7 @@ def write(folder: Path, content: object) -> Path:
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ARGUS_KAFKA_BOOTSTRAP_SERVERS", "kafka:9092")
     monkeypatch.setenv("ARGUS_MAX_FRAME_BYTES", "1000")
-    settings = read_settings()
+    settings = read(Settings)
     assert (settings.kafka_bootstrap_servers, settings.max_frame_bytes, settings.frames_topic) == (
         "kafka:9092",
         1000,
@@ -29,7 +38,7 @@ def test_every_wrong_key_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.delenv("ARGUS_KAFKA_BOOTSTRAP_SERVERS", raising=False)
     monkeypatch.setenv("ARGUS_HTTP_PORT", "eighty")
     with pytest.raises(SettingsError, match=r"ARGUS_KAFKA_BOOTSTRAP_SERVERS.*ARGUS_HTTP_PORT"):
-        read_settings()
+        read(Settings)
 
 
 def test_cameras_are_read_with_their_defaults(tmp_path: Path) -> None:

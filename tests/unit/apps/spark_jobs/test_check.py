@@ -8,12 +8,12 @@ import pytest
 from apps.messages import Frame
 from apps.spark_jobs import check
 from apps.spark_jobs.jpeg import jpeg_size
-from tests.unit.apps.spark_jobs.test_settings import GIVEN
+from tests.environments import variables
 
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {**GIVEN, "ARGUS_MODEL_NAME": "mine", "ARGUS_MODEL_KIND": "motion"}.items():
+    for name, value in variables("apps.spark_jobs", model_name="mine", model_kind="motion").items():
         monkeypatch.setenv(name, value)
 
 

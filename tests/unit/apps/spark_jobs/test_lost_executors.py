@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from apps.spark_jobs import api_server, lost_executors
-from apps.spark_jobs.api_server import ApiError, ApiServer
+from apps.service import kubernetes
+from apps.service.kubernetes import ApiError, ApiServer
+from apps.spark_jobs import lost_executors
 from apps.spark_jobs.lost_executors import ExecutorPods, overdue, watch
 
 NOW = datetime(2026, 11, 25, 1, 0, tzinfo=UTC)
@@ -51,12 +52,12 @@ class Connection:
 def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "namespace").write_text("argus\n")
     (tmp_path / "token").write_text("first")
-    monkeypatch.setattr(api_server.ssl, "create_default_context", lambda cafile: None)
+    monkeypatch.setattr(kubernetes.ssl, "create_default_context", lambda cafile: None)
     return tmp_path
 
 
 def executors(account: Path, monkeypatch: pytest.MonkeyPatch, connection: Connection) -> ExecutorPods:
-    monkeypatch.setattr(api_server.http.client, "HTTPSConnection", lambda *_, **__: connection)
+    monkeypatch.setattr(kubernetes.http.client, "HTTPSConnection", lambda *_, **__: connection)
     return ExecutorPods("spark-1", ApiServer(account))
 
 

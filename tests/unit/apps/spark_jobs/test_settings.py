@@ -5,20 +5,12 @@ import pytest
 from pydantic import ValidationError
 
 from apps.spark_jobs.settings import Settings
-
-GIVEN = {
-    "ARGUS_MODEL_NAME": "objects",
-    "ARGUS_MODEL_KIND": "objects",
-    "ARGUS_KAFKA_BOOTSTRAP_SERVERS": "kafka:9092",
-    "ARGUS_RESULTS_TOPIC": "results.objects",
-    "ARGUS_CONSUMER_GROUP": "spark.objects",
-    "ARGUS_WEIGHTS": "/opt/argus/weights/objects",
-}
+from tests.environments import variables
 
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in GIVEN.items():
+    for name, value in variables("apps.spark_jobs").items():
         monkeypatch.setenv(name, value)
 
 
@@ -32,6 +24,18 @@ def test_what_the_executors_get_can_travel() -> None:
     spec = Settings().spec
     assert pickle.loads(pickle.dumps(spec)) == spec
     assert hash(spec) == hash(pickle.loads(pickle.dumps(spec)))
+
+
+def test_labels_have_their_own_thresholds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARGUS_SCORE_THRESHOLDS", '{"person": 0.5, "car": 1}')
+    assert Settings().spec.score_thresholds == (("person", 0.5), ("car", 1.0))
+
+
+def test_spark_is_told_where_the_driver_is() -> None:
+    assert Settings().submit_arguments == (
+        "--properties-file /etc/argus/spark.properties --conf spark.driver.host=127.0.0.1 "
+        "--conf spark.kubernetes.driver.pod.name=model-objects pyspark-shell"
+    )
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ def status() -> Status:
 def test_metrics_and_health_over_http(status: Status) -> None:
     status.rejected.inc(3)
     server = serve(status, 0)
-    address = f"http://127.0.0.1:{server.server_port}"
+    address = f"http://127.0.0.1:{server.port}"
     try:
         assert 'argus_spark_rejected_total{model="objects"} 3.0' in urlopen(f"{address}/metrics").read().decode()
         assert urlopen(f"{address}/healthz").read().startswith(b"ok: last batch")
@@ -26,8 +26,7 @@ def test_metrics_and_health_over_http(status: Status) -> None:
         with pytest.raises(HTTPError, match="404"):
             urlopen(f"{address}/other")
     finally:
-        server.shutdown()
-        server.server_close()
+        server.close()
 
 
 def test_a_driver_that_waits_for_another_is_ready_and_well() -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from apps.service.kubernetes import ApiError
 from apps.spark_jobs import takeover
-from apps.spark_jobs.api_server import ApiError
 from apps.spark_jobs.takeover import NOBODY, Takeover, Turn, of_one_template
 
 ME, OLD, BROKEN = "model-objects-bbbb-22222", "model-objects-aaaa-11111", "model-objects-cccc-33333"

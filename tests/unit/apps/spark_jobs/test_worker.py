@@ -1,33 +1,12 @@
-from pathlib import Path
-
 import pyarrow as pa
 import pytest
 
 from apps.messages import Detection, Frame, FrameError, frame_headers, result_from_json
-from apps.spark_jobs.spec import JobSpec
 from apps.spark_jobs.worker import Record, answer, from_arrow, process, reject, to_arrow
-from apps.weights.contract import Contract
+from tests.jobs import job_spec
 from tests.unit.apps.spark_jobs.frames import frame, scene
 
-SPEC = JobSpec(
-    model="motion",
-    kind="motion",
-    weights=Path("/nowhere"),
-    size=None,
-    precision="auto",
-    device="CPU",
-    contract=Contract(),
-    labels=None,
-    score_threshold=0.4,
-    score_thresholds=(),
-    code=Path("/nowhere"),
-    call_seconds=10,
-    call_memory_mib=512,
-    threads=1,
-    results_topic="results.motion",
-    rejected_topic="rejected",
-    max_frame_bytes=100_000,
-)
+SPEC = job_spec("motion", score_threshold=0.4, max_frame_bytes=100_000)
 
 
 class Seeing:

@@ -8,6 +8,7 @@ import pytest
 from apps.ui.archive import Archive, ArchiveUnavailableError
 from apps.ui.producers import camera_states
 from apps.ui.settings import Settings
+from tests.environments import variables
 
 JPEG = b"\xff\xd8"
 
@@ -50,8 +51,8 @@ def test_anything_else_is_refused(told: object) -> None:
 
 
 def test_settings_name_the_models_and_refuse_bad_urls(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ARGUS_KAFKA_BOOTSTRAP_SERVERS", "kafka:9092")
-    monkeypatch.setenv("ARGUS_RESULTS_TOPICS", "results.objects,results.motion")
+    for name, value in variables("apps.ui", results_topics="results.objects,results.motion").items():
+        monkeypatch.setenv(name, value)
     assert Settings().models == ("objects", "motion")
     monkeypatch.setenv("ARGUS_CONSUMER_URLS", "consumer-0:8080")
     with pytest.raises(ValueError, match="not an http"):

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from apps.messages import Detection, Frame, Result, detection_to_document
+from apps.messages import Detection, Frame, Result
 from apps.ui.wall import EARLY_RESULTS, Limits, Rate, Ring, Wall
 
 START = datetime(2026, 11, 23, 22, tzinfo=UTC)
@@ -120,7 +120,7 @@ def test_a_browser_is_told_all_that_a_model_gave() -> None:
     )
     made.add_result(replace(result(1, "objects"), detections=(parts,)), now=0)
     [told] = made.news(None, STREAMING)["cameras"][0]["frame"]["results"]
-    assert told == {"model": "objects", "model_version": "1", "detections": [detection_to_document(parts)]}
+    assert told == {"model": "objects", "model_version": "1", "detections": [parts.document]}
 
 
 @pytest.mark.parametrize("token", ["", "x", "x.5", ".", "1.1.1", None])

@@ -1,4 +1,7 @@
-"""Build step: turns every Ultralytics checkpoint `WEIGHTS/<model>/*.pt` into an OpenVINO export in the same folder."""
+"""`python -m apps.weights.export FOLDER`: every Ultralytics checkpoint `FOLDER/*/*.pt` becomes an OpenVINO export.
+
+A step of the Spark image's build, where a stack has checkpoints: only there are PyTorch and Ultralytics installed.
+"""
 
 import shutil
 import sys

@@ -1,0 +1,19 @@
+"""Jobs for the indices of results in Elasticsearch: one puts their template in place, one deletes old ones.
+
+They run in the consumer's image. The standard library asks Elasticsearch: its own client would cost each run more time
+and memory than the few requests take.
+"""
+
+import json
+import urllib.request
+from typing import Any
+
+TIMEOUT_SECONDS = 60
+
+
+def ask(method: str, url: str, body: bytes | None = None) -> Any:
+    """The JSON of Elasticsearch's answer. Raises OSError, of it HTTPError for a refusal, or ValueError."""
+    headers = {"Accept": "application/json", "Content-Type": "application/json"}
+    request = urllib.request.Request(url, data=body, method=method, headers=headers)
+    with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
+        return json.load(response)

@@ -1,0 +1,133 @@
+"""The HTTP server of an app's probes, metrics and of what it adds, on waitress."""
+
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, BinaryIO
+
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from waitress.server import create_server
+
+from apps.service.health import Health
+
+MAX_CONNECTIONS = 64
+IDLE_SECONDS = 15
+THREADS = 4
+MAX_BODY = 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """`path` is decoded, without a query."""
+
+    method: str
+    path: str
+    body: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """An open file as the body is closed by the server."""
+
+    body: bytes | BinaryIO
+    content_type: str = "text/plain; charset=utf-8"
+    status: HTTPStatus = HTTPStatus.OK
+    cache: str = "no-store"
+
+    @property
+    def size(self) -> int:
+        """Bytes of the body."""
+        if isinstance(self.body, bytes):
+            return len(self.body)
+        size = self.body.seek(0, 2)
+        self.body.seek(0)
+        return size
+
+
+Handler = Callable[[Request], Answer]
+
+
+def as_json(content: object, status: HTTPStatus = HTTPStatus.OK) -> Answer:
+    """The content as JSON."""
+    return Answer(body=json.dumps(content).encode(), content_type="application/json", status=status)
+
+
+def not_found(_: Request) -> Answer:
+    """What is answered where there is nothing."""
+    return as_json({"error": "not found"}, HTTPStatus.NOT_FOUND)
+
+
+class Server:
+    """Answers /healthz, /readyz and /metrics, and by `rest` everything else, in threads of its own."""
+
+    def __init__(
+        self,
+        port: int,
+        *,
+        health: Callable[[], Health],
+        readiness: Callable[[], Health],
+        rest: Handler = not_found,
+        registry: CollectorRegistry = REGISTRY,
+    ) -> None:
+        """Begins at once. Port 0 is any free one."""
+        self._checks = {"/healthz": health, "/readyz": readiness}
+        self._rest, self._registry = rest, registry
+        # A reader that comes often is served late, which is no news.
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+        self._server = create_server(
+            self._answer,
+            host="0.0.0.0",
+            port=port,
+            threads=THREADS,
+            connection_limit=MAX_CONNECTIONS,
+            channel_timeout=IDLE_SECONDS,
+            cleanup_interval=IDLE_SECONDS,
+            max_request_body_size=MAX_BODY,
+            clear_untrusted_proxy_headers=True,
+            # select() refuses the numbers above 1023, which a process with many open files has.
+            asyncore_use_poll=True,
+            ident=None,
+        )
+        self.port: int = self._server.effective_port
+        threading.Thread(target=self._server.run, name="http", daemon=True).start()
+
+    def close(self) -> None:
+        """Takes no more connections."""
+        # In the server's own thread, which else goes on with what it listens to.
+        self._server.trigger.pull_trigger(self._server.close)
+        self._server.task_dispatcher.shutdown()
+
+    def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """The WSGI application."""
+        request = Request(
+            method=environ["REQUEST_METHOD"],
+            # WSGI has bytes as Latin-1.
+            path=environ["PATH_INFO"].encode("latin-1").decode(errors="replace"),
+            body=environ["wsgi.input"].read(),
+        )
+        answer = self._found(request)
+        headers = [
+            ("Content-Type", answer.content_type),
+            ("Content-Length", str(answer.size)),
+            ("Cache-Control", answer.cache),
+            ("X-Content-Type-Options", "nosniff"),
+        ]
+        start_response(f"{answer.status.value} {answer.status.phrase}", headers)
+        if isinstance(answer.body, bytes):
+            return [] if request.method == "HEAD" else [answer.body]
+        if request.method == "HEAD":
+            answer.body.close()
+            return []
+        whole: Iterable[bytes] = environ["wsgi.file_wrapper"](answer.body)
+        return whole
+
+    def _found(self, request: Request) -> Answer:
+        if check := self._checks.get(request.path):
+            status, reason = check()
+            return Answer(body=reason.encode(), status=status)
+        if request.path == "/metrics":
+            return Answer(body=generate_latest(self._registry), content_type=CONTENT_TYPE_LATEST)
+        return self._rest(request)

@@ -1,0 +1,62 @@
+"""Settings, read from the environment; what is wrong with them is said by the variable's name."""
+
+from typing import Annotated, Literal, TypeVar
+
+import pydantic_settings
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "ARGUS_"
+
+
+class SettingsError(ValueError):
+    """The settings are unusable; the message names every one that is wrong and why."""
+
+
+class Settings(BaseSettings):
+    """An app's settings: each field is the variable `ARGUS_<FIELD>`.
+
+    A field has a default only if no component gives it (tests/unit/components/test_contract.py), so that no default
+    stands in two places and a variable that is missing is found at the start.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, protected_namespaces=())
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+
+class ServerSettings(Settings):
+    """Settings of an app that answers probes."""
+
+    http_port: int = Field(ge=0, le=65535)
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+"""A variable that holds a list, with commas between."""
+
+S = TypeVar("S", bound=Settings)
+
+
+def read(settings: type[S]) -> S:
+    """The settings of this process's environment. Raises SettingsError."""
+    try:
+        return settings()
+    except ValidationError as invalid:
+        raise SettingsError(mistakes(invalid, PREFIX)) from None
+    except pydantic_settings.SettingsError as unreadable:
+        raise SettingsError(str(unreadable)) from unreadable
+
+
+def mistakes(invalid: ValidationError, prefix: str = "") -> str:
+    """One clause a mistake, each with its place, in capitals behind a prefix; never the value, which may be secret."""
+    clauses = []
+    for error in invalid.errors(include_input=False, include_url=False):
+        place = ".".join(str(part) for part in error["loc"])
+        clauses.append(f"{prefix}{place.upper() if prefix else place}: {error['msg']}")
+    return "; ".join(clauses)

@@ -1,0 +1,69 @@
+"""The environment of each app in a test that does not care: what a component gives it, without the prefix ARGUS_."""
+
+from collections.abc import Mapping
+from typing import Final
+
+_PIPELINE: Final = {"kafka_bootstrap_servers": "kafka:9092", "frames_topic": "frames", "http_port": "0"}
+
+GIVEN: Final[Mapping[str, Mapping[str, str]]] = {
+    "apps.producer": {
+        **_PIPELINE,
+        "cameras_file": "/nowhere/cameras.json",
+        "credentials_file": "/nowhere/credentials.json",
+        "max_frame_bytes": "1900000",
+        "peers": "",
+    },
+    "apps.consumer": {
+        **_PIPELINE,
+        "results_topics": "",
+        "consumer_group": "consumer",
+        "data_dir": "/nowhere",
+        "retention_hours": "48",
+        "max_disk_bytes": "8000000000",
+    },
+    "apps.ui": {
+        **_PIPELINE,
+        "results_topics": "",
+        "elasticsearch_url": "http://elasticsearch:9200",
+        "consumer_urls": "",
+        "producer_urls": "",
+        "cameras": "",
+        "standby_machines": "",
+    },
+    "apps.spark_jobs": {
+        **_PIPELINE,
+        "model_name": "objects",
+        "model_kind": "objects",
+        "results_topic": "results.objects",
+        "rejected_topic": "rejected",
+        "consumer_group": "spark.objects",
+        "trigger_seconds": "2",
+        "cores_per_executor": "1",
+        "minimum_executors": "1",
+        "maximum_executors": "1",
+        "target_lag_seconds": "10",
+        "cool_down_seconds": "300",
+        "batch_size": "16",
+        "weights": "/opt/argus/weights/objects",
+        "precision": "auto",
+        "device": "CPU",
+        "contract": "{}",
+        "score_thresholds": "{}",
+        "code": "/opt/argus/code/objects",
+        "call_seconds": "10",
+        "call_memory_mib": "512",
+        "max_offsets_per_task": "400",
+        "max_frame_bytes": "2000000",
+        "checkpoint": "/tmp/checkpoint",
+        "stall_seconds": "600",
+        "driver_host": "127.0.0.1",
+        "driver_pod_name": "model-objects",
+        "driver_lease": "model-objects",
+        "driver_selector": "app=model",
+    },
+}
+
+
+def variables(module: str, **changes: str) -> dict[str, str]:
+    """The environment of `python -m MODULE`, some of it changed."""
+    return {f"ARGUS_{name.upper()}": value for name, value in {**GIVEN[module], **changes}.items()}

@@ -1,0 +1,33 @@
+"""What an executor of a test runs."""
+
+from pathlib import Path
+from typing import Any
+
+from apps.spark_jobs.spec import JobSpec
+from apps.weights import Contract
+
+NOWHERE = Path("/nowhere")
+
+
+def job_spec(kind: str = "objects", weights: Path = NOWHERE, **changes: Any) -> JobSpec:
+    """A job that nothing is asked of but a model of this kind, some of it changed."""
+    plain: dict[str, Any] = {
+        "model": kind,
+        "kind": kind,
+        "weights": weights,
+        "size": None,
+        "precision": "auto",
+        "device": "CPU",
+        "contract": Contract(),
+        "labels": None,
+        "score_threshold": None,
+        "score_thresholds": (),
+        "code": NOWHERE,
+        "call_seconds": 1.0,
+        "call_memory_mib": 128,
+        "threads": 1,
+        "results_topic": f"results.{kind}",
+        "rejected_topic": "rejected",
+        "max_frame_bytes": 1_000_000,
+    }
+    return JobSpec(**plain | changes)
