@@ -17,7 +17,7 @@ import yaml
 from apps.consumer.settings import Settings as ConsumerSettings
 from apps.indices.settings import RetentionSettings
 from apps.indices.settings import Settings as IndexSettings
-from apps.messages import results_topic
+from apps.messages.names import results_topic
 from apps.producer.settings import Settings as ProducerSettings
 from apps.producer.settings import read_cameras, read_credentials
 from apps.service.settings import PREFIX, Settings, read

@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from apps.messages import results_topic
+from apps.messages.names import results_topic
 from components.autoscaling import Keda, KedaArgs, Vpa, VpaArgs
 from components.config import ConsumerReplicas, FilebeatReplicas, Memory, Model, UiReplicas
 from components.pipeline import (
