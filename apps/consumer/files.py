@@ -1,7 +1,8 @@
 """What the consumer serves of its disk: the stored files and their listings."""
 
 from apps.consumer.storage import DiskStore, HourDirectory
-from apps.messages import FILE, HOUR, NAME
+from apps.messages.identity import FILE, HOUR
+from apps.messages.names import NAME
 from apps.service.http import Answer, Handler, Request, as_json, not_found
 
 ROOT = "/frames/"

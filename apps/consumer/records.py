@@ -5,16 +5,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Literal
 
-from apps.messages import (
-    MAX_SEQUENCE,
-    NAME,
-    UNREADABLE,
-    frame_from_kafka,
-    frame_path,
-    hour_of,
-    result_from_json,
-    result_path,
-)
+from apps.messages import UNREADABLE, frame_from_kafka, frame_path, hour_of, result_from_json, result_path
+from apps.messages.identity import MAX_SEQUENCE
+from apps.messages.names import NAME
 
 JPEG_START = b"\xff\xd8"
 CLOCK_TOLERANCE = timedelta(hours=1)

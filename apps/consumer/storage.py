@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from apps.consumer.records import StoredFile
-from apps.messages import FILE, HOUR, NAME
+from apps.messages.identity import FILE, HOUR
+from apps.messages.names import NAME
 
 TEMPORARY_SUFFIX = ".tmp"
 TRASH = ".trash"

@@ -12,7 +12,7 @@ from http import HTTPStatus
 
 from apps.indices import ask
 from apps.indices.settings import RetentionSettings
-from apps.messages import RESULT_INDICES, day_of
+from apps.messages.names import RESULT_INDICES, day_of
 from apps.service.process import run
 
 logger = logging.getLogger("apps.indices.retention")

@@ -58,7 +58,7 @@ def _frame_of(picture: Path, sequence: int) -> Frame:
     import cv2
     import numpy as np
 
-    from apps.spark_jobs.jpeg import jpeg_size
+    from apps.model_api.jpeg import jpeg_size
 
     data = picture.read_bytes()
     if not data.startswith(b"\xff\xd8"):

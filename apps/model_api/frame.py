@@ -27,7 +27,7 @@ class Frame(messages.Frame):
         Raises FrameError where the JPEG is corrupt; let it pass, and the frame is set aside with that reason.
         """
         # Imported late: OpenCV and NumPy may be those of the user's own requirements.
-        from apps.spark_jobs.jpeg import decode
+        from apps.model_api.jpeg import decode
 
         return decode(self, (self.width, self.height))
 

@@ -71,7 +71,7 @@ def load(folder: Path) -> UserModel:
         raise LoadError(f"the class Model of {MODULE} has no method detect(self, frame)")
     try:
         # Here rather than within the first call, which has its limit; with the NumPy and OpenCV that the code brings.
-        importlib.import_module("apps.spark_jobs.jpeg")
+        importlib.import_module("apps.model_api.jpeg")
     except Exception as error:
         raise LoadError(f"frame.image cannot be decoded beside the packages of the code: {error}") from error
     return model  # type: ignore[no-any-return]

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError, field_validator
 from pydantic_settings import NoDecode
 
-from apps.messages import NAME_PATTERN
+from apps.messages.names import NAME_PATTERN
 from apps.service.settings import ServerSettings, SettingsError, mistakes
 
 SCHEMES = ("rtsp", "rtsps", "http", "https", "file", "synthetic")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from apps.messages import NAME_PATTERN
+from apps.messages.names import NAME_PATTERN
 from apps.service.settings import ServerSettings
 from apps.spark_jobs.scaling import Limits
 from apps.spark_jobs.spec import JobSpec, ModelKind

@@ -18,7 +18,8 @@ from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from apps.messages import HOUR_PATTERN, MAX_SEQUENCE, NAME_PATTERN, RESULT_INDICES
+from apps.messages.identity import HOUR_PATTERN, MAX_SEQUENCE
+from apps.messages.names import NAME_PATTERN, RESULT_INDICES
 from apps.service.health import polled
 from apps.ui import metrics
 from apps.ui.archive import Archive, ArchiveUnavailableError

@@ -8,7 +8,8 @@ from typing import cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from apps.messages import NAME, UNREADABLE, FrameError, frame_from_kafka, result_from_json
+from apps.messages import UNREADABLE, FrameError, frame_from_kafka, result_from_json
+from apps.messages.names import NAME
 from apps.ui import metrics
 from apps.ui.settings import Settings
 from apps.ui.wall import Wall

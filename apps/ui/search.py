@@ -7,15 +7,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from apps.messages import (
-    IDENTITY_FIELD,
-    NAME,
-    NAME_PATTERN,
-    Detection,
-    format_timestamp,
-    hour_of,
-    result_from_document,
-)
+from apps.messages import Detection, format_timestamp, hour_of, result_from_document
+from apps.messages.names import IDENTITY_FIELD, NAME, NAME_PATTERN
 
 MAX_LABELS = 200
 

@@ -2,7 +2,7 @@
 
 from pydantic import Field, field_validator
 
-from apps.messages import model_of
+from apps.messages.names import model_of
 from apps.service.settings import ServerSettings, Words
 
 MEBIBYTE = 1024**2

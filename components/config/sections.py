@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from apps.messages import NAME_PATTERN
+from apps.messages.names import NAME_PATTERN
 from apps.weights.contract import Contract, Precision
 from components import versions
 from components.config.manifest import check_source

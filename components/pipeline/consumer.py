@@ -9,7 +9,7 @@ from typing import Final
 import pulumi
 from pulumi_kubernetes import core
 
-from apps.messages import CONSUMER_GROUP, FRAMES_TOPIC
+from apps.messages.names import CONSUMER_GROUP, FRAMES_TOPIC
 from components import kubernetes as k
 from components.autoscaling import Keda, LagScaling, LagScalingArgs
 from components.config import sections

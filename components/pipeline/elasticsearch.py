@@ -10,7 +10,7 @@ from typing import Any, Final
 import pulumi
 from pulumi_kubernetes import apps, batch, core
 
-from apps.messages import RESULT_INDICES
+from apps.messages.names import RESULT_INDICES
 from components import kubernetes as k
 from components.config import sections
 from components.images import Image

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pulumi
 from pulumi_kubernetes import core
 
-from apps.messages import FILEBEAT_GROUP, IDENTITY_FIELD, results_index
+from apps.messages.names import FILEBEAT_GROUP, IDENTITY_FIELD, results_index
 from components import kubernetes as k
 from components.autoscaling import Keda, LagScaling, LagScalingArgs
 from components.config import sections

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 import pulumi
 from pulumi_kubernetes import coordination, core, meta, rbac
 
-from apps.messages import FRAMES_TOPIC, REJECTED_TOPIC, model_group, results_topic
+from apps.messages.names import FRAMES_TOPIC, REJECTED_TOPIC, model_group, results_topic
 from components import kubernetes as k
 from components.config import Settings, sections
 from components.images import APP, Image

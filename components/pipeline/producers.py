@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pulumi
 from pulumi_kubernetes import core
 
-from apps.messages import FRAMES_TOPIC
+from apps.messages.names import FRAMES_TOPIC
 from components import kubernetes as k
 from components.config import Settings, sections
 from components.images import APP, Image

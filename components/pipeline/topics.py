@@ -10,7 +10,7 @@ from typing import Final
 import pulumi
 from pulumi_kubernetes import core
 
-from apps.messages import FRAMES_TOPIC, REJECTED_TOPIC, results_topic
+from apps.messages.names import FRAMES_TOPIC, REJECTED_TOPIC, results_topic
 from components import kubernetes as k
 from components.config import Settings, sections
 from components.pipeline.kafka import STAGE as KAFKA

@@ -9,7 +9,7 @@ from typing import Final
 import pulumi
 from pulumi_kubernetes import core, rbac
 
-from apps.messages import FRAMES_TOPIC
+from apps.messages.names import FRAMES_TOPIC
 from components import kubernetes as k
 from components.autoscaling import CpuScaling, CpuScalingArgs
 from components.config import sections

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import httpx
 
-from apps.messages import FILEBEAT_GROUP, Detection
+from apps.messages import Detection
+from apps.messages.names import FILEBEAT_GROUP
 from components.pipeline.elasticsearch import index_template
 from components.pipeline.filebeat import filebeat_yml
 from lab.progress import step

@@ -8,7 +8,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from apps.messages import Detection, Frame, Result, frame_headers, result_to_json, results_topic
+from apps.messages import Detection, Frame, Result, frame_headers, result_to_json
+from apps.messages.names import results_topic
 
 KAFKA_LIMIT_S = 120
 

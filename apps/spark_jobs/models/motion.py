@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from apps.messages import Detection, Frame
-from apps.spark_jobs.jpeg import Image, decode
+from apps.model_api.jpeg import Image, decode
 
 LABEL = "motion"
 THUMBNAIL = (160, 160)

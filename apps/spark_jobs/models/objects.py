@@ -9,7 +9,7 @@ import openvino as ov
 from openvino.preprocess import ColorFormat, PrePostProcessor
 
 from apps.messages import Detection, Frame
-from apps.spark_jobs.jpeg import decode
+from apps.model_api.jpeg import decode
 from apps.spark_jobs.models.errors import AnswerError
 from apps.spark_jobs.models.heads import Candidates, Floats, read_head
 from apps.spark_jobs.models.masks import outline

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as Pillow
 
-from apps.spark_jobs.jpeg import Image
+from apps.model_api.jpeg import Image
 from apps.weights.contract import Fit
 
 PADDING = 114

@@ -14,9 +14,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from apps.model_api.jpeg import Image
 from apps.scenes import render
 from apps.scenes.seed import dice
-from apps.spark_jobs.jpeg import Image
 
 
 class PictureError(RuntimeError):

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import openvino as ov
 
-from apps.spark_jobs.jpeg import Image
+from apps.model_api.jpeg import Image
 from apps.spark_jobs.models.placement import Placement
 
 Size = tuple[int, int]

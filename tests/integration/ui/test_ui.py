@@ -18,14 +18,7 @@ import httpx
 import numpy as np
 import pytest
 
-from apps.messages import (
-    Detection,
-    Frame,
-    Result,
-    format_timestamp,
-    hour_of,
-    result_to_json,
-)
+from apps.messages import Detection, Frame, Result, format_timestamp, hour_of, result_to_json
 from apps.scenes import render, truth
 from components.pipeline.elasticsearch import index_template
 from tests.e2e.browser import browser

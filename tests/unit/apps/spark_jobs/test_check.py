@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from apps.messages import Frame
+from apps.model_api.jpeg import jpeg_size
 from apps.spark_jobs import check
-from apps.spark_jobs.jpeg import jpeg_size
 from tests.environments import variables
 
 

@@ -1,0 +1,200 @@
+"""What components give to pods is what the apps in them read: every variable, every file, in both stacks.
+
+A variable that its app does not know, or that it needs and does not get, fails here by its name; so does a default in
+an app beside a component's value.
+"""
+
+import importlib.util
+import pickle
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from apps.consumer.settings import Settings as ConsumerSettings
+from apps.indices.settings import RetentionSettings
+from apps.indices.settings import Settings as IndexSettings
+from apps.messages.names import results_topic
+from apps.producer.settings import Settings as ProducerSettings
+from apps.producer.settings import read_cameras, read_credentials
+from apps.service.settings import PREFIX, Settings, read
+from apps.spark_jobs.settings import Settings as DriverSettings
+from apps.spark_jobs.spec import JobSpec
+from apps.ui.settings import Settings as UiSettings
+from tests.unit.components.conftest import ROOT, Program
+
+STACKS = ("Pulumi.dev.yaml", "Pulumi.prod.yaml")
+READERS: Mapping[str, type[Settings]] = {
+    "producer": ProducerSettings,
+    "consumer": ConsumerSettings,
+    "ui": UiSettings,
+    "driver": DriverSettings,
+    "install": IndexSettings,
+    "retention": RetentionSettings,
+}
+"""By the container's name, the class that reads its variables."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Container:
+    """One container of the stack: `variables` are its environment, `files` what is mounted, by its path."""
+
+    pod: str
+    name: str
+    variables: Mapping[str, str]
+    files: Mapping[str, str]
+    command: tuple[str, ...]
+
+
+def containers(resources: Any) -> list[Container]:
+    """All containers of the stack's workloads that have a variable of an app's."""
+    objects = [each.inputs for each in resources.resources if each.type.startswith("kubernetes:")]
+    data = {
+        (item["kind"], item["metadata"]["name"]): {**item.get("data", {}), **item.get("stringData", {})}
+        for item in objects
+        if item["kind"] in ("ConfigMap", "Secret")
+    }
+    found = []
+    for item in objects:
+        spec = item.get("spec", {})
+        template = spec.get("jobTemplate", {}).get("spec", spec).get("template")
+        if template is None:
+            continue
+        for container in template["spec"]["containers"]:
+            one = _container(item["metadata"]["name"], template["spec"], container, data)
+            if any(name.startswith(PREFIX) for name in one.variables):
+                found.append(one)
+    return found
+
+
+def _container(pod: str, spec: Mapping[str, Any], container: Mapping[str, Any], data: Mapping[Any, Any]) -> Container:
+    variables: dict[str, str] = {}
+    for source in container.get("envFrom", ()):
+        variables |= data["ConfigMap", source["configMapRef"]["name"]]
+    for variable in container.get("env", ()):
+        # What Kubernetes fills in is known to a pod only.
+        variables[variable["name"]] = variable.get("value", "10.0.0.1")
+    mounted = {mount["name"]: mount["mountPath"] for mount in container.get("volumeMounts", ())}
+    files = {}
+    for volume in spec.get("volumes", ()):
+        kind, name = ("ConfigMap", "configMap") if "configMap" in volume else ("Secret", "secret")
+        if name in volume and volume["name"] in mounted:
+            source = volume[name].get("name") or volume[name]["secretName"]
+            files |= {f"{mounted[volume['name']]}/{file}": text for file, text in data[kind, source].items()}
+    command = tuple(str(word) for word in (*container.get("command", ()), *container.get("args", ())))
+    return Container(pod=pod, name=container["name"], variables=variables, files=files, command=command)
+
+
+_seen: dict[str, list[Container]] = {}
+
+Find = Callable[[str], list[Container]]
+
+
+@pytest.fixture(params=STACKS)
+def found(request: pytest.FixtureRequest, program: Program) -> Find:
+    """`found(name)`: the stack's containers of this name. The program runs once for each stack."""
+    stack: str = request.param
+    if stack not in _seen:
+        _seen[stack] = containers(program(stack))
+    return lambda name: [each for each in _seen[stack] if name in ("", each.name)]
+
+
+@pytest.fixture
+def settings_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[Container], Any]:
+    """`settings_of(container)`: its app's own settings, read from its environment and nothing else."""
+
+    def settings_of(container: Container) -> Any:
+        with monkeypatch.context() as environment:
+            environment.setattr("os.environ", dict(container.variables))
+            return read(READERS[container.name])
+
+    return settings_of
+
+
+def complaints(container: Container, settings: type[Settings]) -> list[str]:
+    """The variables of a container that its app does not know, or has a default of its own for."""
+    fields = {f"{PREFIX}{name.upper()}": field for name, field in settings.model_fields.items()}
+    said = []
+    for name in sorted(name for name in container.variables if name.startswith(PREFIX)):
+        if name not in fields:
+            said.append(f"{container.pod}: {settings.__module__} does not know {name}")
+        elif not fields[name].is_required() and fields[name].get_default() is not None:
+            said.append(f"{container.pod}: {settings.__module__} has a default for {name} beside the component's value")
+    return said
+
+
+def test_every_container_with_settings_has_an_app_that_reads_them(found: Find) -> None:
+    assert {each.name for each in found("")} == READERS.keys()
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_an_app_knows_every_variable_and_gets_all_that_it_needs(
+    found: Find, settings_of: Callable[[Container], Any], name: str
+) -> None:
+    for container in found(name):
+        assert complaints(container, READERS[name]) == []
+        settings_of(container)
+
+
+def test_every_module_that_is_run_is_there(found: Find) -> None:
+    run = {each.command[each.command.index("-m") + 1] for each in found("") if "-m" in each.command}
+    assert run == {"apps.indices.retention", "apps.indices.template"}
+    assert [module for module in run if importlib.util.find_spec(module) is None] == []
+    (install,) = found("install")
+    assert install.command[-1] in install.files
+
+
+def test_every_camera_is_read_once_with_its_login(
+    found: Find, settings_of: Callable[[Container], Any], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    config = yaml.safe_load((ROOT / request.node.callspec.params["found"]).read_text())["config"]
+    names, logins = [], set()
+    for container in found("producer"):
+        settings = settings_of(container)
+        folder = tmp_path / container.pod
+        for path, text in container.files.items():
+            file = folder / path.removeprefix("/")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+        names += [camera.name for camera in read_cameras(folder / str(settings.cameras_file).removeprefix("/"))]
+        secrets = folder / str(settings.credentials_file).removeprefix("/")
+        assert secrets.exists(), f"{container.pod}: no file at ARGUS_CREDENTIALS_FILE={settings.credentials_file}"
+        logins |= read_credentials(secrets).keys()
+    assert sorted(names) == sorted(camera["name"] for camera in config["argus:cameras"])
+    assert logins == config.get("argus:cameraCredentials", {}).keys()
+
+
+def test_a_driver_and_its_executors(found: Find, settings_of: Callable[[Container], Any]) -> None:
+    for container in found("driver"):
+        settings: DriverSettings = settings_of(container)
+        assert settings.results_topic == results_topic(settings.model_name)
+        spec = settings.spec
+        assert isinstance(spec, JobSpec)
+        # All that an executor is told of its job, beside Spark's own properties.
+        assert pickle.loads(pickle.dumps(spec)) == spec
+        properties = dict(
+            line.split(" ", 1) for line in container.files[str(settings.spark_properties)].splitlines() if line
+        )
+        template = yaml.safe_load(container.files[properties["spark.kubernetes.executor.podTemplateFile"]])
+        (executor,) = template["spec"]["containers"]
+        assert executor["name"] == properties["spark.kubernetes.executor.podTemplateContainerName"]
+        given = {name.removeprefix("spark.executorEnv.") for name in properties if "executorEnv" in name}
+        given |= {each["name"] for each in executor.get("env", ())}
+        assert [name for name in given if name.startswith(PREFIX)] == [], "no executor reads a variable of Argus's"
+        assert settings.cores_per_executor == int(properties["spark.executor.cores"])
+        assert settings.batch_size == int(properties["spark.sql.execution.arrow.maxRecordsPerBatch"])
+
+
+def test_stages_meet_at_the_same_names(found: Find, settings_of: Callable[[Container], Any]) -> None:
+    drivers = [settings_of(each) for each in found("driver")]
+    (consumer,) = map(settings_of, found("consumer"))
+    (ui,) = map(settings_of, found("ui"))
+    producers = [settings_of(each) for each in found("producer")]
+    assert consumer.results_topics == ui.results_topics == tuple(each.results_topic for each in drivers)
+    assert ui.models == tuple(each.model_name for each in drivers)
+    assert len({each.frames_topic for each in (*producers, *drivers, consumer, ui)}) == 1
+    assert len(ui.producer_urls) == len(producers)
+    assert all(each.max_frame_bytes < driver.max_frame_bytes for each in producers for driver in drivers)
