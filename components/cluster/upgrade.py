@@ -39,8 +39,6 @@ class Upgrade(pulumi.ComponentResource):
         machine, kubeadm, user = args.machine, args.kubeadm, args.ssh.user
         version = kubeadm.kubernetes_version
         upgrade = script(
-            "binaries.sh",
-            "images.sh",
             "upgrade_node.sh",
             version=version,
             binaries=args.binaries.rstrip("/"),
