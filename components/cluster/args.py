@@ -1,0 +1,131 @@
+"""What a cluster is made from: the part of the stack's configuration, and what its last update left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pulumi
+
+from components import remote
+from components.cluster.backup import BackupOptions
+from components.cluster.kubeadm import KubeadmArgs, KubeletArgs
+from components.cluster.machine import Machine
+from components.cluster.network import NetworkKind
+from components.config import Settings, manifest
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterArgs:
+    """The machines, and the cluster that they become."""
+
+    control_planes: Sequence[Machine]
+    workers: Sequence[Machine]
+    ssh: remote.Ssh
+    kubeadm: KubeadmArgs
+    binaries: str
+    backup: BackupOptions = field(default_factory=BackupOptions)
+    registry_mirror: str | None = None
+    minimum_memory_mib: int = 1700
+    minimum_disk_gib: int = 20
+    running_version: pulumi.Input[str | None] = None
+    """The Kubernetes version that the stack's cluster has had so far, if there is one."""
+    network_manifest: str | None = None
+    """The text of the manifest of the user's own network; None means Argus's."""
+    running_network: pulumi.Input[str | None] = None
+    """The kind that the stack's cluster has had so far, if it says one."""
+    looks: pulumi.Input[Mapping[str, str]] = field(default_factory=dict)
+    """The looks after which the stack's machines became its cluster, by address."""
+    pods: Mapping[str, int] = field(default_factory=dict)
+    """The memory (MiB) that some machine must have for a pod, by the key of the configuration that says it."""
+    volumes_gib: Mapping[str, int] = field(default_factory=dict)
+    """Size of each stateful service's local volume; empty where the user brings a storage class."""
+
+    @property
+    def machines(self) -> tuple[Machine, ...]:
+        """Control planes, then workers."""
+        return (*self.control_planes, *self.workers)
+
+    @property
+    def schedulable_machines(self) -> tuple[Machine, ...]:
+        """Those that ordinary pods run on."""
+        return self.machines if self.kubeadm.schedule_pods_on_control_planes else tuple(self.workers)
+
+    @property
+    def server(self) -> str:
+        """URL of the API."""
+        return f"https://{self.kubeadm.endpoint}:{self.kubeadm.endpoint_port}"
+
+    @property
+    def network(self) -> NetworkKind:
+        """Whose network the pods are on."""
+        return "built-in" if self.network_manifest is None else "manifest"
+
+    @classmethod
+    def from_settings(
+        cls,
+        settings: Settings,
+        *,
+        running_version: pulumi.Input[str | None] = None,
+        running_network: pulumi.Input[str | None] = None,
+        looks: pulumi.Input[Mapping[str, str]] | None = None,
+    ) -> ClusterArgs:
+        """The part of the stack's configuration that makes the cluster."""
+        cluster = settings.cluster
+        ssh, machines = settings.ssh, settings.machines
+        volumes = {
+            "zookeeper": settings.zookeeper.volume_gib,
+            "kafka": settings.kafka.volume_gib,
+            "elasticsearch": settings.elasticsearch.volume_gib,
+            "consumer": settings.consumer.volume_gib,
+        }
+        if ssh.private_key:
+            key = ssh.private_key.get_secret_value()
+        elif ssh.private_key_file:
+            key = ssh.private_key_file.read_text(encoding="utf-8")
+        else:
+            raise ValueError("argus:ssh has no key")
+        return cls(
+            control_planes=[_machine(**each.model_dump()) for each in machines.control_planes],
+            workers=[_machine(**each.model_dump(exclude={"standby"})) for each in machines.active_workers],
+            ssh=remote.Ssh(user=ssh.user, port=ssh.port, private_key=key, mend=ssh.mend),
+            kubeadm=KubeadmArgs(
+                name=cluster.name,
+                endpoint=str(cluster.endpoint),
+                endpoint_port=cluster.endpoint_port,
+                kubernetes_version=cluster.kubernetes_version,
+                pod_network=str(cluster.pod_network),
+                service_network=str(cluster.service_network),
+                image_repository=cluster.image_repository,
+                kubelet=KubeletArgs(
+                    cgroup_driver=cluster.kubelet.cgroup_driver,
+                    fail_cgroup_v1=cluster.kubelet.fail_cgroup_v1,
+                    feature_gates=cluster.kubelet.feature_gates,
+                ),
+                conntrack_max_per_core=cluster.kube_proxy.conntrack_max_per_core,
+                schedule_pods_on_control_planes=cluster.schedule_pods_on_control_planes,
+            ),
+            binaries=cluster.binaries,
+            backup=BackupOptions(
+                schedule=settings.backup.schedule,
+                directory=settings.backup.directory,
+                keep=settings.backup.keep,
+                copy_to=settings.backup.copy_to,
+                copy_key=settings.backup.copy_key.get_secret_value() if settings.backup.copy_key else None,
+            ),
+            registry_mirror=cluster.registry_mirror,
+            minimum_memory_mib=cluster.minimum_memory_mib,
+            minimum_disk_gib=cluster.minimum_disk_gib,
+            running_version=running_version,
+            network_manifest=manifest.read(cluster.network.manifest) if cluster.network.manifest else None,
+            running_network=running_network,
+            looks=looks or {},
+            pods=settings.pod_memory,
+            volumes_gib={} if settings.storage.class_name else volumes,
+        )
+
+
+def _machine(
+    *, name: str, address: object, host_key: str | None, labels: Mapping[str, str], taints: tuple[str, ...]
+) -> Machine:
+    return Machine(name=name, address=str(address), host_key=host_key, labels=labels, taints=taints)
