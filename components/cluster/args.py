@@ -8,11 +8,9 @@ from dataclasses import dataclass, field
 import pulumi
 
 from components import remote
-from components.cluster.backup import BackupOptions
-from components.cluster.kubeadm import KubeadmArgs, KubeletArgs
 from components.cluster.machine import Machine
 from components.cluster.network import NetworkKind
-from components.config import Settings, manifest
+from components.config import Backup, Cluster, Settings, manifest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,12 +20,8 @@ class ClusterArgs:
     control_planes: Sequence[Machine]
     workers: Sequence[Machine]
     ssh: remote.Ssh
-    kubeadm: KubeadmArgs
-    binaries: str
-    backup: BackupOptions = field(default_factory=BackupOptions)
-    registry_mirror: str | None = None
-    minimum_memory_mib: int = 1700
-    minimum_disk_gib: int = 20
+    cluster: Cluster
+    backup: Backup
     running_version: pulumi.Input[str | None] = None
     """The Kubernetes version that the stack's cluster has had so far, if there is one."""
     network_manifest: str | None = None
@@ -49,12 +43,17 @@ class ClusterArgs:
     @property
     def schedulable_machines(self) -> tuple[Machine, ...]:
         """Those that ordinary pods run on."""
-        return self.machines if self.kubeadm.schedule_pods_on_control_planes else tuple(self.workers)
+        return self.machines if self.cluster.schedule_pods_on_control_planes else tuple(self.workers)
+
+    @property
+    def endpoint(self) -> str:
+        """The API's virtual IP."""
+        return str(self.cluster.endpoint)
 
     @property
     def server(self) -> str:
         """URL of the API."""
-        return f"https://{self.kubeadm.endpoint}:{self.kubeadm.endpoint_port}"
+        return f"https://{self.cluster.endpoint}:{self.cluster.endpoint_port}"
 
     @property
     def network(self) -> NetworkKind:
@@ -71,8 +70,7 @@ class ClusterArgs:
         looks: pulumi.Input[Mapping[str, str]] | None = None,
     ) -> ClusterArgs:
         """The part of the stack's configuration that makes the cluster."""
-        cluster = settings.cluster
-        ssh, machines = settings.ssh, settings.machines
+        ssh, machines, network = settings.ssh, settings.machines, settings.cluster.network
         volumes = {
             "zookeeper": settings.zookeeper.volume_gib,
             "kafka": settings.kafka.volume_gib,
@@ -89,35 +87,10 @@ class ClusterArgs:
             control_planes=[_machine(**each.model_dump()) for each in machines.control_planes],
             workers=[_machine(**each.model_dump(exclude={"standby"})) for each in machines.active_workers],
             ssh=remote.Ssh(user=ssh.user, port=ssh.port, private_key=key, mend=ssh.mend),
-            kubeadm=KubeadmArgs(
-                name=cluster.name,
-                endpoint=str(cluster.endpoint),
-                endpoint_port=cluster.endpoint_port,
-                kubernetes_version=cluster.kubernetes_version,
-                pod_network=str(cluster.pod_network),
-                service_network=str(cluster.service_network),
-                image_repository=cluster.image_repository,
-                kubelet=KubeletArgs(
-                    cgroup_driver=cluster.kubelet.cgroup_driver,
-                    fail_cgroup_v1=cluster.kubelet.fail_cgroup_v1,
-                    feature_gates=cluster.kubelet.feature_gates,
-                ),
-                conntrack_max_per_core=cluster.kube_proxy.conntrack_max_per_core,
-                schedule_pods_on_control_planes=cluster.schedule_pods_on_control_planes,
-            ),
-            binaries=cluster.binaries,
-            backup=BackupOptions(
-                schedule=settings.backup.schedule,
-                directory=settings.backup.directory,
-                keep=settings.backup.keep,
-                copy_to=settings.backup.copy_to,
-                copy_key=settings.backup.copy_key.get_secret_value() if settings.backup.copy_key else None,
-            ),
-            registry_mirror=cluster.registry_mirror,
-            minimum_memory_mib=cluster.minimum_memory_mib,
-            minimum_disk_gib=cluster.minimum_disk_gib,
+            cluster=settings.cluster,
+            backup=settings.backup,
             running_version=running_version,
-            network_manifest=manifest.read(cluster.network.manifest) if cluster.network.manifest else None,
+            network_manifest=manifest.read(network.manifest) if network.manifest else None,
             running_network=running_network,
             looks=looks or {},
             pods=settings.pod_memory,

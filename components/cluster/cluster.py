@@ -55,6 +55,6 @@ class Cluster(pulumi.ComponentResource):
         self.known = preflight.known
         self.looks = pulumi.Output.all(preflight.looks, upgraded.urn).apply(lambda outputs: outputs[0])
         self.endpoint = pulumi.Output.from_input(args.server)
-        self.kubernetes_version = upgraded.urn.apply(lambda _: args.kubeadm.kubernetes_version)
+        self.kubernetes_version = upgraded.urn.apply(lambda _: args.cluster.kubernetes_version)
         self.network = upgraded.urn.apply(lambda _: args.network)
         self.register_outputs({"kubeconfig": self.kubeconfig, "endpoint": self.endpoint})

@@ -38,11 +38,11 @@ def look_at_machines(name: str, args: ClusterArgs, parent: pulumi.Resource) -> P
             control_planes=args.control_planes,
             workers=args.workers,
             ssh=args.ssh,
-            endpoint=args.kubeadm.endpoint,
-            endpoint_port=args.kubeadm.endpoint_port,
-            minimum_memory_mib=args.minimum_memory_mib,
-            minimum_disk_gib=args.minimum_disk_gib,
-            kubernetes_version=args.kubeadm.kubernetes_version,
+            endpoint=args.endpoint,
+            endpoint_port=args.cluster.endpoint_port,
+            minimum_memory_mib=args.cluster.minimum_memory_mib,
+            minimum_disk_gib=args.cluster.minimum_disk_gib,
+            kubernetes_version=args.cluster.kubernetes_version,
             pods=args.pods,
             hosts=args.schedulable_machines,
             running_version=args.running_version,
@@ -58,14 +58,14 @@ class Stages:
     """Each method is one stage, and takes what it waits for from those before it."""
 
     def __init__(self, name: str, args: ClusterArgs, preflight: Preflight, parent: pulumi.Resource) -> None:
-        self._name, self._args, self._kubeadm, self._parent = name, args, args.kubeadm, parent
+        self._name, self._args, self._cluster, self._parent = name, args, args.cluster, parent
         self._ssh: remote.Ssh = preflight.ssh
         self._passed = preflight.passed
         self._removals = {
             machine.name: RemovalArgs(
                 machine=machine,
                 ssh=self._ssh,
-                endpoint=self._kubeadm.endpoint,
+                endpoint=self._args.endpoint,
                 server=args.server,
                 control_plane=machine in args.control_planes,
             )
@@ -100,8 +100,8 @@ class Stages:
                     ssh=self._ssh,
                     control_plane=machine in self._args.control_planes,
                     server=self._args.server,
-                    binaries=self._args.binaries,
-                    kubernetes_version=self._kubeadm.kubernetes_version,
+                    binaries=self._cluster.binaries,
+                    kubernetes_version=self._cluster.kubernetes_version,
                 ),
                 self._after([undo[machine.name]]),
             )
@@ -116,11 +116,11 @@ class Stages:
                 ContainerRuntimeArgs(
                     machine=machine,
                     ssh=self._ssh,
-                    systemd_cgroups=self._kubeadm.kubelet.cgroup_driver == "systemd",
-                    unprivileged=self._kubeadm.kubelet.feature_gates.get("KubeletInUserNamespace", False),
-                    mirror=self._args.registry_mirror,
-                    image_repository=self._kubeadm.image_repository,
-                    kubernetes_version=self._kubeadm.kubernetes_version,
+                    systemd_cgroups=self._cluster.kubelet.cgroup_driver == "systemd",
+                    unprivileged=self._cluster.kubelet.feature_gates.get("KubeletInUserNamespace", False),
+                    mirror=self._cluster.registry_mirror,
+                    image_repository=self._cluster.image_repository,
+                    kubernetes_version=self._cluster.kubernetes_version,
                     control_plane=machine in self._args.control_planes,
                     network=self._args.network,
                 ),
@@ -138,8 +138,8 @@ class Stages:
                     machine=machine,
                     ssh=self._ssh,
                     control_planes=self._args.control_planes,
-                    endpoint=self._kubeadm.endpoint,
-                    endpoint_port=self._kubeadm.endpoint_port,
+                    endpoint=self._args.endpoint,
+                    endpoint_port=self._cluster.endpoint_port,
                 ),
                 self._after([packages[machine.name]]),
             )
@@ -170,13 +170,13 @@ class Stages:
     def connect_pods(self, members: ByMachine) -> Sequence[pulumi.Resource]:
         """The pods' network: Argus's own, or that of the user's manifest."""
         name, after = f"{self._name}-network", self._after(list(members.values()))
-        machines, endpoint = self._args.machines, self._kubeadm.endpoint
+        machines, endpoint = self._args.machines, self._args.endpoint
         if self._args.network_manifest is not None:
             manifest = NetworkManifestArgs(
                 machines=machines, ssh=self._ssh, endpoint=endpoint, manifest=self._args.network_manifest
             )
             return NetworkManifest(name, manifest, after).ready
-        pods = self._kubeadm.pod_network
+        pods = str(self._cluster.pod_network)
         return Network(
             name, NetworkArgs(machines=machines, ssh=self._ssh, endpoint=endpoint, pod_network=pods), after
         ).ready
@@ -190,9 +190,8 @@ class Stages:
                 UpgradeArgs(
                     machine=machine,
                     ssh=self._ssh,
-                    kubeadm=self._kubeadm,
+                    cluster=self._cluster,
                     control_plane=machine in self._args.control_planes,
-                    binaries=self._args.binaries,
                 ),
                 self._after(after),
             )
@@ -203,7 +202,7 @@ class Stages:
         """The labels and taints that the stack gives its machines."""
         NodeMetadata(
             f"{self._name}-metadata",
-            NodeMetadataArgs(machines=self._args.machines, ssh=self._ssh, endpoint=self._kubeadm.endpoint),
+            NodeMetadataArgs(machines=self._args.machines, ssh=self._ssh, endpoint=self._args.endpoint),
             self._after(list(members.values())),
         )
 
@@ -213,21 +212,21 @@ class Stages:
             f"{self._name}-dns",
             DnsArgs(
                 ssh=self._ssh,
-                endpoint=self._kubeadm.endpoint,
+                endpoint=self._args.endpoint,
                 replicas=min(2, len(self._args.machines)),
-                kubernetes_version=self._kubeadm.kubernetes_version,
+                kubernetes_version=self._cluster.kubernetes_version,
             ),
             self._after([upgraded]),
         )
 
     def read_kubeconfig(self, upgraded: pulumi.Resource) -> pulumi.Output[str]:
         """The administrator's, a secret."""
-        args = KubeconfigArgs(ssh=self._ssh, endpoint=self._kubeadm.endpoint)
+        args = KubeconfigArgs(ssh=self._ssh, endpoint=self._args.endpoint)
         return Kubeconfig(f"{self._name}-kubeconfig", args, self._after([upgraded])).content
 
     def measure_pods(self, provider: pulumi.ProviderResource) -> None:
         """metrics-server, which autoscalers and `kubectl top` ask."""
-        image = f"{self._kubeadm.image_repository}/metrics-server/metrics-server:{versions.METRICS_SERVER}"
+        image = f"{self._cluster.image_repository}/metrics-server/metrics-server:{versions.METRICS_SERVER}"
         MetricsServer(f"{self._name}-metrics", MetricsServerArgs(image=image), provider=provider, opts=self._after())
 
     def provide_volumes(
@@ -268,7 +267,7 @@ class Stages:
             NodeArgs(
                 machine=machine,
                 ssh=self._ssh,
-                kubeadm=self._kubeadm,
+                cluster=self._cluster,
                 control_plane=machine in self._args.control_planes,
                 bootstrap=bootstrap,
             ),

@@ -33,14 +33,14 @@ def kubeadm(args: ClusterArgs, index: int) -> list[dict[str, Any]]:
 
 def test_the_first_machine_starts_argus_own_cluster_with_a_token_for_all(args: ClusterArgs) -> None:
     init, *others = kubeadm(args, 0)
-    given, *settings = yaml.safe_load_all(init_config(args.kubeadm, args.machines[0]))
+    given, *settings = yaml.safe_load_all(init_config(args.cluster, args.machines[0]))
     assert others == settings
     assert init == {**given, "bootstrapTokens": [{"token": TOKEN}], "certificateKey": KEY}
 
 
 def test_the_others_join_as_argus_joins_them(args: ClusterArgs) -> None:
     for index, control_plane in ((1, True), (4, False)):
-        (given,) = yaml.safe_load_all(join_config(args.kubeadm, args.machines[index], control_plane=control_plane))
+        (given,) = yaml.safe_load_all(join_config(args.cluster, args.machines[index], control_plane=control_plane))
         (joining,) = kubeadm(args, index)
         assert joining["nodeRegistration"] == given["nodeRegistration"]
         assert joining["discovery"]["bootstrapToken"]["token"] == TOKEN

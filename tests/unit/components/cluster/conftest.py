@@ -16,6 +16,7 @@ from components.cluster.endpoint import EndpointArgs
 from components.cluster.kubeadm import ENCRYPTION_CONFIG
 from components.cluster.machine import FUNCTIONS, Machine
 from components.cluster.preflight import PreflightArgs
+from components.config import Cluster
 from components.remote import Script, Ssh, Value
 from tests.unit.components.host_keys import host_key
 
@@ -155,6 +156,12 @@ def member(hosts: dict[str, Host]) -> Host:
     host.join()
     host.path("noted").unlink()
     return host
+
+
+def cluster_section(**others: Any) -> Cluster:
+    """That of a stack of real hosts, some of it changed."""
+    given = {"name": "prod", "endpoint": "192.0.2.10", "endpointPort": 8443, "kubernetesVersion": "1.36.1"}
+    return Cluster.model_validate(given | others)
 
 
 def endpoint_args(control_planes: int) -> EndpointArgs:

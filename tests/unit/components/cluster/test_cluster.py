@@ -15,11 +15,12 @@ import pytest
 import components
 from components import remote
 from components.cluster import Cluster, ClusterArgs
-from components.cluster.kubeadm import KubeadmArgs
 from components.cluster.machine import Machine
 from components.cluster.node_metadata import line
 from components.cluster.preflight import PreflightError
+from components.config import Backup
 from components.remote import Ssh
+from tests.unit.components.cluster.conftest import cluster_section
 from tests.unit.components.host_keys import host_key
 
 KEY = "-----BEGIN OPENSSH PRIVATE KEY-----"
@@ -34,16 +35,8 @@ ARGS = ClusterArgs(
     control_planes=CONTROL_PLANES,
     workers=WORKERS,
     ssh=Ssh(private_key=KEY, user="admin"),
-    kubeadm=KubeadmArgs(
-        name="prod",
-        endpoint="192.0.2.10",
-        endpoint_port=8443,
-        kubernetes_version="1.36.1",
-        pod_network="10.244.0.0/16",
-        service_network="10.96.0.0/16",
-        image_repository="registry.k8s.io",
-    ),
-    binaries="https://dl.k8s.io",
+    cluster=cluster_section(),
+    backup=Backup(),
     volumes_gib={"kafka": 8, "zookeeper": 1},
 )
 ADDRESSES = {machine.name: machine.address for machine in ARGS.machines}
