@@ -1,7 +1,5 @@
 """The whole stack in one read: configuration -> cluster -> platform -> pipeline -> outputs."""
 
-from dataclasses import replace
-
 import pulumi
 import pulumi_kubernetes as kubernetes
 
@@ -28,15 +26,13 @@ made = stack_outputs.last("kubernetesVersion", "network", "looks")
 # The machines become a cluster while the images are built; they are looked at first.
 cluster = Cluster(
     "cluster",
-    replace(
-        ClusterArgs.from_settings(
-            settings,
-            running_version=made.apply(lambda outputs: outputs.get("kubernetesVersion")),
-            running_network=made.apply(lambda outputs: outputs.get("network")),
-            looks=made.apply(lambda outputs: outputs.get("looks", {})),
-        ),
+    ClusterArgs.from_settings(
+        settings,
         pods=stages.pod_memory_mib(STAGES, settings),
         volumes_gib=stages.volumes_gib(STAGES, settings),
+        running_version=made.apply(lambda outputs: outputs.get("kubernetesVersion")),
+        running_network=made.apply(lambda outputs: outputs.get("network")),
+        looks=made.apply(lambda outputs: outputs.get("looks", {})),
     ),
 )
 images = Images(

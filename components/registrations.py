@@ -4,7 +4,8 @@ import asyncio
 from contextlib import suppress
 
 import pulumi
-from pulumi.runtime import register_stack_transformation
+
+from components import engine
 
 
 def wait_for_all() -> None:
@@ -16,9 +17,6 @@ def wait_for_all() -> None:
     """
     resources: list[pulumi.Resource] = []
 
-    def note(args: pulumi.ResourceTransformationArgs) -> None:
-        resources.append(args.resource)
-
     async def registered() -> None:
         seen = 0
         while seen < len(resources):
@@ -27,4 +25,4 @@ def wait_for_all() -> None:
 
     with suppress(pulumi.RunError):
         pulumi.run(registered)
-        register_stack_transformation(note)
+        engine.on_every_resource(resources.append)

@@ -1,8 +1,9 @@
 """Shell scripts that run on machines over SSH: how they are rendered, and how they become Pulumi Commands.
 
 A script lives in a `.sh` file beside its component and names its inputs at its top (`: "${NAME:?}"`). It is idempotent,
-so that an edited script or value simply runs again; there are no `triggers`, because a trigger replaces the resource
-and would first run its `delete` on a living machine.
+so that an edited script or value simply runs again. It is sent without comments and unused functions (see `shell`), so
+that an edit of those runs nothing. There are no `triggers`: a trigger replaces the resource, and would first run its
+`delete` on a living machine.
 
 Whoever connects knows the host's key (ADR 11). pulumi-command checks one; an address that any of several machines may
 have is asked from the computer that runs Pulumi, by OpenSSH, which checks a list.
@@ -19,6 +20,8 @@ from pathlib import Path
 
 import pulumi
 from pulumi_command import local, remote
+
+from components import shell
 
 _HERE = Path(__file__).parent
 _KEY = "ARGUS_SSH_KEY"
@@ -64,7 +67,7 @@ class Script:
         if mend:
             assignments.append(f"MEND={shlex.quote(mend)}")
         parts = ["set -euo pipefail", *assignments]
-        parts += [_body(path) for path in self.files]
+        parts.append(_body(tuple(self.files)))
         return f"{'' if user == 'root' else 'sudo -n '}bash -c {shlex.quote(chr(10).join(parts))}"
 
 
@@ -240,5 +243,5 @@ def _text(value: Value) -> str:
 
 
 @cache
-def _body(path: Path) -> str:
-    return path.read_text(encoding="utf-8").removeprefix("#!/usr/bin/env bash\n").rstrip()
+def _body(files: tuple[Path, ...]) -> str:
+    return shell.minimal(*(file.read_text(encoding="utf-8") for file in files))

@@ -6,6 +6,8 @@ from typing import Any
 
 import pulumi
 
+from components import engine
+
 _ATTEMPTS = 10
 _PAUSE_SECONDS = 0.5
 
@@ -34,11 +36,8 @@ async def _read() -> Mapping[str, Any]:
     problem: Exception | None = None
     for _ in range(_ATTEMPTS):
         try:
-            answer = await pulumi.runtime.invoke_async("pulumi:pulumi:readStackOutputs", {"name": name})
+            return await engine.read_stack_outputs(name)
         except Exception as error:  # The SDK raises nothing narrower.
             problem = error
             await asyncio.sleep(_PAUSE_SECONDS)
-        else:
-            outputs: Mapping[str, Any] = answer.get("outputs", {})
-            return outputs
     raise UnreadableStateError(f"the state of {name} cannot be read: {problem}") from problem

@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pulumi
 
-from components import remote
+from components import config, remote
 from components.cluster.machine import Machine, program, script
-
-
-@dataclass(frozen=True, kw_only=True)
-class BackupOptions:
-    """When, where and how many; `copy_to` is `user@host:/path` on a host that takes `copy_key`."""
-
-    schedule: str = "hourly"
-    directory: str = "/var/backups/argus"
-    keep: int = 24
-    copy_to: str | None = None
-    copy_key: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +16,7 @@ class BackupArgs:
 
     machine: Machine
     ssh: remote.Ssh
-    options: BackupOptions
+    options: config.Backup
 
 
 class Backup(pulumi.ComponentResource):
@@ -53,7 +42,7 @@ class Backup(pulumi.ComponentResource):
                 backup=program("backup_etcd.sh"),
                 restore=program("restore_etcd.sh"),
             ),
-            stdin=pulumi.Output.secret(options.copy_key) if options.copy_key else None,
+            stdin=pulumi.Output.secret(options.copy_key.get_secret_value()) if options.copy_key else None,
             secret=options.copy_key is not None,
             opts=pulumi.ResourceOptions(parent=self),
         )

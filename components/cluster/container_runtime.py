@@ -44,7 +44,6 @@ class ContainerRuntime(pulumi.ComponentResource):
             host=args.machine.address,
             ssh=args.ssh,
             create=script(
-                "images.sh",
                 "container_runtime.sh",
                 config=containerd_config(args),
                 mirror=mirror_config(args.mirror) if args.mirror else "",

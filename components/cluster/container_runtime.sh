@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # containerd with the given configuration, the plugins of the pods' network, and the first images.
 : "${CONFIG:?}" "${MIRROR?}" "${NETWORK:?}" "${PLUGINS:?}"
+: "${VERSION:?}" "${REPOSITORY:?}" "${IMAGES:?}"
 
 # A node that joined before there was a choice is on Argus's own network.
 if is_member; then

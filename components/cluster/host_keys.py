@@ -9,11 +9,9 @@ from functools import partial
 from typing import Final
 
 import pulumi
-from pulumi.runtime.proto import resource_pb2
-from pulumi.runtime.settings import monitor_supports_feature
 from pulumi_command import local
 
-from components import ssh_keys
+from components import engine, ssh_keys
 from components.cluster.machine import Machine, script_from_here
 
 _REFUSALS: Final = ("ssh: host key mismatch", "ssh: no common algorithm for host key")
@@ -77,11 +75,6 @@ def _preferred(wanted: str, shown: str) -> str:
     return ssh_keys.preferred(shown.splitlines(), wanted)
 
 
-def hooks_work() -> bool:
-    """Whether the engine tells a program of what fails; older ones only end it."""
-    return monitor_supports_feature(resource_pb2.RESOURCE_MONITOR_FEATURE_ERROR_HOOKS)
-
-
 def explained(name: str, machines: Sequence[Machine], port: int) -> pulumi.ErrorHook | None:
     """Says what a failed command does not, where its machine shows another host key: which, and what to do.
 
@@ -97,7 +90,7 @@ def explained(name: str, machines: Sequence[Machine], port: int) -> pulumi.Error
                 pulumi.log.error(f"{names.get(host, host)} ({host}) {problem}")
         return False
 
-    return pulumi.ErrorHook(name, explain) if hooks_work() else None
+    return pulumi.ErrorHook(name, explain) if engine.has_error_hooks() else None
 
 
 async def mismatch(address: str, port: int, known: str) -> str | None:

@@ -1,4 +1,4 @@
-"""The kubeadm configuration (v1beta4): a pure function of what the stack gives and what Argus chooses.
+"""The kubeadm configuration (v1beta4): a pure function of the stack's section and what Argus chooses.
 
 What Argus chooses has two aims. A dead machine must be noticed soon: its node is NotReady after 20 s and its pods
 leave 15 s later, where Kubernetes takes over five minutes. And an idle cluster must cost little, because the same
@@ -9,12 +9,12 @@ of what guards the API, its secrets and the kubelets.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
 from components.cluster.machine import Machine
+from components.config import Cluster
 
 _API = "kubeadm.k8s.io/v1beta4"
 
@@ -44,78 +44,53 @@ AUDIT_LOGS = "/var/log/kubernetes"
 """Where node.sh puts what the API server reads, and where that writes; node_delete.sh removes them."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class KubeletArgs:
-    """What the machines ask of a kubelet; the defaults suit real hosts."""
-
-    cgroup_driver: str = "systemd"
-    fail_cgroup_v1: bool = True
-    feature_gates: Mapping[str, bool] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class KubeadmArgs:
-    """What is the same for every node. It does not name the machines: adding one changes nothing here."""
-
-    name: str
-    endpoint: str
-    endpoint_port: int
-    kubernetes_version: str
-    pod_network: str
-    service_network: str
-    image_repository: str
-    kubelet: KubeletArgs = field(default_factory=KubeletArgs)
-    conntrack_max_per_core: int | None = None
-    schedule_pods_on_control_planes: bool = False
-
-
-def init_config(args: KubeadmArgs, machine: Machine) -> str:
+def init_config(cluster: Cluster, machine: Machine) -> str:
     """What `kubeadm init` is given on the machine where the cluster starts."""
     return _documents(
         {
             "apiVersion": _API,
             "kind": "InitConfiguration",
             "localAPIEndpoint": _local_api(machine),
-            "nodeRegistration": _registration(args, machine, control_plane=True),
+            "nodeRegistration": _registration(cluster, machine, control_plane=True),
             # The token that init always makes is never shown or used: machines are invited, each with its own.
             "bootstrapTokens": [{"ttl": "1m0s"}],
         },
-        _cluster(args),
-        _kubelet(args),
-        _kube_proxy(args),
+        _cluster(cluster),
+        _kubelet(cluster),
+        _kube_proxy(cluster),
     )
 
 
-def join_config(args: KubeadmArgs, machine: Machine, *, control_plane: bool) -> str:
+def join_config(cluster: Cluster, machine: Machine, *, control_plane: bool) -> str:
     """What `kubeadm join` is given; the machine fills the @…@ places with its invitation."""
     config: dict[str, Any] = {
         "apiVersion": _API,
         "kind": "JoinConfiguration",
         "discovery": {
             "bootstrapToken": {
-                "apiServerEndpoint": f"{args.endpoint}:{args.endpoint_port}",
+                "apiServerEndpoint": f"{cluster.endpoint}:{cluster.endpoint_port}",
                 "token": "@TOKEN@",
                 "caCertHashes": ["@CA_HASH@"],
             }
         },
-        "nodeRegistration": _registration(args, machine, control_plane=control_plane),
+        "nodeRegistration": _registration(cluster, machine, control_plane=control_plane),
     }
     if control_plane:
         config["controlPlane"] = {"localAPIEndpoint": _local_api(machine), "certificateKey": "@CERTIFICATE_KEY@"}
     return _documents(config)
 
 
-def _cluster(args: KubeadmArgs) -> dict[str, Any]:
+def _cluster(cluster: Cluster) -> dict[str, Any]:
     return {
         "apiVersion": _API,
         "kind": "ClusterConfiguration",
-        "clusterName": args.name,
-        "kubernetesVersion": f"v{args.kubernetes_version}",
-        "imageRepository": args.image_repository,
-        "controlPlaneEndpoint": f"{args.endpoint}:{args.endpoint_port}",
-        "networking": {"podSubnet": args.pod_network, "serviceSubnet": args.service_network},
+        "clusterName": cluster.name,
+        "kubernetesVersion": f"v{cluster.kubernetes_version}",
+        "imageRepository": cluster.image_repository,
+        "controlPlaneEndpoint": f"{cluster.endpoint}:{cluster.endpoint_port}",
+        "networking": {"podSubnet": str(cluster.pod_network), "serviceSubnet": str(cluster.service_network)},
         "apiServer": {
-            "certSANs": [args.endpoint, "localhost", "127.0.0.1"],
+            "certSANs": [str(cluster.endpoint), "localhost", "127.0.0.1"],
             "extraArgs": _flags(
                 {
                     "default-not-ready-toleration-seconds": POD_TOLERATION_SECONDS,
@@ -153,12 +128,12 @@ def _cluster(args: KubeadmArgs) -> dict[str, Any]:
     }
 
 
-def _kubelet(args: KubeadmArgs) -> dict[str, Any]:
+def _kubelet(cluster: Cluster) -> dict[str, Any]:
     config: dict[str, Any] = {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
-        "cgroupDriver": args.kubelet.cgroup_driver,
-        "failCgroupV1": args.kubelet.fail_cgroup_v1,
+        "cgroupDriver": cluster.kubelet.cgroup_driver,
+        "failCgroupV1": cluster.kubelet.fail_cgroup_v1,
         "nodeLeaseDurationSeconds": NODE_LEASE_SECONDS,
         # The lease tells that a node lives; its status is written when it changes, else only this often.
         "nodeStatusUpdateFrequency": "10s",
@@ -187,36 +162,36 @@ def _kubelet(args: KubeadmArgs) -> dict[str, Any]:
         "tlsMinVersion": "VersionTLS13",
         "seccompDefault": True,
     }
-    if args.kubelet.feature_gates:
-        config["featureGates"] = dict(args.kubelet.feature_gates)
+    if cluster.kubelet.feature_gates:
+        config["featureGates"] = dict(cluster.kubelet.feature_gates)
     return config
 
 
-def _kube_proxy(args: KubeadmArgs) -> dict[str, Any]:
+def _kube_proxy(cluster: Cluster) -> dict[str, Any]:
     config: dict[str, Any] = {
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
         "mode": "nftables",
-        "clusterCIDR": args.pod_network,
+        "clusterCIDR": str(cluster.pod_network),
         # NodePorts answer on every address of a machine, the virtual IP and the loopback's neighbours included.
         "nodePortAddresses": ["0.0.0.0/0"],
     }
-    if args.conntrack_max_per_core is not None:
-        config["conntrack"] = {"maxPerCore": args.conntrack_max_per_core}
+    if cluster.kube_proxy.conntrack_max_per_core is not None:
+        config["conntrack"] = {"maxPerCore": cluster.kube_proxy.conntrack_max_per_core}
     return config
 
 
-def _registration(args: KubeadmArgs, machine: Machine, *, control_plane: bool) -> dict[str, Any]:
+def _registration(cluster: Cluster, machine: Machine, *, control_plane: bool) -> dict[str, Any]:
     registration: dict[str, Any] = {
         "name": machine.name,
         "criSocket": "unix:///run/containerd/containerd.sock",
         "imagePullSerial": False,
         "kubeletExtraArgs": _flags({"node-ip": machine.address, "housekeeping-interval": "15s"}),
     }
-    if not args.kubelet.fail_cgroup_v1:
+    if not cluster.kubelet.fail_cgroup_v1:
         # kubeadm wants to be told twice that cgroup v1 is meant; no other check has this name.
         registration["ignorePreflightErrors"] = ["SystemVerification"]
-    if control_plane and args.schedule_pods_on_control_planes:
+    if control_plane and cluster.schedule_pods_on_control_planes:
         registration["taints"] = []
     return registration
 

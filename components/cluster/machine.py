@@ -3,10 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
+import yaml
+
+from components import shell
 from components.remote import Script, Value
 
-_HERE = Path(__file__).parent
+_HERE: Final = Path(__file__).parent
+FUNCTIONS: Final = tuple(f"functions/{file.name}" for file in sorted(_HERE.glob("functions/*.sh")))
+"""The files of functions that every script on a machine may use; a script is sent with those that it does use."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +29,7 @@ class Machine:
 
 def script(*files: str, **values: Value) -> Script:
     """Scripts of this package with their values (given in lower case, read in upper case) and the shared functions."""
-    return _script(("common.sh", *files), values)
+    return _script((*FUNCTIONS, *files), values)
 
 
 def script_from_here(file: str, **values: Value) -> Script:
@@ -32,8 +38,11 @@ def script_from_here(file: str, **values: Value) -> Script:
 
 
 def program(file: str) -> str:
-    """The text of a file of this package that a machine keeps."""
-    return (_HERE / file).read_text(encoding="utf-8").rstrip()
+    """The text, without comments, of a script or YAML file of this package that a machine keeps."""
+    text = (_HERE / file).read_text(encoding="utf-8")
+    if file.endswith(".yaml"):
+        return yaml.safe_dump(yaml.safe_load(text), sort_keys=False).rstrip()
+    return f"#!/usr/bin/env bash\n{shell.minimal(text)}"
 
 
 def _script(files: Sequence[str], values: Mapping[str, Value]) -> Script:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import pulumi
 
 from components import remote
-from components.cluster.kubeadm import KubeadmArgs, init_config, join_config
+from components.cluster.kubeadm import init_config, join_config
 from components.cluster.machine import Machine, program, script, script_from_here
+from components.config import Cluster
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +18,7 @@ class NodeArgs:
 
     machine: Machine
     ssh: remote.Ssh
-    kubeadm: KubeadmArgs
+    cluster: Cluster
     control_plane: bool
     bootstrap: bool = False
     """The cluster starts here if there is none yet; nothing else distinguishes this machine."""
@@ -37,24 +38,24 @@ class Node(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: NodeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:ControlPlane" if args.control_plane else "argus:cluster:Worker", name, {}, opts)
-        kubeadm = args.kubeadm
+        cluster, endpoint = args.cluster, str(args.cluster.endpoint)
         machine, ssh = args.machine, args.ssh
         invite = script(
             "invitation.sh",
             joining=machine.name,
             address=machine.address,
             control_plane=args.control_plane,
-            version=kubeadm.kubernetes_version,
+            version=cluster.kubernetes_version,
         )
         invitation = remote.command_from_here(
             f"{name}-invitation",
             ssh=ssh,
-            hosts=[machine.address, kubeadm.endpoint],
+            hosts=[machine.address, endpoint],
             create=script_from_here(
                 "invite.sh",
                 node=machine.name,
                 host=machine.address,
-                endpoint=kubeadm.endpoint,
+                endpoint=endpoint,
                 invite=invite.render(ssh.user),
                 is_member=script("is_member.sh").render(ssh.user),
             ),
@@ -70,12 +71,12 @@ class Node(pulumi.ComponentResource):
             create=script(
                 "node.sh",
                 name=machine.name,
-                virtual_ip=kubeadm.endpoint,
-                port=kubeadm.endpoint_port,
+                virtual_ip=endpoint,
+                port=cluster.endpoint_port,
                 bootstrap=args.bootstrap,
                 control_plane=args.control_plane,
-                init_config=init_config(kubeadm, machine) if args.control_plane else "",
-                join_config=join_config(kubeadm, machine, control_plane=args.control_plane),
+                init_config=init_config(cluster, machine) if args.control_plane else "",
+                join_config=join_config(cluster, machine, control_plane=args.control_plane),
                 audit_policy=program("audit-policy.yaml") if args.control_plane else "",
             ),
             stdin=remote.printed(invitation, secret=True),

@@ -53,7 +53,6 @@ class Packages(pulumi.ComponentResource):
             host=args.machine.address,
             ssh=args.ssh,
             create=script(
-                "binaries.sh",
                 "packages.sh",
                 packages=_EVERYWHERE + (_CONTROL_PLANE if args.control_plane else ()),
                 binaries=args.binaries.rstrip("/"),

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The Debian packages and Kubernetes binaries of one machine, its kernel settings, and the kubelet's service.
-: "${PACKAGES:?}" "${SERVER:?}"
+: "${PACKAGES:?}" "${SERVER:?}" "${VERSION:?}" "${BINARIES:?}"
 
 alone node
 declare -A missing=()

@@ -12,12 +12,11 @@ from functools import partial
 from typing import Any
 
 import pulumi
-from pulumi.runtime.settings import SETTINGS
 
-from components import remote
+from components import engine, remote
 from components.cluster import network, upgrade
 from components.cluster.facts import Facts, Requirements, no_answer, problems
-from components.cluster.host_keys import HostKeys, HostKeysArgs, explained, hooks_work, mismatch
+from components.cluster.host_keys import HostKeys, HostKeysArgs, explained, mismatch
 from components.cluster.kubeadm import API_PORT
 from components.cluster.machine import Machine, script
 from components.cluster.network import NetworkKind
@@ -163,7 +162,7 @@ class _Silent:
         self._failed = {machine.name: asyncio.Event() for machine in machines}
         self._no_more = asyncio.Event()
         self._all_heard = asyncio.Event()
-        held = self._failed if hooks_work() else ()
+        held = self._failed if engine.has_error_hooks() else ()
         self.hooks = {each: pulumi.ErrorHook(f"{name}-{each}-failed", partial(self._hold, each)) for each in held}
 
     async def reason(self, machine: str, answer: asyncio.Future[Any]) -> str | None:
@@ -183,7 +182,7 @@ class _Silent:
     async def _hold(self, machine: str, failed: pulumi.ErrorHookArgs) -> bool:
         self._reasons[machine] = failed.errors[0].strip().splitlines()[-1].removeprefix("error: ")
         self._failed[machine].set()
-        if len(self._reasons) >= int(SETTINGS.parallel or 1):
+        if len(self._reasons) >= engine.parallel_operations():
             self._no_more.set()
         await self._all_heard.wait()
         return False

@@ -1,4 +1,4 @@
-"""Local volumes on the machines, for whoever brings no storage of their own."""
+"""Local volumes on the machines, for a stack without a storage class of its own."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from pulumi_kubernetes import core, meta, storage
 
 from components import remote
 from components.cluster.machine import Machine, script
+from components.kubernetes.volumes import LOCAL_STORAGE_CLASS, VOLUME_LABEL
 
-STORAGE_CLASS: Final = "argus-local"
-VOLUME_LABEL: Final = "argus.dev/volume"
 VOLUMES_ROOT: Final = "/var/lib/argus/volumes"
 
 
@@ -47,7 +46,7 @@ class LocalStorage(pulumi.ComponentResource):
         super().__init__("argus:cluster:LocalStorage", name, {}, opts)
         storage_class = storage.v1.StorageClass(
             f"{name}-class",
-            metadata=meta.v1.ObjectMetaArgs(name=STORAGE_CLASS),
+            metadata=meta.v1.ObjectMetaArgs(name=LOCAL_STORAGE_CLASS),
             provisioner="kubernetes.io/no-provisioner",
             volume_binding_mode="WaitForFirstConsumer",
             reclaim_policy="Retain",
@@ -83,7 +82,7 @@ def _volume(machine: Machine, service: str, gib: int) -> core.v1.PersistentVolum
         capacity={"storage": f"{gib}Gi"},
         access_modes=["ReadWriteOnce"],
         persistent_volume_reclaim_policy="Retain",
-        storage_class_name=STORAGE_CLASS,
+        storage_class_name=LOCAL_STORAGE_CLASS,
         volume_mode="Filesystem",
         local=core.v1.LocalVolumeSourceArgs(path=f"{VOLUMES_ROOT}/{service}"),
         node_affinity=core.v1.VolumeNodeAffinityArgs(

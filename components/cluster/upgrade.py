@@ -8,8 +8,8 @@ import pulumi
 
 from components import remote
 from components.cluster.container_runtime import node_images
-from components.cluster.kubeadm import KubeadmArgs
 from components.cluster.machine import Machine, script, script_from_here
+from components.config import Cluster
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,9 +18,8 @@ class UpgradeArgs:
 
     machine: Machine
     ssh: remote.Ssh
-    kubeadm: KubeadmArgs
+    cluster: Cluster
     control_plane: bool
-    binaries: str
 
 
 class Upgrade(pulumi.ComponentResource):
@@ -36,28 +35,26 @@ class Upgrade(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: UpgradeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:Upgrade", name, {}, opts)
-        machine, kubeadm, user = args.machine, args.kubeadm, args.ssh.user
-        version = kubeadm.kubernetes_version
+        machine, cluster, user = args.machine, args.cluster, args.ssh.user
+        version, endpoint = cluster.kubernetes_version, str(cluster.endpoint)
         upgrade = script(
-            "binaries.sh",
-            "images.sh",
             "upgrade_node.sh",
             version=version,
-            binaries=args.binaries.rstrip("/"),
-            repository=kubeadm.image_repository,
+            binaries=cluster.binaries.rstrip("/"),
+            repository=cluster.image_repository,
             images=node_images(control_plane=args.control_plane),
             control_plane=args.control_plane,
-            ignore="" if kubeadm.kubelet.fail_cgroup_v1 else "SystemVerification",
+            ignore="" if cluster.kubelet.fail_cgroup_v1 else "SystemVerification",
         )
         self.upgraded = remote.command_from_here(
             f"{name}-node",
             ssh=args.ssh,
-            hosts=[machine.address, kubeadm.endpoint],
+            hosts=[machine.address, endpoint],
             update=script_from_here(
                 "upgrade.sh",
                 node=machine.name,
                 host=machine.address,
-                endpoint=kubeadm.endpoint,
+                endpoint=endpoint,
                 prepare=script("upgrade_prepare.sh", node=machine.name, version=version).render(user),
                 upgrade=upgrade.render(user),
                 finish=script("upgrade_finish.sh", node=machine.name, version=version).render(user),

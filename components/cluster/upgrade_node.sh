@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs on a drained node: kubeadm, what kubeadm upgrades, then the kubelet. Every control plane is the same here: the
 # first one that runs this upgrades what the cluster shares.
-: "${CONTROL_PLANE:?}" "${IGNORE?}"
+: "${CONTROL_PLANE:?}" "${IGNORE?}" "${VERSION:?}" "${BINARIES:?}" "${REPOSITORY:?}" "${IMAGES:?}"
 alone node
 is_member || die "this machine is no node: run \`pulumi up\` with another word in argus:ssh.mend"
 

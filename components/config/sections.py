@@ -698,11 +698,6 @@ class Settings(Section):
             yield from section if isinstance(section, tuple) else (section,)
 
     @property
-    def pod_memory(self) -> dict[str, int]:
-        """None: the stages say what their pods need, and `__main__` hands it to the cluster."""
-        return {}
-
-    @property
     def producer_count(self) -> int:
         """How many producers there are: as given, or as the cameras need. Their rates are known, so nobody watches."""
         given, cameras = self.producers, self.filled_cameras

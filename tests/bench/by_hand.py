@@ -21,27 +21,27 @@ SCRIPT = Path(__file__).with_name("kubeadm.sh")
 
 def files(args: ClusterArgs, machine: Machine, *, token: str, certificate_key: str) -> dict[str, str]:
     """What a person writes on one machine, by its path."""
-    control_plane, kubeadm = machine in args.control_planes, args.kubeadm
+    control_plane, cluster = machine in args.control_planes, args.cluster
     runtime = ContainerRuntimeArgs(
         machine=machine,
         ssh=args.ssh,
-        systemd_cgroups=kubeadm.kubelet.cgroup_driver == "systemd",
-        unprivileged=kubeadm.kubelet.feature_gates.get("KubeletInUserNamespace", False),
-        mirror=args.registry_mirror,
-        image_repository=kubeadm.image_repository,
-        kubernetes_version=kubeadm.kubernetes_version,
+        systemd_cgroups=cluster.kubelet.cgroup_driver == "systemd",
+        unprivileged=cluster.kubelet.feature_gates.get("KubeletInUserNamespace", False),
+        mirror=cluster.registry_mirror,
+        image_repository=cluster.image_repository,
+        kubernetes_version=cluster.kubernetes_version,
         control_plane=control_plane,
     )
     written = {"etc/containerd/config.toml": containerd_config(runtime), "root/cni.json": cni_config()}
-    if args.registry_mirror:
-        written["etc/containerd/certs.d/_default/hosts.toml"] = mirror_config(args.registry_mirror)
+    if cluster.registry_mirror:
+        written["etc/containerd/certs.d/_default/hosts.toml"] = mirror_config(cluster.registry_mirror)
     if control_plane:
         endpoint = EndpointArgs(
             machine=machine,
             ssh=args.ssh,
             control_planes=args.control_planes,
-            endpoint=kubeadm.endpoint,
-            endpoint_port=kubeadm.endpoint_port,
+            endpoint=args.endpoint,
+            endpoint_port=cluster.endpoint_port,
         )
         written["etc/haproxy/haproxy.cfg"] = haproxy_config(endpoint)
         written["etc/keepalived/keepalived.conf"] = keepalived_config(endpoint)
@@ -49,11 +49,11 @@ def files(args: ClusterArgs, machine: Machine, *, token: str, certificate_key: s
         written[ENCRYPTION_CONFIG.lstrip("/")] = _encryption(bytes.fromhex(certificate_key))
     if machine == args.control_planes[0]:
         # Argus invites each machine by itself; a person uses the one token and key that init was given.
-        init, *others = yaml.safe_load_all(init_config(kubeadm, machine))
+        init, *others = yaml.safe_load_all(init_config(cluster, machine))
         init |= {"bootstrapTokens": [{"token": token}], "certificateKey": certificate_key}
         written["root/kubeadm.yaml"] = yaml.safe_dump_all([init, *others], sort_keys=False)
     else:
-        joining = join_config(kubeadm, machine, control_plane=control_plane)
+        joining = join_config(cluster, machine, control_plane=control_plane)
         filled = joining.replace("@TOKEN@", token).replace("@CERTIFICATE_KEY@", certificate_key)
         written["root/kubeadm.yaml"] = filled
     return {path: text.rstrip("\n") + "\n" for path, text in written.items()}
@@ -84,10 +84,10 @@ class ByHand:
             "SSH_KEY": str(SSH_KEY),
             "CONTROL_PLANES": "\n".join(f"{each.name} {each.address}" for each in args.control_planes),
             "WORKERS": "\n".join(f"{each.name} {each.address}" for each in args.workers),
-            "BINARIES": args.binaries,
-            "VERSION": args.kubeadm.kubernetes_version,
-            "REPOSITORY": args.kubeadm.image_repository,
-            "POD_NETWORK": args.kubeadm.pod_network,
+            "BINARIES": args.cluster.binaries,
+            "VERSION": args.cluster.kubernetes_version,
+            "REPOSITORY": args.cluster.image_repository,
+            "POD_NETWORK": str(args.cluster.pod_network),
         }
 
     def run(self, what: str, *names: str) -> float:

@@ -21,6 +21,7 @@ from typing import Any
 
 from components import config as argus_config
 from components.cluster import ClusterArgs
+from components.pipeline.stages import STAGES, pod_memory_mib, volumes_gib
 from lab import services
 from lab.config import SSH_KEY, STACK, LabError, machine, machines
 from lab.machines import fleet, ssh
@@ -162,7 +163,9 @@ def measure(repeat: int, *, keep: bool) -> Times:
     """Every step, `repeat` times."""
     config = with_key(committed(STACK), SSH_KEY)
     settings = argus_config.load_values({key.removeprefix("argus:"): value for key, value in config.items()})
-    args = ClusterArgs.from_settings(settings)
+    args = ClusterArgs.from_settings(
+        settings, pods=pod_memory_mib(STAGES, settings), volumes_gib=volumes_gib(STAGES, settings)
+    )
     times: dict[Step, list[float]] = defaultdict(list)
     with tempfile.TemporaryDirectory(prefix="argus-bench-") as work:
         try:

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import components.cluster
+from components.cluster.machine import FUNCTIONS
 from components.remote import Script
 from tests.integration.providers.conftest import ApiServer, tool
 
@@ -52,11 +53,11 @@ def _apply(server: ApiServer, folder: Path, manifest: str) -> None:
         (folder / "kubelet.conf").write_text("kind: Config\n")
         (folder / "admin.conf").write_text(server.kubeconfig.read_text())
     files = []
-    for name in ("common.sh", "network_manifest.sh"):
+    for name in (*FUNCTIONS, "network_manifest.sh"):
         text = (FOLDER / name).read_text()
         for path in ("/etc/kubernetes", "/var/lib/argus", "/run/argus-"):
             text = text.replace(path, str(folder) + ("/" if path.endswith("-") else ""))
-        files.append(folder / name)
+        files.append(folder / Path(name).name)
         files[-1].write_text(text)
     values: dict[str, str | list[str]] = {"DIGEST": "1", "NODES": ["cp1"]}
     done = subprocess.run(

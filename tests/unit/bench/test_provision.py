@@ -10,6 +10,7 @@ import yaml
 from components.cluster import ClusterArgs
 from components.cluster.kubeadm import init_config, join_config
 from components.config import load_values
+from components.pipeline.stages import STAGES, pod_memory_mib, volumes_gib
 from lab.config import LabError
 from tests.bench import stacks
 from tests.bench.by_hand import SCRIPT, files
@@ -23,7 +24,10 @@ def args(tmp_path: Path) -> ClusterArgs:
     key = tmp_path / "key"
     key.write_text("a key")
     config = stacks.with_key(stacks.committed("dev"), key)
-    return ClusterArgs.from_settings(load_values({name.removeprefix("argus:"): each for name, each in config.items()}))
+    settings = load_values({name.removeprefix("argus:"): each for name, each in config.items()})
+    return ClusterArgs.from_settings(
+        settings, pods=pod_memory_mib(STAGES, settings), volumes_gib=volumes_gib(STAGES, settings)
+    )
 
 
 def kubeadm(args: ClusterArgs, index: int) -> list[dict[str, Any]]:
@@ -33,14 +37,14 @@ def kubeadm(args: ClusterArgs, index: int) -> list[dict[str, Any]]:
 
 def test_the_first_machine_starts_argus_own_cluster_with_a_token_for_all(args: ClusterArgs) -> None:
     init, *others = kubeadm(args, 0)
-    given, *settings = yaml.safe_load_all(init_config(args.kubeadm, args.machines[0]))
+    given, *settings = yaml.safe_load_all(init_config(args.cluster, args.machines[0]))
     assert others == settings
     assert init == {**given, "bootstrapTokens": [{"token": TOKEN}], "certificateKey": KEY}
 
 
 def test_the_others_join_as_argus_joins_them(args: ClusterArgs) -> None:
     for index, control_plane in ((1, True), (4, False)):
-        (given,) = yaml.safe_load_all(join_config(args.kubeadm, args.machines[index], control_plane=control_plane))
+        (given,) = yaml.safe_load_all(join_config(args.cluster, args.machines[index], control_plane=control_plane))
         (joining,) = kubeadm(args, index)
         assert joining["nodeRegistration"] == given["nodeRegistration"]
         assert joining["discovery"]["bootstrapToken"]["token"] == TOKEN

@@ -11,13 +11,15 @@ from typing import Any
 import components
 from components.config import Settings, sections
 
-ELSEWHERE = ("components.config", "components.cluster", "components.remote")
-"""The sections themselves, and what is yet to take them as they are."""
+ELSEWHERE = ("components.config",)
+"""The sections themselves."""
 SECTIONS = [
     each
     for each in vars(sections).values()
     if isinstance(each, type) and issubclass(each, sections.Section) and each not in (sections.Section, Settings)
 ]
+READS_FILES = "ClusterArgs"
+"""Its `from_settings` does more than copy: it reads the private key and the manifest that the stack names."""
 _NOTHING: tuple[Any, ...] = (None, "", (), [], {})
 
 
@@ -68,7 +70,7 @@ def written_twice(module: ModuleType) -> Iterator[str]:
 def twins(module: ModuleType) -> Iterator[str]:
     """The dataclasses of a module that repeat half of a section's keys, and what copies sections into them."""
     for each in _own(module, module, inspect.isclass):
-        if hasattr(each, "from_settings"):
+        if hasattr(each, "from_settings") and each.__name__ != READS_FILES:
             yield f"{module.__name__}.{each.__name__}.from_settings"
         if not dataclasses.is_dataclass(each):
             continue

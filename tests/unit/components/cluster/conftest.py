@@ -14,8 +14,9 @@ import pytest
 import components.cluster
 from components.cluster.endpoint import EndpointArgs
 from components.cluster.kubeadm import ENCRYPTION_CONFIG
-from components.cluster.machine import Machine
+from components.cluster.machine import FUNCTIONS, Machine
 from components.cluster.preflight import PreflightArgs
+from components.config import Cluster
 from components.remote import Script, Ssh, Value
 from tests.unit.components.host_keys import host_key
 
@@ -78,7 +79,7 @@ class Host:
         self, file: str, stdin: str = "", *, argument: str = "", **values: Value
     ) -> subprocess.CompletedProcess[str]:
         rendered = Script(
-            files=[self.moved("common.sh"), self.moved(file)],
+            files=[self.moved(each) for each in (*FUNCTIONS, file)],
             values={key.upper(): value for key, value in values.items()},
         ).render()
         environment = {"PATH": f"{self.root}/bin:{os.environ['PATH']}", "MACHINE": str(self.root)}
@@ -130,7 +131,7 @@ class Host:
         text = text.replace("/run/argus-", str(self.root / "run-argus-"))
         for patient in ("until_true 60 is_lost", "until_true 120 left"):
             text = text.replace(patient, f"until_true 1 {patient.split()[-1]}")
-        moved = self.root / file
+        moved = self.root / Path(file).name
         moved.write_text(text.replace("mktemp -p /run", f"mktemp -p {self.root}"))
         return moved
 
@@ -155,6 +156,12 @@ def member(hosts: dict[str, Host]) -> Host:
     host.join()
     host.path("noted").unlink()
     return host
+
+
+def cluster_section(**others: Any) -> Cluster:
+    """That of a stack of real hosts, some of it changed."""
+    given = {"name": "prod", "endpoint": "192.0.2.10", "endpointPort": 8443, "kubernetesVersion": "1.36.1"}
+    return Cluster.model_validate(given | others)
 
 
 def endpoint_args(control_planes: int) -> EndpointArgs:

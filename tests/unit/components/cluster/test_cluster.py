@@ -6,17 +6,21 @@ import re
 import subprocess
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pulumi
 import pytest
 
+import components
+from components import remote
 from components.cluster import Cluster, ClusterArgs
-from components.cluster.kubeadm import KubeadmArgs
 from components.cluster.machine import Machine
 from components.cluster.node_metadata import line
 from components.cluster.preflight import PreflightError
+from components.config import Backup
 from components.remote import Ssh
+from tests.unit.components.cluster.conftest import cluster_section
 from tests.unit.components.host_keys import host_key
 
 KEY = "-----BEGIN OPENSSH PRIVATE KEY-----"
@@ -31,16 +35,8 @@ ARGS = ClusterArgs(
     control_planes=CONTROL_PLANES,
     workers=WORKERS,
     ssh=Ssh(private_key=KEY, user="admin"),
-    kubeadm=KubeadmArgs(
-        name="prod",
-        endpoint="192.0.2.10",
-        endpoint_port=8443,
-        kubernetes_version="1.36.1",
-        pod_network="10.244.0.0/16",
-        service_network="10.96.0.0/16",
-        image_repository="registry.k8s.io",
-    ),
-    binaries="https://dl.k8s.io",
+    cluster=cluster_section(),
+    backup=Backup(),
     volumes_gib={"kafka": 8, "zookeeper": 1},
 )
 ADDRESSES = {machine.name: machine.address for machine in ARGS.machines}
@@ -156,6 +152,46 @@ def test_what_is_asked_of_the_cluster_is_no_secret_but_for_the_key_that_asks(clu
 
 def test_no_command_is_replaced_by_a_changed_script(cluster: Any) -> None:
     assert all("triggers" not in each.inputs for each in cluster.of_type(COMMAND))
+
+
+def steps(recorder: Any) -> dict[str, dict[str, Any]]:
+    """What every command of the cluster runs, by the files as they are now."""
+    remote._body.cache_clear()
+    answering(recorder).run(lambda: Cluster("lab", ARGS).kubeconfig)
+    commands = recorder.of_type(COMMAND) + recorder.of_type(LOCAL_COMMAND)
+    return {each.name: {key: each.inputs.get(key) for key in ("create", "update", "delete")} for each in commands}
+
+
+@pytest.fixture
+def scripts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the components' scripts; those of the cluster are read from there."""
+    source = Path(components.__file__).parent
+    for path in (*source.glob("*.sh"), *source.glob("cluster/**/*.sh"), source / "cluster" / "audit-policy.yaml"):
+        copy = tmp_path / path.relative_to(source)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(path.read_text())
+    monkeypatch.setattr(remote, "_HERE", tmp_path)
+    monkeypatch.setattr("components.cluster.machine._HERE", tmp_path / "cluster")
+    return tmp_path
+
+
+def test_no_step_runs_again_for_a_comment_or_a_function_that_it_does_not_use(pulumi_mocks: Any, scripts: Path) -> None:
+    before = steps(type(pulumi_mocks)())
+    for path in (*scripts.rglob("*.sh"), *scripts.rglob("*.yaml")):
+        head, _, text = path.read_text().partition("\n")
+        changed = re.sub(r"^(?=\w+\(\) )", '# Isn\'t "new".\n', text, flags=re.MULTILINE)
+        unused = "" if path.suffix == ".yaml" else "\n\nnew_one() {\n  say 'new'\n}\n"
+        path.write_text(f"{head}\n# New: ${{ $( <<NEW\n{changed}{unused}")
+    assert steps(type(pulumi_mocks)()) == before
+
+
+def test_the_steps_that_use_a_function_run_again_when_it_changes(pulumi_mocks: Any, scripts: Path) -> None:
+    before = steps(type(pulumi_mocks)())
+    etcd = scripts / "cluster" / "functions" / "etcd.sh"
+    assert "etcd member remove" in etcd.read_text()
+    etcd.write_text(etcd.read_text().replace("etcd member remove", "etcd member  remove"))
+    changed = {name for name, step in steps(type(pulumi_mocks)()).items() if step != before[name]}
+    assert changed == {f"lab-{name}-{step}" for name in ADDRESSES for step in ("invitation", "removal-undo")}
 
 
 def test_a_dead_machine_blocks_no_delete(cluster: Any) -> None:

@@ -9,22 +9,14 @@ from typing import Any
 
 import pytest
 
-from components.cluster.kubeadm import KubeadmArgs
 from components.cluster.machine import Machine
 from components.cluster.node import Node, NodeArgs
 from components.remote import Ssh
+from tests.unit.components.cluster.conftest import cluster_section
 from tests.unit.components.host_keys import host_key
 
 MACHINE, ENDPOINT = "192.0.2.12", "192.0.2.10"
-KUBEADM = KubeadmArgs(
-    name="prod",
-    endpoint=ENDPOINT,
-    endpoint_port=8443,
-    kubernetes_version="1.36.1",
-    pod_network="10.244.0.0/16",
-    service_network="10.96.0.0/16",
-    image_repository="registry.k8s.io",
-)
+CLUSTER = cluster_section(endpoint=ENDPOINT)
 SSH = Ssh(private_key="key", host_keys={MACHINE: [host_key("cp2")], ENDPOINT: [host_key("cp1"), host_key("cp2")]})
 # Notes whom it was to ask, and with which argument at the end; a machine says whether it is a member.
 PROGRAM = """#!/usr/bin/env bash
@@ -46,7 +38,7 @@ def invite(pulumi_mocks: Any, tmp_path: Path) -> Invite:
     def run(before: str = "", *, member: str = "yes", ssh: Ssh = SSH) -> tuple[str, list[str]]:
         recorder = type(pulumi_mocks)()
         args = NodeArgs(
-            machine=Machine(name="cp2", address=MACHINE), ssh=ssh, kubeadm=KUBEADM, control_plane=True, bootstrap=False
+            machine=Machine(name="cp2", address=MACHINE), ssh=ssh, cluster=CLUSTER, control_plane=True, bootstrap=False
         )
         recorder.outputs["command:local:Command"] = lambda name, inputs: {"stdout": ""}
         recorder.run(lambda: Node("cp2", args).joined.id)

@@ -9,34 +9,20 @@ import yaml
 from components.cluster.kubeadm import (
     NODE_LEASE_SECONDS,
     NODE_MONITOR_GRACE_SECONDS,
-    KubeadmArgs,
-    KubeletArgs,
     init_config,
     join_config,
 )
 from components.cluster.machine import Machine
+from tests.unit.components.cluster.conftest import cluster_section
 
 GOLDEN = Path(__file__).parent / "golden"
-HOSTS = KubeadmArgs(
-    name="prod",
-    endpoint="192.0.2.10",
-    endpoint_port=8443,
-    kubernetes_version="1.36.1",
-    pod_network="10.244.0.0/16",
-    service_network="10.96.0.0/16",
-    image_repository="registry.k8s.io",
-)
-CONTAINERS = KubeadmArgs(
+HOSTS = cluster_section()
+CONTAINERS = cluster_section(
     name="lab",
-    endpoint="192.0.2.10",
-    endpoint_port=8443,
-    kubernetes_version="1.36.1",
-    pod_network="10.244.0.0/16",
-    service_network="10.96.0.0/16",
-    image_repository="192.0.2.1:5000",
-    kubelet=KubeletArgs(cgroup_driver="cgroupfs", fail_cgroup_v1=False, feature_gates={"KubeletInUserNamespace": True}),
-    conntrack_max_per_core=0,
-    schedule_pods_on_control_planes=True,
+    imageRepository="192.0.2.1:5000",
+    kubelet={"cgroupDriver": "cgroupfs", "failCgroupV1": False, "featureGates": {"KubeletInUserNamespace": True}},
+    kubeProxy={"conntrackMaxPerCore": 0},
+    schedulePodsOnControlPlanes=True,
 )
 CP1 = Machine(name="cp1", address="192.0.2.11")
 WORKER1 = Machine(name="worker1", address="192.0.2.21")

@@ -8,7 +8,7 @@ import pytest
 
 from components.cluster.cluster import Cluster
 from components.cluster.container_runtime import ContainerRuntimeArgs, containerd_config
-from components.cluster.machine import Machine
+from components.cluster.machine import FUNCTIONS, Machine
 from components.cluster.network import NetworkKind, refusal
 from components.cluster.preflight import Preflight, PreflightError
 from components.remote import Script, Ssh
@@ -125,7 +125,8 @@ def machine(hosts: dict[str, Host]) -> Host:
 
 def _prepare(host: Host, network: NetworkKind) -> None:
     plugins = {"built-in": "/usr/lib/cni", "manifest": "/opt/cni/bin"}[network]
-    host.run("container_runtime.sh", config="x", mirror="", network=network, plugins=str(host.path(plugins)))
+    release = {"version": "1.36.1", "repository": "registry.k8s.io", "images": "pause"}
+    host.run("container_runtime.sh", config="x", mirror="", network=network, plugins=str(host.path(plugins)), **release)
 
 
 def test_its_plugins_come_beside_the_common_ones_and_go_with_the_node(machine: Host) -> None:
@@ -207,7 +208,7 @@ def _apply(host: Host, *, ready: str, applies: bool = True, patience: int = 20) 
         text.replace("until_true 60 ", f"until_true {patience} ").replace("until_true 600 ", "until_true 1 ")
     )
     values: dict[str, str | list[str]] = {"DIGEST": "1234", "NODES": ["cp1", "worker1"]}
-    rendered = Script(files=[host.moved("common.sh"), script], values=values).render()
+    rendered = Script(files=[*map(host.moved, FUNCTIONS), script], values=values).render()
     environment = {"PATH": f"{host.root}/bin:/usr/bin:/bin", "MACHINE": str(host.root)}
     return subprocess.run(
         ["/bin/sh", "-c", rendered],

@@ -11,7 +11,7 @@ import pytest
 import components.cluster
 from components.cluster.container_runtime import ContainerRuntimeArgs, containerd_config, mirror_config
 from components.cluster.endpoint import haproxy_config, keepalived_config
-from components.cluster.machine import Machine, script
+from components.cluster.machine import FUNCTIONS, Machine, script
 from components.cluster.network import cni_config
 from components.remote import Script, Ssh
 from tests.unit.components.cluster.conftest import endpoint_args
@@ -53,7 +53,7 @@ def test_another_user_becomes_root() -> None:
     assert given.render("admin") == f"sudo -n {given.render('root')}"
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.sh")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.sh")), ids=lambda path: path.name)
 def test_shell_is_clean(path: Path) -> None:
     shellcheck = shutil.which("shellcheck", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     if shellcheck is None:
@@ -76,7 +76,7 @@ def test_a_machine_restores_what_was_there(tmp_path: Path) -> None:
     """
     file = tmp_path / "roundtrip.sh"
     file.write_text(body)
-    out = run(Script(files=[FOLDER / "common.sh", file], values={}).render())
+    out = run(Script(files=[*(FOLDER / each for each in FUNCTIONS), file], values={}).render())
     assert out.splitlines() == ["again", "mine", "kept", "roundtrip.sh", "state"]
 
 

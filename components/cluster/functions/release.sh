@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# The programs of one Kubernetes release.
-: "${VERSION:?}" "${BINARIES:?}"
+# The programs of one Kubernetes release, VERSION, from BINARIES, and its images, from REPOSITORY.
 
 # fetch_one NAME: downloads one binary, checked against its `.sha256` where the server has one. Both layouts are known:
 # a flat mirror (v1.2.3/kubelet) and upstream's (v1.2.3/bin/linux/amd64/kubelet).
@@ -31,4 +30,17 @@ fetch() {
     fetches+=($!)
   done
   for name in "${fetches[@]}"; do wait "$name"; done
+}
+
+# pull_images: of the images that kubeadm names, those whose names match IMAGES, side by side.
+pull_images() {
+  local image each pulls=()
+  while read -r image; do
+    [[ ${image##*/} =~ ^($IMAGES): ]] || continue
+    ctr --namespace k8s.io images pull --hosts-dir /etc/containerd/certs.d "$image" >/dev/null 2>&1 &
+    pulls+=("$! $image")
+  done < <(kubeadm config images list --image-repository "$REPOSITORY" --kubernetes-version "v$VERSION" 2>/dev/null)
+  for each in "${pulls[@]}"; do
+    wait "${each%% *}" || die "cannot pull ${each#* }: check argus:cluster.imageRepository and registryMirror"
+  done
 }

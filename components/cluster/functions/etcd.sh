@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# The members of etcd.
+
+# etcd ARGUMENTS: etcdctl on this control plane, or on another whose etcd is ready where this one's is not: the machine
+# that holds the virtual IP may be the one whose etcd is lost.
+etcd() {
+  local own pod
+  own=etcd-$(cat "$STATE/member")
+  pod=$(readiness pods --namespace kube-system --selector component=etcd |
+    awk -v own="$own" '$2 == "True" && ($1 == own || !pod) { pod = $1 } END { print pod }') || return
+  admin -n kube-system exec "${pod:-$own}" -- etcdctl --endpoints=https://127.0.0.1:2379 \
+    --cacert=/etc/kubernetes/pki/etcd/ca.crt --cert=/etc/kubernetes/pki/etcd/peer.crt \
+    --key=/etc/kubernetes/pki/etcd/peer.key "$@"
+}
+
+# forget_etcd_member NAME: removes a member that went without leaving, so that it no longer counts for the quorum.
+forget_etcd_member() {
+  local id
+  id=$(etcd member list | awk -F', ' -v name="$1" '$3 == name { print $1 }') || return
+  [[ ! $id ]] || etcd member remove "$id" >&2
+}

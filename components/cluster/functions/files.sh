@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Changes to a machine's files and services. What was there before is kept under $STATE, so that `pulumi destroy` can leave
+# the machine as it was.
+
+# put PATH MODE <content: writes a file if it differs (then CHANGED=true) and remembers what was there before.
+put() {
+  local path=$1 mode=$2 new
+  new=$(mktemp)
+  cat >"$new"
+  if ! cmp -s "$new" "$path"; then
+    remember "$path"
+    install -D -m "$mode" "$new" "$path"
+    # shellcheck disable=SC2034
+    CHANGED=true
+  fi
+  rm -f "$new"
+}
+
+# remember PATH: keeps the file that was there before Argus, or notes that there was none; once.
+remember() {
+  local kept=$STATE/before$1
+  if [[ ! -e $kept && ! -e $kept.absent ]]; then
+    mkdir -p "$(dirname "$kept")"
+    if [[ -e $1 ]]; then cp -a "$1" "$kept"; else touch "$kept.absent"; fi
+  fi
+}
+
+# restore PATH...: undoes `put`; a file that was not written by it is left alone.
+restore() {
+  local path kept
+  for path in "$@"; do
+    kept=$STATE/before$path
+    if [[ -e $kept ]]; then
+      cp -a "$kept" "$path"
+    elif [[ -e $kept.absent ]]; then
+      rm -f "$path"
+    fi
+    rm -f "$kept" "$kept.absent"
+  done
+}
+
+# remember_unit UNIT, restore_unit UNIT: whether a service was enabled and running before Argus.
+remember_unit() {
+  local kept=$STATE/before/units/$1
+  if [[ ! -e $kept ]]; then
+    mkdir -p "${kept%/*}"
+    { systemctl is-enabled "$1" || true; systemctl is-active "$1" || true; } >"$kept" 2>/dev/null
+  fi
+}
+restore_unit() {
+  local kept=$STATE/before/units/$1
+  [[ -e $kept ]] || return 0
+  if grep -qx enabled "$kept"; then systemctl enable -q "$1"; else systemctl disable -q "$1"; fi
+  if grep -qx active "$kept"; then systemctl restart "$1"; else systemctl stop "$1"; fi
+  rm -f "$kept"
+}

@@ -1,0 +1,30 @@
+"""What Argus uses from inside Pulumi's SDK. It is all here, because any version of the SDK may change it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pulumi
+from pulumi.runtime.proto import resource_pb2
+from pulumi.runtime.settings import SETTINGS, monitor_supports_feature
+
+
+def has_error_hooks() -> bool:
+    """Whether the engine calls a program's error hooks; older engines only end the program."""
+    return monitor_supports_feature(resource_pb2.RESOURCE_MONITOR_FEATURE_ERROR_HOOKS)
+
+
+def parallel_operations() -> int:
+    """How many resources the engine creates or updates at the same time."""
+    return int(SETTINGS.parallel or 1)
+
+
+def on_every_resource(call: Callable[[pulumi.Resource], None]) -> None:
+    """Calls back with every resource of the program as it is made. Raises pulumi.RunError where there is no stack."""
+    pulumi.runtime.register_stack_transformation(lambda args: call(args.resource))
+
+
+async def read_stack_outputs(stack: str) -> Mapping[str, Any]:
+    """The outputs of a stack (`organization/project/name`) in the state; raises Exception, no kind of its own."""
+    answer = await pulumi.runtime.invoke_async("pulumi:pulumi:readStackOutputs", {"name": stack})
+    outputs: Mapping[str, Any] = answer.get("outputs", {})
+    return outputs

@@ -1,0 +1,83 @@
+"""What pods read: ConfigMaps and Secrets, and the hash by which a change of them restarts their readers."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+import pulumi
+from pulumi_kubernetes import core, meta
+
+from components.kubernetes.names import metadata
+
+CONFIG_DIR: Final = "/etc/argus"
+SECRETS_DIR: Final = "/etc/argus-secrets"
+CONFIG_HASH: Final = "argus.dev/config-hash"
+
+
+def config_hash(*contents: pulumi.Input[Mapping[str, Any]]) -> pulumi.Output[str]:
+    """A hash of everything a pod reads; as an annotation of its template it rolls exactly the readers of a change."""
+    return pulumi.Output.all(*contents).apply(digest)
+
+
+def digest(content: Any) -> str:
+    """The first 16 hexadecimal digits of the SHA-256 of a JSON-like value."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def lasting_config(
+    resource: str,
+    name: str,
+    namespace: pulumi.Input[str],
+    labelled: Mapping[str, str],
+    data: Mapping[str, pulumi.Input[str]],
+    *,
+    opts: pulumi.ResourceOptions,
+) -> pulumi.Output[str]:
+    """The name of a ConfigMap with this content, which follows from the content and never holds another.
+
+    For pods that go on while their successors fail: one that is started again reads what it read before. So Pulumi
+    does not delete the one of before either, which would be the one of now once a failed change is taken back; they
+    go with their namespace.
+    """
+    named = config_hash(data).apply(lambda content: f"{name}-{content}")
+    lasting = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(retain_on_delete=True))
+    made = core.v1.ConfigMap(
+        resource, metadata=metadata(named, namespace, labelled), data=dict(data), immutable=True, opts=lasting
+    )
+    return made.metadata.name.apply(str)
+
+
+def template_metadata(
+    labelled: Mapping[str, str], *contents: pulumi.Input[Mapping[str, Any]]
+) -> meta.v1.ObjectMetaArgs:
+    """The metadata of a pod template that reads `contents`."""
+    return meta.v1.ObjectMetaArgs(labels=dict(labelled), annotations={CONFIG_HASH: config_hash(*contents)})
+
+
+def config_volume(config_map: pulumi.Input[str], name: str = "config") -> core.v1.VolumeArgs:
+    """A ConfigMap as files."""
+    return core.v1.VolumeArgs(name=name, config_map=core.v1.ConfigMapVolumeSourceArgs(name=config_map))
+
+
+def secret_volume(secret: pulumi.Input[str], name: str = "secrets") -> core.v1.VolumeArgs:
+    """A Secret as files that only the pod's group reads."""
+    return core.v1.VolumeArgs(name=name, secret=core.v1.SecretVolumeSourceArgs(secret_name=secret, default_mode=0o440))
+
+
+def env(name: str, value: pulumi.Input[str]) -> core.v1.EnvVarArgs:
+    """A constant in the environment; what a user may change comes from a ConfigMap instead."""
+    return core.v1.EnvVarArgs(name=name, value=value)
+
+
+def env_field(name: str, path: str) -> core.v1.EnvVarArgs:
+    """A field of the pod itself in the environment."""
+    return core.v1.EnvVarArgs(
+        name=name,
+        value_from=core.v1.EnvVarSourceArgs(field_ref=core.v1.ObjectFieldSelectorArgs(field_path=path)),
+    )
+
+
+def env_from(config_map: pulumi.Input[str]) -> list[core.v1.EnvFromSourceArgs]:
+    """Every key of a ConfigMap in the environment."""
+    return [core.v1.EnvFromSourceArgs(config_map_ref=core.v1.ConfigMapEnvSourceArgs(name=config_map))]

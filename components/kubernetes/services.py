@@ -1,0 +1,67 @@
+"""Services, by which pods find one another."""
+
+from collections.abc import Mapping
+
+import pulumi
+from pulumi_kubernetes import core, meta
+
+from components.kubernetes.names import metadata
+
+
+def headless_service(
+    resource: str,
+    name: str,
+    namespace: pulumi.Input[str],
+    labelled: Mapping[str, str],
+    *,
+    ports: Mapping[str, int],
+    opts: pulumi.ResourceOptions,
+) -> core.v1.Service:
+    """A name for each pod, resolvable before the pod is ready: members must find each other to become ready."""
+    return core.v1.Service(
+        resource,
+        metadata=_at_once(metadata(name, namespace, labelled)),
+        spec=core.v1.ServiceSpecArgs(
+            cluster_ip="None",
+            publish_not_ready_addresses=True,
+            selector=dict(labelled),
+            ports=_ports(ports),
+        ),
+        opts=opts,
+    )
+
+
+def service(
+    resource: str,
+    name: str,
+    namespace: pulumi.Input[str],
+    labelled: Mapping[str, str],
+    *,
+    ports: Mapping[str, int],
+    opts: pulumi.ResourceOptions,
+    node_port: int | None = None,
+) -> core.v1.Service:
+    """One stable address for the ready pods; with `node_port`, also on every node."""
+    return core.v1.Service(
+        resource,
+        metadata=_at_once(metadata(name, namespace, labelled)),
+        spec=core.v1.ServiceSpecArgs(
+            type="NodePort" if node_port else "ClusterIP",
+            selector=dict(labelled),
+            ports=_ports(ports, node_port),
+        ),
+        opts=opts,
+    )
+
+
+def _ports(ports: Mapping[str, int], node_port: int | None = None) -> list[core.v1.ServicePortArgs]:
+    return [
+        core.v1.ServicePortArgs(name=name, port=number, target_port=number, protocol="TCP", node_port=node_port)
+        for name, number in ports.items()
+    ]
+
+
+def _at_once(described: meta.v1.ObjectMetaArgs) -> meta.v1.ObjectMetaArgs:
+    """A service is ready without endpoints: it is the workload that Pulumi waits for."""
+    described.annotations = {"pulumi.com/skipAwait": "true"}
+    return described

@@ -1,0 +1,157 @@
+"""What keeps pods running: StatefulSets, Deployments and Jobs, and how many a drain may take at once."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import pulumi
+from pulumi_kubernetes import apps, batch, core, meta, policy
+
+from components.kubernetes.names import metadata, selector
+from components.kubernetes.pods import task_template
+
+REFUSED: Final = 2
+"""The exit status of a task that will not succeed by being tried again."""
+
+PROGRESS_SECONDS: Final = 1200
+"""After this long without a new pod getting ready, a Deployment says that its update does not get on."""
+
+READY: Final = pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create="20m", update="20m", delete="10m"))
+"""For workloads: cold image pulls on a slow machine take minutes; a first start is not a failure before that."""
+
+SWAP_SECONDS: Final = 360
+SWAPPED: Final = pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create="20m", update="8m", delete="10m"))
+"""For workloads whose old pod goes on until the new one is ready: a new one that fails says so sooner.
+
+Pulumi's plugin waits for the whole time, whatever the pods say; its error then has what they and the Deployment said.
+SWAP_SECONDS is less, so that the Deployment has said its own by then.
+"""
+
+
+def stateful_set(
+    resource: str,
+    name: str,
+    namespace: pulumi.Input[str],
+    labelled: Mapping[str, str],
+    *,
+    service: pulumi.Input[str],
+    replicas: int | None,
+    data: core.v1.PersistentVolumeClaimArgs,
+    template: core.v1.PodTemplateSpecArgs,
+    opts: pulumi.ResourceOptions,
+    settle_seconds: int = 0,
+) -> apps.v1.StatefulSet:
+    """Members that start together, for a quorum needs several, and are updated one by one; `replicas` is None where an
+    autoscaler says how many."""
+    return apps.v1.StatefulSet(
+        resource,
+        metadata=_ours(metadata(name, namespace, labelled)),
+        spec=apps.v1.StatefulSetSpecArgs(
+            service_name=service,
+            replicas=replicas,
+            pod_management_policy="Parallel",
+            min_ready_seconds=settle_seconds or None,
+            selector=selector(labelled),
+            # Data goes with the service, not with a smaller replica count.
+            persistent_volume_claim_retention_policy=apps.v1.StatefulSetPersistentVolumeClaimRetentionPolicyArgs(
+                when_deleted="Delete", when_scaled="Retain"
+            ),
+            volume_claim_templates=[data],
+            template=template,
+        ),
+        opts=pulumi.ResourceOptions.merge(opts, READY),
+    )
+
+
+def deployment(
+    resource: str,
+    name: str,
+    namespace: pulumi.Input[str],
+    labelled: Mapping[str, str],
+    *,
+    replicas: int | None,
+    template: core.v1.PodTemplateSpecArgs,
+    opts: pulumi.ResourceOptions,
+    recreate: bool = False,
+    swap: bool = False,
+) -> apps.v1.Deployment:
+    """Interchangeable pods, None where an autoscaler says how many; `recreate` where an old and a new one must not run
+    at the same time, `swap` where the old one goes on until the new one is ready, and for good if it never is."""
+    return apps.v1.Deployment(
+        resource,
+        metadata=_ours(metadata(name, namespace, labelled)),
+        spec=apps.v1.DeploymentSpecArgs(
+            replicas=replicas,
+            revision_history_limit=2,
+            progress_deadline_seconds=SWAP_SECONDS if swap else PROGRESS_SECONDS,
+            selector=selector(labelled),
+            strategy=_strategy(recreate=recreate, swap=swap),
+            template=template,
+        ),
+        opts=pulumi.ResourceOptions.merge(opts, SWAPPED if swap else READY),
+    )
+
+
+def job(
+    resource: str,
+    name: str,
+    namespace: pulumi.Input[str],
+    labelled: Mapping[str, str],
+    *,
+    container: core.v1.ContainerArgs,
+    volumes: Sequence[core.v1.VolumeArgs],
+    opts: pulumi.ResourceOptions,
+) -> batch.v1.Job:
+    """A task that runs once. It is kept afterwards: a vanished Job would look like a change.
+
+    It is tried again, unless it exits with REFUSED.
+    """
+    refused = batch.v1.PodFailurePolicyRuleArgs(
+        action="FailJob",
+        on_exit_codes=batch.v1.PodFailurePolicyOnExitCodesRequirementArgs(operator="In", values=[REFUSED]),
+    )
+    return batch.v1.Job(
+        resource,
+        metadata=metadata(name, namespace, labelled),
+        spec=batch.v1.JobSpecArgs(
+            backoff_limit=6,
+            pod_failure_policy=batch.v1.PodFailurePolicyArgs(rules=[refused]),
+            template=task_template(labelled, container, volumes),
+        ),
+        opts=pulumi.ResourceOptions.merge(opts, READY),
+    )
+
+
+def disruption_budget(
+    resource: str,
+    name: str,
+    namespace: pulumi.Input[str],
+    labelled: Mapping[str, str],
+    *,
+    opts: pulumi.ResourceOptions,
+) -> policy.v1.PodDisruptionBudget:
+    """A drain takes one pod at a time; one that is broken already does not block it."""
+    return policy.v1.PodDisruptionBudget(
+        resource,
+        metadata=metadata(name, namespace, labelled),
+        spec=policy.v1.PodDisruptionBudgetSpecArgs(
+            max_unavailable=1,
+            selector=selector(labelled),
+            unhealthy_pod_eviction_policy="AlwaysAllow",
+        ),
+        opts=opts,
+    )
+
+
+def _strategy(*, recreate: bool, swap: bool) -> apps.v1.DeploymentStrategyArgs | None:
+    if recreate:
+        return apps.v1.DeploymentStrategyArgs(type="Recreate")
+    if swap:
+        rolling = apps.v1.RollingUpdateDeploymentArgs(max_surge=1, max_unavailable=0)
+        return apps.v1.DeploymentStrategyArgs(type="RollingUpdate", rolling_update=rolling)
+    return None
+
+
+def _ours(described: meta.v1.ObjectMetaArgs) -> meta.v1.ObjectMetaArgs:
+    """What the stack says holds, whoever changed it since: an autoscaler that is no more, or `kubectl scale`."""
+    described.annotations = {"pulumi.com/patchForce": "true"}
+    return described

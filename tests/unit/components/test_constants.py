@@ -1,0 +1,20 @@
+"""A constant has one place."""
+
+import ast
+from collections import defaultdict
+
+from tests.unit.components.conftest import ROOT
+
+
+def test_no_text_is_the_public_constant_of_two_modules() -> None:
+    places = defaultdict(set)
+    for path in ROOT.glob("components/**/*.py"):
+        for node in ast.parse(path.read_text()).body:
+            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+            value = getattr(node, "value", None)
+            if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                for target in targets:
+                    if isinstance(target, ast.Name) and target.id.isupper() and not target.id.startswith("_"):
+                        places[value.value].add(f"{path.relative_to(ROOT)}: {target.id}")
+    assert places
+    assert {text: where for text, where in places.items() if len(where) > 1} == {}

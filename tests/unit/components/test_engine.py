@@ -1,0 +1,35 @@
+"""Who may use what is inside Pulumi's SDK."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.unit.components.conftest import ROOT
+
+SDK = ("pulumi", "pulumi_command", "pulumi_kubernetes")
+
+
+def internals(path: Path) -> Iterator[str]:
+    """What a module names of `pulumi.runtime` or of a private part of the SDK."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [each.name for each in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{each.name}" for each in node.names]
+        elif isinstance(node, ast.Attribute):
+            names = [ast.unparse(node)]
+        for name in names:
+            package, *parts = name.split(".")
+            if package in SDK and ("runtime" in parts[:1] or any(part.startswith("_") for part in parts)):
+                yield name
+
+
+def test_only_one_module_uses_them() -> None:
+    found = {
+        str(path.relative_to(ROOT))
+        for path in (*ROOT.glob("components/**/*.py"), ROOT / "__main__.py")
+        if any(internals(path))
+    }
+    # load.py reads the keys that no section has, which pulumi.Config cannot list.
+    assert found == {"components/engine.py", "components/config/load.py"}
