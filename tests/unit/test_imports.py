@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import pytest
 
-from components.images import IMAGES
+from components.pipeline.stages import STAGES, images
 
+IMAGES = images(STAGES)
 ROOT = Path(__file__).parents[2]
 OWN = ("apps", "components", "lab", "tests")
 DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless", "yaml": "pyyaml"}
@@ -153,9 +154,9 @@ def test_an_executors_worker_has_neither_sparks_session_nor_pydantic() -> None:
     assert {name: found[name] for name in ("pydantic", "pydantic_settings", "pyspark") if name in found} == {}
 
 
-@pytest.mark.parametrize("image", [image for image, parts in IMAGES.items() if parts])
+@pytest.mark.parametrize("image", [name for name, image in IMAGES.items() if image.paths])
 def test_an_image_has_what_its_code_imports(image: str) -> None:
-    parts = {part.removesuffix("/__init__.py") for part in IMAGES[image]} - {"apps"}
+    parts = {part.removesuffix("/__init__.py") for part in IMAGES[image].paths} - {"apps"}
     listed = {
         re.split(r"[=<>\[ ]", line, maxsplit=1)[0].lower().replace("-", "_")
         for file in (ROOT / "containers" / image).glob("*.txt")

@@ -11,8 +11,8 @@ from typing import Any
 import components
 from components.config import Settings, sections
 
-ELSEWHERE = ("components.config",)
-"""The sections themselves."""
+ELSEWHERE = ("components.config", "components.cluster", "components.remote")
+"""The sections themselves, and what is yet to take them as they are."""
 SECTIONS = [
     each
     for each in vars(sections).values()
