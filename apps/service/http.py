@@ -16,6 +16,7 @@ from apps.service.health import Health
 MAX_CONNECTIONS = 64
 IDLE_SECONDS = 15
 THREADS = 4
+CLOSE_SECONDS = 2
 MAX_BODY = 2**20
 
 
@@ -96,9 +97,16 @@ class Server:
 
     def close(self) -> None:
         """Takes no more connections."""
+        closed = threading.Event()
+
+        def end() -> None:
+            self._server.close()
+            closed.set()
+
         # In the server's own thread, which else goes on with what it listens to.
-        self._server.trigger.pull_trigger(self._server.close)
-        self._server.task_dispatcher.shutdown()
+        self._server.trigger.pull_trigger(end)
+        closed.wait(CLOSE_SECONDS)
+        self._server.task_dispatcher.shutdown(timeout=CLOSE_SECONDS)
 
     def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """The WSGI application."""

@@ -83,7 +83,7 @@ def _container(pod: str, spec: Mapping[str, Any], container: Mapping[str, Any], 
         kind, name = ("ConfigMap", "configMap") if "configMap" in volume else ("Secret", "secret")
         if name in volume and volume["name"] in mounted:
             source = volume[name].get("name") or volume[name]["secretName"]
-            files |= {f"{mounted[volume['name']]}/{file}": text for file, text in data[kind, source].items()}
+            files |= {f"{mounted[volume['name']]}/{file}": text for file, text in data.get((kind, source), {}).items()}
     command = tuple(str(word) for word in (*container.get("command", ()), *container.get("args", ())))
     return Container(pod=pod, name=container["name"], variables=variables, files=files, command=command)
 
@@ -193,8 +193,10 @@ def test_stages_meet_at_the_same_names(found: Find, settings_of: Callable[[Conta
     (consumer,) = map(settings_of, found("consumer"))
     (ui,) = map(settings_of, found("ui"))
     producers = [settings_of(each) for each in found("producer")]
-    assert consumer.results_topics == ui.results_topics == tuple(each.results_topic for each in drivers)
-    assert ui.models == tuple(each.model_name for each in drivers)
+    assert (
+        sorted(consumer.results_topics) == sorted(ui.results_topics) == sorted(each.results_topic for each in drivers)
+    )
+    assert sorted(ui.models) == sorted(each.model_name for each in drivers)
     assert len({each.frames_topic for each in (*producers, *drivers, consumer, ui)}) == 1
     assert len(ui.producer_urls) == len(producers)
     assert all(each.max_frame_bytes < driver.max_frame_bytes for each in producers for driver in drivers)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from apps.messages import FrameError
+from apps.model_api import jpeg
 from apps.model_api.jpeg import decode, jpeg_size, reduction
-from apps.spark_jobs import jpeg
 from tests.unit.apps.spark_jobs.frames import encode, frame, scene
 
 

@@ -89,4 +89,4 @@ def test_a_batch_ends_before_the_driver_counts_as_stalled_however_slow_the_code_
         assert batch + 200 <= float(environment_of(slow)["ARGUS_STALL_SECONDS"])
     other = model(kind="motion")
     assert frames_per_task(other) > 400
-    assert "ARGUS_STALL_SECONDS" not in environment_of(other)
+    assert environment_of(other)["ARGUS_STALL_SECONDS"] == "600", "a call of a user's code has no part in it"

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from apps.messages import Detection, Frame
-from apps.spark_jobs import jpeg
+from apps.model_api import jpeg
 from apps.spark_jobs.models import load_model
 from apps.spark_jobs.models.suppression import suppress
 from apps.weights import read_weights
