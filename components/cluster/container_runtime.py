@@ -10,6 +10,7 @@ import pulumi
 from components import remote, versions
 from components.cluster.machine import Machine, script
 from components.cluster.network import NetworkKind
+from components.config import Cluster
 
 _PLUGINS: Mapping[NetworkKind, str] = {"built-in": "/usr/lib/cni", "manifest": "/opt/cni/bin"}
 """Where the network's plugins are: Debian's own, or where manifests put theirs."""
@@ -21,12 +22,7 @@ class ContainerRuntimeArgs:
 
     machine: Machine
     ssh: remote.Ssh
-    systemd_cgroups: bool
-    unprivileged: bool
-    """The machine is itself a container: it may neither lower OOM scores nor load AppArmor profiles."""
-    mirror: str | None
-    image_repository: str
-    kubernetes_version: str
+    cluster: Cluster
     control_plane: bool
     network: NetworkKind = "built-in"
 
@@ -46,9 +42,9 @@ class ContainerRuntime(pulumi.ComponentResource):
             create=script(
                 "container_runtime.sh",
                 config=containerd_config(args),
-                mirror=mirror_config(args.mirror) if args.mirror else "",
-                repository=args.image_repository,
-                version=args.kubernetes_version,
+                mirror=mirror_config(mirror) if (mirror := args.cluster.registry_mirror) else "",
+                repository=args.cluster.image_repository,
+                version=args.cluster.kubernetes_version,
                 images=node_images(control_plane=args.control_plane),
                 network=args.network,
                 plugins=_PLUGINS[args.network],
@@ -65,12 +61,15 @@ def node_images(*, control_plane: bool) -> str:
 
 def containerd_config(args: ContainerRuntimeArgs) -> str:
     """containerd's configuration, in the version that 1.6 and 2 both read."""
+    kubelet = args.cluster.kubelet
+    # The machine is itself a container: it may neither lower OOM scores nor load AppArmor profiles.
+    unprivileged = kubelet.feature_gates.get("KubeletInUserNamespace", False)
     return f"""\
 version = 2
 [plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "{args.image_repository}/pause:{versions.PAUSE}"
-  restrict_oom_score_adj = {_toml(args.unprivileged)}
-  disable_apparmor = {_toml(args.unprivileged)}
+  sandbox_image = "{args.cluster.image_repository}/pause:{versions.PAUSE}"
+  restrict_oom_score_adj = {_toml(unprivileged)}
+  disable_apparmor = {_toml(unprivileged)}
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "{_PLUGINS[args.network]}"
     conf_dir = "/etc/cni/net.d"
@@ -79,7 +78,7 @@ version = 2
   [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
-      SystemdCgroup = {_toml(args.systemd_cgroups)}"""
+      SystemdCgroup = {_toml(kubelet.cgroup_driver == "systemd")}"""
 
 
 def mirror_config(url: str) -> str:

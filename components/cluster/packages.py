@@ -9,6 +9,7 @@ import pulumi
 
 from components import remote
 from components.cluster.machine import Machine, script
+from components.config import Cluster
 
 _EVERYWHERE: Final = (
     "ca-certificates",
@@ -36,11 +37,10 @@ class PackagesArgs:
 
     machine: Machine
     ssh: remote.Ssh
+    cluster: Cluster
     control_plane: bool
     server: str
     """URL of the API of the cluster that the machine now belongs to."""
-    binaries: str
-    kubernetes_version: str
 
 
 class Packages(pulumi.ComponentResource):
@@ -55,9 +55,9 @@ class Packages(pulumi.ComponentResource):
             create=script(
                 "packages.sh",
                 packages=_EVERYWHERE + (_CONTROL_PLANE if args.control_plane else ()),
-                binaries=args.binaries.rstrip("/"),
+                binaries=args.cluster.binaries.rstrip("/"),
                 server=args.server,
-                version=args.kubernetes_version,
+                version=args.cluster.kubernetes_version,
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )

@@ -98,10 +98,9 @@ class Stages:
                 PackagesArgs(
                     machine=machine,
                     ssh=self._ssh,
+                    cluster=self._cluster,
                     control_plane=machine in self._args.control_planes,
                     server=self._args.server,
-                    binaries=self._cluster.binaries,
-                    kubernetes_version=self._cluster.kubernetes_version,
                 ),
                 self._after([undo[machine.name]]),
             )
@@ -116,11 +115,7 @@ class Stages:
                 ContainerRuntimeArgs(
                     machine=machine,
                     ssh=self._ssh,
-                    systemd_cgroups=self._cluster.kubelet.cgroup_driver == "systemd",
-                    unprivileged=self._cluster.kubelet.feature_gates.get("KubeletInUserNamespace", False),
-                    mirror=self._cluster.registry_mirror,
-                    image_repository=self._cluster.image_repository,
-                    kubernetes_version=self._cluster.kubernetes_version,
+                    cluster=self._cluster,
                     control_plane=machine in self._args.control_planes,
                     network=self._args.network,
                 ),

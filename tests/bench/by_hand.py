@@ -25,11 +25,7 @@ def files(args: ClusterArgs, machine: Machine, *, token: str, certificate_key: s
     runtime = ContainerRuntimeArgs(
         machine=machine,
         ssh=args.ssh,
-        systemd_cgroups=cluster.kubelet.cgroup_driver == "systemd",
-        unprivileged=cluster.kubelet.feature_gates.get("KubeletInUserNamespace", False),
-        mirror=cluster.registry_mirror,
-        image_repository=cluster.image_repository,
-        kubernetes_version=cluster.kubernetes_version,
+        cluster=cluster,
         control_plane=control_plane,
     )
     written = {"etc/containerd/config.toml": containerd_config(runtime), "root/cni.json": cni_config()}

@@ -12,7 +12,7 @@ from components.cluster.machine import FUNCTIONS, Machine
 from components.cluster.network import NetworkKind, refusal
 from components.cluster.preflight import Preflight, PreflightError
 from components.remote import Script, Ssh
-from tests.unit.components.cluster.conftest import Host, preflight_args
+from tests.unit.components.cluster.conftest import Host, cluster_section, preflight_args
 from tests.unit.components.cluster.test_cluster import ADDRESSES, ARGS, COMMAND, LOCAL_COMMAND, answering
 
 MANIFEST = "apiVersion: v1\nkind: Secret\nmetadata: {name: ca}\nstringData: {key: hush}\n"
@@ -95,11 +95,7 @@ def test_containerd_looks_for_plugins_where_the_network_has_them(network: Networ
         ContainerRuntimeArgs(
             machine=Machine(name="cp1", address="192.0.2.11"),
             ssh=Ssh(private_key="key"),
-            systemd_cgroups=True,
-            unprivileged=False,
-            mirror=None,
-            image_repository="registry.k8s.io",
-            kubernetes_version="1.36.1",
+            cluster=cluster_section(),
             control_plane=True,
             network=network,
         )

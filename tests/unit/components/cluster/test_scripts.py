@@ -14,7 +14,7 @@ from components.cluster.endpoint import haproxy_config, keepalived_config
 from components.cluster.machine import FUNCTIONS, Machine, script
 from components.cluster.network import cni_config
 from components.remote import Script, Ssh
-from tests.unit.components.cluster.conftest import endpoint_args
+from tests.unit.components.cluster.conftest import cluster_section, endpoint_args
 
 FOLDER = Path(components.cluster.__file__).parent
 NASTY = "a 'quoted' \"word\"; $(touch /tmp/owned) `id` \\ & | > \n second line \t*"
@@ -90,15 +90,13 @@ def test_the_endpoint_knows_every_control_plane() -> None:
 
 @pytest.mark.parametrize("privileged", [True, False])
 def test_containerd_asks_for_no_more_than_the_machine_may(privileged: bool) -> None:
+    as_container = {"cgroupDriver": "cgroupfs", "featureGates": {"KubeletInUserNamespace": True}}
+    kubelet = {} if privileged else as_container
     config = containerd_config(
         ContainerRuntimeArgs(
             machine=Machine(name="cp1", address="192.0.2.11"),
             ssh=Ssh(private_key="key"),
-            systemd_cgroups=privileged,
-            unprivileged=not privileged,
-            mirror=None,
-            image_repository="registry.k8s.io",
-            kubernetes_version="1.36.1",
+            cluster=cluster_section(kubelet=kubelet),
             control_plane=True,
         )
     )
