@@ -8,7 +8,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 LAB := $(PYTHON) -m lab
 # Puts the Go that the lab's programs are compiled with first on PATH, wherever it came from.
-WITH_GO := go=$$($(PYTHON) -m lab.toolchain.go_compiler); PATH="$$go:$$PATH"
+WITH_GO := go=$$($(LAB) go); PATH="$$go:$$PATH"
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

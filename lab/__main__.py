@@ -15,6 +15,7 @@ from lab.config import CACHE, CAMERAS_ADDRESS, CAMERAS_PORT, REGISTRY, STATE, La
 from lab.machines import fleet, image, ssh
 from lab.podman import podman
 from lab.progress import say, step
+from lab.toolchain import go_compiler
 from lab.toolchain.addons import ADDONS
 from lab.toolchain.images import ensure_images, push_images
 from lab.toolchain.releases import PREVIOUS
@@ -84,6 +85,11 @@ def previous(_options: argparse.Namespace) -> None:
     with step(f"images of Kubernetes {PREVIOUS.version}"):
         push_images(ensure_images(tools))
     print(PREVIOUS.version.removeprefix("v"))
+
+
+def go(_options: argparse.Namespace) -> None:
+    """Print the folder of the Go that the lab's programs are compiled with; without one it is downloaded."""
+    print(go_compiler.ensure().program.parent)
 
 
 def keda(_options: argparse.Namespace) -> None:
@@ -217,6 +223,7 @@ def _parser() -> argparse.ArgumentParser:
     add("up", up)
     add("machines-up", machines_up)
     add("services-up", services_up)
+    add("go", go)
     add("previous", previous)
     add("keda", keda)
     add("vpa", vpa)

@@ -43,11 +43,12 @@ last_line() {
 
 # Says each minute what a step is at, until the step ends it, or is gone itself.
 heartbeat() {
-    local title=$1 log=$2 start=$SECONDS next=$heartbeat_seconds
+    local title=$1 log=$2 start=$SECONDS next=$heartbeat_seconds said
     while sleep 1 && kill -0 $$ 2>/dev/null; do
         if ((SECONDS - start < next)); then continue; fi
         next=$((next + heartbeat_seconds))
-        say "$title: $((SECONDS - start)) s so far, $(last_line "$log")"
+        said=$(last_line "$log")
+        say "$title: $((SECONDS - start)) s so far, ${said:-nothing said yet}"
     done
 }
 
@@ -177,7 +178,7 @@ ensure_venv() {
 }
 
 # The lab says itself how far it is, and what to do where no Go can be had.
-ensure_go() { (cd "$root" && .venv/bin/python -m lab.toolchain.go_compiler >/dev/null); }
+ensure_go() { (cd "$root" && .venv/bin/python -m lab go >/dev/null); }
 
 main() {
     ensure_packages

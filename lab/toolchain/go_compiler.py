@@ -1,6 +1,6 @@
 """The Go that the lab's programs are compiled with: the host's own, or else the one that the Go module proxy serves.
 
-`python -m lab.toolchain.go_compiler` prints the folder of the `go` program, for PATH.
+`python -m lab go` prints the folder of the `go` program, for PATH.
 """
 
 import fcntl
@@ -10,7 +10,6 @@ import platform
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 import urllib.request
 import zipfile
@@ -179,17 +178,3 @@ def _unpack(archive: Path, root: Path, prefix: str) -> None:
         for program in folder.rglob("*"):
             if program.is_file():
                 program.chmod(0o755)
-
-
-def main() -> int:
-    """Print the folder of `go`; the exit status."""
-    try:
-        print(ensure().program.parent)
-    except LabError as error:
-        print(f"lab: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

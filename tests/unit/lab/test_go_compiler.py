@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lab import __main__ as cli
 from lab.config import LabError
 from lab.toolchain import go_compiler
 from lab.toolchain.go_compiler import VERSION, ensure, needed, numbers, proxies
@@ -150,11 +151,11 @@ def test_its_folder_is_printed_for_path(
     host: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     put_on_path(host, "go1.99.1")
-    assert go_compiler.main() == 0
+    assert cli.main(["go"]) == 0
     assert capsys.readouterr().out == f"{host}\n"
     put_on_path(host, OLD)
     monkeypatch.setenv("GOPROXY", "off")
-    assert go_compiler.main() == 1
+    assert cli.main(["go"]) == 1
     said = capsys.readouterr()
     assert said.out == ""
-    assert "lab: Go" in said.err
+    assert "lab go: Go" in said.err
