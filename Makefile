@@ -71,12 +71,12 @@ test-go: bootstrap ## The tests of the lab's own Go programs
 # The lab's tests run by themselves: the servers of the integration tests end with their session, and have the cores.
 test: lint test-go ## The tests that CI runs: unit, against real servers, and on the lab
 	@$(WITH_GO); \
-	$(PYTHON) -m pytest -m "not full" tests/unit tests/integration; before=$$?; \
+	before=0; $(PYTHON) -m pytest -m "not full" tests/unit tests/integration || before=$$?; \
 	$(PYTHON) -m pytest -m "not full" tests/e2e && exit $$before
 
 test-full: lint test-go ## Every test: also each machine killed in turn, replaced and removed dead
 	@$(WITH_GO); \
-	$(PYTHON) -m pytest tests/unit tests/integration; before=$$?; \
+	before=0; $(PYTHON) -m pytest tests/unit tests/integration || before=$$?; \
 	$(PYTHON) -m pytest tests/e2e && exit $$before
 
 timings: ## How long the end-to-end scenarios have taken on this host, over all their runs
