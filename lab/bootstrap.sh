@@ -1,10 +1,16 @@
 #!/usr/bin/env bash
-# Prepares a Debian host for the lab: its packages, and the virtual environment that everything else runs in.
-# Does nothing where nothing is missing. Needs only a Python 3.11 or newer, from Debian or from elsewhere (pyenv).
+# Prepares a Debian host for the lab: its packages, the virtual environment that everything else runs in, and Go.
+# Does nothing where nothing is missing. Python 3.11 or newer may come from Debian or from elsewhere (pyenv).
+# What the installers print goes to logs: a step is one line with its time, and a long one says each minute what it is at.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${ARGUS_CACHE:-$HOME/.cache/argus}
+logs=$cache/logs
+heartbeat_seconds=60
+shown_lines=20
+# Seconds since the epoch at which the command began; `make up` sets it for all of its programs.
+began=${ARGUS_BEGAN:-$EPOCHREALTIME}
 
 # A name after `=` is the program that makes the package unnecessary, whoever installed it.
 packages=(
@@ -13,10 +19,65 @@ packages=(
     chromium=chromium chromium-driver=chromedriver default-jre-headless=java
 )
 
-say() { printf 'bootstrap: %s\n' "$*" >&2; }
+# Tenths of a second since a time in seconds with six decimals, as EPOCHREALTIME has them.
+tenths_since() {
+    local now=$EPOCHREALTIME
+    echo $(((10#${now//[.,]/} - 10#${1//[.,]/}) / 100000))
+}
+
+say() {
+    local tenths
+    tenths=$(tenths_since "$began")
+    printf '[%6s s] %s\n' "$((tenths / 10)).$((tenths % 10))" "$*" >&2
+}
+
 fail() {
     say "$*"
     exit 1
+}
+
+# The last line of a log, which a program may be writing.
+last_line() {
+    tail -c 4096 "$1" | tr '\r' '\n' | grep -v '^[[:space:]]*$' | tail -n 1 | cut -c 1-160 || true
+}
+
+# Says each minute what a step is at, until the step ends it, or is gone itself.
+heartbeat() {
+    local title=$1 log=$2 start=$SECONDS next=$heartbeat_seconds said
+    while sleep 1 && kill -0 $$ 2>/dev/null; do
+        if ((SECONDS - start < next)); then continue; fi
+        next=$((next + heartbeat_seconds))
+        said=$(last_line "$log")
+        say "$title: $((SECONDS - start)) s so far, ${said:-nothing said yet}"
+    done
+}
+
+# Runs a command with its output in a log: step TITLE LOG REMEDY COMMAND ARGUMENT...
+step() {
+    local title=$1 log=$2 remedy=$3 start=$EPOCHREALTIME beat status tenths
+    shift 3
+    mkdir -p "$logs"
+    : >"$log"
+    heartbeat "$title" "$log" &
+    beat=$!
+    # Not behind `||`, where the command would go on after an error.
+    set +e
+    (
+        set -e
+        "$@"
+    ) >"$log" 2>&1 </dev/null
+    status=$?
+    set -e
+    kill "$beat" 2>/dev/null || true
+    wait "$beat" 2>/dev/null || true
+    tenths=$(tenths_since "$start")
+    if ((status == 0)); then
+        say "$title: done in $((tenths / 10)).$((tenths % 10)) s"
+        return
+    fi
+    say "$title: failed after $((tenths / 10)).$((tenths % 10)) s, exit status $status; the end of $log:"
+    tail -n "$shown_lines" "$log" >&2
+    fail "$remedy; then run it again"
 }
 
 missing_packages() {
@@ -29,18 +90,17 @@ missing_packages() {
 }
 
 # Installs without starting any service: the lab runs its own registry, on its own address.
-install_packages() {
+apt_install() {
     local policy=/usr/sbin/policy-rc.d
-    [[ $EUID -eq 0 ]] || fail "these Debian packages are missing: $*; run this once as root"
-    say "installing $# Debian packages: $*"
     if [[ ! -e $policy ]]; then
         # shellcheck disable=SC2064  # the path of now
         trap "rm -f $policy" EXIT
         printf '#!/bin/sh\nexit 101\n' >"$policy"
         chmod 0755 "$policy"
     fi
-    apt-get update --quiet=2
-    DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet=2 --no-install-recommends "$@" >/dev/null
+    apt-get update --quiet
+    DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends \
+        --option Dpkg::Use-Pty=0 "$@"
     if [[ -d /run/systemd/system ]]; then
         # Only those that came with this run: a host that served SSH before goes on doing so.
         if [[ " $* " == *" docker-registry "* ]]; then systemctl disable --quiet docker-registry.service; fi
@@ -48,47 +108,83 @@ install_packages() {
     fi
 }
 
+# install_packages WHAT PACKAGE...
+install_packages() {
+    local what=$1
+    shift
+    command -v apt-get >/dev/null || fail "this host is not a Debian: the lab needs apt-get; real hosts need no lab"
+    [[ $EUID -eq 0 ]] || fail "these Debian packages are missing: $*; run this once as root"
+    step "$what ($# Debian packages)" "$logs/bootstrap-packages.log" \
+        "if Debian's mirror did not answer, see to /etc/apt/sources.list and to the network" apt_install "$@"
+}
+
 ensure_packages() {
     local missing
     command -v apt-get >/dev/null || fail "this host is not a Debian: the lab needs apt-get; real hosts need no lab"
     mapfile -t missing < <(missing_packages)
-    if ((${#missing[@]})); then install_packages "${missing[@]}"; fi
+    if ((${#missing[@]})); then install_packages "what the lab runs on" "${missing[@]}"; fi
 }
 
-# A module of the standard library that Debian packs by itself.
+new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+
+# The first Python on PATH that is new enough, else Debian's own, which is installed where it is missing.
+find_python() {
+    local candidate
+    for candidate in python3 /usr/bin/python3; do
+        if command -v "$candidate" >/dev/null && new_enough "$candidate"; then
+            command -v "$candidate"
+            return
+        fi
+    done
+}
+
+# Sets `python`.
 ensure_python() {
-    command -v python3 >/dev/null || fail "Python is missing: apt-get install python3 python3-venv"
-    python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
-        fail "$(python3 --version) is too old: put a Python 3.11 or newer first on PATH"
-    if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then install_packages python3-venv; fi
+    python=$(find_python)
+    if [[ -z $python ]]; then
+        install_packages Python python3 python3-venv
+        python=$(find_python)
+    fi
+    [[ -n $python ]] ||
+        fail "Debian's $(/usr/bin/python3 --version) is too old: put a Python 3.11 or newer first on PATH, or take Debian 12"
+    # A module of the standard library that Debian packs by itself.
+    if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then install_packages "Python's venv" python3-venv; fi
 }
 
-ensure_go() {
-    command -v go >/dev/null ||
-        fail "Go is missing: install Go 1.26 or newer from https://go.dev/dl and put it on PATH (or run with PATH=/usr/local/go/bin:\$PATH)"
+make_venv() {
+    rm -rf "$1"
+    "$python" -m venv "$1"
+    # Each package is a line in the log, none of its progress bars.
+    "$1/bin/pip" install --disable-pip-version-check --no-input --progress-bar off \
+        --requirement "$root/requirements.txt" --requirement "$root/requirements-dev.txt"
+    touch "$1/.complete"
 }
 
 ensure_venv() {
     local key venv
-    key=$(cd "$root" && { python3 -c 'import sys; print(sys.version, sys.base_prefix)' && cat requirements*.txt; } | sha256sum | cut -c1-16)
+    key=$(cd "$root" && { "$python" -c 'import sys; print(sys.version, sys.base_prefix)' && cat requirements*.txt; } | sha256sum | cut -c1-16)
     venv=$cache/venv/$key
     if [[ -e $root/.venv && ! -L $root/.venv ]]; then fail "$root/.venv is in the way: it must be a link into $cache"; fi
     mkdir -p "$cache/venv"
     exec 9>"$cache/venv/.lock"
-    flock 9
+    flock --nonblock 9 || { say "waiting for another bootstrap" && flock 9; }
     if [[ ! -e $venv/.complete ]]; then
-        say "installing the Python packages into $venv (a few minutes the first time)"
-        rm -rf "$venv"
-        python3 -m venv "$venv"
-        "$venv/bin/pip" install --quiet --disable-pip-version-check \
-            --requirement "$root/requirements.txt" --requirement "$root/requirements-dev.txt"
-        touch "$venv/.complete"
+        step "Python packages" "$logs/bootstrap-venv.log" \
+            "if the Python package index did not answer, see to pip's configuration (pip config list) and to the network" \
+            make_venv "$venv"
     fi
     exec 9>&-
     ln -sfn "$venv" "$root/.venv"
 }
 
-ensure_packages
-ensure_python
-ensure_go
-ensure_venv
+# The lab says itself how far it is, and what to do where no Go can be had.
+ensure_go() { (cd "$root" && .venv/bin/python -m lab go >/dev/null); }
+
+main() {
+    ensure_packages
+    ensure_python
+    ensure_venv
+    ensure_go
+}
+
+if [[ ${BASH_SOURCE[0]} == "$0" ]]; then main; fi

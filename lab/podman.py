@@ -14,9 +14,10 @@ _EXITS = Path("/run/libpod/exits")
 """Where a container's monitor leaves its exit status, which is how Podman learns that a container ended."""
 
 
-def podman(*arguments: str, timeout: float = 120, check: bool = True) -> str:
-    """What `podman ARGUMENTS` prints, stripped. Raises LabError."""
-    return run(["podman", *arguments], env=ENVIRONMENT, timeout=timeout, check=check).stdout.strip()
+def podman(*arguments: str, timeout: float = 120, check: bool = True, log: Path | None = None) -> str:
+    """What `podman ARGUMENTS` prints, stripped; nothing where it goes to a log. Raises LabError."""
+    done = run(["podman", *arguments], env=ENVIRONMENT, timeout=timeout, check=check, log=log)
+    return (done.stdout or "").strip()
 
 
 def succeeds(*arguments: str) -> bool:

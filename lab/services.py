@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from lab.config import CACHE, GATEWAY, LOGS, MIRROR, MIRROR_PORT, REGISTRY, ROOT, STATE, LabError
-from lab.progress import say, wait_for
+from lab.progress import step, wait_for
 
 MIRROR_FOLDER = CACHE / "mirror"
 _PIDS = STATE / "services"
@@ -62,14 +62,12 @@ def services() -> tuple[Service, ...]:
 def ensure() -> None:
     """Make every service answer: started when dead, anew when its settings changed."""
     MIRROR_FOLDER.mkdir(parents=True, exist_ok=True)
-    for service in services():
-        if _supervisor(service.name) is not None and _recorded(service.name).get("spec") == service.spec:
+    with step("registry and mirror"):
+        for service in services():
+            if _supervisor(service.name) is None or _recorded(service.name).get("spec") != service.spec:
+                stop(service.name)
+                _start(service)
             wait_for(service.name, partial(_silent, service), timeout=_READY_SECONDS)
-            continue
-        stop(service.name)
-        _start(service)
-        wait_for(service.name, partial(_silent, service), timeout=_READY_SECONDS)
-        say(f"the {service.name} answers at {service.url}")
 
 
 def stop(name: str) -> None:

@@ -1,5 +1,6 @@
 """Pulumi on the dev stack, with everything it needs set: the lab's own tools, plugins, state and passphrase."""
 
+import json
 import os
 import secrets
 import shutil
@@ -11,7 +12,9 @@ from typing import Any
 
 import yaml
 
-from lab.config import DEFAULT_STATE, KUBECONFIG, ROOT, STACK, STACK_FILE, STATE, TOOLS, LabError
+from lab import updates
+from lab.config import DEFAULT_STATE, KUBECONFIG, LOGS, ROOT, STACK, STACK_FILE, STATE, TOOLS, LabError
+from lab.progress import say
 from lab.shell import run
 
 _BACKEND = STATE / "pulumi"
@@ -21,6 +24,10 @@ HOME = STATE / "pulumi-home"
 _PASSPHRASE = STATE / "passphrase"
 _CONFIGURED = frozenset({"up", "preview", "refresh", "destroy", "config"})
 """The commands of Pulumi that read the stack's configuration."""
+_UPDATES = frozenset({"up", "refresh", "destroy"})
+"""Those that take minutes and print thousands of lines: a person is shown what they are at."""
+_UNASKED = frozenset({"--yes", "-y", "--skip-preview", "-f"})
+"""Options of `up` that a preview does not have, and that change nothing about what it shows."""
 
 
 def environment() -> dict[str, str]:
@@ -82,11 +89,50 @@ def _sections() -> dict[str, Any]:
     return {key.removeprefix("argus:"): section for key, section in config.items()}
 
 
-def pulumi(arguments: Sequence[str]) -> int:
-    """Run Pulumi on the stack for a person, output and all; its exit status."""
+def pulumi(arguments: Sequence[str], *, whole: bool = False) -> int:
+    """Run Pulumi on the stack; its exit status.
+
+    An update is shown as progress, and what it prints goes to a log; with `whole`, and for every other command, it is
+    printed. Raises LabError where an update that is shown as progress fails.
+    """
     ensure()
-    command = ["pulumi", "--non-interactive", "--cwd", str(ROOT), *_configured(arguments)]
-    return subprocess.run(command, env=environment(), check=False).returncode
+    if arguments and arguments[0] in _UPDATES and not whole:
+        _update(arguments)
+        return 0
+    return subprocess.run(_command(arguments), env=environment(), check=False).returncode
+
+
+def _update(arguments: Sequence[str]) -> None:
+    expected = len(_resources()) or _previewed(arguments)
+    name = arguments[0]
+    log = LOGS / f"pulumi-{name}.log"
+    say(f"pulumi {name}: all that it prints goes to {log}")
+    updates.run(_command(arguments), title=f"pulumi {name}", environment=environment(), log=log, expected=expected)
+
+
+def _previewed(arguments: Sequence[str]) -> int:
+    """How many resources an `up` would make of an empty stack; 0 where that is not known.
+
+    Pulumi learns of a resource only when those that it needs are made, so that its own count grows to the end.
+    """
+    if arguments[0] != "up" or not _UNASKED.issuperset(arguments[1:]):
+        return 0
+    log, title = LOGS / "pulumi-preview.log", "counting the resources"
+    return updates.count(_command(["preview"]), title=title, environment=environment(), log=log)
+
+
+def _resources() -> list[dict[str, Any]]:
+    """The resources of the stack's state that a plugin made; none where there is no state yet."""
+    name = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["name"]
+    file = _BACKEND / ".pulumi" / "stacks" / name / f"{STACK}.json"
+    if not file.exists():
+        return []
+    latest = json.loads(file.read_text())["checkpoint"].get("latest") or {}
+    return [each for each in latest.get("resources") or [] if updates.counts(each["type"], each)]
+
+
+def _command(arguments: Sequence[str]) -> list[str]:
+    return ["pulumi", "--non-interactive", "--cwd", str(ROOT), *_configured(arguments)]
 
 
 def output(name: str) -> str | None:

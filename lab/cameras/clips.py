@@ -9,7 +9,7 @@ from typing import Final
 from lab.cameras import Crop, footage
 from lab.cameras.runs import PREFIX, RUNS, Run
 from lab.config import CACHE
-from lab.progress import step
+from lab.progress import Step, step
 from lab.shell import run
 
 FRAMES_PER_SECOND: Final = 5
@@ -125,8 +125,8 @@ def ensure() -> Path:
     folder = CACHE / "cameras" / f"clips-{_recipe_hash()}"
     if not folder.is_dir():
         source = footage.ensure()
-        with step(f"encoding the clips of {len(CLIPS)} cameras (about 20 s)"):
-            _make(source, folder)
+        with step("encoding the cameras' clips") as shown:
+            _make(source, folder, shown)
     return folder
 
 
@@ -154,12 +154,13 @@ def encode(clip: Clip, source: Path, target: Path) -> None:
     run((*command, "-vf", filters(clip), *output), timeout=_ENCODE_SECONDS)
 
 
-def _make(source: Path, folder: Path) -> None:
+def _make(source: Path, folder: Path, shown: Step) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".clips-", dir=folder.parent) as work:
         ready = Path(work) / "ready"
         ready.mkdir()
-        for clip in CLIPS:
+        for number, clip in enumerate(CLIPS):
+            shown.now(clip.camera, done=number, total=len(CLIPS))
             encode(clip, source, ready / f"{clip.camera}.h264")
         ready.rename(folder)
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from lab.cameras import clips
 from lab.config import CACHE, CAMERAS_ADDRESS, CAMERAS_PORT, LOGS, NETWORK
 from lab.podman import inspect_container, podman, remove_container, running, succeeds
-from lab.progress import say, wait_for
-from lab.toolchain.go_programs import GoGroup, build, installed_go
+from lab.progress import now, wait_for
+from lab.toolchain import go_compiler
+from lab.toolchain.go_programs import GoGroup, build
 
 NAME = "cameras"
 CONTAINER = f"{NETWORK}-{NAME}"
@@ -40,7 +41,7 @@ def ensure() -> None:
 def start() -> None:
     """Start the container when it is stopped, and wait until it takes connections."""
     if not running(CONTAINER):
-        say(f"starting the cameras at rtsp://{CAMERAS_ADDRESS}:{CAMERAS_PORT}")
+        now(f"starting the cameras at rtsp://{CAMERAS_ADDRESS}:{CAMERAS_PORT}")
         podman("start", CONTAINER)
     wait_for("the cameras", _not_ready, timeout=_START_SECONDS)
 
@@ -65,10 +66,11 @@ def status() -> str:
 
 def _ensure_image() -> str:
     footage = clips.ensure()
-    key = _SERVER.key(installed_go())
+    go = go_compiler.ensure()
+    key = _SERVER.key(go.version)
     binaries = CACHE / "cameras" / f"server-{key}"
     if not binaries.is_dir():
-        build(_SERVER, binaries, LOGS / "camera-server.log", say)
+        build(_SERVER, binaries, LOGS / "camera-server.log", go)
     identity = hashlib.sha256(f"{key} {footage.name}".encode()).hexdigest()[:12]
     reference = f"{REPOSITORY}:{identity}"
     if succeeds("image", "exists", reference):

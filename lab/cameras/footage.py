@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from lab.config import CACHE, LabError
-from lab.progress import say, step
+from lab.progress import now, step
 from lab.shell import run
 
 CHECKSUMS: Final[Mapping[str, str]] = MappingProxyType(
@@ -41,12 +41,13 @@ def ensure() -> Path:
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (
-        step(f"downloading the cameras' footage ({', '.join(CHECKSUMS)}; about 100 MB)"),
+        step("downloading the cameras' footage (about 100 MB)"),
         tempfile.TemporaryDirectory(prefix=".footage-", dir=folder.parent) as work,
     ):
         ready = Path(work) / "ready"
         ready.mkdir()
         for name, fetch in _FETCH.items():
+            now(name)
             fetch(name, Path(work), ready / name)
             _check(ready / name)
         ready.rename(folder)
@@ -66,7 +67,7 @@ def _download_debian(work: Path) -> Path:
     # Debian's download user cannot write into a temporary folder of root's.
     download = ("apt-get", "--quiet=2", "--option", "APT::Sandbox::User=root", "download", _DEBIAN_PACKAGE)
     if run(download, cwd=work, timeout=_DOWNLOAD_SECONDS, check=False).returncode != 0:
-        say(f"Debian's package lists do not lead to {_DEBIAN_PACKAGE}: fetching them anew")
+        now(f"Debian's package lists do not lead to {_DEBIAN_PACKAGE}: fetching them anew")
         run(("apt-get", "--quiet=2", "update"), timeout=_UPDATE_SECONDS)
         run(download, cwd=work, timeout=_DOWNLOAD_SECONDS)
     return _only(work, "*.deb", _DEBIAN_PACKAGE)

@@ -10,7 +10,7 @@ from pathlib import Path
 from lab.config import NETWORK, LabError, Machine
 from lab.machines import image, ssh
 from lab.podman import inspect_container, labelled, podman, remove_container, remove_containers, running, succeeds
-from lab.progress import say, step, wait_for
+from lab.progress import now, say, step, wait_for
 
 LABEL = "dev.argus.lab=machine"
 _SPEC_LABEL = "dev.argus.lab.spec"
@@ -27,10 +27,12 @@ def ensure(machines: Iterable[Machine]) -> None:
     reference = image.ensure()
     public_key = ssh.ensure_key().with_suffix(".pub").read_text()
     _remove_strangers(fleet)
-    with step(f"starting {len(fleet)} machines"):
+    with step(f"{len(fleet)} machines") as shown:
         for machine in fleet:
+            shown.now(f"starting {machine.name}")
             _ensure_container(machine, reference, public_key)
-        for machine in fleet:
+        for number, machine in enumerate(fleet):
+            shown.now(done=number, total=len(fleet))
             wait_for(f"SSH to {machine.name}", partial(_not_ready, machine), timeout=_BOOT_SECONDS)
 
 
@@ -67,7 +69,7 @@ def any_exists() -> bool:
 def remove_all() -> None:
     """Remove every machine with its disks, also those that the configuration no longer names."""
     if containers := labelled("ps", LABEL):
-        say(f"removing {', '.join(containers)}")
+        now(f"removing {', '.join(containers)}")
         remove_containers(containers)
     for volume in labelled("volume", LABEL):
         podman("volume", "rm", "--force", volume)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lab.config import CACHE, DEBIAN_MIRROR, LOGS
 from lab.podman import podman, succeeds
-from lab.progress import say, step
+from lab.progress import step
 from lab.shell import run
 
 SUITE = "bookworm"
@@ -25,11 +25,11 @@ def ensure() -> str:
     if not archive.exists():
         log = LOGS / "machine-image.log"
         archive.parent.mkdir(parents=True, exist_ok=True)
-        with step(f"building the machines' image (Debian {SUITE} by debootstrap, about 2 minutes; log: {log})"):
+        with step(f"the machines' image (Debian {SUITE})", log=log):
             run([str(_HERE / "rootfs.sh"), SUITE, DEBIAN_MIRROR, str(archive)], timeout=_BUILD_SECONDS, log=log)
-    say(f"importing {archive.name} as {name}")
     changes = ("--change", "CMD=/sbin/init", "--change", "STOPSIGNAL=SIGRTMIN+3")
-    podman("import", *changes, str(archive), name, timeout=300)
+    with step("importing the machines' image"):
+        podman("import", *changes, str(archive), name, timeout=300)
     return name
 
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.config import CACHE
-from lab.progress import say
-from lab.toolchain.go_programs import PROVIDERS_GROUP, GoGroup, Say, build, installed_go
+from lab.progress import step
+from lab.toolchain import go_compiler
+from lab.toolchain.go_programs import PROVIDERS_GROUP, GoGroup, build
 from lab.toolchain.releases import OWN, Release
 
 LOGS = CACHE / "logs"
@@ -35,10 +36,10 @@ class Toolchain:
         return self.groups[group].parent.name
 
 
-def ensure(release: Release = OWN, say: Say = say) -> Toolchain:
+def ensure(release: Release = OWN) -> Toolchain:
     """Build what is missing or out of date, and link all of it into the release's `bin`."""
-    with _alone(release.store, say):
-        groups = _ensure_groups(release.groups, release.store, say)
+    with _alone(release.store):
+        groups = _ensure_groups(release.groups, release.store)
         programs = {program.name: program for folder in groups.values() for program in sorted(folder.iterdir())}
         for name, program in programs.items():
             _link(release.bin / name, program)
@@ -47,37 +48,37 @@ def ensure(release: Release = OWN, say: Say = say) -> Toolchain:
     return Toolchain(release=release, groups=groups)
 
 
-def ensure_providers(say: Say = say) -> Path:
+def ensure_providers() -> Path:
     """Build the stand-ins of Pulumi's plugins, which lab/toolchain/plugins.py installs; the folder that holds them.
 
     They stay out of `bin`: Pulumi prefers a plugin that it finds on PATH, and warns of it.
     """
-    with _alone(OWN.store, say):
-        return _ensure_groups((PROVIDERS_GROUP,), OWN.store, say)[PROVIDERS_GROUP.name]
+    with _alone(OWN.store):
+        return _ensure_groups((PROVIDERS_GROUP,), OWN.store)[PROVIDERS_GROUP.name]
 
 
-def _ensure_groups(wanted: Iterable[GoGroup], store: Path, say: Say) -> dict[str, Path]:
-    go_version = installed_go()
-    return {group.name: _ensure_group(group, store, go_version, say) for group in wanted}
+def _ensure_groups(wanted: Iterable[GoGroup], store: Path) -> dict[str, Path]:
+    go = go_compiler.ensure()
+    return {group.name: _ensure_group(group, store, go) for group in wanted}
 
 
-def _ensure_group(group: GoGroup, store: Path, go_version: str, say: Say) -> Path:
-    destination = store / f"{group.name}-{group.key(go_version)}"
+def _ensure_group(group: GoGroup, store: Path, go: go_compiler.Go) -> Path:
+    destination = store / f"{group.name}-{group.key(go.version)}"
     if not destination.is_dir():
-        build(group, destination, LOGS / f"{destination.name}.log", say)
+        build(group, destination, LOGS / f"{destination.name}.log", go)
     return destination / "bin"
 
 
 @contextmanager
-def _alone(store: Path, say: Say) -> Iterator[None]:
+def _alone(store: Path) -> Iterator[None]:
     """Hold off other runs over the same cache, and clear away what an interrupted one left."""
     store.mkdir(parents=True, exist_ok=True)
     with (store / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say(f"waiting for another build of the toolchain in {store}")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            with step(f"waiting for another build in {store}"):
+                fcntl.flock(lock, fcntl.LOCK_EX)
         for leftover in store.glob(".*-*"):
             shutil.rmtree(leftover, ignore_errors=True)
         yield

@@ -8,11 +8,13 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab.config import ROOT, LabError
+from lab.progress import Step, step
+from lab.toolchain.go_compiler import Go
 
 SOURCES = Path(__file__).resolve().parent / "go"
 PROVIDERS = ROOT / "lab" / "providers"
@@ -28,11 +30,8 @@ _STRIP = ("-s", "-w")
 # Go would first examine the sources, and those of every package that they import.
 _BUILD_TESTS = ("test", "-c", "-vet=off")
 _PINS = ("go.mod", "go.sum")
-_NOTICE_SECONDS = 15.0
 _PROGRAM_SECONDS = 3600.0
 _SHOWN_LINES = 20
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,50 +234,32 @@ def module_version(go_mod: Path, module: str) -> str:
     return found[1]
 
 
-def installed_go() -> str:
-    """The version of the host's Go, such as go1.26.8. Raises LabError when it is missing or too old for the groups."""
-    needed = max(_go_line(group.go_mod) for group in GROUPS)
-    wanted = ".".join(map(str, needed[:2]))
-    advice = f"install Go {wanted} or newer from https://go.dev/dl and put it on PATH"
-    if shutil.which("go") is None:
-        raise LabError(f"Go is not installed: {advice}")
-    version = subprocess.run(
-        ["go", "env", "GOVERSION"],
-        env={**os.environ, **_ENVIRONMENT},
-        check=False,
-        capture_output=True,
-        text=True,
-    ).stdout.strip()
-    if _numbers(version) < needed:
-        raise LabError(f"Go is too old ({version or 'of an unknown version'}): {advice}")
-    return version
-
-
-def build(group: GoGroup, destination: Path, log: Path, say: Say) -> None:
+def build(group: GoGroup, destination: Path, log: Path, go: Go) -> None:
     """Build a group's programs into `destination`, which appears whole or not at all."""
-    start = time.monotonic()
     log.parent.mkdir(parents=True, exist_ok=True)
     destination.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{group.name}-", dir=destination.parent) as work:
+    with (
+        step(f"building {group.name}") as shown,
+        tempfile.TemporaryDirectory(prefix=f".{group.name}-", dir=destination.parent) as work,
+    ):
         binaries = Path(work) / "bin"
         binaries.mkdir()
-        for number, (program, package) in enumerate(group.programs.items(), 1):
-            what = f"{group.name}: building {program} ({number} of {len(group.programs)})"
-            say(what)
+        for number, (program, package) in enumerate(group.programs.items()):
+            shown.now(done=number, total=len(group.programs))
             verb = _BUILD_TESTS if program.endswith(".test") else ("build",)
-            command = ["go", *verb, *_modfile(group), "-v", "-trimpath", "-ldflags", group.linker_flags()]
-            _run_go([*command, "-o", str(binaries / program), package], group, log, what, say)
+            command = [str(go.program), *verb, *_modfile(group), "-v", "-trimpath", "-ldflags", group.linker_flags()]
+            with step(program):
+                _run_go([*command, "-o", str(binaries / program), package], group, log, shown)
         for name, (module, path) in group.module_files.items():
-            _take_module_file(group, module, path, binaries / name)
+            _take_module_file(go, group, module, path, binaries / name)
         Path(work).chmod(0o755)
         # An interrupted run leaves only the hidden work folder behind, which the next run removes.
         Path(work).rename(destination)
         Path(work).mkdir()
-    say(f"{group.name}: built in {time.monotonic() - start:.0f} s")
 
 
-def _run_go(command: list[str], group: GoGroup, log: Path, what: str, say: Say) -> None:
-    start = last = time.monotonic()
+def _run_go(command: list[str], group: GoGroup, log: Path, shown: Step) -> None:
+    start = time.monotonic()
     lines: list[str] = []
     with (
         log.open("a") as record,
@@ -299,10 +280,7 @@ def _run_go(command: list[str], group: GoGroup, log: Path, what: str, say: Say) 
             for line in process.stdout:
                 record.write(line)
                 lines.append(line.rstrip())
-                now = time.monotonic()
-                if now - last >= _NOTICE_SECONDS:
-                    last = now
-                    say(f"{what}: {now - start:.0f} s, {len(lines)} packages so far, now {lines[-1]}")
+                shown.now(f"{len(lines)} packages, now {lines[-1]}")
         except BaseException:
             process.terminate()
             raise
@@ -310,6 +288,7 @@ def _run_go(command: list[str], group: GoGroup, log: Path, what: str, say: Say) 
             limit.cancel()
     if process.returncode != 0:
         if time.monotonic() - start >= _PROGRAM_SECONDS:
+            what = f"building {shown.tasks[-1].title} of {group.name}"
             raise LabError(f"{what}: no end after {_PROGRAM_SECONDS:.0f} s; run it again to go on (log: {log})")
         tail = "\n".join(lines[-_SHOWN_LINES:])
         raise LabError(f"building {group.name} failed; all of it is in {log}\n{tail}")
@@ -320,8 +299,8 @@ def _modfile(group: GoGroup) -> tuple[str, ...]:
     return () if group.pins is None else (f"-modfile={group.go_mod}",)
 
 
-def _take_module_file(group: GoGroup, module: str, path: str, destination: Path) -> None:
-    command = ["go", "list", *_modfile(group), "-m", "-f", "{{.Dir}}", module]
+def _take_module_file(go: Go, group: GoGroup, module: str, path: str, destination: Path) -> None:
+    command = [str(go.program), "list", *_modfile(group), "-m", "-f", "{{.Dir}}", module]
     environment = {**os.environ, **_ENVIRONMENT}
     listed = subprocess.run(command, cwd=group.source, env=environment, check=False, capture_output=True, text=True)
     if listed.returncode != 0 or not listed.stdout.strip():
@@ -333,12 +312,3 @@ def _take_module_file(group: GoGroup, module: str, path: str, destination: Path)
 def _source_files(source: Path) -> Iterable[Path]:
     """The files that a build reads, in a fixed order: not the tests."""
     return sorted(path for path in source.rglob("*") if path.is_file() and not path.name.endswith("_test.go"))
-
-
-def _go_line(go_mod: Path) -> tuple[int, ...]:
-    found = re.search(r"^go\s+(\S+)", go_mod.read_text(), re.MULTILINE)
-    return _numbers(found[1]) if found else (0,)
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"\d+", version)[:3])

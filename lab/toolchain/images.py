@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lab.config import CACHE, DEBIAN_MIRROR, REGISTRY, LabError
 from lab.podman import podman, succeeds
-from lab.progress import say, step
+from lab.progress import now, step
 from lab.shell import run
 from lab.toolchain import LOGS, Toolchain
 
@@ -106,8 +106,9 @@ def build_images(wanted: Sequence[Image], toolchain: Toolchain, base_id: str, re
     for image in wanted:
         reference, key = f"{registry}/{image.name}", image.key(toolchain, base_id)
         if _label(reference) != key:
-            with step(f"image {image.name}"):
-                _build(image, toolchain, reference, key)
+            log = LOGS / f"image-{image.name.replace('/', '-')}.log"
+            with step(f"image {image.name}", log=log):
+                _build(image, toolchain, reference, key, log)
     return tuple(f"{registry}/{image.name}" for image in wanted)
 
 
@@ -117,10 +118,11 @@ def ensure_base() -> str:
     key = _digest(_BASE_SCRIPT.read_text(), *(f"{path.name}\n{path.read_text()}" for path in authorities))
     if not succeeds("image", "exists", BASE) or _label(BASE) not in ("", key):
         CACHE.mkdir(parents=True, exist_ok=True)
-        with step(f"image {BASE}"), tempfile.TemporaryDirectory(prefix=".base-", dir=CACHE) as work:
+        log = LOGS / "base-image.log"
+        with step(f"image {BASE}", log=log), tempfile.TemporaryDirectory(prefix=".base-", dir=CACHE) as work:
             archive = Path(work) / "rootfs.tar"
             command = [str(_BASE_SCRIPT), _BASE_SUITE, DEBIAN_MIRROR, str(archive)]
-            run(command, timeout=_BUILD_SECONDS, log=LOGS / "base-image.log")
+            run(command, timeout=_BUILD_SECONDS, log=log)
             changes = (f"LABEL {LABEL}={key}", 'CMD ["bash"]', f"ENV PATH={_BASE_PATH}")
             options = [option for change in changes for option in ("--change", change)]
             podman("import", *options, str(archive), BASE, timeout=_BUILD_SECONDS)
@@ -132,11 +134,11 @@ def push_images(references: Iterable[str]) -> None:
     for reference in references:
         identifier = podman("image", "inspect", "--format", "{{.Id}}", reference)
         if _pushed_identifier(reference) != identifier:
-            say(f"pushing {reference}")
+            now(f"pushing {reference}")
             podman("push", "--quiet", "--tls-verify=false", reference, timeout=_BUILD_SECONDS)
 
 
-def _build(image: Image, toolchain: Toolchain, reference: str, key: str) -> None:
+def _build(image: Image, toolchain: Toolchain, reference: str, key: str, log: Path) -> None:
     CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".image-", dir=CACHE) as work:
         context = Path(work)
@@ -146,9 +148,10 @@ def _build(image: Image, toolchain: Toolchain, reference: str, key: str) -> None
         (context / "Containerfile").write_text(image.recipe)
         # Podman's default format is OCI, whose image identifier is what push_images compares with the registry.
         podman(
-            *("build", "--quiet", "--pull=never", "--network=host", "--isolation=chroot"),
+            *("build", "--pull=never", "--network=host", "--isolation=chroot"),
             *("--label", f"{LABEL}={key}", "--tag", reference, str(context)),
             timeout=_BUILD_SECONDS,
+            log=log,
         )
 
 

@@ -5,10 +5,9 @@ from importlib import metadata
 from pathlib import Path
 
 from lab.config import TOOLS
-from lab.progress import say
+from lab.progress import now
 from lab.shell import run
 from lab.toolchain import ensure_providers
-from lab.toolchain.go_programs import Say
 
 PLUGINS = {"command": "pulumi-command", "kubernetes": "pulumi-kubernetes"}
 """The Python package that asks for each plugin, in its own version."""
@@ -18,7 +17,7 @@ _INSTALL_SECONDS = 60
 _STAND_IN = "argus-stand-in"
 
 
-def install_providers(pulumi_home: Path, say: Say = say) -> None:
+def install_providers(pulumi_home: Path) -> None:
     """Have both plugins in PULUMI_HOME, in the versions that the Python packages ask for."""
     stand_ins: Path | None = None
     for name, package in PLUGINS.items():
@@ -28,23 +27,21 @@ def install_providers(pulumi_home: Path, say: Say = say) -> None:
         program = folder / f"pulumi-resource-{name}"
         if program.exists() and not marker.exists():
             continue
-        if not program.exists() and _downloaded(name, version, pulumi_home, say):
+        if not program.exists() and _downloaded(name, version, pulumi_home):
             continue
-        stand_ins = stand_ins or ensure_providers(say)
+        stand_ins = stand_ins or ensure_providers()
         key = stand_ins.parent.name
         if program.exists() and marker.read_text() == key:
             continue
-        say(f"plugin {name} {version}: installing the stand-in of lab/providers")
+        now(f"plugin {name} {version}: installing the stand-in of lab/providers")
         _install(name, version, stand_ins / program.name, pulumi_home)
         marker.write_text(key)
 
 
-def _downloaded(name: str, version: str, pulumi_home: Path, say: Say) -> bool:
+def _downloaded(name: str, version: str, pulumi_home: Path) -> bool:
+    now(f"plugin {name} {version}: asking for the published one")
     arguments = ("plugin", "install", "resource", name, version)
-    result = _pulumi(pulumi_home, *arguments, timeout=_DOWNLOAD_SECONDS, check=False)
-    if result:
-        say(f"plugin {name} {version}: downloaded")
-    return result
+    return _pulumi(pulumi_home, *arguments, timeout=_DOWNLOAD_SECONDS, check=False)
 
 
 def _install(name: str, version: str, program: Path, pulumi_home: Path) -> None:

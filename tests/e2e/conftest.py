@@ -58,7 +58,7 @@ class Stack:
 
     def pulumi(self, *arguments: str) -> str:
         """Runs the lab's Pulumi on the dev stack and returns its output. Fails with the output's end."""
-        return run_lab("pulumi", "--", *arguments)
+        return run_lab("pulumi", "--whole", "--", *arguments)
 
 
 def run_lab(*arguments: str, limit_s: float = PULUMI_LIMIT_S) -> str:

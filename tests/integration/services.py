@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,11 @@ BUILD_SECONDS = 900
 START_SECONDS = 120
 CODE = REPOSITORY / "tests/integration/spark/code"
 TEST_MODELS = REPOSITORY / "tests/models"
-EXPECTED: dict[str, Any] = json.loads((TEST_MODELS / "expected.json").read_text(encoding="utf-8"))["models"]
+_DOCUMENT: dict[str, Any] = json.loads((TEST_MODELS / "expected.json").read_text(encoding="utf-8"))
+EXPECTED: dict[str, Any] = _DOCUMENT["models"]
 """The test models by name, with what Ultralytics finds by them."""
+DRAWN: dict[str, list[dict[str, Any]]] = _DOCUMENT["drawn"]
+"""The test models' frames by file name, with the kind and the box of each thing that they show."""
 MODELS = {
     **{f"weights/{name}": ARGUS_WEIGHTS / name for name in ("nanodet", "scenes")},
     "code/faulty": CODE / "faulty",
@@ -132,20 +135,27 @@ def elasticsearch() -> Iterator[str]:
 def image(name: str) -> str:
     """The image of containers/<name>: the one that ARGUS_TEST_IMAGE_<NAME> names, or built here."""
     given = os.environ.get(f"ARGUS_TEST_IMAGE_{name.upper()}")
-    if given:
-        return given
+    return given or build_image(name, tag=f"localhost/argus-test/{name}", models=MODELS)
+
+
+def build_image(name: str, *, tag: str, models: Mapping[str, Path], seconds: float = BUILD_SECONDS) -> str:
+    """Build the image of containers/<name>, which holds these models if it is Spark's. Returns the tag.
+
+    Raises RuntimeError, with the end of what the build printed, when a step of it fails.
+    """
     ensure_base()
-    tag = f"localhost/argus-test/{name}"
     # The lab's own flags, so that its layers are found again.
     command = ["podman", "build", "--quiet", "--layers", "--network=host", "--isolation=chroot", "--format=docker"]
     with tempfile.TemporaryDirectory(prefix="argus-test-") as folder:
-        for part in context(images(STAGES)[name], MODELS):
+        for part in context(images(STAGES)[name], models):
             for target, source in part.files():
                 staged = Path(folder, target)
                 staged.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(source, staged)
         command += [f"--tag={tag}", f"--file={folder}/containers/{name}/Dockerfile", folder]
-        subprocess.run(command, env=_environment(), check=True, timeout=BUILD_SECONDS)
+        done = subprocess.run(command, env=_environment(), text=True, capture_output=True, timeout=seconds, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{tag} was not built: {done.stderr.strip()[-2000:]}")
     return tag
 
 

@@ -33,7 +33,7 @@ spark.sql.adaptive.enabled false
 class Driver:
     """One container with a driver; started at once."""
 
-    def __init__(self, folder: Path, settings: dict[str, object], master: str) -> None:
+    def __init__(self, folder: Path, settings: dict[str, object], master: str, reference: str) -> None:
         self.name = f"argus-test-spark-{uuid.uuid4().hex[:8]}"
         self.url = f"http://127.0.0.1:{(port := free_port())}"
         properties = folder / "spark.properties"
@@ -57,7 +57,7 @@ class Driver:
         given = {name: str(value) for name, value in settings.items()}
         for name, value in variables("apps.spark_jobs", **given, http_port=str(port)).items():
             arguments += ["--env", f"{name}={value}"]
-        self.podman("run", *arguments, image("spark"), "driver")
+        self.podman("run", *arguments, reference, "driver")
         self._ended = subprocess.Popen(["podman", "wait", self.name], env=ENVIRONMENT, stdout=subprocess.DEVNULL)
 
     def podman(self, *arguments: str) -> str:
@@ -104,10 +104,10 @@ class Driver:
 
 
 @contextlib.contextmanager
-def driver(master: str = "local[2]", **settings: object) -> Iterator[Driver]:
-    """A running driver; removed at the end. `settings` are without the prefix ARGUS_."""
+def driver(master: str = "local[2]", reference: str | None = None, **settings: object) -> Iterator[Driver]:
+    """A running driver of the image `reference` (the tests' own); removed at the end. `settings` lack the ARGUS_."""
     with tempfile.TemporaryDirectory(prefix="argus-test-") as folder:
-        started = Driver(Path(folder), settings, master)
+        started = Driver(Path(folder), settings, master, reference or image("spark"))
         try:
             yield started
         finally:

@@ -1,31 +1,83 @@
 """Every task's network on a real executor: frames in, and in each result what the task gives."""
 
+import shutil
 import uuid
+from collections.abc import Iterable
 from datetime import timedelta
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from apps.messages import Detection, frame_headers, result_from_json
-from tests.integration.services import EXPECTED, TEST_MODELS
+from apps.messages import Detection, Result, frame_headers, result_from_json
+from tests.integration.services import DRAWN, EXPECTED, TEST_MODELS, build_image
 from tests.integration.spark.driver import driver
 from tests.integration.spark.test_jobs import STARTED, Job, records, wait_until_done
 from tests.integration.topics import create, create_topics, make_frame, producer
+from tests.scoring import Found, Real, Scores, everything_kept, together
 
 ROUNDS = 5
+CHECKPOINT_BUILD_SECONDS = 2400
+LABELS = {"ball": "ball", "figure": "пешеход", "stone": "paving stone"}
+"""What the test models call the things that are drawn."""
 CASES = [pytest.param(name, marks=[] if name == "detect-onnx" else pytest.mark.full) for name in EXPECTED]
+
+
+EXECUTOR = "local-cluster[1,1,384]"
+"""Spark's own cluster manager starts it as a process of its own, as Kubernetes does in a pod."""
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_every_frame_has_a_result_of_the_task(name: str, kafka: str) -> None:
+    pictures = EXPECTED[name]["frames"]
+    results = results_of(name, pictures, kafka, weights=f"/opt/argus/weights/{name}")
+    for result in results:
+        expected = pictures[f"{result.camera}.jpg"]
+        assert result.detections, f"nothing in {result.camera}"
+        for found in result.detections:
+            check_parts(found, EXPECTED[name]["task"])
+        if "objects" in expected:
+            assert {found.label for found in result.detections} & {one["label"] for one in expected["objects"]}
+
+
+@pytest.mark.full
+def test_a_checkpoint_becomes_an_export_while_the_image_is_built(kafka: str, tmp_path: Path) -> None:
+    """Its build brings PyTorch in, some gigabytes, and leaves none of it in the image. 10 to 20 minutes."""
+    checkpoint = Path(shutil.copy(TEST_MODELS / "detect.pt", tmp_path / "best.pt"))
+    tag = "localhost/argus-test/spark-checkpoint"
+    build_image("spark", tag=tag, models={"weights/own": checkpoint}, seconds=CHECKPOINT_BUILD_SECONDS)
+    pictures = [f"{name}.jpg" for name in ("wide-1", "wide-2", "large", "balls", "figures")]
+    # The network was trained on pictures of this size.
+    results = results_of("own", pictures, kafka, weights="/opt/argus/weights/own", size="160x96", reference=tag)
+    scores = Scores()
+    for result in (result for result in results if result.sequence == 1):
+        there = DRAWN[f"{result.camera}.jpg"]
+        scores.add(
+            [Found(label=one.label, score=one.score, box=one.box) for one in result.detections],
+            [Real(label=LABELS[one["kind"]], box=tuple(one["box"])) for one in there],
+        )
+    figures = together(scores.of({label}, everything_kept) for label in LABELS.values())
+    assert figures.recall >= 0.8, figures
+    assert figures.precision >= 0.7, figures
+
+
+def results_of(
+    name: str,
+    pictures: Iterable[str],
+    kafka: str,
+    *,
+    weights: str,
+    size: str | None = None,
+    reference: str | None = None,
+) -> list[Result]:
+    """What a model's executor says of the pictures, each sent `ROUNDS` times; each frame has one result."""
     suffix = uuid.uuid4().hex[:8]
     topics = create_topics(kafka, suffix=suffix, models=[name], partitions=4)
     admin = AdminClient({"bootstrap.servers": kafka})  # must outlive its futures
     create(admin, [NewTopic(f"rejected-{suffix}", 4, 1)])
     job = Job(topics, topics.models[0], "objects", f"rejected-{suffix}", set(), set())
-    pictures = EXPECTED[name]["frames"]
     to = producer(kafka)
     for sequence in range(1, ROUNDS + 1):
         for picture in pictures:
@@ -35,19 +87,13 @@ def test_every_frame_has_a_result_of_the_task(name: str, kafka: str) -> None:
             to.produce(topics.frames, key=camera, value=jpeg, headers=frame_headers(frame))
             job.sent.add((camera, sequence))
     assert to.flush(30) == 0
-    settings = {**job.settings, "weights": f"/opt/argus/weights/{name}", "score_threshold": 0.25}
-    with driver(**settings) as running:
+    settings = {**job.settings, "weights": weights, "score_threshold": 0.25, **({"size": size} if size else {})}
+    with driver(master=EXECUTOR, reference=reference, **settings) as running:
         wait_until_done(job, running)
         assert running.stop() == 0
     results = [result_from_json(value) for _, _, value, _ in records(job, f"results.{job.model}")]
-    assert {(result.camera, result.sequence) for result in results} == job.sent
-    for result in results:
-        expected = pictures[f"{result.camera}.jpg"]
-        assert result.detections, f"nothing in {result.camera}"
-        for found in result.detections:
-            check_parts(found, EXPECTED[name]["task"])
-        if "objects" in expected:
-            assert {found.label for found in result.detections} & {one["label"] for one in expected["objects"]}
+    assert sorted((result.camera, result.sequence) for result in results) == sorted(job.sent)
+    return results
 
 
 def check_parts(found: Detection, task: str) -> None:

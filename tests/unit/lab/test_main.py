@@ -32,16 +32,17 @@ def test_the_previous_release_is_not_built_for_a_lab_that_is_not_there(capsys: p
 
 
 def test_what_follows_two_dashes_is_pulumis(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[list[str]] = []
+    seen: list[tuple[list[str], bool]] = []
 
-    def record(arguments: list[str]) -> int:
-        seen.append(arguments)
+    def record(arguments: list[str], *, whole: bool) -> int:
+        seen.append((arguments, whole))
         return 7
 
     monkeypatch.setattr(stack, "pulumi", record)
     assert cli.main(["pulumi", "--", "up", "--yes"]) == 7
     assert cli.main(["pulumi", "preview"]) == 7
-    assert seen == [["up", "--yes"], ["preview"]]
+    assert cli.main(["pulumi", "--whole", "--", "up", "--yes"]) == 7
+    assert seen == [(["up", "--yes"], False), (["preview"], False), (["up", "--yes"], True)]
 
 
 def test_every_command_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,3 +1,4 @@
+import json
 import os
 import sys
 from pathlib import Path
@@ -78,3 +79,90 @@ def test_a_missing_pulumi_is_said_with_its_remedy(lab_state: Path, monkeypatch: 
         LabError, match=r"Pulumi is missing: `make up` builds it, or install it from https://www\.pulumi"
     ):
         stack.ensure()
+
+
+FAKE_PULUMI = """#!/bin/sh
+echo "$@" >> "$CALLS"
+case "$*" in *--event-log*) shown=log ;; *) shown=printed ;; esac
+echo "the stream, $shown"
+exit "${STATUS:-0}"
+"""
+
+
+@pytest.fixture
+def pulumi_calls(lab_state: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Each line is the arguments of a call of Pulumi, which here does nothing."""
+    program, calls = lab_state / "bin" / "pulumi", lab_state / "calls"
+    program.parent.mkdir()
+    program.write_text(FAKE_PULUMI)
+    program.chmod(0o755)
+    project = lab_state / "project"
+    project.mkdir()
+    (project / STACK_FILE.name).write_text("encryptionsalt: v1:salt\n")
+    monkeypatch.setattr(stack, "LOGS", lab_state / "logs")
+    monkeypatch.setenv("CALLS", str(calls))
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr(stack, "environment", lambda: dict(os.environ))
+    return calls
+
+
+def called(calls: Path) -> list[str]:
+    """The commands of Pulumi that ran, with whether their events were followed."""
+    lines = [line.split() for line in calls.read_text().splitlines()]
+    return [f"{line[3]}{' followed' if '--event-log' in line else ''}" for line in lines]
+
+
+def checkpoint(lab_state: Path, *kinds: tuple[str, bool]) -> None:
+    file = lab_state / "pulumi" / ".pulumi" / "stacks" / "argus" / "dev.json"
+    file.parent.mkdir(parents=True)
+    resources = [{"type": kind, "custom": custom} for kind, custom in kinds]
+    file.write_text(json.dumps({"version": 3, "checkpoint": {"latest": {"resources": resources}}}))
+
+
+def test_an_update_is_followed_and_what_it_prints_is_in_a_log_that_is_named(
+    lab_state: Path, pulumi_calls: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert stack.pulumi(["up", "--yes", "--skip-preview"]) == 0
+    assert called(pulumi_calls) == ["preview followed", "up followed"]
+    said = capfd.readouterr()
+    assert said.out == ""
+    log = lab_state / "logs" / "pulumi-up.log"
+    assert f"all that it prints goes to {log}" in said.err
+    assert log.read_text() == "the stream, log\n"
+
+
+def test_a_stack_whose_resources_are_known_is_not_previewed_to_count_them(lab_state: Path, pulumi_calls: Path) -> None:
+    checkpoint(lab_state, ("command:local:Command", True), ("argus:x:Y", False), ("pulumi:providers:command", True))
+    assert len(stack._resources()) == 1
+    stack.pulumi(["up", "--yes", "--skip-preview"])
+    assert called(pulumi_calls) == ["up followed"]
+
+
+@pytest.mark.parametrize("arguments", [["destroy", "--yes"], ["up", "--yes", "--target", "urn"], ["refresh", "--yes"]])
+def test_other_updates_are_followed_without_a_count(pulumi_calls: Path, arguments: list[str]) -> None:
+    stack.pulumi(arguments)
+    assert called(pulumi_calls) == [f"{arguments[0]} followed"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "whole"), [(["up", "--yes"], True), (["preview"], False), (["stack", "ls"], False)]
+)
+def test_everything_else_is_printed_whole_with_its_exit_status(
+    pulumi_calls: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    arguments: list[str],
+    whole: bool,
+) -> None:
+    monkeypatch.setenv("STATUS", "3")
+    assert stack.pulumi(arguments, whole=whole) == 3
+    assert capfd.readouterr().out == "the stream, printed\n"
+    assert called(pulumi_calls) == [arguments[0]]
+
+
+def test_a_failed_update_is_an_error_that_shows_the_end_of_its_log(
+    pulumi_calls: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STATUS", "255")
+    with pytest.raises(LabError, match=r"exit status 255; the end of .*pulumi-up\.log:\nthe stream, log"):
+        stack.pulumi(["up", "--yes"])

@@ -1,4 +1,3 @@
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -6,8 +5,9 @@ import pytest
 
 from lab import toolchain
 from lab.config import LabError
-from lab.toolchain import go_programs
-from lab.toolchain.go_programs import GROUPS, GoGroup, installed_go, module_version
+from lab.toolchain import go_compiler, go_programs
+from lab.toolchain.go_compiler import Go
+from lab.toolchain.go_programs import GROUPS, GoGroup, module_version
 from lab.toolchain.releases import Release
 
 GO_MOD = """module example.test/tools
@@ -101,30 +101,11 @@ def test_every_group_is_pinned(built: GoGroup) -> None:
     assert "{" not in built.linker_flags()
 
 
-@pytest.mark.parametrize(("answer", "message"), [("go1.19.8", "too old"), ("", "too old")])
-def test_old_go_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch, answer: str, message: str) -> None:
-    def answering(*arguments: object, **_: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.CompletedProcess([], 0, stdout=answer, stderr="")
-
-    monkeypatch.setattr(go_programs.shutil, "which", lambda name: f"/usr/bin/{name}")
-    monkeypatch.setattr(go_programs.subprocess, "run", answering)
-    with pytest.raises(LabError, match=message) as refusal:
-        installed_go()
-    assert "install Go 1.26 or newer" in str(refusal.value)
-    assert "\n" not in str(refusal.value)
-
-
-def test_missing_go_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(LabError, match="Go is not installed: install Go"):
-        installed_go()
-
-
-def fake_go(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+def fake_go(folder: Path, script: str) -> Go:
     program = folder / "go"
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    return Go(program=program, version="go1.26.8")
 
 
 WRITES_ITS_OUTPUT = """
@@ -134,49 +115,48 @@ echo program > "$2"
 """
 
 
-def test_build_is_made_once_and_linked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_build_is_made_once_and_linked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     tools, sources = tmp_path / "path", tmp_path / "sources"
     tools.mkdir()
     sources.mkdir()
     monkeypatch.setattr(toolchain, "LOGS", tmp_path / "logs")
     release = Release(groups=(group(sources),), store=tmp_path / "store", bin=tmp_path / "bin")
-    monkeypatch.setattr(toolchain, "installed_go", lambda: "go1.26.8")
-    fake_go(tools, monkeypatch, WRITES_ITS_OUTPUT)
+    monkeypatch.setattr(go_compiler, "ensure", lambda: fake_go(tools, WRITES_ITS_OUTPUT))
     (tmp_path / "store" / ".tools-interrupted").mkdir(parents=True)
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "no-longer-built").touch()
 
-    said: list[str] = []
-    made = toolchain.ensure(release, said.append)
+    made = toolchain.ensure(release)
     assert (release.bin / "tool").read_text() == "program\n"
     assert made.program("tool").samefile(made.groups["tools"] / "tool")
-    assert any("building tool" in line for line in said)
+    assert "building tools: done in" in capsys.readouterr().err
     assert [program.name for program in release.bin.iterdir()] == ["tool"]
     assert not (tmp_path / "store" / ".tools-interrupted").exists()
 
-    fake_go(tools, monkeypatch, "exit 1")
-    said.clear()
-    again = toolchain.ensure(release, said.append)
+    monkeypatch.setattr(go_compiler, "ensure", lambda: fake_go(tools, "exit 1"))
+    again = toolchain.ensure(release)
     assert again == made
-    assert said == []
+    assert capsys.readouterr().err == ""
 
 
-def test_failed_build_leaves_nothing_and_shows_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_failed_build_leaves_nothing_and_shows_why(tmp_path: Path) -> None:
     sources = tmp_path / "sources"
     sources.mkdir()
-    fake_go(tmp_path, monkeypatch, "echo 'main.go:1: no such thing' >&2; exit 1")
+    go = fake_go(tmp_path, "echo 'main.go:1: no such thing' >&2; exit 1")
     destination = tmp_path / "store" / "tools-1"
     with pytest.raises(LabError, match=r"(?s)building tools failed.*main\.go:1: no such thing"):
-        go_programs.build(group(sources), destination, tmp_path / "log", lambda line: None)
+        go_programs.build(group(sources), destination, tmp_path / "log", go)
     assert list(destination.parent.iterdir()) == []
 
 
-def test_go_reads_the_pins_that_the_group_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_go_reads_the_pins_that_the_group_names(tmp_path: Path) -> None:
     own, older = pinned_twice(tmp_path, GO_MOD)
-    fake_go(tmp_path, monkeypatch, f'arguments="$*"\n{WRITES_ITS_OUTPUT}\necho "$PWD: $arguments" > "$2"')
+    go = fake_go(tmp_path, f'arguments="$*"\n{WRITES_ITS_OUTPUT}\necho "$PWD: $arguments" > "$2"')
     said: dict[str, str] = {}
     for name, built in {"own": own, "older": older}.items():
-        go_programs.build(built, tmp_path / name, tmp_path / "log", lambda line: None)
+        go_programs.build(built, tmp_path / name, tmp_path / "log", go)
         said[name] = (tmp_path / name / "bin" / "tool").read_text()
     assert "-modfile" not in said["own"]
     assert said["older"].startswith(f"{tmp_path}/sources: build -modfile={tmp_path}/pins/go.mod ")
@@ -185,20 +165,18 @@ def test_go_reads_the_pins_that_the_group_names(monkeypatch: pytest.MonkeyPatch,
 def test_build_without_an_end_is_stopped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     sources = tmp_path / "sources"
     sources.mkdir()
-    fake_go(tmp_path, monkeypatch, "exec sleep 60")
+    go = fake_go(tmp_path, "exec sleep 60")
     monkeypatch.setattr(go_programs, "_PROGRAM_SECONDS", 0.2)
-    with pytest.raises(LabError, match=r"building tool \(1 of 1\): no end after .* run it again"):
-        go_programs.build(group(sources), tmp_path / "store" / "tools-1", tmp_path / "log", lambda line: None)
+    with pytest.raises(LabError, match=r"building tool of tools: no end after .* run it again"):
+        go_programs.build(group(sources), tmp_path / "store" / "tools-1", tmp_path / "log", go)
     assert list((tmp_path / "store").iterdir()) == []
 
 
 @pytest.mark.parametrize(("program", "verb"), [("tool", "build"), ("tool.test", "test -c -vet=off")])
-def test_a_packages_tests_are_built_under_the_name_that_go_gives_them(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, program: str, verb: str
-) -> None:
+def test_a_packages_tests_are_built_under_the_name_that_go_gives_them(tmp_path: Path, program: str, verb: str) -> None:
     sources = tmp_path / "sources"
     sources.mkdir()
-    fake_go(tmp_path, monkeypatch, """said="$*"; while [ "$1" != -o ]; do shift; done; echo "$said" > "$2" """)
+    go = fake_go(tmp_path, """said="$*"; while [ "$1" != -o ]; do shift; done; echo "$said" > "$2" """)
     built = replace(group(sources), programs={program: "example.test/some"})
-    go_programs.build(built, tmp_path / "store" / "tools-1", tmp_path / "log", lambda line: None)
+    go_programs.build(built, tmp_path / "store" / "tools-1", tmp_path / "log", go)
     assert (tmp_path / "store" / "tools-1" / "bin" / program).read_text().startswith(f"{verb} -v ")
