@@ -1,4 +1,4 @@
-"""How long each scenario took, kept from run to run; `make timings` prints what docs/operations.md shows."""
+"""How long each scenario took, kept from run to run; `make timings` prints what docs/measurements.md shows."""
 
 import json
 import time
