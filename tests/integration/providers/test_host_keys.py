@@ -107,11 +107,11 @@ def test_whoever_of_several_has_an_address_is_asked(project: Project, hosts: Hos
 
     # Asked something else, whoever has the address now answers, by the keys of now.
     with hosts.up("cp3", ENDPOINT):
-        write(project, hosts, ASKED.format(keys=[*both, hosts.public_key("cp3")], holders={}, log=f"{log} # again"))
+        write(project, hosts, ASKED.format(keys=[*both, hosts.public_key("cp3")], holders={}, log=f"{log}; true"))
         project.up()
     assert log.read_text().split() == ["asked", "asked"]
     with hosts.up("another", ENDPOINT):
-        write(project, hosts, ASKED.format(keys=[*both, hosts.public_key("cp3")], holders={}, log=f"{log} # and again"))
+        write(project, hosts, ASKED.format(keys=[*both, hosts.public_key("cp3")], holders={}, log=f"{log}; true; true"))
         text = project.up(ok=False).text
     assert f"error: who has {ENDPOINT} is no control plane as this stack knows them" in text
     assert fingerprint(hosts.public_key("another")) in text
@@ -119,7 +119,7 @@ def test_whoever_of_several_has_an_address_is_asked(project: Project, hosts: Hos
 
     # It may be one that is leaving: one that stays is asked by its own address.
     with hosts.up("another", ENDPOINT), hosts.up("cp2", CP2):
-        write(project, hosts, ASKED.format(keys=both, holders={ENDPOINT: [CP2]}, log=f"{log} # and again"))
+        write(project, hosts, ASKED.format(keys=both, holders={ENDPOINT: [CP2]}, log=f"{log}; true; true"))
         project.up()
     assert log.read_text().split() == ["asked"] * 3
 
