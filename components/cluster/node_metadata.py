@@ -37,8 +37,8 @@ class NodeMetadata(pulumi.ComponentResource):
 
 
 def line(machine: Machine) -> str:
-    """What node_metadata.sh is told of a machine."""
+    """The line of one machine in the METADATA of node_metadata.sh."""
     labels = [f"label {key}={value}" for key, value in sorted(machine.labels.items())]
-    # Another machine of the same name, or the same with another disk, has lost what its node was given.
+    # A replaced machine, or one with a new disk, has lost its labels: the digest makes the script run again.
     which = hashlib.sha256(f"{machine.address} {machine.host_key}".encode()).hexdigest()[:12]
     return " ".join([machine.name, which, *labels, *(f"taint {taint}" for taint in sorted(machine.taints))])
