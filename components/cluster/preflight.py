@@ -68,7 +68,7 @@ class Preflight(pulumi.ComponentResource):
     known: Sequence[pulumi.Resource]
     """Depend on these to run after all host keys are known."""
     ssh: remote.Ssh
-    """SSH settings for machines that passed, with the host key of each; the endpoint accepts any control plane's key."""
+    """SSH settings for machines that passed, with each one's host key; the endpoint accepts any control plane's key."""
 
     def __init__(self, name: str, args: PreflightArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:Preflight", name, {}, opts)
