@@ -53,7 +53,7 @@ def volumes_gib(stages: Iterable[Stage], settings: Settings) -> dict[str, int]:
 
 
 def pod_memory_mib(stages: Iterable[Stage], settings: Settings) -> dict[str, int]:
-    """Memory (MiB) of the largest pod of each stage, by the configuration key that sets it."""
+    """Memory request (MiB) of the larger kind of pod of each stage, by the configuration key that sets it."""
     return {
         f"{key}.{stage.memory_key}": section.memory.request_mib
         for stage in stages
