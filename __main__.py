@@ -1,4 +1,4 @@
-"""The whole stack in one read: configuration -> cluster -> platform -> pipeline -> outputs."""
+"""The whole stack: configuration -> cluster -> platform -> pipeline -> outputs."""
 
 import pulumi
 import pulumi_kubernetes as kubernetes

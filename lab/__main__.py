@@ -1,4 +1,4 @@
-"""`python -m lab COMMAND`: the embedded default of Argus, machines and all, on this host."""
+"""`python -m lab COMMAND`: runs Argus on this host, with containers as machines."""
 
 import argparse
 import os
@@ -171,7 +171,7 @@ def output(options: argparse.Namespace) -> None:
 
 
 def kill(options: argparse.Namespace) -> None:
-    """Cut a machine's power."""
+    """Stop a machine as a power cut does."""
     if options.host == cameras.NAME:
         cameras.kill()
     else:
@@ -179,7 +179,7 @@ def kill(options: argparse.Namespace) -> None:
 
 
 def start(options: argparse.Namespace) -> None:
-    """Switch a machine on again."""
+    """Start a stopped machine."""
     if options.host == cameras.NAME:
         cameras.start()
     else:

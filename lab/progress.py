@@ -43,7 +43,7 @@ class Step:
 
     title: str
     began: float
-    """In seconds of time.monotonic()."""
+    """Start time, in seconds of time.monotonic()."""
     tasks: list[_Task] = field(default_factory=list)
     """The step itself, then the nested steps, from the outside in."""
     failed_at: str = ""

@@ -31,7 +31,7 @@ class Kind:
 
     @property
     def plural(self) -> str:
-        """Its name in a URL."""
+        """Its plural name, as in URLs of the API."""
         return f"{self.name.lower()}s"
 
     @property

@@ -14,7 +14,7 @@ from components.cluster.machine import script
 
 @dataclass(frozen=True, kw_only=True)
 class DnsArgs:
-    """Where the cluster is reached, and how many copies of CoreDNS run."""
+    """The cluster's endpoint, and the number of CoreDNS pods."""
 
     ssh: remote.Ssh
     endpoint: str

@@ -21,7 +21,7 @@ _SCAN_SECONDS: Final = 5
 
 @dataclass(frozen=True, kw_only=True)
 class HostKeysArgs:
-    """The machines, and where their sshd listens."""
+    """The machines, and the port of their sshd."""
 
     control_planes: Sequence[Machine]
     workers: Sequence[Machine]

@@ -22,7 +22,7 @@ class NodeMetadataArgs:
 
 
 class NodeMetadata(pulumi.ComponentResource):
-    """Sets labels and taints, and removes those that the stack no longer gives. No delete: they go with their node."""
+    """Sets labels and taints, and removes those no longer in the stack. No delete: they are removed with their node."""
 
     def __init__(self, name: str, args: NodeMetadataArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:NodeMetadata", name, {}, opts)

@@ -146,7 +146,7 @@ def _known(verdict: pulumi.Output[bool], key: pulumi.Output[str]) -> pulumi.Outp
 
 
 class _Silent:
-    """The machines that do not answer, and why.
+    """Collects the machines that do not answer, with the reasons.
 
     The engine ends the program at the first command that fails, which would hide the problems of other machines. So
     each failure is held back until all machines have answered, or until failures occupy all parallel operations of the

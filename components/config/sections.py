@@ -133,12 +133,12 @@ class Machines(Section):
 
     @property
     def active_workers(self) -> tuple[Worker, ...]:
-        """The workers that are not spares."""
+        """The workers that are not on standby."""
         return tuple(worker for worker in self.workers if not worker.standby)
 
     @property
     def standby(self) -> tuple[Worker, ...]:
-        """The spares."""
+        """The workers on standby."""
         return tuple(worker for worker in self.workers if worker.standby)
 
 

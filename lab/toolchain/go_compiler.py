@@ -49,7 +49,7 @@ class Go:
 
     program: Path
     version: str
-    """As `go env GOVERSION` prints it, such as go1.26.8."""
+    """The version as `go env GOVERSION` prints it, such as go1.26.8."""
 
 
 def ensure() -> Go:

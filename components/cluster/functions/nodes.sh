@@ -5,13 +5,13 @@
 # shellcheck disable=SC2153 # STATE is from basics.sh
 admin() { KUBECACHEDIR=$STATE/kubectl kubectl --kubeconfig /etc/kubernetes/admin.conf "$@"; }
 
-# node_address NAME: prints the address of a node, or nothing where there is none; fails if the API does not answer.
+# node_address NAME: prints the address of a node, or nothing if there is none; fails if the API does not answer.
 node_address() {
   admin get node "$1" --ignore-not-found --request-timeout=10s \
     -o jsonpath='{.status.addresses[?(@.type=="InternalIP")].address}'
 }
 
-# control_plane_addresses: the address of every control plane that the cluster knows; fails if the API does not answer.
+# control_plane_addresses: prints the address of every control plane in the cluster; fails if the API does not answer.
 control_plane_addresses() {
   admin get nodes --selector node-role.kubernetes.io/control-plane --request-timeout=10s \
     -o jsonpath='{range .items[*]}{.status.addresses[?(@.type=="InternalIP")].address}{"\n"}{end}'
