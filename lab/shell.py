@@ -20,10 +20,7 @@ def run(
     check: bool = True,
     log: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command with empty stdin; capture its output, or write it to `log`.
-
-    Raises LabError if it is missing, takes longer than `timeout` seconds, or (with `check`) fails.
-    """
+    """Run with empty stdin, for up to `timeout` seconds; capture the output or write it to `log`. Raises LabError."""
     try:
         result = _run(command, {**os.environ, **(env or {})}, cwd, timeout, log)
     except FileNotFoundError as missing:

@@ -23,8 +23,7 @@ class Cluster(pulumi.ComponentResource):
     network: pulumi.Output[str]
     """The kind of pod network, `built-in` or `manifest`; available once every node uses it."""
     looks: pulumi.Output[Mapping[str, str]]
-    """The last check of each machine, by address; available once the cluster is complete, so that the next update need
-    not check these machines again."""
+    """The last check of each machine, by address, available once the cluster is complete; the next update skips it."""
     known: Sequence[pulumi.Resource]
     """Depend on these to run after the machines' host keys are known."""
     drained: Sequence[pulumi.Resource]
