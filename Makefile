@@ -1,4 +1,4 @@
-# Everything that a person or CI does with Argus on one host. `make help` lists it.
+# The commands for using and developing Argus on one host; `make help` lists them.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -7,7 +7,7 @@ SHELL := /bin/bash
 
 PYTHON := .venv/bin/python
 LAB := $(PYTHON) -m lab
-# Puts the Go that the lab's programs are compiled with first on PATH, wherever it came from.
+# Puts the Go that compiles the lab's programs first on PATH.
 WITH_GO := go=$$($(LAB) go); PATH="$$go:$$PATH"
 
 help: ## Show this list
@@ -68,7 +68,7 @@ test-go: bootstrap ## The tests of the lab's own Go programs
 	  (cd $$module && go vet ./... && go test ./...); \
 	done
 
-# The lab's tests run by themselves: the servers of the integration tests end with their session, and have the cores.
+# The lab's tests run in a session of their own, so that the servers of the integration tests do not take CPU from them.
 test: lint test-go ## The tests that CI runs: unit, against real servers, and on the lab
 	@$(WITH_GO); \
 	before=0; $(PYTHON) -m pytest -m "not full" tests/unit tests/integration || before=$$?; \

@@ -1,4 +1,4 @@
-"""The whole stack in one read: configuration -> cluster -> platform -> pipeline -> outputs."""
+"""The whole stack: configuration -> cluster -> platform -> pipeline -> outputs."""
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -19,11 +19,11 @@ STAGES = stages.STAGES
 settings = config.load(rules(STAGES))
 registrations.wait_for_all()
 
-# What this stack has made so far: which versions the cluster can be upgraded to, that it keeps its network, and which
-# machines need no second look.
+# The stack's last outputs tell which versions the cluster can be upgraded to, which kind of network it must keep, and
+# which machines need not be checked again.
 made = stack_outputs.last("kubernetesVersion", "network", "looks")
 
-# The machines become a cluster while the images are built; they are looked at first.
+# The machines become a cluster while the images are built; the builds wait until the machines' host keys are known.
 cluster = Cluster(
     "cluster",
     ClusterArgs.from_settings(
@@ -41,7 +41,7 @@ images = Images(
     pulumi.ResourceOptions(depends_on=cluster.known),
 ).refs
 
-# Everything below lives in the cluster, and is gone before its machines are drained.
+# Everything below runs in the cluster and is deleted before its machines are drained.
 provider = kubernetes.Provider(
     "cluster",
     kubeconfig=cluster.kubeconfig,
@@ -64,12 +64,12 @@ NetworkPolicies(
 )
 keda = Keda("keda", KedaArgs(namespace=namespace), in_cluster) if settings.scales_by_lag else None
 
-# Cameras -> frames -> models -> results -> disk and page, each after what it connects to.
+# Cameras -> frames -> models -> results -> disk and page; each stage comes after the stages that it connects to.
 pipeline = Pipeline(settings=settings, namespace=namespace, images=images, keda=keda, opts=in_cluster)
 for stage in STAGES:
     pipeline.add(stage)
 
-# Pods of the size that they need.
+# Vertical scaling of pods.
 if settings.scales_vertically:
     vpa_args = VpaArgs(
         namespace=namespace,
@@ -81,7 +81,7 @@ if settings.scales_vertically:
     watched = VerticalScalingArgs(namespace=namespace, vpa=vpa, targets=targets(settings, STAGES))
     VerticalScaling("vertical", watched, in_cluster)
 
-# What may have to start on another machine finds its image there.
+# Pull images in advance to every machine on which a pod may have to start.
 ImageCache(
     "image-cache",
     ImageCacheArgs(

@@ -1,1 +1,1 @@
-"""The ComponentResources that a stack is made of."""
+"""The ComponentResources of a stack."""

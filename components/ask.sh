@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs on the computer that runs Pulumi: has whichever machine has the address run a command, and prints its output.
-# READS: whether the command reads what this reads; DELETES: whether it is the last that is asked there, see given_up.
+# Runs on the computer that runs Pulumi: runs a command on the machine that holds the address HOST, and prints its output.
+# READS: whether the command gets this script's standard input; DELETES: whether this is a delete, see given_up.
 : "${HOST:?}" "${COMMAND:?}" "${READS:?}" "${DELETES:?}"
 
 if [[ $DELETES == true ]] && given_up; then exit 0; fi

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds ARGUS_IMAGE and pushes it, unless its registry has it: the tag is the content.
-# stdin: the build's context, a line a file, `SOURCE<tab>PLACE IN THE CONTEXT`.
-# ARGUS_DOCKERFILE: its place in the context. ARGUS_REGISTRY_INSECURE: not empty where the registry speaks plain http.
+# Builds ARGUS_IMAGE and pushes it, unless its registry has it already; the tag is a hash of the content.
+# stdin: the build context, one file per line: `SOURCE<tab>PATH IN THE CONTEXT`.
+# ARGUS_DOCKERFILE: path in the context. ARGUS_REGISTRY_INSECURE: not empty if the registry uses plain http.
 set -euo pipefail
 
 : "${ARGUS_IMAGE:?}" "${ARGUS_DOCKERFILE:?}"
@@ -9,7 +9,7 @@ readonly insecure=${ARGUS_REGISTRY_INSECURE:-}
 
 say() { printf '%s: %s\n' "$ARGUS_IMAGE" "$*" >&2; }
 
-# Has the registry this tag? Where it cannot be asked (a login is needed), the answer is no, and the push decides.
+# Whether the registry has this tag. If it cannot be asked (a login is needed), the answer is no, and the push decides.
 pushed() {
   local registry=${ARGUS_IMAGE%%/*} path tag scheme=https
   path=${ARGUS_IMAGE#*/}
@@ -28,7 +28,7 @@ tool=$(command -v podman || command -v docker) || {
   exit 1
 }
 
-# One build at a time: Pulumi starts them all, and each would take every core.
+# One build at a time: Pulumi starts all builds in parallel, and each uses every core.
 exec 9>"${TMPDIR:-/tmp}/argus-build-$(id -u).lock"
 flock 9
 if pushed; then exit 0; fi
@@ -43,9 +43,9 @@ say "building"
 build=(build --tag "$ARGUS_IMAGE" --file "$context/$ARGUS_DOCKERFILE" --network host)
 push=(push)
 if [[ $(basename "$tool") == podman ]]; then
-  # Layers are kept for the next build; chroot isolation also works inside a container.
+  # Keep layers for the next build; chroot isolation also works inside a container.
   build+=(--layers --isolation chroot --format docker)
-  # A machine unpacks zstd several times as fast as gzip.
+  # zstd decompresses several times faster than gzip.
   push+=(--format oci --compression-format zstd)
   [[ -z $insecure ]] || push+=(--tls-verify=false)
 fi

@@ -1,4 +1,4 @@
-"""What Argus uses from inside Pulumi's SDK. It is all here, because any version of the SDK may change it."""
+"""All uses of the internals of Pulumi's SDK, in one place because any version of the SDK may change them."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,7 +16,7 @@ def stack_configuration() -> Mapping[str, str]:
 
 
 def has_error_hooks() -> bool:
-    """Whether the engine calls a program's error hooks; older engines only end the program."""
+    """Whether the engine supports error hooks; older engines only end the program."""
     return monitor_supports_feature(resource_pb2.RESOURCE_MONITOR_FEATURE_ERROR_HOOKS)
 
 
@@ -26,12 +26,12 @@ def parallel_operations() -> int:
 
 
 def on_every_resource(call: Callable[[pulumi.Resource], None]) -> None:
-    """Calls back with every resource of the program as it is made. Raises pulumi.RunError where there is no stack."""
+    """Call `call` with every resource when it is made. Raises pulumi.RunError where there is no stack."""
     pulumi.runtime.register_stack_transformation(lambda args: call(args.resource))
 
 
 async def read_stack_outputs(stack: str) -> Mapping[str, Any]:
-    """The outputs of a stack (`organization/project/name`) in the state; raises Exception, no kind of its own."""
+    """The outputs of a stack (`organization/project/name`) from its state; failures raise a plain Exception."""
     answer = await pulumi.runtime.invoke_async("pulumi:pulumi:readStackOutputs", {"name": stack})
     outputs: Mapping[str, Any] = answer.get("outputs", {})
     return outputs

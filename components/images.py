@@ -1,4 +1,4 @@
-"""The pipeline's images: built from containers/ where a stack has a registry, or taken as they are."""
+"""The pipeline's images: built from containers/ and pushed to the stack's registry, or existing ones."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ SCRIPT: Final = Path(__file__).with_name("build_image.sh")
 BASE: Final = "debian:trixie-slim"
 
 APP: Final = ("apps/__init__.py", "apps/messages", "apps/service")
-"""What every image with an app of this repository has of it."""
+"""The paths that every image with an app of this repository contains."""
 
 WEIGHTS: Final = "apps/spark_jobs/weights"
-"""Argus's own weights, a folder a name. The Spark image holds only those of the stack's models."""
+"""Argus's own weights, one folder per name. The Spark image contains only those of the stack's models."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
-    """An image that is built from containers/<name>."""
+    """An image built from containers/<name>."""
 
     name: str
     paths: tuple[str, ...] = ()
-    """What its build sees of the repository besides."""
+    """Further paths of the repository in its build context."""
     models: bool = False
-    """Whether it holds the weights and the code of the stack's models."""
+    """Whether it contains the weights and code of the stack's models."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImagesArgs:
-    """The images that the stack needs, what the stack says of images, and its models."""
+    """The images that the stack needs, its section about images, and its models."""
 
     images: Sequence[Image]
     section: sections.Images
@@ -46,7 +46,7 @@ class ImagesArgs:
 
 
 def model_files(model: sections.Model) -> tuple[str, Path] | None:
-    """Where a model's files go in the Spark image's context, and the folder or file that they come from."""
+    """The target of a model's files in the Spark image's build context, and their source; None if it has no files."""
     if model.kind == "objects":
         return f"weights/{model.name}", model.network
     if model.code is not None:
@@ -56,15 +56,15 @@ def model_files(model: sections.Model) -> tuple[str, Path] | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Staged:
-    """A file or folder of a build's context: `source` on this machine, `target` in the context."""
+    """A file or folder of a build context: `source` on this computer, `target` in the context."""
 
     source: Path
     target: str
 
     def files(self) -> Iterator[tuple[str, Path]]:
-        """Every file with its place in the context, in a stable order.
+        """Every file with its target in the context, in a stable order.
 
-        Caches, weights of the repo and what is hidden beside a user's code (.git, .venv) are left out.
+        Leaves out caches, the repository's weights and hidden files in a user's code (.git, .venv).
         """
         if self.source.is_file():
             yield self.target, self.source
@@ -81,9 +81,9 @@ def _ignored(target: str) -> bool:
 
 
 def context(image: Image, models: Mapping[str, Path]) -> list[Staged]:
-    """What the build of an image sees; `models` is what there is of them, by its place there.
+    """The build context of an image; `models` has the models' sources, by target.
 
-    Raises FileNotFoundError where a part is missing.
+    Raises FileNotFoundError if a part is missing.
     """
     paths = (f"containers/{image.name}", *image.paths)
     parts = [Staged(source=ROOT / path, target=path) for path in paths]
@@ -99,7 +99,7 @@ def context(image: Image, models: Mapping[str, Path]) -> list[Staged]:
 
 
 def content_tag(parts: list[Staged]) -> str:
-    """A tag that changes if and only if the base, or a file's place, mode or content does."""
+    """A tag that changes if and only if the base image, or a file's target, mode or content changes."""
     digest = hashlib.sha256(BASE.encode())
     for part in parts:
         for target, path in part.files():
@@ -110,10 +110,10 @@ def content_tag(parts: list[Staged]) -> str:
 
 
 class Images(pulumi.ComponentResource):
-    """The reference of each image, known once the registry has it.
+    """The reference of each image, available once the registry has it.
 
-    The tag is the content, so unchanged sources are neither built nor pushed again. Images are never deleted from the
-    registry: machines may still run them.
+    The tag is a hash of the content, so unchanged sources are not built or pushed again. Images are never deleted from
+    the registry, because machines may still run them.
     """
 
     refs: Mapping[str, pulumi.Output[str]]
@@ -147,5 +147,5 @@ class Images(pulumi.ComponentResource):
 
 
 def _portable(path: Path) -> str:
-    """The path as the program's own folder sees it, so that a clone elsewhere is no change."""
+    """The path relative to the repository, so that a clone in another folder changes nothing."""
     return os.path.relpath(path, ROOT) if path.is_relative_to(ROOT) else str(path)

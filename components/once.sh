@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# For scripts whose answer is good for as long as they ask the same: where only the key of whoever asks, or others' host
-# keys, have changed since, the last answer is printed again, and nobody is asked. ASKED stands for the script and its
-# values, ABOUT is the address whose host keys also count; both make the first line of the output.
+# For scripts whose output stays valid while script and values are unchanged: if only the SSH private key or other host keys
+# have changed, prints the last output again instead of running. ASKED is a digest of the script and its values; ABOUT is
+# an address whose host keys count too. Both are in the first line of the output.
 : "${ASKED:?}" "${ABOUT?}"
 
 asked="# $ASKED"

@@ -1,4 +1,4 @@
-"""Waiting until every resource of the program is registered, in time that grows with their number."""
+"""Waits until every resource of the program is registered, in time linear in their number."""
 
 import asyncio
 from contextlib import suppress
@@ -9,11 +9,11 @@ from components import engine
 
 
 def wait_for_all() -> None:
-    """From here on, the program's end waits for all resources at once. Call it first; under mocks it does nothing.
+    """Make the end of the program wait for all resources together. Call it first; under mocks it does nothing.
 
-    The SDK does so anyhow, but looks at every value that is still awaited whenever one arrives: with 100 machines that
-    is four fifths of the time of a preview, and with 500 nearly all. What it finds left after this is little.
-    A resource that fails ends the wait, and is reported by the SDK.
+    The SDK waits too, but checks every pending value whenever one arrives: with 100 machines that takes four fifths of
+    the time of a preview, and with 500 nearly all of it. After this wait, few values are pending.
+    A resource that fails ends the wait; the SDK reports it.
     """
     resources: list[pulumi.Resource] = []
 

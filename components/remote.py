@@ -1,12 +1,12 @@
 """Shell scripts that run on machines over SSH: how they are rendered, and how they become Pulumi Commands.
 
-A script lives in a `.sh` file beside its component and names its inputs at its top (`: "${NAME:?}"`). It is idempotent,
-so that an edited script or value simply runs again. It is sent without comments and unused functions (see `shell`), so
-that an edit of those runs nothing. There are no `triggers`: a trigger replaces the resource, and would first run its
-`delete` on a living machine.
+A script is a `.sh` file beside its component and names its inputs at its top (`: "${NAME:?}"`). It is idempotent, so
+that an edited script or value simply runs again. It is sent without comments and unused functions (see `shell`), so
+that editing those runs nothing. There are no `triggers`: a trigger replaces the resource, which would first run its
+`delete` on a live machine.
 
-Whoever connects knows the host's key (ADR 11). pulumi-command checks one; an address that any of several machines may
-have is asked from the computer that runs Pulumi, by OpenSSH, which checks a list.
+Every connection checks the host's key (ADR 11). pulumi-command checks one key; an address that several machines may
+hold is contacted by OpenSSH from the computer that runs Pulumi, which checks a list of keys.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ _KEY = "ARGUS_SSH_KEY"
 _KNOWN_HOSTS = "ARGUS_KNOWN_HOSTS"
 
 Value = str | int | bool | Sequence[str]
-"""What a script can be given: a list arrives as one line an item, a flag as `true` or `false`."""
+"""A value for a script: a list becomes one line per item, a bool becomes `true` or `false`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ssh:
-    """How every machine is reached. A user other than root needs sudo without a password."""
+    """SSH settings for all machines. A user other than root needs passwordless sudo."""
 
     private_key: pulumi.Input[str]
     user: str = "root"
     port: int = 22
     mend: str = ""
-    """Another word than last time, and every step runs again."""
+    """Any word; a change makes every step run again."""
     host_keys: Mapping[str, Sequence[pulumi.Input[str]]] = field(default_factory=dict)
-    """By address, what whoever has it must show one of, each `type key`. Nothing else is connected to."""
+    """The SSH host keys accepted for each address, each as `type key`. Other hosts are refused."""
     holders: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """By an address that moves, the own addresses of the machines that may have it."""
+    """For each address that moves, the own addresses of the machines that may hold it."""
     on_error: pulumi.ErrorHook | None = None
-    """Told of every command on a machine that failed."""
+    """Called for every command that failed on a machine."""
 
     def keys_of(self, host: str) -> Sequence[pulumi.Input[str]]:
-        """The host keys of an address. Raises ValueError where none is known."""
+        """The host keys accepted for an address. Raises ValueError if there are none."""
         if not self.host_keys.get(host):
             raise ValueError(f"no SSH host key of {host} is known")
         return self.host_keys[host]
@@ -56,13 +56,13 @@ class Ssh:
 
 @dataclass(frozen=True, kw_only=True)
 class Script:
-    """Script files, run as one in their order, and the values they are given."""
+    """Script files that run as one, in this order, and their values."""
 
     files: Sequence[Path]
     values: Mapping[str, Value]
 
     def render(self, user: str = "root", *, mend: str = "") -> str:
-        """The command line that runs this script as root, every value quoted; nothing in it is secret."""
+        """The command line that runs this script as root, with every value quoted; it contains no secrets."""
         assignments = [f"{name}={shlex.quote(_text(value))}" for name, value in self.values.items()]
         if mend:
             assignments.append(f"MEND={shlex.quote(mend)}")
@@ -83,10 +83,10 @@ def command(
     dial_attempts: int = 10,
     opts: pulumi.ResourceOptions,
 ) -> remote.Command:
-    """A Command on `host`; with `secret`, nothing that it reads or prints reaches a log or the state in the clear.
+    """A Command on `host`; with `secret`, its input and output are neither logged nor stored in plain text.
 
-    It has no `delete`: what is undone on a machine, which may be dead by then, belongs to Removal.
-    Raises ValueError where the host is not known by exactly one key.
+    It has no `delete`, because the machine may be dead by then: Removal undoes what Commands did.
+    Raises ValueError unless exactly one key is accepted for the host.
     """
     (host_key,) = ssh.keys_of(host)
     if secret:
@@ -116,7 +116,7 @@ def command(
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """A command that was asked of whichever machine has an address, and what it printed."""
+    """A command that runs on the machine that holds an address, and its output."""
 
     command: local.Command
     stdout: pulumi.Output[str]
@@ -133,13 +133,12 @@ def ask(
     secret: bool = False,
     opts: pulumi.ResourceOptions,
 ) -> Answer:
-    """Like `command`, on an address that several machines may have: any of its host keys is right.
+    """Like `command`, for an address that several machines may hold: any of its host keys is accepted.
 
-    Where somebody else has the address, such as a machine that is leaving, those that may have it are asked themselves.
-
-    The connection is tried for as long as pulumi-command does; a `delete` must reach its host, unless
-    ARGUS_CLUSTER_LOST says that there is none to reach any more. What was answered stays
-    the answer while only keys change, or what is on standard input: let the script know a digest of that.
+    If a host with an unknown key holds the address, such as a machine that is leaving, the machines that may hold it
+    are contacted at their own addresses. It tries to connect for as long as pulumi-command does. A `delete` must reach
+    its host, unless ARGUS_CLUSTER_LOST says that the cluster is lost. A change of keys or of standard input alone does
+    not run the script again: to make a changed input count, give the script a digest of it.
     """
 
     def asked(script: Script, *, reads: bool = False, deletes: bool = False) -> Script:
@@ -174,11 +173,11 @@ def command_from_here(
     secret: bool = False,
     opts: pulumi.ResourceOptions,
 ) -> local.Command:
-    """A Command on the computer that runs Pulumi: its scripts reach `hosts`, dead ones too, with ssh.sh.
+    """A Command on the computer that runs Pulumi; its scripts use ssh.sh to reach `hosts`, which may be dead.
 
-    Without `create` it does nothing when it is made. It runs again when its script or values change, or the host keys
-    of the address `about`; other keys alone are no reason to (see once.sh). What it prints begins with a line for
-    once.sh, which `printed` takes off.
+    Without `create` it does nothing when it is made. It runs again when its script, its values or the host keys of the
+    address `about` change, but not when only other keys change (see once.sh). The first line of its output is for
+    once.sh; `printed` removes it.
     """
     known = known_hosts(ssh, hosts)
     opts = _secretly(opts, "environment", *(("stdin", "stdout", "stderr") if secret else ()))
@@ -202,15 +201,15 @@ def command_from_here(
 
 
 def printed(command: local.Command, *, secret: bool) -> pulumi.Output[str]:
-    """What the `create` of a command from here printed. The private key among its inputs makes no secret of that."""
+    """The output of a command from `command_from_here`; secret only if asked, although its inputs hold the SSH key."""
     answer = command.stdout.apply(lambda text: text.partition("\n")[2])
     return pulumi.Output.secret(answer) if secret else pulumi.Output.unsecret(answer)
 
 
 def known_hosts(ssh: Ssh, hosts: Sequence[str]) -> pulumi.Output[str]:
-    """The keys of these addresses as OpenSSH reads them, a line each, and of those who may have them.
+    """The known_hosts lines of these addresses, and of the machines that may hold them.
 
-    The latter say so in their lines' comments, for ssh.sh. Raises ValueError where an address has no key.
+    The latter have a comment that says so, for ssh.sh. Raises ValueError if an address has no key.
     """
     holders = {each: f" may-have-{host}" for host in hosts for each in ssh.holders.get(host, ())}
     keys = {host: list(ssh.keys_of(host)) for host in [*hosts, *holders]}

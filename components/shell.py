@@ -1,6 +1,6 @@
-"""Bash scripts as text: without comments and blank lines, and without the functions that they do not use.
+"""Minimises bash scripts: removes comments, blank lines and unused functions.
 
-A step on a machine runs again when its text changes. So its text holds what it does, and nothing else.
+A step on a machine runs again when its text changes, so the text contains only what the step executes.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _BETWEEN_WORDS: Final = re.compile(r"[\s;&|()<>'`]+")
 
 @cache
 def minimal(*scripts: str) -> str:
-    """The scripts one after the other, as one without comments, blank lines and unused functions.
+    """The scripts joined to one, without comments, blank lines and unused functions.
 
-    A function of any of them is used if its name stands as a word outside double quotes, in what runs when the script
-    is read or in a function that is used. So the name of a function is never put together, nor taken from a variable.
+    A function counts as used if its name is a word outside double quotes, in top-level code or in a used function. So
+    scripts must not build the name of a function, nor take it from a variable.
     A function begins at the start of a line with `name() {` and ends on that line, or at the next line that is `}`.
     Raises ValueError where a script ends within quotes, parentheses or a here-document.
     """
@@ -50,7 +50,7 @@ def minimal(*scripts: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class _Part:
-    """A command or a function of a script, with the words in it that may be names of functions."""
+    """A command or function of a script, with the words in it that may be function names."""
 
     text: str
     words: frozenset[str]
@@ -74,7 +74,7 @@ def _parts(script: str) -> Iterator[_Part]:
 
 
 class _Reader:
-    """Reads bash as far as it takes to tell code from quotes, here-documents and comments."""
+    """Parses bash just enough to tell code from quotes, here-documents and comments."""
 
     def __init__(self, script: str) -> None:
         self._script, self._at = f"{script}\n", 0
@@ -82,7 +82,7 @@ class _Reader:
         self._documents: list[re.Match[str]] = []
 
     def lines(self) -> Iterator[_Part]:
-        """The lines of code that are not blank, each with the here-documents, quotes and parentheses begun in it."""
+        """The non-blank lines of code, each including the here-documents, quotes and parentheses that it opens."""
         while self._at < len(self._script):
             self._text = self._words = ""
             self._code("\n")

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# For scripts that run on the computer that runs Pulumi: how they speak to machines. ARGUS_SSH_KEY is the private key,
-# ARGUS_KNOWN_HOSTS has `address type key` in a line for each host key: no other host is spoken to. The comment
-# `may-have-ADDRESS` is on the lines of those who may have an address that moves.
+# SSH functions for scripts that run on the computer that runs Pulumi. ARGUS_SSH_KEY is the private key; ARGUS_KNOWN_HOSTS
+# has a line `address type key` for each accepted host key. The comment `may-have-ADDRESS` marks the machines that may hold
+# an address that moves.
 : "${SSH_USER:?}" "${SSH_PORT:?}" "${ARGUS_SSH_KEY:?}" "${ARGUS_KNOWN_HOSTS:?}"
 
 work=$(umask 077 && mktemp -d)
@@ -9,18 +9,18 @@ trap 'rm -rf "$work"' EXIT
 (umask 077 && printf '%s\n' "$ARGUS_SSH_KEY" >"$work/key")
 printf '%s\n' "$ARGUS_KNOWN_HOSTS" >"$work/known"
 
-# given_up: whether the whole cluster is lost and goes, by `ARGUS_CLUSTER_LOST=true pulumi destroy`. Nobody is asked about
-# a machine then.
+# given_up: whether the user gave the whole cluster up, by `ARGUS_CLUSTER_LOST=true pulumi destroy`. The cluster is then
+# not contacted.
 given_up() { [[ ${ARGUS_CLUSTER_LOST:-} == true ]]; }
 
-# keys_of HOST: the host keys that are right there, `type key` a line.
+# keys_of HOST: prints the accepted host keys of HOST, one `type key` per line.
 keys_of() { awk -v host="$1" '$1 == host { print $2, $3 }' "$work/known"; }
 
-# on HOST COMMAND [FILE]: like ssh, 255 when the connection failed, as it does by an unknown key; see `stranger`.
-# The configuration of whoever runs this is not asked, as pulumi-command does not: it might trust, or lead, elsewhere.
+# on HOST COMMAND [FILE]: like ssh; returns 255 if the connection failed, also because of an unknown key (see `stranger`).
+# The user's ssh configuration is ignored, as by pulumi-command: it might trust other keys or redirect the connection.
 on() {
   local types status=0
-  # The types in the order of the keys, ECDSA first: a host with several would else show one that is not known.
+  # Ask only for known types, ECDSA first: otherwise a host with several keys might show an unknown one.
   types=$(keys_of "$1" | cut -d' ' -f1 | sort -u | paste -sd, -)
   [[ $types ]] || { echo "error: no host key of $1 is known" >&2 && exit 1; }
   ssh -F none -E "$work/said" -i "$work/key" -p "$SSH_PORT" -o IdentitiesOnly=yes -o BatchMode=yes -o ConnectTimeout=5 \
@@ -34,13 +34,13 @@ on() {
   return "$status"
 }
 
-# given: keeps what is on standard input, to be given to `on` or `ask`, and prints where.
+# given: saves standard input to a file for `on` or `ask`, and prints the file's path.
 given() { cat >"$work/given" && echo "$work/given"; }
 
-# stranger: whether the last `on` met a host whose key is not known.
+# stranger: whether the last `on` found a host with an unknown key.
 stranger() { grep -qsE 'Host key verification failed|no matching host key type' "$work/last"; }
 
-# another_key HOST: says which host keys are known and which are shown.
+# another_key HOST: prints which host keys are known and which HOST shows.
 another_key() {
   local shown
   shown=$(ssh-keyscan -T 5 -p "$SSH_PORT" -t ecdsa,ed25519 "$1" 2>/dev/null | awk '!/^#/ { print $2, $3 }' |
@@ -49,7 +49,7 @@ another_key() {
 }
 fingerprints() { ssh-keygen -lf - 2>/dev/null | awk '{ print $2, $NF }' | paste -sd, - | sed 's/,/, /g'; }
 
-# answers HOST: whether it lets us in; a machine that is only slow gets several chances, a stranger none.
+# answers HOST: whether a login works; retries for a slow machine, but not for a host with an unknown key.
 answers() {
   local attempt
   for attempt in 1 2 3; do
@@ -60,12 +60,12 @@ answers() {
   return 1
 }
 
-# holders HOST: the machines that may have an address that moves, by their own.
+# holders HOST: prints the own addresses of the machines that may hold the address HOST.
 holders() { awk -v comment="may-have-$1" '$4 == comment { print $1 }' "$work/known"; }
 
-# ask HOST COMMAND [FILE]: prints what the command prints. The connection is tried as often as pulumi-command's is, 11
-# times in 75 s and what they take, also where it was lost on the way: every command may run twice. Where a stranger has
-# the address, such as a machine that is leaving, those that may have it are asked themselves.
+# ask HOST COMMAND [FILE]: prints the command's output. Tries to connect as often as pulumi-command does (11 times, with 75 s
+# of pauses), also if the connection was lost, so every command may run twice. If a host with an unknown key holds the
+# address, such as a machine that is leaving, the machines that may hold it are asked at their own addresses.
 ask() {
   local attempt pause=1 output status host hosts=("$1") own
   for attempt in 1 2 3 4 5 6 7 8 9 10 11; do

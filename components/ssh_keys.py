@@ -1,4 +1,4 @@
-"""SSH host keys as text: which are accepted, their fingerprints, and what is said where another one is shown."""
+"""SSH host keys as text: the accepted types, fingerprints, and the error for a key that does not match."""
 
 import base64
 import binascii
@@ -12,15 +12,15 @@ KINDS: Final = {
     "ecdsa-sha2-nistp521": "ECDSA",
     "ssh-ed25519": "ED25519",
 }
-"""The kind of each accepted type of key, as ssh-keygen calls it.
+"""ssh-keygen's name for each accepted type of key.
 
-RSA is none of them: pulumi-command asks the server for the signature that is named like the key's type, and sshd has
-not made RSA's (with SHA-1) since OpenSSH 8.8.
+RSA is not accepted: pulumi-command asks for the signature algorithm named like the key's type, which for RSA uses
+SHA-1, and sshd does not offer that since OpenSSH 8.8.
 """
 
 
 def check_host_key(text: str) -> str:
-    """The key in a line such as /etc/ssh/ssh_host_ecdsa_key.pub has, without its comment. Raises ValueError."""
+    """The key (`type base64`) of a line as in /etc/ssh/ssh_host_ecdsa_key.pub, without comment. Raises ValueError."""
     remedy = "give the line in /etc/ssh/ssh_host_ecdsa_key.pub or ssh_host_ed25519_key.pub of the machine"
     if "PRIVATE KEY" in text:
         raise ValueError(f"this is a private key, and now it should be made anew; {remedy}")
@@ -32,25 +32,25 @@ def check_host_key(text: str) -> str:
         key = base64.b64decode(encoded, validate=True)
     except binascii.Error:
         key = b""
-    # A key begins with the length and the name of its own type.
+    # A key begins with the length and the name of its type.
     if not key.startswith(len(type_).to_bytes(4, "big") + type_.encode()):
         raise ValueError(f"what follows {type_} is no key of that type, or not all of it; {remedy}")
     return f"{type_} {encoded}"
 
 
 def kind(key: str) -> str:
-    """ECDSA or ED25519."""
+    """The kind of a key: ECDSA or ED25519."""
     return KINDS[key.partition(" ")[0]]
 
 
 def fingerprint(key: str) -> str:
-    """The fingerprint as ssh-keygen prints it, with the kind."""
+    """The SHA-256 fingerprint as ssh-keygen prints it, with the kind of key."""
     digest = hashlib.sha256(base64.b64decode(key.split()[1])).digest()
     return f"SHA256:{base64.b64encode(digest).decode().rstrip('=')} ({kind(key)})"
 
 
 def preferred(keys: Sequence[str], wanted: str) -> str:
-    """The one of a machine's keys that it is known by: of the wanted kind, if it has one. Raises ValueError."""
+    """The first of a machine's keys that is of the wanted kind, else its first key. Raises ValueError without a key."""
     accepted = [check_host_key(key) for key in keys]
     if not accepted:
         raise ValueError("the machine has no ECDSA or Ed25519 host key")
@@ -58,7 +58,7 @@ def preferred(keys: Sequence[str], wanted: str) -> str:
 
 
 def another_key(known: str, shown: Sequence[str]) -> str:
-    """What is said of a machine that shows other keys than the one that it is known by."""
+    """The error message for a machine that shows other host keys than the known one."""
     seen = preferred(shown, kind(known))
     return (
         f"shows the SSH host key {fingerprint(seen)}, but is known by {fingerprint(known)}: if the machine was"

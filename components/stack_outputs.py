@@ -1,4 +1,4 @@
-"""What this stack's last update left as its outputs: the program's memory of what it has made."""
+"""The outputs of this stack's last update, through which the program remembers what it has made."""
 
 import asyncio
 from collections.abc import Mapping
@@ -13,15 +13,15 @@ _PAUSE_SECONDS = 0.5
 
 
 class UnreadableStateError(pulumi.RunError):
-    """The state of this stack could not be read, however often it was tried."""
+    """The state of this stack could not be read, even after several attempts."""
 
 
 def last(*names: str) -> pulumi.Output[Mapping[str, Any]]:
-    """Those outputs that the stack's last finished update left, none before the first. Not for secret ones.
+    """The named outputs of the stack's last complete update; empty before the first. Not for secret outputs.
 
-    They come from the state: no machine and no cluster is asked. A StackReference to this stack would say the same,
-    but its one read can meet the engine's own writing of the state (in a folder, a file of metadata is cut to nothing
-    first), and then fails the update. Here it is read again; UnreadableStateError (awaited) if that does not help.
+    They are read from the state, without any machine or cluster. A StackReference to this stack would read the same,
+    but only once: if the engine is just writing the state (in a folder backend, a metadata file is truncated first),
+    the update fails. Here the read is repeated; awaiting raises UnreadableStateError if it keeps failing.
     """
 
     async def chosen() -> Mapping[str, Any]:
@@ -37,7 +37,7 @@ async def _read() -> Mapping[str, Any]:
     for _ in range(_ATTEMPTS):
         try:
             return await engine.read_stack_outputs(name)
-        except Exception as error:  # The SDK raises nothing narrower.
+        except Exception as error:  # The SDK raises no narrower type.
             problem = error
             await asyncio.sleep(_PAUSE_SECONDS)
     raise UnreadableStateError(f"the state of {name} cannot be read: {problem}") from problem

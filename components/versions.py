@@ -1,10 +1,10 @@
-"""Every version that Argus pins for the clusters it makes, once; tools and images pin theirs in lock files."""
+"""All versions that Argus pins for its clusters; tools and images pin theirs in lock files."""
 
 from typing import Final
 
 KUBERNETES: Final = "1.36.1"
 KUBERNETES_MINORS: Final = ("1.35", "1.36")
-"""The minor versions that the kubeadm configuration is written and tested for."""
+"""The minor versions that the kubeadm configuration supports."""
 
 KEDA: Final = "2.21.0"
 VPA: Final = "1.8.1"

@@ -1,1 +1,1 @@
-"""The embedded default: machines, registry and toolchain on one host, built from package registries alone."""
+"""The lab: machines, registry and toolchain on one host, built from package registries only."""

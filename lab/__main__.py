@@ -1,4 +1,4 @@
-"""`python -m lab COMMAND`: the embedded default of Argus, machines and all, on this host."""
+"""`python -m lab COMMAND`: runs Argus on this host, with containers as machines."""
 
 import argparse
 import os
@@ -22,7 +22,7 @@ from lab.toolchain.releases import PREVIOUS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; its exit status."""
+    """Run one command; return its exit status."""
     options = _parser().parse_args(arguments)
     run: Callable[[argparse.Namespace], int | None] = options.run
     try:
@@ -36,11 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def up(_options: argparse.Namespace) -> None:
-    """Make everything that the stack needs of its surroundings; what is there already stays."""
+    """Make everything that the stack needs around it; what already exists stays."""
     if os.geteuid() != 0:
         raise LabError("the lab's machines need root: systemd and pods in privileged containers")
     with ThreadPoolExecutor(max_workers=1) as meanwhile:
-        # Debian's packages come over the network while the toolchain is busy with the processors.
+        # Download Debian's packages while the toolchain compiles.
         downloads: list[Future[Any]] = [meanwhile.submit(image.ensure), meanwhile.submit(clips.ensure)]
         tools = toolchain.ensure()
         for download in downloads:
@@ -77,7 +77,7 @@ def services_up(_options: argparse.Namespace) -> None:
 
 
 def previous(_options: argparse.Namespace) -> None:
-    """Add the Kubernetes release before the lab's own, to upgrade from; print its version."""
+    """Add the previous Kubernetes release, to upgrade from; print its version."""
     services.require()
     with step(f"Kubernetes {PREVIOUS.version} (10 minutes the first time)"):
         tools = toolchain.ensure(PREVIOUS)
@@ -88,7 +88,7 @@ def previous(_options: argparse.Namespace) -> None:
 
 
 def go(_options: argparse.Namespace) -> None:
-    """Print the folder of the Go that the lab's programs are compiled with; without one it is downloaded."""
+    """Print the folder of the Go that compiles the lab's programs; download Go if there is none."""
     print(go_compiler.ensure().program.parent)
 
 
@@ -98,12 +98,12 @@ def keda(_options: argparse.Namespace) -> None:
 
 
 def vpa(_options: argparse.Namespace) -> None:
-    """Add the Vertical Pod Autoscaler's images, for a stack whose pods get memory and CPU by use."""
+    """Add the Vertical Pod Autoscaler's images, for a stack whose pods get memory and CPU by their use."""
     _addon("vpa")
 
 
 def kube_router(_options: argparse.Namespace) -> None:
-    """Add kube-router's image, for a stack that brings its manifest."""
+    """Add kube-router's image, for a stack that names its manifest."""
     _addon("kube-router")
 
 
@@ -117,7 +117,7 @@ def _addon(name: str) -> None:
 
 
 def down(options: argparse.Namespace) -> None:
-    """Remove all of the lab and leave the host as before; with --purge the caches too."""
+    """Remove the whole lab and restore the host; with --purge, remove the caches too."""
     with step("removing the lab"):
         services.stop_all()
         cameras.remove()
@@ -130,7 +130,7 @@ def down(options: argparse.Namespace) -> None:
 
 
 def status(_options: argparse.Namespace) -> int:
-    """Say how every part is; 1 when one is not ready."""
+    """Print the state of every part; exit with 1 if one is not ready."""
     from lab.room import room
 
     parts = [(m.name, str(m.address), fleet.status(m)) for m in machines()]
@@ -158,7 +158,7 @@ def kubeconfig(_options: argparse.Namespace) -> None:
 
 
 def pulumi(options: argparse.Namespace) -> int:
-    """Run Pulumi on the lab's stack; an update is shown as progress, unless --whole asks for all that it prints."""
+    """Run Pulumi on the lab's stack; an update shows progress, or with --whole its whole output."""
     return stack.pulumi(_rest(options.arguments), whole=options.whole)
 
 
@@ -171,7 +171,7 @@ def output(options: argparse.Namespace) -> None:
 
 
 def kill(options: argparse.Namespace) -> None:
-    """Cut a machine's power."""
+    """Stop a machine as a power cut does."""
     if options.host == cameras.NAME:
         cameras.kill()
     else:
@@ -179,7 +179,7 @@ def kill(options: argparse.Namespace) -> None:
 
 
 def start(options: argparse.Namespace) -> None:
-    """Switch a machine on again."""
+    """Start a stopped machine."""
     if options.host == cameras.NAME:
         cameras.start()
     else:
@@ -187,12 +187,12 @@ def start(options: argparse.Namespace) -> None:
 
 
 def _rest(arguments: list[str]) -> list[str]:
-    """What follows `--`, which not every Python's argparse takes away."""
+    """The arguments after `--`, which some Python versions' argparse does not remove."""
     return arguments[1:] if arguments[:1] == ["--"] else arguments
 
 
 def _clear_leftovers() -> None:
-    """Begin anew where the machines are not those that the stack's state describes."""
+    """Remove machines and state if the machines are not those that the stack's state describes."""
     outdated = fleet.outdated(machines())
     if outdated:
         names = ", ".join(machine.name for machine in outdated)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Prepares a Debian host for the lab: its packages, the virtual environment that everything else runs in, and Go.
-# Does nothing where nothing is missing. Python 3.11 or newer may come from Debian or from elsewhere (pyenv).
-# What the installers print goes to logs: a step is one line with its time, and a long one says each minute what it is at.
+# Prepares a Debian host for the lab: installs packages, Go, and the virtual environment that everything else runs in.
+# Does nothing if nothing is missing. Python 3.11 or newer may come from Debian or from elsewhere (pyenv).
+# The installers' output goes to logs: each step prints one line with its time, and a long one its progress every minute.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -9,17 +9,17 @@ cache=${ARGUS_CACHE:-$HOME/.cache/argus}
 logs=$cache/logs
 heartbeat_seconds=60
 shown_lines=20
-# Seconds since the epoch at which the command began; `make up` sets it for all of its programs.
+# Unix time (seconds) at which the command began; `make up` sets it for all its programs.
 began=${ARGUS_BEGAN:-$EPOCHREALTIME}
 
-# A name after `=` is the program that makes the package unnecessary, whoever installed it.
+# The name after `=` is a program that makes the package unnecessary if it is already installed.
 packages=(
     ca-certificates iproute2 iptables jq openssh-client openssh-server procps zstd
     podman buildah runc netavark debootstrap debian-archive-keyring docker-registry ffmpeg
     chromium=chromium chromium-driver=chromedriver default-jre-headless=java
 )
 
-# Tenths of a second since a time in seconds with six decimals, as EPOCHREALTIME has them.
+# Prints the tenths of a second since a time in the format of EPOCHREALTIME.
 tenths_since() {
     local now=$EPOCHREALTIME
     echo $(((10#${now//[.,]/} - 10#${1//[.,]/}) / 100000))
@@ -36,12 +36,12 @@ fail() {
     exit 1
 }
 
-# The last line of a log, which a program may be writing.
+# Prints the last line of a log, which a program may be writing.
 last_line() {
     tail -c 4096 "$1" | tr '\r' '\n' | grep -v '^[[:space:]]*$' | tail -n 1 | cut -c 1-160 || true
 }
 
-# Says each minute what a step is at, until the step ends it, or is gone itself.
+# Prints a step's progress every minute, until it is killed or this script ends.
 heartbeat() {
     local title=$1 log=$2 start=$SECONDS next=$heartbeat_seconds said
     while sleep 1 && kill -0 $$ 2>/dev/null; do
@@ -60,7 +60,7 @@ step() {
     : >"$log"
     heartbeat "$title" "$log" &
     beat=$!
-    # Not behind `||`, where the command would go on after an error.
+    # Not `command || …`, because `set -e` would have no effect inside the command.
     set +e
     (
         set -e
@@ -89,11 +89,11 @@ missing_packages() {
     done
 }
 
-# Installs without starting any service: the lab runs its own registry, on its own address.
+# Installs packages without starting services, because the lab runs its own registry on its own address.
 apt_install() {
     local policy=/usr/sbin/policy-rc.d
     if [[ ! -e $policy ]]; then
-        # shellcheck disable=SC2064  # the path of now
+        # shellcheck disable=SC2064  # expand the path now
         trap "rm -f $policy" EXIT
         printf '#!/bin/sh\nexit 101\n' >"$policy"
         chmod 0755 "$policy"
@@ -102,7 +102,7 @@ apt_install() {
     DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends \
         --option Dpkg::Use-Pty=0 "$@"
     if [[ -d /run/systemd/system ]]; then
-        # Only those that came with this run: a host that served SSH before goes on doing so.
+        # Disable only services that this run installed: a host that served SSH before keeps doing so.
         if [[ " $* " == *" docker-registry "* ]]; then systemctl disable --quiet docker-registry.service; fi
         if [[ " $* " == *" openssh-server "* ]]; then systemctl disable --quiet ssh.service; fi
     fi
@@ -127,7 +127,7 @@ ensure_packages() {
 
 new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 
-# The first Python on PATH that is new enough, else Debian's own, which is installed where it is missing.
+# Prints the python3 on PATH if it is new enough, else Debian's; nothing if neither is.
 find_python() {
     local candidate
     for candidate in python3 /usr/bin/python3; do
@@ -138,7 +138,7 @@ find_python() {
     done
 }
 
-# Sets `python`.
+# Sets `python`; installs Debian's if none is new enough.
 ensure_python() {
     python=$(find_python)
     if [[ -z $python ]]; then
@@ -147,14 +147,14 @@ ensure_python() {
     fi
     [[ -n $python ]] ||
         fail "Debian's $(/usr/bin/python3 --version) is too old: put a Python 3.11 or newer first on PATH, or take Debian 12"
-    # A module of the standard library that Debian packs by itself.
+    # Debian has this part of the standard library in a separate package.
     if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then install_packages "Python's venv" python3-venv; fi
 }
 
 make_venv() {
     rm -rf "$1"
     "$python" -m venv "$1"
-    # Each package is a line in the log, none of its progress bars.
+    # Log one line per package instead of progress bars.
     "$1/bin/pip" install --disable-pip-version-check --no-input --progress-bar off \
         --requirement "$root/requirements.txt" --requirement "$root/requirements-dev.txt"
     touch "$1/.complete"
@@ -177,7 +177,7 @@ ensure_venv() {
     ln -sfn "$venv" "$root/.venv"
 }
 
-# The lab says itself how far it is, and what to do where no Go can be had.
+# The lab itself shows the progress, and the remedy if no Go can be downloaded.
 ensure_go() { (cd "$root" && .venv/bin/python -m lab go >/dev/null); }
 
 main() {

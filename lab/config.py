@@ -1,4 +1,4 @@
-"""Where the lab keeps things and how its network looks. The machines are those of the dev stack's configuration."""
+"""The lab's folders, network and machines. The machines are those in the dev stack's configuration."""
 
 import os
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path(os.environ.get("ARGUS_CACHE") or "~/.cache/argus").expanduser().resolve()
-"""Builds, keyed by their content. `lab down` leaves it alone."""
+"""Holds builds, keyed by the hash of their inputs. `lab down` keeps it."""
 DEFAULT_STATE = "~/.local/state/argus/lab"
-"""As the dev stack spells it."""
+"""The default of STATE, as written in the dev stack's file."""
 STATE = Path(os.environ.get("ARGUS_STATE") or DEFAULT_STATE).expanduser().resolve()
-"""What belongs to the running lab: its key, the stack's state, process ids, logs."""
+"""Holds what belongs to the running lab: its key, the stack's state, process IDs, logs."""
 
 STACK = "dev"
 STACK_FILE = ROOT / f"Pulumi.{STACK}.yaml"
@@ -37,19 +37,19 @@ DEBIAN_MIRROR = os.environ.get("ARGUS_DEBIAN_MIRROR") or "http://deb.debian.org/
 
 
 class LabError(Exception):
-    """The lab cannot go on; the message says what was seen and what to do."""
+    """The lab cannot continue; the message says what is wrong and what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """A host of the dev stack, played by a container."""
+    """A host of the dev stack, for which a container stands."""
 
     name: str
     address: IPv4Address
 
     @property
     def container(self) -> str:
-        """The container's name, which no other podman user picks."""
+        """The container's name, with a prefix so that it does not collide with other containers."""
         return f"{NETWORK}-{self.name}"
 
 
@@ -69,7 +69,7 @@ def machines() -> tuple[Machine, ...]:
 
 
 def machine(name: str) -> Machine:
-    """The machine of that name; says which there are when there is none."""
+    """The machine of that name. Raises LabError that lists the machines if there is none."""
     for candidate in machines():
         if candidate.name == name:
             return candidate
@@ -82,7 +82,7 @@ def kubernetes_endpoint() -> str:
 
 
 def _stack_value(key: str) -> dict[str, Any]:
-    # PyYAML is in the lab's virtual environment; this module is also read before that exists.
+    # Imported here, because this module is also used before the virtual environment with PyYAML exists.
     import yaml
 
     stack = yaml.safe_load(STACK_FILE.read_text())

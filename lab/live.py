@@ -1,4 +1,4 @@
-"""The steps under way on a terminal: a row each below the lines that stay, drawn in place by Rich."""
+"""Shows running steps on a terminal: one row per step, redrawn in place by Rich below the permanent lines."""
 
 import threading
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from lab.progress import Step
 
 _BAR_CELLS = 20
 _PER_SECOND = 4
-"""How often the rows are drawn: the processors have programs to compile meanwhile."""
+"""How often the rows are drawn per second; rarely, because programs are compiled at the same time."""
 
 
 class Live:
@@ -25,7 +25,7 @@ class Live:
         self._progress: Progress | None = None
 
     def line(self, text: str) -> None:
-        """Show a line that stays, above the rows."""
+        """Show a permanent line, above the rows."""
         self._console.print(text, soft_wrap=True)
 
     def begin(self, step: Step) -> Callable[[], None]:
@@ -46,7 +46,7 @@ class Live:
             console=self._console,
             refresh_per_second=_PER_SECOND,
             transient=True,
-            # What a command prints for other programs goes where they read it, not to the terminal.
+            # Leave standard output alone: other programs may read it.
             redirect_stdout=False,
             expand=True,
         )
@@ -54,7 +54,7 @@ class Live:
         return progress
 
     def _end(self, row: TaskID) -> None:
-        """Take the row away; with the last one, leave the terminal as it was."""
+        """Remove the row; after the last one, restore the terminal."""
         with self._lock:
             if self._progress is None or row not in self._progress.task_ids:
                 return
@@ -65,7 +65,7 @@ class Live:
 
 
 class _Bar(ProgressColumn):
-    """A bar, where it is known how many things there are."""
+    """A bar, if the total is known."""
 
     def render(self, task: Task) -> RenderableType:
         counted = _step(task).count()
@@ -73,7 +73,7 @@ class _Bar(ProgressColumn):
 
 
 class _Status(ProgressColumn):
-    """How many things are done, and what the step is at."""
+    """The count, and what the step is doing."""
 
     def render(self, task: Task) -> Text:
         return Text(_step(task).shown(), style="dim")

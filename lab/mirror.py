@@ -1,4 +1,4 @@
-"""The files that machines download over HTTP, where a user's machines would take dl.k8s.io."""
+"""The files that machines download over HTTP, in place of dl.k8s.io."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ _PROGRAMS = ("kubeadm", "kubelet", "kubectl")
 
 
 def publish(toolchain: Toolchain) -> Path:
-    """Put a release's programs for the machines under `/kubernetes/v<version>/`; the folder."""
+    """Put a release's programs for the machines under `/kubernetes/v<version>/`; return the folder."""
     folder = MIRROR_FOLDER / "kubernetes" / toolchain.release.version
     folder.mkdir(parents=True, exist_ok=True)
     for program in _PROGRAMS:
@@ -17,7 +17,7 @@ def publish(toolchain: Toolchain) -> Path:
         target = folder / program
         if target.exists() and target.samefile(source):
             continue
-        # A link beside the target, then renamed over it: a download under way keeps the file that it began with.
+        # Rename a new link over the target, so that a running download keeps its file.
         fresh = target.with_name(f".{program}.new")
         fresh.unlink(missing_ok=True)
         fresh.symlink_to(source)

@@ -1,4 +1,4 @@
-"""The machines' network and the host's kernel settings that they need; both undone by `lab down`."""
+"""The machines' network and the kernel settings that they need of the host; `lab down` undoes both."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from lab.progress import say
 
 _SYSCTLS = {
     "net.ipv4.ip_forward": "1",
-    # Five machines' systemd, containerd and kubelet watch files under one kernel.
+    # systemd, containerd and kubelet of five machines watch files under one kernel.
     "fs.inotify.max_user_instances": "8192",
     "fs.inotify.max_user_watches": "1048576",
 }
@@ -23,13 +23,13 @@ _CHANGED_BY_MACHINES = (
     "kernel.keys.root_maxkeys",
     "kernel.keys.root_maxbytes",
 )
-"""Kernel settings that kubelet and the cluster's own preparation set on a machine: here they reach the host."""
+"""Kernel settings that the kubelet and Argus's scripts change on a machine; in the lab they change the host."""
 _KERNEL = Path("/proc/sys")
 _SAVED = STATE / "sysctls.json"
 
 
 def ensure() -> None:
-    """Make the network exist with the lab's own settings."""
+    """Create the network, or recreate it if its settings differ."""
     if succeeds("network", "exists", NETWORK):
         if _matches(json.loads(podman("network", "inspect", NETWORK))[0]):
             return
@@ -48,7 +48,7 @@ def ensure() -> None:
 
 
 def remove() -> None:
-    """Remove the network and whatever still hangs on it."""
+    """Remove the network and the containers on it."""
     if not succeeds("network", "exists", NETWORK):
         return
     for container in podman("ps", "--all", "--filter", f"network={NETWORK}", "--format", "{{.Names}}").split():
@@ -57,7 +57,7 @@ def remove() -> None:
 
 
 def set_sysctls() -> None:
-    """Set what the machines need of the host's kernel, once remembering what was there."""
+    """Set the kernel settings that the machines need; the first time, save the host's values."""
     if not _SAVED.exists():
         before = {name: value for name in (*_SYSCTLS, *_CHANGED_BY_MACHINES) if (value := _read(name)) is not None}
         _SAVED.parent.mkdir(parents=True, exist_ok=True)
@@ -69,7 +69,7 @@ def set_sysctls() -> None:
 
 
 def restore_sysctls() -> None:
-    """Put back the kernel's settings as they were before the lab."""
+    """Restore the kernel settings from before the lab."""
     if not _SAVED.exists():
         return
     for name, value in json.loads(_SAVED.read_text()).items():

@@ -1,7 +1,7 @@
-"""What a person sees while the lab works: one line for each step with its time, and what a long step is at.
+"""The lab's output for people: one line per step with its time, and the progress of long steps.
 
-On a terminal the steps under way are shown in place. Elsewhere, as in CI, a line comes at a step's end, and a long step
-says once a minute what it is at.
+A terminal shows running steps in place. Elsewhere, as in CI, a line is printed at the end of each step, and a long step
+prints its progress once a minute.
 """
 
 import os
@@ -21,14 +21,14 @@ from lab.config import LabError
 _HEARTBEAT_SECONDS = 60.0
 _READ_BYTES = 4096
 _WIDEST = 160
-"""A plain line's width in characters for what a step is at: programs print long lines."""
+"""The longest progress text in a plain line, in characters, because programs print long lines."""
 _BEGAN = "ARGUS_BEGAN"
-"""Names the time in seconds since the epoch at which `make up` began, so that all its programs count from there."""
+"""The variable with the Unix time (seconds) at which `make up` began, so that all its programs count from there."""
 
 
 @dataclass
 class _Task:
-    """What a step, or a step within it, is at."""
+    """The progress of a step, or of a step within it."""
 
     title: str
     log: Path | None
@@ -39,44 +39,44 @@ class _Task:
 
 @dataclass
 class Step:
-    """A step under way. Another thread may read it at any time."""
+    """A running step. Another thread may read it at any time."""
 
     title: str
     began: float
-    """In seconds of time.monotonic()."""
+    """Start time, in seconds of time.monotonic()."""
     tasks: list[_Task] = field(default_factory=list)
-    """The step itself, then the steps within it, each inside the one before."""
+    """The step itself, then the nested steps, from the outside in."""
     failed_at: str = ""
     result: str = ""
-    """What the line at the step's end adds in parentheses."""
+    """Shown in parentheses in the line at the step's end."""
 
     def now(self, doing: str = "", *, done: int | None = None, total: int | None = None) -> None:
-        """Say what the step is at and, where they are known, how many things are done, and of how many."""
+        """Set what the step is doing and, if known, how many things are done, and of how many."""
         task = self.tasks[-1]
         task.doing, task.done, task.total = doing, done, total
 
     def count(self) -> tuple[int, int] | None:
-        """How many things are done, and of how many; None where either is unknown."""
+        """How many things are done, and of how many; None if either is unknown."""
         tasks = [task for task in self.tasks if task.done is not None and task.total]
         return (tasks[-1].done or 0, tasks[-1].total or 0) if tasks else None
 
     def shown(self) -> str:
-        """The count, and what the step is at, down to the last line of the log of the program that it waits for."""
+        """The count, and what the step is doing: as it said, else the last line of its program's log."""
         counted = self.count()
         task = self.tasks[-1]
         at = ": ".join(filter(None, [*(each.title for each in self.tasks[1:]), task.doing or _last_line(task.log)]))
         return ", ".join(filter(None, [f"{counted[0]} of {counted[1]}" if counted else "", at]))
 
     def seconds(self) -> float:
-        """How long it has taken up to now."""
+        """How long the step has taken so far."""
         return time.monotonic() - self.began
 
 
 class _Board(Protocol):
-    """Where lines and steps are shown."""
+    """The output for lines and steps."""
 
     def line(self, text: str) -> None:
-        """Show a line that stays."""
+        """Show a permanent line."""
 
     def begin(self, step: Step) -> Callable[[], None]:
         """Show a step until the returned function is called."""
@@ -86,7 +86,7 @@ class _Plain:
     """Lines only, for files and CI."""
 
     def line(self, text: str) -> None:
-        # In one piece, as another thread may say something at the same time.
+        # One write, because another thread may print at the same time.
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
 
@@ -102,7 +102,7 @@ class _Plain:
 
 
 _current: ContextVar[Step | None] = ContextVar("step", default=None)
-"""The step that this thread is in."""
+"""The running step of this thread."""
 
 
 def say(message: str) -> None:
@@ -111,7 +111,7 @@ def say(message: str) -> None:
 
 
 def now(doing: str) -> None:
-    """Say what the step under way is at; where there is none, in a line."""
+    """Set what the running step is doing; if there is none, print a line."""
     step = _current.get()
     if step is None:
         say(doing)
@@ -121,10 +121,10 @@ def now(doing: str) -> None:
 
 @contextmanager
 def step(title: str, *, log: Path | None = None) -> Iterator[Step]:
-    """Show that a step is under way, what it is at, and at its end how long it took, or that it failed.
+    """Show a step's progress while it runs, and at its end how long it took, or that it failed.
 
-    The last line of `log`, which a program may be writing, is shown where nothing else says what the step is at.
-    A step within a step is what that one is at: it has no line of its own.
+    Where the step does not say what it is doing, the last line of `log`, which a program may be writing, is shown.
+    A nested step is shown as the progress of the outer one, without a line of its own.
     """
     outer = _current.get()
     if outer is not None:
@@ -161,9 +161,9 @@ def _within(outer: Step, task: _Task) -> Iterator[None]:
 
 
 def wait_for(what: str, probe: Callable[[], str | None], *, timeout: float, interval: float = 0.5) -> None:
-    """Wait until `probe` returns None; what it returns instead says what is still missing, and is shown meanwhile.
+    """Wait until `probe` returns None; until then, show the text that it returns, which says what is missing.
 
-    Raises LabError with the last answer once `timeout` seconds are over.
+    It is called every `interval` seconds. Raises LabError with its last text after `timeout` seconds.
     """
     start = time.monotonic()
     with step(f"waiting for {what}") as shown:
@@ -176,12 +176,12 @@ def wait_for(what: str, probe: Callable[[], str | None], *, timeout: float, inte
 
 @cache
 def _start() -> float:
-    """When the command began, in seconds since the epoch."""
+    """When the command began, as Unix time in seconds."""
     return float(os.environ.get(_BEGAN) or time.time())
 
 
 def _board() -> _Board:
-    """The one board of this process, whichever thread asks first."""
+    """The one board of this process, for all threads."""
     with _making:
         return _made_board()
 
@@ -191,9 +191,9 @@ _making = threading.Lock()
 
 @cache
 def _made_board() -> _Board:
-    """The terminal's, or else plain lines. CI may have a terminal, but nobody looks at it."""
+    """A board for the terminal, or else for plain lines, also in CI, where nobody watches the terminal."""
     if sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb" and not os.environ.get("CI"):
-        # A quarter of a second, which only a terminal need wait.
+        # Imported only for a terminal, because it takes a quarter of a second.
         from lab.live import Live
 
         return Live()
@@ -201,7 +201,7 @@ def _made_board() -> _Board:
 
 
 def _last_line(log: Path | None) -> str:
-    """The last whole line of a file that may be growing; empty where there is none."""
+    """The last complete line of a file that may be growing; empty if there is none."""
     try:
         with (log or Path(os.devnull)).open("rb") as file:
             file.seek(-min(_READ_BYTES, os.fstat(file.fileno()).st_size), os.SEEK_END)

@@ -1,4 +1,4 @@
-"""What `make status` says of pods that find no room: the page's own words, asked for over the lab's kubeconfig."""
+"""The line of `make status` about pods that cannot be scheduled, in the same words as on the page."""
 
 import json
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ _NAMESPACE = "argus"
 
 
 def room() -> str | None:
-    """None where every pod has found its machine, and where there is no cluster to ask."""
+    """The advice for pods that cannot be scheduled; None if there are none, or no cluster answers."""
     try:
         kubectl = [str(TOOLS / "kubectl"), "--kubeconfig", str(stack.kubeconfig()), "--request-timeout=5s"]
         pending = ["get", "pods", "--namespace", _NAMESPACE, "--field-selector=status.phase=Pending", "--output=json"]

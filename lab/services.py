@@ -1,4 +1,4 @@
-"""The host's two services for the machines: an image registry and a mirror of files. Each under its own supervisor."""
+"""The host's services for the machines: an image registry and a file mirror, each with its own supervisor."""
 
 import hashlib
 import json
@@ -24,30 +24,30 @@ _STOP_SECONDS = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """A long-running program of the lab, and where it answers once it is ready."""
+    """A long-running program of the lab, and the URL that answers once it is ready."""
 
     name: str
     command: tuple[str, ...]
     url: str
     files: dict[Path, str] = field(default_factory=dict)
-    """What it reads, written before it starts."""
+    """Its configuration files, written before it starts: text by path."""
 
     @property
     def spec(self) -> str:
-        """Changes when the service must be started anew."""
+        """A hash of its command and files; a change means that it must be restarted."""
         recipe = repr((self.command, sorted((str(path), text) for path, text in self.files.items())))
         return hashlib.sha256(recipe.encode()).hexdigest()[:16]
 
 
 def services() -> tuple[Service, ...]:
-    """The registry and the mirror, bound to the bridge: the machines reach them, the host's network does not."""
+    """The registry and the mirror. They listen on the bridge, so that machines reach them but other hosts do not."""
     config = {
         "version": 0.1,
         "log": {"level": "warn", "accesslog": {"disabled": True}},
         "storage": {"filesystem": {"rootdirectory": str(CACHE / "registry")}, "delete": {"enabled": True}},
         "http": {"addr": REGISTRY},
     }
-    # Debian's docker-registry reads YAML, of which JSON is a part.
+    # Debian's docker-registry reads YAML, of which JSON is a subset.
     registry = Service(
         name="registry",
         command=("docker-registry", "serve", str(_REGISTRY_CONFIG)),
@@ -60,7 +60,7 @@ def services() -> tuple[Service, ...]:
 
 
 def ensure() -> None:
-    """Make every service answer: started when dead, anew when its settings changed."""
+    """Start services that are not running, restart those whose settings changed, and wait until all answer."""
     MIRROR_FOLDER.mkdir(parents=True, exist_ok=True)
     with step("registry and mirror"):
         for service in services():
@@ -71,7 +71,7 @@ def ensure() -> None:
 
 
 def stop(name: str) -> None:
-    """Stop a service with its supervisor; what the pid file names is only stopped if it is still that process."""
+    """Stop a service with its supervisor, unless the process ID in the file belongs to another process now."""
     pid = _supervisor(name)
     if pid is not None:
         os.kill(pid, signal.SIGTERM)
@@ -88,14 +88,14 @@ def stop_all() -> None:
 
 
 def status(service: Service) -> str:
-    """One word or line on how the service is."""
+    """The service's state, in a word or a line."""
     if _supervisor(service.name) is None:
         return "stopped"
     return _silent(service) or "ready"
 
 
 def require() -> None:
-    """Nothing where every service is ready. Raises LabError that names the others."""
+    """Raise LabError with the names of services that are not ready."""
     if silent := [service.name for service in services() if status(service) != "ready"]:
         raise LabError(f"the {' and the '.join(silent)} of the lab must run first: `make up`")
 
@@ -119,7 +119,7 @@ def _start(service: Service) -> None:
 
 
 def _supervisor(name: str) -> int | None:
-    """The process id of a living supervisor. A process that only inherited the number began at another time."""
+    """The process ID of a running supervisor, or None. A process that reuses the ID has another start time."""
     record = _recorded(name)
     pid = record.get("pid")
     if not isinstance(pid, int) or _start_time(pid) is None or _start_time(pid) != record.get("started"):
@@ -140,12 +140,12 @@ def _pid_file(name: str) -> Path:
 
 
 def _start_time(pid: int) -> int | None:
-    """When the process began, in clock ticks since the host's boot; None if it is gone or only waits to be reaped."""
+    """When the process began, in clock ticks since the host's boot; None if it is gone or a zombie."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    # The program's name, in parentheses, may hold spaces; the fields after it do not.
+    # The program's name, in parentheses, may contain spaces; the fields after it do not.
     state, *fields = text.rpartition(")")[2].split()
     return None if state == "Z" else int(fields[18])
 

@@ -1,4 +1,4 @@
-"""Running other programs: a failure names the command and shows what it said."""
+"""Runs other programs; an error names the command and shows its output."""
 
 import os
 import shlex
@@ -20,7 +20,7 @@ def run(
     check: bool = True,
     log: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run to the end, with stdin closed and output captured, or appended to `log`. Raises LabError."""
+    """Run with empty stdin, for up to `timeout` seconds; capture the output or write it to `log`. Raises LabError."""
     try:
         result = _run(command, {**os.environ, **(env or {})}, cwd, timeout, log)
     except FileNotFoundError as missing:
@@ -36,7 +36,7 @@ def run(
 
 
 def output(command: Sequence[str], *, timeout: float = 60) -> str:
-    """What the command prints, stripped. Raises LabError."""
+    """The command's stripped output. Raises LabError."""
     return run(command, timeout=timeout).stdout.strip()
 
 

@@ -1,4 +1,4 @@
-"""Pulumi on the dev stack, with everything it needs set: the lab's own tools, plugins, state and passphrase."""
+"""Runs Pulumi on the dev stack with the lab's own tools, plugins, state and passphrase."""
 
 import json
 import os
@@ -23,16 +23,16 @@ _PROJECT = STATE / "project"
 HOME = STATE / "pulumi-home"
 _PASSPHRASE = STATE / "passphrase"
 _CONFIGURED = frozenset({"up", "preview", "refresh", "destroy", "config"})
-"""The commands of Pulumi that read the stack's configuration."""
+"""Pulumi's commands that read the stack's configuration."""
 _UPDATES = frozenset({"up", "refresh", "destroy"})
-"""Those that take minutes and print thousands of lines: a person is shown what they are at."""
+"""Commands that take minutes and print thousands of lines; their progress is shown instead."""
 _UNASKED = frozenset({"--yes", "-y", "--skip-preview", "-f"})
-"""Options of `up` that a preview does not have, and that change nothing about what it shows."""
+"""Options of `up` that `preview` does not have and that do not change what it shows."""
 
 
 def environment() -> dict[str, str]:
-    """The environment that Pulumi runs in."""
-    # The language host runs the `python3` that it finds first, so that must be this virtual environment's.
+    """The environment variables for Pulumi."""
+    # The language host runs the first `python3` on PATH, which must be this virtual environment's.
     path = os.pathsep.join([str(Path(sys.executable).parent), str(TOOLS), os.environ.get("PATH", os.defpath)])
     return {
         **os.environ,
@@ -50,7 +50,7 @@ def environment() -> dict[str, str]:
 
 
 def ensure() -> None:
-    """Make the backend, the passphrase and the stack exist, and the stack's configuration as it is now."""
+    """Create the backend, the passphrase and the stack if they are missing, and write the stack's configuration."""
     if shutil.which("pulumi", path=environment()["PATH"]) is None:
         raise LabError("Pulumi is missing: `make up` builds it, or install it from https://www.pulumi.com/docs/install")
     for folder in (_BACKEND, HOME):
@@ -59,20 +59,20 @@ def ensure() -> None:
         _PASSPHRASE.touch(mode=0o600)
         _PASSPHRASE.write_text(secrets.token_urlsafe(24) + "\n")
     salt = _salt()
-    # The committed file names the key in the state's usual place; this lab's may be elsewhere.
+    # The committed file names the SSH key in the default state folder; this lab's folder may be another.
     settings = STACK_FILE.read_text().replace(f"{DEFAULT_STATE}/", f"{STATE}/")
     _CONFIG_FILE.write_text(f"{salt}\n{settings}")
 
 
 def autoscalers() -> list[str]:
-    """The autoscalers that the stack, as it is committed, uses: keda, vpa."""
-    # Half a second, which every other command need not wait.
+    """The autoscalers that the committed stack uses: keda, vpa."""
+    # Imported here, because it takes half a second that other commands can save.
     from components.config import Settings
 
     try:
         settings = Settings.model_validate(_sections())
     except ValueError:
-        # The program itself says what is wrong, and all of it at once.
+        # The program itself reports all the errors.
         return []
     uses = {"keda": settings.scales_by_lag, "vpa": settings.scales_vertically}
     return [name for name, used in uses.items() if used]
@@ -84,16 +84,16 @@ def standby() -> list[str]:
 
 
 def _sections() -> dict[str, Any]:
-    """The stack's configuration as it is committed, by key without `argus:`."""
+    """The committed configuration of the stack, by key without `argus:`."""
     config = yaml.safe_load(STACK_FILE.read_text())["config"]
     return {key.removeprefix("argus:"): section for key, section in config.items()}
 
 
 def pulumi(arguments: Sequence[str], *, whole: bool = False) -> int:
-    """Run Pulumi on the stack; its exit status.
+    """Run Pulumi on the stack; return its exit status.
 
-    An update is shown as progress, and what it prints goes to a log; with `whole`, and for every other command, it is
-    printed. Raises LabError where an update that is shown as progress fails.
+    An update shows progress, and its output goes to a log; with `whole`, and for other commands, the output is printed.
+    Raises LabError if an update that shows progress fails.
     """
     ensure()
     if arguments and arguments[0] in _UPDATES and not whole:
@@ -111,9 +111,9 @@ def _update(arguments: Sequence[str]) -> None:
 
 
 def _previewed(arguments: Sequence[str]) -> int:
-    """How many resources an `up` would make of an empty stack; 0 where that is not known.
+    """How many resources an `up` of an empty stack would make, from a preview; 0 if unknown.
 
-    Pulumi learns of a resource only when those that it needs are made, so that its own count grows to the end.
+    During an update the count grows to the end, because Pulumi sees a resource only after its dependencies are made.
     """
     if arguments[0] != "up" or not _UNASKED.issuperset(arguments[1:]):
         return 0
@@ -122,7 +122,7 @@ def _previewed(arguments: Sequence[str]) -> int:
 
 
 def _resources() -> list[dict[str, Any]]:
-    """The resources of the stack's state that a plugin made; none where there is no state yet."""
+    """The resources in the stack's state that a plugin made; empty if there is no state yet."""
     name = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["name"]
     file = _BACKEND / ".pulumi" / "stacks" / name / f"{STACK}.json"
     if not file.exists():
@@ -136,13 +136,13 @@ def _command(arguments: Sequence[str]) -> list[str]:
 
 
 def output(name: str) -> str | None:
-    """One of the stack's outputs, secret ones too; None when the stack has none of that name yet."""
+    """One of the stack's outputs, also a secret one; None if the stack does not have it yet."""
     result = _pulumi(["stack", "output", name, "--show-secrets"], check=False)
     return result.stdout.strip() if result.returncode == 0 else None
 
 
 def kubeconfig() -> Path:
-    """A file with the cluster's kubeconfig, as the stack has it now."""
+    """Write the stack's current kubeconfig to a file; return its path."""
     content = output("kubeconfig")
     if not content:
         raise LabError("the stack has no kubeconfig yet; run `make up`")
@@ -152,7 +152,7 @@ def kubeconfig() -> Path:
 
 
 def forget() -> None:
-    """Drop the stack's state: for when its machines are gone, and everything that it described with them."""
+    """Delete the stack's state; for when its machines, and so all its resources, are gone."""
     for folder in (_BACKEND, _PROJECT, HOME / "workspaces"):
         shutil.rmtree(folder, ignore_errors=True)
     for file in (KUBECONFIG, _CONFIG_FILE, _PASSPHRASE):
@@ -167,10 +167,10 @@ def _configured(arguments: Sequence[str]) -> list[str]:
 
 
 def _salt() -> str:
-    """The line of the stack's configuration that belongs to the passphrase, and so to this lab alone.
+    """The `encryptionsalt` line of the stack's configuration, which belongs to this lab's passphrase.
 
-    Pulumi writes it into the stack file beside the project's when it makes a stack. That file is committed and
-    the same for everyone, so the stack is made from a project of the same name in the lab's state instead.
+    Pulumi writes it to the stack file in the project's folder when it makes a stack. Here that file is committed and
+    the same for everyone, so the stack is made from a project of the same name in the lab's state folder.
     """
     stack_file = _PROJECT / STACK_FILE.name
     if not stack_file.exists():

@@ -1,4 +1,4 @@
-"""Keeps one program running: `python -m lab.supervisor LOG PROGRAM ARGUMENT...` starts it again whenever it ends."""
+"""Keeps one program running: `python -m lab.supervisor LOG PROGRAM ARGUMENT...` restarts it whenever it ends."""
 
 import signal
 import subprocess
@@ -12,11 +12,11 @@ _STOP_SECONDS = 10.0
 
 
 class _Stopped(Exception):
-    """The supervisor itself was asked to end."""
+    """The supervisor received SIGTERM."""
 
 
 def supervise(log: Path, command: list[str]) -> None:
-    """Run the command until SIGTERM, which it is then sent too."""
+    """Run the command until SIGTERM, which is passed on to it."""
     signal.signal(signal.SIGTERM, _stop)
     with log.open("a", buffering=1) as sink:
         while True:

@@ -1,7 +1,7 @@
-"""A run of Pulumi as a person sees it: how many resources are done, what is being made, and what went wrong.
+"""Shows the progress of a Pulumi run: how many resources are done, what is being made, and what went wrong.
 
-The engine writes each of its events as a line of JSON (sdk/go/common/apitype/events.go in Pulumi's repository). What
-Pulumi itself prints goes to a log.
+The engine writes each event as a line of JSON (sdk/go/common/apitype/events.go in Pulumi's repository). Pulumi's own
+output goes to a log.
 """
 
 import json
@@ -17,42 +17,42 @@ from lab.config import LabError
 from lab.progress import Step, say, step
 
 _EVENT_LOG_ALLOWED = {"PULUMI_DEBUG_COMMANDS": "true"}
-"""Without it Pulumi has no option --event-log, which is how its own automation API follows an update."""
+"""Enables Pulumi's option --event-log, which its automation API uses to follow an update."""
 _SHOWN_LINES = 20
 _LOOK_SECONDS = 0.2
 _COLOUR = re.compile(r"<\{%[^%]*%\}>")
-"""How the engine's messages say colours."""
+"""Colour markup in the engine's messages."""
 _PROVIDER = "pulumi:providers:"
 _NOTICED = frozenset({"warning", "error"})
 
 
 class Update:
-    """What the events so far say. Only what a plugin makes is counted, as the rest is made in no time."""
+    """The state of an update after the events so far. Counts only resources that a plugin makes; others are instant."""
 
     def __init__(self, expected: int = 0) -> None:
         self._expected = expected
         self._seen: set[str] = set()
         self._done: set[str] = set()
         self._under_way: dict[str, float] = {}
-        """When each resource was begun, in seconds of time.monotonic(); the oldest first."""
+        """When each running operation began, in seconds of time.monotonic(), by URN, oldest first."""
         self._printed: dict[str, str] = {}
-        """The last line that the command of a resource printed."""
+        """The last line that a resource's command printed, by URN."""
         self._noticed: set[str] = set()
         self.changes: dict[str, int] = {}
-        """How many resources were created, updated and so on: known at the end."""
+        """How many resources were created, updated and so on; set at the end."""
 
     @property
     def done(self) -> int:
-        """How many resources are as they should be."""
+        """How many resources are done."""
         return len(self._done)
 
     @property
     def total(self) -> int:
-        """How many there are: as many as expected, until more are seen."""
+        """How many resources there are: the expected number, or more if more were seen."""
         return max(self._expected, len(self._seen))
 
     def take(self, event: Mapping[str, Any]) -> str | None:
-        """Take in an event of the engine; a warning or error to show, the first time that it is said."""
+        """Process an event of the engine; return a warning or error to show, but each only once."""
         if begun := event.get("resourcePreEvent"):
             self._begin(begun["metadata"])
         elif ended := event.get("resOutputsEvent") or event.get("resOpFailedEvent"):
@@ -64,7 +64,7 @@ class Update:
         return None
 
     def now(self) -> str:
-        """What is being made and for how long, the oldest first, with the last line that its command printed."""
+        """The oldest running operation, its duration, and the last line that its command printed."""
         if not self._under_way:
             return ""
         urn, began = next(iter(self._under_way.items()))
@@ -92,7 +92,7 @@ class Update:
         if said["severity"] not in _NOTICED:
             self._printed[urn] = message.rpartition("\n")[2]
             return None
-        # An error may hold all that a failed command printed.
+        # An error may contain the whole output of a failed command.
         first, *more = (f"{_name(urn)}: {message}" if urn else message).splitlines()
         text = "\n".join([first, *(["..."] if len(more) > _SHOWN_LINES else []), *more[-_SHOWN_LINES:]])
         if text in self._noticed:
@@ -102,9 +102,9 @@ class Update:
 
 
 def run(command: Sequence[str], *, title: str, environment: Mapping[str, str], log: Path, expected: int) -> None:
-    """Run Pulumi and show how far it is. `expected` is how many resources there will be, 0 where nobody knows.
+    """Run Pulumi and show its progress. `expected` is the number of resources, 0 if unknown.
 
-    Raises LabError with the end of what Pulumi printed when it fails, KeyboardInterrupt once an interrupted one ended.
+    Raises LabError with the end of Pulumi's output if it fails, and KeyboardInterrupt after an interrupted run ended.
     """
     update = Update(expected)
     with step(title, log=log) as shown:
@@ -116,9 +116,9 @@ def run(command: Sequence[str], *, title: str, environment: Mapping[str, str], l
 
 
 def count(command: Sequence[str], *, title: str, environment: Mapping[str, str], log: Path) -> int:
-    """Run Pulumi's preview for the number of resources that it sees; 0 where it fails.
+    """Run Pulumi's preview; return the number of resources that it sees, or 0 if it fails.
 
-    Nothing of it is shown: the update that follows says itself what is wrong.
+    Its errors are not shown, because the following update reports them too.
     """
     update = Update()
     with step(title, log=log) as shown:
@@ -130,9 +130,9 @@ def count(command: Sequence[str], *, title: str, environment: Mapping[str, str],
 def _watch(
     command: Sequence[str], environment: Mapping[str, str], log: Path, update: Update, shown: Step, *, notices: bool
 ) -> int:
-    """Run Pulumi to its end, with its events taken in and its output in the log; its exit status."""
+    """Run Pulumi to its end, process its events and write its output to the log; return its exit status."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    # A folder that only its owner reads: the events hold the resources' inputs.
+    # In a folder that only its owner can read, because events contain the resources' inputs.
     with tempfile.TemporaryDirectory(prefix="pulumi-events-") as folder:
         events = Path(folder) / "events.json"
         events.touch()
@@ -152,11 +152,11 @@ def _watch(
 def _follow(
     process: "subprocess.Popen[bytes]", events: "_Events", update: Update, shown: Step, *, notices: bool
 ) -> bool:
-    """Show what the events say until the process ends; whether it was interrupted. Nothing here ends it early."""
+    """Show the events until the process ends, also after an interrupt; return whether there was one."""
     interrupted = False
     while True:
         try:
-            # Asked before the last look, so that nothing is written after it.
+            # Checked before the events are read, so that the last ones are not missed.
             ended = process.poll() is not None
             for event in events.fresh():
                 if (notice := update.take(event)) and notices:
@@ -166,27 +166,27 @@ def _follow(
                 return interrupted
             time.sleep(_LOOK_SECONDS)
         except KeyboardInterrupt:
-            # The terminal has sent the signal to Pulumi too.
+            # The terminal sends the signal to Pulumi too.
             interrupted = True
             say("interrupted: Pulumi ends what it has begun; interrupt again to end it at once")
 
 
 class _Events:
-    """A file of events that the engine is writing."""
+    """The file to which the engine writes events."""
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
         self._rest = b""
 
     def fresh(self) -> Iterator[Mapping[str, Any]]:
-        """The events that were written since the last look; a line that is not whole yet waits for the next."""
+        """The events since the last call; an incomplete line is kept for the next call."""
         *lines, self._rest = (self._rest + self._source.read()).split(b"\n")
         for line in lines:
             yield json.loads(line)
 
 
 def counts(kind: str, *states: Mapping[str, Any] | None) -> bool:
-    """Whether a plugin makes the resource, given its states; a provider stands for the plugin itself."""
+    """Whether a plugin makes the resource, given its states. Providers, which are plugins themselves, do not count."""
     return any(state.get("custom") for state in states if state) and not kind.startswith(_PROVIDER)
 
 
@@ -195,5 +195,5 @@ def _counts(step: Mapping[str, Any]) -> bool:
 
 
 def _name(urn: str) -> str:
-    """The resource's name, which is unique enough for a person: it begins with its parents'."""
+    """The resource's name, which is clear enough for a person, because it begins with its parents' names."""
     return urn.rpartition("::")[2]

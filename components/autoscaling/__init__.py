@@ -1,4 +1,4 @@
-"""What changes the number of a stage's pods by its load, and their size; a model's driver scales its own executors."""
+"""Autoscaling of the number and size of a stage's pods; a model's driver scales its executors itself."""
 
 from components.autoscaling.cpu import CpuScaling, CpuScalingArgs
 from components.autoscaling.keda import Keda, KedaArgs

@@ -1,4 +1,4 @@
-"""Pods by the CPU that they use."""
+"""Scales the number of pods by their CPU use."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class CpuScalingArgs:
 
 
 class CpuScaling(pulumi.ComponentResource):
-    """A HorizontalPodAutoscaler for a Deployment that says no number itself; it needs metrics-server.
+    """A HorizontalPodAutoscaler for a Deployment without `replicas`; it needs metrics-server.
 
-    The target is an amount of CPU, not a share of the request: requests here are small, so that idle pods fit, and say
-    nothing about what a pod can do.
+    The target is an amount of CPU, not a share of the request: requests here are small, so that idle pods fit, and do
+    not show how much a pod can do.
     """
 
     def __init__(self, name: str, args: CpuScalingArgs, opts: pulumi.ResourceOptions | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Kinds that Kubernetes does not know by itself, and rights to them."""
+"""Custom resource definitions, and RBAC rules for their resources."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ OWN: Final = (*CHANGE, "create", "delete")
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of an extension's objects."""
+    """One kind of custom resource."""
 
     group: str
     name: str
     version: str
     namespaced: bool = True
     short: str | None = None
-    """A name that kubectl takes too."""
+    """The short name for kubectl."""
     columns: Mapping[str, str] | None = None
-    """What `kubectl get` shows of it: a path by the column's name."""
+    """The columns of `kubectl get`: JSON paths, by column name."""
     approved: str | None = None
-    """Where the Kubernetes project agreed to it; the API server asks this of its own groups."""
+    """URL of the Kubernetes project's approval, which the API server requires for groups under k8s.io."""
 
     @property
     def plural(self) -> str:
-        """Its name in a URL."""
+        """Its plural name, as in URLs of the API."""
         return f"{self.name.lower()}s"
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """Its resources, as a rule of rights names them."""
+        """Its resource and subresources, as RBAC rules name them."""
         return (self.plural, f"{self.plural}/status", f"{self.plural}/finalizers")
 
 
 def define(
     resource: str, kind: Kind, labelled: Mapping[str, str], opts: pulumi.ResourceOptions
 ) -> apiextensions.v1.CustomResourceDefinition:
-    """The definition of a kind, which takes any content: its objects come from this program, typed and tested."""
-    # As Kubernetes spells it: what Pulumi's types call it would have to be turned into this by every provider.
+    """The definition of a kind. It accepts any content, because this program makes the objects and tests them."""
+    # A dict in Kubernetes' spelling, because not every provider translates the field name of Pulumi's type.
     anything: Any = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     annotations = {"api-approved.kubernetes.io": kind.approved} if kind.approved else None
     return apiextensions.v1.CustomResourceDefinition(
@@ -87,7 +87,7 @@ def define(
 def rule(
     group: str, resources: Sequence[str], verbs: Sequence[str], *, names: Sequence[str] | None = None
 ) -> rbac.v1.PolicyRuleArgs:
-    """A right to some resources of a group, or to those of these names."""
+    """An RBAC rule for resources of a group, limited to `names` where given."""
     return rbac.v1.PolicyRuleArgs(
         api_groups=[group],
         resources=list(resources),

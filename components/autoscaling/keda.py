@@ -1,4 +1,4 @@
-"""KEDA: the numbers of pods by what waits for them in Kafka."""
+"""KEDA, which scales the number of pods by consumer lag in Kafka."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from components.autoscaling.definitions import CHANGE, OWN, READ, Kind, define, 
 OPERATOR_LABELS: Final = k.labels("keda-operator", "autoscaling")
 ADAPTER_LABELS: Final = k.labels("keda-metrics-apiserver", "autoscaling")
 METRICS_PORT: Final = 9666
-"""Where the operator tells the adapter what it found."""
+"""The operator's port, where the adapter reads metrics."""
 ADAPTER_PORT: Final = 7443
-"""Where the API server asks the adapter; not the API server's own port, which some pods may reach anywhere."""
+"""The adapter's port, for the API server. It differs from the API server's port, which some pods may reach anywhere."""
 
 API_VERSION: Final = "keda.sh/v1alpha1"
 
@@ -55,17 +55,17 @@ class KedaArgs:
     """Arguments of Keda."""
 
     namespace: pulumi.Input[str]
-    """Where it runs, and the only one that it looks after."""
+    """The namespace where KEDA runs, and the only one that it watches."""
 
 
 class Keda(pulumi.ComponentResource):
     """KEDA's operator and metrics adapter, for the pipeline's namespace alone.
 
-    The operator makes a HorizontalPodAutoscaler of every ScaledObject, and its adapter tells that autoscaler how much
-    waits. Without them numbers stay as they are, and everything else runs on.
+    The operator makes a HorizontalPodAutoscaler for every ScaledObject, and the adapter reports the lag to it. If KEDA
+    fails, the numbers of pods stay as they are, and everything else keeps running.
 
-    Its definitions here take any content: the objects come from this program, which is typed and tested. KEDA's own, of
-    a megabyte, would be in every snapshot of the stack's state. Its admission webhooks check what only people write.
+    The definitions here accept any content, because this program makes the objects and tests them. KEDA's own, of a
+    megabyte, would be in every snapshot of the stack's state. Its admission webhooks only help hand-written objects.
     """
 
     def __init__(self, name: str, args: KedaArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -80,7 +80,7 @@ class Keda(pulumi.ComponentResource):
             OPERATOR_LABELS,
             self._operator(),
             ports={"metrics": METRICS_PORT},
-            # It makes the certificates itself when it first starts.
+            # The operator makes the certificates when it first starts.
             certificates_optional=True,
             after=needed,
         )
@@ -101,7 +101,7 @@ class Keda(pulumi.ComponentResource):
                 version="v1beta1",
                 group_priority_minimum=100,
                 version_priority=100,
-                # Whom to trust there, the operator writes here itself.
+                # The operator adds the CA bundle to this object.
                 service=apiregistration.v1.ServiceReferenceArgs(
                     name=_ADAPTER, namespace=args.namespace, port=ADAPTER_PORT
                 ),
@@ -114,7 +114,7 @@ class Keda(pulumi.ComponentResource):
         return [define(f"{self._name}-{kind.plural}", kind, OPERATOR_LABELS, self._child) for kind in _KINDS]
 
     def _service_account(self) -> pulumi.Output[str]:
-        """Less than KEDA's own manifests give, which let it read everything in the cluster, Secrets too."""
+        """Fewer permissions than KEDA's manifests, which let it read everything in the cluster, including Secrets."""
         rules = [
             rule("", ("configmaps", "pods", "services", "serviceaccounts", "limitranges"), READ),
             rule("", ("secrets",), OWN),

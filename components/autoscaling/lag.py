@@ -1,4 +1,4 @@
-"""Pods by what waits for them in Kafka."""
+"""Scales the number of pods by their consumer lag in Kafka."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from components.autoscaling.keda import API_VERSION, Keda
 from components.config.sections import LagReplicas
 
 SETTLE_SECONDS: Final = 30
-"""More pods only when they have been needed for this long: two of the autoscaler's looks, so that a burst is none."""
+"""Add pods only after they were needed this long (two checks of the autoscaler), so that short bursts do not count."""
 
 STEP_SECONDS: Final = 60
-"""One pod less at a time, and the group shares its partitions anew before the next goes."""
+"""Remove one pod at a time, so that the group can rebalance its partitions before the next one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LagScalingArgs:
-    """Arguments of LagScaling; `kind` and `target` name what is scaled, which says no number itself."""
+    """Arguments of LagScaling; `kind` and `target` name the scaled workload, which must not set `replicas`."""
 
     keda: Keda | None
     namespace: pulumi.Input[str]
@@ -31,17 +31,17 @@ class LagScalingArgs:
     labels: Mapping[str, str]
     bootstrap_servers: pulumi.Input[str]
     group: str
-    """The consumer group of the pods; what waits is the sum over all its topics."""
+    """The consumer group of the pods; the lag is the sum over all its topics."""
     replicas: LagReplicas
 
 
 class LagScaling(pulumi.ComponentResource):
-    """A ScaledObject for the pods of one consumer group; beside Keda it needs metrics-server.
+    """A ScaledObject for the pods of one consumer group; besides Keda it needs metrics-server.
 
-    As many pods as get through what waits within the target. That alone would let them go as soon as they keep up, and
-    bring them back when they no longer do: so the CPU that they use holds them, as long as fewer would have too little.
-    A partition whose offset stands still counts nothing, as no pod more would move it: a message that kills its reader
-    brings no pods.
+    There are enough pods to process the lag within the target time. By lag alone, pods would be removed as soon as they
+    keep up and be added again soon after; so their CPU use keeps them while fewer pods would be overloaded.
+    A partition whose committed offset does not move is ignored, because more pods would not help: a message that
+    crashes its reader adds no pods.
     """
 
     def __init__(self, name: str, args: LagScalingArgs, opts: pulumi.ResourceOptions | None = None) -> None:

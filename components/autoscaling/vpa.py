@@ -1,4 +1,4 @@
-"""The Vertical Pod Autoscaler: memory and CPU of pods by what they use."""
+"""The Vertical Pod Autoscaler, which sets pods' memory and CPU by their use."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ RECOMMENDER_LABELS: Final = k.labels("vpa-recommender", "autoscaling")
 UPDATER_LABELS: Final = k.labels("vpa-updater", "autoscaling")
 ADMISSION_LABELS: Final = k.labels("vpa-admission-controller", "autoscaling")
 WEBHOOK_PORT: Final = 8000
-"""Where an API server asks what a new pod shall have."""
+"""Port of the admission webhook, which the API server calls for each new pod."""
 
 _ACCOUNT: Final = "vpa"
 _SERVICE: Final = "vpa-webhook"
 _WEBHOOK: Final = "vpa-webhook-config"
-"""The admission controller's own name for its registration, made anew whenever it starts."""
+"""The name under which the admission controller registers its webhook at each start."""
 _CERTIFICATES_DIR: Final = "/certs"
 _CERTIFICATE: Final = Path(__file__).with_name("webhook_certificate.sh")
 _MIB: Final = 2**20
@@ -54,19 +54,19 @@ class VpaArgs:
     """Arguments of Vpa."""
 
     namespace: pulumi.Input[str]
-    """Where it runs, and the only one whose pods it looks at."""
+    """The namespace where VPA runs, and the only one whose pods it watches."""
     image_repository: str
-    """Where its images come from: `<repository>/autoscaling/vpa-…`."""
+    """The registry of its images, `<repository>/autoscaling/vpa-…`."""
     tools_image: pulumi.Input[str]
-    """The consumer's, which has openssl."""
+    """The consumer's image, which contains openssl."""
     limits: VerticalLimits
 
 
 class Vpa(pulumi.ComponentResource):
     """The recommender, the updater and the admission controller, for the pipeline's namespace alone.
 
-    The recommender watches what pods use, the updater gives it to those that run, and the admission controller to
-    those that start. Without them pods stay and start as the stack has them, and everything else runs on.
+    The recommender watches what pods use, the updater applies that to running pods, and the admission controller to new
+    pods. If they fail, pods keep running and start with the stack's values.
     """
 
     def __init__(self, name: str, args: VpaArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -84,7 +84,7 @@ class Vpa(pulumi.ComponentResource):
             RECOMMENDER_LABELS,
             [
                 "--memory-saver=true",
-                # Upstream's least is 250 MiB: the smaller pods here use a fifth of that.
+                # The default minimum is 250 MiB, but smaller pods here use a fifth of that.
                 "--pod-recommendation-min-memory-mb=32",
                 "--pod-recommendation-min-cpu-millicores=10",
                 f"--round-memory-bytes={_MIB}",
@@ -99,7 +99,7 @@ class Vpa(pulumi.ComponentResource):
             UPDATER_LABELS,
             [
                 f"--in-recommendation-bounds-eviction-lifetime-threshold={limits.settle_minutes}m",
-                # What restarts nothing disrupts nothing.
+                # An in-place resize does not restart the pod, so the disruption budget does not matter.
                 "--in-place-skip-disruption-budget=true",
             ],
             probe_port=8943,
@@ -134,7 +134,7 @@ class Vpa(pulumi.ComponentResource):
             f"{self._name}-cluster-role",
             metadata=meta.v1.ObjectMetaArgs(name=_ACCOUNT, labels=RECOMMENDER_LABELS),
             rules=[
-                # Kubernetes knows no right to create one of a certain name.
+                # RBAC cannot limit `create` to a name.
                 rule("admissionregistration.k8s.io", (registrations,), ("create",)),
                 rule("admissionregistration.k8s.io", (registrations,), ("get", "patch", "delete"), names=(_WEBHOOK,)),
             ],
@@ -154,7 +154,7 @@ class Vpa(pulumi.ComponentResource):
         return [binding]
 
     def _admission_controller(self, needed: Sequence[pulumi.Resource]) -> None:
-        """It registers itself, with the certificate of its pod. Where it does not answer, pods start as they are."""
+        """It registers itself with its pod's certificate. If it does not answer, pods start with the stack's values."""
         core.v1.Service(
             f"{self._name}-webhook",
             metadata=k.metadata(_SERVICE, self._args.namespace, ADMISSION_LABELS),
@@ -164,7 +164,7 @@ class Vpa(pulumi.ComponentResource):
             ),
             opts=self._child,
         )
-        # Declared here so that it goes when the rest does.
+        # Declared here so that it is deleted with the rest.
         registration = admissionregistration.v1.MutatingWebhookConfiguration(
             f"{self._name}-registration",
             metadata=meta.v1.ObjectMetaArgs(name=_WEBHOOK, labels=ADMISSION_LABELS),
@@ -197,7 +197,7 @@ class Vpa(pulumi.ComponentResource):
             [
                 f"--port={WEBHOOK_PORT}",
                 f"--webhook-service={_SERVICE}",
-                # Every pod that starts waits for it, also one that has to start because this one's machine died.
+                # Every new pod waits for this webhook, including the replacement of a webhook whose machine died.
                 "--webhook-timeout-seconds=2",
                 f"--client-ca-file={_CERTIFICATES_DIR}/tls.crt",
                 f"--tls-cert-file={_CERTIFICATES_DIR}/tls.crt",
@@ -228,7 +228,7 @@ class Vpa(pulumi.ComponentResource):
             image=f"{self._args.image_repository}/autoscaling/vpa-{part}:{versions.VPA}",
             args=[
                 pulumi.Output.format("--vpa-object-namespace={0}", self._args.namespace),
-                # A pod that cannot be given more where it runs stays as it is, rather than be evicted.
+                # A pod that cannot be resized in place stays as it is instead of being evicted.
                 "--feature-gates=InPlace=true",
                 "--v=2",
                 *arguments,

@@ -1,4 +1,4 @@
-"""The cluster: one component a step, all of them put together by `Cluster`."""
+"""The Kubernetes cluster: one component per step, combined by `Cluster`."""
 
 from components.cluster.args import ClusterArgs
 from components.cluster.cluster import Cluster

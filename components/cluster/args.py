@@ -1,4 +1,4 @@
-"""What a cluster is made from: the part of the stack's configuration, and what its last update left."""
+"""The arguments of a cluster: its part of the stack's configuration, and outputs of the stack's last update."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from components.config import Backup, Cluster, Settings, manifest
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterArgs:
-    """The machines, and the cluster that they become."""
+    """The machines, and the cluster to make of them."""
 
     control_planes: Sequence[Machine]
     workers: Sequence[Machine]
@@ -23,17 +23,17 @@ class ClusterArgs:
     cluster: Cluster
     backup: Backup
     running_version: pulumi.Input[str | None] = None
-    """The Kubernetes version that the stack's cluster has had so far, if there is one."""
+    """The Kubernetes version that the cluster runs now; None where there is no cluster yet."""
     network_manifest: str | None = None
-    """The text of the manifest of the user's own network; None means Argus's."""
+    """The text of the user's network manifest; None selects Argus's own network."""
     running_network: pulumi.Input[str | None] = None
-    """The kind that the stack's cluster has had so far, if it says one."""
+    """The kind of network that the cluster uses now; None where the stack has not recorded one."""
     looks: pulumi.Input[Mapping[str, str]] = field(default_factory=dict)
-    """The looks after which the stack's machines became its cluster, by address."""
+    """`Cluster.looks` of the stack's last complete update: the last check of each machine, by address."""
     pods: Mapping[str, int] = field(default_factory=dict)
-    """The memory (MiB) that some machine must have for a pod, by the key of the configuration that says it."""
+    """The memory (MiB) of each pod that must fit on some machine, by the configuration key that sets it."""
     volumes_gib: Mapping[str, int] = field(default_factory=dict)
-    """Size of each stateful service's local volume; empty where the user brings a storage class."""
+    """Size (GiB) of each stateful service's local volume; empty where the user names a storage class."""
 
     @property
     def machines(self) -> tuple[Machine, ...]:
@@ -42,7 +42,7 @@ class ClusterArgs:
 
     @property
     def schedulable_machines(self) -> tuple[Machine, ...]:
-        """Those that ordinary pods run on."""
+        """The machines that ordinary pods may run on."""
         return self.machines if self.cluster.schedule_pods_on_control_planes else tuple(self.workers)
 
     @property
@@ -57,7 +57,7 @@ class ClusterArgs:
 
     @property
     def network(self) -> NetworkKind:
-        """Whose network the pods are on."""
+        """The kind of pod network: Argus's own, or the user's manifest."""
         return "built-in" if self.network_manifest is None else "manifest"
 
     @classmethod
@@ -71,7 +71,7 @@ class ClusterArgs:
         running_network: pulumi.Input[str | None] = None,
         looks: pulumi.Input[Mapping[str, str]] | None = None,
     ) -> ClusterArgs:
-        """The part of the stack's configuration that makes the cluster."""
+        """Take the cluster's part of the stack's configuration. Raises ValueError without an SSH key."""
         ssh, machines, network = settings.ssh, settings.machines, settings.cluster.network
         if ssh.private_key:
             key = ssh.private_key.get_secret_value()

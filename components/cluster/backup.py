@@ -1,4 +1,4 @@
-"""Snapshots of etcd, and the way back from one."""
+"""Snapshots of etcd, and how to restore one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from components.cluster.machine import Machine, program, script
 
 @dataclass(frozen=True, kw_only=True)
 class BackupArgs:
-    """One control plane and what it keeps."""
+    """One control plane, and the options of its backups."""
 
     machine: Machine
     ssh: remote.Ssh
@@ -20,9 +20,9 @@ class BackupArgs:
 
 
 class Backup(pulumi.ComponentResource):
-    """A timer on one control plane that keeps snapshots of etcd, and `restore-etcd`, for when its majority is lost.
+    """A timer that takes snapshots of etcd on one control plane, and `restore-etcd` for when etcd's majority is lost.
 
-    A snapshot holds every object of the cluster, and no data of the pipeline: frames and results are not its.
+    A snapshot holds every Kubernetes object, but none of the pipeline's data (frames and results).
     """
 
     def __init__(self, name: str, args: BackupArgs, opts: pulumi.ResourceOptions | None = None) -> None:

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Snapshots of etcd on this control plane by a timer, and the program that begins etcd anew from one.
+# Installs a timer for etcd snapshots on this control plane, and the program that restores etcd from one.
 : "${SCHEDULE:?}" "${DIRECTORY:?}" "${KEEP:?}" "${COPY_TO?}" "${TOOL:?}" "${BACKUP:?}" "${RESTORE:?}"
 systemd-analyze calendar "$SCHEDULE" >/dev/null 2>&1 ||
   die "argus:backup.schedule: systemd does not know $SCHEDULE (man systemd.time, Calendar Events)"
 
-# On standard input: the key for the host where copies go.
+# Standard input: the SSH key for the host that receives copies.
 key=$(cat)
 rm -f /etc/argus/backup-key
 if [[ $COPY_TO ]]; then

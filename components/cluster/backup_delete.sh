@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The timer, its programs and the backups, which hold the cluster's keys: copies elsewhere stay.
+# Removes the timer, its programs and the local backups, which hold the cluster's keys; copies on other hosts stay.
 systemctl disable -q --now argus-backup.timer 2>/dev/null || true
-systemctl stop argus-backup.service 2>/dev/null || true # one may be in the making
+systemctl stop argus-backup.service 2>/dev/null || true # a backup may be running
 if [[ -e /etc/argus/backup ]]; then
   # shellcheck source=/dev/null
   . /etc/argus/backup

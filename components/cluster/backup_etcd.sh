@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# backup-etcd: keeps a snapshot of etcd, with the keys that it takes to read it on another machine; the oldest go.
-# /etc/argus/backup says where: DIRECTORY, KEEP, COPY_TO (`user@host:/path`, or empty).
+# backup-etcd: saves a snapshot of etcd with the keys needed to restore it on another machine, and deletes the oldest.
+# Reads DIRECTORY, KEEP and COPY_TO (`user@host:/path`, or empty) from /etc/argus/backup.
 set -euo pipefail
 # shellcheck source=/dev/null
 . /etc/argus/backup
@@ -25,7 +25,7 @@ if [[ $COPY_TO ]]; then
   options=(-i /etc/argus/backup-key -o BatchMode=yes -o IdentitiesOnly=yes -o StrictHostKeyChecking=accept-new
     -o UserKnownHostsFile=/var/lib/argus/backup-hosts)
   scp -q "${options[@]}" "$DIRECTORY/$file" "$COPY_TO/"
-  # shellcheck disable=SC2029 # the path is this machine's to say
+  # shellcheck disable=SC2029 # the path is expanded here on purpose
   ssh "${options[@]}" "${COPY_TO%%:*}" "cd '${COPY_TO#*:}' && $prune"
 fi
 echo "$DIRECTORY/$file"

@@ -1,4 +1,4 @@
-"""Certificates that are renewed before they expire, without a person."""
+"""Automatic renewal of the control plane's certificates before they expire."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from components import remote
 from components.cluster.machine import Machine, program, script
 
 RENEWAL_DAYS: Final = 90
-"""Of kubeadm's year: three months in which a renewal may fail before anything expires."""
+"""Renew this many days before expiry. kubeadm's certificates last a year, so a renewal may fail for three months."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class CertificatesArgs:
 
 
 class Certificates(pulumi.ComponentResource):
-    """Renews what kubeadm signed for one control plane. The authority itself (ten years) and kubelets are not its."""
+    """Renews the certificates that kubeadm signed for one control plane, but not the CA (ten years) or kubelets'."""
 
     def __init__(self, name: str, args: CertificatesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:Certificates", name, {}, opts)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Keeps this control plane's certificates from expiring: every day a timer looks, and renews them when the first is due.
+# Installs a daily timer that renews this control plane's certificates when the first one is due.
 : "${DAYS:?}" "${RENEW:?}"
 
 put /usr/local/lib/argus/renew-certificates 0755 <<<"$RENEW"
@@ -26,4 +26,4 @@ WantedBy=timers.target
 FILE
 systemctl daemon-reload
 systemctl enable -q --now argus-certificates.timer
-systemctl start --no-block argus-certificates.service # for its metric, today
+systemctl start --no-block argus-certificates.service # writes the metric now, not at the next daily run

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The timer and what it runs; the certificates go with the node.
+# Removes the timer and its program; the certificates are removed with the node.
 systemctl disable -q --now argus-certificates.timer 2>/dev/null || true
 systemctl stop argus-certificates.service 2>/dev/null || true
 restore /etc/systemd/system/argus-certificates.{timer,service} /usr/local/lib/argus/renew-certificates

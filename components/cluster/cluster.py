@@ -1,4 +1,4 @@
-"""Machines become a cluster: the stages in their order, and what each takes from those before it."""
+"""Turns machines into a cluster: the stages in order, and what each needs from the stages before it."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ class Cluster(pulumi.ComponentResource):
     """A highly available Kubernetes cluster on the given machines."""
 
     kubeconfig: pulumi.Output[str]
-    """The administrator's, a secret; it is known when every node is ready."""
+    """The administrator's kubeconfig, a secret; available once every node is ready."""
     endpoint: pulumi.Output[str]
     """URL of the API."""
     kubernetes_version: pulumi.Output[str]
-    """Known when every node has it."""
+    """Available once every node runs it."""
     network: pulumi.Output[str]
-    """Whose network the pods are on, `built-in` or `manifest`; known when every node is on it."""
+    """The kind of pod network, `built-in` or `manifest`; available once every node uses it."""
     looks: pulumi.Output[Mapping[str, str]]
-    """At the machines, by address; known when they are the cluster. Those need no other one."""
+    """The last check of each machine, by address, available once the cluster is complete; the next update skips it."""
     known: Sequence[pulumi.Resource]
-    """To depend on, for what takes its turn after the first look at the machines."""
+    """Depend on these to run after the machines' host keys are known."""
     drained: Sequence[pulumi.Resource]
-    """To depend on, for what runs in pods: it is gone before its machines are drained."""
+    """Whatever runs in pods depends on these, so that it is deleted before its machines are drained."""
 
     def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:Cluster", name, {}, opts)

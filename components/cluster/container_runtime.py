@@ -13,7 +13,7 @@ from components.cluster.network import NetworkKind
 from components.config import Cluster
 
 _PLUGINS: Mapping[NetworkKind, str] = {"built-in": "/usr/lib/cni", "manifest": "/opt/cni/bin"}
-"""Where the network's plugins are: Debian's own, or where manifests put theirs."""
+"""The folder of the CNI plugins: Debian's, or the one that network manifests install into."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +28,9 @@ class ContainerRuntimeArgs:
 
 
 class ContainerRuntime(pulumi.ComponentResource):
-    """Configures containerd, which packages has installed, with the pods' network, and fetches the first images.
+    """Configures containerd (installed by Packages) with the pods' network, and pulls the first images.
 
-    A machine that is a node keeps the kind of network that it became one with; the other is refused.
+    A machine that is already a node keeps its kind of network; a change of kind is refused.
     """
 
     def __init__(self, name: str, args: ContainerRuntimeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -55,14 +55,14 @@ class ContainerRuntime(pulumi.ComponentResource):
 
 
 def node_images(*, control_plane: bool) -> str:
-    """The images that a node's own pods run, as a pattern of their names."""
+    """A regular expression for the names of the images that a node's own pods run."""
     return "kube-.*|etcd|pause" if control_plane else "kube-proxy|pause"
 
 
 def containerd_config(args: ContainerRuntimeArgs) -> str:
-    """containerd's configuration, in the version that 1.6 and 2 both read."""
+    """containerd's configuration, in a format version that both containerd 1.6 and 2 read."""
     kubelet = args.cluster.kubelet
-    # The machine is itself a container: it may neither lower OOM scores nor load AppArmor profiles.
+    # A machine that is itself a container may neither lower OOM scores nor load AppArmor profiles.
     unprivileged = kubelet.feature_gates.get("KubeletInUserNamespace", False)
     return f"""\
 version = 2
@@ -82,7 +82,7 @@ version = 2
 
 
 def mirror_config(url: str) -> str:
-    """A mirror of every registry (certs.d/_default), asked first; a registry is asked for what the mirror lacks."""
+    """A mirror (certs.d/_default) that is tried before every registry; what it lacks comes from the registry itself."""
     return f"""\
 [host."{url}"]
   capabilities = ["pull", "resolve"]"""

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Stops whatever still runs, drops the images, and puts containerd's own configuration back.
+# Stops all containers, removes the images, and restores containerd's original configuration.
 mapfile -t tasks < <(ctr --namespace k8s.io tasks list -q 2>/dev/null || true)
 for task in "${tasks[@]}"; do ctr --namespace k8s.io tasks delete --force "$task" >/dev/null 2>&1 || true; done
 mapfile -t containers < <(ctr --namespace k8s.io containers list -q 2>/dev/null || true)

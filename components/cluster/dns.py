@@ -1,4 +1,4 @@
-"""Cluster DNS that one machine's failure does not silence."""
+"""Cluster DNS that survives the failure of one machine."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from components.cluster.machine import script
 
 @dataclass(frozen=True, kw_only=True)
 class DnsArgs:
-    """Where the cluster is reached, and how many copies of CoreDNS run."""
+    """The cluster's endpoint, and the number of CoreDNS pods."""
 
     ssh: remote.Ssh
     endpoint: str
     replicas: int
     kubernetes_version: str
-    """Another one, and kubeadm has made CoreDNS anew."""
+    """A change makes this run again, because kubeadm's upgrade resets CoreDNS."""
 
 
 class Dns(pulumi.ComponentResource):
-    """Spreads kubeadm's CoreDNS over machines. It belongs to the cluster and goes with it, so no delete."""
+    """Spreads kubeadm's CoreDNS over machines. No delete: CoreDNS is removed with the cluster."""
 
     def __init__(self, name: str, args: DnsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:Dns", name, {}, opts)
@@ -44,7 +44,7 @@ def _patch(replicas: int) -> dict[str, Any]:
         "topologyKey": "kubernetes.io/hostname",
         "whenUnsatisfiable": "DoNotSchedule",
         "labelSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
-        # Counts only the pods of one rollout: the old pod's machine is free for the new one.
+        # Counts only the pods of one rollout, so that a new pod may start on an old pod's machine.
         "matchLabelKeys": ["pod-template-hash"],
     }
     return {"spec": {"replicas": replicas, "template": {"spec": {"topologySpreadConstraints": [spread]}}}}

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs on the control plane that holds the virtual IP, before a machine is taken out: gives its local volumes up and
-# moves its pods, then waits until the services that had a volume there are whole again elsewhere.
+# Runs on the control plane that holds the virtual IP, before a machine is removed: deletes the claims on its local volumes,
+# moves its pods, then waits until the services that had a volume there have all their replicas again.
 : "${NODE:?}"
 is_member || exit 0
 
@@ -8,7 +8,7 @@ known=$(until_true 60 node_address "$NODE") || die "the API server does not answ
 [[ $known ]] || exit 0
 admin cordon "$NODE" >&2
 mapfile -t released < <(claims_on "$NODE")
-# A claim goes when its pod does; the pod that follows it makes a new claim, on another machine.
+# A claim is deleted once its pod is gone; the replacement pod makes a new claim on another machine.
 for claim in "${released[@]}"; do
   admin --namespace "${claim% *}" delete persistentvolumeclaim "${claim#* }" --wait=false >&2
 done
@@ -18,6 +18,6 @@ if drain "$NODE"; then
 else
   say "$NODE is dead: its pods are given up, not moved"
   give_up_pods "$NODE"
-  # Where several machines have died, a service may have lost its own majority, and nobody gains by keeping the machine.
+  # If several machines have died, a service may have lost its majority; keeping this node would not help.
   (await_owners "${released[@]}") || say "going on without $NODE all the same"
 fi

@@ -1,4 +1,4 @@
-"""The API's one address: a virtual IP that a living control plane holds, and HAProxy behind it."""
+"""The API's address: a virtual IP held by a live control plane, with HAProxy behind it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class EndpointArgs:
 
 
 class Endpoint(pulumi.ComponentResource):
-    """HAProxy and keepalived on one control plane. It does not own the API servers behind them."""
+    """HAProxy and keepalived on one control plane. The API servers behind them belong to Node."""
 
     def __init__(self, name: str, args: EndpointArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:Endpoint", name, {}, opts)
@@ -47,11 +47,11 @@ class Endpoint(pulumi.ComponentResource):
 
 
 def haproxy_config(args: EndpointArgs) -> str:
-    """New connections go to an API server that says it is ready; those to a machine that died are cut.
+    """HAProxy's configuration: new connections go to a ready API server; connections to a dead machine are closed.
 
-    A dead machine gets no connection after 4 s (two checks of 2 s), and those to it end after 8 s, by TCP. Those to an
-    API server that is only busy, or whose etcd elects a leader, live on: cut, all clients would come at once to list
-    everything anew. TLS passes through: only the checks do not verify it.
+    A dead machine gets no new connection after 4 s (two checks of 2 s), and TCP timeouts close its old ones after 8 s.
+    Connections to an API server that is only busy, or whose etcd elects a leader, stay open: if they were closed, all
+    clients would reconnect and list everything at once. TLS is passed through; only the health checks do not verify it.
     """
     servers = "\n".join(
         f"    server {machine.name} {machine.address}:{API_PORT} check" for machine in args.control_planes
@@ -89,12 +89,12 @@ backend control-planes
 
 
 def keepalived_config(args: EndpointArgs) -> str:
-    """The virtual IP stays where it is while that machine is as good as the others, so nothing moves without need.
+    """keepalived's configuration: the virtual IP moves only when another machine is healthier than its holder.
 
-    All have one priority: HAProxy's death gives the address up; an API server adds to the priority of its machine, so
-    that the address also leads (for SSH) to a living control plane. Adverts are unicast: many networks drop multicast.
-    Those of a machine that is no peer are ignored: it may have left, and this one may be of another cluster by now.
-    The machine's script adds who is about to leave.
+    All machines have the same base priority. A machine without HAProxy gives the address up; a running API server
+    raises its machine's priority, so that SSH to the address also reaches a live control plane. Adverts are unicast,
+    because many networks drop multicast. Adverts of machines that are not peers are ignored: such a machine may have
+    left this cluster or joined another. endpoint.sh adds the control planes that are about to leave as peers.
     """
     peers = "\n".join(
         f"        {machine.address}" for machine in args.control_planes if machine.address != args.machine.address
@@ -144,5 +144,5 @@ vrrp_instance endpoint {{
 
 
 def _router_id(endpoint: str) -> int:
-    """1 to 255, and different for most pairs of clusters; adverts are unicast, so an equal one does no harm."""
+    """The VRRP router ID, 1 to 255. Two clusters may get the same one: adverts are unicast, so that does no harm."""
     return int(endpoint.rpartition(".")[2]) or 255

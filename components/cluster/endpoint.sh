@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# The cluster's one address: HAProxy in front of every API server, and keepalived to hold the virtual IP here or on a peer.
+# Configures HAProxy in front of all API servers, and keepalived, which holds the virtual IP here or on a peer.
 : "${ADDRESS:?}" "${VIRTUAL_IP:?}" "${PORT:?}" "${HAPROXY:?}" "${KEEPALIVED:?}" "${CONTROL_PLANES:?}"
 
-# This is the first step that a shorter list of control planes meets: etcd must keep a living majority without those that
-# are no longer on it, and most of its members must stay.
+# This is the first step that sees control planes removed from the list: without them, etcd must keep a live majority, and
+# most of its members must stay.
 if is_member; then
   staying=0 living=0 leaving=()
   while read -r member; do
@@ -32,8 +32,8 @@ haproxy -c -q -f /etc/haproxy/haproxy.cfg
 systemctl enable -q haproxy.service
 if [[ $CHANGED == true ]]; then systemctl reload-or-restart haproxy.service; else systemctl start haproxy.service; fi
 
-# A control plane that is taken out, or replaced by another host, is one until its removal, which comes after this: as
-# long as it is, it must hear who has the virtual IP, or it takes it too.
+# A control plane that leaves or is replaced still runs until its removal, which comes later. Until then it must receive
+# the adverts, or it would take the virtual IP too.
 peers=''
 if is_member; then
   while read -r peer; do

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Gives the virtual IP up and puts the services' own configuration back.
+# Releases the virtual IP and restores the services' original configuration.
 systemctl stop keepalived.service haproxy.service 2>/dev/null || true
 restore /etc/keepalived/keepalived.conf /etc/haproxy/haproxy.cfg
 restore_unit keepalived.service

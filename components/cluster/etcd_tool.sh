@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# etcd-tool FOLDER PROGRAM ARGUMENTS: runs etcdctl or etcdutl from etcd's own image, so in its version, with the folder as
-# /work and etcd's certificates as /pki.
+# etcd-tool FOLDER PROGRAM ARGUMENTS: runs etcdctl or etcdutl from etcd's image, so that versions match, with FOLDER mounted
+# at /work and etcd's certificates at /pki.
 set -euo pipefail
 folder=$1
 shift

@@ -1,4 +1,4 @@
-"""What preflight knows of each machine, and every problem that it sees: pure functions."""
+"""The facts that preflight reads from each machine, and the problems that follow from them (pure functions)."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _UNIQUE = {
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What facts.sh prints."""
+    """The output of facts.sh."""
 
     skew_seconds: int
-    """How far its clock is ahead of the computer's that runs Pulumi."""
+    """How far the machine's clock is ahead of the clock of the computer that runs Pulumi."""
     os: str
     os_version: str
     systemd: bool
@@ -35,7 +35,7 @@ class Facts:
     macs: Sequence[str]
     virtual_ip_holder: str
     cluster: str
-    """The API server's URL if the machine is a node already, of this cluster or of another."""
+    """URL of the API server if the machine is already a node of this or another cluster; else empty."""
 
     @classmethod
     def parse(cls, text: str) -> Facts:
@@ -52,24 +52,24 @@ class Requirements:
     minimum_memory_mib: int
     minimum_disk_gib: int
     addresses: Mapping[str, str]
-    """Of each machine by its name."""
+    """The address of each machine, by its name."""
     pods: Mapping[str, int] = field(default_factory=dict)
-    """The memory (MiB) that some machine must have for a pod, by the key of the configuration that says it."""
+    """The memory (MiB) of each pod that must fit on some machine, by the configuration key that sets it."""
     hosts: Collection[str] = ()
     """The names of the machines that run the pipeline's pods."""
     accepted: Collection[str] = ()
-    """The names of those that were fit when they became members: only what they share with others counts."""
+    """The names of members that passed earlier: only what they share with other machines is checked again."""
 
     @property
     def server(self) -> str:
-        """The URL by which a node knows that it is one of this cluster."""
+        """URL of this cluster's API, which identifies a node as one of this cluster."""
         return f"https://{self.endpoint}:{self.endpoint_port}"
 
 
 def problems(facts: Mapping[str, Facts | str], required: Requirements) -> list[str]:
-    """Every problem of every machine with its remedy, one line each, in the machines' order.
+    """Every problem of every machine with its remedy, one line each, in the order of the machines.
 
-    A text instead of facts is the problem of a machine that did not answer.
+    For a machine that did not answer, `facts` holds its problem as a string.
     """
     known = {name: each for name, each in facts.items() if isinstance(each, Facts)}
     shared = _shared(known)
@@ -87,7 +87,7 @@ def problems(facts: Mapping[str, Facts | str], required: Requirements) -> list[s
 
 
 def _too_large(known: Mapping[str, Facts], required: Requirements) -> Iterable[str]:
-    """The pods that no machine has room for, once all are known that may run them."""
+    """The pods that are too large for every machine; none while facts of a machine that runs pods are missing."""
     memory = {name: known[name].memory_mib for name in required.hosts if name in known}
     if not memory or len(memory) < len(required.hosts):
         return
@@ -101,7 +101,7 @@ def _too_large(known: Mapping[str, Facts], required: Requirements) -> Iterable[s
 
 
 def no_answer(reason: str) -> str:
-    """The problem of a machine that does not answer, does not let us in, or not as root."""
+    """The problem of a machine that does not answer, refuses the login, or refuses sudo."""
     if reason.startswith("sudo:"):
         return f"argus:ssh.user may not become root there ({reason}): give it a sudo without a password (NOPASSWD)"
     if "exit status" in reason or "exited with status" in reason:
@@ -157,7 +157,7 @@ def _problems(facts: Facts, required: Requirements, address: str, macs: Collecti
 
 
 def _shared(known: Mapping[str, Facts]) -> dict[str, list[str]]:
-    """What no two machines may have in common, by the name of each that has it."""
+    """The problems of machines that share a value that must be unique, by machine name."""
     found: dict[str, list[str]] = defaultdict(list)
     for what, remedy in _UNIQUE.items():
         holders: dict[str, list[str]] = defaultdict(list)

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Reads, and changes nothing: prints what preflight wants to know of this machine as one JSON object.
+# Prints the facts of this machine that preflight checks, as one JSON object. Changes nothing.
 : "${VIRTUAL_IP:?}" "${PORTS:?}"
 
-# The time of the computer that runs Pulumi, and what else makes it look.
+# Standard input: the time on the computer that runs Pulumi, and a digest of what is asked (unused here).
 read -r reference _ || true
 skew=$(($(date +%s) - reference))
 
@@ -25,8 +25,8 @@ ports_in_use() {
   listening=$(ss -Hltn 2>/dev/null | awk '{ sub(/.*:/, "", $4); print $4 }')
   while read -r port; do if grep -qx "$port" <<<"$listening"; then echo "$port"; fi; done <<<"$PORTS"
 }
-# Whichever other machine has the virtual IP now. The neighbour table may still know an earlier one; the kernel asks again
-# once something was sent, and has a reachable answer, or none, after some seconds.
+# Prints the MAC address of another machine that holds the virtual IP. The neighbour table may be stale: sending a packet
+# makes the kernel ask again, and some seconds later the entry is REACHABLE or FAILED.
 holder() {
   local second entry
   if ip -o -4 addr show | grep -qF " $VIRTUAL_IP/"; then return; fi

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs on the control plane that holds the virtual IP: the machine of this address has been reset, or is dead, and the
-# cluster forgets its node. Nothing to do where the cluster itself is gone, or another machine has the name by now.
-# With the argument `lost`, it is only said to be: a node that the cluster hears from is not forgotten.
+# Runs on the control plane that holds the virtual IP: deletes the node of a machine that was reset or is dead. Does nothing
+# if the cluster is gone, or if another machine has the name by now.
+# With the argument `lost`, the machine is only presumed dead: a node that is still Ready is not deleted.
 : "${NODE:?}" "${ADDRESS:?}"
 is_member || exit 0
 known=$(until_true 30 node_address "$NODE") || die "the API server does not answer, and the cluster does not forget $NODE:" \

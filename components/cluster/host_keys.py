@@ -1,4 +1,4 @@
-"""By which SSH host key each machine is known: the one in the configuration, or the one that it shows first."""
+"""The SSH host key of each machine: the configured one, or the one that the machine shows on first contact."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from components import engine, ssh_keys
 from components.cluster.machine import Machine, script_from_here
 
 _REFUSALS: Final = ("ssh: host key mismatch", "ssh: no common algorithm for host key")
-"""What pulumi-command says where the server has another key, or none of that type."""
+"""pulumi-command's errors where the server has another host key, or none of that type."""
 _SCAN_SECONDS: Final = 5
 
 
 @dataclass(frozen=True, kw_only=True)
 class HostKeysArgs:
-    """The machines, and where their sshd listens."""
+    """The machines, and the port of their sshd."""
 
     control_planes: Sequence[Machine]
     workers: Sequence[Machine]
     port: int
     on_error: Mapping[str, pulumi.ErrorHook]
-    """Told when a machine shows no key, by the machine's name; empty where the engine knows no such hooks."""
+    """Called when a machine shows no key, by the machine's name; empty where the engine does not support such hooks."""
 
 
 class HostKeys(pulumi.ComponentResource):
-    """Reads the keys of the machines that the configuration gives none for, once, side by side.
+    """Reads the host keys of machines that have none in the configuration, once, in parallel.
 
-    What was read is kept in Pulumi's state, and is never read again as long as the machine keeps its name and address:
-    an update prints what is known. It does not own the checks; those are made by whoever connects.
+    Pulumi's state keeps the keys; they are never read again while the machine keeps its name and address, because the
+    update command only prints the known keys. The keys are checked by the commands that connect, not here.
     """
 
     keys: Mapping[str, pulumi.Output[str]]
-    """By the machine's name."""
+    """The host key of each machine, by its name."""
     read: Sequence[pulumi.Resource]
-    """To depend on: what is read from machines is read."""
+    """Depend on these to run after all keys have been read."""
 
     def __init__(self, name: str, args: HostKeysArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:HostKeys", name, {}, opts)
-        # Whoever has the endpoint is asked for one kind of key, so all control planes are known by the same.
+        # Any control plane may hold the endpoint, and clients ask it for one type of key: all must have that type.
         given = [ssh_keys.kind(machine.host_key) for machine in args.control_planes if machine.host_key]
         wanted = {machine.name: given[0] for machine in args.control_planes if given}
         keys: dict[str, pulumi.Output[str]] = {}
@@ -56,7 +56,7 @@ class HostKeys(pulumi.ComponentResource):
             script = script_from_here("host_keys.sh", node=machine.name, host=machine.address, port=args.port)
             hook = args.on_error.get(machine.name)
             command = local.Command(
-                # Another address is another machine: it is another resource, and its key is read.
+                # Named by address, so that a machine at another address is a new resource and its key is read.
                 f"{name}-{machine.name}-{machine.address}",
                 create=script.render(),
                 update='printf "%s\\n" "$PULUMI_COMMAND_STDOUT"',
@@ -76,9 +76,9 @@ def _preferred(wanted: str, shown: str) -> str:
 
 
 def explained(name: str, machines: Sequence[Machine], port: int) -> pulumi.ErrorHook | None:
-    """Says what a failed command does not, where its machine shows another host key: which, and what to do.
+    """A hook that explains a command that failed because its machine shows another host key, and says what to do.
 
-    None where the engine knows no such hooks: then the plugin's own words are all there is.
+    None where the engine does not support such hooks: then only the plugin's own error is shown.
     """
     names = {machine.address: machine.name for machine in machines}
 
@@ -94,7 +94,7 @@ def explained(name: str, machines: Sequence[Machine], port: int) -> pulumi.Error
 
 
 async def mismatch(address: str, port: int, known: str) -> str | None:
-    """What is wrong with the host keys that an address shows; None where the known one, or none, is among them."""
+    """The problem with the host keys that an address shows; None where it shows the known key, or no key at all."""
     shown = await _shown(address, port)
     return None if not shown or known in shown else ssh_keys.another_key(known, shown)
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs on the computer that runs Pulumi, once in a machine's life: prints the machine's public host keys, one a line,
-# ECDSA's first. The machine may still be starting.
+# Runs on the computer that runs Pulumi, once per machine: prints the machine's public host keys, one per line, ECDSA
+# first. It tries again, because the machine may still be starting.
 : "${NODE:?}" "${HOST:?}" "${PORT:?}"
 
 if ! command -v ssh-keyscan >/dev/null; then
@@ -9,7 +9,7 @@ if ! command -v ssh-keyscan >/dev/null; then
 fi
 for attempt in 1 2 3; do
   if ((attempt > 1)); then sleep 2; fi
-  # Without the host, which may be written with its port, and without comments.
+  # Drop comments and the host, which may include the port.
   keys=$(ssh-keyscan -T 5 -p "$PORT" -t ecdsa,ed25519 "$HOST" 2>/dev/null |
     awk '!/^#/ && NF == 3 { print $2, $3 }' | sort) || true
   if [[ $keys ]]; then

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Runs on the control plane that holds the virtual IP. Prints (a secret) what one machine needs to join, or nothing when
-# there is no cluster yet. The credentials live two hours; upload-certs encrypts the keys with one that only new control
-# planes are told. There is one such secret in a cluster: whoever joins at the same time is told the same key.
-# With the argument `anew`, the machine itself has said that it is no member, whatever the cluster knows.
+# Runs on the control plane that holds the virtual IP. Prints the credentials (secret) that one machine needs to join, or
+# nothing if there is no cluster yet. They expire after two hours. upload-certs encrypts the cluster's keys with a key that
+# only new control planes get; a cluster has one such secret, so machines that join at the same time get the same key.
+# With the argument `anew`, the machine says that it is not a member, even if the cluster has its node.
 : "${JOINING:?}" "${ADDRESS:?}" "${CONTROL_PLANE:?}" "${VERSION:?}"
 export KUBECONFIG=/etc/kubernetes/admin.conf
 
@@ -19,11 +19,11 @@ if [[ $known && $known != "$ADDRESS" ]]; then
   say "$JOINING at $known is dead; $ADDRESS takes its place"
   until_true 60 forget "$JOINING" || die "the cluster does not forget the dead $JOINING: see above"
 elif [[ $CONTROL_PLANE == true ]] && [[ ! $known || ${1:-} == anew ]]; then
-  # Of an attempt to join that was interrupted, or of a disk that is gone.
+  # The etcd member may remain from an interrupted join, or from a disk that is gone.
   until_true 60 forget_etcd_member "$JOINING" || die "etcd does not answer"
 fi
 if [[ $known && ${1:-} == anew ]]; then
-  # kubeadm refuses the name of a node that the cluster still believes in. One whose join was cut short may live on.
+  # kubeadm refuses the name of a node that is Ready. A node whose join was interrupted may stay Ready, so do not insist.
   until_true 30 is_lost "$JOINING" || true
 fi
 token=$(until_true 60 kubeadm token create --ttl 2h --description "argus: $JOINING") ||
@@ -49,7 +49,7 @@ kubernetesVersion: $(kubeadm version -o short)
 FILE
   kubeadm init phase upload-certs --upload-certs --skip-certificate-key-print --config "$config" >/dev/null
   echo "CERTIFICATE_KEY=$key"
-  # All control planes read etcd with one key. A cluster made before there was one goes on without it.
+  # All control planes share one encryption key. Clusters older than this feature have none.
   if [[ -s /etc/kubernetes/encryption.yaml ]]; then
     encryption=$(base64 -w 0 /etc/kubernetes/encryption.yaml)
     echo "ENCRYPTION=$encryption"

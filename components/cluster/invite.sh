@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs on the computer that runs Pulumi: prints (a secret) what a living control plane gives one machine to join with.
-# A machine that was invited before may have come back with an empty disk: it is asked whether it is a member.
+# Runs on the computer that runs Pulumi: prints the invitation (secret) that a live control plane gives one machine.
+# A machine that was invited before may have come back with an empty disk, so it is asked whether it is a member.
 : "${NODE:?}" "${HOST:?}" "${ENDPOINT:?}" "${INVITE:?}" "${IS_MEMBER:?}"
 
 anew=''
@@ -9,7 +9,7 @@ if [[ ${PULUMI_COMMAND_STDOUT:-} ]]; then
     echo "error: $NODE ($HOST) cannot be asked whether it is a node; see above" >&2
     exit 1
   }
-  [[ $answer == yes ]] || anew=anew # nothing else than `no` is said by a script that succeeds
+  [[ $answer == yes ]] || anew=anew # a script that succeeds prints only yes or no
 fi
 ask "$ENDPOINT" "$INVITE${anew:+ invitation $anew}" || {
   echo "error: $NODE ($HOST) is not invited: see above" >&2

@@ -1,9 +1,9 @@
-"""The kubeadm configuration (v1beta4): a pure function of the stack's section and what Argus chooses.
+"""The kubeadm configuration (v1beta4): a pure function of the stack's section and of Argus's own choices.
 
-What Argus chooses has two aims. A dead machine must be noticed soon: its node is NotReady after 20 s and its pods
-leave 15 s later, where Kubernetes takes over five minutes. And an idle cluster must cost little, because the same
-machines also analyse video. docs/adr/0003-cluster.md gives the reason of each number, docs/adr/0007-hardening.md that
-of what guards the API, its secrets and the kubelets.
+Argus's choices have two aims. A dead machine must be noticed soon: its node is NotReady after 20 s and its pods are
+evicted 15 s later, where Kubernetes by default takes over five minutes. And an idle cluster must use little CPU,
+because the same machines analyse video. docs/adr/0003-cluster.md explains each number; docs/adr/0007-hardening.md
+explains how the API, its secrets and the kubelets are protected.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from components.config import Cluster
 _API = "kubeadm.k8s.io/v1beta4"
 
 API_PORT = 6443
-"""Of each control plane's own API server; the cluster's endpoint has another."""
+"""Port of each control plane's own API server; the cluster's endpoint has another port."""
 
 NODE_LEASE_SECONDS = 20
-"""A kubelet renews its lease at a quarter of this: every 5 s, so four renewals are missed before a node is NotReady."""
+"""A kubelet renews its lease every quarter of this (5 s), so a node is NotReady after four missed renewals."""
 
 NODE_MONITOR_GRACE_SECONDS = 20
 POD_TOLERATION_SECONDS = 15
@@ -32,27 +32,27 @@ LEADER_ELECTION = {
     "leader-elect-renew-deadline": "12s",
     "leader-elect-retry-period": "3s",
 }
-"""Two thirds of the default's requests (every 3 s, not 2 s); a busy machine has 12 s, not 10 s, until it gives up."""
+"""Fewer requests than by default (every 3 s, not 2 s), and a busy machine gives up after 12 s, not 10 s."""
 
 ETCD_HEARTBEAT_MS = 250
 ETCD_ELECTION_MS = 2500
-"""A quarter of the default's heartbeats; a dead etcd leader is replaced within 5 s, and a slow disk is no death."""
+"""Fewer heartbeats (the default is 100 ms). A dead leader is replaced within 5 s; a slow disk causes no election."""
 
 ENCRYPTION_CONFIG = "/etc/kubernetes/encryption.yaml"
 AUDIT_POLICY = "/etc/kubernetes/audit-policy.yaml"
 AUDIT_LOGS = "/var/log/kubernetes"
-"""Where node.sh puts what the API server reads, and where that writes; node_delete.sh removes them."""
+"""node.sh writes the first two for the API server, which writes its logs to the third; node_delete.sh removes all."""
 
 
 def init_config(cluster: Cluster, machine: Machine) -> str:
-    """What `kubeadm init` is given on the machine where the cluster starts."""
+    """The configuration of `kubeadm init`, for the machine where the cluster starts, as YAML documents."""
     return _documents(
         {
             "apiVersion": _API,
             "kind": "InitConfiguration",
             "localAPIEndpoint": _local_api(machine),
             "nodeRegistration": _registration(cluster, machine, control_plane=True),
-            # The token that init always makes is never shown or used: machines are invited, each with its own.
+            # kubeadm always makes a token, but nobody uses this one: each machine is invited with its own.
             "bootstrapTokens": [{"ttl": "1m0s"}],
         },
         _cluster(cluster),
@@ -62,7 +62,7 @@ def init_config(cluster: Cluster, machine: Machine) -> str:
 
 
 def join_config(cluster: Cluster, machine: Machine, *, control_plane: bool) -> str:
-    """What `kubeadm join` is given; the machine fills the @…@ places with its invitation."""
+    """The configuration of `kubeadm join`, as YAML; node.sh replaces the @…@ placeholders from the invitation."""
     config: dict[str, Any] = {
         "apiVersion": _API,
         "kind": "JoinConfiguration",
@@ -135,16 +135,16 @@ def _kubelet(cluster: Cluster) -> dict[str, Any]:
         "cgroupDriver": cluster.kubelet.cgroup_driver,
         "failCgroupV1": cluster.kubelet.fail_cgroup_v1,
         "nodeLeaseDurationSeconds": NODE_LEASE_SECONDS,
-        # The lease tells that a node lives; its status is written when it changes, else only this often.
+        # The lease shows that a node is alive; its status is written when it changes, and otherwise only this often.
         "nodeStatusUpdateFrequency": "10s",
         "nodeStatusReportFrequency": "5m",
-        # Watches bring changes at once; these are the repeated looks without one.
+        # Watches deliver changes at once; these are the intervals of the periodic resynchronisation.
         "fileCheckFrequency": "60s",
         "syncFrequency": "2m",
         "volumeStatsAggPeriod": "5m",
-        # Rules for kube-proxy's iptables mode; it uses nftables, and the kubelet need not watch over them.
+        # These chains serve kube-proxy's iptables mode, but here it runs in nftables mode.
         "makeIPTablesUtilChains": False,
-        # In bytes, not in shares of the disk: a tenth of a large disk that others fill too is no emergency.
+        # In bytes, not percent of the disk: a large disk that is 90% full, also by other programs, is no emergency.
         "evictionHard": {
             "memory.available": "100Mi",
             "nodefs.available": "2Gi",
@@ -154,11 +154,11 @@ def _kubelet(cluster: Cluster) -> dict[str, Any]:
         },
         "imageGCHighThresholdPercent": 95,
         "imageGCLowThresholdPercent": 90,
-        # An image that is slow to pull holds up no other.
+        # Pull images in parallel, so that a slow one delays no other.
         "serializeImagePulls": False,
         "maxParallelImagePulls": 3,
-        # What kubeadm does not set itself: every client of a kubelet is a Go program that speaks TLS 1.3, and a pod
-        # that names no seccomp profile gets the container runtime's, not none.
+        # kubeadm does not set these. Every client of a kubelet is a Go program that supports TLS 1.3, and a pod without
+        # a seccomp profile must get the container runtime's default profile, not none.
         "tlsMinVersion": "VersionTLS13",
         "seccompDefault": True,
     }
@@ -173,7 +173,7 @@ def _kube_proxy(cluster: Cluster) -> dict[str, Any]:
         "kind": "KubeProxyConfiguration",
         "mode": "nftables",
         "clusterCIDR": str(cluster.pod_network),
-        # NodePorts answer on every address of a machine, the virtual IP and the loopback's neighbours included.
+        # NodePorts answer on every address of a machine, including the virtual IP.
         "nodePortAddresses": ["0.0.0.0/0"],
     }
     if cluster.kube_proxy.conntrack_max_per_core is not None:
@@ -189,7 +189,7 @@ def _registration(cluster: Cluster, machine: Machine, *, control_plane: bool) ->
         "kubeletExtraArgs": _flags({"node-ip": machine.address, "housekeeping-interval": "15s"}),
     }
     if not cluster.kubelet.fail_cgroup_v1:
-        # kubeadm wants to be told twice that cgroup v1 is meant; no other check has this name.
+        # kubeadm has a check of its own against cgroup v1; no other check has this name.
         registration["ignorePreflightErrors"] = ["SystemVerification"]
     if control_plane and cluster.schedule_pods_on_control_planes:
         registration["taints"] = []

@@ -1,4 +1,4 @@
-"""The administrator's way in."""
+"""The administrator's kubeconfig."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from components.cluster.machine import script
 
 @dataclass(frozen=True, kw_only=True)
 class KubeconfigArgs:
-    """Where the cluster is reached."""
+    """The cluster's endpoint, and how to connect to it over SSH."""
 
     ssh: remote.Ssh
     endpoint: str
 
 
 class Kubeconfig(pulumi.ComponentResource):
-    """Reads the administrator's kubeconfig from whichever control plane holds the endpoint."""
+    """Reads the administrator's kubeconfig from the control plane that holds the endpoint."""
 
     content: pulumi.Output[str]
     """The kubeconfig, a secret; its server is the endpoint."""

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints (a secret) the administrator's kubeconfig; its server is the endpoint. It is read again every quarter of a year:
-# its certificate lives one, and is renewed before that.
+# Prints the administrator's kubeconfig (secret); its server is the endpoint. It is read again every quarter, because its
+# certificate is valid for a year and is renewed before that.
 : "${QUARTER:?}"
 cat /etc/kubernetes/admin.conf

@@ -1,4 +1,4 @@
-"""What a cluster is made from: machines, and the scripts that run on them."""
+"""Machines, and the scripts that run on them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from components.remote import Script, Value
 
 _HERE: Final = Path(__file__).parent
 FUNCTIONS: Final = tuple(f"functions/{file.name}" for file in sorted(_HERE.glob("functions/*.sh")))
-"""The files of functions that every script on a machine may use; a script is sent with those that it does use."""
+"""Files of shared functions; a script is sent to a machine with only the functions that it uses."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,23 +22,23 @@ class Machine:
     name: str
     address: str
     host_key: str | None = None
-    """The SSH host key that it must show; None for the one that it shows first."""
+    """The SSH host key that it must show; None accepts the key that it shows first."""
     labels: Mapping[str, str] = field(default_factory=dict)
     taints: tuple[str, ...] = ()
 
 
 def script(*files: str, **values: Value) -> Script:
-    """Scripts of this package with their values (given in lower case, read in upper case) and the shared functions."""
+    """Scripts of this package with the shared functions; a value named `x` here is the variable `X` in the scripts."""
     return _script((*FUNCTIONS, *files), values)
 
 
 def script_from_here(file: str, **values: Value) -> Script:
-    """A script of this package for the computer that runs Pulumi, where the shared functions have no business."""
+    """A script of this package for the computer that runs Pulumi, without the shared functions."""
     return _script((file,), values)
 
 
 def program(file: str) -> str:
-    """The text, without comments, of a script or YAML file of this package that a machine keeps."""
+    """The text, without comments, of a script or YAML file of this package that is installed on a machine."""
     text = (_HERE / file).read_text(encoding="utf-8")
     if file.endswith(".yaml"):
         return yaml.safe_dump(yaml.safe_load(text), sort_keys=False).rstrip()

@@ -22,10 +22,10 @@ class MetricsServerArgs:
 
 
 class MetricsServer(pulumi.ComponentResource):
-    """metrics-server with what it may read.
+    """metrics-server and its RBAC permissions.
 
-    `--kubelet-insecure-tls`: kubeadm's kubelets serve with certificates that they signed themselves, and approving real
-    ones needs a controller of its own. The request carries a token that is checked; only the kubelet's name is not.
+    `--kubelet-insecure-tls`, because kubeadm's kubelets use self-signed certificates, and signed ones would need a
+    controller that approves them. The kubelet still checks the request's token; only its own identity is not verified.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The pods' network: routed links made by CNI plugins, and a route to each other node; no daemon."""
+"""Argus's own pod network: routed links made by CNI plugins, and a route to every other node; no daemon."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from components import remote
 from components.cluster.machine import Machine, script
 
 NetworkKind = Literal["built-in", "manifest"]
-"""Whose network the pods are on: Argus's own, or that of the user's manifest."""
+"""The kind of pod network: Argus's own, or the one in the user's manifest."""
 
 
 def refusal(running: str | None, wanted: NetworkKind) -> str | None:
-    """Why a cluster cannot go from one kind of network to another, with the remedy; None where it need not."""
+    """Why a cluster cannot change its kind of network, with the remedy; None where the kind stays the same."""
     if running in {None, wanted}:
         return None
     has, back = (
@@ -31,7 +31,7 @@ def refusal(running: str | None, wanted: NetworkKind) -> str | None:
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkArgs:
-    """The machines of one layer-2 network, and the pods' addresses."""
+    """The machines, which share a layer-2 network, and the pods' CIDR."""
 
     machines: Sequence[Machine]
     ssh: remote.Ssh
@@ -40,15 +40,15 @@ class NetworkArgs:
 
 
 class Network(pulumi.ComponentResource):
-    """Asks the cluster for each node's share of the pod network, then sets CNI, routes and masquerading everywhere.
+    """Reads each node's pod CIDR from the cluster, then configures CNI, routes and masquerading on every machine.
 
-    The link is CNI's `ptp`, not `bridge`: pods of one machine then reach each other through the kernel's routing, so
-    that services work without br_netfilter. It does not own network policies: nothing here enforces them, so that every
-    pod reaches every other whatever policies there are. A network that does comes by NetworkManifest instead.
+    It uses CNI's `ptp` plugin, not `bridge`: pods of one machine then reach each other through the kernel's routing, so
+    that services work without br_netfilter. It does not enforce network policies: every pod reaches every other. For a
+    network that enforces them, use NetworkManifest.
     """
 
     ready: Sequence[pulumi.Resource]
-    """To depend on: pods of every machine reach one another."""
+    """Depend on these to run after pods on all machines reach one another."""
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:Network", name, {}, opts)
@@ -76,7 +76,7 @@ class Network(pulumi.ComponentResource):
 
 
 def cni_config() -> str:
-    """The CNI configuration; the machine fills in its own network."""
+    """The CNI configuration, as JSON; network.sh replaces @NETWORK@ with the node's pod CIDR."""
     return json.dumps(
         {
             "cniVersion": "0.4.0",

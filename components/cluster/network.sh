@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# The pods' network on one machine: a routed link for each pod, a route to every other node's pods, and the machine's own
-# address for what leaves the cluster. A oneshot unit sets routes and rules again after a reboot.
+# Configures the pods' network on one machine: a routed link for each pod, a route to every other node's pods, and
+# masquerading for traffic that leaves the cluster. A oneshot unit restores routes and rules after a reboot.
 : "${NAME:?}" "${POD_NETWORK:?}" "${CNI:?}"
 
-# On standard input: `node address podCIDR` of every node.
+# Standard input: `node address podCIDR` of every node, one per line.
 protocol=82 # marks Argus's routes in the kernel's table
 own='' routes=''
 while read -r node address network || [[ $node ]]; do
@@ -16,7 +16,7 @@ done
 [[ $own ]] || die "$NAME has no pod network"
 
 put /etc/argus/routes 0644 <<<"${routes%$'\n'}"
-# iptables, not nft: the nft of Debian 12 crashes where a newer one (kube-proxy's) has made tables.
+# iptables, not nft, because the nft of Debian 12 crashes on tables that a newer nft (kube-proxy's) has made.
 put /etc/argus/masquerade 0644 <<FILE
 *nat
 :ARGUS-POSTROUTING - [0:0]
@@ -62,5 +62,5 @@ ip -4 route show proto "$protocol" | while read -r network _; do
   grep -qF " $network via " /etc/argus/routes || ip route delete "$network" proto "$protocol"
 done
 
-# Last: the kubelet calls the node ready when this file is there.
+# Written last, because the kubelet reports the node Ready once this file exists.
 put /etc/cni/net.d/10-argus.conflist 0644 <<<"${CNI//@NETWORK@/$own}"

@@ -1,4 +1,4 @@
-"""The pods' network by a manifest of the user's own, such as Calico's or Cilium's."""
+"""A pod network from the user's manifest, such as Calico's or Cilium's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from components.cluster.machine import Machine, script
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkManifestArgs:
-    """The machines that the network is to connect, and its manifest's text."""
+    """The machines that the network connects, and the text of its manifest."""
 
     machines: Sequence[Machine]
     ssh: remote.Ssh
@@ -23,17 +23,17 @@ class NetworkManifestArgs:
 
 
 class NetworkManifest(pulumi.ComponentResource):
-    """Applies the manifest at the endpoint, as soon as the machines are nodes, and waits until all of them are ready.
+    """Applies the manifest at the endpoint once the machines are nodes, and waits until all nodes are ready.
 
-    Not by Pulumi's Kubernetes plugin: that would take the network away before the last pod, whose machine is yet to be
-    drained over it. It is undone with the nodes, so no delete; the files of its plugins by ContainerRuntime's undo.
-    An object that a later manifest no longer has stays: it does not own what once was in it.
+    It does not use Pulumi's Kubernetes plugin, which would delete the network before machines are drained over it. It
+    has no delete: its objects go with the nodes, and ContainerRuntime's undo removes the files of its CNI plugins.
+    An object that a later manifest no longer contains stays in the cluster.
 
-    The text is a secret: some (Cilium's) hold keys. Its digest in the script is what shows that it changed.
+    The text is a secret, because some manifests (Cilium's) hold keys. The script has its digest, to show changes.
     """
 
     ready: Sequence[pulumi.Resource]
-    """To depend on: the network is there on every machine."""
+    """Depend on these to run after the network works on every machine."""
 
     def __init__(self, name: str, args: NetworkManifestArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:NetworkManifest", name, {}, opts)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs on the control plane that holds the virtual IP: applies the manifest on standard input, and waits until the stack's
-# nodes are ready, which they are when its plugins are on them. What somebody else changed of it is put right.
-: "${DIGEST:?}" "${NODES:?}" # the manifest's digest: another one, and this runs again
+# Runs on the control plane that holds the virtual IP: applies the manifest from standard input, then waits until the
+# stack's nodes are Ready, which needs the network's plugins. Changes that others made to its objects are overwritten.
+: "${DIGEST:?}" "${NODES:?}" # a changed digest of the manifest makes this run again
 is_member || die "this machine holds the virtual IP and is no control plane"
 alone network
 
@@ -9,7 +9,7 @@ manifest=$(mktemp -p /run)
 trap 'rm -f "$manifest"' EXIT
 cat >"$manifest"
 
-# Again and again: a new kind of object is known only some time after its definition.
+# Repeated, because the API server knows a custom resource only some time after its definition is applied.
 apply() { said=$(admin apply --server-side --force-conflicts --field-manager=argus --filename "$manifest" 2>&1 >/dev/null); }
 until_true 60 apply || die "argus:cluster.network.manifest cannot be applied: $said"
 

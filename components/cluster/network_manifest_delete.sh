@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# Takes away what the pods of a network by manifest put among the plugins and their configuration, and the addresses that
-# its plugins noted; container_runtime.sh noted what was there before. Links and rules of theirs that kubeadm's reset leaves
-# go with the next boot.
+# Removes the CNI plugins, configuration and address records that the pods of a manifest's network added since
+# container_runtime.sh recorded the existing files. Links and rules that `kubeadm reset` leaves disappear at the next boot.
 if [[ -e $STATE/plugins ]]; then
   while read -r file; do rm -f "$file"; done < <(
     find /etc/cni/net.d /opt/cni/bin /var/lib/cni \( -type f -o -type l \) 2>/dev/null | LC_ALL=C sort |

@@ -1,4 +1,4 @@
-"""A machine becomes a node: the same component for every control plane and every worker."""
+"""Makes a machine a node; control planes and workers use the same component."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from components.config import Cluster
 
 @dataclass(frozen=True, kw_only=True)
 class NodeArgs:
-    """The machine and what it joins."""
+    """The machine, and the cluster that it joins."""
 
     machine: Machine
     ssh: remote.Ssh
     cluster: Cluster
     control_plane: bool
     bootstrap: bool = False
-    """The cluster starts here if there is none yet; nothing else distinguishes this machine."""
+    """Whether the cluster starts on this machine if there is none yet; the machine is not special afterwards."""
 
 
 class Node(pulumi.ComponentResource):
-    """Invites the machine and lets it join. Leaving is Removal's.
+    """Invites the machine and joins it to the cluster. Removal takes it out again.
 
-    The invitation is asked of the endpoint's address: keepalived keeps it with a living control plane, whichever
-    that is. It is empty where no cluster is yet. A dead node of the same name at another address is forgotten first;
-    a machine whose host key has changed, and that is no member by its own word, is invited anew.
-    The invitation travels as a secret output, to standard input, and lives two hours.
+    The invitation comes from the control plane that holds the endpoint's address; it is empty where there is no cluster
+    yet. A dead node of the same name at another address is removed from the cluster first. A machine whose host key has
+    changed, and that says it is not a member, gets a new invitation.
+    The invitation is a secret output that the machine reads on standard input; it expires after two hours.
     """
 
     joined: pulumi.Resource
-    """To depend on: the node is a member."""
+    """Depend on this to run after the machine has joined."""
 
     def __init__(self, name: str, args: NodeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:ControlPlane" if args.control_plane else "argus:cluster:Worker", name, {}, opts)
@@ -59,7 +59,7 @@ class Node(pulumi.ComponentResource):
                 invite=invite.render(ssh.user),
                 is_member=script("is_member.sh").render(ssh.user),
             ),
-            # Another host key may mean another disk, and then it is no member any more.
+            # A new host key may mean a new disk; the machine is then no longer a member.
             about=machine.address,
             secret=True,
             opts=pulumi.ResourceOptions(parent=self),

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes this machine a node. The same on every control plane and every worker: already a member -> nothing;
-# invited by a living member -> join; no cluster, and this is where one starts -> init.
+# Makes this machine a node, as control plane or worker. Already a member: does nothing. Invited by a live member: joins.
+# No cluster yet, and this is the machine where it starts: init.
 : "${NAME:?}" "${VIRTUAL_IP:?}" "${PORT:?}" "${BOOTSTRAP:?}" "${CONTROL_PLANE:?}" "${INIT_CONFIG?}" "${JOIN_CONFIG:?}"
 : "${AUDIT_POLICY?}"
 alone node
@@ -9,7 +9,7 @@ command -v kubeadm >/dev/null ||
 
 TOKEN='' CA_HASH='' CERTIFICATE_KEY='' ENCRYPTION=''
 while read -r line || [[ $line ]]; do
-  key=${line%%=*} # splitting at IFS would take the last = off the value
+  key=${line%%=*} # splitting at IFS would drop a trailing = of the value
   case $key in TOKEN | CA_HASH | CERTIFICATE_KEY | ENCRYPTION) printf -v "$key" %s "${line#*=}" ;; esac
 done
 
@@ -29,8 +29,8 @@ endpoint=https://$VIRTUAL_IP:$PORT
 config=$(mktemp -p /run)
 trap 'rm -f "$config"' EXIT
 
-# leave_etcd: the others no longer count this machine as a member of etcd. Before anything of it is wiped: of two members
-# one that is gone for good takes the majority with it, and kubeadm's reset goes on where it could not leave.
+# leave_etcd: removes this machine's etcd member through the other members, before anything here is deleted: with two
+# members, losing one loses the majority, and `kubeadm reset` continues even if it could not leave etcd.
 leave_etcd() {
   local manifest=/etc/kubernetes/manifests/etcd.yaml url others image said
   [[ $TOKEN && -e $manifest ]] || return 0
@@ -53,19 +53,19 @@ leave_etcd() {
     "removed: see to etcd (docs/operations.md, Back up and restore), then run \`pulumi up\` again"
 }
 
-# An interrupted attempt leaves half a node; kubeadm would refuse to go on from there.
+# An interrupted attempt leaves an incomplete node, which kubeadm refuses to continue.
 if compgen -G '/etc/kubernetes/*.conf' >/dev/null || compgen -G '/etc/kubernetes/manifests/*' >/dev/null; then
   say "clearing an interrupted attempt"
   leave_etcd
   kubeadm reset --force --cleanup-tmp-dir >/dev/null 2>&1
 fi
 
-# put_encryption <content: the key under which the API servers keep secrets in etcd; no other user may ever read it.
+# put_encryption <content: writes the key that encrypts secrets in etcd; umask keeps it from other users at all times.
 put_encryption() { (umask 077 && cat >/etc/kubernetes/encryption.yaml); }
 
 if [[ $CONTROL_PLANE == true ]]; then
   printf '%s\n' "$AUDIT_POLICY" >/etc/kubernetes/audit-policy.yaml
-  # kubeadm reset leaves it. A key that was not yet used is made again; a cluster made without one has none to give.
+  # `kubeadm reset` leaves this file. An unused key is generated again; a cluster without encryption needs none.
   rm -f /etc/kubernetes/encryption.yaml
 fi
 
@@ -81,7 +81,7 @@ elif [[ $BOOTSTRAP == true ]]; then
     die "a cluster answers at $endpoint, but no living control plane has invited $NAME: check that the virtual IP is free"
   fi
   key=$(head -c 32 /dev/urandom | base64)
-  # Written with the first provider, read with any: `identity` reads what was not encrypted.
+  # The first provider writes; all are tried for reading, so that `identity` reads unencrypted data.
   put_encryption <<FILE
 apiVersion: apiserver.config.k8s.io/v1
 kind: EncryptionConfiguration
@@ -102,7 +102,7 @@ fi
 
 if [[ $CONTROL_PLANE == true ]]; then
   until_true 60 curl -ksf --max-time 2 -o /dev/null https://localhost:6443/readyz || die "the API server is not ready"
-  # Invitations are made where the virtual IP is: it must be with a member before the next machine asks for one.
+  # Invitations come from the holder of the virtual IP, so a member must hold it before the next machine asks.
   if [[ $BOOTSTRAP == true ]]; then
     until_true 30 holds "$VIRTUAL_IP" || [[ $TOKEN ]] || die "the virtual IP $VIRTUAL_IP stays with another machine"
   fi

@@ -22,7 +22,7 @@ class NodeMetadataArgs:
 
 
 class NodeMetadata(pulumi.ComponentResource):
-    """Sets labels and taints, and removes those that the stack no longer gives. No delete: they go with their node."""
+    """Sets labels and taints, and removes those no longer in the stack. No delete: they are removed with their node."""
 
     def __init__(self, name: str, args: NodeMetadataArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:NodeMetadata", name, {}, opts)
@@ -37,8 +37,8 @@ class NodeMetadata(pulumi.ComponentResource):
 
 
 def line(machine: Machine) -> str:
-    """What node_metadata.sh is told of a machine."""
+    """The line of one machine in the METADATA of node_metadata.sh."""
     labels = [f"label {key}={value}" for key, value in sorted(machine.labels.items())]
-    # Another machine of the same name, or the same with another disk, has lost what its node was given.
+    # A replaced machine, or one with a new disk, has lost its labels: the digest makes the script run again.
     which = hashlib.sha256(f"{machine.address} {machine.host_key}".encode()).hexdigest()[:12]
     return " ".join([machine.name, which, *labels, *(f"taint {taint}" for taint in sorted(machine.taints))])

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Sets the given labels and taints, and removes those that it set before and that are no longer given: what Argus set is
-# noted in an annotation of the node. One line of METADATA a node:
-# `name machine [label key=value | taint key=value:Effect]...`; the second word runs this again for another machine.
+# Sets the given labels and taints, and removes those that it set earlier and that are no longer given; an annotation of
+# the node records what Argus set. METADATA has one line per node:
+# `name machine [label key=value | taint key=value:Effect]...`; a changed second word makes this run again.
 : "${METADATA:?}"
 
 noted() { admin get node "$1" -o jsonpath='{.metadata.annotations.argus\.dev/metadata}'; }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Prints `name address podCIDR` of every node, once each of the stack's machines has its network from the controller
-# manager. A node that is about to leave is still among them: its pods must reach the others until they have moved.
-: "${MACHINES:?}" # `name address`, a line a machine
+# Prints `name address podCIDR` of every node, once the controller manager has given each of the stack's machines a CIDR.
+# A node that is about to leave is included, because its pods must reach the others until they have moved.
+: "${MACHINES:?}" # `name address` of a machine per line
 
 networks() {
   admin get nodes --request-timeout=10s -o jsonpath='{range .items[*]}{.metadata.name}{" "}{.status.addresses[?(@.type=="InternalIP")].address}{" "}{.spec.podCIDR}{"\n"}{end}'

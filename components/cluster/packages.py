@@ -33,18 +33,18 @@ _CONTROL_PLANE: Final = ("haproxy", "keepalived")
 
 @dataclass(frozen=True, kw_only=True)
 class PackagesArgs:
-    """Where one machine's software comes from."""
+    """One machine, and the source and version of its software."""
 
     machine: Machine
     ssh: remote.Ssh
     cluster: Cluster
     control_plane: bool
     server: str
-    """URL of the API of the cluster that the machine now belongs to."""
+    """URL of the API of this cluster, recorded on the machine."""
 
 
 class Packages(pulumi.ComponentResource):
-    """Installs what is missing; deleting it removes what it installed and no more."""
+    """Installs the packages that are missing; Removal's undo removes only what this installed."""
 
     def __init__(self, name: str, args: PackagesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:Packages", name, {}, opts)

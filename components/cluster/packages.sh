@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The Debian packages and Kubernetes binaries of one machine, its kernel settings, and the kubelet's service.
+# Installs Debian packages and Kubernetes binaries, kernel settings, and the kubelet's service.
 : "${PACKAGES:?}" "${SERVER:?}" "${VERSION:?}" "${BINARIES:?}"
 
 alone node
@@ -9,7 +9,7 @@ while read -r package; do
 done <<<"$PACKAGES"
 
 mkdir -p "$STATE" /etc/kubernetes
-echo "$SERVER" >"$STATE/cluster" # from here on the machine is this cluster's
+echo "$SERVER" >"$STATE/cluster" # from now on, undo.sh treats the machine as one of this cluster
 if ((${#missing[@]})); then
   say "installing ${!missing[*]}"
   export DEBIAN_FRONTEND=noninteractive
@@ -18,7 +18,7 @@ if ((${#missing[@]})); then
   apt-get install -qq -y --no-install-recommends "${!missing[@]}" >/dev/null
 fi
 
-# A node's programs change in its turn, when it is drained (upgrade_node.sh), and not under its pods.
+# The programs of an existing node are replaced by upgrade_node.sh, after its drain, not while its pods run.
 runs=''
 if is_member; then runs=$(kubelet --version 2>/dev/null) || true; fi
 if [[ ! $runs || $runs == "Kubernetes v$VERSION" ]]; then fetch kubeadm kubelet kubectl; fi
@@ -35,7 +35,7 @@ if [[ ! -e $STATE/sysctl ]]; then
     [[ $key == [a-z]* ]] && echo "$key = $(sysctl -n "$key")"
   done </etc/sysctl.d/90-argus.conf >"$STATE/sysctl"
 fi
-# A machine that is itself a container has its host's modules and may not set every value: its own are then kept.
+# A machine that is itself a container uses its host's modules and may not set every value, so failures are tolerated.
 modprobe -aq overlay nf_conntrack 2>/dev/null || true
 sysctl -q -p /etc/sysctl.d/90-argus.conf 2>/dev/null || say "some kernel settings are not this machine's to set"
 [[ $(sysctl -n net.ipv4.ip_forward) == 1 ]] || die "net.ipv4.ip_forward cannot be turned on here"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Takes away what packages.sh brought, and no package that was there before it.
+# Removes what packages.sh installed, but no package that existed before.
 systemctl disable -q --now kubelet.service 2>/dev/null || true
 restore /etc/systemd/system/kubelet.service /usr/local/bin/kube{adm,let,ctl}
 systemctl daemon-reload
@@ -11,6 +11,6 @@ if [[ -s $STATE/packages ]]; then
   apt-get purge -qq -y --autoremove "${packages[@]}" >/dev/null
 fi
 rmdir --ignore-fail-on-non-empty /etc/kubernetes 2>/dev/null || true
-# The folder may be a file system of its own.
+# The folder may be a mount point, which cannot be removed.
 find "$STATE" -mindepth 1 -delete
 rmdir "$STATE" 2>/dev/null || true

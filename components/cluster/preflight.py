@@ -1,4 +1,4 @@
-"""All machines' problems at once, before any of them is changed."""
+"""Reports all problems of all machines at once, before any machine is changed."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _CONTROL_PLANE_PORTS = (2379, 2380, API_PORT, 10257, 10259)
 
 
 class PreflightError(pulumi.RunError):
-    """Some machine is not fit; the message has a line for each problem."""
+    """At least one machine does not meet the requirements; the message has one line per problem."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PreflightArgs:
-    """The machines, and what each must have."""
+    """The machines, and their requirements."""
 
     control_planes: Sequence[Machine]
     workers: Sequence[Machine]
@@ -42,34 +42,33 @@ class PreflightArgs:
     minimum_disk_gib: int
     kubernetes_version: str
     pods: Mapping[str, int] = field(default_factory=dict)
-    """The memory (MiB) that some machine must have for a pod, by the key of the configuration that says it."""
+    """The memory (MiB) of each pod that must fit on some machine, by the configuration key that sets it."""
     hosts: Sequence[Machine] = ()
     """The machines that run the pipeline's pods."""
     running_version: pulumi.Input[str | None] = None
-    """The version that the stack's cluster has had so far, if there is one."""
+    """The Kubernetes version that the cluster runs now; None where there is no cluster yet."""
     network: NetworkKind = "built-in"
     running_network: pulumi.Input[str | None] = None
-    """The kind that the stack's cluster has had so far; None where it was made before there was a choice."""
+    """The kind of network that the cluster uses now; None where the cluster is older than this option."""
     looks: pulumi.Input[Mapping[str, str]] = field(default_factory=dict)
-    """What `Preflight.looks` was when the stack was last whole."""
+    """The value of `Preflight.looks` after the stack's last complete update."""
 
 
 class Preflight(pulumi.ComponentResource):
-    """Reads key and facts of every machine, side by side.
+    """Reads the host key and facts of all machines in parallel.
 
-    A machine is looked at in every update until one has made it a member. A member is asked again only when
-    what is asked of it has changed, or for another word in argus:ssh.mend.
+    Every update checks a machine until it is a member. A member is checked again only when the requirements or the
+    script change, or when argus:ssh.mend changes.
     """
 
     passed: Mapping[str, pulumi.Output[Sequence[pulumi.Resource]]]
-    """To depend on, by the machine's name: each fails when any machine is not fit."""
+    """Resources to depend on, by machine name; each fails when any machine does not meet the requirements."""
     looks: pulumi.Output[Mapping[str, str]]
-    """The last look at each machine, by its address: when (seconds since the epoch), and a digest of what was asked."""
+    """The last check of each machine, by its address: its time (Unix seconds) and a digest of what was asked."""
     known: Sequence[pulumi.Resource]
-    """To depend on: every machine has shown its host key, or need not."""
+    """Depend on these to run after all host keys are known."""
     ssh: remote.Ssh
-    """How the machines are reached that have passed, each known by its host key, and the endpoint by those of the
-    control planes."""
+    """SSH settings for machines that passed, with each one's host key; the endpoint accepts any control plane's key."""
 
     def __init__(self, name: str, args: PreflightArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:Preflight", name, {}, opts)
@@ -123,7 +122,7 @@ class Preflight(pulumi.ComponentResource):
             )
         )
         verdict: pulumi.Output[bool] = pulumi.Output.from_input(_check(args, facts, keys, required, silent))
-        # All wait for the one verdict; a dependency of each machine on each would grow with their square.
+        # All depend on one verdict: if each machine depended on each, dependencies would grow with their square.
         self.passed = {name: _after(verdict, command) for name, command in commands.items()}
         passed_keys = {machine.address: [_known(verdict, keys[machine.name])] for machine in machines}
         self.ssh = replace(
@@ -147,15 +146,15 @@ def _known(verdict: pulumi.Output[bool], key: pulumi.Output[str]) -> pulumi.Outp
 
 
 class _Silent:
-    """The machines that do not answer, and why.
+    """Collects the machines that do not answer, with the reasons.
 
-    The engine ends the program at the first command that fails, and with it what the other machines have to say. So
-    each failure is held back until all were heard, or until all that the engine does at a time are failures. Where the
-    engine has no hooks for that, no reason is known either.
+    The engine ends the program at the first command that fails, which would hide the problems of other machines. So
+    each failure is held back until all machines have answered, or until failures occupy all parallel operations of the
+    engine. Where the engine does not support error hooks, the reasons stay unknown.
     """
 
     hooks: Mapping[str, pulumi.ErrorHook]
-    """For the commands that are the first to speak to a machine, by its name."""
+    """Hooks for the first command on each machine, by the machine's name."""
 
     def __init__(self, name: str, machines: Sequence[Machine]) -> None:
         self._reasons: dict[str, str] = {}
@@ -166,7 +165,7 @@ class _Silent:
         self.hooks = {each: pulumi.ErrorHook(f"{name}-{each}-failed", partial(self._hold, each)) for each in held}
 
     async def reason(self, machine: str, answer: asyncio.Future[Any]) -> str | None:
-        """Waits for the machine's answer, or for why there is none: that is returned, empty where it was not heard."""
+        """Wait for the machine; return None if it answered, the reason if it failed, and "" if it was not heard."""
         events = [asyncio.ensure_future(each.wait()) for each in (self._failed[machine], self._no_more)]
         await asyncio.wait({answer, *events}, return_when=asyncio.FIRST_COMPLETED)
         for event in events:
@@ -176,7 +175,7 @@ class _Silent:
         return self._reasons.get(machine, "")
 
     def let_go(self) -> None:
-        """All were heard: what was held back fails now, and ends the program."""
+        """All machines were heard: release the failures that were held back, which end the program."""
         self._all_heard.set()
 
     async def _hold(self, machine: str, failed: pulumi.ErrorHookArgs) -> bool:
@@ -193,7 +192,7 @@ def _digest(*asked: str | int) -> str:
 
 
 def _look_again(address: str, look: str, before: Mapping[str, str]) -> str:
-    """The earlier look, if it was at this address and for the same; else this one."""
+    """The earlier check of this address, if it asked for the same; else the new one."""
     earlier = before.get(address, "")
     return earlier if earlier.partition(" ")[2] == look.partition(" ")[2] else look
 
@@ -201,7 +200,7 @@ def _look_again(address: str, look: str, before: Mapping[str, str]) -> str:
 async def _look(
     machine: Machine, output: pulumi.Output[str], known: pulumi.Output[str], port: int, silent: _Silent
 ) -> Facts | str | None:
-    """A machine's facts, or its problem where it does not answer; None where nothing is known of it yet."""
+    """A machine's facts, its problem if it does not answer, or None if nothing is known yet."""
     answer, key = asyncio.ensure_future(output.future()), asyncio.ensure_future(known.future())
     reason = await silent.reason(machine.name, answer)
     if reason is None:
@@ -209,7 +208,7 @@ async def _look(
         return Facts.parse(text) if text else None
     if not reason:
         return None
-    # A machine that has not even shown a key has none to compare.
+    # If reading the host key failed, there is no key to compare with.
     given = key.result() if key.done() and key.exception() is None else None
     return (await mismatch(machine.address, port, given) if given else None) or no_answer(reason)
 
@@ -221,7 +220,7 @@ async def _check(
     required: pulumi.Output[Requirements],
     silent: _Silent,
 ) -> bool:
-    """Wait for every machine, also for those that do not answer, then speak once."""
+    """Wait until every machine has answered or failed, then report all problems. Raises PreflightError."""
     try:
         running = await pulumi.Output.from_input(args.running_version).future()
         has = await pulumi.Output.from_input(args.running_network).future() or (running and "built-in")
@@ -236,7 +235,7 @@ async def _check(
         text = "no machine was changed, because\n  " + "\n  ".join(found)
         lost = [outputs[name] for name, each in seen.items() if isinstance(each, str)]
         if silent.hooks and lost:
-            # They end the program once they are let go, and would do so before an exception that is raised here.
+            # Once released, these failures end the program before an exception raised here would show: report first.
             unheard = ", ".join(name for name, each in seen.items() if each is None)
             pulumi.log.error(f"{text}\nNot heard, because so many others do not answer: {unheard}" if unheard else text)
     finally:

@@ -1,4 +1,4 @@
-"""What happens when a machine leaves the stack: it is drained, taken out of the cluster, and left as it was found."""
+"""Takes a machine out of the stack: drains it, removes it from the cluster, and restores it to its original state."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from components.cluster.storage import VOLUMES_ROOT
 
 @dataclass(frozen=True, kw_only=True)
 class RemovalArgs:
-    """The machine, and where the rest of the cluster is reached."""
+    """The machine, and the cluster's endpoint."""
 
     machine: Machine
     ssh: remote.Ssh
     endpoint: str
     server: str
-    """URL of the API: a machine of any other cluster is left alone."""
+    """URL of this cluster's API; a machine of any other cluster is not touched."""
     control_plane: bool
 
 
 class Removal(pulumi.ComponentResource):
-    """Undoes everything that Argus did to one machine, in the opposite order, and makes the cluster forget it.
+    """Undoes everything that Argus did to one machine, in reverse order, and removes its node from the cluster.
 
-    Every step on the machine depends on this, so it is there before the first of them and deleted after the last. The
-    steps have no `delete` of their own: a Command whose host is dead cannot be deleted, and a dead machine is what one
-    most wants to remove. So this one runs on the computer that runs Pulumi, which can tell a machine that does not
-    answer from one that refuses. A machine at another address is another machine: the old one is then undone.
+    Every step on the machine depends on this, so it is created before all steps and deleted after all of them. The
+    steps have no `delete` of their own, because a remote Command on a dead host cannot be deleted, and dead machines
+    are the ones most often removed. This command runs on the computer that runs Pulumi, which can tell a machine that
+    does not answer from one that refuses. A changed address means a new machine: the old one is then undone.
     """
 
     undo: pulumi.Resource
-    """To depend on, for all that is done on the machine."""
+    """Every step on the machine depends on this."""
 
     def __init__(self, name: str, args: RemovalArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:Removal", name, {}, opts)
@@ -57,14 +57,14 @@ class Removal(pulumi.ComponentResource):
 
 
 class Drain(pulumi.ComponentResource):
-    """Moves a machine's pods to others, in step with their disruption budgets, when the machine leaves the stack.
+    """Moves a machine's pods to other machines, within their disruption budgets, when the machine leaves the stack.
 
-    Local volumes cannot move. The machine's are given up: a stateful pod starts with an empty one elsewhere, and its
-    service copies its data there from the other members. It must depend on the volumes, to be deleted before them.
+    Local volumes cannot move, so the machine's are abandoned: a stateful pod starts elsewhere with an empty volume, and
+    its service copies the data from other members. This must depend on the volumes, to be deleted before them.
     """
 
     drained: pulumi.Resource
-    """To depend on, for what must be gone before the machine is drained."""
+    """Resources that must be deleted before the machine is drained depend on this."""
 
     def __init__(self, name: str, args: RemovalArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:Drain", name, {}, opts)
@@ -76,7 +76,7 @@ class Drain(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 custom_timeouts=pulumi.CustomTimeouts(delete="20m"),
-                # It was one: to replace it would drain a machine that stays.
+                # It once was a remote Command; without this alias, its replacement would drain a machine that stays.
                 aliases=[pulumi.Alias(type_="command:remote:Command")],
             ),
         ).command

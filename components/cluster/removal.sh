@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs on the computer that runs Pulumi: undoes a machine over SSH if it answers, and has the cluster forget it in any
-# case. A machine with another host key is not the one that was made a node: it is not touched, and forgotten as a dead
-# one is, unless the cluster still hears from the node.
+# Runs on the computer that runs Pulumi: undoes a machine over SSH if it answers, and deletes its node from the cluster in
+# any case. A machine with another host key is not the one that became a node: it is not touched, and its node is deleted
+# like a dead one, unless the node is still Ready.
 : "${NODE:?}" "${HOST:?}" "${ENDPOINT:?}" "${UNDO:?}" "${FORGET:?}"
 
 lost=''
@@ -18,7 +18,7 @@ else
     "there before its next use" >&2
 fi
 
-# The last control plane takes the endpoint with it: nobody is left who could forget.
+# After the last control plane, nothing answers at the endpoint, and there is no cluster left to delete a node from.
 if given_up; then
   echo "$NODE is not forgotten: the cluster is given up" >&2
 elif answers "$ENDPOINT"; then

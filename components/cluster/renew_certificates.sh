@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# renew-certificates DAYS: renews the control plane's certificates if one of them has less than that left, then restarts,
-# one after the other, the programs that read theirs only when they start. The kubelet renews its own. What is seen goes to
-# a metric, in the file that Debian's prometheus-node-exporter reads.
+# renew-certificates DAYS: renews the control plane's certificates if one of them has fewer days left, then restarts, one at
+# a time, the programs that read certificates only at start. The kubelet renews its own. Expiry times are written as
+# metrics, to a file that Debian's prometheus-node-exporter reads.
 set -euo pipefail
 days=$1 pki=/etc/kubernetes/pki metrics=/var/lib/prometheus/node-exporter/argus-certificates.prom
 renewed=("$pki"/{apiserver,apiserver-etcd-client,apiserver-kubelet-client,front-proxy-client}.crt
@@ -28,7 +28,7 @@ write_metrics() {
     done
   } >"$new"
   chmod 0644 "$new"
-  mv -f "$new" "$metrics" # at once: it is read at any moment
+  mv -f "$new" "$metrics" # atomic, because it may be read at any time
 }
 serves() { curl -ksf --max-time 2 -o /dev/null https://localhost:6443/readyz; }
 until_served() {
@@ -43,7 +43,7 @@ until_served() {
 
 write_metrics
 due || exit 0
-# Another control plane may be renewing, or may be dead: this one waits for its turn, until tomorrow if need be.
+# Another control plane may be renewing its certificates or may be dead: try again at the next daily run.
 serves || { echo "the cluster is not well; certificates are not renewed now" >&2; exit 1; }
 kubeadm certs renew all
 for program in etcd kube-apiserver kube-controller-manager kube-scheduler; do

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# restore-etcd [BACKUP]: after the loss of etcd's majority, begins etcd anew on this control plane alone, from a backup; from
-# the newest one here if none is named. What etcd had is kept in /var/lib/argus/etcd-before-restore.
+# restore-etcd [BACKUP]: after the loss of etcd's majority, restores etcd on this control plane alone, from the given backup
+# or the newest local one. etcd's old data is kept in /var/lib/argus/etcd-before-restore.
 set -euo pipefail
 # shellcheck source=/dev/null
 . /etc/argus/backup
@@ -42,7 +42,7 @@ stopped || {
 
 echo "restoring $backup"
 peer=$(sed -n 's/.*--initial-advertise-peer-urls=//p' "$aside/etcd.yaml")
-# The bump makes what anybody still remembers of the old cluster stale: nobody acts on what the backup does not know.
+# The revision bump invalidates clients' caches, so that no client acts on objects that are not in the backup.
 /usr/local/lib/argus/etcd-tool "$work" etcdutl snapshot restore /work/etcd.db --data-dir /work/data --name "$member" \
   --initial-cluster "$member=$peer" --initial-advertise-peer-urls "$peer" --bump-revision 1000000000 --mark-compacted
 rm -rf /var/lib/argus/etcd-before-restore

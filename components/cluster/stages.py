@@ -1,4 +1,4 @@
-"""The stages from machines to a cluster: which components each has, and what they wait for."""
+"""The stages from machines to a cluster: the components of each, and what they wait for."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from components.cluster.storage import LocalStorage, LocalStorageArgs
 from components.cluster.upgrade import Upgrade, UpgradeArgs
 
 ByMachine = Mapping[str, pulumi.Resource]
-"""A resource to depend on, by the machine's name."""
+"""A resource to depend on, by machine name."""
 
 
 def look_at_machines(name: str, args: ClusterArgs, parent: pulumi.Resource) -> Preflight:
-    """Refuse what would not work, before any machine is changed."""
+    """Check all machines before any of them is changed."""
     return Preflight(
         f"{name}-preflight",
         PreflightArgs(
@@ -55,7 +55,7 @@ def look_at_machines(name: str, args: ClusterArgs, parent: pulumi.Resource) -> P
 
 
 class Stages:
-    """Each method is one stage, and takes what it waits for from those before it."""
+    """Each method is one stage; its parameters are the results of earlier stages that it waits for."""
 
     def __init__(self, name: str, args: ClusterArgs, preflight: Preflight, parent: pulumi.Resource) -> None:
         self._name, self._args, self._cluster, self._parent = name, args, args.cluster, parent
@@ -73,10 +73,10 @@ class Stages:
         }
 
     def prepare_removal(self) -> ByMachine:
-        """The undo of all that follows: created first, so that it is deleted last.
+        """The undo of everything that follows: created first so that it is deleted last.
 
-        Workers leave before control planes, and those one after the other, so that etcd keeps its majority and a
-        control plane is left to forget each of them.
+        Workers leave before control planes, and control planes one at a time, so that etcd keeps its majority and
+        another control plane can remove each node.
         """
         undo: dict[str, pulumi.Resource] = {}
         previous: list[pulumi.Resource] = []
@@ -91,7 +91,7 @@ class Stages:
         return undo
 
     def install_packages(self, undo: ByMachine) -> ByMachine:
-        """Debian's packages and Kubernetes' programs, on all machines at once."""
+        """Debian packages and Kubernetes binaries, on all machines in parallel."""
         return {
             machine.name: Packages(
                 f"{self._name}-{machine.name}-packages",
@@ -142,9 +142,9 @@ class Stages:
         ]
 
     def start_control_plane(self, runtimes: ByMachine, endpoints: Sequence[pulumi.Resource]) -> ByMachine:
-        """The first control plane starts the cluster, then all others join it at once.
+        """The first control plane starts the cluster, then all others join it in parallel.
 
-        kubeadm has them wait for each other where etcd takes one member at a time.
+        kubeadm makes them wait for each other where etcd accepts only one new member at a time.
         """
         first, *others = self._args.control_planes
         members = {first.name: self._node(first, [*endpoints, runtimes[first.name]], bootstrap=True)}
@@ -163,7 +163,7 @@ class Stages:
         return {each.name: self._node(each, [runtimes[each.name], first]) for each in self._args.workers}
 
     def connect_pods(self, members: ByMachine) -> Sequence[pulumi.Resource]:
-        """The pods' network: Argus's own, or that of the user's manifest."""
+        """The pods' network: Argus's own, or the one in the user's manifest."""
         name, after = f"{self._name}-network", self._after(list(members.values()))
         machines, endpoint = self._args.machines, self._args.endpoint
         if self._args.network_manifest is not None:
@@ -177,7 +177,7 @@ class Stages:
         ).ready
 
     def upgrade_nodes(self, members: ByMachine, connected: Sequence[pulumi.Resource]) -> pulumi.Resource:
-        """Another Kubernetes version, control planes first and one node at a time; the last one is returned."""
+        """Upgrade Kubernetes one node at a time, control planes first; return the last node's upgrade."""
         after = [*members.values(), *connected]
         for machine in self._args.machines:
             upgrade = Upgrade(
@@ -215,19 +215,19 @@ class Stages:
         )
 
     def read_kubeconfig(self, upgraded: pulumi.Resource) -> pulumi.Output[str]:
-        """The administrator's, a secret."""
+        """The administrator's kubeconfig, a secret."""
         args = KubeconfigArgs(ssh=self._ssh, endpoint=self._args.endpoint)
         return Kubeconfig(f"{self._name}-kubeconfig", args, self._after([upgraded])).content
 
     def measure_pods(self, provider: pulumi.ProviderResource) -> None:
-        """metrics-server, which autoscalers and `kubectl top` ask."""
+        """metrics-server, for autoscalers and `kubectl top`."""
         image = f"{self._cluster.image_repository}/metrics-server/metrics-server:{versions.METRICS_SERVER}"
         MetricsServer(f"{self._name}-metrics", MetricsServerArgs(image=image), provider=provider, opts=self._after())
 
     def provide_volumes(
         self, provider: pulumi.ProviderResource, runtimes: ByMachine
     ) -> Mapping[str, Sequence[pulumi.Resource]]:
-        """Local volumes of each machine that runs pods, unless the stack has a storage class of its own."""
+        """Local volumes on each machine that runs pods, unless the stack names a storage class."""
         if not self._args.volumes_gib:
             return {}
         return LocalStorage(
@@ -242,9 +242,9 @@ class Stages:
     def prepare_drains(
         self, members: ByMachine, volumes: Mapping[str, Sequence[pulumi.Resource]]
     ) -> Sequence[pulumi.Resource]:
-        """The drain of a machine that leaves: created last, so that it is deleted, and so runs, first.
+        """The drain of a machine that leaves: created last so that its delete runs first.
 
-        One machine after the other: each waits until the services are whole again.
+        One machine at a time: each drain waits until all replicas of the services are back.
         """
         drains: list[pulumi.Resource] = []
         for machine in self._args.machines:

@@ -1,4 +1,4 @@
-"""Local volumes on the machines, for a stack without a storage class of its own."""
+"""Local volumes on the machines, for a stack that names no storage class."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VOLUMES_ROOT: Final = "/var/lib/argus/volumes"
 
 @dataclass(frozen=True, kw_only=True)
 class LocalStorageArgs:
-    """The machines that run pods, and the size of each service's volume on one of them."""
+    """The machines that run pods, and the size (GiB) of each service's volume on one machine."""
 
     machines: Sequence[Machine]
     ssh: remote.Ssh
@@ -28,12 +28,12 @@ class LocalStorageArgs:
 class LocalStorage(pulumi.ComponentResource):
     """A storage class, and on every machine one volume for each stateful service.
 
-    A claim picks its volume by the label `argus.dev/volume`. The size is what the service is promised, not a quota.
-    What the folders hold goes when their machine leaves the stack.
+    A claim selects its volume by the label `argus.dev/volume`. The size is not enforced as a quota.
+    The data in the folders is deleted when the machine leaves the stack.
     """
 
     volumes: Mapping[str, Sequence[pulumi.Resource]]
-    """Of each machine by its name; to depend on, for what must be done before they go."""
+    """The volumes of each machine, by its name; resources that must be deleted before the volumes depend on them."""
 
     def __init__(
         self,

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Before anything is undone: only a machine that Argus has made one of this cluster is touched.
+# Runs before all other undo scripts: stops unless Argus made this machine part of this cluster.
 : "${SERVER:?}"
 if [[ $(cat "$STATE/cluster" 2>/dev/null) != "$SERVER" ]]; then
   say "Argus has nothing to undo here"

@@ -1,4 +1,4 @@
-"""Another Kubernetes version in the stack: one node after the other is drained, upgraded and put back."""
+"""Upgrades Kubernetes one node at a time: drain, upgrade, and return to service."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from components.config import Cluster
 
 @dataclass(frozen=True, kw_only=True)
 class UpgradeArgs:
-    """The node, and the version it is to have."""
+    """The node, and the cluster section with the wanted version."""
 
     machine: Machine
     ssh: remote.Ssh
@@ -23,15 +23,15 @@ class UpgradeArgs:
 
 
 class Upgrade(pulumi.ComponentResource):
-    """Does nothing when a machine is new: it joined in its version. Nodes follow one another by their dependencies.
+    """Upgrades one node; a new machine needs nothing, because it joins with the wanted version.
 
-    One command has it all, from the drain to the last pod back, so that what was interrupted is run again as a whole;
-    each part first looks how far the node is. It does not own the order, nor whether the version may be had: see
-    `refusal`, which is asked before anything is touched.
+    One command does everything from the drain to the last pod's return, so that an interrupted upgrade is run again as
+    a whole; each part first checks how far the node is. Dependencies between nodes give the order. Preflight checks
+    with `refusal`, before any machine is changed, whether the cluster can change to the version.
     """
 
     upgraded: pulumi.Resource
-    """To depend on, for the next node: this one has its version and is in service."""
+    """The next node depends on this: the node has the wanted version and is back in service."""
 
     def __init__(self, name: str, args: UpgradeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:Upgrade", name, {}, opts)
@@ -65,7 +65,7 @@ class Upgrade(pulumi.ComponentResource):
 
 
 def refusal(running: str | None, wanted: str) -> str | None:
-    """Why a cluster cannot go from one version to another, with the remedy; None where it can, or where none runs."""
+    """Why a cluster cannot change to the wanted version, with the remedy; None where it can or where none runs."""
     if running is None:
         return None
     old, new = _numbers(running), _numbers(wanted)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs on the computer that runs Pulumi: brings one node to another Kubernetes version. Each part may be repeated, so that
-# an upgrade that was interrupted anywhere is finished by the next run.
+# Runs on the computer that runs Pulumi: upgrades one node to another Kubernetes version. Each part may be repeated, so
+# that the next run completes an interrupted upgrade.
 : "${NODE:?}" "${HOST:?}" "${ENDPOINT:?}" "${PREPARE:?}" "${UPGRADE:?}" "${FINISH:?}"
 
 answers "$HOST" || {

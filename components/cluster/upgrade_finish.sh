@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs on the control plane that holds the virtual IP, after a node was upgraded: once it is ready in its new version, it
-# takes pods again, and the services that have their data there become whole.
+# Runs on the control plane that holds the virtual IP, after a node was upgraded: waits until it is Ready in the new
+# version, lets it run pods again, and waits for the services that have data there.
 : "${NODE:?}" "${VERSION:?}"
 
 is_upgraded() {

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Runs on a drained node: kubeadm, what kubeadm upgrades, then the kubelet. Every control plane is the same here: the
-# first one that runs this upgrades what the cluster shares.
+# Runs on a drained node: upgrades kubeadm, then what kubeadm manages, then the kubelet. The first control plane that runs
+# this also upgrades what the cluster shares.
 : "${CONTROL_PLANE:?}" "${IGNORE?}" "${VERSION:?}" "${BINARIES:?}" "${REPOSITORY:?}" "${IMAGES:?}"
 alone node
 is_member || die "this machine is no node: run \`pulumi up\` with another word in argus:ssh.mend"
 
 fetch kubeadm
 pull_images
-systemctl start kubelet.service # an upgrade that was interrupted may have left it
+systemctl start kubelet.service # an interrupted upgrade may have left it stopped
 options=(--ignore-preflight-errors "${IGNORE:-none}")
 if [[ $CONTROL_PLANE == true ]]; then
   until_true 120 curl -ksf --max-time 2 -o /dev/null https://localhost:6443/readyz || die "the API server here is not ready"

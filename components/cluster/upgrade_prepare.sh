@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Runs on the control plane that holds the virtual IP, before a node is upgraded: refuses what Kubernetes cannot do, waits
-# until the cluster is whole, drains the node and prints `drained`. Prints nothing where there is nothing to upgrade.
+# Runs on the control plane that holds the virtual IP, before a node is upgraded: refuses unsupported version changes,
+# waits until all nodes are Ready, drains the node and prints `drained`. Prints nothing if there is nothing to upgrade.
 : "${NODE:?}" "${VERSION:?}"
 is_member || die "$NODE is not upgraded: this machine holds the virtual IP and is no control plane"
 
-# all_ready: whether the cluster hears from every node; the others are then in $unready.
+# all_ready: whether every node is Ready; the others are in $unready.
 all_ready() {
   local nodes
   nodes=$(readiness nodes) || return
@@ -23,7 +23,7 @@ newest=$(printf '%s\n' "$runs" "$VERSION" | sort -V | tail -n 1)
   "set argus:cluster.kubernetesVersion to 1.$(($(minor "$runs") + 1)).x first"
 
 if [[ ! $mark ]]; then
-  # A second control plane must not go while another is down: etcd would lose its majority.
+  # Do not stop a control plane while another is down, or etcd would lose its majority.
   unready="no API server answers"
   until_true 120 all_ready || die "$NODE is not upgraded, because not every node is ready: $unready"
   until_true 120 etcd endpoint health --cluster >/dev/null 2>&1 ||
@@ -34,6 +34,6 @@ if [[ ! $mark ]]; then
 fi
 say "draining $NODE, to bring it from Kubernetes $runs to $VERSION"
 admin cordon "$NODE" >&2
-# An upgrade that was interrupted may have left the node unready: it was drained then, and goes on.
+# An interrupted upgrade may have left the node not Ready; it was drained before, so the upgrade continues.
 drain "$NODE" || [[ $mark ]] || die "$NODE died while it was drained: start it, or take it out of argus:machines"
 echo drained

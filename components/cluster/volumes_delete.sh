@@ -1,4 +1,4 @@
 #!/usr/bin/env bash
-# The data goes with the volumes.
+# Deletes the local volumes with their data.
 : "${ROOT:?}"
 rm -rf "${ROOT:?}"

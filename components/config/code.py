@@ -1,4 +1,4 @@
-"""What a folder of a user's code says of itself, read without running any of it."""
+"""Checks of a user's model code, without running it."""
 
 import ast
 import sys
@@ -10,7 +10,7 @@ _REMEDY = "see docs/python-models.md"
 
 
 def problems_of_code(folder: Path) -> Iterator[str]:
-    """Why the folder holds no model, at most one reason. What only running the code can tell is let pass."""
+    """The first reason why the folder contains no model, if any. Problems that only running shows are not found."""
     path = folder / MODULE
     if not folder.exists():
         yield f"{folder} does not exist; name a folder with {MODULE}, {_REMEDY}"
@@ -35,7 +35,7 @@ def _problems_of_module(path: Path) -> Iterator[str]:
         if isinstance(statement, ast.ClassDef) and statement.name == "Model":
             model = statement
         elif _binds_model(statement):
-            # Imported or made otherwise: the image's build sees what it is.
+            # Imported or assigned: the image's build checks it.
             return
     if model is None:
         yield f"{path} has no class Model; name it so, {_REMEDY}"
@@ -60,7 +60,7 @@ def _problems_of_class(path: Path, model: ast.ClassDef) -> Iterator[str]:
 
 
 def _at_import(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """The statements that may run when a module is imported or a class made, those under if, try and with too."""
+    """The statements that may run when a module is imported or a class defined, including those in if, try and with."""
     for statement in body:
         yield statement
         for block in ("body", "orelse", "finalbody", "handlers"):
@@ -78,7 +78,7 @@ def _binds_model(statement: ast.stmt) -> bool:
 
 
 def _takes(method: ast.FunctionDef | ast.AsyncFunctionDef, count: int) -> bool:
-    """Whether a method, unless decorated, can be called with so many positional arguments, `self` among them."""
+    """Whether a method can be called with `count` positional arguments, including `self`; True for decorated ones."""
     given = method.args
     positional = len(given.posonlyargs) + len(given.args)
     needed = positional - len(given.defaults)

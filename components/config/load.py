@@ -1,4 +1,4 @@
-"""Loading the stack's configuration: everything that is wrong with it is said at once, before any resource."""
+"""Loads the stack's configuration, and reports all its problems at once, before any resource is made."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from components.config.sections import Settings
 
 PROJECT = "argus"
 _SECRET_KEYS = ("privateKey", "password", "copyKey", "hostKey")
-"""Not to be printed; hostKey, because somebody may give the private one."""
+"""Keys whose values are not printed; hostKey, because a user may give the private key by mistake."""
 
 
 class ConfigError(pulumi.RunError):
@@ -29,7 +29,7 @@ class ConfigError(pulumi.RunError):
 
 
 def load(rules: Sequence[Rule]) -> Settings:
-    """The settings of the running stack, to which the given rules apply besides. Raises ConfigError."""
+    """The settings of the running stack, checked also by the given rules. Raises ConfigError."""
     prefix = f"{PROJECT}:"
     values = engine.stack_configuration()
     stack = {key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}
@@ -37,7 +37,7 @@ def load(rules: Sequence[Rule]) -> Settings:
 
 
 def load_values(values: Mapping[str, Any], rules: Sequence[Rule] = ()) -> Settings:
-    """The settings that the sections (keys without the project's prefix) describe. Raises ConfigError."""
+    """The settings from sections by key (without the project's prefix). Raises ConfigError."""
     try:
         settings = Settings.model_validate(dict(values))
     except ValidationError as invalid:
@@ -51,7 +51,7 @@ def load_values(values: Mapping[str, Any], rules: Sequence[Rule] = ()) -> Settin
 
 
 def _readable(values: Mapping[str, Any], broken: Set[str]) -> Settings:
-    """The sections that can be read, for the rules between them; the broken ones are absent, not defaulted."""
+    """The valid sections, for the rules between them; invalid ones are absent, not replaced by defaults."""
     sections: dict[str, Any] = {}
     for name, field in Settings.model_fields.items():
         key = field.alias or name
@@ -67,7 +67,7 @@ def _readable(values: Mapping[str, Any], broken: Set[str]) -> Settings:
 
 
 def _parsed(value: str) -> Any:
-    """Structured values reach a program as JSON text, plain ones as they are."""
+    """Pulumi passes structured values to the program as JSON text, and plain ones unchanged."""
     try:
         return json.loads(value)
     except ValueError:

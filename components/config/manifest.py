@@ -1,4 +1,4 @@
-"""The Kubernetes manifest that a stack names: read and checked where Pulumi runs, without a cluster."""
+"""Reads and checks the Kubernetes manifest that a stack names, on the computer that runs Pulumi, without a cluster."""
 
 import http.client
 import urllib.error
@@ -20,14 +20,14 @@ class ManifestError(ValueError):
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Reads a plain `=` as the text that it is, as Kubernetes does; definitions of kinds have it among their values."""
+    """Reads a plain `=` as text, as Kubernetes does; CRDs contain it among their values."""
 
 
 _Loader.add_constructor("tag:yaml.org,2002:value", lambda loader, node: loader.construct_scalar(node))
 
 
 def is_url(source: str) -> bool:
-    """Whether a manifest's place is a URL, not a path."""
+    """Whether a manifest's source is a URL, not a path."""
     return "://" in source
 
 
@@ -44,7 +44,7 @@ def check_source(source: str) -> str:
 
 @cache
 def read(source: str) -> str:
-    """The text at a path or an https:// URL, once it is known to be a manifest. Raises ManifestError."""
+    """The text at a path or https:// URL, checked to be a manifest. Raises ManifestError."""
     text = _fetched(source) if is_url(source) else _from_file(source)
     try:
         documents = list(yaml.load_all(text, Loader=_Loader))  # a SafeLoader
@@ -73,7 +73,7 @@ def _fetched(url: str) -> str:
 
 
 def _https_only() -> urllib.request.OpenerDirector:
-    """What opens URLs, but for plain http://, also where a server leads there."""
+    """An opener that refuses plain http://, also after a redirect."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
@@ -106,7 +106,7 @@ def _decoded(content: bytes, source: str) -> str:
 
 
 def _objects(documents: list[Any]) -> Iterator[Any]:
-    """Every object, those of a `List` too; a document with nothing but comments is none."""
+    """Every object, including those in a `List`; empty documents are skipped."""
     for document in documents:
         if document is None:
             continue
@@ -117,7 +117,7 @@ def _objects(documents: list[Any]) -> Iterator[Any]:
 
 
 def _lacks(item: Any) -> str | None:
-    """The first of what every object has that this one has not."""
+    """The first required field that this object lacks, if any."""
     fields = item if isinstance(item, dict) else {}
     metadata = fields.get("metadata")
     name = metadata.get("name") if isinstance(metadata, dict) else None

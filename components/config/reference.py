@@ -1,4 +1,4 @@
-"""`python -m components.config.reference` prints docs/config.md from the models; a test keeps the file current."""
+"""`python -m components.config.reference` prints docs/config.md from the models; a test fails if the file is stale."""
 
 import re
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ Keys of one section are checked against the others too (`components/config/rules
 
 
 def reference() -> str:
-    """The whole reference as Markdown: a section a key, a table row a field."""
+    """The whole reference as Markdown: a section per key of the stack, a table row per field."""
     return "\n".join([_HEADER, *(_section(key, field) for key, field in Settings.model_fields.items())])
 
 
@@ -54,7 +54,7 @@ def _rows(model: type[Any], prefix: str) -> Iterator[str]:
 
 
 def _fields(model: type[Any]) -> dict[str, FieldInfo]:
-    """A section's keys; of a section that the apps share, a dataclass, as pydantic reads it."""
+    """A section's fields; those of a dataclass, which a section shared with the apps is, as pydantic's FieldInfo."""
     if issubclass(model, BaseModel):
         return model.model_fields
     hints = get_type_hints(model, include_extras=True)

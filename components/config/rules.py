@@ -1,4 +1,4 @@
-"""What must hold between the keys of a stack. Each rule yields problems; none of them touches a machine."""
+"""Rules between the keys of a stack. Each rule yields problems; none connects to a machine."""
 
 import re
 import zipfile
@@ -19,33 +19,33 @@ from components.ssh_keys import kind
 _Check = TypeVar("_Check", bound="Callable[[Settings], Iterator[str]]")
 
 EXECUTOR_MIB, WORKER_MIB = 500, 150
-"""What an executor's JVM and daemon, and what each of its Python workers, hold beside a user's code (MiB)."""
+"""Memory (MiB) of an executor's JVM and daemon, and of each Python worker without the user's code."""
 
 _MODEL_CLASS = re.compile(rb"cultralytics\.nn\.tasks\n(\w+)\n")
-"""How a pickle names a class: the opcode `c`, the module, the name."""
+"""A class in a pickle: the opcode `c`, the module, the name."""
 
 CHECKPOINTS = frozenset(
     ("DetectionModel", "SegmentationModel", "PoseModel", "OBBModel", "ClassificationModel", "RTDETRDetectionModel")
 )
-"""The models of Ultralytics that Argus runs; its other tasks (depth, semantic, world) answer with something else."""
+"""The Ultralytics models that Argus runs; other tasks (depth, semantic, world) have other kinds of output."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """A check of the stack, which runs where every section that it needs can be read."""
+    """A check of the stack, which runs only if every section that it needs is valid."""
 
     needs: frozenset[str]
-    """The sections that it reads, as the fields of Settings."""
+    """The sections that it reads, as fields of Settings."""
     check: Callable[[Settings], Iterable[str]]
     """Every problem, each as `key: what is wrong; what to do`."""
 
 
 RULES: Final[list[Rule]] = []
-"""Those of every stack. What holds for the stages is beside these (components/pipeline/rules.py)."""
+"""The rules for every stack. Rules about stages are in components/pipeline/rules.py."""
 
 
 def problems(settings: Settings, rules: Iterable[Rule] = ()) -> list[str]:
-    """What is wrong with the sections that are there, by RULES and by the given ones."""
+    """The problems that RULES and the given rules find in the sections that are present."""
     there = settings.__dict__.keys()
     return [
         problem
@@ -56,7 +56,7 @@ def problems(settings: Settings, rules: Iterable[Rule] = ()) -> list[str]:
 
 
 def _only(settings: Settings, needs: Set[str]) -> Settings:
-    """The settings with these sections alone: a rule that reads another fails at once, with an AttributeError."""
+    """The settings with only these sections, so that a rule that reads another one raises AttributeError."""
     narrowed = settings.model_copy()
     for name in settings.__dict__.keys() - needs:
         del narrowed.__dict__[name]
@@ -64,7 +64,7 @@ def _only(settings: Settings, needs: Set[str]) -> Settings:
 
 
 def _needs(*sections: str) -> Callable[[_Check], _Check]:
-    """Makes the function one of RULES."""
+    """A decorator that adds the function to RULES."""
 
     def registered(check: _Check) -> _Check:
         RULES.append(Rule(needs=frozenset(sections), check=check))
@@ -193,7 +193,7 @@ def _models(settings: Settings) -> Iterator[str]:
 
 
 def _call_memory(key: str, model: Model) -> Iterator[str]:
-    """What a user's code may hold fits beside what an executor, and the driver that tries it, hold without it."""
+    """The memory allowed for user code must fit in the executor, and in the driver, which runs the code once."""
     cores, each = model.cores_per_executor, model.call_memory_mib
     parts = f"{EXECUTOR_MIB} for Spark + {cores} cores x (callMemoryMiB {each} + {WORKER_MIB} for a Python worker)"
     needed = EXECUTOR_MIB + cores * (each + WORKER_MIB)
@@ -210,7 +210,7 @@ def _call_memory(key: str, model: Model) -> Iterator[str]:
 
 
 def _weights(model: Model) -> Iterator[str]:
-    """Why a network cannot run, by its key. Of a checkpoint, exported by the image's build, only its kind is known."""
+    """Why a network cannot run. Of a checkpoint only the kind is checked, because the image's build exports it."""
     place = model.network
     if not place.exists():
         yield f"weights: {place} does not exist; give a .pt file, an .onnx file or the folder of an OpenVINO export"
@@ -227,12 +227,12 @@ def _weights(model: Model) -> Iterator[str]:
 
 @cache
 def _classes(place: Path, contract: Contract, size: str | None, precision: Precision) -> tuple[str, ...]:
-    """The classes of a network that can be run. Raises WeightsError for one that cannot."""
+    """The names of a network's classes. Raises WeightsError if the network cannot run."""
     return read_weights(place, contract, size=size, precision=precision).names
 
 
 def _labels(model: Model, names: tuple[str, ...]) -> Iterator[str]:
-    """Labels that the model never gives are misspelled."""
+    """Every configured label must be one of the model's classes."""
     for key, labels in (("labels", model.labels or ()), ("scoreThresholds", tuple(model.score_thresholds))):
         for label in labels:
             if label not in names:
@@ -240,7 +240,7 @@ def _labels(model: Model, names: tuple[str, ...]) -> Iterator[str]:
 
 
 def _checkpoint(path: Path) -> Iterator[str]:
-    """A checkpoint is a zip archive with a pickle that names the model's class. Unpickling it would run its code."""
+    """A checkpoint is a zip archive with a pickle that names the model's class. It is not unpickled: that runs code."""
     try:
         with zipfile.ZipFile(path) as archive:
             pickled = next(name for name in archive.namelist() if name.endswith("/data.pkl"))

@@ -1,4 +1,4 @@
-"""The sections of `Pulumi.<stack>.yaml`, one class each; a field's description is its documentation.
+"""The sections of `Pulumi.<stack>.yaml`, one class each; docs/config.md is made from the fields' descriptions.
 
 Keys are camelCase in the stack file and snake_case here. Checks that need more than one section are in rules.py.
 """
@@ -42,17 +42,17 @@ UserPath = Annotated[Path, AfterValidator(_expanded)]
 
 
 def _word(value: object) -> object:
-    """Some readers of YAML take the word `off` for false."""
+    """YAML 1.1 parsers read the word `off` as false."""
     return "off" if value is False else value
 
 
 WeightsName = Literal["nanodet", "scenes"]
-"""Argus's own weights, each a folder of ARGUS_WEIGHTS."""
+"""Argus's own weights, each a folder in ARGUS_WEIGHTS."""
 
 ARGUS_WEIGHTS = Path(__file__).resolve().parents[2] / "apps" / "spark_jobs" / "weights"
 
 Vertical = Annotated[Literal["off", "recommend", "apply"], BeforeValidator(_word)]
-"""Whether a stage's pods get memory and CPU by what they use."""
+"""Whether a stage's pods get memory and CPU by their use."""
 
 _VERTICAL = (
     "Memory and CPU by use (argus:vertical). off: as given, from a pod's next start on; recommend: what would fit is "
@@ -133,17 +133,17 @@ class Machines(Section):
 
     @property
     def active_workers(self) -> tuple[Worker, ...]:
-        """The workers that are no spares."""
+        """The workers that are not on standby."""
         return tuple(worker for worker in self.workers if not worker.standby)
 
     @property
     def standby(self) -> tuple[Worker, ...]:
-        """The spares."""
+        """The workers on standby."""
         return tuple(worker for worker in self.workers if worker.standby)
 
 
 class KubeletOptions(Section):
-    """Settings of every kubelet; the defaults suit real hosts, containers as machines need others."""
+    """Settings of every kubelet; the defaults suit real hosts, but not containers as machines."""
 
     cgroup_driver: Literal["systemd", "cgroupfs"] = Field(
         "systemd", description="Who manages cgroups; cgroupfs where the machine is itself a container."
@@ -218,7 +218,7 @@ class Cluster(Section):
 
 
 class Backup(Section):
-    """Snapshots of etcd on every control plane, each with the keys that it takes to read it."""
+    """Snapshots of etcd on every control plane, each with the keys needed to restore it."""
 
     schedule: str = Field(
         "hourly", min_length=1, description="When, as systemd writes it (`hourly`, `*-*-* 03:00`; man systemd.time)."
@@ -264,7 +264,7 @@ class Storage(Section):
 
 
 class Memory(Section):
-    """What a pod gets of memory, to begin with where vertical is apply."""
+    """A pod's memory; where vertical is apply, only its initial value."""
 
     request_mib: int = Field(
         ge=16, alias="requestMiB", description="Kept free for a pod on its machine (MiB); what it uses as a rule."
@@ -293,7 +293,7 @@ class Zookeeper(Section):
 
     @property
     def memory(self) -> Memory:
-        """Of a member: its heap and what the JVM takes beside it; up to the limit, the page cache."""
+        """Memory of a member: its heap and the JVM's overhead; the page cache may use the rest up to the limit."""
         return _memory(self.heap_mib + 96, self.heap_mib * 2 + 192)
 
 
@@ -316,12 +316,12 @@ class Kafka(Section):
 
     @property
     def memory(self) -> Memory:
-        """Of a broker: its heap and what the JVM takes beside it; up to the limit, the page cache."""
+        """Memory of a broker: its heap and the JVM's overhead; the page cache may use the rest up to the limit."""
         return _memory(self.heap_mib + 192, self.heap_mib * 2 + 512)
 
     @property
     def heap_share_of_mib(self) -> int | None:
-        """The limit that the heap is a share of, where a pod's memory may change; None where the heap is fixed."""
+        """The memory limit (MiB) that the heap is a share of, if the pod's memory may change; None for a fixed heap."""
         return self.memory.limit_mib if self.vertical == "apply" else None
 
 
@@ -336,17 +336,17 @@ class Elasticsearch(Section):
 
     @property
     def memory(self) -> Memory:
-        """Of a node: its heap and what the JVM takes beside it; up to the limit, the page cache."""
+        """Memory of a node: its heap and the JVM's overhead; the page cache may use the rest up to the limit."""
         return _memory(self.heap_mib + 384, self.heap_mib * 2 + 640)
 
     @property
     def heap_share_of_mib(self) -> int | None:
-        """The limit that the heap is a share of, where a pod's memory may change; None where the heap is fixed."""
+        """The memory limit (MiB) that the heap is a share of, if the pod's memory may change; None for a fixed heap."""
         return self.memory.limit_mib if self.vertical == "apply" else None
 
 
 class Between(Section):
-    """How many there are of something that comes and goes with the load."""
+    """A number of replicas that follows the load, between two limits."""
 
     minimum: int = Field(1, ge=1, description="Those that are always there.")
     maximum: int = Field(1, ge=1, description="The most there may be.")
@@ -359,12 +359,12 @@ class Between(Section):
 
     @property
     def fixed(self) -> int | None:
-        """The number where it never changes; None where the load says it."""
+        """The number of replicas if it never changes; None if it follows the load."""
         return self.minimum if self.minimum == self.maximum else None
 
 
 class LagReplicas(Between):
-    """How many pods share a consumer group: more when they fall behind, fewer when fewer keep up."""
+    """The number of pods in a consumer group: more when they fall behind, fewer when fewer can keep up."""
 
     target_lag_seconds: float = Field(
         30.0,
@@ -402,7 +402,7 @@ class FilebeatReplicas(LagReplicas):
 
 
 class Filebeat(Section):
-    """The shippers from Kafka's results to Elasticsearch."""
+    """The shippers of results from Kafka to Elasticsearch."""
 
     replicas: FilebeatReplicas = Field(FilebeatReplicas(), description="Pods, between two numbers.")
     memory: Memory = Field(_memory(96, 384), description="Memory of a pod.")
@@ -444,7 +444,7 @@ class Camera(Section):
 
 
 class Producers(Section):
-    """The pods that read the cameras, and what applies to every camera that does not say otherwise."""
+    """The pods that read the cameras, and defaults for all cameras."""
 
     count: int | None = Field(
         None,
@@ -468,7 +468,7 @@ class Producers(Section):
 
 
 class Executors(Between):
-    """How many Spark executors a model has: its driver asks for more when it falls behind, and lets them go again."""
+    """The number of a model's Spark executors: its driver adds some when it falls behind, and removes them again."""
 
     maximum: int = Field(
         4, ge=1, description="The most there may be; with coresPerExecutor, no more tasks than kafka.partitions."
@@ -561,12 +561,12 @@ class Model(Section):
 
     @property
     def memory(self) -> Memory:
-        """Of an executor, which is larger than the driver."""
+        """Memory of an executor, the model's larger pod."""
         return _memory(self.executor_memory_mib, self.executor_memory_mib)
 
     @property
     def network(self) -> Path:
-        """Of kind objects: the folder or file on this computer that its weights are."""
+        """For kind objects: the folder or file of its weights on this computer."""
         return self.weights if isinstance(self.weights, Path) else ARGUS_WEIGHTS / (self.weights or "nanodet")
 
 
@@ -603,7 +603,7 @@ class Consumer(Section):
 
 
 class UiReplicas(Between):
-    """How many pods serve the page: more when people look at it, by the CPU that they cost."""
+    """The number of pods that serve the page, by their CPU use."""
 
     maximum: int = Field(3, ge=1, description="The most there may be; equal to minimum: a fixed number.")
     target_millicores: int = Field(
@@ -629,7 +629,7 @@ class Ui(Section):
 
 
 class VerticalLimits(Section):
-    """What holds for every stage whose memory and CPU follow their use."""
+    """Settings of all stages whose memory and CPU follow their use."""
 
     settle_minutes: int = Field(
         60,
@@ -672,7 +672,7 @@ class Settings(Section):
 
     @property
     def all_machines(self) -> tuple[Machine, ...]:
-        """Control planes, then workers; without those on standby."""
+        """Control planes, then workers, without machines on standby."""
         return self.machines.control_planes + self.machines.active_workers
 
     @property
@@ -682,24 +682,24 @@ class Settings(Section):
 
     @property
     def scales_by_lag(self) -> bool:
-        """Whether there is a stage whose number of pods follows what waits for it in Kafka."""
+        """Whether the number of pods of any stage follows its lag in Kafka."""
         numbers = [getattr(section, "replicas", None) for section in self._sections]
         return any(isinstance(each, LagReplicas) and each.fixed is None for each in numbers)
 
     @property
     def scales_vertically(self) -> bool:
-        """Whether there is a stage whose memory and CPU are watched."""
+        """Whether any stage uses vertical scaling."""
         return any(getattr(section, "vertical", "off") != "off" for section in self._sections)
 
     @property
     def _sections(self) -> Iterator[object]:
-        """Every section, and each item of those that are lists."""
+        """Every section, or each of its items where it is a list."""
         for _, section in self:
             yield from section if isinstance(section, tuple) else (section,)
 
     @property
     def producer_count(self) -> int:
-        """How many producers there are: as given, or as the cameras need. Their rates are known, so nobody watches."""
+        """The number of producers: as given, or computed from the cameras' rates, so it needs no autoscaler."""
         given, cameras = self.producers, self.filled_cameras
         if given.count is not None:
             return given.count
@@ -709,7 +709,7 @@ class Settings(Section):
 
     @property
     def filled_cameras(self) -> tuple[Camera, ...]:
-        """The cameras, each with its own rate, width and quality filled in from the producers' section."""
+        """The cameras, with unset rates, widths and qualities filled in from the producers' section."""
         filled = ("frames_per_second", "width", "jpeg_quality")
         return tuple(
             camera.model_copy(

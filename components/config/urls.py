@@ -6,7 +6,7 @@ CAMERA_SCHEMES = ("rtsp", "rtsps", "http", "https", "file", "synthetic")
 
 
 def check_camera_url(url: str) -> str:
-    """A camera's URL: a known scheme, somewhere to go, and no credentials."""
+    """Check a camera's URL: a supported scheme, a host or path, and no credentials."""
     parts = urlsplit(url)
     if parts.scheme not in CAMERA_SCHEMES:
         allowed = ", ".join(f"{scheme}://" for scheme in CAMERA_SCHEMES)
@@ -31,7 +31,7 @@ def _check_port(parts: SplitResult) -> None:
 
 
 def check_download_url(url: str) -> str:
-    """An http(s) URL without a trailing slash."""
+    """Check an http(s) URL; return it without a trailing slash."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("must be an http:// or https:// URL")

@@ -1,5 +1,5 @@
-"""What the manifests of the pipeline and of autoscaling share; used as `from components import kubernetes as k`."""
-# ruff: noqa: F403 - every public name of the parts is one of the package.
+"""Helpers for the manifests of the pipeline and of autoscaling; import as `from components import kubernetes as k`."""
+# ruff: noqa: F403 - the package exports every public name of its modules.
 
 from components.kubernetes.access import *
 from components.kubernetes.configuration import *

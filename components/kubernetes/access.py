@@ -1,4 +1,4 @@
-"""What pods may ask of the Kubernetes API."""
+"""Pods' access to the Kubernetes API."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,7 +17,7 @@ def service_account(
     *,
     opts: pulumi.ResourceOptions,
 ) -> pulumi.Output[str]:
-    """The name of an account that may do what the rules say in its namespace; known once it has these rights."""
+    """The name of a service account with the rules' permissions in its namespace; available once it has them."""
     described = metadata(name, namespace, labelled)
     account = core.v1.ServiceAccount(f"{resource}-account", metadata=described, opts=opts)
     role = rbac.v1.Role(f"{resource}-role", metadata=described, rules=list(rules), opts=opts)

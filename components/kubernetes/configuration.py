@@ -1,4 +1,4 @@
-"""What pods read: ConfigMaps and Secrets, and the hash by which a change of them restarts their readers."""
+"""Pods' configuration: ConfigMaps and Secrets, and a hash that restarts their readers when they change."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ CONFIG_HASH: Final = "argus.dev/config-hash"
 
 
 def config_hash(*contents: pulumi.Input[Mapping[str, Any]]) -> pulumi.Output[str]:
-    """A hash of everything a pod reads; as an annotation of its template it rolls exactly the readers of a change."""
+    """A hash of everything that a pod reads; as an annotation of its template, it restarts the pod on a change."""
     return pulumi.Output.all(*contents).apply(digest)
 
 
@@ -34,11 +34,11 @@ def lasting_config(
     *,
     opts: pulumi.ResourceOptions,
 ) -> pulumi.Output[str]:
-    """The name of a ConfigMap with this content, which follows from the content and never holds another.
+    """The name of an immutable ConfigMap with this content; the name contains a hash of the content.
 
-    For pods that go on while their successors fail: one that is started again reads what it read before. So Pulumi
-    does not delete the one of before either, which would be the one of now once a failed change is taken back; they
-    go with their namespace.
+    For pods that keep working while their successors fail: a pod that restarts reads the same content as before. So
+    Pulumi does not delete earlier ConfigMaps, which are current again once a failed change is reverted; they are
+    deleted with their namespace.
     """
     named = config_hash(data).apply(lambda content: f"{name}-{content}")
     lasting = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(retain_on_delete=True))
@@ -56,22 +56,22 @@ def template_metadata(
 
 
 def config_volume(config_map: pulumi.Input[str], name: str = "config") -> core.v1.VolumeArgs:
-    """A ConfigMap as files."""
+    """A volume with a ConfigMap's keys as files."""
     return core.v1.VolumeArgs(name=name, config_map=core.v1.ConfigMapVolumeSourceArgs(name=config_map))
 
 
 def secret_volume(secret: pulumi.Input[str], name: str = "secrets") -> core.v1.VolumeArgs:
-    """A Secret as files that only the pod's group reads."""
+    """A volume with a Secret's keys as files that only the pod's group may read."""
     return core.v1.VolumeArgs(name=name, secret=core.v1.SecretVolumeSourceArgs(secret_name=secret, default_mode=0o440))
 
 
 def env(name: str, value: pulumi.Input[str]) -> core.v1.EnvVarArgs:
-    """A constant in the environment; what a user may change comes from a ConfigMap instead."""
+    """A constant environment variable; values that users may change belong in a ConfigMap."""
     return core.v1.EnvVarArgs(name=name, value=value)
 
 
 def env_field(name: str, path: str) -> core.v1.EnvVarArgs:
-    """A field of the pod itself in the environment."""
+    """An environment variable with a field of the pod itself."""
     return core.v1.EnvVarArgs(
         name=name,
         value_from=core.v1.EnvVarSourceArgs(field_ref=core.v1.ObjectFieldSelectorArgs(field_path=path)),
@@ -79,5 +79,5 @@ def env_field(name: str, path: str) -> core.v1.EnvVarArgs:
 
 
 def env_from(config_map: pulumi.Input[str]) -> list[core.v1.EnvFromSourceArgs]:
-    """Every key of a ConfigMap in the environment."""
+    """Environment variables from every key of a ConfigMap."""
     return [core.v1.EnvFromSourceArgs(config_map_ref=core.v1.ConfigMapEnvSourceArgs(name=config_map))]

@@ -11,7 +11,7 @@ HTTP_PORT: Final = 8080
 
 
 def container_security(*, read_only_root: bool = True) -> core.v1.SecurityContextArgs:
-    """No privileges at all; the root file system is read-only unless the program insists on writing there."""
+    """No privileges at all; the root file system is read-only unless the program must write there."""
     return core.v1.SecurityContextArgs(
         allow_privilege_escalation=False,
         read_only_root_filesystem=read_only_root,
@@ -20,7 +20,7 @@ def container_security(*, read_only_root: bool = True) -> core.v1.SecurityContex
 
 
 def resources(*, cpu: str, memory_mib: int, limit_mib: int | None = None) -> core.v1.ResourceRequirementsArgs:
-    """A CPU share without a ceiling (idle cores are for whoever has work) and a memory limit that is meant."""
+    """A CPU request without a limit, so that idle cores can be used, and a memory request and limit (MiB)."""
     return core.v1.ResourceRequirementsArgs(
         requests={"cpu": cpu, "memory": f"{memory_mib}Mi"},
         limits={"memory": f"{limit_mib or memory_mib}Mi"},
@@ -28,12 +28,12 @@ def resources(*, cpu: str, memory_mib: int, limit_mib: int | None = None) -> cor
 
 
 def resources_of(memory: Memory, *, cpu: str) -> core.v1.ResourceRequirementsArgs:
-    """`resources` with the memory that the stack's configuration gives a stage."""
+    """`resources` with the memory in the stage's section."""
     return resources(cpu=cpu, memory_mib=memory.request_mib, limit_mib=memory.limit_mib)
 
 
 def tcp_probe(port: int, *, period: int = 10, failures: int = 3) -> core.v1.ProbeArgs:
-    """Something accepts connections on the port: the cheapest check there is."""
+    """A probe that succeeds if the port accepts connections: the cheapest check."""
     return core.v1.ProbeArgs(
         tcp_socket=core.v1.TCPSocketActionArgs(port=port),
         period_seconds=period,
@@ -50,7 +50,7 @@ def http_probe(
     failures: int = 3,
     scheme: str | None = None,
 ) -> core.v1.ProbeArgs:
-    """The path answers 2xx or 3xx."""
+    """A probe that succeeds if the path answers with status 2xx or 3xx."""
     return core.v1.ProbeArgs(
         http_get=core.v1.HTTPGetActionArgs(path=path, port=port, scheme=scheme),
         period_seconds=period,
@@ -67,25 +67,25 @@ def container_ports(ports: Mapping[str, int]) -> list[core.v1.ContainerPortArgs]
 
 
 def mount(name: str, path: str, *, read_only: bool = False, sub_path: str | None = None) -> core.v1.VolumeMountArgs:
-    """A volume in a container."""
+    """A volume mount in a container."""
     return core.v1.VolumeMountArgs(name=name, mount_path=path, read_only=read_only or None, sub_path=sub_path)
 
 
 def scratch_volume(name: str = "tmp", *, limit_mib: int | None = None) -> core.v1.VolumeArgs:
-    """A directory that lives as long as the pod."""
+    """An empty directory that is deleted with the pod."""
     limit = f"{limit_mib}Mi" if limit_mib else None
     return core.v1.VolumeArgs(name=name, empty_dir=core.v1.EmptyDirVolumeSourceArgs(size_limit=limit))
 
 
 def jvm_flags(heap_mib: int, *, share_of_mib: int | None = None) -> str:
-    """Flags for a JVM of this heap (heap_flags): below 1 GiB the collector and compiler with the least overhead."""
+    """JVM flags for this heap (see heap_flags); below 1 GiB, the collector and compiler with the least overhead."""
     heap = f"{heap_flags(heap_mib, share_of_mib=share_of_mib)} -XX:+ExitOnOutOfMemoryError"
     small = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=64m -Xss512k"
     return f"{heap} {small}" if heap_mib < 1024 else heap
 
 
 def heap_flags(heap_mib: int, *, share_of_mib: int | None = None) -> str:
-    """A JVM's heap: this much, or the share that this is of `share_of_mib`, of whatever its container's limit is."""
+    """Flags for a heap of `heap_mib`; with `share_of_mib`, of heap_mib / share_of_mib of the container's limit."""
     if share_of_mib is None:
         return f"-Xms{heap_mib}m -Xmx{heap_mib}m"
     share = f"{100 * heap_mib / share_of_mib:.2f}"

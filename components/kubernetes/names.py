@@ -7,7 +7,7 @@ from pulumi_kubernetes import meta
 
 
 def labels(name: str, component: str) -> dict[str, str]:
-    """The recommended labels of one workload."""
+    """Kubernetes' recommended labels for one workload."""
     return {
         "app.kubernetes.io/name": name,
         "app.kubernetes.io/component": component,
@@ -23,10 +23,10 @@ def metadata(
 
 
 def selector(labelled: Mapping[str, str]) -> meta.v1.LabelSelectorArgs:
-    """Selects the pods that carry `labelled`."""
+    """A selector of the pods with the labels `labelled`."""
     return meta.v1.LabelSelectorArgs(match_labels=dict(labelled))
 
 
 def pod_dns(pod: str, service: str, namespace: str) -> str:
-    """The full name of a StatefulSet's pod: five dots, so the resolver asks for it before any search domain."""
+    """The full DNS name of a StatefulSet's pod. It has five dots, so the resolver tries it before any search domain."""
     return f"{pod}.{service}.{namespace}.svc.cluster.local"

@@ -9,18 +9,18 @@ from pulumi_kubernetes import core, meta
 from components.kubernetes.names import selector
 
 USER: Final = 10001
-"""The user and group of the containers, Elasticsearch's apart; the images' files are readable by it."""
+"""User and group ID of all containers except Elasticsearch's; it can read the images' files."""
 
 STATE_PRIORITY: Final = "argus-state"
 NODE_LOSS_SECONDS: Final = 5
-"""A pod without local data leaves a dead node after this time, not after Kubernetes' five minutes.
+"""A pod without local data is evicted from a dead node after this time; Kubernetes' default is five minutes.
 
-A node is NotReady only after 20 s of silence. To leave one that comes back costs a restart and loses nothing.
+A node is NotReady only after 20 s without contact. If it comes back, the eviction has cost a restart, but no data.
 """
 
 
 def pod_security(user: int = USER) -> core.v1.PodSecurityContextArgs:
-    """Non-root, with volumes that its group may write."""
+    """A non-root user, and volumes that its group may write."""
     return core.v1.PodSecurityContextArgs(
         run_as_non_root=True,
         run_as_user=user,
@@ -32,7 +32,7 @@ def pod_security(user: int = USER) -> core.v1.PodSecurityContextArgs:
 
 
 def apart(labelled: Mapping[str, str]) -> core.v1.AffinityArgs:
-    """Never two of these pods on one node: each holds a copy of the data."""
+    """Never run two of these pods on one node, because each holds a copy of the data."""
     return core.v1.AffinityArgs(
         pod_anti_affinity=core.v1.PodAntiAffinityArgs(
             required_during_scheduling_ignored_during_execution=[
@@ -43,7 +43,7 @@ def apart(labelled: Mapping[str, str]) -> core.v1.AffinityArgs:
 
 
 def spread(labelled: Mapping[str, str]) -> list[core.v1.TopologySpreadConstraintArgs]:
-    """These pods over the nodes as evenly as possible, but rather crowded than pending."""
+    """Spread these pods over the nodes as evenly as possible, but never leave one pending for that."""
     return [
         core.v1.TopologySpreadConstraintArgs(
             label_selector=selector(labelled),
@@ -55,7 +55,7 @@ def spread(labelled: Mapping[str, str]) -> list[core.v1.TopologySpreadConstraint
 
 
 def leave_dead_nodes() -> list[core.v1.TolerationArgs]:
-    """Leave an unreachable node quickly; for pods whose data is elsewhere."""
+    """Tolerations that evict a pod from a dead node quickly; for pods without local data."""
     return [
         core.v1.TolerationArgs(
             key=f"node.kubernetes.io/{condition}",
@@ -75,7 +75,7 @@ def stateful_pod(
     grace_seconds: int,
     user: int = USER,
 ) -> core.v1.PodSpecArgs:
-    """A pod that stays by its data: never beside its like, and not chased off a node that may come back."""
+    """A pod that stays with its data: one per node, and not evicted quickly from a node that may come back."""
     return core.v1.PodSpecArgs(
         automount_service_account_token=False,
         enable_service_links=False,
@@ -96,7 +96,7 @@ def stateless_pod(
     grace_seconds: int,
     service_account: pulumi.Input[str] | None = None,
 ) -> core.v1.PodSpecArgs:
-    """A pod that can run on any node; only one with a service account of its own may talk to the API."""
+    """A pod that can run on any node; it has access to the Kubernetes API only with a `service_account`."""
     return core.v1.PodSpecArgs(
         automount_service_account_token=service_account is not None,
         service_account_name=service_account,
@@ -113,7 +113,7 @@ def stateless_pod(
 def task_template(
     labelled: Mapping[str, str], container: core.v1.ContainerArgs, volumes: Sequence[core.v1.VolumeArgs]
 ) -> core.v1.PodTemplateSpecArgs:
-    """The pod of a task: it runs to its end. What it said last is kept in its status."""
+    """The pod template of a task that runs once; its status keeps the end of its log if it fails."""
     container.termination_message_policy = "FallbackToLogsOnError"
     spec = stateless_pod(labelled, container, volumes, grace_seconds=10)
     spec.restart_policy = "Never"

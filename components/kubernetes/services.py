@@ -1,4 +1,4 @@
-"""Services, by which pods find one another."""
+"""Services, through which pods find each other."""
 
 from collections.abc import Mapping
 
@@ -17,7 +17,7 @@ def headless_service(
     ports: Mapping[str, int],
     opts: pulumi.ResourceOptions,
 ) -> core.v1.Service:
-    """A name for each pod, resolvable before the pod is ready: members must find each other to become ready."""
+    """A DNS name for each pod, also before it is ready, because members must find each other to become ready."""
     return core.v1.Service(
         resource,
         metadata=_at_once(metadata(name, namespace, labelled)),
@@ -62,6 +62,6 @@ def _ports(ports: Mapping[str, int], node_port: int | None = None) -> list[core.
 
 
 def _at_once(described: meta.v1.ObjectMetaArgs) -> meta.v1.ObjectMetaArgs:
-    """A service is ready without endpoints: it is the workload that Pulumi waits for."""
+    """Do not let Pulumi wait for the service's endpoints; it waits for the workload."""
     described.annotations = {"pulumi.com/skipAwait": "true"}
     return described

@@ -1,4 +1,4 @@
-"""The volume of a stateful service: on a machine's own disk, or of a storage class of the user's."""
+"""The volume of a stateful service: on a machine's own disk, or of the user's storage class."""
 
 from typing import Final
 
@@ -11,7 +11,7 @@ VOLUME_LABEL: Final = "argus.dev/volume"
 
 
 def claim(service: str, size_gib: int, storage_class: str | None) -> core.v1.PersistentVolumeClaimArgs:
-    """The claim named `data` of a stateful service: a volume made for it on a node, or one of the user's own class."""
+    """The claim named `data` of a stateful service: for a local volume of the service, or one of `storage_class`."""
     local = storage_class is None
     return core.v1.PersistentVolumeClaimArgs(
         metadata=meta.v1.ObjectMetaArgs(name="data", labels=labels(service, "data")),

@@ -1,4 +1,4 @@
-"""What keeps pods running: StatefulSets, Deployments and Jobs, and how many a drain may take at once."""
+"""Workloads: StatefulSets, Deployments and Jobs, and their disruption budgets."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -10,20 +10,20 @@ from components.kubernetes.names import metadata, selector
 from components.kubernetes.pods import task_template
 
 REFUSED: Final = 2
-"""The exit status of a task that will not succeed by being tried again."""
+"""The exit status of a task for which a retry is useless."""
 
 PROGRESS_SECONDS: Final = 1200
-"""After this long without a new pod getting ready, a Deployment says that its update does not get on."""
+"""A Deployment reports that its update is stuck after this long without a new ready pod."""
 
 READY: Final = pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create="20m", update="20m", delete="10m"))
-"""For workloads: cold image pulls on a slow machine take minutes; a first start is not a failure before that."""
+"""Timeouts for workloads: pulling images for the first time takes minutes on a slow machine."""
 
 SWAP_SECONDS: Final = 360
 SWAPPED: Final = pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create="20m", update="8m", delete="10m"))
-"""For workloads whose old pod goes on until the new one is ready: a new one that fails says so sooner.
+"""Timeouts for workloads whose old pod works until the new one is ready: a failing new pod is reported sooner.
 
-Pulumi's plugin waits for the whole time, whatever the pods say; its error then has what they and the Deployment said.
-SWAP_SECONDS is less, so that the Deployment has said its own by then.
+Pulumi's plugin always waits for the whole time, and its error then includes the messages of pods and Deployment.
+SWAP_SECONDS is less, so that the Deployment has reported its failure by then.
 """
 
 
@@ -40,8 +40,8 @@ def stateful_set(
     opts: pulumi.ResourceOptions,
     settle_seconds: int = 0,
 ) -> apps.v1.StatefulSet:
-    """Members that start together, for a quorum needs several, and are updated one by one; `replicas` is None where an
-    autoscaler says how many."""
+    """Members that start together, because a quorum needs several, and are updated one at a time. `replicas` is None
+    where an autoscaler sets the number."""
     return apps.v1.StatefulSet(
         resource,
         metadata=_ours(metadata(name, namespace, labelled)),
@@ -51,7 +51,7 @@ def stateful_set(
             pod_management_policy="Parallel",
             min_ready_seconds=settle_seconds or None,
             selector=selector(labelled),
-            # Data goes with the service, not with a smaller replica count.
+            # Data is deleted with the service, but kept when the number of replicas shrinks.
             persistent_volume_claim_retention_policy=apps.v1.StatefulSetPersistentVolumeClaimRetentionPolicyArgs(
                 when_deleted="Delete", when_scaled="Retain"
             ),
@@ -74,8 +74,8 @@ def deployment(
     recreate: bool = False,
     swap: bool = False,
 ) -> apps.v1.Deployment:
-    """Interchangeable pods, None where an autoscaler says how many; `recreate` where an old and a new one must not run
-    at the same time, `swap` where the old one goes on until the new one is ready, and for good if it never is."""
+    """Interchangeable pods; `replicas` is None where an autoscaler sets the number. With `recreate`, old and new pods
+    never run at the same time; with `swap`, the old pod works until the new one is ready, or forever if it fails."""
     return apps.v1.Deployment(
         resource,
         metadata=_ours(metadata(name, namespace, labelled)),
@@ -101,9 +101,9 @@ def job(
     volumes: Sequence[core.v1.VolumeArgs],
     opts: pulumi.ResourceOptions,
 ) -> batch.v1.Job:
-    """A task that runs once. It is kept afterwards: a vanished Job would look like a change.
+    """A task that runs once. The Job is kept afterwards, because Pulumi would recreate a deleted one.
 
-    It is tried again, unless it exits with REFUSED.
+    It is retried, unless it exits with REFUSED.
     """
     refused = batch.v1.PodFailurePolicyRuleArgs(
         action="FailJob",
@@ -129,7 +129,7 @@ def disruption_budget(
     *,
     opts: pulumi.ResourceOptions,
 ) -> policy.v1.PodDisruptionBudget:
-    """A drain takes one pod at a time; one that is broken already does not block it."""
+    """A drain evicts one pod at a time; a pod that is already unhealthy does not block it."""
     return policy.v1.PodDisruptionBudget(
         resource,
         metadata=metadata(name, namespace, labelled),
@@ -152,6 +152,6 @@ def _strategy(*, recreate: bool, swap: bool) -> apps.v1.DeploymentStrategyArgs |
 
 
 def _ours(described: meta.v1.ObjectMetaArgs) -> meta.v1.ObjectMetaArgs:
-    """What the stack says holds, whoever changed it since: an autoscaler that is no more, or `kubectl scale`."""
+    """Let the stack's values override later changes by others, such as a removed autoscaler or `kubectl scale`."""
     described.annotations = {"pulumi.com/patchForce": "true"}
     return described

@@ -1,1 +1,1 @@
-"""The pipeline: a module a stage, and what the program makes for all of them."""
+"""The pipeline: one module per stage, and what the program makes for all stages."""

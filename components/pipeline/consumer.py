@@ -1,4 +1,4 @@
-"""The consumer, which keeps frames and results on disk."""
+"""The consumer, which stores frames and results on disk."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from components.pipeline.topics import Topics, results_topics
 
 LABELS: Final = k.labels("consumer", "archive")
 DISK_SHARE = 0.85
-"""Of the volume; the consumer deletes its oldest hours before it would take more."""
+"""The share of the volume that the consumer may fill; it deletes the oldest hours before it would use more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,16 +31,16 @@ class ConsumerArgs:
     bootstrap_servers: pulumi.Input[str]
     results_topics: Sequence[str]
     keda: Keda | None
-    """What changes the number of pods; needed where it is not fixed."""
+    """Needed where the number of pods is not fixed."""
     section: sections.Consumer
     storage: sections.Storage
 
 
 class Consumer(pulumi.ComponentResource):
-    """Consumer pods that share the partitions; a camera's frames lie on the disk of the pod that read them."""
+    """Consumer pods that share the partitions; a camera's frames are on the disk of the pod that read them."""
 
     urls: pulumi.Output[Sequence[str]]
-    """Where each pod serves its files, those too that come only with the load."""
+    """URL of each pod's files, up to the maximum number of pods."""
 
     def __init__(self, name: str, args: ConsumerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:Consumer", name, None, opts)

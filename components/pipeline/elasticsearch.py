@@ -1,4 +1,4 @@
-"""Elasticsearch, where results are searched."""
+"""Elasticsearch, which stores results for search."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HTTP, TRANSPORT = 9200, 9300
 PORTS = {"http": HTTP, "transport": TRANSPORT}
 HOME = "/usr/share/elasticsearch"
 USER = 1000
-"""The official image's user, who owns the server's folders."""
+"""The user of the official image, which owns the server's folders."""
 
 LABELS: Final = k.labels("elasticsearch", "search")
 TEMPLATE_LABELS: Final = k.labels("elasticsearch-template", "job")
@@ -29,7 +29,7 @@ RETENTION_LABELS: Final = k.labels("elasticsearch-retention", "job")
 
 @dataclass(frozen=True, kw_only=True)
 class ElasticsearchArgs:
-    """Arguments of Elasticsearch. `tools_image` is the consumer's, which has the jobs of apps/indices."""
+    """Arguments of Elasticsearch. `tools_image` is the consumer's image, which contains the jobs of apps/indices."""
 
     namespace: pulumi.Input[str]
     image: pulumi.Input[str]
@@ -39,7 +39,7 @@ class ElasticsearchArgs:
 
 
 def elasticsearch_yml(namespace: str, replicas: int, volume_gib: int) -> str:
-    """The nodes' configuration. All names are listed as first masters, so that no node can begin a cluster alone."""
+    """The nodes' configuration. All are initial master nodes, so that no node can form a cluster alone."""
     names = [f"elasticsearch-{n}" for n in range(replicas)]
     settings: dict[str, Any] = {
         "cluster.name": "argus",
@@ -47,9 +47,9 @@ def elasticsearch_yml(namespace: str, replicas: int, volume_gib: int) -> str:
         "network.host": "0.0.0.0",
         "discovery.seed_hosts": [k.pod_dns(name, "elasticsearch-nodes", namespace) for name in names],
         "cluster.initial_master_nodes": names,
-        # Memory maps beyond the kernel's default need a sysctl on every machine; plain reads need none.
+        # mmap would need a higher vm.max_map_count on every machine; plain reads do not.
         "node.store.allow_mmap": False,
-        # Elasticsearch's own shares, but of its volume: a local one is a folder of a disk that others fill too.
+        # Elasticsearch's default shares, but of the volume's size: a local volume is a folder on a shared disk.
         **{
             f"cluster.routing.allocation.disk.watermark.{level}": f"{volume_gib * 1024 * percent // 100}mb"
             for level, percent in (("low", 15), ("high", 10), ("flood_stage", 5))
@@ -61,9 +61,9 @@ def elasticsearch_yml(namespace: str, replicas: int, volume_gib: int) -> str:
 
 
 def index_template(replicas: int) -> dict[str, Any]:
-    """The mapping of the results' indices: explicit, so an unknown field stays in the document and is not mapped."""
+    """The mapping of the results' indices. It is explicit: unknown fields stay in the document but are not indexed."""
     keyword, day = {"type": "keyword"}, {"type": "date"}
-    # Kept for the picture only. A list of points is to Elasticsearch one list of numbers: no search needs it.
+    # Only for drawing: Elasticsearch flattens a list of points to one list of numbers, which no search needs.
     place = {"type": "float", "index": False, "doc_values": False}
     return {
         "index_patterns": [RESULT_INDICES],
@@ -106,14 +106,14 @@ def index_template(replicas: int) -> dict[str, Any]:
 
 
 class Elasticsearch(pulumi.ComponentResource):
-    """Elasticsearch nodes, the template of the results' indices, and their daily retention.
+    """Elasticsearch nodes, the index template of the results, and the job that deletes old indices.
 
-    On quorum: every node may be master, and a majority must live. Of two nodes Elasticsearch keeps one as the only
-    voter; were that one's machine to be removed, the other could never search again. So there are three, or one.
+    Every node is master-eligible, and a majority must be alive. With two nodes, Elasticsearch keeps only one as voter;
+    if that one's machine were removed, the other could never search again. So there are three nodes or more, or one.
     """
 
     url: pulumi.Output[str]
-    """Where Elasticsearch answers, known once the nodes are ready and the template is installed."""
+    """URL of Elasticsearch, available once the nodes are ready and the template is installed."""
 
     def __init__(self, name: str, args: ElasticsearchArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:Elasticsearch", name, None, opts)
@@ -126,7 +126,7 @@ class Elasticsearch(pulumi.ComponentResource):
         address = pulumi.Output.all(args.namespace, service.metadata.name).apply(
             lambda known: f"http://{known[1]}.{known[0]}.svc.cluster.local:{HTTP}"
         )
-        # The Job starts when the nodes are ready.
+        # The nodes' name is an input, so that the Job starts once they are ready.
         ready = pulumi.Output.all(address, nodes.metadata.name).apply(lambda known: str(known[0]))
         job = self._template_job(name, args, ready, child)
         self._retention(name, args, address, child)
@@ -154,7 +154,7 @@ class Elasticsearch(pulumi.ComponentResource):
             image=args.image,
             env=[
                 k.env("ES_JAVA_OPTS", heap),
-                # For the official image, where security is on by default: the cluster's network is the boundary here.
+                # The official image enables security by default; here the cluster's network is the security boundary.
                 k.env("xpack.security.enabled", "false"),
             ],
             ports=k.container_ports(PORTS),

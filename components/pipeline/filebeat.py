@@ -32,19 +32,19 @@ class FilebeatArgs:
     elasticsearch_url: pulumi.Input[str]
     results_topics: Sequence[str]
     keda: Keda | None
-    """What changes the number of pods; needed where it is not fixed."""
+    """Needed where the number of pods is not fixed."""
     section: sections.Filebeat
 
 
 _IDENTITY: Final = f'function process(event) {{ event.Put("@metadata._id", event.Get("{IDENTITY_FIELD}")); }}'
-"""The result's identity is the document's `_id`, so that what Kafka delivers twice is indexed once."""
+"""Uses the result's identity as the document's `_id`, so that a record that Kafka delivers twice is indexed once."""
 
 
 def filebeat_yml(bootstrap_servers: str, elasticsearch_url: str, topics: Sequence[str]) -> str:
-    """Filebeat's configuration, as JSON, which is YAML.
+    """Filebeat's configuration, as JSON (a subset of YAML).
 
-    A result's own identity becomes the `_id`, so a record that comes twice is one document. The index is the day of
-    the frame, not of its arrival. Filebeat acknowledges to Kafka only what Elasticsearch took.
+    The index is named by the day of the frame, not of its arrival. Filebeat commits to Kafka only what Elasticsearch
+    has accepted.
     """
     config: dict[str, Any] = {
         "filebeat.inputs": [
@@ -59,7 +59,7 @@ def filebeat_yml(bootstrap_servers: str, elasticsearch_url: str, topics: Sequenc
             }
         ],
         "processors": [
-            # Not its document_id: that would take the field out of the document.
+            # document_id is not used, because it would remove the field from the document.
             {
                 "decode_json_fields": {
                     "fields": ["message"],
@@ -68,9 +68,9 @@ def filebeat_yml(bootstrap_servers: str, elasticsearch_url: str, topics: Sequenc
                     "add_error_key": True,
                 }
             },
-            # A record that is no result has no identity.
+            # A record without an identity is not a result.
             {"drop_event": {"when": {"not": {"has_fields": [IDENTITY_FIELD]}}}},
-            # Not copy_fields, which knows no @metadata.
+            # copy_fields cannot write to @metadata.
             {"script": {"lang": "javascript", "source": _IDENTITY}},
             {
                 "drop_fields": {
@@ -99,7 +99,7 @@ def filebeat_yml(bootstrap_servers: str, elasticsearch_url: str, topics: Sequenc
 
 
 class Filebeat(pulumi.ComponentResource):
-    """Filebeat pods in one Kafka consumer group; the offsets are in Kafka, so a pod keeps nothing."""
+    """Filebeat pods in one Kafka consumer group; the offsets are in Kafka, so the pods are stateless."""
 
     def __init__(self, name: str, args: FilebeatArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:Filebeat", name, None, opts)

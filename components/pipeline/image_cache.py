@@ -1,4 +1,4 @@
-"""The images of pods that may move, on every node before they do."""
+"""Pulls the images of pods that may move to every node in advance."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from components import kubernetes as k
 
 @dataclass(frozen=True, kw_only=True)
 class ImageCacheArgs:
-    """Arguments of ImageCache; `images` by a short name, `pause` a program that only waits."""
+    """Arguments of ImageCache; `images` has references by a short name, `pause` is an image that only waits."""
 
     namespace: pulumi.Input[str]
     images: Mapping[str, pulumi.Input[str]]
@@ -19,10 +19,10 @@ class ImageCacheArgs:
 
 
 class ImageCache(pulumi.ComponentResource):
-    """Pulls images on each node, one after the other, so that a pod whose machine died starts elsewhere at once.
+    """Pulls images on each node, one after the other, so that the pods of a dead machine start elsewhere at once.
 
-    Nothing waits for it: a pod that comes sooner pulls its image itself. It does not keep images from being collected
-    where a disk is nearly full.
+    Nothing waits for it: a pod that starts sooner pulls its image itself. The kubelet may still delete these images
+    when a disk is nearly full.
     """
 
     def __init__(self, name: str, args: ImageCacheArgs, opts: pulumi.ResourceOptions | None = None) -> None:

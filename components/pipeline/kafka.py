@@ -30,7 +30,7 @@ log4j.logger.org.apache.zookeeper=WARN
 log4j.logger.kafka.server.KafkaServer=INFO
 """
 
-# What differs between the brokers follows from the pod's own name and node.
+# The broker's ID, address and rack follow from the pod's name and node.
 START = """\
 exec /opt/kafka/bin/kafka-server-start.sh /etc/argus/server.properties \\
   --override "broker.id=${HOSTNAME##*-}" \\
@@ -51,7 +51,7 @@ class KafkaArgs:
 
 
 def server_properties(zookeeper_connect: str, section: sections.Kafka) -> str:
-    """The configuration that all brokers share. From three brokers on, one may be lost without losing a record."""
+    """The configuration that all brokers share. With three or more brokers, losing one loses no record."""
     copies, max_message_bytes = min(section.replicas, 3), section.max_message_bytes
     in_sync = 2 if copies == 3 else 1
     return "\n".join([
@@ -59,7 +59,7 @@ def server_properties(zookeeper_connect: str, section: sections.Kafka) -> str:
         "zookeeper.connection.timeout.ms=120000",
         "zookeeper.session.timeout.ms=30000",
         f"listeners=PLAINTEXT://:{PORT}",
-        # Not the volume's root, which may hold lost+found.
+        # A subfolder, because the volume's root may contain lost+found.
         f"log.dirs={DATA}/log",
         f"default.replication.factor={copies}",
         f"min.insync.replicas={in_sync}",
@@ -83,10 +83,10 @@ def server_properties(zookeeper_connect: str, section: sections.Kafka) -> str:
 
 
 class Kafka(pulumi.ComponentResource):
-    """Kafka brokers in ZooKeeper mode. Which topics there are is not theirs to say: see Topics."""
+    """Kafka brokers in ZooKeeper mode. Topics declares the topics."""
 
     bootstrap_servers: pulumi.Output[str]
-    """The brokers as `host:port,…`, known once they are ready."""
+    """The brokers as `host:port,…`, available once they are ready."""
 
     def __init__(self, name: str, args: KafkaArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:Kafka", name, None, opts)
@@ -120,7 +120,7 @@ class Kafka(pulumi.ComponentResource):
                 ),
                 k.env("KAFKA_JVM_PERFORMANCE_OPTS", "-server -Djava.awt.headless=true"),
                 k.env("KAFKA_LOG4J_OPTS", f"-Dlog4j.configuration=file:{k.CONFIG_DIR}/log4j.properties"),
-                # Without -loggc: the collector's log would fill the scratch volume.
+                # Leave out the default -loggc, whose log would fill the scratch volume.
                 k.env("EXTRA_ARGS", "-name kafkaServer"),
                 k.env("LOG_DIR", "/tmp/logs"),
             ],
@@ -145,7 +145,7 @@ class Kafka(pulumi.ComponentResource):
             service=service.metadata.name,
             replicas=section.replicas,
             data=k.claim("kafka", section.volume_gib, args.storage.class_name),
-            # An update goes on to the next broker when this one had time to catch up.
+            # Give an updated broker time to catch up before the next one restarts.
             settle_seconds=15,
             template=core.v1.PodTemplateSpecArgs(
                 metadata=k.template_metadata(LABELS, files),

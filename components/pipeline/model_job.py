@@ -1,4 +1,4 @@
-"""A model: one Spark application on Kubernetes, a driver that asks for its own executors."""
+"""A model: one Spark application on Kubernetes, whose driver creates its own executors."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from components.pipeline.topics import Topics
 
 DRIVER_PORT, BLOCK_PORT = 7078, 7079
 HEAP_MIB = 256
-"""Java heap of driver and executor: frames pass through it, the model and the images live in Python beside it."""
+"""Java heap of driver and executor. Frames only pass through it; the model and the images are in Python processes."""
 
 Role = Literal["driver", "executor"]
 ROLES: Final[tuple[Role, ...]] = ("driver", "executor")
 
 EXECUTOR_CPU: Final = "0.5"
-"""A share, not a ceiling: with less, the rest of a busy machine leaves the model too little to keep up."""
+"""CPU request without a limit: with less, a busy machine leaves the model too little CPU to keep up."""
 
 MAX_OFFSETS_PER_TASK: Final = 400
-"""So few that a batch takes seconds, also where the job is behind: stops and other executors wait for its end."""
+"""Small enough that a batch takes seconds even with a backlog: stopping and scaling wait for the end of a batch."""
 
 STALL_SECONDS, BATCH_SECONDS = 600, 400
-"""A driver without a finished batch for the first, and a call of a user's code, is restarted; a batch of a user's code
-may take the second."""
+"""A driver that completes no batch for STALL_SECONDS plus the time limit of one call of user code is restarted.
+BATCH_SECONDS is the longest that a batch with user code may take."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelJobArgs:
-    """Arguments of ModelJob; `max_message_bytes` is Kafka's limit on a record."""
+    """Arguments of ModelJob; `max_message_bytes` is Kafka's limit on the size of a record."""
 
     namespace: pulumi.Input[str]
     image: pulumi.Input[str]
@@ -48,7 +48,7 @@ class ModelJobArgs:
 
 
 def job_name(model: str) -> str:
-    """The name of a model's objects."""
+    """The name of a model's Kubernetes objects."""
     return f"model-{model}"
 
 
@@ -58,12 +58,12 @@ def labels_of(model: str, role: Role) -> dict[str, str]:
 
 
 def pods_of(model: str, role: Role) -> str:
-    """The name of a model's driver or executors among the kinds of pods."""
+    """The key of a model's driver or executors in `Stage.pods`."""
     return f"{job_name(model)}-{role}"
 
 
 def spark_properties(name: str, namespace: str, image: str, args: ModelJobArgs) -> str:
-    """Spark's configuration. What the entry point adds: the driver's address and its pod, the executors' owner."""
+    """Spark's configuration. The entry point adds the driver's address and pod name (the executors' owner)."""
     java = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xss512k -XX:ReservedCodeCacheSize=48m"
     properties: dict[str, Any] = {
         "spark.master": "k8s://https://kubernetes.default.svc",
@@ -78,10 +78,10 @@ def spark_properties(name: str, namespace: str, image: str, args: ModelJobArgs) 
         "spark.kubernetes.executor.disableConfigMap": "true",
         "spark.kubernetes.executor.deleteOnTermination": "true",
         "spark.kubernetes.executor.request.cores": EXECUTOR_CPU,
-        # The driver makes no volume claims, so it needs no right to touch any.
+        # The driver makes no volume claims, so it needs no permission for them.
         "spark.kubernetes.driver.ownPersistentVolumeClaim": "false",
         "spark.kubernetes.driver.reusePersistentVolumeClaim": "false",
-        # Watching is enough; polling each second costs a fifth of a core.
+        # Poll rarely, because watches report changes; polling every second uses a fifth of a core.
         "spark.kubernetes.allocation.batch.delay": "2s",
         "spark.kubernetes.executor.apiPollingInterval": "60s",
         "spark.kubernetes.executor.eventProcessingInterval": "2s",
@@ -91,12 +91,12 @@ def spark_properties(name: str, namespace: str, image: str, args: ModelJobArgs) 
         "spark.driver.bindAddress": "0.0.0.0",
         "spark.driver.port": DRIVER_PORT,
         "spark.driver.blockManager.port": BLOCK_PORT,
-        # The executors': by default at random, which no network policy can allow.
+        # For executors: the default is a random port, which no network policy can allow.
         "spark.blockManager.port": BLOCK_PORT,
         "spark.driver.memory": f"{HEAP_MIB}m",
         "spark.executor.memory": f"{HEAP_MIB}m",
         "spark.executor.memoryOverhead": f"{args.model.executor_memory_mib - HEAP_MIB}m",
-        # Spark sets 300 MiB of heap aside, for heaps larger than these.
+        # Spark reserves 300 MiB of heap by default, more than the whole heap here.
         "spark.testing.reservedMemory": 32 * 2**20,
         "spark.driver.extraJavaOptions": java,
         "spark.executor.extraJavaOptions": java,
@@ -112,7 +112,7 @@ def spark_properties(name: str, namespace: str, image: str, args: ModelJobArgs) 
         "spark.eventLog.enabled": "false",
         "spark.log.level": "WARN",
         "spark.cleaner.referenceTracking": "false",
-        # The driver scales its executors itself: in a stream of small batches, none is ever idle for long.
+        # The driver scales the executors: in a stream of small batches, none is idle long enough for Spark's own rule.
         "spark.dynamicAllocation.enabled": "false",
         "spark.speculation": "false",
         "spark.executor.heartbeatInterval": "20s",
@@ -129,7 +129,7 @@ def spark_properties(name: str, namespace: str, image: str, args: ModelJobArgs) 
 
 
 def executor_template(model: str) -> str:
-    """The pod template of the executors, as JSON, which is YAML; Spark adds image, arguments, resources and names."""
+    """The executors' pod template, as JSON (a subset of YAML). Spark adds image, arguments, resources and names."""
     template = {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -137,7 +137,7 @@ def executor_template(model: str) -> str:
         "spec": {
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
-            # An executor has nothing to finish; the sooner a dead machine's is given up, the sooner another starts.
+            # An executor has nothing to finish, and its replacement starts only once it is gone.
             "terminationGracePeriodSeconds": 5,
             "securityContext": {
                 "runAsNonRoot": True,
@@ -173,12 +173,12 @@ def executor_template(model: str) -> str:
 
 
 def frames_per_task(model: sections.Model) -> int:
-    """The most frames that a task of one batch has time for, were each to take as long as a user's code may."""
+    """The number of frames that a task can process within BATCH_SECONDS if every call takes its full time limit."""
     return max(1, int(BATCH_SECONDS / model.call_seconds)) if model.kind == "python" else sys.maxsize
 
 
 def environment_of(model: sections.Model) -> dict[str, str]:
-    """The driver's settings that follow from the model alone. What the stack leaves unset stays unset."""
+    """The driver's environment variables that follow from the model alone; unset keys of the stack are left out."""
     variables = {
         "MODEL_NAME": model.name,
         "MODEL_KIND": model.kind,
@@ -212,17 +212,16 @@ def environment_of(model: sections.Model) -> dict[str, str]:
 
 
 def driver_limit_mib(model: sections.Model) -> int:
-    """The most memory of a driver's container: the model is checked in it first, with what an executor has for it."""
+    """Memory limit (MiB) of the driver's container, which first checks the model with the memory of an executor."""
     return max(model.driver_memory_mib, model.executor_memory_mib - HEAP_MIB)
 
 
 class ModelJob(pulumi.ComponentResource):
-    """The driver of one model, in client mode, with the right to manage its executors and nothing else.
+    """The driver of one model, in client mode, with permission to manage its executors and nothing else.
 
-    A new driver is started beside the old one, checks its model and waits; Kubernetes ends the old one once the new one
-    is ready, and the new one begins where the old one ended. One that fails leaves the old one at work (ADR 16), with
-    ConfigMaps that stay as they were. The progress is the group's committed offsets in Kafka, so a driver may start
-    on any node.
+    A new driver starts beside the old one, checks its model and waits; once it is ready, Kubernetes stops the old one,
+    and the new one continues from there. If the new driver fails, the old one keeps working (ADR 16), because its
+    ConfigMaps are never changed. Progress is the group's committed offsets in Kafka, so a driver may start on any node.
     """
 
     def __init__(self, name: str, args: ModelJobArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -269,7 +268,7 @@ class ModelJob(pulumi.ComponentResource):
             startup_probe=k.http_probe(period=5, failures=120),
             readiness_probe=k.http_probe("/readyz"),
             liveness_probe=k.http_probe(period=20),
-            # Pulumi tells what a pod said last that does not become ready.
+            # Pulumi shows the termination message of a pod that does not become ready.
             termination_message_policy="FallbackToLogsOnError",
             volume_mounts=[k.mount("config", k.CONFIG_DIR, read_only=True), k.mount("tmp", "/tmp")],
         )
@@ -297,7 +296,7 @@ class ModelJob(pulumi.ComponentResource):
         labels: dict[str, str],
         child: pulumi.ResourceOptions,
     ) -> pulumi.Output[str]:
-        """The driver's service account, known once it has its rights."""
+        """The driver's service account, available once it has its permissions."""
         verbs = ["create", "get", "list", "watch", "patch", "update", "delete", "deletecollection"]
         rules = [
             rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["pods"], verbs=verbs),
@@ -306,7 +305,7 @@ class ModelJob(pulumi.ComponentResource):
                 resources=["configmaps", "services", "persistentvolumeclaims"],
                 verbs=["get", "list", "watch"],
             ),
-            # Its own, which says which driver works.
+            # The model's own Lease, which names the active driver.
             rbac.v1.PolicyRuleArgs(
                 api_groups=["coordination.k8s.io"], resources=["leases"], resource_names=[job], verbs=["get", "update"]
             ),

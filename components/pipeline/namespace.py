@@ -1,4 +1,4 @@
-"""The namespace that the pipeline lives in."""
+"""The namespace of the pipeline."""
 
 from dataclasses import dataclass
 
@@ -13,14 +13,14 @@ class NamespaceArgs:
     """Arguments of Namespace."""
 
     kubernetes_version: str
-    """The cluster's: pods are held to the profile of its minor version, so an upgrade is when new rules arrive."""
+    """The cluster's version. Pod security uses the rules of its minor version, so they change only with an upgrade."""
     name: str = "argus"
 
 
 class Namespace(pulumi.ComponentResource):
-    """A namespace that admits restricted pods only, and the priority of the services that hold data.
+    """A namespace that admits only pods of the `restricted` profile, and a priority class for services that hold data.
 
-    The priority makes a node under pressure evict pods that can run anywhere before those bound to its volumes.
+    Because of the priority, a node under pressure evicts pods that can run anywhere before pods bound to its volumes.
     """
 
     name: pulumi.Output[str]
@@ -50,6 +50,6 @@ class Namespace(pulumi.ComponentResource):
             description="Services that hold the pipeline's data on a node's own volume.",
             opts=child,
         )
-        # A pod of this priority is refused while the class does not exist: the name waits for both.
+        # The name waits for both, because pods of this priority are refused until the class exists.
         self.name = pulumi.Output.all(namespace.metadata.name, priority.metadata.name).apply(lambda names: names[0])
         self.register_outputs({"name": self.name})

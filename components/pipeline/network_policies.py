@@ -1,4 +1,4 @@
-"""Who may connect to whom in the pipeline's namespace: one table, and the NetworkPolicies that follow from it."""
+"""The connections allowed in the pipeline's namespace: one table, and the NetworkPolicies made from it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from components.pipeline.stage import Labels, Stage
 DNS_PORT: Final = 53
 DNS_NAMESPACE: Final = "kube-system"
 DNS_LABELS: Final[Mapping[str, str]] = {"k8s-app": "kube-dns"}
-"""Where kubeadm has CoreDNS."""
+"""Namespace and labels of kubeadm's CoreDNS pods."""
 
 _KEDA: Final[dict[str, Labels]] = {
     "keda-operator": keda.OPERATOR_LABELS,
@@ -35,19 +35,19 @@ _VPA: Final[dict[str, Labels]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkPoliciesArgs:
-    """Arguments of NetworkPolicies: the kinds of pods, and of the stack what says whom they connect to."""
+    """Arguments of NetworkPolicies: the kinds of pods, and the parts of the stack that determine their connections."""
 
     namespace: pulumi.Input[str]
     pods: Mapping[str, Labels]
     models: Sequence[str]
     cameras: Sequence[sections.Camera]
     cluster: sections.Cluster
-    """No camera is on its networks."""
+    """Its pod and service networks contain no cameras."""
 
 
 @dataclass(frozen=True)
 class Flow:
-    """Pods of one kind that open TCP connections to pods of another, or to others of their own."""
+    """Pods of one kind open TCP connections to pods of another kind, or of the same kind."""
 
     client: str
     server: str
@@ -55,13 +55,13 @@ class Flow:
 
 
 def pods(settings: Settings, stages: Sequence[Stage]) -> dict[str, Labels]:
-    """The labels of each kind of pod of a stack, by the name of its policy."""
+    """The labels of each kind of pod in the stack, by the name of its policy."""
     kinds = {name: labels for stage in stages for name, labels in stage.pods_of(settings).items()}
     return kinds | (_KEDA if settings.scales_by_lag else {}) | (_VPA if settings.scales_vertically else {})
 
 
 def flows(models: Sequence[str]) -> list[Flow]:
-    """Every connection that the pipeline's pods need, where a stack has both of them. What is not here is refused."""
+    """Every connection between the pipeline's pods that is allowed, if the stack has both kinds of pods."""
     spark = [pods_of(model, role) for model in models for role in ROLES]
     brokers_clients = (
         "kafka",
@@ -88,14 +88,13 @@ def flows(models: Sequence[str]) -> list[Flow]:
 
 
 class NetworkPolicies(pulumi.ComponentResource):
-    """A policy for each kind of pod, with what it needs and no more, and one that refuses all the rest.
+    """One policy per kind of pod that allows exactly the connections it needs, and one that denies everything else.
 
-    Kubernetes only keeps them: the cluster's network enforces them, and Argus's own (components/cluster/network.py)
-    enforces none. With it, every pod of the cluster reaches every other. A network that enforces them, such as Calico
-    or Cilium, comes by `argus:cluster.network`.
+    The pod network must enforce the policies. Argus's own (components/cluster/network.py) does not: with it, every pod
+    of the cluster reaches every other. `argus:cluster.network` selects a network that does, such as Calico or Cilium.
 
-    Every pod gets what the kubelet of its own node asks of it, by Kubernetes' own rule; so probes need no policy here.
-    A policy holds for a pod as soon as it selects it. So each is whole by itself, and what selects all comes last.
+    Kubernetes always allows connections from the kubelet of a pod's node, so probes need no policy here.
+    A policy takes effect as soon as it exists. So each is complete by itself, and the one that denies is made last.
     """
 
     def __init__(self, name: str, args: NetworkPoliciesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -128,7 +127,7 @@ class NetworkPolicies(pulumi.ComponentResource):
 
 
 def _spark(model: str) -> Iterator[Flow]:
-    """Tasks and their states go to the driver; blocks go to the driver or executor that asks for them."""
+    """Executors connect to the driver for tasks, and both kinds connect to each other for blocks."""
     driver, executor = (pods_of(model, role) for role in ROLES)
     yield Flow(executor, driver, (model_job.DRIVER_PORT, model_job.BLOCK_PORT))
     yield Flow(driver, executor, (model_job.BLOCK_PORT,))
@@ -150,9 +149,9 @@ def _egress(
         if flow.client == kind:
             yield networking.v1.NetworkPolicyEgressRuleArgs(to=[_pods(kinds[flow.server])], ports=_tcp(flow.ports))
     if kind in _VPA:
-        # They ask the API server alone, whose address every pod is told.
+        # They connect only to the API server, whose address every pod gets in its environment.
         return
-    # Whoever connects to somebody finds them by name.
+    # Clients need DNS to find servers.
     dns = networking.v1.NetworkPolicyPeerArgs(
         namespace_selector=k.selector({"kubernetes.io/metadata.name": DNS_NAMESPACE}),
         pod_selector=k.selector(DNS_LABELS),
@@ -162,8 +161,8 @@ def _egress(
 
 
 def _from_anywhere(kind: str) -> Iterator[networking.v1.NetworkPolicyIngressRuleArgs]:
-    """The page is for everybody: its NodePort's connections come with the address of any machine or browser. And an
-    API server asks from its machine."""
+    """Allow the page's NodePort, whose clients have the address of any machine or browser, and the ports that API
+    servers connect to from the host network."""
     ports = {
         "ui": k.HTTP_PORT,
         "keda-adapter": keda.ADAPTER_PORT,
@@ -181,7 +180,7 @@ def _to_the_outside(kind: str, args: NetworkPoliciesArgs) -> Iterator[networking
             to=[networking.v1.NetworkPolicyPeerArgs(ip_block=outside)], ports=_tcp(ports)
         )
     if kind in (*(pods_of(model, "driver") for model in args.models), *_KEDA, *_VPA, "ui"):
-        # To any address: some networks (Cilium's, unless told otherwise) match no node by its address.
+        # To any address, because some networks (Cilium by default) do not match nodes by address.
         yield networking.v1.NetworkPolicyEgressRuleArgs(ports=_tcp((API_PORT,)))
 
 

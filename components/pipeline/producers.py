@@ -22,18 +22,18 @@ from components.pipeline.topics import Topics
 
 LABELS: Final = k.labels("producer", "camera")
 RECORD_OVERHEAD = 10_000
-"""Of Kafka's limit on a record, what is left for key, headers and the batch around an image."""
+"""Bytes of Kafka's record size limit reserved for the key, the headers and the batch around an image."""
 
 CAMERA_PORTS: Final[Mapping[str, int]] = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
-"""Where a camera listens whose URL names no port, as FFmpeg has it."""
+"""The port of a camera whose URL names none: FFmpeg's defaults."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProducersArgs:
-    """Arguments of Producers. Every value of a camera is filled in; `credentials` has logins by the camera's name.
+    """Arguments of Producers. `cameras` have all values filled in; `credentials` has logins by camera name.
 
-    The pods come after `models`: on machines that are busy with starting everything, drivers take minutes, and frames
-    from before would be a backlog to begin with.
+    The pods start after `models`: while machines are busy starting everything, drivers take minutes to start, and
+    frames produced earlier would be a backlog.
     """
 
     namespace: pulumi.Input[str]
@@ -48,11 +48,11 @@ class ProducersArgs:
 
 
 def assign(cameras: Sequence[str], count: int) -> list[list[str]]:
-    """The cameras of each producer: rendezvous hashing with a bound, so shares differ by what division leaves.
+    """The cameras of each producer, by bounded rendezvous hashing; no producer gets more than the average, rounded up.
 
-    Every pair of camera and producer has a fixed score; pairs are taken from the highest down, each camera going to
-    its best producer with room. Only names count: a camera's other settings never move it, nor does the order of
-    cameras in the stack, and a new camera moves few others.
+    Every pair of camera and producer has a fixed score; pairs are taken from the highest score down, and each camera
+    goes to its best producer that has room. Only names count: neither a camera's other settings nor the order of
+    cameras in the stack moves it, and a new camera moves few others.
     """
     room = -(-len(cameras) // count)
     pairs = sorted((_score(camera, producer), camera, producer) for camera in cameras for producer in range(count))
@@ -66,7 +66,7 @@ def assign(cameras: Sequence[str], count: int) -> list[list[str]]:
 
 
 def camera_ports(urls: Iterable[str]) -> list[int]:
-    """The TCP ports on which cameras of these URLs are reached over the network, in order. RTSP comes over TCP too."""
+    """The TCP ports of the cameras with these URLs that are reached over the network, sorted. RTSP uses TCP too."""
     parts = [urlsplit(url) for url in urls]
     return sorted({each.port or CAMERA_PORTS[each.scheme] for each in parts if each.scheme in CAMERA_PORTS})
 
@@ -76,14 +76,14 @@ def _score(camera: str, producer: int) -> str:
 
 
 class Producers(pulumi.ComponentResource):
-    """One Deployment a producer, each with its own cameras: a changed camera restarts its own producer only.
+    """One Deployment per producer, each with its own cameras, so that a changed camera restarts only its producer.
 
-    A producer is replaced, not rolled: two that read the same camera would give it two streams of frames. A camera that
-    moves is handed over by the producers themselves, who find each other by the name of a headless Service.
+    A producer is recreated, not rolled: two pods reading one camera would publish its frames twice. Producers hand over
+    a camera that moves between them; they find each other through a headless Service.
     """
 
     urls: pulumi.Output[Sequence[str]]
-    """Where each producer tells the state of its cameras."""
+    """URL of each producer, where it reports the state of its cameras."""
 
     def __init__(self, name: str, args: ProducersArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:Producers", name, None, opts)

@@ -1,4 +1,4 @@
-"""What must hold between the stages' sections and the rest of the stack."""
+"""Rules between the stages' sections and the rest of the stack."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +11,7 @@ from components.pipeline.stages import images
 
 
 def rules(stages: Sequence[Stage]) -> list[Rule]:
-    """The rules for the stack's images and for each of the stages that one concerns."""
+    """The rule for the stack's images, and the rules that apply to each stage."""
     found = [Rule(needs=frozenset({"images"}), check=partial(_images, list(images(stages))))]
     for stage in stages:
         if stage.keeps_data:
@@ -48,7 +48,7 @@ def _placement(stage: Stage, settings: Settings) -> Iterator[str]:
 
 
 def _lag(stage: Stage, settings: Settings) -> Iterator[str]:
-    """Of a stage that shares a consumer group: no more pods than can read, and enough for the cameras."""
+    """A stage that follows lag has at most one pod per partition, and enough pods for the cameras' load."""
     replicas = getattr(settings, stage.section).replicas
     frames = sum(camera.frames_per_second or 0 for camera in settings.filled_cameras)
     load = sum({"frames": frames, "results": frames * len(settings.models)}[topic] for topic in stage.reads)
@@ -66,7 +66,7 @@ def _lag(stage: Stage, settings: Settings) -> Iterator[str]:
 
 
 def _vertical(stage: Stage, settings: Settings) -> Iterator[str]:
-    """No pod starts with more than the Vertical Pod Autoscaler would let it have."""
+    """No pod starts with more memory than the Vertical Pod Autoscaler may give it."""
     most = settings.vertical.maximum_memory_mib
     for key, section in stage.sections(settings):
         if section.vertical == "apply" and section.memory.request_mib > most:

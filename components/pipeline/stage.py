@@ -1,4 +1,4 @@
-"""What a stage of the pipeline is: one description, from which follows all that the program makes for every stage."""
+"""The description of a pipeline stage, from which the program makes everything that all stages have in common."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ Component = TypeVar("Component", bound=pulumi.ComponentResource)
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """A stage, as its module describes it once."""
+    """The one description of a stage, defined in its module."""
 
     name: str
-    """Of its workload and its volumes."""
+    """Name of the stage's workload and volumes."""
     section: str
-    """Its section's field of Settings; a section that is a list describes a workload with each item."""
+    """The field of Settings with its section; where that is a list, each item describes one workload."""
     image: Image
     pods: Mapping[str, Labels] | Callable[[Settings], Mapping[str, Labels]]
-    """The labels of each kind of its pods, by the kind's name."""
+    """The labels of its pods, by the name of the kind of pod."""
     kind: Literal["StatefulSet", "Deployment", "Job"]
-    """A StatefulSet's pods stay with their volumes, each on a machine of its own; a Deployment's pods may move."""
+    """Pods of a StatefulSet stay with their volumes, one per machine; pods of a Deployment may move."""
     memory_key: Literal["memory.requestMiB", "heapMiB", "executorMemoryMiB"] | None = "memory.requestMiB"
-    """The key of the section that says how much memory a pod needs. A heap grows with a restart only."""
+    """The key of the section that sets a pod's memory; a heap changes its size only with a restart."""
     reads: tuple[Literal["frames", "results"], ...] = ()
-    """The topics whose lag changes the number of its pods; the section's `replicas` says how."""
+    """The topics whose lag scales the number of pods, as the section's `replicas` says."""
     workloads: Callable[[Settings], Mapping[str, Any]] | None = None
-    """The section or item of each workload, by the workload's name; unset: one, of the stage's name."""
+    """The section or item of each workload, by its name; unset: one workload with the stage's name."""
     declare: Callable[[Pipeline], Iterable[pulumi.ComponentResource]]
-    """Makes the stage's components, from what the stages before it made."""
+    """Makes the stage's components, from the components of earlier stages."""
 
     @property
     def keeps_data(self) -> bool:
@@ -61,14 +61,14 @@ class Stage:
 
 @dataclass(frozen=True, kw_only=True)
 class Pipeline:
-    """What stages are declared with, and the components that they have made so far."""
+    """The inputs of all stages, and the components that stages have made so far."""
 
     settings: Settings
     namespace: pulumi.Input[str]
     images: Mapping[str, pulumi.Input[str]]
-    """References by the image's name."""
+    """Image references, by the image's name."""
     keda: Keda | None
-    """None where no number of pods follows a lag."""
+    """None where no stage scales by lag."""
     opts: pulumi.ResourceOptions | None = None
     components: list[pulumi.ComponentResource] = field(default_factory=list)
 
@@ -81,7 +81,7 @@ class Pipeline:
         return [each for each in self.components if isinstance(each, kind)]
 
     def one(self, kind: type[Component]) -> Component:
-        """The only component of a class. Raises LookupError where a stage is declared before one that it needs."""
+        """The only component of a class. Raises LookupError if a stage is declared before one that it needs."""
         found = self.all(kind)
         if len(found) != 1:
             raise LookupError(f"there are {len(found)} components {kind.__name__} so far: mind the order of the stages")

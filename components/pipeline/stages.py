@@ -32,28 +32,28 @@ STAGES: Final = (
     consumer.STAGE,
     ui.STAGE,
 )
-"""In the order in which they are declared: a stage comes after those whose outputs it takes."""
+"""In the order of declaration: a stage comes after the stages whose outputs it needs."""
 
 
 def images(stages: Iterable[Stage]) -> dict[str, Image]:
-    """The stages' images by name."""
+    """The stages' images, by name."""
     return {stage.image.name: stage.image for stage in stages}
 
 
 def moving_images(stages: Iterable[Stage]) -> list[str]:
-    """The names of the images of pods that may move."""
+    """The sorted names of the images of pods that may move."""
     return sorted({stage.image.name for stage in stages if stage.kind == "Deployment"})
 
 
 def volumes_gib(stages: Iterable[Stage], settings: Settings) -> dict[str, int]:
-    """The size of a pod's volume by stage, of those that keep data; none where the user brings a storage class."""
+    """Volume size (GiB) of a pod of each stage that keeps data; empty where the stack names a storage class."""
     if settings.storage.class_name:
         return {}
     return {stage.name: getattr(settings, stage.section).volume_gib for stage in stages if stage.keeps_data}
 
 
 def pod_memory_mib(stages: Iterable[Stage], settings: Settings) -> dict[str, int]:
-    """The memory that a machine must have free for one of a stage's larger pods, by the key that says it."""
+    """Memory request (MiB) of the larger kind of pod of each stage, by the configuration key that sets it."""
     return {
         f"{key}.{stage.memory_key}": section.memory.request_mib
         for stage in stages

@@ -1,4 +1,4 @@
-"""The Kafka topics, declared and kept by a Job."""
+"""The Kafka topics, created and updated by a Job."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SCRIPT = Path(__file__).with_name("topics.sh")
 LABELS: Final = k.labels("topics", "job")
 
 FRAMES_SHARE, RESULTS_SHARE, REJECTED_SHARE = 0.6, 0.15, 0.05
-"""Shares of a broker's disk; the rest is for Kafka's own topics, indexes, and a segment's slack."""
+"""Shares of a broker's disk; the rest is for Kafka's own topics, indexes, and partly filled segments."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,14 +34,14 @@ class Topic:
     settings: dict[str, str] = field(default_factory=dict)
 
     def line(self) -> str:
-        """The topic as topics.sh reads it."""
+        """The topic's line in the input of topics.sh."""
         settings = ",".join(f"{key}={value}" for key, value in sorted(self.settings.items()))
         return f"{self.name} {self.partitions} {self.replication} {settings or '-'}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TopicsArgs:
-    """Arguments of Topics; the image is Kafka's."""
+    """Arguments of Topics; `image` is Kafka's."""
 
     namespace: pulumi.Input[str]
     image: pulumi.Input[str]
@@ -55,9 +55,9 @@ def results_topics(settings: Settings) -> list[str]:
 
 
 def bounded(share: float, *, volume_gib: int, partitions_on_broker: int, max_message_bytes: int) -> dict[str, str]:
-    """Retention by bytes, so that a broker's partitions never take more than `share` of its disk.
+    """Retention settings in bytes, so that a broker's partitions never use more than `share` of its disk.
 
-    Kafka deletes whole closed segments only, so a partition takes up to its retention and one segment more.
+    Kafka only deletes whole closed segments, so a partition may use one segment more than its retention.
     """
     room = int(volume_gib * 2**30 * share / partitions_on_broker)
     segment = max(min(room // 5, 2**30), max_message_bytes)
@@ -65,7 +65,7 @@ def bounded(share: float, *, volume_gib: int, partitions_on_broker: int, max_mes
 
 
 def pipeline_topics(kafka: sections.Kafka, models: Sequence[str]) -> tuple[Topic, ...]:
-    """The pipeline's topics: frames, one of results a model, and what was set aside."""
+    """The pipeline's topics: frames, results of each model, and rejected records."""
     copies = min(kafka.replicas, 3)
 
     def topic(name: str, share: float, count: int, topics: int = 1) -> Topic:
@@ -93,14 +93,14 @@ def pipeline_topics(kafka: sections.Kafka, models: Sequence[str]) -> tuple[Topic
 
 
 class Topics(pulumi.ComponentResource):
-    """A Job that brings Kafka's topics to what is declared; another declaration is another Job.
+    """A Job that changes Kafka's topics to match the declared ones; a changed declaration makes a new Job.
 
-    It creates what is missing, adds partitions and alters settings. It never deletes a topic, and refuses to take
-    partitions away: both would lose frames.
+    It creates missing topics, adds partitions and alters settings. It never deletes a topic, and refuses to remove
+    partitions: both would lose frames.
     """
 
     bootstrap_servers: pulumi.Output[str]
-    """Kafka's bootstrap servers, known once the topics are as declared."""
+    """Kafka's bootstrap servers, available once the topics match their declaration."""
 
     def __init__(self, name: str, args: TopicsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:Topics", name, None, opts)
@@ -109,7 +109,7 @@ class Topics(pulumi.ComponentResource):
             "topics": "".join(f"{topic.line()}\n" for topic in args.topics),
             "topics.sh": SCRIPT.read_text(),
         }
-        # The Job's pod reads the ConfigMap of its own content, whichever change comes next.
+        # Named by content, so that a Job's pod never reads the ConfigMap of a later change.
         unique = f"topics-{k.digest(files)[:8]}"
         config = core.v1.ConfigMap(
             f"{name}-config", metadata=k.metadata(unique, args.namespace, LABELS), data=files, opts=child

@@ -25,7 +25,7 @@ LABELS: Final = k.labels("ui", "web")
 
 @dataclass(frozen=True, kw_only=True)
 class UiArgs:
-    """Arguments of Ui; `cameras` are the names that the wall shows from the start, `standby` the spare machines'."""
+    """Arguments of Ui; `cameras` are the names that the live wall shows at first, `standby` names spare machines."""
 
     namespace: pulumi.Input[str]
     image: pulumi.Input[str]
@@ -40,7 +40,7 @@ class UiArgs:
 
 
 class Ui(pulumi.ComponentResource):
-    """The web page's pods, reached at one port of every machine."""
+    """The web page's pods, reachable at the same port on every machine."""
 
     node_port: pulumi.Output[int]
 
@@ -77,7 +77,7 @@ class Ui(pulumi.ComponentResource):
             liveness_probe=k.http_probe(period=20),
             volume_mounts=[k.mount("tmp", "/tmp")],
         )
-        # To say which pods find no room.
+        # The page shows which pods cannot be scheduled.
         sees_pods = rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["pods"], verbs=["get", "list"])
         account = k.service_account(name, "ui", args.namespace, LABELS, [sees_pods], opts=child)
         deployment = k.deployment(

@@ -1,4 +1,4 @@
-"""Memory and CPU by use: which of the pipeline's stages are watched, and how they are given what they use."""
+"""Vertical scaling: which of the pipeline's stages get memory and CPU by their use, and how."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from components.pipeline.stage import Stage
 LABELS: Final = k.labels("vertical", "autoscaling")
 
 MODES: Final = {"recommend": "Off", "apply": "InPlace"}
-"""VPA's word for ours. In place, without a restart and never by eviction."""
+"""VPA's update mode for each of our modes: in place, so without a restart and never by eviction."""
 RESTARTING: Final = {"recommend": "Off", "apply": "Recreate"}
-"""Where only a restart helps, as a Java heap is as large as it was made: by eviction, which the budget may refuse."""
+"""The modes of a Java process, whose heap only a restart resizes: by eviction, within the disruption budget."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """A workload whose pods are watched."""
+    """A workload that is scaled vertically."""
 
     kind: str
     name: str
     vertical: str
-    """recommend or apply."""
+    """`recommend` or `apply`."""
     minimum_mib: int | None = None
-    """Never less memory than this; for what has a heap, whose share it is."""
+    """The least memory (MiB) of a process with a heap, which is a share of its memory; None without a heap."""
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -39,9 +39,9 @@ class Target:
         restarts = self.minimum_mib is not None
         policy: dict[str, Any] = {
             "containerName": "*",
-            # A restart is for memory alone; the CPU that it takes would be the reason for the next one.
+            # Restart only for memory: the CPU used by a restart would cause the next one.
             "controlledResources": ["memory"] if restarts else ["cpu", "memory"],
-            # The limit stays as many times the request as the stack has it.
+            # The ratio of limit to request stays as in the stack.
             "controlledValues": "RequestsAndLimits",
         }
         if restarts:
@@ -50,7 +50,7 @@ class Target:
             "targetRef": {"apiVersion": "apps/v1", "kind": self.kind, "name": self.name},
             "updatePolicy": {
                 "updateMode": (RESTARTING if restarts else MODES)[self.vertical],
-                # A single pod may be changed where that does not restart it.
+                # A single pod may be changed if that does not restart it.
                 "minReplicas": 2 if restarts else 1,
             },
             "resourcePolicy": {"containerPolicies": [policy]},
@@ -58,7 +58,7 @@ class Target:
 
 
 def targets(settings: Settings, stages: Sequence[Stage]) -> list[Target]:
-    """The workloads of the stages whose section asks for it; a heap is never made smaller than the stack says."""
+    """The workloads whose section enables vertical scaling; a heap never becomes smaller than the stack's value."""
     return [
         Target(
             kind=stage.kind,
@@ -82,7 +82,7 @@ class VerticalScalingArgs:
 
 
 class VerticalScaling(pulumi.ComponentResource):
-    """A VerticalPodAutoscaler for each workload. Executors have none: their driver makes them, and no controller."""
+    """A VerticalPodAutoscaler per workload. Executors have none: their driver creates them, not a controller."""
 
     def __init__(self, name: str, args: VerticalScalingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:VerticalScaling", name, None, opts)

@@ -27,7 +27,7 @@ LOGBACK = """\
 </configuration>
 """
 
-# A member's number is its ordinal plus one: ZooKeeper has no member zero.
+# A member's ID is its ordinal plus one, because ZooKeeper's IDs start at one.
 START = "echo $((${HOSTNAME##*-} + 1)) > /data/myid && exec zkServer.sh start-foreground /conf/zoo.cfg"
 
 
@@ -42,7 +42,7 @@ class ZookeeperArgs:
 
 
 def zoo_cfg(namespace: str, replicas: int) -> str:
-    """The configuration that all members share. Limits are in ticks, generous for machines that start all at once."""
+    """The configuration that all members share. The limits, in ticks, allow for machines that all start at once."""
     lines = [
         "tickTime=2000",
         "initLimit=30",
@@ -68,7 +68,7 @@ class Zookeeper(pulumi.ComponentResource):
     """A ZooKeeper ensemble that survives the loss of a minority of its members. Only Kafka uses it."""
 
     connect: pulumi.Output[str]
-    """The members as `host:port,…`, known once they are ready."""
+    """The members as `host:port,…`, available once they are ready."""
 
     def __init__(self, name: str, args: ZookeeperArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:Zookeeper", name, None, opts)

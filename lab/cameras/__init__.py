@@ -3,4 +3,4 @@
 from typing import TypeAlias
 
 Crop: TypeAlias = tuple[int, int, int, int]
-"""A part of a picture: left, top, width and height in its pixels. All even, as H.264 halves the colours' size."""
+"""A part of a picture: left, top, width, height in pixels. All even, because H.264 halves the colours' resolution."""

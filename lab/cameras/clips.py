@@ -1,4 +1,4 @@
-"""The cameras' clips, each made ready once from the footage to be sent over and over without encoding."""
+"""The cameras' clips, each encoded once from the footage, so that the server can repeat it without encoding."""
 
 import hashlib
 import tempfile
@@ -13,9 +13,9 @@ from lab.progress import Step, step
 from lab.shell import run
 
 FRAMES_PER_SECOND: Final = 5
-"""The rate of a camera's stream: what Frigate recommends for the stream that a detector reads."""
+"""Frames per second of a camera's stream, as Frigate recommends for a stream that a detector reads."""
 RUN_FRAMES_PER_SECOND: Final = 0.5
-"""The rate of a labelled run's stream: slow enough that no frame of it needs to be passed over."""
+"""Frames per second of a labelled run's stream: slow enough that no frame is skipped."""
 
 _WIDEST: Final = 640
 _ENCODE_SECONDS = 120
@@ -23,9 +23,9 @@ _ENCODE_SECONDS = 120
 
 @dataclass(frozen=True)
 class Clip:
-    """What a camera repeats: every `step`th of the `count` frames of `source` that begin with number `first` (from 0).
+    """The frames that a camera repeats: every `step`th of `count` frames of `source`, from number `first` (from 0) on.
 
-    They are cropped, then mirrored, then scaled down to a width of `widest` pixels (None: not scaled).
+    They are cropped, then mirrored, then scaled down to a width of at most `widest` pixels (None: not scaled).
     """
 
     camera: str
@@ -42,7 +42,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class _View:
-    """Where cameras look: at a part of a video, one camera for each of its times (first frame, count)."""
+    """A part of a video's picture, with one camera for each of `times` (first frame, count)."""
 
     name: str
     source: str
@@ -69,9 +69,9 @@ class _View:
         ]
 
 
-# 79 s at 10 frames/s in three parts. People walk in each of them.
+# 79 s at 10 frames/s, in three parts; people walk in each of them.
 _VTEST = ("vtest.avi", ((0, 260), (265, 260), (530, 260)), 2)
-# 10 s at 25 frames/s, a film of several shots: a camera shows one of them, from its cut to the next.
+# 10 s at 25 frames/s, with several shots; each camera shows one shot.
 _CYCLIST, _STREET, _STAND = (("bikes.mp4", (shot,), 5) for shot in ((77, 60), (137, 50), (187, 55)))
 _VIEWS = (
     _View("plaza", *_VTEST),
@@ -105,23 +105,23 @@ def _run_clip(of: Run) -> Clip:
 
 
 CAMERAS: Final = tuple(clip for view in _VIEWS for clip in view.clips())
-"""Real video, for a stack's cameras."""
+"""Clips of real video, for a stack's cameras."""
 CLIPS: Final = (*CAMERAS, *map(_run_clip, RUNS))
-"""All that is served."""
+"""All clips that are served."""
 
 _ENCODING = (
-    # The fastest preset's key frames decode in a third of the time of those with CABAC, at the same size and PSNR:
-    # producers decode one a second of every camera.
+    # Producers decode a key frame per second of every camera. Those of the fastest preset, without CABAC, decode in a
+    # third of the time, at the same size and PSNR.
     *("-an", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-crf", "28"),
-    # Frames leave in the order in which they are shown.
+    # No B-frames, so that frames are sent in the order in which they are shown.
     *("-bf", "0"),
-    # The server finds frames by their delimiters, and their rate in the parameter sets that each key frame repeats.
+    # The server finds frames by their delimiters, and the rate in the parameter sets, which every key frame repeats.
     *("-x264-params", "aud=1:repeat-headers=1:scenecut=0:force-cfr=1", "-f", "h264"),
 )
 
 
 def ensure() -> Path:
-    """The folder of the cameras' `.h264` files. Raises LabError when the footage cannot be had."""
+    """The folder of the cameras' `.h264` files. Raises LabError if the footage cannot be downloaded."""
     folder = CACHE / "cameras" / f"clips-{_recipe_hash()}"
     if not folder.is_dir():
         source = footage.ensure()
@@ -131,7 +131,7 @@ def ensure() -> Path:
 
 
 def filters(clip: Clip) -> str:
-    """FFmpeg's chain of filters that makes the clip's frames out of its source's, numbered anew at the clip's rate."""
+    """FFmpeg's filter chain that makes the clip's frames from its source, with timestamps at the clip's rate."""
     chain = [f"trim=start_frame={clip.first}:end_frame={clip.first + clip.count}"]
     if clip.step > 1:
         chain.append(f"select='not(mod(n,{clip.step}))'")
@@ -147,8 +147,8 @@ def filters(clip: Clip) -> str:
 
 
 def encode(clip: Clip, source: Path, target: Path) -> None:
-    """Write the clip as an H.264 elementary stream. Raises LabError with what FFmpeg said."""
-    # The lab's other programs are compiled meanwhile: one thread.
+    """Write the clip as an H.264 elementary stream. Raises LabError with FFmpeg's error."""
+    # One thread, because the lab's programs are compiled at the same time.
     command = ("ffmpeg", "-nostdin", "-v", "error", "-threads", "1", "-i", str(source / clip.source))
     output = ("-r", str(clip.rate), "-g", str(clip.key_interval), "-threads", "1", *_ENCODING, str(target))
     run((*command, "-vf", filters(clip), *output), timeout=_ENCODE_SECONDS)

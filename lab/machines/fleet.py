@@ -1,4 +1,4 @@
-"""The machines as containers: created once, started when stopped, made anew when half made or of another recipe."""
+"""The machines as containers: created once, started if stopped, and recreated if incomplete or outdated."""
 
 import hashlib
 import json
@@ -15,14 +15,14 @@ from lab.progress import now, say, step, wait_for
 LABEL = "dev.argus.lab=machine"
 _SPEC_LABEL = "dev.argus.lab.spec"
 DISKS = ("/var/lib/containerd", "/var/lib/etcd", "/var/lib/kubelet", "/var/lib/argus")
-"""What a machine keeps on volumes: these directories need a real file system under them, not an overlay."""
+"""A machine's directories on volumes: they need a real file system, not an overlay."""
 _BOOT_SECONDS = 120
 _WHOLE = frozenset({"running", "exited", "stopped"})
 """The states of a container that was started at least once."""
 
 
 def ensure(machines: Iterable[Machine]) -> None:
-    """Make every machine run and answer over SSH."""
+    """Make and start every machine, and wait until it answers over SSH."""
     fleet = tuple(machines)
     reference = image.ensure()
     public_key = ssh.ensure_key().with_suffix(".pub").read_text()
@@ -37,19 +37,19 @@ def ensure(machines: Iterable[Machine]) -> None:
 
 
 def add(machine: Machine) -> None:
-    """Make one more machine, which the stack need not name, run and answer over SSH; the others stay as they are."""
+    """Make and start one more machine, which need not be in the stack, and wait until it answers over SSH."""
     _ensure_container(machine, image.ensure(), ssh.ensure_key().with_suffix(".pub").read_text())
     wait_for(f"SSH to {machine.name}", partial(_not_ready, machine), timeout=_BOOT_SECONDS)
 
 
 def remove(machine: Machine) -> None:
-    """Remove one machine with its disks, in whatever state it is."""
+    """Remove one machine with its disks, in any state."""
     remove_container(machine.container)
     _remove_disks(machine)
 
 
 def outdated(machines: Iterable[Machine]) -> list[Machine]:
-    """The machines that exist but were made from another image, address or key than they would be now."""
+    """The existing machines whose image, address or key has changed since they were made."""
     reference = image.reference()
     public_key = ssh.ensure_key().with_suffix(".pub").read_text()
     found = [(machine, inspect_container(machine.container)) for machine in machines]
@@ -62,12 +62,12 @@ def outdated(machines: Iterable[Machine]) -> list[Machine]:
 
 
 def any_exists() -> bool:
-    """Whether there is any machine of a lab, whatever its state."""
+    """Whether any machine of a lab exists, in any state."""
     return bool(labelled("ps", LABEL))
 
 
 def remove_all() -> None:
-    """Remove every machine with its disks, also those that the configuration no longer names."""
+    """Remove every machine with its disks, including those no longer in the configuration."""
     if containers := labelled("ps", LABEL):
         now(f"removing {', '.join(containers)}")
         remove_containers(containers)
@@ -76,7 +76,7 @@ def remove_all() -> None:
 
 
 def kill(machine: Machine) -> None:
-    """Stop the machine as a power cut does; its disks stay."""
+    """Stop the machine like a power cut; its disks stay."""
     if not running(machine.container):
         raise LabError(f"{machine.name} does not run")
     podman("kill", "--signal", "KILL", machine.container)
@@ -92,7 +92,7 @@ def start(machine: Machine) -> None:
 
 
 def status(machine: Machine) -> str:
-    """One word or line on how the machine is."""
+    """The machine's state, in a word or a line."""
     container = inspect_container(machine.container)
     if container is None:
         return "absent"
@@ -102,7 +102,7 @@ def status(machine: Machine) -> str:
 
 
 def certificates_until(machine: Machine) -> str | None:
-    """When the certificates of a control plane expire, as openssl says it; None where there are none to see."""
+    """When a control plane's certificate expires, as openssl prints it; None if there is none."""
     reached, said = ssh.answer(machine, "openssl x509 -noout -enddate -in /etc/kubernetes/pki/apiserver.crt")
     return said.removeprefix("notAfter=") if reached and said.startswith("notAfter=") else None
 
@@ -125,7 +125,7 @@ def _ensure_container(machine: Machine, reference: str, public_key: str) -> None
 
 
 def _specification(machine: Machine, reference: str, public_key: str) -> str:
-    """Changes with anything that the machine is made from."""
+    """A hash of everything that the machine is made from."""
     return hashlib.sha256(json.dumps([_run_arguments(machine, reference), public_key]).encode()).hexdigest()[:16]
 
 
@@ -137,9 +137,9 @@ def _run_arguments(machine: Machine, reference: str) -> list[str]:
         f"--label={LABEL}",
         f"--network={NETWORK}",
         f"--ip={machine.address}",
-        # Of its own address, as a host's network card keeps one over a restart: others remember it.
+        # Derived from the IP address, so that it survives a restart, like a network card's: other machines cache it.
         f"--mac-address=02:00:{machine.address.packed.hex(':')}",
-        # systemd as process 1 in its own cgroup namespace: without that no pod starts on cgroup v1.
+        # systemd runs as process 1 in its own cgroup namespace; otherwise no pod starts on cgroup v1.
         "--systemd=always",
         "--privileged",
         "--cgroupns=private",
@@ -152,7 +152,7 @@ def _run_arguments(machine: Machine, reference: str) -> list[str]:
 
 
 def _authorise(machine: Machine, public_key: str) -> None:
-    """Put the key in place as a provider's first boot would, before the machine is on the network."""
+    """Install the SSH key before the machine starts, as a cloud provider's first boot would."""
     mount = podman("mount", machine.container)
     try:
         for home in ("root", "home/argus"):

@@ -1,4 +1,4 @@
-"""The machines' image: Debian by debootstrap, kept under the hash of its recipe."""
+"""The machines' image: Debian by debootstrap, cached by the hash of its recipe."""
 
 import hashlib
 import os
@@ -16,7 +16,7 @@ _BUILD_SECONDS = 1200
 
 
 def ensure() -> str:
-    """The image's reference, built or unpacked from the cache when podman does not have it."""
+    """The image's reference; if podman lacks the image, it is built or imported from the cache."""
     key = recipe_hash()
     name = reference()
     if succeeds("image", "exists", name):
@@ -34,12 +34,12 @@ def ensure() -> str:
 
 
 def reference() -> str:
-    """The name of the image that the recipe makes now, built or not."""
+    """The name of the image of the current recipe, which may not be built yet."""
     return f"{REPOSITORY}:{recipe_hash()}"
 
 
 def recipe_hash() -> str:
-    """A hash over everything that the image is made from in this repository."""
+    """A hash of all files in this repository from which the image is made."""
     digest = hashlib.sha256(f"{SUITE}\n".encode())
     files = [
         _HERE / "rootfs.sh",

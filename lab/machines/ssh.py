@@ -15,9 +15,9 @@ def ensure_key() -> Path:
 
 
 def command(machine: Machine, *arguments: str) -> list[str]:
-    """The ssh command line that runs `arguments` there, or opens a shell.
+    """The ssh command line that runs `arguments` on the machine, or opens a shell.
 
-    The machines' host keys are made anew with each lab, so they are not remembered.
+    Host keys are not checked, because every lab makes new ones.
     """
     options = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]
     identity = ["-i", str(SSH_KEY), "-o", "IdentitiesOnly=yes"]
@@ -25,7 +25,7 @@ def command(machine: Machine, *arguments: str) -> list[str]:
 
 
 def answer(machine: Machine, *arguments: str, timeout: int = 10) -> tuple[bool, str]:
-    """Whether `arguments` succeeded on the machine, and what was said, without ever asking a question."""
+    """Whether the command succeeded on the machine, and its output; ssh never prompts. `timeout` is in seconds."""
     connect = ["-o", "BatchMode=yes", "-o", f"ConnectTimeout={timeout}"]
     line = command(machine, *arguments)
     result = run([line[0], *connect, *line[1:]], timeout=timeout + 20, check=False)

@@ -1,6 +1,6 @@
-"""The lab's host tools and base images, made from package registries alone: Go modules and Debian packages.
+"""The lab's host tools and base images, built only from package registries: Go modules and Debian packages.
 
-Everything lies in the cache by the key of its inputs, so a run where nothing changed does nothing.
+Everything is cached by a hash of its inputs, so a run does nothing if nothing changed.
 """
 
 import fcntl
@@ -25,19 +25,19 @@ class Toolchain:
 
     release: Release
     groups: dict[str, Path]
-    """The folder of each group's programs; its name ends with the key of their inputs."""
+    """The folder of each group's programs, by the group's name; its parent's name ends with a hash of the inputs."""
 
     def program(self, name: str) -> Path:
         """The file of a program, by its name."""
         return (self.release.bin / name).resolve(strict=True)
 
     def key(self, group: str) -> str:
-        """What changes when a group's programs do."""
+        """A key that changes when a group's programs change."""
         return self.groups[group].parent.name
 
 
 def ensure(release: Release = OWN) -> Toolchain:
-    """Build what is missing or out of date, and link all of it into the release's `bin`."""
+    """Build programs that are missing or outdated, and link all programs into the release's `bin`."""
     with _alone(release.store):
         groups = _ensure_groups(release.groups, release.store)
         programs = {program.name: program for folder in groups.values() for program in sorted(folder.iterdir())}
@@ -49,9 +49,9 @@ def ensure(release: Release = OWN) -> Toolchain:
 
 
 def ensure_providers() -> Path:
-    """Build the stand-ins of Pulumi's plugins, which lab/toolchain/plugins.py installs; the folder that holds them.
+    """Build the replacements of Pulumi's plugins, which lab/toolchain/plugins.py installs; return their folder.
 
-    They stay out of `bin`: Pulumi prefers a plugin that it finds on PATH, and warns of it.
+    They are not in `bin`, because Pulumi prefers a plugin on PATH, with a warning.
     """
     with _alone(OWN.store):
         return _ensure_groups((PROVIDERS_GROUP,), OWN.store)[PROVIDERS_GROUP.name]
@@ -71,7 +71,7 @@ def _ensure_group(group: GoGroup, store: Path, go: go_compiler.Go) -> Path:
 
 @contextmanager
 def _alone(store: Path) -> Iterator[None]:
-    """Hold off other runs over the same cache, and clear away what an interrupted one left."""
+    """Lock the cache against other runs, and remove what an interrupted run left."""
     store.mkdir(parents=True, exist_ok=True)
     with (store / ".lock").open("w") as lock:
         try:
@@ -85,9 +85,9 @@ def _alone(store: Path) -> Iterator[None]:
 
 
 def _link(link: Path, target: Path) -> None:
-    """Point a link at its target in one step, so that no reader finds it missing.
+    """Replace a link atomically, so that no reader finds it missing.
 
-    A hard link: Pulumi's language host looks for its executor beside the file that a symbolic link leads to.
+    It is a hard link, because Pulumi's language host would look for its executor in a symbolic link's target folder.
     """
     link.parent.mkdir(parents=True, exist_ok=True)
     if link.exists() and not link.is_symlink() and link.samefile(target):

@@ -8,7 +8,7 @@ from lab.toolchain import ensure
 
 
 def main(arguments: list[str]) -> int:
-    """Build what is asked for; the exit status."""
+    """Build what the arguments name; return the exit status."""
     if arguments not in ([], ["images"]):
         print(__doc__, file=sys.stderr)
         return 2

@@ -1,7 +1,7 @@
-"""The images of what a stack may add to the cluster, under the names that their pods pull them by.
+"""The images of optional parts of a cluster, under the names that their pods use.
 
-KEDA and the Vertical Pod Autoscaler, which Argus installs where pods scale; kube-router, a network for the pods whose
-manifest a stack may bring. Only a stack that asks for one has it built: see releases.py.
+KEDA and the Vertical Pod Autoscaler, which Argus installs where pods scale; kube-router, a pod network whose manifest a
+stack may name. They are built only for a stack that uses them: see releases.py.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ def _alone(program: str) -> str:
 
 
 def _kube_router(program: str) -> str:
-    """With the programs that it calls."""
+    """Debian with kube-router and the programs that it calls."""
     return f"""FROM {BASE}
 RUN apt-get update \\
  && apt-get install --yes --no-install-recommends conntrack ipset iproute2 iptables kmod \\
@@ -31,16 +31,16 @@ ENTRYPOINT ["/usr/local/bin/{program}"]
 
 @dataclass(frozen=True, kw_only=True)
 class Addon:
-    """One of them, and an image of each of its programs."""
+    """An optional part of a cluster, with one image per program."""
 
     title: str
     minutes: int
-    """What the first build takes on two free cores."""
+    """Duration of the first build on two idle cores."""
     release: Release
     repositories: Mapping[str, str]
-    """The image's name without a tag, by the program in it."""
+    """The image's name without a tag, by its program."""
     tag: Callable[[str], str] = lambda version: version.removeprefix("v")
-    """As upstream's images are tagged, from the module's version."""
+    """Makes the tag of upstream's image from the module's version."""
     recipe: Callable[[str], str] = _alone
 
     def images(self) -> tuple[Image, ...]:
@@ -57,7 +57,7 @@ class Addon:
         )
 
     def ensure_images(self, toolchain: Toolchain, registry: str = REGISTRY) -> tuple[str, ...]:
-        """Build what is missing or out of date; the full name of each."""
+        """Build images that are missing or outdated; return the full name of each."""
         return build_images(self.images(), toolchain, ensure_base(), registry)
 
 

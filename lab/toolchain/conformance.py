@@ -1,7 +1,7 @@
-"""The images of Kubernetes' conformance tests, under the names that the tests pull them by.
+"""The images of Kubernetes' conformance tests, under the names that the tests use.
 
-Their programs come from Kubernetes' own module. What else upstream's images hold is Alpine's, and Debian's here:
-BusyBox, nginx, dig, curl, netcat and iproute2. What only tests outside the conformance set use is left out.
+Their programs come from Kubernetes' own module. Other programs (BusyBox, nginx, dig, curl, netcat, iproute2) are
+Debian's here, and Alpine's upstream. Programs that only tests outside the conformance set need are left out.
 """
 
 from lab.config import REGISTRY
@@ -14,24 +14,24 @@ _GROUP = "conformance"
 
 
 def images(version: str) -> tuple[Image, ...]:
-    """Every image, given the version of Kubernetes; the others' tags are those of its test/utils/image/manifest.go."""
+    """Every image, given Kubernetes' version; other tags are those in its test/utils/image/manifest.go."""
     return (
         _image(f"conformance:{version}", _CONFORMANCE, "ginkgo", "e2e.test", "kubectl", "kubeconformance"),
         _image("e2e-test-images/agnhost:2.63.0", _AGNHOST, *_AGNHOST_FILES),
-        # Tests of updates go from one version of agnhost to the other; here both names mean the same program.
+        # Tests of updates change from one version of agnhost to another; here both names have the same program.
         _image("e2e-test-images/agnhost:2.55", _AGNHOST, *_AGNHOST_FILES),
         _image(BUSYBOX, _BUSYBOX),
         _image("e2e-test-images/glibc-dns-testing:2.0.0", _installed("bind9-dnsutils")),
         _image("e2e-test-images/nautilus:1.8", _NAUTILUS, *_AGNHOST_FILES, "nautilus.jpg", "nautilus.json"),
         _image("e2e-test-images/nginx:1.15-4", _NGINX),
         _image("e2e-test-images/nonewprivs:1.4", _NONEWPRIVS, "nnp"),
-        # Upstream's is of an older Kubernetes, this one of the same.
+        # Upstream's image has an older Kubernetes, this one the version under test.
         _image("e2e-test-images/sample-apiserver:1.29.2", _SAMPLE_APISERVER, "sample-apiserver"),
     )
 
 
 def ensure_images(toolchain: Toolchain, registry: str = REGISTRY) -> tuple[str, ...]:
-    """Build what is missing or out of date; the full name of every image of the tests."""
+    """Build images that are missing or outdated; return the full name of every image of the tests."""
     return build_images(images(toolchain.release.version), toolchain, ensure_base(), registry)
 
 
@@ -40,7 +40,7 @@ def _image(name: str, recipe: str, *programs: str) -> Image:
 
 
 def _installed(packages: str) -> str:
-    """Debian with packages of its own."""
+    """Debian with the given packages."""
     return f"""FROM {BASE}
 RUN apt-get update \\
  && apt-get install --yes --no-install-recommends {packages} \\
@@ -55,7 +55,7 @@ ENTRYPOINT ["/usr/local/bin/kubeconformance"]
 
 _AGNHOST_FILES = ("agnhost", "localhost.crt", "localhost.key")
 
-# Tests of entry points ask for the second name.
+# Tests of entry points use the second name.
 _AGNHOST = (
     _installed("bind9-dnsutils curl iproute2 netcat-openbsd")
     + """COPY agnhost localhost.crt localhost.key /

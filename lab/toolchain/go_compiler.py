@@ -1,4 +1,4 @@
-"""The Go that the lab's programs are compiled with: the host's own, or else the one that the Go module proxy serves.
+"""The Go that compiles the lab's programs: the host's own, or else one from the Go module proxy.
 
 `python -m lab go` prints the folder of the `go` program, for PATH.
 """
@@ -31,7 +31,7 @@ CHECKSUMS: Final[Mapping[str, str]] = MappingProxyType(
         "arm64": "02b36b6787b3ac767668f630e2998df45a3b1f9ffee08d1bf3ef6487cd658d99",
     }
 )
-"""The SHA-256 of the toolchain module's zip, by architecture. Go's checksum database vouched for these two files."""
+"""The SHA-256 of the toolchain module's zip, by architecture, checked once against Go's checksum database."""
 DEFAULT_PROXY: Final = "https://proxy.golang.org"
 
 _FOLDER = CACHE / "go"
@@ -45,17 +45,17 @@ _REMEDY = f"install Go {VERSION} from https://go.dev/dl and put it on PATH"
 
 @dataclass(frozen=True, kw_only=True)
 class Go:
-    """A Go on this host."""
+    """A Go installation on this host."""
 
     program: Path
     version: str
-    """As `go env GOVERSION` prints it, such as go1.26.8."""
+    """The version as `go env GOVERSION` prints it, such as go1.26.8."""
 
 
 def ensure() -> Go:
-    """The Go on PATH where it is new enough for the lab's programs, else the cached one, downloaded the first time.
+    """The Go on PATH if it is new enough for the lab's programs, else the cached one, downloaded the first time.
 
-    Raises LabError that names the remedy when it cannot be had.
+    Raises LabError with a remedy if it cannot be downloaded.
     """
     found = shutil.which("go")
     if found is not None:
@@ -67,24 +67,24 @@ def ensure() -> Go:
 
 
 def needed() -> tuple[int, ...]:
-    """The oldest Go that can compile all of the lab's programs: the newest that one of their go.mod asks for."""
+    """The oldest Go that compiles all of the lab's programs: the newest version that their go.mod files require."""
     asked = [re.search(r"^go\s+(\S+)", file.read_text(), re.MULTILINE) for file in (ROOT / "lab").rglob("go.mod")]
     return max(numbers(found[1]) for found in asked if found)
 
 
 def numbers(version: str) -> tuple[int, ...]:
-    """The numbers of a version, to compare it with another; none of a text without any."""
+    """The first three numbers in a version, for comparison; empty if there are none."""
     return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
 
 
 def proxies() -> list[str]:
-    """The addresses of the Go module proxies, in the order in which Go asks them: GOPROXY, else Go's own default."""
+    """The URLs of the Go module proxies in Go's order: from GOPROXY, else Go's default."""
     configured = os.environ.get("GOPROXY") or _go_env().get("GOPROXY") or DEFAULT_PROXY
     return [each.rstrip("/") for each in re.split("[,|]", configured) if each not in {"", "direct", "off"}]
 
 
 def _go_env() -> dict[str, str]:
-    """The settings that `go env -w` wrote for this user, of whatever Go."""
+    """The settings that `go env -w` wrote for this user."""
     configuration = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
     file = Path(os.environ.get("GOENV") or f"{configuration}/go/env").expanduser()
     if not file.is_file():
@@ -93,14 +93,14 @@ def _go_env() -> dict[str, str]:
 
 
 def _version(program: Path) -> str:
-    """The version that the program itself says it has; empty where it does not say."""
+    """The version that the program reports; empty if it fails."""
     command = [str(program), "env", "GOVERSION"]
     environment = {**os.environ, "GOTOOLCHAIN": "local"}
     return subprocess.run(command, env=environment, check=False, capture_output=True, text=True).stdout.strip()
 
 
 def _downloaded() -> Path:
-    """The root of the cached Go."""
+    """The root folder of the cached Go."""
     architecture = _architecture()
     checksum = CHECKSUMS[architecture]
     destination = _FOLDER / f"{VERSION}-linux-{architecture}-{checksum[:16]}"
@@ -127,7 +127,7 @@ def _architecture() -> str:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """Hold off other runs that download it too, and clear away what an interrupted one left."""
+    """Lock the folder against other downloads, and remove what an interrupted one left."""
     _FOLDER.mkdir(parents=True, exist_ok=True)
     with (_FOLDER / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -165,7 +165,7 @@ def _check(archive: Path, checksum: str) -> None:
 
 
 def _unpack(archive: Path, root: Path, prefix: str) -> None:
-    """Unpack the toolchain module as the go command does: a module's zip has no modes, and its go.mod are `_go.mod`."""
+    """Unpack the toolchain module as the go command does: set modes, which the zip lacks, and rename `_go.mod`."""
     with zipfile.ZipFile(archive) as packed:
         for entry in packed.infolist():
             target = root / entry.filename.removeprefix(prefix)

@@ -1,4 +1,4 @@
-"""Host programs built from Go modules: each group's go.mod and go.sum pin them, the content of both keys the result."""
+"""Host programs built from Go modules, which each group's go.mod and go.sum pin; results are cached by their inputs."""
 
 import hashlib
 import os
@@ -20,14 +20,14 @@ SOURCES = Path(__file__).resolve().parent / "go"
 PROVIDERS = ROOT / "lab" / "providers"
 
 _ENVIRONMENT = {
-    # Static programs: the same file runs on the host, on every machine and in an empty image.
+    # Build static programs, which run on the host, on every machine and in an empty image.
     "CGO_ENABLED": "0",
     "GOFLAGS": "-mod=readonly -buildvcs=false",
     "GOTOOLCHAIN": "local",
     "GOWORK": "off",
 }
 _STRIP = ("-s", "-w")
-# Go would first examine the sources, and those of every package that they import.
+# Without -vet=off, Go would first check the sources and those of all imported packages.
 _BUILD_TESTS = ("test", "-c", "-vet=off")
 _PINS = ("go.mod", "go.sum")
 _PROGRAM_SECONDS = 3600.0
@@ -36,32 +36,32 @@ _SHOWN_LINES = 20
 
 @dataclass(frozen=True, kw_only=True)
 class GoGroup:
-    """Programs built together from one Go module of ours, whose go.mod pins where they come from."""
+    """Programs built from one Go module of this repository, whose go.mod pins their sources."""
 
     name: str
     source: Path
     pins: Path | None = None
-    """The folder of the go.mod and go.sum to build with, where those in `source` are another release's."""
+    """The folder of the go.mod and go.sum to use, if those in `source` belong to another release."""
     programs: Mapping[str, str]
-    """The package of each program, by the program's file name. One in `.test` is the program of the package's tests."""
+    """The package of each program, by file name. A file name that ends in `.test` means the package's test binary."""
     version_of: str = ""
     """The required module whose version the programs report."""
     version_variables: tuple[str, ...] = ()
-    """Go variables that are set by the linker; a format string after `=` may use {version}, {major} and {minor}."""
+    """Go variables that the linker sets; the format string after `=` may use {version}, {major} and {minor}."""
     module_files: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    """Files taken as they are from a required module: (module, path in it) by file name."""
+    """Files copied from a required module: (module, path in it), by file name."""
 
     @property
     def go_mod(self) -> Path:
-        """The file that pins the group."""
+        """The group's go.mod."""
         return (self.pins or self.source) / "go.mod"
 
     def version(self) -> str:
-        """The pinned version of the group's main module, such as v1.36.1; empty where the group is our own source."""
+        """The pinned version of the group's main module, such as v1.36.1; empty for our own sources."""
         return module_version(self.go_mod, self.version_of) if self.version_of else ""
 
     def linker_flags(self) -> str:
-        """What `go build -ldflags` is given: no symbol tables, and the version that the program reports."""
+        """The value of `go build -ldflags`: no symbol tables, and the version that the program reports."""
         version = self.version()
         major, minor, *_ = [*version.removeprefix("v").split("."), "", ""]
         flags = [*_STRIP]
@@ -70,7 +70,7 @@ class GoGroup:
         return " ".join(flags)
 
     def key(self, go_version: str) -> str:
-        """Changes with anything that the result depends on: sources, flags, the compiler, what is taken along."""
+        """A hash of everything that the result depends on: sources, flags, compiler, copied files."""
         digest = hashlib.sha256()
         recipe = [go_version, self.linker_flags(), sorted(_ENVIRONMENT.items()), sorted(self.programs.items())]
         digest.update(repr([*recipe, sorted(self.module_files.items())]).encode())
@@ -80,7 +80,7 @@ class GoGroup:
         return digest.hexdigest()[:16]
 
     def _inputs(self) -> dict[str, Path]:
-        """The files that a build reads, by their names in it: not the pins of another release."""
+        """The files that a build reads, by their path in it, without the pins of another release."""
         files = {str(path.relative_to(self.source)): path for path in _source_files(self.source)}
         return files if self.pins is None else files | {name: self.pins / name for name in _PINS}
 
@@ -112,7 +112,7 @@ GROUPS: tuple[GoGroup, ...] = (
         programs={"pulumi": "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"},
         version_of="github.com/pulumi/pulumi/pkg/v3",
         version_variables=(_PULUMI_SDK + "/go/common/version.Version={version}",),
-        # The Python that the language host starts speaks to this engine, so it comes with the engine's SDK.
+        # Python's executor must match the engine, so it comes from the engine's SDK.
         module_files={
             "pulumi-language-python-exec": (_PULUMI_SDK, "python/cmd/pulumi-language-python-exec"),
         },
@@ -172,7 +172,7 @@ KEDA_GROUP = GoGroup(
     version_of=_KEDA,
     version_variables=(f"{_KEDA}/version.Version={{version}}",),
 )
-"""What scales pods by lag, for a stack that asks for it."""
+"""KEDA, for a stack that scales pods by lag."""
 
 VPA_GROUP = GoGroup(
     name="vpa",
@@ -180,7 +180,7 @@ VPA_GROUP = GoGroup(
     programs={f"vpa-{part}": f"{_VPA}/pkg/{part}" for part in ("admission-controller", "recommender", "updater")},
     version_of=_VPA,
 )
-"""What gives pods memory and CPU by their use, for a stack that asks for it."""
+"""The Vertical Pod Autoscaler, for a stack that gives pods memory and CPU by their use."""
 
 KUBE_ROUTER_GROUP = GoGroup(
     name="kube-router",
@@ -189,7 +189,7 @@ KUBE_ROUTER_GROUP = GoGroup(
     version_of=_KUBE_ROUTER,
     version_variables=(f"{_KUBE_ROUTER}/pkg/version.Version={{version}}",),
 )
-"""A network for the pods that enforces policies, for a stack that brings its manifest."""
+"""A pod network that enforces policies, for a stack that names its manifest."""
 
 _TEST_IMAGES = "test/images"
 
@@ -215,7 +215,7 @@ CONFORMANCE_GROUPS: tuple[GoGroup, ...] = (
             "nautilus.json": ("k8s.io/kubernetes", f"{_TEST_IMAGES}/nautilus/html/data.json"),
         },
     ),
-    # A module of its own, as it stands on a newer client-go.
+    # A separate module, because it needs a newer client-go.
     GoGroup(
         name="hydrophone",
         source=SOURCES / "hydrophone",
@@ -223,11 +223,11 @@ CONFORMANCE_GROUPS: tuple[GoGroup, ...] = (
         version_of="sigs.k8s.io/hydrophone",
     ),
 )
-"""Kubernetes' own conformance tests, what they run in the cluster, and their runner, for `make conformance` alone."""
+"""Kubernetes' conformance tests, the programs that they run in the cluster, and their runner (`make conformance`)."""
 
 
 def module_version(go_mod: Path, module: str) -> str:
-    """The version of a module that a go.mod requires."""
+    """The version of a module that a go.mod requires. Raises LabError if it does not require the module."""
     found = re.search(rf"^\s*(?:require\s+)?{re.escape(module)}\s+(v\S+)", go_mod.read_text(), re.MULTILINE)
     if found is None:
         raise LabError(f"{go_mod}: {module} is not required there")
@@ -235,7 +235,7 @@ def module_version(go_mod: Path, module: str) -> str:
 
 
 def build(group: GoGroup, destination: Path, log: Path, go: Go) -> None:
-    """Build a group's programs into `destination`, which appears whole or not at all."""
+    """Build a group's programs into `destination`, which is created only when complete. Raises LabError."""
     log.parent.mkdir(parents=True, exist_ok=True)
     destination.parent.mkdir(parents=True, exist_ok=True)
     with (
@@ -253,7 +253,7 @@ def build(group: GoGroup, destination: Path, log: Path, go: Go) -> None:
         for name, (module, path) in group.module_files.items():
             _take_module_file(go, group, module, path, binaries / name)
         Path(work).chmod(0o755)
-        # An interrupted run leaves only the hidden work folder behind, which the next run removes.
+        # An interrupted run leaves only the hidden work folder, which the next run removes.
         Path(work).rename(destination)
         Path(work).mkdir()
 
@@ -295,7 +295,7 @@ def _run_go(command: list[str], group: GoGroup, log: Path, shown: Step) -> None:
 
 
 def _modfile(group: GoGroup) -> tuple[str, ...]:
-    """Where Go reads the pins, with the go.sum beside it; nothing where they are with the sources."""
+    """The option that names another go.mod (with go.sum beside it); empty if it is with the sources."""
     return () if group.pins is None else (f"-modfile={group.go_mod}",)
 
 
@@ -310,5 +310,5 @@ def _take_module_file(go: Go, group: GoGroup, module: str, path: str, destinatio
 
 
 def _source_files(source: Path) -> Iterable[Path]:
-    """The files that a build reads, in a fixed order: not the tests."""
+    """The files that a build reads, without tests, in a fixed order."""
     return sorted(path for path in source.rglob("*") if path.is_file() and not path.name.endswith("_test.go"))

@@ -1,6 +1,6 @@
-"""The images that a fresh machine cannot pull: Debian's base, and Kubernetes' own from the toolchain's programs.
+"""The images that the lab builds itself: Debian's base image, and Kubernetes' images from the toolchain's programs.
 
-They go to podman's storage under the names that a registry knows them by, each labelled with the key of its inputs.
+They are in podman's storage under their registry names, each labelled with a hash of its inputs.
 """
 
 import hashlib
@@ -31,22 +31,22 @@ _MANIFESTS = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
-    """One image, and how it is made of the toolchain's programs."""
+    """One image, and how it is made from the toolchain's programs."""
 
     name: str
-    """Its name in the registry, with the tag."""
+    """Its name in the registry, including the tag."""
     group: str
     programs: tuple[str, ...]
     recipe: str
 
     def key(self, toolchain: Toolchain, base_id: str) -> str:
-        """Changes with the programs, the recipe and, where it stands on one, the base image."""
+        """A hash of the programs, the recipe and, if the recipe uses it, the base image."""
         base = base_id if f"FROM {BASE}" in self.recipe else ""
         return _digest(toolchain.key(self.group), *self.programs, self.recipe, base)
 
 
 def images(versions: dict[str, str]) -> tuple[Image, ...]:
-    """A release's images, given its groups' versions and, as kubeadm names them, the tags of etcd and pause."""
+    """A release's images, given the versions of its groups and kubeadm's tags of etcd and pause."""
     kubernetes = versions["kubernetes"]
     control_plane = tuple(
         Image(name=f"{program}:{kubernetes}", group="kubernetes", programs=(program,), recipe=_alone(program))
@@ -58,7 +58,7 @@ def images(versions: dict[str, str]) -> tuple[Image, ...]:
         *control_plane,
         Image(name=f"kube-proxy:{kubernetes}", group="kubernetes", programs=("kube-proxy",), recipe=_KUBE_PROXY),
         Image(name=f"etcd:{versions['etcd-tag']}", group="etcd", programs=("etcd", "etcdctl", "etcdutl"), recipe=_ETCD),
-        # kubeadm asks registry.k8s.io for coredns/coredns and any other repository for coredns.
+        # kubeadm pulls coredns/coredns from registry.k8s.io, but coredns from any other repository.
         Image(name=f"coredns:{coredns}", group="coredns", programs=("coredns",), recipe=_alone("coredns")),
         Image(name=f"coredns/coredns:{coredns}", group="coredns", programs=("coredns",), recipe=_alone("coredns")),
         Image(name=f"pause:{versions['pause-tag']}", group="pause", programs=("pause",), recipe=_alone("pause")),
@@ -72,7 +72,7 @@ def _metrics_server(version: str) -> Image:
 
 
 def _alone(program: str) -> str:
-    """A static program needs nothing beside it; PATH lets a manifest name it without its folder, as kubeadm does."""
+    """An image with only a static program. PATH is set, because kubeadm's manifests name programs without a folder."""
     path = f"/usr/local/bin/{program}"
     return f'FROM scratch\nCOPY {program} {path}\nENV PATH=/usr/local/bin\nENTRYPOINT ["{path}"]\n'
 
@@ -94,7 +94,7 @@ ENTRYPOINT ["/usr/local/bin/kube-proxy"]
 
 
 def ensure_images(toolchain: Toolchain, registry: str = REGISTRY) -> tuple[str, ...]:
-    """Build what is missing or out of date; the full name of every image of the control plane."""
+    """Build images that are missing or outdated; return the full name of every image of the control plane."""
     base_id = ensure_base()
     wanted = images(_versions(toolchain))
     _check_against_kubeadm(toolchain, wanted)
@@ -102,7 +102,7 @@ def ensure_images(toolchain: Toolchain, registry: str = REGISTRY) -> tuple[str, 
 
 
 def build_images(wanted: Sequence[Image], toolchain: Toolchain, base_id: str, registry: str) -> tuple[str, ...]:
-    """Build those that are missing or out of date; the full name of each."""
+    """Build the images that are missing or outdated; return the full name of each."""
     for image in wanted:
         reference, key = f"{registry}/{image.name}", image.key(toolchain, base_id)
         if _label(reference) != key:
@@ -113,7 +113,7 @@ def build_images(wanted: Sequence[Image], toolchain: Toolchain, base_id: str, re
 
 
 def ensure_base() -> str:
-    """Make debian:trixie-slim unless it is there, made here of the same inputs or pulled; its identifier."""
+    """Build debian:trixie-slim unless podman has it, pulled or built here from the same inputs; return its ID."""
     authorities = sorted(_AUTHORITIES.glob("*.crt"))
     key = _digest(_BASE_SCRIPT.read_text(), *(f"{path.name}\n{path.read_text()}" for path in authorities))
     if not succeeds("image", "exists", BASE) or _label(BASE) not in ("", key):
@@ -130,7 +130,7 @@ def ensure_base() -> str:
 
 
 def push_images(references: Iterable[str]) -> None:
-    """Push what the registry lacks, or has with other content."""
+    """Push the images that the registry lacks or has with other content."""
     for reference in references:
         identifier = podman("image", "inspect", "--format", "{{.Id}}", reference)
         if _pushed_identifier(reference) != identifier:
@@ -143,10 +143,10 @@ def _build(image: Image, toolchain: Toolchain, reference: str, key: str, log: Pa
     with tempfile.TemporaryDirectory(prefix=".image-", dir=CACHE) as work:
         context = Path(work)
         for program in image.programs:
-            # The toolchain is in the same cache, so a link is enough: the files are large.
+            # Link instead of copying, because the files are large; the toolchain is in the same cache.
             (context / program).hardlink_to(toolchain.program(program))
         (context / "Containerfile").write_text(image.recipe)
-        # Podman's default format is OCI, whose image identifier is what push_images compares with the registry.
+        # Podman's default format is OCI, whose image ID push_images compares with the registry.
         podman(
             *("build", "--pull=never", "--network=host", "--isolation=chroot"),
             *("--label", f"{LABEL}={key}", "--tag", reference, str(context)),
@@ -174,7 +174,7 @@ def _check_against_kubeadm(toolchain: Toolchain, made: tuple[Image, ...]) -> Non
 
 
 def _kubeadm_images(toolchain: Toolchain) -> list[tuple[str, str]]:
-    """The names and tags that kubeadm pulls from a repository of one's own."""
+    """The names and tags of the images that kubeadm pulls from a custom repository."""
     options = ["--kubernetes-version", toolchain.release.version, "--image-repository", "local"]
     command = [str(toolchain.program("kubeadm")), "config", "images", "list", *options]
     names = [line.removeprefix("local/").rpartition(":") for line in run(command).stdout.split()]
@@ -182,18 +182,18 @@ def _kubeadm_images(toolchain: Toolchain) -> list[tuple[str, str]]:
 
 
 def _label(reference: str) -> str:
-    """The key that an image was made with; empty when it was not made here or is not there."""
+    """The key label of an image; empty if the image is missing or was not built here."""
     if not succeeds("image", "exists", reference):
         return ""
     return podman("image", "inspect", "--format", f'{{{{index .Labels "{LABEL}"}}}}', reference)
 
 
 def _pushed_identifier(reference: str) -> str | None:
-    """The identifier of the image that the registry has under this name, or None."""
+    """The ID of the image that the registry has under this name, or None."""
     registry, _, path = reference.partition("/")
     name, _, tag = path.rpartition(":")
     request = urllib.request.Request(f"http://{registry}/v2/{name}/manifests/{tag}", headers={"Accept": _MANIFESTS})
-    # The registry is on the lab's own network: no proxy of the host's lies between.
+    # The registry is on the lab's own network, so the host's proxy must not be used.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(request, timeout=10) as response:

@@ -1,4 +1,4 @@
-"""Pulumi's Command and Kubernetes plugins: the published ones where they can be had, else lab/providers' stand-ins."""
+"""Pulumi's Command and Kubernetes plugins: the published ones if they can be downloaded, else lab/providers' own."""
 
 import tempfile
 from importlib import metadata
@@ -10,7 +10,7 @@ from lab.shell import run
 from lab.toolchain import ensure_providers
 
 PLUGINS = {"command": "pulumi-command", "kubernetes": "pulumi-kubernetes"}
-"""The Python package that asks for each plugin, in its own version."""
+"""The Python package of each plugin, which requires the plugin in its own version."""
 
 _DOWNLOAD_SECONDS = 180
 _INSTALL_SECONDS = 60
@@ -18,7 +18,7 @@ _STAND_IN = "argus-stand-in"
 
 
 def install_providers(pulumi_home: Path) -> None:
-    """Have both plugins in PULUMI_HOME, in the versions that the Python packages ask for."""
+    """Install both plugins in PULUMI_HOME, in the versions that the Python packages require."""
     stand_ins: Path | None = None
     for name, package in PLUGINS.items():
         version = f"v{metadata.version(package)}"
@@ -45,7 +45,7 @@ def _downloaded(name: str, version: str, pulumi_home: Path) -> bool:
 
 
 def _install(name: str, version: str, program: Path, pulumi_home: Path) -> None:
-    # Pulumi takes a folder or a file that holds the program under the plugin's own name.
+    # Pulumi accepts the program only under the plugin's own file name.
     with tempfile.TemporaryDirectory() as work:
         link = Path(work) / f"pulumi-resource-{name}"
         link.write_bytes(program.read_bytes())

@@ -1,7 +1,7 @@
-"""The Kubernetes releases that the lab can build: its own, and the one before it, from which an upgrade begins.
+"""The Kubernetes releases that the lab can build: its own, and the previous one, to test upgrades.
 
-Kubernetes' own tests of the lab's release stand apart: only `make conformance` builds them. So do KEDA, which takes
-as long as Kubernetes, the Vertical Pod Autoscaler and kube-router: only a stack that uses them has them.
+Kubernetes' conformance tests are a separate release, which only `make conformance` builds. So are KEDA, whose build
+takes as long as Kubernetes', the Vertical Pod Autoscaler and kube-router, built only for a stack that uses them.
 """
 
 from dataclasses import dataclass, replace
@@ -21,17 +21,17 @@ from lab.toolchain.go_programs import (
 
 @dataclass(frozen=True, kw_only=True)
 class Release:
-    """One version of Kubernetes and what is built with it."""
+    """Groups of programs that are built together, such as one version of Kubernetes."""
 
     groups: tuple[GoGroup, ...]
     store: Path
-    """Holds each group's programs, by the key of their inputs."""
+    """Holds each group's programs, by a hash of their inputs."""
     bin: Path
-    """Holds a link to each program of the current build, and nothing else."""
+    """Holds only a link to each program of the current build."""
 
     @property
     def version(self) -> str:
-        """The version of Kubernetes, with a leading v."""
+        """The Kubernetes version, with a leading v."""
         return next(group.version() for group in self.groups if group.version_of == "k8s.io/kubernetes")
 
 
@@ -40,14 +40,14 @@ def _own(name: str) -> GoGroup:
 
 
 def _older(name: str) -> GoGroup:
-    """A group of the lab's own, with the pins of the release before."""
+    """A group of the lab's own release, with the pins of the previous release."""
     return replace(_own(name), pins=SOURCES / "previous" / name)
 
 
 OWN = Release(groups=GROUPS, store=CACHE / "toolchain", bin=TOOLS)
 PREVIOUS = Release(
     groups=(_older("kubernetes"), _older("etcd"), _older("coredns"), _own("pause")),
-    # A store of its own, as whoever builds locks the store: `lab up` need not wait for many minutes.
+    # A separate store: a build locks its store for many minutes, and `lab up` must not wait for that.
     store=CACHE / "previous" / "toolchain",
     bin=CACHE / "previous" / "bin",
 )

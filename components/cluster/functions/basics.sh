@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What a machine remembers of Argus, messages, and waiting.
+# Argus's state on a machine, messages, and waiting.
 STATE=/var/lib/argus
 # shellcheck disable=SC2034 # read by the scripts that call `put`
 CHANGED=false
@@ -21,7 +21,7 @@ until_true() {
   done
 }
 
-# alone WHAT: waits for an earlier run of the same step: it may still be at work although its `pulumi up` was killed.
+# alone WHAT: waits for an earlier run of the same step, which may still run although its `pulumi up` was killed.
 alone() {
   exec 9>"/run/argus-$1.lock"
   flock -n 9 || { say "waiting for an earlier run of this step" && flock -w 600 9; } || die "an earlier run does not end"
@@ -33,5 +33,5 @@ listens() { timeout 2 bash -c ": </dev/tcp/$1/$2" 2>/dev/null; }
 # holds ADDRESS: whether this machine has that address.
 holds() { ip -o -4 addr show | grep -qF " $1/"; }
 
-# is_member: whether this machine is a node; kubeadm's files alone may be those of an attempt that was interrupted.
+# is_member: whether this machine is a node; kubeadm's files alone may come from an interrupted attempt.
 is_member() { [[ -s /etc/kubernetes/kubelet.conf && -s $STATE/member ]]; }

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The members of etcd.
 
-# etcd ARGUMENTS: etcdctl on this control plane, or on another whose etcd is ready where this one's is not: the machine
-# that holds the virtual IP may be the one whose etcd is lost.
+# etcd ARGUMENTS: runs etcdctl on this control plane, or on another one with a ready etcd: the machine that holds the
+# virtual IP may be the one that lost its etcd.
 etcd() {
   local own pod
   own=etcd-$(cat "$STATE/member")
@@ -13,7 +13,7 @@ etcd() {
     --key=/etc/kubernetes/pki/etcd/peer.key "$@"
 }
 
-# forget_etcd_member NAME: removes a member that went without leaving, so that it no longer counts for the quorum.
+# forget_etcd_member NAME: removes a member that did not leave by itself, so that it no longer counts for the quorum.
 forget_etcd_member() {
   local id
   id=$(etcd member list | awk -F', ' -v name="$1" '$3 == name { print $1 }') || return

@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
-# Changes to a machine's files and services. What was there before is kept under $STATE, so that `pulumi destroy` can leave
-# the machine as it was.
+# Changes to a machine's files and services. The originals are kept under $STATE, so that `pulumi destroy` can restore them.
 
-# put PATH MODE <content: writes a file if it differs (then CHANGED=true) and remembers what was there before.
+# put PATH MODE <content: writes a file if it differs, then sets CHANGED=true; keeps the original file.
 put() {
   local path=$1 mode=$2 new
   new=$(mktemp)
@@ -16,7 +15,7 @@ put() {
   rm -f "$new"
 }
 
-# remember PATH: keeps the file that was there before Argus, or notes that there was none; once.
+# remember PATH: keeps the file from before Argus, or records that there was none; does nothing the second time.
 remember() {
   local kept=$STATE/before$1
   if [[ ! -e $kept && ! -e $kept.absent ]]; then
@@ -25,7 +24,7 @@ remember() {
   fi
 }
 
-# restore PATH...: undoes `put`; a file that was not written by it is left alone.
+# restore PATH...: undoes `put`; a file that `put` did not write stays as it is.
 restore() {
   local path kept
   for path in "$@"; do
@@ -39,7 +38,7 @@ restore() {
   done
 }
 
-# remember_unit UNIT, restore_unit UNIT: whether a service was enabled and running before Argus.
+# remember_unit UNIT, restore_unit UNIT: record and restore whether a service was enabled and running before Argus.
 remember_unit() {
   local kept=$STATE/before/units/$1
   if [[ ! -e $kept ]]; then

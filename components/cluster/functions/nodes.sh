@@ -1,49 +1,49 @@
 #!/usr/bin/env bash
-# What the cluster knows of its nodes.
+# Queries about the cluster's nodes.
 
-# admin ARGUMENTS: kubectl as the cluster's administrator, with its cache where the removal of Argus finds it.
+# admin ARGUMENTS: kubectl as the cluster's administrator; its cache is under $STATE, so that it is removed with Argus.
 # shellcheck disable=SC2153 # STATE is from basics.sh
 admin() { KUBECACHEDIR=$STATE/kubectl kubectl --kubeconfig /etc/kubernetes/admin.conf "$@"; }
 
-# node_address NAME: prints the address of a node, or nothing where there is none; fails if the API does not answer.
+# node_address NAME: prints the address of a node, or nothing if there is none; fails if the API does not answer.
 node_address() {
   admin get node "$1" --ignore-not-found --request-timeout=10s \
     -o jsonpath='{.status.addresses[?(@.type=="InternalIP")].address}'
 }
 
-# control_plane_addresses: the address of every control plane that the cluster knows; fails if the API does not answer.
+# control_plane_addresses: prints the address of every control plane in the cluster; fails if the API does not answer.
 control_plane_addresses() {
   admin get nodes --selector node-role.kubernetes.io/control-plane --request-timeout=10s \
     -o jsonpath='{range .items[*]}{.status.addresses[?(@.type=="InternalIP")].address}{"\n"}{end}'
 }
 
-# ready NAME: prints True while the cluster hears from a node; fails if the API does not answer.
+# ready NAME: prints the status of a node's Ready condition (True, False or Unknown); fails if the API does not answer.
 ready() {
   admin get node "$1" --request-timeout=10s -o jsonpath='{.status.conditions[?(@.type=="Ready")].status}'
 }
 is_ready() { [[ $(ready "$1") == True ]]; }
 
-# readiness KIND [OPTIONS]: `name status` of every node or pod, as `ready` prints it of one node; fails if the API does
-# not answer.
+# readiness KIND [OPTIONS]: prints `name status` of every node or pod, with the status of its Ready condition; fails if the
+# API does not answer.
 readiness() {
   admin get "$@" --request-timeout=10s \
     -o jsonpath='{range .items[*]}{.metadata.name}{" "}{.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}'
 }
 
-# is_lost NAME: whether the cluster answers, and does not hear from a node.
+# is_lost NAME: whether the API answers and says that a node is not Ready.
 is_lost() {
   local state
   state=$(ready "$1") && [[ $state != True ]]
 }
 
-# cluster_version: the Kubernetes version that the cluster as a whole has been brought to.
+# cluster_version: prints the cluster's Kubernetes version, as kubeadm's configuration records it.
 cluster_version() {
   admin -n kube-system get configmap kubeadm-config --request-timeout=10s -o jsonpath='{.data.ClusterConfiguration}' |
     sed -n 's/^kubernetesVersion: v//p'
 }
 
-# upgrade_state NAME: `version|cordoned|mark` of a node: the oldest version of its kubelet and its API server, whether
-# pods are kept off it, and what upgrade_prepare.sh noted of that before. Fails where there is no such node.
+# upgrade_state NAME: prints `version|cordoned|mark` of a node: the older version of its kubelet and API server, whether it
+# is cordoned, and whether upgrade_prepare.sh found it cordoned. Fails if there is no such node.
 upgrade_state() {
   local kubelet server others oldest
   others=$(admin get node "$1" --request-timeout=10s \
@@ -56,7 +56,7 @@ upgrade_state() {
   echo "${oldest#v}|$others"
 }
 
-# forget NAME: the cluster no longer knows a machine that has left, or that died. May be tried again when it fails.
+# forget NAME: deletes the node, pods and etcd member of a machine that left or died. May be repeated if it fails.
 forget() {
   admin delete node "$1" --ignore-not-found --wait=false --request-timeout=10s >&2 &&
     give_up_pods "$1" &&

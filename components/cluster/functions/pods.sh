@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # A node's pods and volumes when the node is drained or lost.
 
-# claims_on NAME: `namespace name` of every claim that is bound to a local volume of a node.
+# claims_on NAME: prints `namespace name` of every claim that is bound to a local volume of a node.
 claims_on() {
   admin get persistentvolumes -o jsonpath='{range .items[?(@.spec.local)]}{.spec.nodeAffinity.required.nodeSelectorTerms[0].matchExpressions[0].values[0]}{" "}{.spec.claimRef.namespace}{" "}{.spec.claimRef.name}{" "}{.status.phase}{"\n"}{end}' |
     awk -v node="$1" '$1 == node && $4 == "Bound" { print $2, $3 }'
 }
 
-# drain NAME: moves the pods of a node to others, in step with their disruption budgets. Fails where the node is dead, or
-# turns out to be: the cluster notices only after a while, and no pod of a dead node is ever gone.
+# drain NAME: moves the pods of a node to others, within their disruption budgets. Fails if the node is dead, which the
+# cluster may notice only during the drain; pods of a dead node never terminate.
 drain() {
   local deadline=$((SECONDS + 300)) state
   while state=$(until_true 60 ready "$1") || die "the API server does not answer"; do
@@ -20,20 +20,20 @@ drain() {
   done
 }
 
-# await_owners CLAIM...: until the services whose pods made these claims are whole.
+# await_owners CLAIM...: waits until the StatefulSets whose pods made these claims have all replicas ready.
 await_owners() {
   local claim namespace pod service
   for claim in "$@"; do
     namespace=${claim% *} pod=${claim#* data-}
     service=statefulset/${pod%-*}
-    # A whole cluster that is destroyed has no services any more.
+    # When the whole cluster is destroyed, the services are already gone.
     [[ $(admin --namespace "$namespace" get "$service" --ignore-not-found -o name) ]] || continue
     admin --namespace "$namespace" rollout status "$service" --timeout=300s >&2 ||
       die "$service is not whole: kubectl --namespace $namespace describe pod $pod"
   done
 }
 
-# give_up_pods NAME: forgets the pods of a dead node; none of them can run any more.
+# give_up_pods NAME: force-deletes the pods of a dead node, where none can run any more.
 give_up_pods() {
   admin get pods --all-namespaces --field-selector "spec.nodeName=$1" --no-headers --request-timeout=10s \
     -o custom-columns=NAMESPACE:.metadata.namespace,NAME:.metadata.name |

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The programs of one Kubernetes release, VERSION, from BINARIES, and its images, from REPOSITORY.
+# Downloads of one Kubernetes release, VERSION: its programs from BINARIES, its images from REPOSITORY.
 
-# fetch_one NAME: downloads one binary, checked against its `.sha256` where the server has one. Both layouts are known:
+# fetch_one NAME: downloads one binary and checks it against its `.sha256` if the server has one. Supports two layouts:
 # a flat mirror (v1.2.3/kubelet) and upstream's (v1.2.3/bin/linux/amd64/kubelet).
 fetch_one() {
   local name=$1 target=/usr/local/bin/$1 stamp=$STATE/binaries/$1 base url sum
@@ -22,7 +22,7 @@ fetch_one() {
   die "$name $VERSION is not at $BINARIES: check argus:cluster.binaries and that this machine reaches it"
 }
 
-# fetch NAME...: several, side by side.
+# fetch NAME...: downloads several binaries in parallel.
 fetch() {
   local name fetches=()
   for name in "$@"; do
@@ -32,7 +32,7 @@ fetch() {
   for name in "${fetches[@]}"; do wait "$name"; done
 }
 
-# pull_images: of the images that kubeadm names, those whose names match IMAGES, side by side.
+# pull_images: pulls, in parallel, those of kubeadm's images whose names match IMAGES.
 pull_images() {
   local image each pulls=()
   while read -r image; do
