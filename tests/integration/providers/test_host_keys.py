@@ -175,7 +175,7 @@ def test_a_problem_that_was_mended_is_not_named_again(project: Project, hosts: H
     with hosts.up("cp1", CP1):
         with socket.create_server((ENDPOINT, KUBE_CONTROLLER_MANAGER_PORT)):
             assert f"port {KUBE_CONTROLLER_MANAGER_PORT} in use" in project.up(ok=False).text
-        # The fault persists, so the command fails again.
+        # Other problems of the tests' sandbox remain, so this fails too.
         again = project.up(ok=False).text
     assert f"cp1 ({CP1}): " in again
     assert f"port {KUBE_CONTROLLER_MANAGER_PORT}" not in again

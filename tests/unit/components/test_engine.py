@@ -1,4 +1,4 @@
-"""Who may use what is inside Pulumi's SDK."""
+"""Only certain modules use internals of Pulumi's SDK."""
 
 import ast
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ SDK = ("pulumi", "pulumi_command", "pulumi_kubernetes")
 
 
 def internals(path: Path) -> Iterator[str]:
-    """What a module names of `pulumi.runtime` or of a private part of the SDK."""
+    """A module's uses of `pulumi.runtime` or private parts of the SDK."""
     for node in ast.walk(ast.parse(path.read_text())):
         names: list[str] = []
         if isinstance(node, ast.Import):
@@ -31,5 +31,5 @@ def test_only_one_module_uses_them() -> None:
         for path in (*ROOT.glob("components/**/*.py"), ROOT / "__main__.py")
         if any(internals(path))
     }
-    # load.py reads the keys that no section has, which pulumi.Config cannot list.
+    # load.py reads keys without a section, which pulumi.Config cannot list.
     assert found == {"components/engine.py", "components/config/load.py"}
