@@ -132,7 +132,7 @@ def result_from_document(document: dict[str, Any]) -> Result:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is no text")
-    # JSON may escape a lone surrogate, which cannot be encoded in an answer to a browser: refuse it here.
+    # Refuses lone surrogates, which JSON can escape but UTF-8, and so an answer to a browser, cannot contain.
     value.encode()
     return value
 

@@ -24,8 +24,7 @@ class Frame(messages.Frame):
     def image(self) -> "npt.NDArray[np.uint8]":
         """The pixels, (height, width, 3), BGR, 0..255. The model may modify the array.
 
-        Raises FrameError if the JPEG is corrupt. If the model does not catch it, the frame is rejected with that
-        reason.
+        Raises FrameError if the JPEG is corrupt. Uncaught, it rejects the frame with that reason.
         """
         # Imported late, because OpenCV and NumPy may come from the user's own requirements.
         from apps.model_api.jpeg import decode

@@ -53,7 +53,7 @@ def jpeg_size(data: bytes) -> tuple[int, int]:
 
 
 def reduction(size: tuple[int, int], target: tuple[int, int]) -> int:
-    """The largest divisor (1, 2, 4, 8) at which an image of `size` is still no smaller than fits `target`."""
+    """The largest divisor (1, 2, 4, 8) that still leaves an image of `size` the resolution of `target`."""
     spare = max(size[0] / target[0], size[1] / target[1])
     return max(divisor for divisor in _COLOUR if divisor == 1 or divisor <= spare)
 

@@ -37,7 +37,7 @@ _ASK_AT_ONCE = 32
 
 @dataclass(frozen=True)
 class Released:
-    """A producer's answer to a claim: the cameras that it still reads until released, and those that it keeps."""
+    """A producer's answer to a claim: the cameras that its threads are still reading, and those that it keeps."""
 
     reading: list[str]
     kept: list[str]

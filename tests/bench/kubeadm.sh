@@ -7,8 +7,7 @@
 #   kubeadm.sh forget NAME       removes the node of a lost machine
 set -euo pipefail
 
-# FILES: a folder for each machine with its files under /. CONTROL_PLANES, WORKERS: one line per machine, `name
-# address`.
+# FILES: for each machine a folder with its files under /. CONTROL_PLANES, WORKERS: a line `name address` per machine.
 : "${FILES:?}" "${SSH_KEY:?}" "${CONTROL_PLANES:?}" "${WORKERS:?}" "${BINARIES:?}" "${VERSION:?}" "${REPOSITORY:?}" "${POD_NETWORK:?}"
 
 declare -A address=()
@@ -98,8 +97,7 @@ join() {
   on "$1" "sed -i s/@CA_HASH@/sha256:${hash%% *}/ /root/kubeadm.yaml && kubeadm join --config /root/kubeadm.yaml" </dev/null
 }
 
-# The pods' network: routes to the other nodes, masquerading, and last the CNI configuration, which makes the node
-# Ready.
+# The pods' network: routes to other nodes, masquerading, and last the CNI configuration, which makes the node Ready.
 connect() {
   local node network own='' routes=''
   while read -r node network; do

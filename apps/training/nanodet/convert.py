@@ -41,8 +41,9 @@ DEVIATION = (57.375, 57.12, 58.395)
 def convert(graph: Graph, labels: tuple[str, ...] = LABELS) -> ov.Model:
     """The detector for `labels`. Raises GraphError.
 
-    Input `images` (1, 3, H, W): RGB in 0..1; H and W are dynamic, multiples of 32 pixels. Output `output0` (1, 4 +
-    labels, N), N cells of all strides: centre x, centre y, width, height in pixels, then a score per label.
+    Input `images` (1, 3, H, W): RGB in 0..1; H and W are dynamic, multiples of 32 pixels.
+    Output `output0` (1, 4 + labels, N), N cells of all strides: centre x, centre y, width, height in pixels, then a
+    score per label.
     """
     graph = _narrow(graph, labels)
     image = op.parameter([1, 3, -1, -1], np.float32, name="images")
