@@ -4,8 +4,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pulumi
+from pulumi.runtime.config import CONFIG
 from pulumi.runtime.proto import resource_pb2
 from pulumi.runtime.settings import SETTINGS, monitor_supports_feature
+
+
+def stack_configuration() -> Mapping[str, str]:
+    """Every key of the stack (`project:key`) with its text. pulumi.Config cannot list those that nobody asks for."""
+    values: Mapping[str, str] = CONFIG.get()
+    return values
 
 
 def has_error_hooks() -> bool:

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import pulumi
-from pulumi.runtime.config import CONFIG
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from components import engine
 from components.config.rules import Rule, problems
 from components.config.sections import Settings
 
@@ -31,7 +31,8 @@ class ConfigError(pulumi.RunError):
 def load(rules: Sequence[Rule]) -> Settings:
     """The settings of the running stack, to which the given rules apply besides. Raises ConfigError."""
     prefix = f"{PROJECT}:"
-    stack = {key.removeprefix(prefix): value for key, value in CONFIG.get().items() if key.startswith(prefix)}
+    values = engine.stack_configuration()
+    stack = {key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}
     return load_values({key: _parsed(value) for key, value in stack.items()}, rules)
 
 

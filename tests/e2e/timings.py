@@ -1,4 +1,4 @@
-"""Records how long each scenario took, over many runs; `make timings` prints the table of docs/operations.md."""
+"""Records how long each scenario took, over many runs; `make timings` prints the table of docs/measurements.md."""
 
 import json
 import time

@@ -31,5 +31,4 @@ def test_only_one_module_uses_them() -> None:
         for path in (*ROOT.glob("components/**/*.py"), ROOT / "__main__.py")
         if any(internals(path))
     }
-    # load.py reads keys without a section, which pulumi.Config cannot list.
-    assert found == {"components/engine.py", "components/config/load.py"}
+    assert found == {"components/engine.py"}

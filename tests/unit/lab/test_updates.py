@@ -117,7 +117,8 @@ ENGINE = """
 import json, os, signal, sys, time
 
 assert os.environ["PULUMI_DEBUG_COMMANDS"] == "true"
-signal.signal(signal.SIGINT, lambda *_: None)
+interrupted = []
+signal.signal(signal.SIGINT, lambda *_: interrupted.append(True))
 arguments = sys.argv[1:]
 events = open(arguments[arguments.index("--event-log") + 1], "a")
 for number, event in enumerate(json.loads(os.environ["EVENTS"])):
@@ -128,7 +129,11 @@ for number, event in enumerate(json.loads(os.environ["EVENTS"])):
     events.write(line[len(line) // 2 :]); events.flush()
     print("stream", number, flush=True)
 print("the end of the stream", flush=True)
-time.sleep(float(os.environ.get("PAUSE", 0)))
+if "UNTIL_INTERRUPTED" in os.environ:
+    end = time.monotonic() + 60
+    while not interrupted and time.monotonic() < end:
+        time.sleep(0.05)
+    time.sleep(1)
 sys.exit(int(os.environ.get("STATUS", 0)))
 """
 """Writes events like Pulumi's engine, and is not ended early by an interrupt."""
@@ -181,7 +186,7 @@ def test_a_preview_counts_and_one_that_fails_says_nothing_of_why(
 
 
 def test_an_interrupted_update_is_waited_for(tmp_path: Path) -> None:
-    options = engine(tmp_path, PAUSE="3")
+    options = engine(tmp_path, UNTIL_INTERRUPTED="yes")
     program = textwrap.dedent(f"""
         import os
         from pathlib import Path
