@@ -1,4 +1,4 @@
-"""The environment of each app in a test that does not care: what a component gives it, without the prefix ARGUS_."""
+"""Default environments of the apps for tests: what a component sets, without the prefix ARGUS_."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -65,5 +65,5 @@ GIVEN: Final[Mapping[str, Mapping[str, str]]] = {
 
 
 def variables(module: str, **changes: str) -> dict[str, str]:
-    """The environment of `python -m MODULE`, some of it changed."""
+    """The environment of `python -m MODULE`, with changes."""
     return {f"ARGUS_{name.upper()}": value for name, value in {**GIVEN[module], **changes}.items()}

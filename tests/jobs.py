@@ -1,4 +1,4 @@
-"""What an executor of a test runs."""
+"""The specs of tests' jobs."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ NOWHERE = Path("/nowhere")
 
 
 def job_spec(kind: str = "objects", weights: Path = NOWHERE, **changes: Any) -> JobSpec:
-    """A job that nothing is asked of but a model of this kind, some of it changed."""
+    """A minimal job with a model of this kind, with changes."""
     plain: dict[str, Any] = {
         "model": kind,
         "kind": kind,

@@ -1,4 +1,4 @@
-"""How well detections match what is there: precision and recall at a score, average precision as COCO has it."""
+"""Scores detections: precision and recall at a threshold, average precision as in COCO."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,16 +9,16 @@ import numpy as np
 Box = tuple[float, float, float, float]
 
 VEHICLES = frozenset(("car", "truck", "bus", "motorcycle"))
-"""Scored together too: a van is a car to one labeller and a truck to the next."""
+"""Also scored together, because a van is a car to one labeller and a truck to another."""
 
 _MOST = 100
-"""Detections of a picture that are looked at, as COCO has it."""
+"""The most detections of a picture that are scored, as in COCO."""
 _BARS = tuple(float(bar) for bar in np.arange(0.5, 1.0, 0.05))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Real:
-    """One thing that is there. What does not count is too hidden or too small to ask for, yet no mistake to find."""
+    """One labelled thing. If it does not count, it is too hidden or small to be required, but is no false positive."""
 
     label: str
     box: Box
@@ -36,7 +36,7 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """Of some labels over all pictures at IoU 0.5: how many there are, were found and counted, and were matched."""
+    """For some labels over all pictures at IoU 0.5: numbers of things, of detections that count, and of matches."""
 
     objects: int
     found: int
@@ -44,12 +44,12 @@ class Counts:
 
     @property
     def precision(self) -> float:
-        """Of what was found, the part that is there."""
+        """The share of detections that are correct."""
         return self.matched / self.found if self.found else 0.0
 
     @property
     def recall(self) -> float:
-        """Of what is there, the part that was found."""
+        """The share of things that were detected."""
         return self.matched / self.objects if self.objects else 0.0
 
     def __str__(self) -> str:
@@ -61,14 +61,14 @@ class Counts:
 
 @dataclass(frozen=True, kw_only=True)
 class Figures(Counts):
-    """Also over all scores: the average precision at IoU 0.5, and its mean over IoU 0.50 to 0.95."""
+    """Counts, and over all scores the average precision at IoU 0.5 and its mean over IoU 0.50 to 0.95."""
 
     average_precision_50: float
     average_precision: float
 
 
 def together(counts: Iterable[Counts]) -> Counts:
-    """Labels that are told apart, counted as one."""
+    """Sum the counts of several labels."""
     every = list(counts)
     return Counts(
         objects=sum(one.objects for one in every),
@@ -78,7 +78,7 @@ def together(counts: Iterable[Counts]) -> Counts:
 
 
 def everything_kept(one: Found) -> bool:
-    """Of results: they hold what the stack's thresholds let through, and nothing else."""
+    """For stored results, to which the stack's thresholds were already applied."""
     return True
 
 
@@ -99,7 +99,7 @@ def overlap(first: Box, second: Box) -> float:
 
 @dataclass(frozen=True)
 class _Picture:
-    """What was found in a picture, best first, what is there, and the overlap of each with each."""
+    """A picture's detections, best first, its labelled things, and all pairwise overlaps."""
 
     found: Sequence[Found]
     real: Sequence[Real]
@@ -112,9 +112,9 @@ class _Picture:
         return cls(seen, there, [[overlap(one.box, other.box) for other in there] for one in seen])
 
     def answers(self, bar: float, sure: Callable[[Found], bool] = everything_kept) -> list[tuple[float, bool]]:
-        """Each detection's score, and whether it matches something that no better one has taken.
+        """Each detection's score, and whether it matches a thing that no better one has matched.
 
-        As KITTI does, one that matches nothing but what does not count is passed over.
+        As in KITTI, a detection that only matches a thing that does not count is ignored.
         """
         taken: set[int] = set()
         answers = []
@@ -136,16 +136,16 @@ class _Picture:
 
 @dataclass
 class Scores:
-    """What was found in each picture, and what is there."""
+    """The detections and labelled things of all pictures."""
 
     pictures: list[tuple[Sequence[Found], Sequence[Real]]] = field(default_factory=list)
 
     def add(self, found: Sequence[Found], real: Sequence[Real]) -> None:
-        """Take one more picture into account."""
+        """Add one picture."""
         self.pictures.append((found, real))
 
     def of(self, labels: Collection[str], sure: Callable[[Found], bool]) -> Figures:
-        """The figures of these labels as if they were one: at IoU 0.5 of what is sure, and over all scores."""
+        """The figures of these labels as one: counts at IoU 0.5 of detections that are `sure`, and over all scores."""
         pictures = [_Picture.of(found, real, labels) for found, real in self.pictures]
         objects = sum(one.counts for picture in pictures for one in picture.real)
         certain = [answer for picture in pictures for answer in picture.answers(_BARS[0], sure)]
@@ -161,7 +161,7 @@ class Scores:
 
 
 def _average_precision(answers: Sequence[tuple[float, bool]], objects: int) -> float:
-    """Area under the precision-recall curve, at 101 points as COCO does."""
+    """The area under the precision-recall curve, at 101 points as in COCO."""
     if not objects or not answers:
         return 0.0
     right = np.cumsum([correct for _, correct in sorted(answers, key=lambda answer: -answer[0])])

@@ -1,5 +1,5 @@
-"""The consumer: writes every frame and every result to disk by camera and hour, keeps them for a while, serves them.
+"""The consumer: stores frames and results on disk by camera and hour, serves them, and deletes old ones.
 
-Nothing is committed to Kafka before it is durable, and writing the same frame twice leaves one file, so what was
-committed is on the disk exactly once whatever stops the process.
+Nothing is committed to Kafka before it is durable, and writing a frame twice leaves one file, so everything committed
+is on disk exactly once, however the process ends.
 """

@@ -15,7 +15,7 @@ logger = logging.getLogger("apps.consumer")
 
 
 def work(settings: Settings) -> int:
-    """Returns the process's exit status."""
+    """Run until told to stop. Returns the process's exit status."""
     store = DiskStore(settings.data_dir)
     leftovers = store.remove_leftovers()
     if leftovers:

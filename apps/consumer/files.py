@@ -1,4 +1,4 @@
-"""What the consumer serves of its disk: the stored files and their listings."""
+"""Serves the stored files and their listings."""
 
 from apps.consumer.storage import DiskStore, HourDirectory
 from apps.messages.identity import FILE, HOUR
@@ -10,7 +10,7 @@ FOREVER = "public, max-age=31536000, immutable"
 
 
 def files_of(store: DiskStore) -> Handler:
-    """Answers `/frames/CAMERA/HOUR/FILE`; a path that ends with a slash is a listing."""
+    """The handler of `/frames/CAMERA/HOUR/FILE`; a path that ends with a slash is a listing."""
 
     def handle(request: Request) -> Answer:
         if request.method not in ("GET", "HEAD") or not request.path.startswith(ROOT):
@@ -21,7 +21,7 @@ def files_of(store: DiskStore) -> Handler:
 
 
 def _answer(store: DiskStore, parts: list[str]) -> Answer | None:
-    """`parts` are camera, hour and name, or fewer; the last part of a listing is empty."""
+    """`parts` are camera, hour and file name, or fewer; the last part of a listing is empty."""
     match parts:
         case [""]:
             return as_json({"cameras": store.cameras()})

@@ -1,4 +1,4 @@
-"""From Kafka to the disk: consume, write, make durable, commit, in that order."""
+"""Stores Kafka's records on disk: consume, write, make durable, commit, in that order."""
 
 import errno
 import logging
@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 def kafka_config(settings: Settings) -> dict[str, str | int | bool]:
     """librdkafka's configuration.
 
-    `range` over topics with as many partitions gives one member a camera's frames and its results alike, and a
-    static member keeps its partitions over a restart: what belongs together is stored together.
+    With equal partition counts, `range` assigns a camera's frames and results to the same member, and a static member
+    keeps its partitions over a restart, so a camera's files stay together.
     """
     return {
         "bootstrap.servers": settings.kafka_bootstrap_servers,
@@ -50,7 +50,7 @@ def kafka_config(settings: Settings) -> dict[str, str | int | bool]:
 
 @dataclass(frozen=True)
 class _Written:
-    """What the metrics need of a file once its bytes are with the operating system."""
+    """A written file's metadata, for the metrics."""
 
     kind: Kind
     captured_at: datetime
@@ -59,14 +59,14 @@ class _Written:
 
 @dataclass
 class Pulse:
-    """What probes are told of the loop. Times are `time.monotonic`."""
+    """The loop's state for the probes. Times are `time.monotonic`."""
 
     polled_at: float = field(default_factory=time.monotonic)
     joined: bool = False
-    """Whether the group gave this member its partitions (perhaps none, where members outnumber partitions)."""
+    """Whether the group has assigned this member its partitions (none, if members outnumber partitions)."""
 
     def health(self) -> Health:
-        """Whether the loop goes on asking Kafka for records."""
+        """Whether the loop keeps polling Kafka."""
         return polled(time.monotonic() - self.polled_at)
 
     def readiness(self) -> Health:
@@ -75,10 +75,10 @@ class Pulse:
 
 
 class Ingest:
-    """The loop. `run` returns after `stop`, with everything that it had read durable and committed."""
+    """The loop. After `stop`, `run` makes all read records durable, commits them and returns."""
 
     def __init__(self, settings: Settings, store: DiskStore, pulse: Pulse, make_room: Callable[[], bool]) -> None:
-        """`make_room` is called when the disk is full; it says whether it removed something."""
+        """`make_room` is called when the disk is full and returns whether it removed anything."""
         self._settings = settings
         self._store = store
         self._pulse = pulse
@@ -91,11 +91,11 @@ class Ingest:
         self._stop = threading.Event()
 
     def stop(self) -> None:
-        """Asks `run` to finish its batch and return."""
+        """Tell `run` to finish its batch and return."""
         self._stop.set()
 
     def run(self) -> None:
-        """Consumes until `stop`."""
+        """Consume until `stop`."""
         self._consumer.subscribe(
             [self._settings.frames_topic, *self._settings.results_topics],
             on_assign=self._assigned,
@@ -111,7 +111,7 @@ class Ingest:
         deadline = time.monotonic() + self._settings.batch_seconds
         while not self._stop.is_set():
             wait = min(POLL_SECONDS, max(0.0, deadline - time.monotonic()))
-            # One at a time: a chunk could hold records of partitions that were given back while it was gathered.
+            # One at a time: a batch could contain records of partitions that were revoked while it was collected.
             message = self._consumer.poll(wait)
             if message is not None:
                 self._take(message)
@@ -129,8 +129,8 @@ class Ingest:
     def _take(self, message: Message) -> None:
         error = message.error()
         if error is not None:
-            # Such as being fenced, when a broker died with what it knew of the group. The client never recovers from
-            # it; a new process does. An error that comes as a record has the code, not the flag.
+            # For example fenced, after a broker died with the group's state. The client never recovers, but a new
+            # process does. An error delivered as a record has the code but not the flag.
             if error.fatal() or error.code() == KafkaError._FATAL:
                 raise KafkaException(error)
             if error.code() != KafkaError._PARTITION_EOF:
@@ -160,7 +160,7 @@ class Ingest:
         self._written.append(_Written(file.kind, file.captured_at, len(file.data)))
 
     def _finish_batch(self, *, retry: bool = False) -> None:
-        """Makes the batch durable and commits it; right after a refused commit only where `retry` asks for it."""
+        """Make the batch durable and commit it; soon after a failed commit only with `retry`."""
         self._store.flush()
         now = datetime.now(UTC)
         for file in self._written:
@@ -212,6 +212,6 @@ def _file(is_frame: bool, message: Message) -> StoredFile:
     now = datetime.now(UTC)
     if not is_frame:
         return result_file(message.value(), now)
-    # Kafka's records carry a list of pairs; the dictionary of the client's type is for sending.
+    # Received headers are a list of pairs; the client's type also has a dictionary, for sending.
     headers = cast(Headers | None, message.headers())
     return frame_file(message.key(), message.value(), headers, now)

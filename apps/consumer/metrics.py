@@ -1,4 +1,4 @@
-"""What the consumer tells Prometheus."""
+"""The consumer's metrics."""
 
 from prometheus_client import Counter, Gauge, Histogram
 

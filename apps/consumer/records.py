@@ -1,4 +1,4 @@
-"""What one Kafka record becomes on disk: a path and its bytes, or the reason why it is refused."""
+"""Turns one Kafka record into a file (path and bytes), or refuses it with a reason."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,14 +11,14 @@ from apps.messages.names import NAME
 
 JPEG_START = b"\xff\xd8"
 CLOCK_TOLERANCE = timedelta(hours=1)
-"""A capture time further ahead than this is a broken clock; its directory would outlive every retention."""
+"""A capture time further ahead than this is refused: retention would not delete its directory in time."""
 
 Kind = Literal["frame", "result"]
 Headers = list[tuple[str, bytes | None]]
 
 
 class RejectedError(ValueError):
-    """A record that cannot be stored. `reason` is a metric's label, the message is for the log."""
+    """The record cannot be stored. `reason` is a metric's label, the message is for the log."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -27,7 +27,7 @@ class RejectedError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class StoredFile:
-    """A file to be written: `path` is relative to the root and holds the camera, the hour and the name."""
+    """A file to write: `path` is camera/hour/name, relative to the root."""
 
     kind: Kind
     path: PurePosixPath
@@ -36,12 +36,12 @@ class StoredFile:
 
     @property
     def hour(self) -> str:
-        """The hour directory that holds it."""
+        """The name of its hour directory."""
         return hour_of(self.captured_at)
 
 
 def frame_file(key: bytes | None, value: bytes | None, headers: Headers | None, now: datetime) -> StoredFile:
-    """The file of a record on the frames topic. The JPEG is kept as it came, undecoded."""
+    """The file for a record of the frames topic, its JPEG unchanged and not decoded. Raises RejectedError."""
     try:
         frame = frame_from_kafka(key, value, headers)
     except UNREADABLE as error:
@@ -58,7 +58,7 @@ def frame_file(key: bytes | None, value: bytes | None, headers: Headers | None, 
 
 
 def result_file(value: bytes | None, now: datetime) -> StoredFile:
-    """The file of a record on a topic of results."""
+    """The file for a record of a results topic. Raises RejectedError."""
     if not value:
         raise RejectedError("malformed", "the record has no value, so no result")
     try:
@@ -84,6 +84,6 @@ def _check_identity(camera: str, sequence: int, captured_at: datetime, now: date
 
 
 def _check_name(what: str, name: str) -> None:
-    # It becomes part of a path, which these characters cannot leave.
+    # The name becomes part of a path, and these characters cannot escape its directory.
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise RejectedError("name", f"the {what} name {name!r} is not of the form {NAME.pattern}")

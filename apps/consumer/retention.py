@@ -1,4 +1,4 @@
-"""Which hours go: those past their age, then the oldest until the rest fits. The current hour always stays."""
+"""Deletes hours that are too old, then the oldest until the rest fits on the disk; never the current hour."""
 
 import logging
 import threading
@@ -13,12 +13,12 @@ logger = logging.getLogger(__name__)
 
 
 def oldest_kept(now: datetime, retention_hours: int) -> str:
-    """The first hour that is kept: the current one counts as one of `retention_hours`."""
+    """The first hour to keep: the current one is one of `retention_hours`."""
     return hour_of(now - timedelta(hours=retention_hours - 1))
 
 
 def expired(hours: Iterable[HourDirectory], now: datetime, retention_hours: int) -> list[HourDirectory]:
-    """The hours past their age."""
+    """The hours that are too old."""
     first = oldest_kept(now, retention_hours)
     return sorted(directory for directory in hours if directory.hour < first)
 
@@ -26,7 +26,7 @@ def expired(hours: Iterable[HourDirectory], now: datetime, retention_hours: int)
 def surplus(
     hours: Iterable[HourDirectory], size: Callable[[HourDirectory], int], now: datetime, max_bytes: int
 ) -> list[HourDirectory]:
-    """The oldest hours whose removal brings the rest to `max_bytes`, without the current hour or a later one."""
+    """The oldest hours to remove so that the rest fits in `max_bytes`; never the current hour or a later one."""
     ordered = sorted(hours)
     excess = sum(size(directory) for directory in ordered) - max_bytes
     current = hour_of(now)
@@ -40,7 +40,7 @@ def surplus(
 
 
 class Retention:
-    """Applies both rules to a store, in a thread of its own."""
+    """Applies both rules to a store, in a separate thread."""
 
     def __init__(self, store: DiskStore, *, retention_hours: int, max_bytes: int, every_seconds: float) -> None:
         self._store = store
@@ -51,23 +51,23 @@ class Retention:
         self._thread = threading.Thread(target=self._run, name="retention", daemon=True)
 
     def start(self) -> None:
-        """Runs `apply` now and then again and again."""
+        """Run `apply` at once and then periodically."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the thread after the hour that it is removing."""
+        """Stop the thread after the hour that it is removing, and wait for it."""
         self._stop.set()
         self._thread.join()
 
     def apply(self, now: datetime) -> int:
-        """Removes what is past its age or its share. Returns how many hours went."""
+        """Remove hours that are too old or do not fit. Returns how many were removed."""
         removed = self._remove(expired(self._store.hours(), now, self._retention_hours), "age")
         removed += self._remove(surplus(self._store.hours(), self._store.size, now, self._max_bytes), "bytes")
         metrics.DISK_BYTES.set(sum(self._store.size(directory) for directory in self._store.hours()))
         return removed
 
     def make_room(self) -> bool:
-        """Removes the oldest hour because the disk is full. Returns whether there was one to remove."""
+        """Remove the oldest hour because the disk is full. Returns whether one was removed."""
         current = hour_of(datetime.now(UTC))
         oldest = next((directory for directory in self._store.hours() if directory.hour < current), None)
         if oldest is None:

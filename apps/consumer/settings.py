@@ -1,4 +1,4 @@
-"""The consumer's settings, read from the environment."""
+"""The consumer's settings, from the environment."""
 
 import socket
 from pathlib import Path
@@ -14,10 +14,10 @@ class Settings(ServerSettings):
     kafka_bootstrap_servers: str = Field(min_length=1)
     frames_topic: str = Field(min_length=1)
     results_topics: Words
-    """The topics of results to store beside the frames."""
+    """The results topics to store beside the frames."""
     consumer_group: str = Field(min_length=1)
     consumer_member: str = Field(default_factory=socket.gethostname, min_length=1)
-    """The static member of the group: a StatefulSet's pod keeps its host name, so its partitions, over a restart."""
+    """The group's static member: a StatefulSet's pod keeps its host name, and so its partitions, over a restart."""
 
     data_dir: Path
     retention_hours: int = Field(ge=1)
@@ -27,4 +27,4 @@ class Settings(ServerSettings):
 
     batch_seconds: float = Field(default=1, gt=0)
     batch_records: int = Field(default=500, ge=1, le=5000)
-    """A batch is made durable and committed after this long or this many records. Each record holds a file open."""
+    """A batch is committed after this long or this many records. Each record keeps a file open until then."""

@@ -1,8 +1,8 @@
-"""The disk: `camera/hour/file` under one root, written so that a committed record survives a power cut.
+"""The disk: `camera/hour/file` under one root, written so that committed records survive a power cut.
 
-A file is written under a temporary name, and becomes visible under its own only by `DiskStore.flush`, which syncs
-the file, renames it and syncs its directory. The caller commits to Kafka after that. A crash before it leaves
-temporary files, which the next start removes, and records that Kafka delivers again to the same names.
+A file is written under a temporary name. `DiskStore.flush` syncs it, renames it and syncs its directory; after that the
+caller commits to Kafka. A crash before the commit leaves temporary files, which the next start removes, and records
+that Kafka delivers again, to the same names.
 """
 
 import contextlib
@@ -22,12 +22,12 @@ from apps.messages.names import NAME
 TEMPORARY_SUFFIX = ".tmp"
 TRASH = ".trash"
 SYNC_THREADS = 8
-"""Concurrent fsyncs share one commit of the file system's journal, so a batch costs little more than a file."""
+"""Concurrent fsyncs share one commit of the file system's journal, so a batch costs little more than one file."""
 
 
 @dataclass(frozen=True, order=True)
 class HourDirectory:
-    """One camera's directory of one hour. Its order is by age, then by camera."""
+    """One camera's directory of one hour, ordered by age, then by camera."""
 
     hour: str
     camera: str
@@ -42,7 +42,7 @@ class _Pending:
 
 
 class DiskStore:
-    """Writes and removes files under `root`. Writing and removing may happen in different threads."""
+    """Writes and removes files under `root`. One thread may write while another removes."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -53,7 +53,7 @@ class DiskStore:
         root.mkdir(parents=True, exist_ok=True)
 
     def remove_leftovers(self) -> int:
-        """Removes what an interrupted run left: temporary files and half-removed hours. Returns how many."""
+        """Remove an interrupted run's partly removed hours and temporary files. Returns how many of the latter."""
         shutil.rmtree(self.root / TRASH, ignore_errors=True)
         count = 0
         for directory in self.hours():
@@ -63,7 +63,7 @@ class DiskStore:
         return count
 
     def write(self, file: StoredFile) -> None:
-        """Writes a file under its temporary name. Raises OSError, leaving nothing, where the disk refuses."""
+        """Write a file under its temporary name. Removes it and raises OSError if the disk refuses."""
         final = self.root / file.path
         temporary = final.with_name(f".{final.name}{TEMPORARY_SUFFIX}")
         with self._lock:
@@ -81,7 +81,7 @@ class DiskStore:
             self._pending.append(_Pending(directory, descriptor, temporary, final))
 
     def flush(self) -> int:
-        """Makes every file written so far durable and visible. Returns how many there were."""
+        """Make all files written so far durable and visible. Returns how many there were."""
         with self._lock:
             pending, self._pending = self._pending, []
             try:
@@ -90,7 +90,7 @@ class DiskStore:
                 for item in pending:
                     os.close(item.descriptor)
             for item in pending:
-                # The same record twice in one batch shares one temporary file, renamed the first time.
+                # A record that is twice in a batch shares one temporary file, which the first rename moves.
                 with contextlib.suppress(FileNotFoundError):
                     item.temporary.rename(item.final)
             list(self._syncers.map(_sync_directory, {item.final.parent for item in pending}))
@@ -110,18 +110,18 @@ class DiskStore:
         return sorted(name for name in _subdirectories(self.root) if NAME.fullmatch(name))
 
     def files(self, directory: HourDirectory) -> list[str]:
-        """The names in one hour of one camera, in order; empty where there is no such hour."""
+        """The sorted file names of one hour of one camera; empty if there is no such hour."""
         try:
             return sorted(name for name in os.listdir(self._path(directory)) if FILE.fullmatch(name))  # noqa: PTH208
         except FileNotFoundError:
             return []
 
     def open(self, directory: HourDirectory, name: str) -> BinaryIO:
-        """A stored file, for reading. Raises FileNotFoundError where there is none."""
+        """Open a stored file for reading. Raises FileNotFoundError."""
         return (self._path(directory) / name).open("rb")
 
     def size(self, directory: HourDirectory) -> int:
-        """Bytes in one hour. Only an hour that changed since the last call is read again."""
+        """Bytes in one hour; 0 if it is gone. Only hours that changed since the last call are read again."""
         path = self._path(directory)
         try:
             changed = path.stat().st_mtime_ns
@@ -135,7 +135,7 @@ class DiskStore:
         return known[1]
 
     def remove(self, directory: HourDirectory) -> None:
-        """Removes one hour, and its camera's directory where it was the last."""
+        """Remove one hour, and its camera's directory if it was the last."""
         trash = self.root / TRASH
         trash.mkdir(exist_ok=True)
         doomed = trash / f"{directory.camera}.{directory.hour}"
@@ -149,7 +149,7 @@ class DiskStore:
         self._sizes.pop(directory, None)
 
     def close(self) -> None:
-        """Drops what was not flushed."""
+        """Drop the files that were not flushed."""
         with self._lock:
             for item in self._pending:
                 os.close(item.descriptor)

@@ -1,7 +1,7 @@
-"""Jobs for the indices of results in Elasticsearch: one puts their template in place, one deletes old ones.
+"""Jobs for the results' indices in Elasticsearch: one installs their template, one deletes old indices.
 
-They run in the consumer's image. The standard library asks Elasticsearch: its own client would cost each run more time
-and memory than the few requests take.
+They run in the consumer's image and use the standard library: Elasticsearch's client would cost each run more time and
+memory than the few requests.
 """
 
 import json
@@ -12,7 +12,7 @@ TIMEOUT_SECONDS = 60
 
 
 def ask(method: str, url: str, body: bytes | None = None) -> Any:
-    """The JSON of Elasticsearch's answer. Raises OSError, of it HTTPError for a refusal, or ValueError."""
+    """The JSON of Elasticsearch's answer. Raises OSError (HTTPError for a refusal) or ValueError."""
     headers = {"Accept": "application/json", "Content-Type": "application/json"}
     request = urllib.request.Request(url, data=body, method=method, headers=headers)
     with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:

@@ -1,6 +1,6 @@
-"""`python -m apps.indices.retention`: deletes Elasticsearch's daily indices of results past their age, once.
+"""`python -m apps.indices.retention` deletes the daily results indices that are too old, once.
 
-Run hourly by the platform. Whole indices are deleted, since deleting documents would cost as much as indexing them.
+Kubernetes runs it hourly. Whole indices are deleted, because deleting documents would cost as much as indexing them.
 """
 
 import logging
@@ -19,13 +19,13 @@ logger = logging.getLogger("apps.indices.retention")
 
 
 def expired_indices(names: Iterable[str], today: date, retention_days: int) -> list[str]:
-    """The indices of days before the last `retention_days`, today being one of them. Other names are left alone."""
+    """The indices of days before the last `retention_days`, which include today. Other names are ignored."""
     first_kept = today - timedelta(days=retention_days - 1)
     return sorted(name for name in names if (day := day_of(name)) is not None and day < first_kept)
 
 
 def work(settings: RetentionSettings) -> int:
-    """Returns the process's exit status: 1 where an index could not be deleted, so that the job is tried again."""
+    """Returns the process's exit status: 1 if an index could not be deleted, so that the job is retried."""
     base, failed = settings.base_url, 0
     try:
         names = [row["index"] for row in ask("GET", f"{base}/_cat/indices/{RESULT_INDICES}?format=json&h=index")]

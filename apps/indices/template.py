@@ -1,4 +1,4 @@
-"""`python -m apps.indices.template FILE`: puts the template of the results' indices in place of the one before."""
+"""`python -m apps.indices.template FILE` installs or replaces the index template of the results."""
 
 import logging
 import sys
@@ -13,7 +13,7 @@ logger = logging.getLogger("apps.indices.template")
 
 
 def work(settings: Settings) -> int:
-    """Returns the process's exit status: 1 where Elasticsearch refuses or does not answer."""
+    """Returns the process's exit status: 1 if Elasticsearch refuses or does not answer."""
     url = f"{settings.base_url}/_index_template/results"
     try:
         ask("PUT", url, Path(sys.argv[1]).read_bytes())

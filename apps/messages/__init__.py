@@ -1,7 +1,7 @@
-"""The formats that the pipeline's stages exchange: a frame, a result, and where they are kept. names.py has all names.
+"""The formats that the stages exchange: frames, results, their paths on disk, and all names (names.py).
 
-Every stage names a frame and a result through this package, so that a frame has one identity from the
-camera to the disk and every sink can be idempotent.
+Every stage identifies frames and results through this package, so that a frame has one identity from camera to disk and
+every sink can be idempotent.
 """
 
 from apps.messages.frame import Frame, FrameError, frame_from_kafka, frame_headers

@@ -1,4 +1,4 @@
-"""A frame on the frames topic: the key is the camera, the value is the JPEG, the rest are headers."""
+"""A frame on the frames topic: the key is the camera, the value is the JPEG, all else are headers."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ Headers = list[tuple[str, bytes]]
 
 
 class FrameError(ValueError):
-    """A record that is not a frame; the message says what is missing or malformed."""
+    """The record is not a frame; the message says what is missing or malformed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class Frame:
 
 
 def frame_headers(frame: Frame) -> Headers:
-    """The record headers of a frame, all ASCII text."""
+    """The record headers of a frame, all in ASCII."""
     return [
         ("sequence", str(frame.sequence).encode()),
         ("captured_at", format_timestamp(frame.captured_at).encode()),
@@ -38,7 +38,7 @@ def frame_headers(frame: Frame) -> Headers:
 def frame_from_kafka(
     key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, bytes | None]] | None
 ) -> Frame:
-    """The frame that a record carries. Raises FrameError where it carries none; the JPEG is not decoded."""
+    """The frame in a record. Raises FrameError if there is none; the JPEG is not decoded."""
     if not key:
         raise FrameError("the record has no key, so no camera")
     if not value:

@@ -1,8 +1,8 @@
-"""Identity of frames and results, and the places that follow from it.
+"""The identity of frames and results, and their paths on disk.
 
-A frame is `camera` + `sequence`; a result is frame + model. The sequence counts up by one within one run of
-a producer and starts each run at `first_sequence`, so it is monotonic over restarts without any stored state,
-and a gap inside a run is a lost frame.
+A frame's identity is `camera` + `sequence`, a result's is frame + model. The sequence counts up by one within a run of
+a producer and starts each run at `first_sequence`, so it increases over restarts without stored state, and a gap within
+a run is a lost frame.
 """
 
 import re
@@ -12,15 +12,15 @@ from pathlib import PurePosixPath
 from apps.messages.names import NAME_PATTERN
 
 SEQUENCE_SHIFT = 20
-"""A run may emit 2**20 frames a second before it could reach a later run's numbers."""
+"""A run must average more than 2**20 frames per second to reach a later run's numbers."""
 
 MAX_SEQUENCE = 2**63
-"""Sequences are below it."""
+"""All sequences are smaller."""
 
 HOUR_PATTERN = r"\d{4}-\d{2}-\d{2}T\d{2}"
 HOUR = re.compile(HOUR_PATTERN)
 FILE = re.compile(rf"\d{{1,20}}(\.jpg|\.{NAME_PATTERN}\.json)")
-"""The names of `hour_of`, and of the files of `frame_path` and `result_path`."""
+"""Match the names from `hour_of`, and the file names of `frame_path` and `result_path`."""
 
 
 def first_sequence(started: datetime) -> int:
@@ -34,15 +34,15 @@ def result_id(camera: str, sequence: int, model: str) -> str:
 
 
 def hour_of(captured_at: datetime) -> str:
-    """The directory of a capture time: its hour in UTC, `2026-11-23T22`."""
+    """The hour directory of a capture time, in UTC: `2026-11-23T22`."""
     return f"{captured_at.astimezone(UTC):%Y-%m-%dT%H}"
 
 
 def frame_path(camera: str, captured_at: datetime, sequence: int) -> PurePosixPath:
-    """Where a frame lies under the consumer's root: `camera/hour/sequence.jpg`."""
+    """A frame's path under the consumer's root: `camera/hour/sequence.jpg`."""
     return PurePosixPath(camera, hour_of(captured_at), f"{sequence}.jpg")
 
 
 def result_path(camera: str, captured_at: datetime, sequence: int, model: str) -> PurePosixPath:
-    """Where a result lies, beside its frame: `camera/hour/sequence.model.json`."""
+    """A result's path, beside its frame: `camera/hour/sequence.model.json`."""
     return PurePosixPath(camera, hour_of(captured_at), f"{sequence}.{model}.json")

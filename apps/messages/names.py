@@ -1,10 +1,10 @@
-"""The names by which stages find each other's records: topics, consumer groups, indices, cameras and models."""
+"""The names that stages share: topics, consumer groups, indices, cameras and models."""
 
 import re
 from datetime import date
 
 NAME_PATTERN = r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?"
-"""A camera's or a model's name: a DNS label of at most 40 characters. It becomes a host, pod, topic or file name."""
+"""A camera's or model's name: a DNS label of at most 40 characters. It becomes a host, pod, topic or file name."""
 
 NAME = re.compile(NAME_PATTERN)
 
@@ -16,19 +16,19 @@ FILEBEAT_GROUP = "filebeat"
 
 RESULT_INDICES = "results-*"
 IDENTITY_FIELD = "event.id"
-"""The field of a result's document that holds `result_id`."""
+"""The field of a result's document with its `result_id`."""
 
 _RESULTS = "results."
 _INDEX = re.compile(rf"results-{NAME_PATTERN}-(?P<day>\d{{4}}\.\d{{2}}\.\d{{2}})")
 
 
 def results_topic(model: str) -> str:
-    """The topic that a model writes its results to."""
+    """The topic of a model's results."""
     return f"{_RESULTS}{model}"
 
 
 def model_of(topic: str) -> str:
-    """The model of a results topic. Raises ValueError for another topic."""
+    """The model of a results topic. Raises ValueError for any other topic."""
     if not topic.startswith(_RESULTS):
         raise ValueError(f"{topic!r} does not start with {_RESULTS!r}, so it names no model")
     return topic.removeprefix(_RESULTS)
@@ -40,12 +40,12 @@ def model_group(model: str) -> str:
 
 
 def results_index(model: str, day: str) -> str:
-    """The index of a model's results of one day, `2026.11.23`."""
+    """The index of a model's results of one day (`2026.11.23`)."""
     return f"results-{model}-{day}"
 
 
 def day_of(index: str) -> date | None:
-    """The day of an index of results; None for any other index."""
+    """The day of a results index; None for any other index."""
     found = _INDEX.fullmatch(index)
     try:
         return found and date(*map(int, found["day"].split(".")))

@@ -1,4 +1,4 @@
-"""A result on a model's results topic: JSON with ECS-style names, indexed by Elasticsearch as it is."""
+"""A result on a model's results topic: JSON with ECS-style names, indexed by Elasticsearch unchanged."""
 
 import json
 from collections.abc import Sequence
@@ -14,19 +14,19 @@ Point = tuple[float, float]
 Keypoint = tuple[float, float, float]
 
 UNREADABLE = (ValueError, ArithmeticError, AttributeError, RecursionError)
-"""What reading hostile bytes may raise: beside ValueError, years and numbers out of range, and endless nesting."""
+"""What parsing hostile bytes may raise: besides ValueError, for years and numbers out of range and deep nesting."""
 
 LARGEST = 3.4e38
-"""Elasticsearch's floats end here; it would refuse the whole result for a larger number."""
+"""The largest float of Elasticsearch, which refuses the whole result for a larger number."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Detection:
-    """One thing that a model saw: `score` in 0..1, everything else in the frame's pixels.
+    """One detection of a model: `score` in 0..1, coordinates in the frame's pixels.
 
-    `box` is x1, y1, x2, y2: the whole frame where a model classifies it, the upright box around an oriented one.
-    `polygon` is a segment's outline or an oriented box's four corners; `angle` is the latter's turn, in radians,
-    clockwise from the x axis. A keypoint is x, y and its confidence in 0..1. What a model does not give is empty.
+    `box` is x1, y1, x2, y2: the whole frame for a classifier, the bounding box of an oriented box. `polygon` is a
+    segment's outline or an oriented box's four corners; `angle` is the latter's rotation in radians, clockwise from the
+    x axis. A keypoint is x, y and its confidence in 0..1. What a model does not give is empty or None.
     """
 
     label: str
@@ -38,7 +38,7 @@ class Detection:
 
     @cached_property
     def document(self) -> dict[str, Any]:
-        """The detection as results carry it, made once: parts that the model did not give are left out."""
+        """The detection as JSON, computed once, without the parts that the model did not give."""
         document: dict[str, Any] = {
             "label": self.label,
             "score": round(self.score, 4),
@@ -55,7 +55,7 @@ class Detection:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What one model says of one frame. It does not hold the image."""
+    """One model's detections in one frame, without the image."""
 
     camera: str
     sequence: int
@@ -69,12 +69,12 @@ class Result:
 
     @property
     def id(self) -> str:
-        """The result's identity, frame + model."""
+        """The result's identity: frame + model."""
         return result_id(self.camera, self.sequence, self.model)
 
 
 def result_to_json(result: Result) -> bytes:
-    """The record value of a result, compact UTF-8 JSON."""
+    """The record value of a result: compact UTF-8 JSON."""
     document = {
         "@timestamp": format_timestamp(result.captured_at),
         "event": {"id": result.id, "created": format_timestamp(result.processed_at)},
@@ -87,9 +87,9 @@ def result_to_json(result: Result) -> bytes:
 
 
 def detection_from_document(found: dict[str, Any]) -> Detection:
-    """The detection of a `Detection.document`. Raises KeyError, TypeError or ValueError for anything else.
+    """Parse a `Detection.document`. Raises KeyError, TypeError or ValueError for anything else.
 
-    A part that is not named in `Detection` is ignored, so that a newer writer does not stop an older reader.
+    Unknown parts are ignored, so that an older reader accepts a newer writer's results.
     """
     angle = found.get("angle")
     x1, y1, x2, y2 = _numbers(found["box"])
@@ -104,7 +104,7 @@ def detection_from_document(found: dict[str, Any]) -> Detection:
 
 
 def result_from_json(value: bytes | str) -> Result:
-    """The result that `result_to_json` wrote. Raises ValueError, with the reason, for anything else."""
+    """Parse what `result_to_json` wrote. Raises ValueError, with the reason, for anything else."""
     try:
         return result_from_document(json.loads(value))
     except RecursionError as endless:
@@ -112,7 +112,7 @@ def result_from_json(value: bytes | str) -> Result:
 
 
 def result_from_document(document: dict[str, Any]) -> Result:
-    """The result of a document as it is indexed. Raises ValueError, with the reason, for anything else."""
+    """Parse an indexed document. Raises ValueError, with the reason, for anything else."""
     try:
         return Result(
             camera=_text(document["camera"]["name"]),
@@ -132,13 +132,13 @@ def result_from_document(document: dict[str, Any]) -> Result:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is no text")
-    # JSON may escape half a character, which no answer to a browser could hold.
+    # Refuses lone surrogates, which JSON can escape but UTF-8, and so an answer to a browser, cannot contain.
     value.encode()
     return value
 
 
 def _number(value: object) -> float:
-    # Of JSON's values `float` would also take "1", true and NaN: none of them can be drawn or searched.
+    # `float` would also accept "1", true and NaN, which cannot be drawn or searched.
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
         raise ValueError(f"{value!r} is no finite number")
     return float(value)

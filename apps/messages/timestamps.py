@@ -1,4 +1,4 @@
-"""UTC timestamps as they travel: RFC 3339 with milliseconds, `2026-11-23T22:14:55.123Z`."""
+"""UTC timestamps in messages: RFC 3339 with milliseconds, `2026-11-23T22:14:55.123Z`."""
 
 from datetime import UTC, datetime
 
@@ -12,7 +12,7 @@ def format_timestamp(moment: datetime) -> str:
 
 
 def parse_timestamp(text: str) -> datetime:
-    """The moment that `format_timestamp` wrote. Raises ValueError for anything else."""
+    """Parse what `format_timestamp` wrote. Raises ValueError for anything else."""
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone")

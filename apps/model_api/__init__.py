@@ -1,12 +1,12 @@
-"""What code of one's own imports to be a model of Argus: `from apps.model_api import Detection, Frame`.
+"""The API for a user's own model: `from apps.model_api import Detection, Frame`.
 
-A model is a folder with `model.py`, which holds one class:
+A model is a folder with `model.py`, which defines one class:
 
     class Model:
         def __init__(self) -> None: ...
         def detect(self, frame: Frame) -> Iterable[Detection]: ...
 
-docs/python-models.md says the rest. `python -m apps.model_api FOLDER PICTURE` runs it on a picture.
+See docs/python-models.md. `python -m apps.model_api FOLDER PICTURE` runs the model on a picture.
 """
 
 from apps.messages import Detection, FrameError, Keypoint, Point

@@ -1,6 +1,6 @@
-"""Trying a model of one's own: `python -m apps.model_api FOLDER [PICTURE ...]` prints what it sees.
+"""`python -m apps.model_api FOLDER [PICTURE ...]` tries a user's model and prints its detections.
 
-Without a picture it only loads the code. The image's build does so too.
+Without a picture it only loads the code, as the image's build does.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from apps.model_api.loading import LoadError, UserModel, code_version, load
 
 
 def main() -> int:
-    """0 where every picture has an answer, 1 where one has none, or the code is no model."""
+    """Return 0 if every picture got an answer, 1 if one did not or the code is not a model."""
     parser = argparse.ArgumentParser(
         prog="python -m apps.model_api", description="Run a model of your own on pictures."
     )
@@ -28,14 +28,14 @@ def main() -> int:
     given = parser.parse_args()
     folder, pictures = given.folder.resolve(), [picture.resolve() for picture in given.pictures]
     try:
-        # The pipeline runs the code in its own folder, too.
+        # The pipeline too runs the code in its own folder.
         os.chdir(folder)
         model = load(folder)
     except (LoadError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     print(f"{folder.name}: version {code_version(folder)}, {_peak_mib()} MiB after its start")
-    # Not all(): each picture is tried.
+    # Not all(), which would stop at the first failure: each picture is tried.
     return 0 if min([_try(model, picture, number) for number, picture in enumerate(pictures)], default=True) else 1
 
 
@@ -54,7 +54,7 @@ def _try(model: UserModel, picture: Path, sequence: int) -> bool:
 
 
 def _frame_of(picture: Path, sequence: int) -> Frame:
-    """A frame with this picture, as if a camera named `picture` had sent it. Raises OSError or FrameError."""
+    """A frame with this picture, from a camera named `picture`. Raises OSError or FrameError."""
     import cv2
     import numpy as np
 

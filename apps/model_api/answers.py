@@ -1,4 +1,4 @@
-"""Looking at what a user's `detect` gave: only detections that every later stage can use come out."""
+"""Validates what a user's `detect` returned, so that every later stage can use it."""
 
 import math
 import reprlib
@@ -10,13 +10,13 @@ from apps.model_api.frame import Frame
 
 
 class WrongAnswerError(ValueError):
-    """What `detect` gave is no detections; the message says what is wrong with it."""
+    """`detect` did not return valid detections; the message says what is wrong."""
 
 
 def documents(answer: object, frame: Frame) -> list[dict[str, Any]]:
-    """The detections as results carry them, cut at the frame's edges. Raises WrongAnswerError.
+    """The detections as JSON, clipped to the frame. Raises WrongAnswerError.
 
-    What a generator raises while it is read passes through.
+    If the answer is a generator, its own exceptions pass through.
     """
     if isinstance(answer, str | bytes) or not isinstance(answer, Iterable):
         raise WrongAnswerError(f"detect gave {_kind(answer)}, not an iterable of Detection")
@@ -68,7 +68,7 @@ def _numbers(values: object, count: int, what: str) -> list[float]:
 
 
 def _number(value: Any, what: str) -> float:
-    """Also of NumPy's and PyTorch's numbers, which JSON does not know."""
+    """Convert to float, also from NumPy's and PyTorch's types, which JSON does not support."""
     try:
         number = math.nan if isinstance(value, str | bytes) else float(value)
     except (TypeError, ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""Messages between a worker and the process of a user's code: four bytes of length, then so many bytes."""
+"""Messages between a worker and the process of a user's code: a four-byte length, then the content."""
 
 import socket
 import struct
@@ -8,13 +8,13 @@ _LENGTH = struct.Struct("!I")
 
 
 def _patiently() -> None:
-    """Wait on."""
+    """Keep waiting."""
 
 
 def write(end: socket.socket, message: bytes, waiting: Callable[[], None] = _patiently) -> None:
-    """Send a message whole. Raises OSError where nobody reads it.
+    """Send a whole message. Raises OSError if the other end is closed.
 
-    On a socket with a timeout, `waiting` is called each time that it runs out, and ends the wait by raising.
+    On a socket with a timeout, `waiting` is called at each timeout and can end the wait by raising.
     """
     left = memoryview(_LENGTH.pack(len(message)) + message)
     while left:
@@ -25,7 +25,7 @@ def write(end: socket.socket, message: bytes, waiting: Callable[[], None] = _pat
 
 
 def read(end: socket.socket, most: int, waiting: Callable[[], None] = _patiently) -> bytes:
-    """The next message. Raises EOFError where none comes, ValueError where it has more than `most` bytes.
+    """Receive a message. Raises EOFError if the other end is closed, ValueError above `most` bytes.
 
     `waiting` is as for `write`.
     """

@@ -1,7 +1,7 @@
 """The process of a user's code: `python -m apps.model_api.child SOCKET FOLDER PARENT`, started by a worker.
 
-It gets frames and gives answers over the socket, a JSON object each; what the code prints goes to stderr. It ends
-when the worker does: a call that hangs reads no end of file, so the kernel ends it.
+It receives frames and sends answers, one JSON object each, over the socket. The code's output goes to stderr. The
+kernel kills it when the worker ends, because code that hangs would not notice the closed socket.
 """
 
 import contextlib
@@ -26,11 +26,11 @@ _MOST_FRAME_BYTES = 2**31
 
 
 def main(arguments: list[str]) -> int:
-    """Answer frames until the worker closes the socket (0); 1 where the code is no model."""
+    """Answer frames until the worker closes the socket (returns 0); returns 1 if the code is not a model."""
     number, folder, parent = int(arguments[0]), Path(arguments[1]), int(arguments[2])
     _end_with(parent)
     with socket.socket(fileno=number) as end:
-        # The code's own programs must not keep it open.
+        # Programs that the code starts must not keep the socket open.
         end.set_inheritable(False)
         try:
             model = load(folder)
@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
 
 
 def answer(model: UserModel, frame: Frame, folder: Path) -> dict[str, Any]:
-    """One call's outcome: its detections, or under another key why there are none."""
+    """One call's outcome: its detections, or another key with the reason why there are none."""
     try:
         return {"detections": documents(model.detect(frame), frame)}
     except FrameError as error:
@@ -65,7 +65,7 @@ def _end_with(parent: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         sys.exit("the worker ended before its model started")
-    # Where the executor's memory runs out in spite of the limit, this process goes before the JVM.
+    # If the executor runs out of memory despite the limit, this process is killed before the JVM.
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
 

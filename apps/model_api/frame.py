@@ -1,4 +1,4 @@
-"""A frame as a user's model gets it: with its pixels, decoded when they are first asked for."""
+"""A frame for a user's model, with its pixels, decoded at their first use."""
 
 import json
 import struct
@@ -22,18 +22,18 @@ class Frame(messages.Frame):
 
     @cached_property
     def image(self) -> "npt.NDArray[np.uint8]":
-        """The pixels, height x width x 3, blue, green, red, 0..255. The array is the model's own to draw on.
+        """The pixels, (height, width, 3), BGR, 0..255. The model may modify the array.
 
-        Raises FrameError where the JPEG is corrupt; let it pass, and the frame is set aside with that reason.
+        Raises FrameError if the JPEG is corrupt. Uncaught, it rejects the frame with that reason.
         """
-        # Imported late: OpenCV and NumPy may be those of the user's own requirements.
+        # Imported late, because OpenCV and NumPy may come from the user's own requirements.
         from apps.model_api.jpeg import decode
 
         return decode(self, (self.width, self.height))
 
 
 def frame_to_bytes(frame: messages.Frame) -> bytes:
-    """The frame as it travels to the process of a user's code."""
+    """Serialize a frame for the process of a user's code."""
     said = {
         "camera": frame.camera,
         "sequence": frame.sequence,
@@ -46,7 +46,7 @@ def frame_to_bytes(frame: messages.Frame) -> bytes:
 
 
 def frame_from_bytes(data: bytes) -> Frame:
-    """The frame of `frame_to_bytes`. Raises struct.error, KeyError or ValueError for anything else."""
+    """Parse what `frame_to_bytes` wrote. Raises struct.error, KeyError or ValueError for anything else."""
     (length,) = _HEADER.unpack_from(data)
     start = _HEADER.size + length
     said: dict[str, Any] = json.loads(data[_HEADER.size : start])

@@ -1,4 +1,4 @@
-"""Decoding frames: no larger than a model needs, and never without having looked at the header first."""
+"""Decodes frames no larger than a model needs, after checking the JPEG's header."""
 
 import cv2
 import numpy as np
@@ -9,7 +9,7 @@ from apps.messages import Frame, FrameError
 Image = npt.NDArray[np.uint8]
 
 MAX_PIXELS = 50_000_000
-"""Above this a few kilobytes of JPEG would unpack to more memory than a worker has."""
+"""Above this, a JPEG of a few kilobytes could decode to more memory than a worker has."""
 
 _START, _END = b"\xff\xd8", b"\xff\xd9"
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -29,7 +29,7 @@ _GREY = {
 
 
 def jpeg_size(data: bytes) -> tuple[int, int]:
-    """Width and height from the JPEG's own header. Raises FrameError for anything that is not a whole JPEG."""
+    """Width and height in pixels from the JPEG's header. Raises FrameError unless it is a whole JPEG."""
     if not data.startswith(_START):
         raise FrameError("the value is not a JPEG")
     if not data.rstrip(b"\0").endswith(_END):
@@ -53,15 +53,15 @@ def jpeg_size(data: bytes) -> tuple[int, int]:
 
 
 def reduction(size: tuple[int, int], target: tuple[int, int]) -> int:
-    """The largest divisor (1, 2, 4, 8) at which an image of `size`, fitted into `target`, still loses nothing."""
+    """The largest divisor (1, 2, 4, 8) that still leaves an image of `size` the resolution of `target`."""
     spare = max(size[0] / target[0], size[1] / target[1])
     return max(divisor for divisor in _COLOUR if divisor == 1 or divisor <= spare)
 
 
 def decode(frame: Frame, target: tuple[int, int], *, grey: bool = False) -> Image:
-    """The frame's pixels (BGR or grey), reduced while decoding where `target` (width, height) allows it.
+    """The frame's pixels, (height, width, 3) BGR or (height, width) grey, reduced if `target` (width, height) allows.
 
-    Raises FrameError where the image is corrupt, too large, or not of the size that its headers say.
+    Raises FrameError if the image is corrupt, too large, or not of the size in the frame's headers.
     """
     size = jpeg_size(frame.jpeg)
     if size != (frame.width, frame.height):

@@ -1,4 +1,4 @@
-"""A folder of a user's code: its version, and the model that it holds."""
+"""Loads a folder of a user's code and computes its version."""
 
 import hashlib
 import importlib.util
@@ -13,24 +13,24 @@ from apps.model_api.frame import Frame
 
 MODULE = "model.py"
 PACKAGES = ".packages"
-"""Where the image has what the folder's requirements.txt asks for."""
+"""The subfolder where the image has the packages of the folder's requirements.txt."""
 
 
 class UserModel(Protocol):
     """The one class of a user's model.py."""
 
     def detect(self, frame: Frame) -> Iterable[Detection]:
-        """What the model sees in the frame."""
+        """The model's detections in the frame."""
 
 
 class LoadError(Exception):
-    """Code that is no model; the message says why."""
+    """The code is not a model; the message says why."""
 
 
 def code_version(folder: Path) -> str:
-    """The model version that results carry: 12 hex digits of a hash over the folder's files and their places.
+    """The model version in results: 12 hex digits of a hash over the folder's files and their paths.
 
-    Hidden files, installed packages and compiled bytecode do not count.
+    Hidden files, installed packages and compiled bytecode are excluded.
     """
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
@@ -42,9 +42,9 @@ def code_version(folder: Path) -> str:
 
 
 def load(folder: Path) -> UserModel:
-    """The folder's Model, constructed in this process, which can import what the folder holds. Raises LoadError.
+    """Construct the folder's Model in this process, which can then import from the folder. Raises LoadError.
 
-    A traceback of what the code raised goes to stderr. The folder's packages come before Argus's own.
+    A traceback of the code's exception goes to stderr. The folder's packages take precedence over Argus's.
     """
     path = folder / MODULE
     if not path.is_file():
@@ -70,7 +70,7 @@ def load(folder: Path) -> UserModel:
     if not callable(getattr(model, "detect", None)):
         raise LoadError(f"the class Model of {MODULE} has no method detect(self, frame)")
     try:
-        # Here rather than within the first call, which has its limit; with the NumPy and OpenCV that the code brings.
+        # Imported here, with the code's own NumPy and OpenCV, because the first call has a time limit.
         importlib.import_module("apps.model_api.jpeg")
     except Exception as error:
         raise LoadError(f"frame.image cannot be decoded beside the packages of the code: {error}") from error
@@ -78,7 +78,7 @@ def load(folder: Path) -> UserModel:
 
 
 def described(error: BaseException, folder: Path) -> str:
-    """Type, message and the line of the folder's own code that an exception came from, in one line."""
+    """An exception in one line: type, message, and the last line of the folder's own code in its traceback."""
     lines = traceback.TracebackException.from_exception(error).format_exception_only()
     said = " ".join("".join(lines).split())
     own = [

@@ -1,1 +1,1 @@
-"""Reads cameras and hands their frames to Kafka: capture, basic operations on the image, JPEG, identity, delivery."""
+"""Reads cameras and sends their frames to Kafka: capture, image preparation, JPEG, identity, delivery."""

@@ -23,11 +23,11 @@ log = logging.getLogger("apps.producer")
 _STOP_SECONDS = 5.0
 _FLUSH_SECONDS = 20.0
 _SOURCE_LIMIT = 8
-"""A source's image may be this many times larger than a frame: it is reduced before it leaves."""
+"""A source's image may be this many times larger than a frame, because it is reduced before it is sent."""
 
 
 def work(settings: Settings) -> int:
-    """Runs until SIGTERM or SIGINT; then sends what is queued. The exit status: 0 unless frames were left behind."""
+    """Run until SIGTERM or SIGINT, then flush. Returns the exit status: 1 if frames were not acknowledged."""
     cameras = read_cameras(settings.cameras_file)
     credentials = read_credentials(settings.credentials_file)
     cv2.setNumThreads(1)
@@ -57,7 +57,7 @@ def _stop(workers: list[CameraWorker], sender: KafkaSender, server: Server) -> i
     for worker in workers:
         worker.stop()
     for worker in workers:
-        # A camera in the middle of a long read is left to the end of the process: it has nothing to hand over.
+        # A thread in a long read is abandoned: it has no frame to send.
         worker.join(max(0.0, deadline - time.monotonic()))
     left = sender.close(_FLUSH_SECONDS)
     server.close()

@@ -1,4 +1,4 @@
-"""One camera's thread: open, read at its pace, encode, hand over; wait and retry when the camera is down."""
+"""One camera's thread: open, read at its rate, encode, send; wait and retry when the camera is down."""
 
 import logging
 import threading
@@ -24,16 +24,16 @@ State = Literal["connecting", "streaming", "backoff"]
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """How a camera is."""
+    """A camera's state."""
 
     state: State
     error: str | None
 
 
 class CameraWorker:
-    """Drives one camera until told to stop, or to leave it to another producer. Its trouble stays in its own thread.
+    """Reads one camera until told to stop or to release it to another producer. Its errors stay in its own thread.
 
-    `stopping` is the worker's own, which its source knows too: it ends no other camera.
+    `stopping` belongs to this worker and its source alone: it ends no other camera.
     """
 
     def __init__(
@@ -58,20 +58,20 @@ class CameraWorker:
         self._new_run()
 
     def start(self) -> None:
-        """Reads the camera from now on, unless it has been stopped before."""
+        """Start reading the camera, unless it has already been stopped."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Tells the thread to end, after what it is at."""
+        """Tell the thread to end after its current frame."""
         self._stopping.set()
 
     def release(self) -> None:
-        """Leaves the camera to another producer."""
+        """Release the camera to another producer."""
         self.released = True
         self.stop()
 
     def take_back(self) -> None:
-        """Reads a camera again that was left to another producer and is read here no more, its frames numbered anew."""
+        """Read a released camera again, in a new run of sequence numbers. Its old thread must have ended."""
         self._stopping.clear()
         self._new_run()
         self.released = False
@@ -79,11 +79,11 @@ class CameraWorker:
 
     @property
     def reading(self) -> bool:
-        """Whether it may still hand a frame over."""
+        """Whether it may still send a frame."""
         return self._thread.is_alive()
 
     def join(self, seconds: float) -> None:
-        """Waits for the thread to end."""
+        """Wait for the thread to end, at most this long."""
         if self._thread.ident is not None:
             self._thread.join(seconds)
 
@@ -101,7 +101,7 @@ class CameraWorker:
             except SourceError as lost:
                 self._wait(str(lost))
             except Exception as unforeseen:
-                # Whatever a decoder comes up with must neither end this camera for good nor reveal its URL.
+                # No error of a decoder may end this camera for good or reveal its URL.
                 log.exception("%s: unforeseen trouble", self.camera.name)
                 self._wait(type(unforeseen).__name__)
         metrics.STREAMING.labels(self.camera.name).set(0)
@@ -135,8 +135,8 @@ class CameraWorker:
             height=encoded.height,
             jpeg=encoded.jpeg,
         )
-        # The identity is given before the hand-over, since the answer can come before `send` returns, and this
-        # thread alone gives identities; a frame that is not taken is the last of its run.
+        # The identity is given before sending, because the answer can come before `send` returns. Only this thread
+        # gives identities, and a frame that is not taken is the last of its run.
         size = len(encoded.jpeg)
         self.ledger.give()
         taken = self._sender.send(frame, lambda delivered: self._book(frame.sequence, size, delivered))

@@ -1,10 +1,10 @@
-"""A camera that moves between producers: the new one asks the old one to let it go, so that no two read it.
+"""Moves a camera between producers: the new one asks the old one to release it, so that no two read it.
 
-While an update runs, a producer from before it and one from after it may both be told of a camera. Whoever started last
-has it, by the clocks of their machines, and tells the other, whichever of the two asks first. Who let a camera go reads
-it again only if nobody else has it any longer, because the other one died meanwhile; usually it is itself gone by then.
-A producer that does not answer is taken for dead: so one that the network has cut off from the others, but not from
-Kafka and its cameras, goes on reading.
+During an update, an old and a new producer may both be configured with a camera. The one that started last, by the
+clocks of their machines, gets it and tells the other, whichever of them asks first. A producer that released a camera
+reads it again only if no producer has it any longer, because the other one died; usually it has itself ended by then. A
+producer that does not answer is presumed dead, so one that is cut off from the other producers, but not from Kafka and
+its cameras, goes on reading.
 """
 
 import http.client
@@ -27,32 +27,32 @@ Address = tuple[str, int]
 RELEASE = "/cameras/release"
 _ANSWER_SECONDS = 3.0
 _LIMIT_SECONDS = 15.0
-"""How long a camera is waited for; a thread in the middle of a read that hangs does not notice that it shall end."""
+"""How long to wait for a camera. The other producer's thread may hang in a read and not notice its release."""
 _PAUSE_SECONDS = 0.2
 _LOOK_SECONDS = 5.0
 _ABSENT_LOOKS = 3
-"""Looks at the others without a sign of a camera, one after the other, until it is taken back."""
+"""A camera is taken back after this many looks in a row at which no other producer has it."""
 _ASK_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
 class Released:
-    """What a producer does about cameras that another one claims: it still reads some, and keeps others."""
+    """A producer's answer to a claim: the cameras that its threads are still reading, and those that it keeps."""
 
     reading: list[str]
     kept: list[str]
 
 
 class Handover:
-    """One producer's side of it. `peers` are names with a port; each stands for every address that it resolves to.
+    """One producer's side of the handover. `peers` are (name, port); a name stands for all addresses it resolves to.
 
-    It does not choose who reads a camera (components/pipeline/producers.py does), and starts no camera at first.
+    It does not assign cameras (components/pipeline/producers.py does) or start them, except those that it takes back.
     """
 
     def __init__(
         self, me: str, peers: Sequence[Address], workers: Sequence[CameraWorker], started: float | None = None
     ) -> None:
-        """`started` is when this producer did, in seconds since 1970; now, unless given."""
+        """`started` is this producer's start in seconds since 1970, by default now."""
         self.me = me
         self._started = time.time() if started is None else started
         self._peers = peers
@@ -61,9 +61,9 @@ class Handover:
         self._deciding = threading.Lock()
 
     def take_over(self, stopping: threading.Event) -> None:
-        """Returns when no other producer that answers reads one of this one's cameras, or after 15 s.
+        """Claim the cameras and wait until no other producer that answers reads one of them, or for 15 s.
 
-        A camera that another one keeps, because it started later, is let go here.
+        A camera that another producer keeps, because it started later, is released here.
         """
         deadline = time.monotonic() + _LIMIT_SECONDS
         while reading := self._claim():
@@ -74,7 +74,7 @@ class Handover:
                 return
 
     def release(self, by: str, started: float, cameras: Collection[str]) -> Released:
-        """Another producer claims these cameras: lets go of them if it started later, and keeps them otherwise."""
+        """Answer a claim of these cameras: release them if the other producer started later, else keep them."""
         mine = [name for name in cameras if name in self._workers and by != self.me]
         if (started, by) < (self._started, self.me):
             return Released(reading=[], kept=[name for name in mine if not self._workers[name].released])
@@ -82,12 +82,12 @@ class Handover:
         return Released(reading=[name for name in mine if self._workers[name].reading], kept=[])
 
     def keep(self, stopping: threading.Event) -> None:
-        """Until told to stop, takes cameras back that nobody reads."""
+        """Take back released cameras that no producer reads, until told to stop."""
         while not stopping.wait(_LOOK_SECONDS):
             self.look()
 
     def look(self) -> None:
-        """Looks once for the cameras that were let go."""
+        """Look once for the released cameras."""
         gone = [worker for worker in self._workers.values() if worker.released and not worker.reading]
         if not gone:
             return
@@ -101,7 +101,7 @@ class Handover:
                     worker.take_back()
 
     def _claim(self) -> set[str]:
-        """Asks for the cameras that are not let go: those of them that others still read."""
+        """Claim the cameras that are not released; returns those that others still read."""
         wanted = sorted(name for name, worker in self._workers.items() if not worker.released)
         reading: set[str] = set()
         for answer in self._ask_all("POST", RELEASE, {"by": self.me, "started": self._started, "cameras": wanted}):
@@ -118,7 +118,7 @@ class Handover:
                 worker.release()
 
     def _ask_all(self, method: str, path: str, body: Any = None) -> list[dict[str, Any]]:
-        """What the other producers that answer say."""
+        """The answers of the other producers, as far as they answer."""
         addresses = self._addresses()
         if not addresses:
             return []
@@ -142,7 +142,7 @@ def _cameras(answer: dict[str, Any]) -> set[str]:
 
 
 def _ask(address: Address, method: str, path: str, body: Any) -> dict[str, Any]:
-    """A producer's answer, nothing where there is none."""
+    """A producer's answer; {} if there is none."""
     connection = http.client.HTTPConnection(*address, timeout=_ANSWER_SECONDS)
     try:
         connection.request(method, path, None if body is None else json.dumps(body))

@@ -1,4 +1,4 @@
-"""The basic operations on a frame's image: size, masks, grey, JPEG."""
+"""Prepares a frame's image: size, masks, grey, JPEG."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ class Encoded:
 
 
 def encode(image: Image, camera: Camera) -> Encoded:
-    """The image as the camera's settings want it."""
+    """The image (height, width, BGR) as a JPEG by the camera's settings. Raises ValueError if it cannot be encoded."""
     prepared = to_width(image, camera.width)
     if camera.masks:
         prepared = masked(prepared, camera.masks)
@@ -37,7 +37,7 @@ def encode(image: Image, camera: Camera) -> Encoded:
 
 
 def to_width(image: Image, width: int) -> Image:
-    """The image reduced to `width`, its aspect kept. A narrower image stays as it is: pixels cannot be invented."""
+    """The image reduced to `width` at the same aspect ratio. A narrower image is not enlarged."""
     if image.shape[1] <= width:
         return image
     height = max(1, round(image.shape[0] * width / image.shape[1]))
@@ -45,7 +45,7 @@ def to_width(image: Image, width: int) -> Image:
 
 
 def masked(image: Image, masks: tuple[tuple[float, float, float, float], ...]) -> Image:
-    """A copy with each rectangle, given as shares of the image, blurred beyond recognition."""
+    """A copy with each rectangle (x1, y1, x2, y2 as shares of the image) blurred beyond recognition."""
     covered = image.copy()
     height, width = image.shape[:2]
     for x1, y1, x2, y2 in masks:

@@ -1,4 +1,4 @@
-"""What became of every frame that got an identity: on its way, acknowledged or failed."""
+"""Tracks every frame with an identity: queued, acknowledged or failed."""
 
 import threading
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 class Account:
     """A camera's frames in this run of the producer.
 
-    Everything from `first` to `last` is settled: acknowledged, unless it is in `failed`.
+    All from `first` to `last` are settled: acknowledged, except those in `failed`.
     """
 
     first: int | None
@@ -19,7 +19,7 @@ class Account:
 
 
 class Ledger:
-    """One camera's book. Sequences are given by `give` without gaps; deliveries settle them in any order."""
+    """One camera's frames. `give` gives sequences without gaps; deliveries settle them in any order."""
 
     def __init__(self, first: int) -> None:
         self._lock = threading.Lock()
@@ -31,23 +31,23 @@ class Ledger:
 
     @property
     def next_sequence(self) -> int:
-        """The identity that the next frame will get."""
+        """The sequence of the next frame."""
         return self._given
 
     def give(self) -> int:
-        """Gives the next identity away: the frame has been handed over."""
+        """Give the next sequence to a frame that is about to be sent."""
         with self._lock:
             sequence = self._given
             self._given += 1
             return sequence
 
     def take_back(self) -> None:
-        """Takes the last given identity back: the frame was not handed over after all."""
+        """Take back the last sequence: its frame was not sent."""
         with self._lock:
             self._given -= 1
 
     def settle(self, sequence: int, *, delivered: bool) -> None:
-        """Books the answer for one frame."""
+        """Record whether one frame was delivered."""
         with self._lock:
             if not delivered:
                 self._failed.append(sequence)
@@ -57,7 +57,7 @@ class Ledger:
                 self._settled += 1
 
     def account(self) -> Account:
-        """The book as it stands."""
+        """The present state."""
         with self._lock:
             settled = self._settled - self._first
             failed = tuple(sorted(self._failed))

@@ -1,4 +1,4 @@
-"""What a producer counts."""
+"""A producer's metrics."""
 
 from prometheus_client import Counter, Gauge
 

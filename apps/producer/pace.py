@@ -1,12 +1,12 @@
-"""When a camera's next frame is due, and how long to wait for a camera that is down."""
+"""Computes when a camera's next frame is due, and how long to wait for a camera that is down."""
 
 import random
 
 
 class Pace:
-    """Due times a fixed interval apart on one clock, shifted so that the cameras of a producer take turns.
+    """Due times a fixed interval apart, shifted by `phase` (0..1) so that the cameras of a producer take turns.
 
-    A camera that is late loses the slots that it missed: it never catches up in a burst.
+    A late camera skips the slots that it missed: it never catches up in a burst.
     """
 
     def __init__(self, frames_per_second: float, phase: float, start: float) -> None:
@@ -14,7 +14,7 @@ class Pace:
         self._due = start + phase * self.interval
 
     def next_due(self, now: float) -> float:
-        """The time of the next slot, and takes it."""
+        """Take the next slot and return its time."""
         behind = now - self._due
         if behind > self.interval:
             self._due += int(behind / self.interval) * self.interval
@@ -24,7 +24,7 @@ class Pace:
 
 
 class Backoff:
-    """Waiting times that double from one failure to the next, with jitter so that cameras do not retry together."""
+    """Waiting times that double with each failure, with jitter so that cameras do not retry together."""
 
     def __init__(self, first: float = 0.5, longest: float = 30.0, roll: random.Random | None = None) -> None:
         self._first, self._longest = first, longest
@@ -38,5 +38,5 @@ class Backoff:
         return step * self._roll.uniform(0.5, 1.0)
 
     def reset(self) -> None:
-        """Forgets the failures: the camera works."""
+        """Forget the failures, because the camera works."""
         self._failures = 0

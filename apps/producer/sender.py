@@ -1,4 +1,4 @@
-"""The way into Kafka: idempotent, acknowledged by all, every answer booked."""
+"""Sends frames to Kafka with idempotence and `acks=all`, and reports the delivery of each."""
 
 import logging
 import socket
@@ -13,7 +13,7 @@ from apps.messages import Frame, frame_headers
 log = logging.getLogger(__name__)
 
 Answer = Callable[[bool], None]
-"""Called once for every frame that was taken: whether it was delivered."""
+"""Called once for every accepted frame with whether it was delivered."""
 
 _OVERHEAD_BYTES = 4096
 _DELIVERY_TIMEOUT_MS = 300_000
@@ -21,10 +21,10 @@ _QUEUE_KBYTES = 32_768
 
 
 class Sender(Protocol):
-    """Takes frames and answers for each."""
+    """Accepts frames and reports whether each was delivered."""
 
     def send(self, frame: Frame, answer: Answer) -> bool:
-        """Takes a frame, waiting while the queue is full. False: not taken, because the producer is stopping."""
+        """Accept a frame, waiting while the queue is full. Returns False if it stops first."""
         ...
 
 
@@ -42,7 +42,7 @@ class KafkaSender:
                 "client.id": f"argus-producer-{socket.gethostname()}",
                 "enable.idempotence": True,
                 "acks": "all",
-                # As Kafka's own clients: the same camera lies in the same partition whoever wrote it.
+                # Kafka's own partitioner, so that a camera has the same partition with every client.
                 "partitioner": "murmur2_random",
                 "compression.type": "none",
                 "linger.ms": 50,
@@ -57,7 +57,7 @@ class KafkaSender:
         self._poller.start()
 
     def send(self, frame: Frame, answer: Answer) -> bool:
-        """Takes a frame, waiting while the queue is full. False: not taken, because the producer is stopping."""
+        """Accept a frame, waiting while the queue is full. Returns False if it stops first."""
 
         def answered(error: KafkaError | None, _: Message) -> None:
             if error is not None:
@@ -81,7 +81,7 @@ class KafkaSender:
                 return True
 
     def close(self, timeout: float) -> int:
-        """Sends what is queued; the number of frames still unanswered after `timeout` seconds."""
+        """Flush the queue; returns the number of frames still unanswered after `timeout` seconds."""
         self._closed.set()
         self._poller.join()
         left: int = self._producer.flush(timeout)

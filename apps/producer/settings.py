@@ -1,4 +1,4 @@
-"""What a producer is told: its environment, its cameras and their credentials."""
+"""A producer's settings: its environment, its cameras and their credentials."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ class Settings(ServerSettings):
     credentials_file: Path
     max_frame_bytes: int = Field(gt=0)
     peers: Annotated[tuple[tuple[str, int], ...], NoDecode]
-    """Where the other producers answer, and perhaps this one: `name:port`, with commas between."""
+    """Addresses of the producers, possibly with this one: `name:port`, separated by commas."""
 
     @field_validator("peers", mode="before")
     @classmethod
@@ -36,7 +36,7 @@ class Settings(ServerSettings):
 
 
 class Camera(BaseModel):
-    """One camera and what is done to its frames before they leave."""
+    """One camera and how its frames are prepared."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -68,7 +68,7 @@ class Camera(BaseModel):
 
 
 class Credentials(BaseModel):
-    """What a camera asks for before it shows anything."""
+    """The login of a camera."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -87,7 +87,7 @@ def read_cameras(path: Path) -> tuple[Camera, ...]:
 
 
 def read_credentials(path: Path) -> dict[str, Credentials]:
-    """The credentials of a JSON file, by the camera's name; none if there is no file. Raises SettingsError."""
+    """The credentials of a JSON file by camera name; empty if there is no file. Raises SettingsError."""
     if not path.exists():
         return {}
     credentials: dict[str, Credentials] = _read(path, TypeAdapter(dict[str, Credentials]), "ARGUS_CREDENTIALS_FILE")

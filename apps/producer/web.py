@@ -1,4 +1,4 @@
-"""A producer's HTTP side: health, metrics, and how each camera is."""
+"""A producer's HTTP server: health, metrics, the state of each camera, and claims of other producers."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from apps.service.http import Answer, Request, Server, as_json, not_found
 
 
 def describe(me: str, workers: Sequence[CameraWorker]) -> dict[str, Any]:
-    """The state of every camera that is this producer's, and the frames that it delivered in this run."""
+    """The state of every camera that this producer has, and the frames that it delivered in this run."""
     cameras = []
     for worker in workers:
         if worker.released:
@@ -37,7 +37,7 @@ def describe(me: str, workers: Sequence[CameraWorker]) -> dict[str, Any]:
 
 
 def serve(port: int, workers: Sequence[CameraWorker], handover: Handover, trouble: Callable[[], str | None]) -> Server:
-    """Starts the server. `trouble` tells what ails the producer as a whole, if anything."""
+    """Start the server. `trouble` returns the fault of the producer as a whole, or None."""
     for worker in workers:
         metrics.QUEUED.labels(worker.camera.name).set_function(partial(_queued, worker))
 
@@ -57,7 +57,7 @@ def serve(port: int, workers: Sequence[CameraWorker], handover: Handover, troubl
 
 
 def _release(handover: Handover, body: bytes) -> Answer:
-    """Lets cameras go that another producer has from now on."""
+    """Answer another producer's claim of cameras."""
     try:
         asked = json.loads(body)
         by, started, names = str(asked["by"]), float(asked["started"]), [str(name) for name in asked["cameras"]]

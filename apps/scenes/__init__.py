@@ -1,7 +1,7 @@
 """Rendered street scenes with exact ground truth, for `synthetic://` cameras, training and tests.
 
-`render` and `truth` are pure functions of the camera's name and the frame's sequence: nothing is stored, so any
-later stage recomputes what a frame shows from the frame's identity alone.
+`render` and `truth` are pure functions of the camera's name and the frame's sequence, so any later stage can recompute
+a frame's content from its identity alone.
 """
 
 from apps.scenes.actors import LABELS

@@ -1,7 +1,7 @@
-"""The things that move through a scene: how each looks, from a look drawn at random and the distance it has moved.
+"""Draws the moving things in a scene, from a random look and the distance that each has moved.
 
-An actor stands on the ground at (0, 0). It is drawn in units of `unit`, the height in pixels of a grown person at its
-distance, x ahead of it and y up, and mirrored when it moves to the left.
+An actor stands on the ground at (0, 0). It is drawn in units of `unit`, the height in pixels of an adult at its
+distance, with x ahead and y up, and mirrored when it moves to the left.
 """
 
 import math
@@ -58,7 +58,7 @@ def shade(colour: Colour, factor: float) -> Colour:
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """What tells one actor from another of its kind; shares are in 0..1 and mean what the kind makes of them."""
+    """What distinguishes actors of one kind. Shares are in 0..1; their meaning depends on the kind."""
 
     kind: Kind
     size: float
@@ -73,7 +73,7 @@ class Look:
 
 @dataclass(frozen=True, kw_only=True)
 class Pose:
-    """Where an actor stands, in pixels: `x`, `y` of its ground point, its `unit`, where it heads, how far it came."""
+    """An actor's position in pixels: `x`, `y` of its ground point, its `unit`, its direction, the distance moved."""
 
     x: float
     y: float
@@ -82,7 +82,7 @@ class Pose:
     travelled: float
 
     def place(self, ahead: float, up: float) -> Point:
-        """The pixel of a point given in the actor's units."""
+        """Convert a point from the actor's units to pixels."""
         return self.x + self.heading * ahead * self.unit, self.y - up * self.unit
 
     def places(self, *points: Point) -> list[Point]:
@@ -108,7 +108,7 @@ def draw_look(roll: random.Random, kind: Kind) -> Look:
 
 
 def half_length(look: Look) -> float:
-    """Half of what the actor takes of its lane, in units."""
+    """Half of the actor's length along its lane, in units."""
     return {"person": 0.3, "bicycle": 0.62, "car": 0.95, "truck": 1.35, "dog": 0.6}[look.kind] * look.size
 
 
@@ -196,7 +196,7 @@ def _pedal(brush: Brush, look: Look, pose: Pose, *, hip: Point, crank: Point, tu
 
 
 _CAR_ROOFS: tuple[tuple[Point, ...], ...] = (
-    # saloon, hatchback, van, pick-up: the line from the boot over the roof to the bonnet
+    # Saloon, hatchback, van, pick-up: the outline from the boot over the roof to the bonnet.
     ((-0.84, 0.46), (-0.62, 0.47), (-0.40, 0.74), (0.16, 0.75), (0.44, 0.48), (0.82, 0.43)),
     ((-0.78, 0.46), (-0.68, 0.72), (0.14, 0.77), (0.42, 0.50), (0.78, 0.45)),
     ((-0.84, 0.50), (-0.80, 0.88), (0.30, 0.90), (0.58, 0.56), (0.84, 0.50)),

@@ -1,4 +1,4 @@
-"""What never moves in a scene: painted once a camera, and lit once a light."""
+"""Paints the static part of a scene once per camera, and lights it once per light."""
 
 import random
 from functools import lru_cache
@@ -27,7 +27,7 @@ _GRASS: Colour = (70, 130, 95)
 
 @lru_cache(maxsize=16)
 def backdrop(camera: str, light: Light, width: int, height: int) -> Image:
-    """The scene without its actors and furniture under a light. The array is shared: copy it before drawing."""
+    """The scene under a light, without actors and furniture. The array is shared: copy it before drawing."""
     day, glow = _paint(camera, width, height)
     lit = day.astype(np.float32) * np.array(light.gain, np.float32) + np.array(light.haze, np.float32)
     if light.night > 0:
@@ -39,7 +39,7 @@ def backdrop(camera: str, light: Light, width: int, height: int) -> Image:
 
 @lru_cache(maxsize=32)
 def noise(width: int, height: int) -> Image:
-    """Sensor noise, larger than a frame so that a frame can start anywhere in it: twice the deviation, unsigned."""
+    """Sensor noise as twice the deviation, unsigned. It is larger than a frame, which takes a random part of it."""
     generator = np.random.default_rng(7)
     grain = generator.normal(0.0, 2.6, (height + 64, width + 64, 3))
     cells: Image = np.clip(np.abs(grain), 0, 12).astype(np.uint8)

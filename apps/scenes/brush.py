@@ -1,4 +1,4 @@
-"""Antialiased drawing with sub-pixel positions, in colour under a light, or as a flat silhouette."""
+"""Antialiased drawing with sub-pixel positions, in colour under a light or as a silhouette."""
 
 from collections.abc import Sequence
 from typing import TypeAlias
@@ -19,7 +19,7 @@ _STEPS = 1 << _SHIFT
 class Brush:
     """Draws on `canvas`; x runs right and y down, in pixels from `origin`.
 
-    With a light, colours are seen under it; without one, everything is drawn as 255 on a one-channel canvas.
+    With a light, colours are shown under it. Without one, everything is drawn as 255 on a one-channel canvas.
     """
 
     def __init__(self, canvas: Image, light: Light | None, origin: Point = (0.0, 0.0)) -> None:

@@ -1,4 +1,4 @@
-"""Day and night: how bright and in which cast a camera sees a colour at a sequence."""
+"""Day and night: the brightness and cast of colours at a sequence."""
 
 import math
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Light:
 
 
 def light_at(camera: str, sequence: int) -> Light:
-    """The camera's light at a sequence, in steps coarse enough that a lit background is worth keeping."""
+    """The camera's light at a sequence, in steps coarse enough that lit backgrounds can be cached."""
     offset = int(dice("light", camera).random() * DAY_LENGTH)
     turn = ((sequence + offset) % DAY_LENGTH) / DAY_LENGTH
     sun = math.cos(2 * math.pi * turn)

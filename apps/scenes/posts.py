@@ -1,4 +1,4 @@
-"""Street furniture: drawn among the actors, in front of those further away."""
+"""Draws street furniture, which hides actors that are further away."""
 
 from apps.scenes.actors import shade
 from apps.scenes.brush import Brush

@@ -1,4 +1,4 @@
-"""One frame: the lit backdrop, shadows, actors and furniture by distance, headlights, noise."""
+"""Renders one frame: the lit backdrop, shadows, actors and furniture by distance, headlights, noise."""
 
 from functools import lru_cache
 
@@ -14,7 +14,7 @@ from apps.scenes.world import Actor, Post, actors_at, flicker, scene_of, sway
 
 
 def render(camera: str, sequence: int, width: int = 640, height: int = 360, *, without: int | None = None) -> Image:
-    """What the camera shows at a sequence, BGR. `without` leaves out the actor of that index, and its traces."""
+    """The camera's frame (height, width, 3), BGR, at a sequence. `without` omits the actor of that index."""
     light = light_at(camera, sequence)
     actors = [actor for index, actor in enumerate(actors_at(camera, sequence)) if index != without]
     frame = backdrop(camera, light, width, height).copy()
@@ -34,7 +34,7 @@ def render(camera: str, sequence: int, width: int = 640, height: int = 360, *, w
 
 
 def by_distance(actors: list[Actor], posts: tuple[Post, ...]) -> list[Actor | Post]:
-    """Everything that stands on the ground, the furthest first."""
+    """Actors and furniture, furthest first."""
     return sorted([*actors, *posts], key=lambda item: item.y)
 
 

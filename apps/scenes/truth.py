@@ -1,4 +1,4 @@
-"""What a frame shows, exactly: the label and the box of everything that is visible enough to count."""
+"""The exact ground truth of a frame: label and box of everything that is visible enough to count."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ MIN_VISIBLE = 0.5
 """An actor counts when at least this share of its silhouette is inside the frame and not hidden."""
 
 MIN_SIDE = 10.0
-"""An actor counts when what is visible of it is at least this wide and high, in pixels of a frame 360 high."""
+"""An actor counts when its visible part is at least this wide and high, in pixels of a frame 360 high."""
 
 _WIDTH, _HEIGHT = 640, 360
 _MARGIN = 320
@@ -22,9 +22,9 @@ _MARGIN = 320
 
 @dataclass(frozen=True, kw_only=True)
 class Truth:
-    """One thing in a frame: `box` is x1, y1, x2, y2 of its visible pixels, `visible` the share of it that is seen.
+    """One actor in a frame: `box` is x1, y1, x2, y2 of its visible pixels, `visible` the visible share of it.
 
-    What does not count is too small or too hidden to ask for, yet no mistake to find: whoever scores passes over it.
+    One that does not count is too small or hidden to be required, but is no false positive either: scores ignore it.
     """
 
     label: Kind
@@ -40,7 +40,7 @@ def truth(camera: str, sequence: int, width: int = 640, height: int = 360) -> tu
 
 
 def everything(camera: str, sequence: int, width: int = 640, height: int = 360) -> tuple[Truth, ...]:
-    """All of which at least one pixel is visible, counted or not."""
+    """Every actor with at least one visible pixel, whether it counts or not."""
     actors = list(actors_at(camera, sequence))
     items = by_distance(actors, scene_of(camera).posts)
     owners = np.zeros((_HEIGHT, _WIDTH + 2 * _MARGIN), np.int16)

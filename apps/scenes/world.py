@@ -1,6 +1,6 @@
-"""A camera's scene: its lanes, the furniture at the roadside, and who is where at a sequence.
+"""A camera's scene: its lanes, its street furniture, and the actors' positions at a sequence.
 
-All of it follows from the camera's name. Lengths are shares: x of the frame's width, y and sizes of its height.
+All of it is derived from the camera's name. Lengths are shares: x of the frame's width, y and sizes of its height.
 """
 
 import math
@@ -13,7 +13,7 @@ from apps.scenes.actors import Kind, Look, Pose, draw_look, half_length
 from apps.scenes.seed import dice
 
 LANE_UNITS = 4096
-"""Positions along a lane are whole units, this many a frame's width: sequences are too large for floats."""
+"""Units per frame width for positions along a lane: integers, because sequences are too large for floats."""
 
 _OUTSIDE = LANE_UNITS * 3 // 10
 
@@ -36,7 +36,7 @@ _LINES: dict[Style, tuple[tuple[Surface, float], ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Lane:
-    """A line that actors follow one behind the other, all at one speed."""
+    """A line that actors follow one after the other, all at one speed."""
 
     index: int
     surface: Surface
@@ -55,7 +55,7 @@ class Lane:
 
 @dataclass(frozen=True, kw_only=True)
 class Post:
-    """A piece of street furniture that stands on the ground and hides what passes behind it."""
+    """A piece of street furniture, which hides what passes behind it."""
 
     kind: Furniture
     x: float
@@ -66,7 +66,7 @@ class Post:
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """What a camera looks at."""
+    """The scene in a camera's view."""
 
     camera: str
     style: Style
@@ -76,13 +76,13 @@ class Scene:
     posts: tuple[Post, ...]
 
     def unit(self, y: float) -> float:
-        """The height of a person who stands at ground line y."""
+        """The height of a person standing at ground line y."""
         return _unit(y)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Actor:
-    """Someone or something in the scene at one sequence, with its place as shares of the frame."""
+    """A moving thing at one sequence, with its position as shares of the frame."""
 
     look: Look
     x: float
@@ -141,7 +141,7 @@ def scene_of(camera: str) -> Scene:
 
 
 def actors_at(camera: str, sequence: int) -> Iterator[Actor]:
-    """Who is in view, or nearly, at a sequence; those further away first."""
+    """The actors in or near the view at a sequence, furthest first."""
     scene = scene_of(camera)
     for lane in scene.lanes:
         head = lane.speed * sequence
@@ -170,7 +170,7 @@ def _occupant(camera: str, lane: Lane, slot: int) -> tuple[Look | None, int]:
 
 
 def flicker(camera: str, sequence: int) -> int:
-    """A whole number that changes at random from frame to frame: where the sensor's noise starts."""
+    """A random integer per frame: the start of its part of the sensor noise."""
     return (sequence * 2654435761 + int(dice("flicker", camera).random() * 65536)) % 65521
 
 

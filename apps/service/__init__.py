@@ -1,5 +1,5 @@
-"""What every app's process needs beside its own work: settings, logging, signals, a server for probes and metrics.
+"""Shared by every app: settings, logging, signals, and an HTTP server for probes and metrics.
 
-`kubernetes` asks the API server, for the two apps that need it. Every pod imports this package, so it stays small:
-docs/adr/0019-servers-and-clients.md has what its libraries cost.
+`kubernetes` is a client of the API server, for two apps. Every pod imports this package, so it stays small
+(docs/adr/0019-servers-and-clients.md has the cost of its libraries).
 """

@@ -1,19 +1,19 @@
-"""What probes are answered."""
+"""Answers to Kubernetes' probes."""
 
 from http import HTTPStatus
 
 Health = tuple[HTTPStatus, str]
-"""A probe's answer: 200 or 503, and why."""
+"""A probe's answer: 200 or 503, and the reason."""
 
 STALLED_SECONDS = 120
-"""A loop that has not polled Kafka for this long is stuck; Kafka takes its partitions away after 300."""
+"""A loop that has not polled Kafka for this long is stuck. Kafka revokes its partitions after 300 s."""
 
 
 def healthy(well: bool, reason: str) -> Health:
-    """The answer for a process that is well, or is not."""
+    """The answer of a process that is healthy or not."""
     return HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE, reason
 
 
 def polled(age: float) -> Health:
-    """The health of a loop that asked Kafka for records `age` seconds ago."""
+    """The health of a loop that last polled Kafka `age` seconds ago."""
     return healthy(age < STALLED_SECONDS, f"the last poll was {age:.1f} s ago\n")

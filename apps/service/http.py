@@ -1,4 +1,4 @@
-"""The HTTP server of an app's probes, metrics and of what it adds, on waitress."""
+"""An HTTP server, on waitress, for an app's probes, its metrics and its own paths."""
 
 import json
 import logging
@@ -22,7 +22,7 @@ MAX_BODY = 2**20
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """`path` is decoded, without a query."""
+    """`path` is decoded and has no query."""
 
     method: str
     path: str
@@ -31,7 +31,7 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """An open file as the body is closed by the server."""
+    """A response. If its body is an open file, the server closes it."""
 
     body: bytes | BinaryIO
     content_type: str = "text/plain; charset=utf-8"
@@ -40,7 +40,7 @@ class Answer:
 
     @property
     def size(self) -> int:
-        """Bytes of the body."""
+        """The body's size in bytes."""
         if isinstance(self.body, bytes):
             return len(self.body)
         size = self.body.seek(0, 2)
@@ -52,17 +52,17 @@ Handler = Callable[[Request], Answer]
 
 
 def as_json(content: object, status: HTTPStatus = HTTPStatus.OK) -> Answer:
-    """The content as JSON."""
+    """An answer with the content as JSON."""
     return Answer(body=json.dumps(content).encode(), content_type="application/json", status=status)
 
 
 def not_found(_: Request) -> Answer:
-    """What is answered where there is nothing."""
+    """The answer for an unknown path."""
     return as_json({"error": "not found"}, HTTPStatus.NOT_FOUND)
 
 
 class Server:
-    """Answers /healthz, /readyz and /metrics, and by `rest` everything else, in threads of its own."""
+    """Answers /healthz, /readyz and /metrics, and everything else by `rest`, in its own threads."""
 
     def __init__(
         self,
@@ -73,10 +73,10 @@ class Server:
         rest: Handler = not_found,
         registry: CollectorRegistry = REGISTRY,
     ) -> None:
-        """Begins at once. Port 0 is any free one."""
+        """Start serving at once. Port 0 chooses a free port."""
         self._checks = {"/healthz": health, "/readyz": readiness}
         self._rest, self._registry = rest, registry
-        # A reader that comes often is served late, which is no news.
+        # waitress warns about each request that has to queue, which is normal here.
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         self._server = create_server(
             self._answer,
@@ -88,7 +88,7 @@ class Server:
             cleanup_interval=IDLE_SECONDS,
             max_request_body_size=MAX_BODY,
             clear_untrusted_proxy_headers=True,
-            # select() refuses the numbers above 1023, which a process with many open files has.
+            # select() does not support descriptors above 1023, which a process with many open files has.
             asyncore_use_poll=True,
             ident=None,
         )
@@ -96,14 +96,14 @@ class Server:
         threading.Thread(target=self._server.run, name="http", daemon=True).start()
 
     def close(self) -> None:
-        """Takes no more connections."""
+        """Stop accepting connections."""
         closed = threading.Event()
 
         def end() -> None:
             self._server.close()
             closed.set()
 
-        # In the server's own thread, which else goes on with what it listens to.
+        # The server must be closed in its own thread, which would otherwise go on listening.
         self._server.trigger.pull_trigger(end)
         closed.wait(CLOSE_SECONDS)
         self._server.task_dispatcher.shutdown(timeout=CLOSE_SECONDS)
@@ -112,7 +112,7 @@ class Server:
         """The WSGI application."""
         request = Request(
             method=environ["REQUEST_METHOD"],
-            # WSGI has bytes as Latin-1.
+            # WSGI passes bytes as Latin-1.
             path=environ["PATH_INFO"].encode("latin-1").decode(errors="replace"),
             body=environ["wsgi.input"].read(),
         )

@@ -1,4 +1,4 @@
-"""The Kubernetes API server, asked with the account that Kubernetes gives a pod."""
+"""A client of the Kubernetes API server, which uses the pod's service account."""
 
 import http.client
 import json
@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-"""Where Kubernetes puts what a pod needs to talk to its API server."""
+"""Where Kubernetes mounts a pod's service account."""
 
 API_HOST = "kubernetes.default.svc"
 ERRORS = (OSError, http.client.HTTPException, ValueError)
-"""What a request may raise: no connection, a refusal, an answer that is no JSON."""
+"""What a request may raise: no connection, a refusal, an answer that is not JSON."""
 
 _TIMEOUT_SECONDS = 5
 
 
 class ApiError(http.client.HTTPException):
-    """A refusal, with its HTTP status."""
+    """The API server refused a request with this HTTP status."""
 
     def __init__(self, request: str, status: int, content: bytes) -> None:
         super().__init__(f"{request}: {status} {content[:200]!r}")
@@ -25,7 +25,7 @@ class ApiError(http.client.HTTPException):
 
 
 class ApiServer:
-    """One connection, opened when needed and again after an error. Not for several threads."""
+    """One connection, opened when needed and reopened after an error. Not thread-safe."""
 
     def __init__(self, account: Path = ACCOUNT) -> None:
         self._account = account
@@ -34,8 +34,8 @@ class ApiServer:
         self._connection = http.client.HTTPSConnection(API_HOST, timeout=_TIMEOUT_SECONDS, context=context)
 
     def ask(self, method: str, path: str, *, accept: str = "application/json", body: Any = None) -> Any:
-        """The JSON of the answer; `body` is sent as JSON. Raises one of ERRORS, of them ApiError for a refusal."""
-        # Kubernetes renews the token.
+        """The JSON of the answer; `body` is sent as JSON. Raises one of ERRORS; ApiError is a refusal."""
+        # Read each time, because Kubernetes renews the token.
         token = (self._account / "token").read_text().strip()
         headers = {"Authorization": f"Bearer {token}", "Accept": accept, "Content-Type": "application/json"}
         try:

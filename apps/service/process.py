@@ -1,4 +1,4 @@
-"""A process from its start to its end."""
+"""Runs an app's process."""
 
 import logging
 import signal
@@ -9,9 +9,9 @@ from apps.service.settings import S, SettingsError, read
 
 
 def run(settings: type[S], work: Callable[[S], int]) -> int:
-    """Does the work with the environment's settings, its log on stderr. Returns the process's exit status.
+    """Call `work` with the environment's settings, logging to stderr. Returns the process's exit status.
 
-    It is 2 where the settings are unusable, with what is wrong as the last line on stderr.
+    It is 2 if the settings are invalid, with the reason as the last line on stderr.
     """
     try:
         given = read(settings)
@@ -23,6 +23,6 @@ def run(settings: type[S], work: Callable[[S], int]) -> int:
 
 
 def on_stop(stop: Callable[[], object]) -> None:
-    """Has `stop` called when the process is told to end, by Kubernetes or from a keyboard."""
+    """Call `stop` on SIGTERM or SIGINT."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop())

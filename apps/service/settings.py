@@ -1,4 +1,4 @@
-"""Settings, read from the environment; what is wrong with them is said by the variable's name."""
+"""Settings from the environment, with errors that name the variable."""
 
 from typing import Annotated, Literal, TypeVar
 
@@ -10,14 +10,14 @@ PREFIX = "ARGUS_"
 
 
 class SettingsError(ValueError):
-    """The settings are unusable; the message names every one that is wrong and why."""
+    """The settings are invalid; the message names each wrong one with the reason."""
 
 
 class Settings(BaseSettings):
     """An app's settings: each field is the variable `ARGUS_<FIELD>`.
 
-    A field has a default only if no component gives it (tests/unit/components/test_contract.py), so that no default
-    stands in two places and a variable that is missing is found at the start.
+    A field has a default only if no component sets it (tests/unit/components/test_contract.py), so that no default is
+    in two places and a missing variable is found at the start.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, protected_namespaces=())
@@ -38,13 +38,13 @@ def _split(value: object) -> object:
 
 
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
-"""A variable that holds a list, with commas between."""
+"""A variable that is a comma-separated list."""
 
 S = TypeVar("S", bound=Settings)
 
 
 def read(settings: type[S]) -> S:
-    """The settings of this process's environment. Raises SettingsError."""
+    """Read the settings from this process's environment. Raises SettingsError."""
     try:
         return settings()
     except ValidationError as invalid:
@@ -54,7 +54,7 @@ def read(settings: type[S]) -> S:
 
 
 def mistakes(invalid: ValidationError, prefix: str = "") -> str:
-    """One clause a mistake, each with its place, in capitals behind a prefix; never the value, which may be secret."""
+    """One clause per mistake with its field, in capitals after a prefix; never the value, which may be secret."""
     clauses = []
     for error in invalid.errors(include_input=False, include_url=False):
         place = ".".join(str(part) for part in error["loc"])

@@ -22,13 +22,13 @@ from apps.spark_jobs.watch import Watcher
 logger = logging.getLogger("apps.spark_jobs")
 
 CHECK_SECONDS = 1.0
-"""How often the driver asks the JVM whether the query is alive, and which executors are there."""
+"""How often the driver asks the JVM whether the query is alive and which executors exist."""
 
 
 def work(settings: Settings) -> int:
     """Run the job until it is told to stop (0) or fails (1)."""
     logging.getLogger("py4j").setLevel(logging.WARNING)
-    # Python starts the JVM, not the other way round: SIGTERM reaches the job, which lets the running batch finish.
+    # Python starts the JVM, not the other way round, so that SIGTERM reaches this process, which finishes its batch.
     os.environ["PYSPARK_SUBMIT_ARGS"] = settings.submit_arguments
     stopping = threading.Event()
     on_stop(stopping.set)
@@ -59,7 +59,7 @@ def _run(settings: Settings, stopping: threading.Event) -> int:
 def _follow_frames(settings: Settings, status: Status, stopping: threading.Event) -> int:
     progress = GroupProgress(settings.kafka_bootstrap_servers, settings.consumer_group, settings.frames_topic)
     spark = SparkSession.builder.appName(f"model-{settings.model_name}").getOrCreate()
-    # Batches of this size bound what a worker holds.
+    # The batch size bounds a worker's memory.
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", settings.batch_size)
     if ACCOUNT.exists():
         lost_executors.watch(lost_executors.ExecutorPods(spark.sparkContext.applicationId, ApiServer()), stopping)
@@ -69,7 +69,7 @@ def _follow_frames(settings: Settings, status: Status, stopping: threading.Event
     try:
         while True:
             start = progress.start()
-            # Until the first batch is done nothing else tells it, and that takes long when much waits.
+            # Nothing else reports the lag before the first batch ends, and a first batch with a large lag takes long.
             status.lag.set(start.waiting)
             if start.expired:
                 status.expired.inc(start.expired)
@@ -101,9 +101,9 @@ def _follow(
     stopping: threading.Event,
     stop_seconds: float,
 ) -> bool:
-    """Wait for the query's end. Returns whether it ended by itself.
+    """Wait for the query to end, and return whether it ended by itself.
 
-    When told to stop, or when the number of executors changes, let the running batch finish, and have it committed.
+    On a stop, or when the number of executors changes, the running batch is finished and committed first.
     """
     while not stopping.wait(CHECK_SECONDS):
         if not query.isActive or allocation.due():

@@ -1,7 +1,7 @@
-"""Whether the model runs at all: `python -m apps.spark_jobs.check`, before its driver starts.
+"""Check that the model runs, before its driver starts: `python -m apps.spark_jobs.check`.
 
-In the driver's container, but a process of its own: what the model took is given back before the driver starts. What it
-says last is what Kubernetes, and so `pulumi up`, tells of a pod that does not become ready.
+It runs in the driver's container but as a separate process, so that the model's memory is freed before the driver
+starts. Kubernetes, and so `pulumi up`, shows its last line of output for a pod that does not become ready.
 """
 
 import os
@@ -18,18 +18,18 @@ from apps.spark_jobs.takeover import takeover_of
 
 WIDTH, HEIGHT, GREY = 640, 360, 128
 FRAMES = 2
-"""The second one has a first one to be compared with, which motion does."""
+"""Two, because the motion model compares a frame with the one before."""
 
 
 def main() -> int:
-    """0 where the model runs, 1 where it does not, 2 where the settings are wrong."""
+    """Return 0 if the model runs, 1 if it does not, 2 if the settings are wrong."""
     return run(Settings, _work)
 
 
 def _work(settings: Settings) -> int:
     takeover = takeover_of(settings)
     if takeover is not None and takeover.proven():
-        # In the place of one that was lost: there is no other that could go on instead, and every second counts.
+        # This driver replaces a lost one of the same version: no other driver is working, so every second counts.
         print(f"model {settings.model_name}: this image and this configuration have worked already")
         return 0
     limit = threading.Timer(settings.check_seconds, _too_late, (settings,))
@@ -37,7 +37,7 @@ def _work(settings: Settings) -> int:
     limit.start()
     try:
         version = check(settings.spec)
-    except Exception as error:  # Whatever a user's weights or code raise is the reason.
+    except Exception as error:  # A user's weights or code may raise anything.
         print(_refusal(settings, f"{type(error).__name__}: {error}"), file=sys.stderr)
         return 1
     finally:
@@ -47,8 +47,8 @@ def _work(settings: Settings) -> int:
 
 
 def check(spec: JobSpec) -> str:
-    """Load the model and run it on a grey picture; its version. Raises what the model raises."""
-    import cv2  # Here, as it takes long where there is nothing to check.
+    """Run the model on grey pictures and return its version. Raises what the model raises."""
+    import cv2  # Imported here because it is slow and not needed where nothing is checked.
     import numpy as np
 
     model = load_model(spec)
@@ -73,7 +73,7 @@ def _refusal(settings: Settings, reason: str) -> str:
 
 def _too_late(settings: Settings) -> None:
     print(_refusal(settings, f"no answer within {settings.check_seconds:.0f} s"), file=sys.stderr, flush=True)
-    os._exit(1)  # What hangs may be native code, which nothing else ends.
+    os._exit(1)  # Native code may hang, and nothing else ends it.
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Executors are asked for and let go while the job runs, by the rules of scaling.py."""
+"""Requests and stops executors while the job runs, by the rules of scaling.py."""
 
 import logging
 import threading
@@ -16,31 +16,31 @@ from apps.spark_jobs.worker import prepare
 logger = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 60.0
-"""How long all executors that were asked for are waited for, before those that came are used without the others."""
+"""How long to wait for all requested executors before using only those that have registered."""
 
 
 class Executors(Protocol):
     """The executors of one Spark application."""
 
     def running(self) -> list[str]:
-        """The ids of those that have registered and were not stopped, the oldest first."""
+        """The ids of the registered executors that were not stopped, oldest first."""
 
     def request(self, total: int) -> None:
-        """Have Spark keep this many; none that runs is stopped for it."""
+        """Tell Spark how many executors to keep. It stops none of those that run."""
 
     def stop(self, ids: list[str]) -> None:
-        """Stop these, and start no others for them."""
+        """Stop these executors without replacing them."""
 
     def prepare(self, count: int) -> None:
-        """Begin to have so many load the model, beside what they do."""
+        """Start loading the model on `count` executors, in the background."""
 
     @property
     def preparing(self) -> bool:
-        """Whether they are at it."""
+        """Whether executors are still loading the model."""
 
 
 class SparkExecutors:
-    """Executors by Spark's developer API, which dynamic allocation uses too."""
+    """Executors through Spark's developer API, which dynamic allocation uses too."""
 
     def __init__(self, spark: SparkSession, spec: JobSpec, cores: int) -> None:
         self._spark, self._spec, self._cores = spark, spec, cores
@@ -50,24 +50,24 @@ class SparkExecutors:
         self._stopped: set[str] = set()
 
     def running(self) -> list[str]:
-        """The ids of those that have registered and were not stopped, the oldest first."""
+        """The ids of the registered executors that were not stopped, oldest first."""
         ids = self._jvm.scala.jdk.javaapi.CollectionConverters.asJava(self._context.getExecutorIds())
         return sorted(set(ids) - self._stopped, key=lambda each: (len(each), each))
 
     def request(self, total: int) -> None:
-        """Have Spark keep this many; none that runs is stopped for it."""
+        """Tell Spark how many executors to keep. It stops none of those that run."""
         nowhere_in_particular = self._jvm.PythonUtils.toScalaMap(self._jvm.java.util.HashMap())
         self._context.requestTotalExecutors(total, 0, nowhere_in_particular)
 
     def stop(self, ids: list[str]) -> None:
-        """Stop these, and start no others for them."""
+        """Stop these executors without replacing them."""
         self._stopped.update(ids)
         self._context.killExecutors(self._jvm.PythonUtils.toSeq(ids))
 
     def prepare(self, count: int) -> None:
-        """Begin to have so many load the model, beside what they do: by a job with a task for each of their cores.
+        """Start loading the model on `count` executors, in the background, by a job with one task for each core.
 
-        A new one, which is idle, gets its tasks at once. Those that have the model give theirs back at once.
+        New executors are idle, so they get their tasks at once. Where the model is loaded, the task ends at once.
         """
         self._preparation = threading.Thread(
             target=self._prepare, args=(count * self._cores,), name="prepare-executors", daemon=True
@@ -76,22 +76,22 @@ class SparkExecutors:
 
     @property
     def preparing(self) -> bool:
-        """Whether they are at it."""
+        """Whether executors are still loading the model."""
         return self._preparation is not None and self._preparation.is_alive()
 
     def _prepare(self, tasks: int) -> None:
         try:
             self._spark.range(0, tasks, 1, tasks).mapInArrow(partial(prepare, spec=self._spec), "id long").collect()
-        except Exception as error:  # py4j's, or Spark's own, as the application ends; the batches say what is wrong.
+        except Exception as error:  # From py4j or Spark while the application ends. The batches report real faults.
             logger.warning("executors are used as they are: %s", error)
 
 
 class Allocation:
-    """How many executors the query uses, and how many it should use.
+    """How many executors the query uses and how many it should use.
 
-    A query is planned for as many tasks as its executors run at once, so it is started anew when their number changes:
-    between two batches, from the committed offsets. Executors that leave are idle then. Those that come load the model
-    first, so that no batch waits for it. A request can be taken back only until its executor starts.
+    A query is planned for as many tasks as its executors run at once, so it is restarted when their number changes:
+    between two batches, from the committed offsets, when the executors to be stopped are idle. New executors load the
+    model first, so that no batch waits for it. A request can be withdrawn only until its executor starts.
     """
 
     def __init__(self, limits: Limits, executors: Executors, clock: Callable[[], float] = time.monotonic) -> None:
@@ -103,20 +103,20 @@ class Allocation:
         executors.request(limits.minimum)
 
     def batch_done(self, *, rows: int, busy_seconds: float, waiting: int) -> None:
-        """A batch has finished, or nothing came; from the listener's thread."""
+        """Record a finished batch or an idle report. Called in the listener's thread."""
         batch = Batch(
             finished_at=self._clock(), executors=self.used, rows=rows, busy_seconds=busy_seconds, waiting=waiting
         )
         self.wanted = self._scaler.wanted(batch)
 
     def due(self) -> bool:
-        """Asks for what is wanted. True when the query should be stopped, so that `apply` can be called."""
+        """Request the wanted number. Returns True when the query should be stopped for `apply`."""
         wanted = self.wanted
         if wanted < self.used:
             return True
         running = self._executors.running()
         here = len(running)
-        # Who comes when no longer wanted is used all the same, and goes as the others do: once too many for long.
+        # An executor that registers after it is no longer needed is still used, and removed later as any other.
         wanted = max(wanted, here)
         if wanted != self._requested:
             self._request(wanted)
@@ -127,7 +127,7 @@ class Allocation:
         return here >= wanted or (here > self.used and late)
 
     def apply(self) -> None:
-        """Between two queries: what is no longer wanted goes, what has come is used."""
+        """Between two queries: stop the executors that are not wanted, and use those that have registered."""
         before, wanted, running = self.used, self.wanted, self._executors.running()
         if wanted < before:
             self._executors.stop(running[wanted:])
@@ -139,7 +139,7 @@ class Allocation:
         logger.info("executors: %d before, %d now", before, self.used)
 
     def _prepare(self, running: list[str]) -> None:
-        """Also for one that comes in the place of another."""
+        """Load the model on new executors, also on one that replaces another."""
         if set(running) <= self._prepared or self._executors.preparing:
             return
         self._executors.prepare(len(running))

@@ -1,8 +1,8 @@
-"""Executors on a machine that died.
+"""Deletes executors whose machine has died.
 
-Kubernetes marks such a pod for deletion and waits for the machine to say that it is gone, which it never does. Spark
-counts the pod as running as long as it is there, and starts no other. So the driver, which may delete its executors,
-deletes for good those that should have ended by now. Should one still run somewhere, its results come twice at most.
+Kubernetes marks such a pod for deletion and waits for the machine to confirm that it has ended, which a dead machine
+never does. Spark counts the pod as running while it exists, and starts no other. So the driver, which may delete its
+executors, force-deletes those that should have ended by now. If one still runs, its results come twice at most.
 """
 
 import logging
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 3.0
 PATIENCE = timedelta(seconds=2)
-"""How long after its time a pod may still be there."""
+"""How long a pod may exist after its deletion time."""
 
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
@@ -25,7 +25,7 @@ Metadata = Mapping[str, Any]
 
 
 def overdue(pods: Iterable[Metadata], now: datetime) -> list[Metadata]:
-    """The pods, by their metadata, that Kubernetes expected to be gone by now (`deletionTimestamp`) and are not."""
+    """The metadata of the pods that still exist after their `deletionTimestamp`."""
     return [
         pod
         for pod in pods
@@ -34,7 +34,7 @@ def overdue(pods: Iterable[Metadata], now: datetime) -> list[Metadata]:
 
 
 class ExecutorPods:
-    """The executors of one Spark application, at the API server. Raises what ApiServer.ask raises."""
+    """The executor pods of one Spark application, from the API server. Raises what ApiServer.ask raises."""
 
     def __init__(self, application: str, server: ApiServer) -> None:
         self._server = server
@@ -42,18 +42,18 @@ class ExecutorPods:
         self._query = f"labelSelector=spark-role%3Dexecutor,spark-app-selector%3D{application}"
 
     def list(self) -> list[Metadata]:
-        """The metadata of each."""
+        """The metadata of each pod."""
         found = self._server.ask("GET", f"{self._path}?{self._query}", accept=_METADATA_ONLY)
         return [item["metadata"] for item in found["items"]]
 
     def delete(self, pod: Metadata) -> None:
-        """Deletes a pod without waiting for its machine."""
+        """Delete a pod without waiting for its machine."""
         options = {"gracePeriodSeconds": 0, "preconditions": {"uid": pod["uid"]}}
         self._server.ask("DELETE", f"{self._path}/{pod['name']}", body=options)
 
 
 def watch(pods: ExecutorPods, stopping: threading.Event) -> threading.Thread:
-    """Looks every few seconds, in a thread of its own, until told to stop."""
+    """Delete overdue pods every few seconds, in a new thread, until told to stop."""
 
     def look_again_and_again() -> None:
         while not stopping.wait(LOOK_SECONDS):

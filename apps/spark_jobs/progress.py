@@ -1,7 +1,7 @@
 """The job's progress: committed offsets of a Kafka consumer group (docs/adr/0004-progress-in-kafka.md).
 
-Spark keeps its progress in a checkpoint directory and commits nothing. Here the checkpoint is scratch: each start
-reads the group's offsets, each finished batch commits them, so a driver needs no disk and any Kafka tool sees the lag.
+Spark keeps its progress in a checkpoint directory and commits nothing. Here the checkpoint is temporary: each start
+reads the group's offsets and each finished batch commits them, so a driver needs no disk and Kafka tools see the lag.
 """
 
 import json
@@ -18,12 +18,12 @@ Offsets = dict[int, int]
 
 
 class ProgressError(RuntimeError):
-    """Kafka did not say where to start."""
+    """Kafka did not give the offsets to start from."""
 
 
 @dataclass(frozen=True)
 class Start:
-    """Where to start, how many records the group never read because retention removed them, and how many wait."""
+    """The starting offsets, the number of records that retention removed unread, and the number that are unread."""
 
     offsets: Offsets
     expired: int
@@ -37,9 +37,9 @@ class Start:
 def starting_offsets(watermarks: Mapping[int, tuple[int, int]], committed: Mapping[int, int]) -> Start:
     """The start for every partition that exists, from its (low, high) watermark and the group's committed offset.
 
-    Without a commit: the earliest record. A commit below the log: the earliest too, and the difference is expired.
-    A commit above the log means that the topic was made anew (or lost its tail): the earliest, since doing a
-    frame again is harmless and missing one is not.
+    Without a commit, it is the earliest record. With a commit below the log too, and the difference has expired. A
+    commit above the log means that the topic was recreated or lost its tail: the earliest again, since processing a
+    frame twice is harmless and missing one is not.
     """
     offsets, expired = {}, 0
     for partition, (low, high) in watermarks.items():
@@ -51,17 +51,17 @@ def starting_offsets(watermarks: Mapping[int, tuple[int, int]], committed: Mappi
 
 
 def offsets_of(described: Mapping[str, Mapping[str, int]] | None, topic: str) -> Offsets:
-    """The offsets of one topic out of those that Spark reports for a source."""
+    """The offsets of one topic, from those that Spark reports for a source."""
     return {int(partition): offset for partition, offset in ((described or {}).get(topic) or {}).items()}
 
 
 def span(start: Offsets, end: Offsets) -> int:
-    """Records from `start` to `end`, over the partitions that both know."""
+    """The number of records from `start` to `end`, over the partitions that both have."""
     return sum(max(0, offset - start[partition]) for partition, offset in end.items() if partition in start)
 
 
 class GroupProgress:
-    """One consumer group's offsets on one topic. The group has no members: nothing is subscribed, only committed."""
+    """One consumer group's offsets on one topic. The group has no members: it commits without subscribing."""
 
     def __init__(self, bootstrap_servers: str, group: str, topic: str, *, timeout: float = 30.0) -> None:
         self._group, self._topic, self._timeout = group, topic, timeout
@@ -79,7 +79,7 @@ class GroupProgress:
         )
 
     def start(self) -> Start:
-        """Where to start now. Raises ProgressError where Kafka does not say."""
+        """Read from Kafka where to start. Raises ProgressError if it does not answer."""
         try:
             partitions = self._partitions()
             watermarks = {
@@ -97,7 +97,7 @@ class GroupProgress:
         return starting_offsets(watermarks, self._committed)
 
     def commit(self, offsets: Offsets) -> None:
-        """Commit what has moved. A failure is only logged: the next batch commits these offsets or higher ones."""
+        """Commit the changed offsets. A failure is only logged: the next batch commits these offsets or higher ones."""
         moved = {partition: offset for partition, offset in offsets.items() if self._committed.get(partition) != offset}
         if not moved:
             return

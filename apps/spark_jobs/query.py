@@ -1,4 +1,4 @@
-"""The streaming query: Kafka, the model on Arrow batches, Kafka."""
+"""The streaming query: from Kafka, through the model in Arrow batches, to Kafka."""
 
 import shutil
 from collections.abc import Iterable, Iterator
@@ -15,14 +15,14 @@ from apps.spark_jobs.spec import JobSpec
 from apps.spark_jobs.worker import SINK_SCHEMA, process
 
 OUTCOME = "outcome"
-"""The name under which a batch's progress holds the number of rejected records."""
+"""The observation in a batch's progress that counts rejected records."""
 
 RECORD_OVERHEAD = 65_536
-"""Room above the largest value for a record's key, headers and framing."""
+"""Bytes allowed for a record's key, headers and framing, beside the largest value."""
 
 
 def start_query(spark: SparkSession, settings: Settings, start: Start, executors: int) -> StreamingQuery:
-    """Start the job's query at the given offsets, on a checkpoint of its own, for so many executors."""
+    """Start the job's query at the given offsets, with a new checkpoint, for this many executors."""
     shutil.rmtree(settings.checkpoint, ignore_errors=True)
     tasks = executors * settings.cores_per_executor
     records = run_model(read_frames(spark, settings, start, tasks), settings.spec, tasks)
@@ -46,7 +46,7 @@ def start_query(spark: SparkSession, settings: Settings, start: Start, executors
 def read_frames(spark: SparkSession, settings: Settings, start: Start, tasks: int) -> DataFrame:
     """The frames topic from the given offsets on. Partitions that are added later are read from their beginning.
 
-    A batch is at most so much that each task gets through its share in some seconds: with more tasks, more.
+    A batch's size is limited by the number of tasks, so that each task needs only seconds for its share.
     """
     return (
         spark.readStream.format("kafka")
@@ -55,9 +55,9 @@ def read_frames(spark: SparkSession, settings: Settings, start: Start, tasks: in
         .option("startingOffsets", start.to_spark(settings.frames_topic))
         .option("includeHeaders", "true")
         .option("maxOffsetsPerTrigger", tasks * settings.max_offsets_per_task)
-        # Records that retention removed while the job was behind: counted (watch.py), not fatal. They are gone.
+        # Records that retention removed while the job was behind are counted (watch.py); failing restores none.
         .option("failOnDataLoss", "false")
-        # One consumer a partition stays open and holds what it fetched ahead; a larger record still comes whole.
+        # One consumer per partition stays open with what it prefetched. A larger record still arrives whole.
         .option("kafka.max.partition.fetch.bytes", 262_144)
         .option("kafka.fetch.max.wait.ms", 100)
         .load()
@@ -66,14 +66,14 @@ def read_frames(spark: SparkSession, settings: Settings, start: Start, tasks: in
 
 
 def run_model(frames: DataFrame, spec: JobSpec, parallelism: int) -> DataFrame:
-    """One row for Kafka's sink for every row read.
+    """One row for the Kafka sink for each row read.
 
-    `coalesce` runs many Kafka partitions in one task without a shuffle: one task a core, so a Python worker's model
-    is not waited for 40 times a batch. The rows' order within a partition is kept.
+    `coalesce` puts many Kafka partitions into one task without a shuffle: one task per core instead of one per
+    partition, which would be 40 calls of a Python worker per batch. Order within a partition is kept.
     """
     return frames.coalesce(parallelism).mapInArrow(partial(run, spec=spec), SINK_SCHEMA)
 
 
 def run(batches: Iterable[pa.RecordBatch], *, spec: JobSpec) -> Iterator[pa.RecordBatch]:
-    """`process`, by a name that is imported in the worker rather than pickled."""
+    """Call `process`. As a module's function it is imported by the worker rather than pickled."""
     return process(batches, spec)

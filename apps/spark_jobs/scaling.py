@@ -1,7 +1,7 @@
-"""How many executors a job should have: the rules, without Spark (docs/adr/0013-executors-by-lag.md).
+"""The rules for how many executors a job should have, without Spark (docs/adr/0013-executors-by-lag.md).
 
-Spark's own dynamic allocation removes executors that are idle, and in a stream of small batches none is ever idle for
-long. So the driver decides by what it already knows of each batch: how far behind it is, and how busy it was.
+Spark's dynamic allocation removes idle executors, and in a stream of small batches none is idle for long. So the
+driver decides by what it knows of each batch: the lag after it, and how busy it was.
 """
 
 import math
@@ -9,22 +9,22 @@ from collections import deque
 from dataclasses import dataclass
 
 WINDOW_SECONDS = 30.0
-"""What counts of the past, but two batches at least: time for a dozen, and soon over when the load changes."""
+"""How far back batches count, though always two: about a dozen batches, and short enough to follow the load."""
 
 ROOM = 0.7
-"""The share of what fewer executors can do that may arrive, for one to be let go."""
+"""An executor is removed only if arrivals stay below this share of what the remaining ones can process."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What the operator sets."""
+    """The operator's settings."""
 
     minimum: int
     maximum: int
     target_lag_seconds: float
-    """How long the job may take to get through what waits for it, before it gets more executors."""
+    """The job gets more executors if processing the waiting records would take longer than this."""
     cool_down_seconds: float
-    """How long fewer executors must have been enough, before one is let go."""
+    """How long fewer executors must have been enough before one is removed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,25 +32,25 @@ class Batch:
     """One finished batch."""
 
     finished_at: float
-    """Seconds, by a clock that only goes forward."""
+    """Seconds on a monotonic clock."""
     executors: int
-    """Those that took part."""
+    """Executors that took part."""
     rows: int
     busy_seconds: float
     waiting: int
-    """Records that no finished batch holds."""
+    """Records that no finished batch contains."""
 
 
 class Scaler:
-    """Follows the batches of one job. Not for several threads."""
+    """Follows the batches of one job. Not thread-safe."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._batches: deque[Batch] = deque()
         self._able: dict[int, float] = {}
-        """Records a second that so many executors were seen to get through: the most, until they fell behind with less.
+        """Records per second by number of executors: the most observed, or the latest rate at which they fell behind.
 
-        Large batches show it. Of small ones, most of the time goes into beginning and ending them.
+        Only large batches show it: small ones spend most of their time on starting and ending.
         """
         self._enough_since: float | None = None
 
@@ -58,7 +58,7 @@ class Scaler:
         """The number of executors that the job should have from now on."""
         seen = self._batches
         if seen and seen[-1].executors != batch.executors:
-            # What others did says nothing about these.
+            # Measurements with another number of executors say nothing about this number.
             seen.clear()
             self._enough_since = None
         seen.append(batch)
@@ -72,7 +72,7 @@ class Scaler:
         able = self._able[batch.executors] = max(self._able.get(batch.executors, 0.0), rate)
         if batch.waiting > self._limits.target_lag_seconds * able:
             self._enough_since = None
-            # A query's first batch loads the model, and finds what came while there was none.
+            # A query's first batch loads the model, and contains what arrived while no query ran.
             if len(rates) < 2:
                 return batch.executors
             self._able[batch.executors] = rate
@@ -81,17 +81,17 @@ class Scaler:
         return self._fewer(batch)
 
     def _arriving(self) -> float:
-        """Records a second that came while the seen batches ran."""
+        """Records per second that arrived during the recorded batches."""
         first, last = self._batches[0], self._batches[-1]
         came = sum(each.rows for each in self._batches) - first.rows + last.waiting - first.waiting
         span = last.finished_at - first.finished_at
         return max(0.0, came / span) if span else 0.0
 
     def _fewer(self, batch: Batch) -> int:
-        """One executor less, once that has been enough for long; as many as there are until then."""
+        """One executor less if that has been enough for long, otherwise the present number."""
         fewer = batch.executors - 1
-        # What even fewer were seen to do, these can; else each has its share in what there are. Where all take turns on
-        # the same cores, the share is too little, and only what was seen lets one go.
+        # Capacity is estimated as proportional to the executors. Where they share cores that is too low, so a rate that
+        # this many executors or fewer have reached counts too.
         seen = [rate for executors, rate in self._able.items() if executors <= fewer]
         able = max([self._able[batch.executors] * fewer / batch.executors, *seen])
         if fewer == 0 or self._arriving() > ROOM * able:

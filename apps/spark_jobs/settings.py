@@ -46,29 +46,29 @@ class Settings(ServerSettings):
     call_seconds: float = Field(gt=0)
     call_memory_mib: int = Field(ge=1)
     threads: int = Field(default=1, ge=1)
-    """Inference threads of one Python worker; a worker has one Spark core, so more only helps with spark.task.cpus."""
+    """Inference threads of one Python worker. A worker has one Spark core: more threads need spark.task.cpus too."""
     max_offsets_per_task: int = Field(ge=1)
     max_frame_bytes: int = Field(ge=1)
     checkpoint: Path
     stall_seconds: float = Field(gt=0)
-    """Without a finished batch or an idle report for this long, /healthz fails and Kubernetes restarts the driver."""
+    """After this long without a finished batch or idle report, /healthz fails and Kubernetes restarts the driver."""
     stop_seconds: float = Field(default=20, gt=0)
     """How long a stop waits for the running batch."""
     check_seconds: float = Field(default=180, gt=0)
-    """How long the model may take to load and to answer for two pictures before the driver starts."""
+    """How long the model may take to load and process two pictures before the driver starts."""
     spark_properties: Path = Path("/etc/argus/spark.properties")
     driver_host: str = Field(min_length=1)
-    """Where executors reach this driver: its pod's address."""
+    """The pod's address, where executors reach this driver."""
     driver_pod_name: str = Field(min_length=1)
-    """The pod that executors go with."""
+    """The pod that owns the executors: they are deleted with it."""
     driver_lease: str = Field(min_length=1)
-    """The Lease that says which driver of this model works."""
+    """The Lease that names this model's active driver."""
     driver_selector: str = Field(min_length=1)
-    """Selects the pods of this model's drivers."""
+    """The label selector of this model's driver pods."""
 
     @property
     def limits(self) -> Limits:
-        """Between which the job scales itself."""
+        """The limits within which the job scales."""
         return Limits(
             minimum=self.minimum_executors,
             maximum=self.maximum_executors,
@@ -78,14 +78,14 @@ class Settings(ServerSettings):
 
     @property
     def spec(self) -> JobSpec:
-        """The part that the executors need."""
+        """The settings that the executors need."""
         names = {each.name for each in fields(JobSpec)} & type(self).model_fields.keys()
         shared = {name: getattr(self, name) for name in names}
         return JobSpec(model=self.model_name, kind=self.model_kind, **shared)
 
     @property
     def submit_arguments(self) -> str:
-        """What Spark is started with, as PYSPARK_SUBMIT_ARGS."""
+        """The arguments that start Spark, for PYSPARK_SUBMIT_ARGS."""
         said = {"spark.driver.host": self.driver_host, "spark.kubernetes.driver.pod.name": self.driver_pod_name}
         options = [f"--conf {key}={value}" for key, value in said.items()]
         return " ".join([f"--properties-file {self.spark_properties}", *options, "pyspark-shell"])

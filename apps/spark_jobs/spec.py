@@ -1,4 +1,4 @@
-"""What an executor needs to know of its job."""
+"""The settings of a job that its executors need."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +11,9 @@ ModelKind = Literal["objects", "motion", "python"]
 
 @dataclass(frozen=True, kw_only=True)
 class JobSpec:
-    """The part of the settings that travels to the executors with the query, once per task.
+    """The settings that are sent to the executors with the query, once per task.
 
-    Hashable, as a worker keeps one model a spec. `score_thresholds` are pairs of a label and its own threshold.
+    Hashable, because a worker caches one model per spec. `score_thresholds` are pairs of a label and its threshold.
     """
 
     model: str

@@ -1,4 +1,4 @@
-"""The driver's health and metrics, as Kubernetes and Prometheus ask for them."""
+"""The driver's health and metrics, for Kubernetes and Prometheus."""
 
 import math
 import time
@@ -10,7 +10,7 @@ from apps.service.http import Server
 
 
 class Status:
-    """What the job has done so far. Threads may call at once."""
+    """What the job has done so far. Thread-safe."""
 
     def __init__(self, model: str, *, stall_seconds: float) -> None:
         self._stall_seconds = stall_seconds
@@ -31,7 +31,7 @@ class Status:
         self.rejected = counter("rejected", "Records set aside on the rejected topic.")
         self.expired = counter("expired", "Records that retention removed before this job read them.")
         self.lag = gauge("lag_records", "Records on the frames topic that no finished batch holds.")
-        # Nobody knows before Kafka was asked, which a driver that waits for another does not do.
+        # Unknown until Kafka is asked, which a driver that waits to take over does not do.
         self.lag.set(math.nan)
         self.input_rate = gauge("input_rows_per_second", "Records a second that arrived before the last batch.")
         self.processed_rate = gauge("processed_rows_per_second", "Records a second that the last batch got through.")
@@ -41,12 +41,12 @@ class Status:
         gauge("last_sign_age_seconds", "Seconds since the last batch or idle report.").set_function(self.age)
 
     def sign_of_life(self) -> None:
-        """A batch has finished, or Spark said that it is idle: executors run and Kafka answers."""
+        """A batch has finished or Spark reported that it is idle: executors run and Kafka answers."""
         self._last_sign = time.monotonic()
         self._ready = self._works = True
 
     def waiting(self, other: str | None) -> None:
-        """The job is well and waits for another driver to end; None where it is not known whether there is one."""
+        """The job is healthy and waits for the driver `other` to end; None if it is unknown whether there is one."""
         self._last_sign = time.monotonic()
         self._ready = self._ready or other is not None
 
@@ -63,9 +63,9 @@ class Status:
         return healthy(well, f"{'ok' if well else 'stalled'}: last batch or idle report {age:.0f} s ago\n")
 
     def readiness(self) -> Health:
-        """The answer of /readyz: whether the job has ever got through a batch, or will once another driver has ended.
+        """The answer of /readyz: whether the job has finished a batch, or can begin once another driver has ended.
 
-        Kubernetes ends the other one when this one is ready.
+        Kubernetes ends the other driver when this one is ready.
         """
         if not self._ready:
             return healthy(False, "waiting for the first batch\n")
@@ -73,5 +73,5 @@ class Status:
 
 
 def serve(status: Status, port: int) -> Server:
-    """Serve /healthz, /readyz and /metrics; port 0 takes a free one."""
+    """Serve /healthz, /readyz and /metrics; port 0 chooses a free port."""
     return Server(port, health=status.health, readiness=status.readiness, registry=status.registry)

@@ -1,7 +1,7 @@
-"""One driver of a model works at a time, also while Kubernetes replaces it (docs/adr/0016-swapping-a-model.md).
+"""Only one driver of a model works at a time, also while Kubernetes replaces it (docs/adr/0016-swapping-a-model.md).
 
-Who works is noted in a Lease: the name of its pod. A driver that comes waits until that pod can no longer work. The
-Lease is not renewed: whether its holder lives is what Kubernetes says of the holder's pod.
+A Lease names the pod of the active driver. A new driver waits until that pod can no longer work. The Lease is not
+renewed: the state of the holder's pod in Kubernetes says whether the holder lives.
 """
 
 import logging
@@ -20,28 +20,28 @@ logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
 COMPLAIN_SECONDS = 30.0
-"""How often it is said at most that the API server does not answer."""
+"""The shortest time between two warnings that the API server does not answer."""
 
 PATIENCE_SECONDS = 5.0
-"""How long after its grace a pod may still be there. Its machine kills what runs after the grace, if it lives."""
+"""How long a pod may exist after its grace period, at whose end a living machine kills its processes."""
 
 NOBODY = ""
-"""The holder of a Lease whose last holder has given it back; one that nobody ever held has no holder at all."""
+"""The holder of a Lease that was released. A Lease that was never held has no holder at all (None)."""
 
 Pod = Mapping[str, Any]
 
 
 class Turn:
-    """The rule: whose turn it is, by the Lease's holder and the pods of the model's drivers."""
+    """Decides which driver works, from the Lease's holder and the pods of the model's drivers."""
 
     def __init__(self, me: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._me, self._clock = me, clock
         self._leaving: dict[str, float] = {}
 
     def waits_for(self, holder: str | None, pods: Iterable[Pod]) -> str | None:
-        """The name of a pod that may still work; None where it is this pod's turn.
+        """The name of a pod that may still work; None if it is this pod's turn.
 
-        Where nobody ever held the Lease, any driver that is ready may work: one of an Argus that had no Lease.
+        If the Lease was never held, any ready driver may work: it may be from a version of Argus without a Lease.
         """
         for pod in pods:
             name: str = pod["metadata"]["name"]
@@ -55,18 +55,18 @@ class Turn:
         if status.get("phase") in ("Succeeded", "Failed"):
             return False
         if "deletionTimestamp" not in metadata:
-            # Kubernetes deletes it once this one is ready, or deletes this one.
+            # It works until Kubernetes deletes it, which happens once this pod is ready (or this pod is deleted).
             return True
         if _machine_lost(pod) or _ended(status):
             return False
-        # By this machine's own clock, from when it was first seen: clocks of machines differ.
+        # Counted on this machine's clock from the first time it was seen deleted, because machines' clocks differ.
         since = self._leaving.setdefault(metadata["uid"], self._clock())
         grace: float = metadata.get("deletionGracePeriodSeconds", 0)
         return self._clock() - since <= grace + PATIENCE_SECONDS
 
 
 def of_one_template(one: str, other: str) -> bool:
-    """Whether two pods of a Deployment are of one ReplicaSet, so of one image and one configuration."""
+    """Whether two pods of a Deployment are of one ReplicaSet, so have the same image and configuration."""
     return one.rpartition("-")[0] == other.rpartition("-")[0] != ""
 
 
@@ -75,10 +75,10 @@ def _condition(pod: Pod, kind: str) -> Mapping[str, Any]:
 
 
 def _machine_lost(pod: Pod) -> bool:
-    """Whether a pod that is being deleted is so because its machine no longer answers.
+    """Whether a pod is being deleted because its machine no longer answers.
 
-    The reason alone would be that of any taint, also of one that an administrator gave a living machine; the pods of a
-    dead one are marked as not ready before they are deleted.
+    The reason alone is not enough, as any taint gives it, also an administrator's on a living machine. The pods of a
+    dead machine are marked as not ready before they are deleted.
     """
     evicted = _condition(pod, "DisruptionTarget").get("reason") == "DeletionByTaintManager"
     return evicted and _condition(pod, "Ready").get("status") != "True"
@@ -90,7 +90,7 @@ def _ended(status: Mapping[str, Any]) -> bool:
 
 
 class Takeover:
-    """This driver's place among those of its model, at the API server."""
+    """Takes, holds and releases the model's Lease for this driver."""
 
     def __init__(self, server: ApiServer, *, me: str, lease: str, selector: str) -> None:
         self._server, self._me, self._turn = server, me, Turn(me)
@@ -100,7 +100,7 @@ class Takeover:
         self._complained: float | None = None
 
     def proven(self) -> bool:
-        """Whether a driver of this one's image and configuration has worked, and no other since."""
+        """Whether the last driver that worked had the same image and configuration as this one."""
         try:
             return of_one_template(_holder(self._lease()) or NOBODY, self._me)
         except ERRORS as error:
@@ -108,9 +108,9 @@ class Takeover:
             return False
 
     def wait(self, waiting: Callable[[str | None], None], stopping: threading.Event) -> bool:
-        """Return True once this driver may work, False when told to stop before.
+        """Return True once this driver may work, False if told to stop first.
 
-        `waiting` is called again and again meanwhile, with the pod that is waited for; None where nobody says.
+        Meanwhile `waiting` is called repeatedly with the other pod's name, or None if the API server does not answer.
         """
         said: str | None = None
         while not stopping.is_set():
@@ -123,7 +123,7 @@ class Takeover:
                     said = other
                 waiting(other)
             except ApiError as error:
-                # In a conflict another one has just taken it: look again.
+                # A conflict means that another driver has just taken the Lease: look again.
                 if error.status != HTTPStatus.CONFLICT:
                     self._complain(error)
                     waiting(None)
@@ -134,7 +134,7 @@ class Takeover:
         return False
 
     def leave(self) -> None:
-        """Let the next one begin. To be called when this one's executors have ended and its batches are committed."""
+        """Release the Lease for the next driver. Call it after executors have ended and batches are committed."""
         try:
             lease = self._lease()
             if _holder(lease) == self._me:
@@ -143,7 +143,7 @@ class Takeover:
             logger.info("the next driver waits for the end of this pod: %s", error)
 
     def _take(self) -> str | None:
-        """Whom to wait for; None once this driver holds the Lease."""
+        """Take the Lease and return None, or return the pod to wait for."""
         lease = self._lease()
         if _holder(lease) == self._me:
             return None
@@ -157,7 +157,7 @@ class Takeover:
         return lease
 
     def _hold(self, lease: Mapping[str, Any], holder: str) -> None:
-        """Refused as a conflict where the Lease has changed since it was read: its metadata has the version."""
+        """Refused as a conflict if the Lease has changed since it was read: its metadata has the version."""
         since = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
         body = {**lease, "spec": {**lease.get("spec", {}), "holderIdentity": holder, "acquireTime": since}}
         self._server.ask("PUT", self._lease_path, body=body)
@@ -175,7 +175,7 @@ def _holder(lease: Mapping[str, Any]) -> str | None:
 
 
 def takeover_of(settings: Settings) -> Takeover | None:
-    """The place of the driver with these settings; None outside Kubernetes, where it is alone."""
+    """The takeover for a driver with these settings; None outside Kubernetes, where there is only one driver."""
     if not ACCOUNT.exists():
         return None
     return Takeover(

@@ -1,4 +1,4 @@
-"""Following the query: every finished batch is committed and counted."""
+"""Follows the query: commits and counts every finished batch."""
 
 import json
 import logging
@@ -22,9 +22,9 @@ logger = logging.getLogger(__name__)
 
 
 class Watcher(StreamingQueryListener):  # type: ignore[misc, unused-ignore]
-    """Spark reports a batch's progress after its sink has every record acknowledged; only then is it committed.
+    """Commits a batch when Spark reports its progress, which is after Kafka has acknowledged all of its results.
 
-    A driver killed in between does that batch again: the same results under the same identities.
+    If the driver is killed in between, the batch runs again and gives the same results with the same identities.
     """
 
     def __init__(self, topic: str, progress: GroupProgress, status: Status, allocation: Allocation) -> None:
@@ -35,27 +35,27 @@ class Watcher(StreamingQueryListener):  # type: ignore[misc, unused-ignore]
         """Set when the query has ended and all its batches have been committed."""
 
     def onQueryStarted(self, event: QueryStartedEvent) -> None:
-        """Nothing to do: the first batch is the first sign."""
+        """Nothing to do: the first batch is the first sign of life."""
 
     def onQueryProgress(self, event: QueryProgressEvent) -> None:
         """Commit and count one batch."""
         self.batch_done(json.loads(event.progress.json))
 
     def onQueryIdle(self, event: QueryIdleEvent) -> None:
-        """No new frames, and that is fine."""
+        """Record that there are no new frames, which counts as a sign of life."""
         self._status.lag.set(0)
         self._scale(rows=0, busy_seconds=0, waiting=0)
         self._status.sign_of_life()
         self.batch_finished.set()
 
     def onQueryTerminated(self, event: QueryTerminatedEvent) -> None:
-        """The last event of a query."""
+        """Keep the query's failure, if any: this is its last event."""
         if event.exception is not None:
             self._status.failure = event.exception.splitlines()[0]
         self.terminated.set()
 
     def batch_done(self, progress: dict[str, Any]) -> None:
-        """Commit and count one batch, from Spark's own description of it."""
+        """Commit and count one batch, from Spark's JSON description of it."""
         source = progress["sources"][0]
         start, end = (offsets_of(source[which], self._topic) for which in ("startOffset", "endOffset"))
         self._progress.commit(end)

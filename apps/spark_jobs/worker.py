@@ -1,4 +1,4 @@
-"""What runs in an executor's Python worker: Arrow batches of Kafka records in, as many records for the sink out."""
+"""Runs in an executor's Python worker: Arrow batches of Kafka records in, one record for the sink out for each."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -18,7 +18,7 @@ SINK_SCHEMA = "topic string, partition int, key binary, value binary, headers ar
 """The columns of Spark's Kafka sink."""
 
 ENVELOPE_BYTES = 4096
-"""Room that a rejected record leaves below the limit for its key and headers."""
+"""Bytes below the record limit that a rejected record keeps free for its key and headers."""
 
 _ARROW_SCHEMA = pa.schema(
     [
@@ -33,7 +33,7 @@ _ARROW_SCHEMA = pa.schema(
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """A Kafka record, as it was read or as it shall be written (`partition` None: by its key)."""
+    """A Kafka record that was read or is to be written (`partition` None: chosen by its key)."""
 
     topic: str
     partition: int | None
@@ -43,14 +43,14 @@ class Record:
 
 
 def process(batches: Iterable[pa.RecordBatch], spec: JobSpec) -> Iterator[pa.RecordBatch]:
-    """For every record read, exactly one to write: the model's result, or the record itself, rejected."""
+    """Exactly one record to write for each record read: the model's result, or the record itself, rejected."""
     model = load_model(spec)
     for batch in batches:
         yield to_arrow([answer(record, model, spec) for record in from_arrow(batch)])
 
 
 def prepare(batches: Iterable[pa.RecordBatch], spec: JobSpec) -> Iterator[pa.RecordBatch]:
-    """The batches as they came, once this process has loaded the model."""
+    """The same batches, after this process has loaded the model."""
     load_model(spec)
     yield from batches
 
@@ -65,7 +65,7 @@ def answer(record: Record, model: Model, spec: JobSpec) -> Record:
     except FrameError as error:
         return reject(record, str(error), spec)
     except Exception as error:
-        # A poisoned frame must not stop the others: whatever the model says, this frame is set aside.
+        # A poisoned frame must not stop the others: on any error of the model, this frame is rejected.
         logger.exception("model %s failed on a frame of %r", spec.model, record.key)
         return reject(record, f"model {spec.model} failed: {type(error).__name__}: {error}", spec)
     result = Result(
@@ -81,15 +81,15 @@ def answer(record: Record, model: Model, spec: JobSpec) -> Record:
     )
     value = result_to_json(result)
     if len(value) > spec.max_frame_bytes:
-        # Kafka would refuse it, and with it the whole batch, again and again.
+        # Kafka would refuse it, and so the whole batch would fail at every attempt.
         return reject(record, f"{len(detections)} detections, {len(value)} bytes: over {spec.max_frame_bytes}", spec)
     return Record(topic=spec.results_topic, partition=record.partition, key=result.id.encode(), value=value, headers=[])
 
 
 def reject(record: Record, reason: str, spec: JobSpec) -> Record:
-    """The record for the rejected topic: as it came, with the model and the reason.
+    """The record for the rejected topic: unchanged, with the model and the reason as headers.
 
-    A value that would no longer fit under the record limit with these headers is cut; `truncated` says from what size.
+    A value that would exceed the record limit with these headers is cut; `truncated` is its original size in bytes.
     """
     headers = [*record.headers, ("model", spec.model.encode()), ("reason", reason[:512].encode())]
     value, room = record.value, max(0, spec.max_frame_bytes - ENVELOPE_BYTES)
@@ -113,7 +113,7 @@ def from_arrow(batch: pa.RecordBatch) -> Iterator[Record]:
 
 
 def to_arrow(records: list[Record]) -> pa.RecordBatch:
-    """The batch of records for the sink."""
+    """One Arrow batch of the records for the sink."""
     return pa.RecordBatch.from_arrays(
         [
             pa.array([record.topic for record in records], pa.string()),

@@ -1,6 +1,5 @@
-"""Makes the weights that ship: trains the scenes' detector on rendered pictures, and converts the default one.
+"""Makes the shipped weights: trains a detector on rendered scenes, and converts the default detector.
 
-Not part of any image. Training and export need ultralytics and torch, `nanodet` what its `requirements.txt` lists. The
-rendered dataset comes from `apps.scenes` alone, from cameras whose names no stack uses, so that a stack's own cameras
-are unseen scenes.
+Not part of any image. Training and export need ultralytics and torch; `nanodet` needs its `requirements.txt`. The
+dataset is rendered by `apps.scenes` with camera names that no stack uses, so that a stack's cameras are unseen scenes.
 """

@@ -16,11 +16,11 @@ from apps.training.picture import INPUT_HEIGHT, INPUT_WIDTH, letterbox
 FRAMES_PER_CAMERA = 4
 
 FRAME_WIDTHS = (640, 640, 640, 480, 800)
-"""The widths that frames arrive in: mostly a producer's default."""
+"""The widths of frames from producers, mostly their default."""
 
 
 def render_dataset(folder: Path, images: int, seed: int, split: str, processes: int = 1) -> None:
-    """Renders `images` frames of new cameras into `folder/split`. The same arguments give the same dataset."""
+    """Render `images` frames of new cameras into `folder/split`. Equal arguments give equal datasets."""
     (folder / "images" / split).mkdir(parents=True, exist_ok=True)
     (folder / "labels" / split).mkdir(parents=True, exist_ok=True)
     cameras = range((images + FRAMES_PER_CAMERA - 1) // FRAMES_PER_CAMERA)
@@ -34,7 +34,7 @@ def render_dataset(folder: Path, images: int, seed: int, split: str, processes: 
 
 
 def write_description(folder: Path, splits: dict[str, str]) -> Path:
-    """Writes the file that Ultralytics reads: where the splits lie and what the classes are called."""
+    """Write Ultralytics' `data.yaml` with the folders of the splits and the class names. Returns its path."""
     description = folder / "data.yaml"
     document = {
         "path": str(folder.resolve()),
@@ -55,7 +55,7 @@ def _render_camera(folder: Path, seed: int, split: str, number: int) -> None:
         height = width * 9 // 16
         quality = [cv2.IMWRITE_JPEG_QUALITY, roll.randint(65, 92)]
         jpeg = cv2.imencode(".jpg", render(camera, sequence, width, height), quality)[1]
-        # The Spark job decodes large frames at half size: learn both.
+        # The Spark job decodes large frames at half size, so the model must learn both.
         reduced = width >= 2 * INPUT_WIDTH and roll.random() < 0.5
         mode = cv2.IMREAD_REDUCED_COLOR_2 if reduced else cv2.IMREAD_COLOR
         seen = np.asarray(cv2.imdecode(jpeg, mode), dtype=np.uint8)
@@ -74,7 +74,7 @@ def _render_camera(folder: Path, seed: int, split: str, number: int) -> None:
 
 
 def main() -> None:
-    """Renders a training and a validation set."""
+    """Render a training and a validation set."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--images", type=int, default=6000)

@@ -20,8 +20,8 @@ from apps.training.picture import INPUT_HEIGHT, INPUT_WIDTH
 def export(weights: Path, folder: Path, notes: dict[str, Any]) -> None:
     """Writes `model.xml`, `model.bin` (half-precision weights) and `metadata.yaml` into `folder`.
 
-    The batch is dynamic, the picture's size fixed: input (N, 3, 192, 320), RGB in 0..1; output (N, 300, 6), each row
-    x1, y1, x2, y2 in pixels of the input, score, class, best first.
+    The batch size is dynamic, the picture's size fixed: input (N, 3, 192, 320), RGB in 0..1; output (N, 300, 6), rows
+    of x1, y1, x2, y2 in input pixels, score, class, best first.
     """
     model = YOLO(weights, task="detect")
     with tempfile.TemporaryDirectory() as scratch:
@@ -49,12 +49,12 @@ def export(weights: Path, folder: Path, notes: dict[str, Any]) -> None:
         "versions": {name: version(name) for name in ("ultralytics", "torch", "openvino")},
         **notes,
     }
-    # JSON is YAML: any reader of metadata.yaml takes it, and nothing here needs a YAML library.
+    # JSON is valid YAML, so this needs no YAML library.
     (folder / "metadata.yaml").write_text(json.dumps(metadata, indent=2) + "\n")
 
 
 def main() -> None:
-    """Exports by the command line."""
+    """Export as the command line says."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("weights", type=Path, help="a checkpoint of apps.training.train")
     parser.add_argument("folder", type=Path, help="the folder to write, such as apps/spark_jobs/weights/scenes")

@@ -1,17 +1,17 @@
-"""How a frame becomes the detector's input, the same in training, evaluation and the Spark job."""
+"""Fits a frame into the detector's input, in the same way for training, evaluation and the Spark job."""
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 INPUT_HEIGHT, INPUT_WIDTH = 192, 320
-"""The detector's input: the nearest multiples of its stride to 16:9 at 320 pixels' width."""
+"""The detector's input in pixels: 320 wide, and the multiple of its stride nearest to 16:9."""
 
 _GREY = 114
 
 
 def letterbox(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float, int, int]:
-    """The image scaled to fit the input and centred on grey; with its scale, left and top, to map boxes back."""
+    """The image (BGR) scaled to the input and centred on grey, and its scale, left and top to map boxes back."""
     height, width = image.shape[:2]
     scale = min(INPUT_WIDTH / width, INPUT_HEIGHT / height)
     wide, high = round(width * scale), round(height * scale)

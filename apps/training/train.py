@@ -27,7 +27,7 @@ def train(
     batch: int,
     seed: int,
 ) -> Path:
-    """Trains until `epochs` or `hours` are used up; the schedule fits what comes first. Returns the weights."""
+    """Train for `epochs` or `hours`, whichever ends first; the schedule fits that. Returns the weights' path."""
     model = YOLO(start or "yolo26n.yaml", task="detect")
     if hours is not None:
         model.add_callback("on_train_batch_start", by_the_clock(hours, rate, from_nothing=start is None))
@@ -53,7 +53,7 @@ def train(
         warmup_epochs=0.3,
         cos_lr=True,
         weight_decay=0.0005,
-        # Every scene is new, so the dataset needs little augmentation; what moves pixels would blur exact boxes.
+        # Every scene is new, so little augmentation is needed, and moving pixels would make exact boxes inexact.
         mosaic=0.0,
         scale=0.0,
         translate=0.0,
@@ -72,10 +72,10 @@ def train(
 
 
 def by_the_clock(hours: float, rate: float, *, from_nothing: bool) -> Callable[[Any], None]:
-    """A callback that anneals by elapsed time: epochs are too few, and too uneven on a shared machine, to go by.
+    """A callback that anneals by elapsed time, because epochs are few, and uneven on a shared machine.
 
-    It lowers the learning rate along a cosine, and moves the weight of the loss from the many-boxes head, which
-    teaches the network, to the one-box head, which is what gets exported.
+    It lowers the learning rate along a cosine, and moves the weight of the loss from the one-to-many head, which
+    teaches the network, to the one-to-one head, which is exported.
     """
     first_many, last_many = (0.8 if from_nothing else 0.3), 0.1
 
@@ -92,7 +92,7 @@ def by_the_clock(hours: float, rate: float, *, from_nothing: bool) -> Callable[[
 
 
 def main() -> None:
-    """Trains by the command line."""
+    """Train as the command line says."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("dataset", type=Path, help="folder of apps.training.dataset")
     parser.add_argument("runs", type=Path, help="where Ultralytics keeps its runs")

@@ -13,11 +13,10 @@ GRACEFUL_SECONDS = 5
 
 
 def work(settings: Settings) -> int:
-    """Returns the process's exit status."""
+    """Serve until told to stop. Returns the process's exit status."""
     for chatty in ("httpx", "elastic_transport"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    # Once it has stopped, uvicorn raises the signal again for the handler that was there before it: a wanted stop
-    # is no failure.
+    # uvicorn raises the signal again after it has stopped. With this handler, a requested stop exits with 0.
     on_stop(lambda: None)
     uvicorn.run(
         create_app(settings),

@@ -1,4 +1,4 @@
-"""The web application: pages, the JSON behind them, and what probes and Prometheus ask for."""
+"""The web application: pages, their JSON API, probes and metrics."""
 
 import asyncio
 import contextlib
@@ -45,7 +45,7 @@ Sequence = Annotated[int, PathParameter(ge=0, lt=MAX_SEQUENCE)]
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The application. Its Kafka reader and its clients live as long as it serves."""
+    """The application. Its Kafka reader and clients start and stop with it."""
     wall = Wall(
         settings.cameras,
         settings.models,
@@ -53,7 +53,7 @@ def create_app(settings: Settings) -> FastAPI:
         ring_bytes=settings.ring_bytes,
     )
     reader = Reader(settings, wall)
-    # Pods call each other by name, never through a proxy that the environment may name.
+    # Pods call each other directly, even if the environment configures a proxy.
     client = httpx.AsyncClient(trust_env=False)
     producers = Producers(settings.producer_urls, client)
     archive = Archive(settings.consumer_urls, client)
@@ -163,7 +163,7 @@ def _error(status: int, message: str) -> JSONResponse:
 
 
 async def _explain(_: Request, error: Exception) -> Response:
-    """A bad parameter's answer: its name and what is wrong with it, all of them at once."""
+    """Answer a request with invalid parameters: the name and fault of each."""
     assert isinstance(error, RequestValidationError)
     mistakes = [
         {"parameter": ".".join(str(part) for part in mistake["loc"][1:]) or "query", "message": mistake["msg"]}

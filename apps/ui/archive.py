@@ -1,4 +1,4 @@
-"""Stored images, wherever among the consumers they lie."""
+"""Finds stored images among the consumers."""
 
 import logging
 
@@ -10,11 +10,11 @@ logger = logging.getLogger(__name__)
 
 
 class ArchiveUnavailableError(Exception):
-    """No consumer that answers has the image, but not all of them answer."""
+    """No consumer that answered has the image, but not all of them answered."""
 
 
 class Archive:
-    """Asks one consumer after the other, first the one that last had something of that camera."""
+    """Asks one consumer after the other, first the one that last had an image of the camera."""
 
     def __init__(self, urls: tuple[str, ...], client: httpx.AsyncClient) -> None:
         self._urls = urls
@@ -22,7 +22,7 @@ class Archive:
         self._last_seen: dict[str, str] = {}
 
     async def jpeg(self, camera: str, hour: str, sequence: int) -> bytes | None:
-        """The image, or None where no consumer has it. Raises ArchiveUnavailableError where that is not known."""
+        """The JPEG, or None if no consumer has it. Raises ArchiveUnavailableError if not all could be asked."""
         silent = []
         for url in self._order(camera):
             try:

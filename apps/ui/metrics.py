@@ -1,4 +1,4 @@
-"""What the UI tells Prometheus."""
+"""The UI's metrics."""
 
 from prometheus_client import Counter, Gauge, Histogram
 

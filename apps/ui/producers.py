@@ -1,4 +1,4 @@
-"""The cameras' states, as their producers tell them."""
+"""Polls the producers for the state of their cameras."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 class Producers:
-    """Asks every producer again and again. One that is silent makes its cameras `unreachable`, not the others'."""
+    """Polls every producer. If one does not answer, its cameras alone become `unreachable`."""
 
     def __init__(self, urls: tuple[str, ...], client: httpx.AsyncClient) -> None:
         self._urls = urls
@@ -22,11 +22,11 @@ class Producers:
 
     @property
     def states(self) -> dict[str, dict[str, Any]]:
-        """By camera: `state` and `error`."""
+        """`state` and `error` by camera name."""
         return {name: state for cameras in self._cameras.values() for name, state in cameras.items()}
 
     async def run(self) -> None:
-        """Polls until cancelled."""
+        """Poll until cancelled."""
         while True:
             await asyncio.gather(*(self._ask(url) for url in self._urls))
             await asyncio.sleep(POLL_SECONDS)
@@ -44,7 +44,7 @@ class Producers:
 
 
 def camera_states(body: Any) -> dict[str, dict[str, Any]]:
-    """The states in a producer's answer. Raises ValueError where it is none."""
+    """`state` and `error` by camera name from a producer's answer. Raises ValueError if it is malformed."""
     try:
         return {
             camera["name"]: {"state": str(camera["state"]), "error": camera.get("error")} for camera in body["cameras"]

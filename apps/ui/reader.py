@@ -1,4 +1,4 @@
-"""The wall's eyes on Kafka: a thread that reads all partitions from now on, in no group, committing nothing."""
+"""Reads all partitions from Kafka for the wall, in a thread, without joining a group or committing."""
 
 import logging
 import threading
@@ -15,7 +15,7 @@ from apps.ui.settings import Settings
 from apps.ui.wall import Wall
 
 LOOK_BACK_SECONDS = 15
-"""The wall starts with the frames and results of the last seconds, so that it has something to show at once."""
+"""The wall starts with the frames and results of the last seconds, so that it shows something at once."""
 
 DISCOVERY_SECONDS = 30
 FIRST_DISCOVERY_SECONDS = 2
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 def kafka_config(settings: Settings) -> dict[str, str | int | bool]:
-    """librdkafka's configuration. Its library wants a group even where, as here, none is joined."""
+    """librdkafka's configuration. It requires a group although none is joined here."""
     return {
         "bootstrap.servers": settings.kafka_bootstrap_servers,
         "client.id": "ui",
@@ -41,7 +41,7 @@ def kafka_config(settings: Settings) -> dict[str, str | int | bool]:
 
 
 class Reader:
-    """Feeds a wall. Kafka may be away, and topics may appear later: it keeps trying."""
+    """Adds records to a wall. It retries while Kafka is unavailable or topics are missing."""
 
     def __init__(self, settings: Settings, wall: Wall) -> None:
         self._frames_topic = settings.frames_topic
@@ -55,7 +55,7 @@ class Reader:
 
     @property
     def ready(self) -> bool:
-        """Whether it reads the frames."""
+        """Whether it reads the frames topic."""
         return any(topic == self._frames_topic for topic, _ in self._known)
 
     @property
@@ -64,11 +64,11 @@ class Reader:
         return time.monotonic() - self.polled_at
 
     def start(self) -> None:
-        """Starts the thread."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the thread and waits for it."""
+        """Stop the thread and wait for it to end."""
         self._stop.set()
         self._thread.join()
 
@@ -87,7 +87,7 @@ class Reader:
             self._consumer.close()
 
     def _discover(self) -> bool:
-        """Starts reading the partitions that are new. Returns whether every topic has some."""
+        """Start reading new partitions. Returns whether every topic has some."""
         try:
             new = [
                 TopicPartition(topic, partition)

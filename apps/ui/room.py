@@ -1,4 +1,4 @@
-"""Pods that find no room on any machine, and what to add for them."""
+"""Finds pods that fit on no machine, and advises the operator what to add."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ from apps.ui import metrics
 
 POLL_SECONDS = 10.0
 PATIENCE = timedelta(seconds=20)
-"""A pod that waits for less may yet be placed: one that goes makes room some seconds later."""
+"""Pods that have waited for less are not reported: a pod that ends may soon make room for them."""
 
 _MEMORY_UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "k": 10**3, "M": 10**6, "G": 10**9, "": 1}
 
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Waiting:
-    """A pod that the scheduler finds no machine for; what it asks for, and why, in the scheduler's words."""
+    """A pod that the scheduler cannot place, its requests, and the scheduler's reason."""
 
     name: str
     since: datetime
@@ -32,7 +32,7 @@ class Waiting:
 
     @classmethod
     def from_pod(cls, pod: Mapping[str, Any]) -> Self | None:
-        """From a Pod as the API gives it; None where it waits for nothing, or for something else than a machine."""
+        """From the API's Pod object; None if the pod does not wait for a machine."""
         for condition in pod["status"].get("conditions") or ():
             if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
                 requests = [
@@ -49,22 +49,22 @@ class Waiting:
 
 
 def waiting(pods: Iterable[Mapping[str, Any]], now: datetime) -> list[Waiting]:
-    """Those of the pods that have found no machine for longer than PATIENCE, the longest first."""
+    """The pods that have waited for a machine for longer than PATIENCE, longest first."""
     found = [each for pod in pods if (each := Waiting.from_pod(pod)) and now - each.since > PATIENCE]
     return sorted(found, key=lambda each: (each.since, each.name))
 
 
 def advice(pods: Sequence[Waiting], standby: Sequence[str] = ()) -> str | None:
-    """What waits and what to add for it, in a line for an operator; None where nothing waits.
+    """One line for the operator on which pods wait and what to add for them; None if none waits.
 
-    `standby` are the stack's spare machines, to be brought in before any other is bought.
+    `standby` are the stack's spare machines, which are suggested first.
     """
     if not pods:
         return None
     first = pods[0]
     others = f" and {len(pods) - 1} more" if len(pods) > 1 else ""
     cores, memory = sum(each.millicores for each in pods) / 1000, sum(each.memory_mib for each in pods)
-    # The first sentence counts the machines; the second is about pushing others out.
+    # The first sentence counts the machines; the second is about preemption.
     why = first.reason.partition(" preemption:")[0].strip()
     remedy = f"Add to argus:machines.workers what has {cores:.2f} cores and {memory} MiB free"
     if standby:
@@ -77,16 +77,16 @@ def advice(pods: Sequence[Waiting], standby: Sequence[str] = ()) -> str | None:
 
 
 class Room:
-    """Asks the API again and again for the pods of its own namespace. Outside a cluster it knows of none."""
+    """Polls the API server for the pods of this namespace. Outside a cluster it finds none."""
 
     def __init__(self, standby: Sequence[str] = (), account: Path = ACCOUNT) -> None:
         self._standby = standby
         self._account = account
         self.advice: str | None = None
-        """As of the last answer."""
+        """The advice as of the API server's last answer."""
 
     async def run(self) -> None:
-        """Polls until cancelled; returns at once where there is no API to ask."""
+        """Poll until cancelled; returns at once if there is no service account."""
         if not (self._account / "token").exists():
             logger.info("no service account: pods without room are not shown")
             return
@@ -113,6 +113,6 @@ def _millicores(quantity: str) -> int:
 
 
 def bytes_of(quantity: str) -> int:
-    """A quantity of memory as Kubernetes writes it (`128Mi`), in bytes."""
+    """A Kubernetes quantity of memory (`128Mi`) in bytes."""
     number = quantity.rstrip("KMGTik")
     return int(float(number) * _MEMORY_UNITS[quantity[len(number) :]])

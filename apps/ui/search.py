@@ -1,4 +1,4 @@
-"""The search: its parameters, the Elasticsearch query that they make, and what a hit becomes."""
+"""The search: its parameters, its Elasticsearch query, and the JSON of its hits."""
 
 import logging
 import re
@@ -31,7 +31,7 @@ Moment = Annotated[datetime, AfterValidator(_zoned)]
 
 
 class SearchParameters(BaseModel):
-    """The query string of a search. Every one is optional; an unknown one is refused."""
+    """The query parameters of a search. All are optional; unknown ones are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -53,7 +53,7 @@ class SearchParameters(BaseModel):
 
 
 def build_query(parameters: SearchParameters) -> dict[str, Any]:
-    """The body of the search request: newest first, one page."""
+    """The body of the search request for one page, newest first."""
     filters: list[dict[str, Any]] = []
     if parameters.camera is not None:
         filters.append({"term": {"camera.name": parameters.camera}})
@@ -68,7 +68,7 @@ def build_query(parameters: SearchParameters) -> dict[str, Any]:
     }
     if span:
         filters.append({"range": {"@timestamp": span}})
-    # One detection must fit both: a cat of 0.9 beside a dog of 0.3 is no dog of 0.9.
+    # One detection must match both: a cat at 0.9 beside a dog at 0.3 is not a dog at 0.9.
     found: list[dict[str, Any]] = []
     if parameters.label is not None:
         found.append({"term": {"detections.label": parameters.label}})
@@ -89,13 +89,13 @@ def build_query(parameters: SearchParameters) -> dict[str, Any]:
     }
     if parameters.after is not None:
         milliseconds, _, identity = parameters.after.partition(",")
-        # A document that is no result may lack an identity: it sorts behind all others of its millisecond.
+        # A malformed document may lack an identity: it sorts after all others of its millisecond.
         body["search_after"] = [int(milliseconds), identity or None]
     return body
 
 
 def build_choices() -> dict[str, Any]:
-    """The body of the request for the names that there are to choose from."""
+    """The body of the request for the names offered as filters."""
     return {
         "size": 0,
         "aggs": {
@@ -111,7 +111,7 @@ def build_choices() -> dict[str, Any]:
 
 
 def choices(answer: dict[str, Any]) -> dict[str, list[str]]:
-    """The names in the answer to `build_choices`."""
+    """The names from the answer to `build_choices`."""
     found = answer.get("aggregations", {})
     return {
         "cameras": _keys(found.get("cameras")),
@@ -122,9 +122,9 @@ def choices(answer: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def page(answer: dict[str, Any], parameters: SearchParameters) -> dict[str, Any]:
-    """The JSON of one page, with the cursor of the next one where there may be one.
+    """The JSON of one page, with the cursor of the next page if there may be one.
 
-    A stored document that is no result is left out and counted, so that it hides no other one.
+    A stored document that is not a result is left out and counted, so that it does not fail the search.
     """
     hits = answer["hits"]["hits"]
     total = answer["hits"]["total"]
@@ -143,7 +143,7 @@ def _cursor_behind(hit: dict[str, Any]) -> str:
 
 
 def _hit(hit: dict[str, Any], parameters: SearchParameters) -> dict[str, Any] | None:
-    """A hit as the page gets it, or None where the document is no result."""
+    """A hit's JSON for the page, or None if the document is not a result."""
     try:
         result = result_from_document(hit.get("_source", {}))
         if not NAME.fullmatch(result.camera):
@@ -166,7 +166,7 @@ def _hit(hit: dict[str, Any], parameters: SearchParameters) -> dict[str, Any] | 
 
 
 def matches(found: Detection, parameters: SearchParameters) -> bool:
-    """Whether this detection is one that the search asked for."""
+    """Whether the detection matches the search."""
     return (parameters.label is None or found.label == parameters.label) and (
         parameters.min_score is None or found.score >= parameters.min_score
     )

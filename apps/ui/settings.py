@@ -1,4 +1,4 @@
-"""The UI's settings, read from the environment."""
+"""The UI's settings, from the environment."""
 
 from pydantic import Field, field_validator
 
@@ -18,16 +18,16 @@ class Settings(ServerSettings):
     consumer_urls: Words
     producer_urls: Words
     cameras: Words
-    """The cameras that the wall shows before it has heard of any; others join it as they appear."""
+    """The cameras that the wall shows from its start; others are added when they appear."""
 
     standby_machines: Words
-    """Spare machines of the stack, which may be brought in where pods find no room."""
+    """Spare machines of the stack, which can be added when pods do not fit."""
 
     patience_seconds: float = Field(default=10, gt=0)
-    """How old a camera's newest complete frame may be beside its newest frame, before that one is shown bare."""
+    """A camera's newest complete frame is shown until it is this much older than the newest frame."""
 
     ring_bytes: int = Field(default=64 * MEBIBYTE, ge=MEBIBYTE)
-    """The memory for recent images, shared out among the cameras."""
+    """The memory for recent images of all cameras together (bytes)."""
 
     @field_validator("consumer_urls", "producer_urls")
     @classmethod
@@ -46,5 +46,5 @@ class Settings(ServerSettings):
 
     @property
     def models(self) -> tuple[str, ...]:
-        """The models whose results are read, by their topics."""
+        """The models whose results are read."""
         return tuple(model_of(topic) for topic in self.results_topics)

@@ -1,4 +1,4 @@
-"""What the wall shows: of each camera, which frame, with which results. No I/O; any thread may call it."""
+"""Keeps recent frames and results, and chooses what the wall shows of each camera. No I/O; thread-safe."""
 
 import threading
 import time
@@ -13,14 +13,14 @@ from apps.messages import Frame, Result, format_timestamp
 
 RING_FRAMES = 120
 EARLY_RESULTS = 30
-"""For how many frames a camera's results may wait."""
+"""How many frames' results a camera keeps before those frames have arrived."""
 
 RATE_SECONDS = 10
 
 
 @dataclass
 class Shot:
-    """One frame and the results that have come for it, by model."""
+    """One frame and the results received for it, by model."""
 
     frame: Frame
     results: dict[str, Result] = field(default_factory=dict)
@@ -28,7 +28,7 @@ class Shot:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a camera's ring may hold."""
+    """The limits of a camera's ring: number of frames, and their bytes."""
 
     frames: int
     size: int
@@ -41,11 +41,11 @@ class Ring:
         self._limits = limits
         self._shots: list[Shot] = []
         self._size = 0
-        # Kafka keeps no order between topics: a result may be read before its frame, and waits for it here.
+        # Kafka keeps no order between topics, so a result that is read before its frame waits here.
         self._early: dict[int, dict[str, Result]] = {}
 
     def add_frame(self, frame: Frame) -> None:
-        """Adds a frame; one that is already there is left as it is. The oldest go where the ring is full."""
+        """Add a frame unless it is already there, and drop the oldest while the ring is too full."""
         at = self._position(frame.sequence)
         if at < len(self._shots) and self._shots[at].frame.sequence == frame.sequence:
             return
@@ -55,7 +55,7 @@ class Ring:
             self._size -= len(self._shots.pop(0).frame.jpeg)
 
     def add_result(self, result: Result) -> None:
-        """Adds a result to its frame, now or when the frame comes. One whose frame is gone already is dropped."""
+        """Add a result to its frame, now or when the frame arrives. It is dropped if its frame was dropped."""
         shot = self.shot(result.sequence)
         if shot is not None:
             shot.results[result.model] = result
@@ -65,16 +65,16 @@ class Ring:
                 del self._early[min(self._early)]
 
     def shot(self, sequence: int) -> Shot | None:
-        """The frame of that sequence."""
+        """The frame of that sequence, or None."""
         at = self._position(sequence)
         if at < len(self._shots) and self._shots[at].frame.sequence == sequence:
             return self._shots[at]
         return None
 
     def best(self, models: Iterable[str], patience: timedelta) -> Shot | None:
-        """The frame to show: the newest with a result of every model, unless it is too old beside the newest.
+        """The frame to show, among those at most `patience` older than the newest: the newest with all models' results.
 
-        Failing that the newest with any result, by the same rule, and at last the newest, bare.
+        If there is none, the newest with any result, else the newest frame.
         """
         if not self._shots:
             return None
@@ -91,13 +91,13 @@ class Ring:
 
 
 class Rate:
-    """Events a second over the last `RATE_SECONDS`."""
+    """Events per second over the last `RATE_SECONDS`."""
 
     def __init__(self) -> None:
         self._counts: deque[tuple[int, int]] = deque()
 
     def count(self, now: float) -> None:
-        """Counts one event."""
+        """Count one event."""
         second = int(now)
         if self._counts and self._counts[-1][0] == second:
             self._counts[-1] = (second, self._counts[-1][1] + 1)
@@ -106,7 +106,7 @@ class Rate:
         self._drop(second)
 
     def per_second(self, now: float) -> float:
-        """The rate over whole seconds; the current one is not over yet."""
+        """The rate over whole seconds, so without the current one."""
         second = int(now)
         self._drop(second)
         return sum(count for at, count in self._counts if at < second) / RATE_SECONDS
@@ -124,7 +124,7 @@ class _Tile:
 
 
 class Wall:
-    """All cameras. Every change of what a camera shows gets the next version, so that a browser asks for news only."""
+    """All cameras. Each change of a camera's tile gets the next version, so that a browser fetches only changes."""
 
     def __init__(self, cameras: Iterable[str], models: Iterable[str], *, patience: timedelta, ring_bytes: int) -> None:
         self._models = tuple(models)
@@ -133,7 +133,7 @@ class Wall:
         self._limits = Limits(frames=RING_FRAMES, size=ring_bytes // max(len(names), 1))
         self._tiles = {name: _Tile(Ring(self._limits)) for name in names}
         self._lock = threading.Lock()
-        # Another process, or this one restarted, counts differently: its tokens are not understood here.
+        # Versions count from 0 in each process, so tokens of another process must not be accepted.
         self._epoch = f"{time.time_ns():x}"
         self._version = 0
         self._frames = Rate()
@@ -155,21 +155,21 @@ class Wall:
             self._tile(result.camera).ring.add_result(result)
 
     def cameras(self) -> list[str]:
-        """Every camera, in order."""
+        """All camera names, sorted."""
         with self._lock:
             return sorted(self._tiles)
 
     def jpeg(self, camera: str, sequence: int) -> bytes | None:
-        """A recent frame's image."""
+        """A recent frame's JPEG, or None if it is not kept."""
         with self._lock:
             tile = self._tiles.get(camera)
             shot = tile.ring.shot(sequence) if tile else None
         return shot.frame.jpeg if shot else None
 
     def news(self, since: str | None, states: dict[str, dict[str, Any]]) -> dict[str, Any]:
-        """What changed since that token: the new token, and each changed camera as JSON. No token: everything.
+        """The new token and the JSON of each camera that changed since the token `since`; all cameras without one.
 
-        `states` is what the producers say of each camera.
+        `states` are the cameras' states from their producers.
         """
         with self._lock:
             known = self._known_version(since)
@@ -187,7 +187,7 @@ class Wall:
             return {"token": f"{self._epoch}.{self._version}", "cameras": changed}
 
     def statistics(self, now: float, moment: datetime) -> dict[str, Any]:
-        """The strip above the wall; `now` is `time.monotonic`, `moment` the same as a date."""
+        """The statistics above the wall; `now` is `time.monotonic`, `moment` the same time as a date."""
         with self._lock:
             newest = self._newest_result
             return {

@@ -1,4 +1,4 @@
-"""What weights are: read from their metadata and graph, by the program at preview and by the job that runs them."""
+"""Reads weights from their metadata and graph, for the program at preview and for the job that runs them."""
 
 from apps.weights.contract import Contract, Precision, Thresholds
 from apps.weights.files import WeightsError

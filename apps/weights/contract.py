@@ -1,4 +1,4 @@
-"""What a network takes and gives, in the words of the stack's configuration. Nothing here imports more than Python."""
+"""A network's input and output, in the terms of the stack's configuration. Imports only the standard library."""
 
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar, Literal
@@ -13,7 +13,7 @@ Precision = Literal["auto", "int8", "bf16", "fp32"]
 
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
-    """The scores below which detections are dropped: of every label (None: nobody says), and of labels that differ."""
+    """The scores below which detections are dropped: in general (None: not set), and for labels that differ."""
 
     default: float | None = None
     by_label: tuple[tuple[str, float], ...] = ()
@@ -21,7 +21,7 @@ class Thresholds:
 
 @dataclass(frozen=True, kw_only=True)
 class Contract:
-    """What a network of your own takes and gives, where the weights' own metadata do not say it.
+    """The input and output of a user's own network, as far as the weights' metadata do not say it.
 
     Each field's text is its documentation in docs/config.md.
     """
@@ -55,5 +55,5 @@ class Contract:
     ] = None
 
     def stated(self) -> dict[str, Any]:
-        """What it says, by name; nothing where it says nothing."""
+        """The fields that are set, by name."""
         return {each.name: value for each in fields(self) if (value := getattr(self, each.name)) is not None}

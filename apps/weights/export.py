@@ -1,6 +1,6 @@
-"""`python -m apps.weights.export FOLDER`: every Ultralytics checkpoint `FOLDER/*/*.pt` becomes an OpenVINO export.
+"""`python -m apps.weights.export FOLDER` exports every Ultralytics checkpoint `FOLDER/*/*.pt` to OpenVINO.
 
-A step of the Spark image's build, where a stack has checkpoints: only there are PyTorch and Ultralytics installed.
+It runs in the Spark image's build if a stack has checkpoints. Only there are PyTorch and Ultralytics installed.
 """
 
 import shutil
@@ -13,11 +13,11 @@ from apps.weights import WeightsError, read_weights
 
 SIDES = {"classify": 224}
 SIDE = 320
-"""The input that an export begins with (pixels). All but RT-DETR's take others, by the key `size` of the stack."""
+"""The input size of an export (pixels). All but RT-DETR's accept others, by the stack's key `size`."""
 
 
 def main(weights: Path) -> None:
-    """Export what is found, or end with what is wrong with it."""
+    """Export all checkpoints, or exit with the reason."""
     for checkpoint in sorted(weights.glob("*/*.pt")):
         folder = checkpoint.parent
         try:
@@ -37,7 +37,7 @@ def export(checkpoint: Path) -> None:
             imgsz=SIDES.get(model.task, SIDE),
             dynamic=any_size,
             half=True,
-            # No suppression inside: a network that chooses by itself goes on to, the others' boxes Argus merges.
+            # Argus suppresses overlapping boxes itself. Networks that are end-to-end stay so.
             nms=False,
             device="cpu",
         )

@@ -1,15 +1,15 @@
-"""Which files weights are: the network, its variant in int8, and the version that follows from their content."""
+"""Finds the files of weights: the network, its int8 variant, and the hash of their content."""
 
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 INT8 = "int8"
-"""The folder inside a folder of weights that holds the same network in int8."""
+"""The subfolder of a weights folder with the same network in int8."""
 
 
 class WeightsError(ValueError):
-    """Weights that cannot be run; the message says why and what would do."""
+    """The weights cannot be run; the message says why and what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,14 +18,14 @@ class Network:
 
     path: Path
     metadata: Path | None
-    """`metadata.yaml` beside it. An ONNX file has its metadata inside, and may have this too."""
+    """`metadata.yaml` beside it. An ONNX file has metadata inside, but may have this too."""
     int8: Path | None = None
-    """The same network in int8, where the folder has one."""
+    """The same network in int8, if the folder has one."""
 
 
 def find_network(place: Path) -> Network:
-    """The network of a folder, or of an `.onnx` file. Raises WeightsError where there is none, or more than one."""
-    # A file goes alone into the image: what lies beside it here says nothing there.
+    """The network of a folder or an `.onnx` file. Raises WeightsError if there is not exactly one."""
+    # A single file is copied into the image alone, so files beside it are ignored.
     alone = place.suffix == ".onnx" and place.is_file()
     networks = [place] if alone else [*sorted(place.glob("*.xml")), *sorted(place.glob("*.onnx"))]
     if len(networks) != 1:
@@ -48,7 +48,7 @@ def find_network(place: Path) -> Network:
 
 
 def files_of(network: Path) -> tuple[Path, ...]:
-    """The files that a network consists of."""
+    """All files of a network."""
     return (network, network.with_suffix(".bin")) if network.suffix == ".xml" else (network,)
 
 

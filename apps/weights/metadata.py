@@ -1,4 +1,4 @@
-"""What weights say of themselves: Ultralytics' `metadata.yaml`, the same inside an ONNX file, and Argus's own."""
+"""Reads the metadata of weights: Ultralytics' `metadata.yaml`, the same inside an ONNX file, and Argus's own keys."""
 
 import ast
 from collections.abc import Mapping
@@ -17,19 +17,19 @@ RTDETR = "RTDETRDecoder"
 
 @dataclass(frozen=True, kw_only=True)
 class Metadata:
-    """What is said, as a contract; and what only metadata say. Sizes are (width, height) in pixels."""
+    """The metadata's contract, and what only metadata can say. Sizes are (width, height) in pixels."""
 
     contract: Contract = field(default_factory=Contract)
     size: tuple[int, int] | None = None
     sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Sizes by name, such as `fast` and `sharp`."""
     stride: int = 32
-    """The input's sides are multiples of it."""
+    """The input's sides must be multiples of it."""
     thresholds: Thresholds = field(default_factory=Thresholds)
 
 
 def from_yaml(path: Path) -> Metadata:
-    """What a `metadata.yaml` says. Raises WeightsError."""
+    """Read a `metadata.yaml`. Raises WeightsError."""
     try:
         said = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as unreadable:
@@ -40,14 +40,14 @@ def from_yaml(path: Path) -> Metadata:
 
 
 def from_onnx(properties: Mapping[str, str], place: str) -> Metadata:
-    """What an ONNX file's metadata properties say: each value is text of Python's form. Raises WeightsError."""
+    """Read an ONNX file's metadata properties, whose values are Python literals. Raises WeightsError."""
     return understood({key: _literal(text) for key, text in properties.items()}, place)
 
 
 def understood(said: Mapping[str, Any], place: str) -> Metadata:
-    """What metadata of Ultralytics' keys mean. Raises WeightsError where they are malformed, or of a task unknown here.
+    """Interpret Ultralytics' keys. Raises WeightsError if they are malformed or the task is not supported.
 
-    Where they name neither a task nor classes they say nothing: any exporter writes some of these keys.
+    Without a task and class names they are ignored, because any exporter writes some of these keys.
     """
     if "task" not in said and "names" not in said:
         return Metadata()
@@ -97,7 +97,7 @@ def _output(task: Task, said: Mapping[str, Any]) -> Output:
 
 
 def _fit(output: Output, size: tuple[int, int]) -> Fit:
-    """What Ultralytics does to pictures: of classifiers, only square ones see a crop."""
+    """How Ultralytics fits pictures into the input: only square classifiers get a crop."""
     if output == "classes":
         return "crop" if size[0] == size[1] else "stretch"
     return "stretch" if output == "rtdetr" else "letterbox"
@@ -118,7 +118,7 @@ def _keypoints(said: list[int]) -> tuple[int, int]:
 
 
 def _thresholds(said: Mapping[str, Any]) -> Thresholds:
-    """Argus's own keys: the scores that whoever made the weights recommends."""
+    """Argus's own keys: the thresholds that the weights' author recommends."""
     default, by_label = said.get("score_threshold"), said.get("score_thresholds", {})
     return Thresholds(
         default=None if default is None else float(default),

@@ -1,7 +1,7 @@
-"""What a network is: what its metadata say, what the stack says where they do not, and what its graph confirms.
+"""Reads a network's description from its metadata and the stack's contract, and checks it against the graph.
 
-Read at preview on the user's computer and again by the job. Nothing is guessed from sizes: whatever nobody says is
-asked for, and whatever the graph contradicts is refused.
+This happens at preview on the user's computer and again in the job. Nothing is guessed from sizes: a missing fact is
+asked for, and one that the graph contradicts is refused.
 """
 
 from dataclasses import dataclass, field, fields, replace
@@ -16,7 +16,7 @@ from apps.weights.metadata import Metadata, from_onnx, from_yaml
 
 _MUST_BE_SAID = ("task", "names", "layout", "colour", "scale", "fit", "output")
 SPARE = 1.06
-"""How many more pixels an input of a frame's own shape may have."""
+"""An input fitted to a frame's shape may have this many times the pixels of the configured one."""
 _ANSWERS: dict[str, tuple[Output, ...]] = {
     "detect": ("anchors", "objectness", "end2end", "rtdetr", "queries"),
     "segment": ("anchors", "end2end"),
@@ -30,9 +30,9 @@ _ANSWERS: dict[str, tuple[Output, ...]] = {
 class Weights:
     """A network that can be run. Its input is one picture of `width` x `height` pixels.
 
-    A pixel becomes `(value - mean) / scale` a channel, in the order that `colour` says. `quantized` says whether the
-    graph computes in int8. `keypoints` are their number and how many numbers each has; `coefficients` is how many of
-    them weigh the prototypes of a segment's mask.
+    Each channel is normalized as `(value - mean) / scale`, in the order of `colour`. `quantized` says whether the graph
+    computes in int8. `keypoints` are their number and the numbers per keypoint; `coefficients` is the number of mask
+    coefficients of a segment.
     """
 
     network: Path
@@ -51,16 +51,16 @@ class Weights:
     keypoints: tuple[int, int] | None = None
     coefficients: int = 0
     thresholds: Thresholds = field(default_factory=Thresholds)
-    """What the weights recommend."""
+    """The thresholds that the weights recommend."""
     stride: int = 32
-    """What the sides of a network of any size are multiples of."""
+    """If the network accepts any size, its sides must be multiples of this."""
     adapts: bool = False
-    """Whether the network takes any size, and nobody asked for a certain one."""
+    """Whether the network accepts any size and the stack does not fix one."""
 
     def fitted(self, frame: tuple[int, int]) -> "Weights":
-        """The same with an input of the shape of a frame (width, height), as far as the network takes it.
+        """The same with an input of the aspect ratio of a frame (width, height), if the network adapts.
 
-        About as many pixels cost about as much, and show more of a frame than an input that is grey at its edges.
+        The cost stays about the same, as the pixels do, but no part of the input is wasted on grey edges.
         """
         if not self.adapts:
             return self
@@ -75,7 +75,7 @@ class Weights:
 
     @property
     def shape(self) -> list[int]:
-        """The input's shape, of one picture."""
+        """The input's shape for one picture, in the order of `layout`."""
         channels = 1 if self.colour == "GREY" else 3
         if self.layout == "NHWC":
             return [1, self.height, self.width, channels]
@@ -90,10 +90,10 @@ def read_weights(
     precision: Precision = "auto",
     fast_int8: bool = True,
 ) -> Weights:
-    """The network at `place`, a folder or an `.onnx` file. Raises WeightsError with what to say or to mend.
+    """Read the network at `place`, a folder or an `.onnx` file. Raises WeightsError with what to add or correct.
 
-    `size` is the name of one of the metadata's sizes or `WIDTHxHEIGHT`; `precision` int8 takes the variant
-    in int8, and so does auto on a machine that is fast at it (`fast_int8`); where there is none, the network itself.
+    `size` is the name of one of the metadata's sizes or `WIDTHxHEIGHT`. With `precision` int8, or auto on a machine
+    that is fast at int8 (`fast_int8`), the int8 variant is read, if there is one.
     """
     network = find_network(place)
     path = (
@@ -124,7 +124,7 @@ def read_weights(
 
 
 def resized(graph: ov.Model, weights: Weights) -> ov.Model:
-    """The graph for one picture of the weights' size. Raises WeightsError where it insists on another batch or size."""
+    """Reshape the graph for one picture of the weights' size. Raises WeightsError if it does not accept that."""
     try:
         graph.reshape(weights.shape)
         graph.validate_nodes_and_infer_types()
@@ -137,7 +137,7 @@ def resized(graph: ov.Model, weights: Weights) -> ov.Model:
 
 
 def check_answer(weights: Weights, graph: ov.Model) -> None:
-    """Raises WeightsError where the graph's answer is not laid out as `weights.output` says."""
+    """Raise WeightsError unless the graph has an output of the layout `weights.output`."""
     shapes = [_static(weights, output) for output in graph.outputs]
     expected = _expected(weights)
     if not any(_matches(shape, expected) for shape in shapes):
@@ -149,7 +149,7 @@ def check_answer(weights: Weights, graph: ov.Model) -> None:
 
 
 def _expected(weights: Weights) -> list[int | None]:
-    """The shape of the answer's rows; None is any number."""
+    """The expected output shape; None is any number."""
     classes = len(weights.names)
     more = weights.coefficients if weights.task == "segment" else 1 if weights.task == "obb" else 0
     if weights.keypoints is not None:
@@ -172,7 +172,7 @@ def _matches(shape: list[int], expected: list[int | None]) -> bool:
 
 
 def _static(weights: Weights, output: Any) -> list[int]:
-    """An output's shape; sides that follow from the picture's content are 0."""
+    """An output's shape; dynamic dimensions are 0."""
     shape = [side.get_length() if side.is_static else 0 for side in output.partial_shape]
     if shape and shape[0] not in (0, 1):
         raise WeightsError(
@@ -204,7 +204,7 @@ def _metadata(network: Network, graph: ov.Model) -> Metadata:
 
 
 def _said(place: Path, metadata: Metadata, contract: Contract) -> dict[str, Any]:
-    """What metadata and contract say together, by the fields of Contract. Raises WeightsError."""
+    """Merge metadata and contract, by the fields of Contract. Raises WeightsError."""
     known, given = metadata.contract.stated(), contract.stated()
     for key, value in given.items():
         if key in known and key != "output" and known[key] != value:
@@ -255,7 +255,7 @@ def _size(place: Path, graph: ov.Model, said: dict[str, Any], metadata: Metadata
 
 
 def _fixed(graph: ov.Model, layout: Layout) -> tuple[int, int] | None:
-    """Width and height of the only input that a graph takes; None where it takes any."""
+    """Width and height of a graph's fixed input; None if it accepts any size."""
     shape = graph.input(0).partial_shape
     high, wide = (shape[1], shape[2]) if layout == "NHWC" else (shape[2], shape[3])
     return (wide.get_length(), high.get_length()) if wide.is_static and high.is_static else None
@@ -274,7 +274,7 @@ def _asked(place: Path, metadata: Metadata, size: str | None) -> tuple[int, int]
 
 
 def _coefficients(place: Path, graph: ov.Model) -> int:
-    """How many prototypes a segment's mask is made of: the channels of the output that has four dimensions."""
+    """The number of mask prototypes: the channels of the output that has four dimensions."""
     for output in graph.outputs:
         shape = output.partial_shape
         if shape.rank.is_static and len(shape) == 4 and shape[1].is_static:

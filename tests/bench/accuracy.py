@@ -40,7 +40,7 @@ PICTURES = ROOT / "artifacts" / "accuracy"
 HEADER = ("frames", "detector", "label", "objects", "precision", "recall", "AP50", "AP50-95")
 COST_HEADER = ("detector", "version", "ms of CPU a frame", "x scenes")
 LOWEST_SCORE = 0.01
-"""Detections are kept from here on, for the curve; precision and recall are those of SCORE."""
+"""Detections from this score on are kept for the curve; precision and recall are at SCORE."""
 _RENDERED_CAMERAS, _RENDERED_FRAMES = 12, 4
 
 Image = NDArray[np.uint8]
@@ -48,7 +48,7 @@ Image = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Picture:
-    """A labelled frame: where it is from, as it was sent, and what it shows."""
+    """A labelled frame: its origin, the sent frame, and its labels."""
 
     group: str
     name: str
@@ -58,19 +58,19 @@ class Picture:
 
 @dataclass
 class Detector:
-    """One of the models that are compared, and what came of it."""
+    """One of the compared models, with its results."""
 
     name: str
     curious: Model
-    """Reports what is hardly there too, which the curves need. Nobody runs it so, and it is not timed."""
+    """Also reports very low scores, which the curves need. Not realistic, so it is not timed."""
     model: Model
-    """As a stack runs it that says no threshold."""
+    """As in a stack without thresholds."""
     wanted: Wanted
     scores: dict[str, Scores] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
 
     def look(self, picture: Picture) -> tuple[Found, ...]:
-        """What it finds in the picture, noted."""
+        """Detect in the picture, and record detections and time."""
         began = time.process_time()
         self.model.detect(picture.frame)
         self.seconds.append(time.process_time() - began)
@@ -80,12 +80,12 @@ class Detector:
         return found
 
     def sure(self, one: Found) -> bool:
-        """Whether a stack that says no threshold keeps the detection."""
+        """Whether a stack without thresholds keeps the detection."""
         return one.score >= self.wanted.by_label.get(one.label, self.wanted.threshold)
 
     @property
     def milliseconds(self) -> float:
-        """The median CPU time of a frame."""
+        """The median CPU time per frame."""
         return 1000 * median(self.seconds)
 
 
@@ -125,14 +125,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def detector(name: str, weights: Path, *, size: str | None = None) -> Detector:
-    """The weights as a job of a stack runs them, on one thread."""
+    """A detector with these weights, run as in a job, on one thread."""
     spec = job_spec(weights=weights, size=size)
     wanted = Wanted.of(spec, read_weights(weights, size=size).thresholds)
     return Detector(name, load_model(replace(spec, score_threshold=LOWEST_SCORE)), load_model(spec), wanted)
 
 
 def real_pictures(folder: Path) -> Iterator[Picture]:
-    """Every labelled frame, by scene: whole pictures, and crops of the ground."""
+    """All labelled frames by scene: whole pictures, and crops of the ground."""
     for run in runs():
         for number, image in zip(range(run.first, run.first + run.count), read_run(folder, run), strict=True):
             frame, scale = sent(image, run.name, number)
@@ -143,7 +143,7 @@ def real_pictures(folder: Path) -> Iterator[Picture]:
 
 
 def read_run(folder: Path, run: Run) -> Iterator[Image]:
-    """The run's pictures, as a camera there would show them."""
+    """The run's pictures, as a camera would show them."""
     video = cv2.VideoCapture(str(folder / run.footage))
     try:
         for number in range(run.first + run.count):
@@ -158,7 +158,7 @@ def read_run(folder: Path, run: Run) -> Iterator[Image]:
 
 
 def rendered_pictures() -> Iterator[Picture]:
-    """Frames by day and night of rendered cameras that no stack and no training set names."""
+    """Day and night frames of rendered cameras that are in no stack and no training set."""
     for camera in (f"held-out-{number:02d}" for number in range(1, _RENDERED_CAMERAS + 1)):
         roll = dice("evaluation", camera)
         for _ in range(_RENDERED_FRAMES):
@@ -169,7 +169,7 @@ def rendered_pictures() -> Iterator[Picture]:
 
 
 def sent(image: Image, camera: str, sequence: int) -> tuple[Frame, float]:
-    """The frame that a producer makes of the image, and its pixels a pixel of the image."""
+    """The frame that a producer makes of the image, and its scale relative to the image."""
     settings = Camera(name=camera, url="synthetic://street", frames_per_second=1, width=640, jpeg_quality=80)
     encoded = encode(image, settings)
     frame = Frame(
@@ -184,7 +184,7 @@ def sent(image: Image, camera: str, sequence: int) -> tuple[Frame, float]:
 
 
 def rows(one: Detector) -> list[list[str]]:
-    """The detector's part of the table: a row a label that is there, vehicles also together."""
+    """The detector's part of the table: one row per label that occurs, and one for all vehicles."""
     lines = []
     whole = Scores(
         [picture for group, scores in one.scores.items() if group != "rendered" for picture in scores.pictures]
@@ -207,7 +207,7 @@ def _scaled(box: Sequence[float], scale: float) -> tuple[float, float, float, fl
 
 
 def _draw(one: Detector, picture: Picture, found: Sequence[Found]) -> None:
-    """What is there in white, what does not count in grey, what was found in yellow with its score."""
+    """Draw labels in white, those that do not count in grey, detections in yellow with their scores."""
     image = np.asarray(cv2.imdecode(np.frombuffer(picture.frame.jpeg, np.uint8), cv2.IMREAD_COLOR), dtype=np.uint8)
     for real in picture.real:
         _box(image, real.box, (255, 255, 255) if real.counts else (128, 128, 128))
@@ -232,7 +232,7 @@ def _file(one: Detector, picture: Picture) -> Path:
 
 
 def _write_page(detectors: Sequence[Detector], pictures: Sequence[Picture]) -> None:
-    """One page: a row a picture, a column a detector."""
+    """Write one page with one row per picture and one column per detector."""
     head = "".join(f"<th>{html.escape(one.name)}" for one in detectors)
     body = "".join(
         f"<tr><th>{html.escape(picture.name)}<br>{picture.frame.sequence}"

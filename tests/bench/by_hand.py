@@ -1,4 +1,4 @@
-"""The other way to a cluster: kubeadm.sh, and the files that a person writes before it, in Argus's own settings."""
+"""The manual way to a cluster: kubeadm.sh, and the files that a person writes for it, with Argus's settings."""
 
 import base64
 import secrets
@@ -20,7 +20,7 @@ SCRIPT = Path(__file__).with_name("kubeadm.sh")
 
 
 def files(args: ClusterArgs, machine: Machine, *, token: str, certificate_key: str) -> dict[str, str]:
-    """What a person writes on one machine, by its path."""
+    """The files that a person writes on one machine, by path."""
     control_plane, cluster = machine in args.control_planes, args.cluster
     runtime = ContainerRuntimeArgs(
         machine=machine,
@@ -44,7 +44,7 @@ def files(args: ClusterArgs, machine: Machine, *, token: str, certificate_key: s
         written[AUDIT_POLICY.lstrip("/")] = program("audit-policy.yaml")
         written[ENCRYPTION_CONFIG.lstrip("/")] = _encryption(bytes.fromhex(certificate_key))
     if machine == args.control_planes[0]:
-        # Argus invites each machine by itself; a person uses the one token and key that init was given.
+        # Argus makes a token and key for each machine; a person uses those of init for all.
         init, *others = yaml.safe_load_all(init_config(cluster, machine))
         init |= {"bootstrapTokens": [{"token": token}], "certificateKey": certificate_key}
         written["root/kubeadm.yaml"] = yaml.safe_dump_all([init, *others], sort_keys=False)
@@ -87,6 +87,6 @@ class ByHand:
         }
 
     def run(self, what: str, *names: str) -> float:
-        """Seconds that one of the script's steps took."""
+        """Run one of the script's steps. Returns its seconds."""
         with step(f"by hand: {what} {' '.join(names)}"):
             return timed([str(SCRIPT), what, *names], self._environment, f"by-hand-{what}")

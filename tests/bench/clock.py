@@ -1,4 +1,4 @@
-"""How long a command takes; what it says goes to a file."""
+"""Times a command, with its output in a file."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ _LIMIT_SECONDS = 1800
 
 
 def timed(command: Sequence[str], environment: Mapping[str, str], log: str) -> float:
-    """Seconds from the command's start to its end. Raises LabError, with the end of the log, when it fails."""
+    """Run the command and return its seconds. Raises LabError with the end of the log if it fails."""
     start = time.perf_counter()
     run(command, env=environment, cwd=ROOT, timeout=_LIMIT_SECONDS, log=LOGS / f"{log}.log")
     return time.perf_counter() - start

@@ -1,7 +1,7 @@
-"""A day of the user's load against the rules that scale the stages: its cost, and what gives way first with more.
+"""Simulates a day of the user's load with the rules that scale the stages: its cost, and the first limit.
 
-`make bench-day` needs no cluster: the rules are the program's own, the costs of a frame are those that the lab was seen
-to have. What a machine can do is an assumption, and is printed as such.
+`make bench-day` needs no cluster: the rules are the program's own, the costs per frame were measured on the lab. The
+capacity of a machine is an assumption and is printed as such.
 """
 
 import math
@@ -18,34 +18,34 @@ from tests.bench.table import table
 
 DAY_SECONDS = 86_400
 FRAMES_A_DAY = 15_000_000
-"""Of 40 cameras: 174 a second on average."""
+"""From 40 cameras: 174 per second on average."""
 
 HOURS = (4, 3, 3, 3, 3, 4, 6, 9, 12, 13, 13, 14, 14, 14, 13, 13, 14, 16, 16, 14, 11, 8, 6, 5)
-"""The load by the hour, as shares of each other: a shop's or a street's day. At the busiest 1.7 times the average."""
+"""Relative load by hour, like a shop's or a street's day. The peak is 1.7 times the average."""
 
 NOISE = 0.15
-"""By how much the load of a moment differs from the hour's, at most."""
+"""The largest relative deviation of the load from the hour's."""
 
 PARTITIONS, BROKERS = Kafka().partitions, Kafka().replicas
 COPIES = 3
 FRAME_BYTES, RESULT_BYTES = 28_300, 610
-"""Mean of the lab's frames (640 pixels wide) and results."""
+"""Mean sizes of the lab's frames (640 pixels wide) and results."""
 
 BROKER_MB_S = 100
 MACHINE_CORES = 8
-"""Assumed: what a broker writes to its disk in a second, with room for readers; and a machine."""
+"""Assumptions: a broker's write rate to its disk, with room for readers; and a machine's cores."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What a stage uses: `kubectl top` on the lab at 4 and at 20 frames/s, of all its pods (2026-11-25)."""
+    """A stage's CPU use: `kubectl top` of all its pods on the lab at 4 and at 20 frames/s (2026-11-25)."""
 
     base_millicores: float
     record_ms: float
-    """CPU time of a record."""
+    """CPU time per record."""
 
     def cores(self, pods: float, records_per_second: float) -> float:
-        """Of so many pods that get through so much together."""
+        """The cores used by this many pods at this rate together."""
         return (pods * self.base_millicores + records_per_second * self.record_ms) / 1000
 
 
@@ -63,11 +63,11 @@ class Stage:
     cost: Cost
     records_per_frame: int
     run: Callable[[float], Iterator[Moment]]
-    """By the number of cameras."""
+    """Takes the number of cameras."""
 
 
 def load(cameras: float, records_per_frame: int = 1) -> Callable[[float], float]:
-    """Records a second of so many cameras at a second of the day, noise and all; the same on every call."""
+    """Records per second by second of the day, for this many cameras, with noise; the same on every call."""
     scale = _frames_a_share(cameras) * records_per_frame
     noise = random.Random(40)
     wobble = [1 + noise.uniform(-NOISE, NOISE) for _ in range(DAY_SECONDS // 10 + 1)]
@@ -81,17 +81,17 @@ def load(cameras: float, records_per_frame: int = 1) -> Callable[[float], float]
 
 
 def peak(cameras: float) -> float:
-    """Frames a second in the busiest hour, without the noise."""
+    """Frames per second in the busiest hour, without noise."""
     return _frames_a_share(cameras) * max(HOURS)
 
 
 def _frames_a_share(cameras: float) -> float:
-    """Frames a second in an hour whose share is one."""
+    """Frames per second in an hour whose share is one."""
     return FRAMES_A_DAY / DAY_SECONDS * cameras / 40 * len(HOURS) / sum(HOURS)
 
 
 def model(name: str, cost: Cost, maximum: int) -> Stage:
-    """A model whose executors have a core each."""
+    """A model whose executors have one core each."""
     rate = 1000 / cost.record_ms
     defaults = Executors()
 
@@ -129,7 +129,7 @@ def group(name: str, cost: Cost, replicas: LagReplicas, records_per_frame: int) 
 
 
 def stages(most: int = PARTITIONS) -> list[Stage]:
-    """Every stage that scales, up to what the partitions allow."""
+    """All stages that scale, up to the number of partitions."""
     return [
         model("objects", OBJECTS, most),
         model("motion", MOTION, most),
@@ -140,7 +140,7 @@ def stages(most: int = PARTITIONS) -> list[Stage]:
 
 @dataclass(frozen=True, kw_only=True)
 class Day:
-    """What a stage came to in a day."""
+    """A stage's results over a day."""
 
     stage: Stage
     fewest: int
@@ -149,17 +149,17 @@ class Day:
     core_hours: float
     """Used, not reserved."""
     worst_lag_seconds: float
-    """What waited, at the load of that moment."""
+    """The largest lag, in seconds of the load at that time."""
     changes: int
 
     @property
     def of_fixed(self) -> float:
-        """Pod-hours as a share of a fixed number that carries the busiest moment."""
+        """Pod-hours as a share of those with a fixed number of pods for the peak."""
         return self.pod_hours / (24 * self.most)
 
 
 def day(stage: Stage, cameras: float) -> Day:
-    """Runs one stage through the day."""
+    """Run one stage through the day."""
     arriving = load(cameras, stage.records_per_frame)
     moments = list(stage.run(cameras))
     pod_hours = sum((b.at - a.at) * a.pods for a, b in pairwise(moments)) / 3600
@@ -176,7 +176,7 @@ def day(stage: Stage, cameras: float) -> Day:
 
 
 def limits(cameras: float) -> list[tuple[str, float, str]]:
-    """Each limit: its name, the share of it that the busiest hour takes, and what to change."""
+    """Each limit: its name, the share that the busiest hour uses, and what to change."""
     frames = peak(cameras)
     tasks = frames * OBJECTS.record_ms / 1000 / ROOM
     written = frames * (FRAME_BYTES + 2 * RESULT_BYTES) * COPIES / BROKERS / 1e6
@@ -195,13 +195,13 @@ def limits(cameras: float) -> list[tuple[str, float, str]]:
 
 
 def machines(cameras: float) -> int:
-    """Machines of MACHINE_CORES whose cores the models take in the busiest hour, with the room that the rules leave."""
+    """The machines of MACHINE_CORES that the models need in the busiest hour, with the rules' reserve."""
     cores = peak(cameras) * (OBJECTS.record_ms + MOTION.record_ms) / 1000 / ROOM
     return math.ceil(cores / MACHINE_CORES)
 
 
 def shown(days: Sequence[Day]) -> str:
-    """A table of a day's stages."""
+    """A table of the stages over a day."""
     header = ("stage", "pods (fewest / most)", "changes", "pod-hours", "of fixed", "core-hours", "worst lag (s)")
     return table(
         header,
@@ -221,7 +221,7 @@ def shown(days: Sequence[Day]) -> str:
 
 
 def shown_limits() -> str:
-    """A table of which limit comes first."""
+    """A table of the limits, to show which comes first."""
     rows = []
     for cameras in (40, 400, 4000):
         for number, (name, share, change) in enumerate(sorted(limits(cameras), key=lambda each: -each[1])):
@@ -234,7 +234,7 @@ def shown_limits() -> str:
 
 
 def main() -> None:
-    """Prints both tables."""
+    """Print both tables."""
     print(f"40 cameras, {FRAMES_A_DAY:,} frames a day, {peak(40):.0f} frames/s in the busiest hour; simulated:\n")
     days = [day(stage, 40) for stage in stages()]
     print(shown(days))

@@ -44,13 +44,13 @@ CAMERAS, PARTITIONS = 40, 4
 HEADER = ("stage", "records", "records/s", "CPU of a record (ms)")
 DETECTIONS = tuple(Detection(label="person", score=0.9, box=(0.1, 0.2, 0.3 + n / 10, 0.4)) for n in range(5))
 STATS_PORT = 5066
-"""Filebeat's own."""
+"""Filebeat's own port."""
 _LIMIT_SECONDS, _PAUSE_SECONDS = 600.0, 0.5
 
 
 @dataclass(frozen=True)
 class Drained:
-    """How a backlog went, from its first records on: the time it took and the CPU time of who read it."""
+    """The processing of a backlog from its first record: elapsed time, and CPU time of its reader."""
 
     records: int
     seconds: float
@@ -88,7 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def backlog(kafka: str, frames: int) -> Topics:
-    """Fresh topics with so many frames, spread over the cameras, and two results of each."""
+    """New topics with this many frames, spread over the cameras, and two results for each."""
     topics = create_topics(kafka, suffix=uuid.uuid4().hex[:8], models=("objects", "motion"), partitions=PARTITIONS)
     to, began, jpeg = producer(kafka), datetime.now(UTC), os.urandom(FRAME_BYTES)
     for number in range(frames):
@@ -134,7 +134,7 @@ def _filebeat(topics: Topics, search: str) -> Drained:
     indices = ",".join(f"results-{model}-*" for model in topics.models)
 
     def indexed() -> int:
-        # Not a count of documents, which would have Elasticsearch refresh its indices for each look.
+        # Not a count of documents, which would make Elasticsearch refresh its indices at each poll.
         answer = httpx.get(f"{search}/{indices}/_stats/indexing", timeout=120).raise_for_status().json()
         return int(answer["_all"]["primaries"].get("indexing", {}).get("index_total", 0))
 
@@ -150,7 +150,7 @@ def _filebeat(topics: Topics, search: str) -> Drained:
 
 
 def _drained(process: int, total: int, done: Callable[[], int]) -> Drained:
-    """Watches a process from its first records to its last one."""
+    """Watch a process from its first record to its last one."""
 
     def fewer_than(wanted: int) -> str | None:
         seen = done()
@@ -163,7 +163,7 @@ def _drained(process: int, total: int, done: Callable[[], int]) -> Drained:
 
 
 def _cpu_seconds(process: int) -> float:
-    """What a process has used, in user and in system mode."""
+    """A process's CPU time, in user and system mode."""
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

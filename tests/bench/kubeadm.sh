@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# A highly available cluster by hand: what kubeadm's documentation has a person type over SSH, with HAProxy and keepalived
-# in front of the API servers. The yardstick of provision.py, which renders the files and times each of:
+# A highly available cluster by hand: the commands of kubeadm's documentation over SSH, with HAProxy and keepalived in
+# front of the API servers. The baseline of provision.py, which renders the files and times each of:
 #   kubeadm.sh prepare NAME...   packages, binaries, containerd, images; on control planes HAProxy and keepalived
-#   kubeadm.sh cluster           init, control planes one after the other, workers side by side, network, all Ready
-#   kubeadm.sh worker NAME       one worker more
-#   kubeadm.sh forget NAME       the node of a machine that is gone
+#   kubeadm.sh cluster           init, control planes one by one, workers in parallel, network, all Ready
+#   kubeadm.sh worker NAME       one more worker
+#   kubeadm.sh forget NAME       removes the node of a lost machine
 set -euo pipefail
 
-# FILES: a folder for each machine, as its files lie under /. CONTROL_PLANES, WORKERS: a line a machine, `name address`.
+# FILES: for each machine a folder with its files under /. CONTROL_PLANES, WORKERS: a line `name address` per machine.
 : "${FILES:?}" "${SSH_KEY:?}" "${CONTROL_PLANES:?}" "${WORKERS:?}" "${BINARIES:?}" "${VERSION:?}" "${REPOSITORY:?}" "${POD_NETWORK:?}"
 
 declare -A address=()
@@ -16,7 +16,7 @@ while read -r name at; do control_planes+=("$name") address[$name]=$at; done <<<
 while read -r name at; do workers+=("$name") address[$name]=$at; done <<<"$WORKERS"
 first=${control_planes[0]}
 
-# on NAME COMMAND: runs it there as root.
+# on NAME COMMAND: runs the command there as root.
 on() {
   ssh -i "$SSH_KEY" -o IdentitiesOnly=yes -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null \
     -o LogLevel=ERROR "root@${address[$1]}" "$2"
@@ -24,7 +24,7 @@ on() {
 
 kubectl() { on "$first" "kubectl --kubeconfig /etc/kubernetes/admin.conf $*" </dev/null; }
 
-# side_by_side FUNCTION NAME...: the function on all of these machines at once.
+# side_by_side FUNCTION NAME...: runs the function on these machines in parallel.
 side_by_side() {
   local function=$1 name job jobs=()
   shift
@@ -97,7 +97,7 @@ join() {
   on "$1" "sed -i s/@CA_HASH@/sha256:${hash%% *}/ /root/kubeadm.yaml && kubeadm join --config /root/kubeadm.yaml" </dev/null
 }
 
-# The pods' network: a route to each other node, masquerading, and last the CNI configuration, which makes the node Ready.
+# The pods' network: routes to other nodes, masquerading, and last the CNI configuration, which makes the node Ready.
 connect() {
   local node network own='' routes=''
   while read -r node network; do
@@ -114,7 +114,7 @@ REMOTE
 }
 
 network() {
-  # A node has its share once the controller manager has seen it.
+  # A node gets its pod range once the controller manager has seen it.
   until networks=$(kubectl get nodes --no-headers -o custom-columns=NAME:.metadata.name,NETWORK:.spec.podCIDR) &&
     [[ $(grep -c / <<<"$networks") == "${#address[@]}" ]]; do
     sleep 0.5

@@ -1,4 +1,4 @@
-"""`python -m tests.bench.mocked STACK_FILE`: the whole program in preview without an engine; what it took, as JSON."""
+"""`python -m tests.bench.mocked STACK_FILE` previews the whole program without an engine; prints its cost as JSON."""
 
 import json
 import logging
@@ -18,27 +18,27 @@ HOST_KEY = f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{'A' * 43}"
 
 
 class Echo(mocks.Mocks):
-    """Answers every resource with its own inputs."""
+    """Returns every resource's inputs as its outputs."""
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-        """Nothing: there was no update before this one."""
+        """Return nothing, because there was no update before this one."""
         return {}, []
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        """The inputs; a command also prints: on this computer a machine's host key, elsewhere nothing."""
+        """Return the inputs, and a command's output: a host key for a local one, else nothing."""
         stdout = HOST_KEY if args.typ == "command:local:Command" else ""
         printed = {"stdout": stdout, "stderr": ""} if args.typ.startswith("command:") else {}
         return f"{args.name}-id", {**args.inputs, **printed}
 
 
 class Counter(mocks.MockMonitor):
-    """Counts what an engine would be told."""
+    """Counts the registrations that an engine would get."""
 
     registered = 0
     dependencies = 0
 
     def RegisterResource(self, request: Any) -> Any:
-        """Count the resource and those that it waits for."""
+        """Count the resource and its dependencies."""
         self.registered += 1
         self.dependencies += len(request.dependencies)
         return super().RegisterResource(request)  # type: ignore[no-untyped-call]

@@ -37,7 +37,7 @@ _SAMPLE_SECONDS = 0.2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure every size and print the table."""
+    """Measure all sizes and print the table."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.preview", description=__doc__)
     parser.add_argument("--repeat", type=int, default=1, help="measurements of each size")
     parser.add_argument("--size", action="append", help="control planes + workers, such as 3+7; may be repeated")
@@ -73,7 +73,7 @@ def _row(size: str, folder: Path, repeat: int, *, real: bool) -> list[str]:
 
 
 def program(config: Config, folder: Path) -> dict[str, Any]:
-    """The program under mocks, in a process of its own."""
+    """Run the program under mocks in a separate process."""
     file = folder / "Pulumi.bench.yaml"
     file.write_text(yaml.safe_dump({"config": config}), encoding="utf-8")
     command = [sys.executable, "-m", "tests.bench.mocked", str(file)]
@@ -92,8 +92,8 @@ def _preview(config: Config, folder: Path) -> tuple[float, float]:
 
 
 def _memory(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Iterator[float]:
-    """Run the command, and meanwhile yield what it and its children hold (MiB). Raises LabError."""
-    # A session of its own marks them: Pulumi gives its plugins other process groups.
+    """Run the command and yield its memory with its children's (MiB) meanwhile. Raises LabError."""
+    # Children are found by a separate session, because Pulumi gives its plugins other process groups.
     with log.open("w") as sink:
         process = subprocess.Popen(
             command, env=environment, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True
@@ -107,11 +107,11 @@ def _memory(command: Sequence[str], environment: Mapping[str, str], log: Path) -
 
 
 def session_mib(session: int) -> float:
-    """The resident memory of all processes of a session; what they share is counted in each."""
+    """The resident memory of a session's processes; shared memory is counted for each."""
     pages = 0
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
-            # The program's name, in parentheses, may hold spaces; the fields after it do not.
+            # The program's name, in parentheses, may contain spaces; the fields after it do not.
             fields = stat.read_text().rpartition(")")[2].split()
             pages += int(fields[21]) if int(fields[3]) == session else 0
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20

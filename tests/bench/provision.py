@@ -34,13 +34,13 @@ from tests.bench.stacks import Config, Stack, committed, unavailable, with_key, 
 from tests.bench.table import footer, ratio, spread, table
 
 CLUSTER_ONLY = "**argus:cluster:**"
-"""The URNs of the cluster's resources; Pulumi adds the providers that they need."""
+"""The cluster's URNs; Pulumi adds the providers that they need."""
 HEADER = ("step", "seconds", "of the bare kubeadm", "of the same by hand")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One row: what was timed, what that includes, and which step does the same by hand."""
+    """One row: what was timed, what that includes, and the manual step that does the same."""
 
     name: str
     includes: str
@@ -88,7 +88,7 @@ WORKER = Step(
 STEPS = (BY_HAND, BY_HAND_FROM_BARE, UP_READY, UP, WORKER_BY_HAND, WORKER_LESS, WORKER_READY, WORKER)
 
 Times = Mapping[Step, Sequence[float]]
-"""Seconds of each step, one for each measurement."""
+"""Seconds of each step, one per measurement."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -108,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def report(times: Times) -> str:
-    """The table, and below it what each step includes."""
+    """The table, followed by what each step includes."""
     rows = []
     for each in STEPS:
         like = ratio(times[each], times[each.like]) if each.like else ""
@@ -117,7 +117,7 @@ def report(times: Times) -> str:
 
 
 def ready_at(nodes: Mapping[str, Any]) -> float:
-    """When the last node became Ready by `kubectl get nodes -o json`, which has whole seconds: the end of that one."""
+    """When the last node became Ready, from `kubectl get nodes -o json`: the end of that whole second."""
     since = []
     for node in nodes["items"]:
         ready = next(each for each in node["status"]["conditions"] if each["type"] == "Ready")
@@ -160,7 +160,7 @@ def check_bare() -> None:
 
 
 def measure(repeat: int, *, keep: bool) -> Times:
-    """Every step, `repeat` times."""
+    """Measure every step `repeat` times."""
     config = with_key(committed(STACK), SSH_KEY)
     settings = argus_config.load_values({key.removeprefix("argus:"): value for key, value in config.items()})
     args = ClusterArgs.from_settings(
@@ -212,7 +212,7 @@ def _by_pulumi(folder: Path, config: Config, args: ClusterArgs, times: dict[Step
 
 
 def _make_bare() -> None:
-    """New machines, so that whoever is measured next starts from the same state."""
+    """Recreate the machines, so that every measurement starts from the same state."""
     with step("making the machines anew"):
         fleet.remove_all()
         fleet.ensure(machines())

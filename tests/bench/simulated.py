@@ -1,7 +1,7 @@
-"""Stages that scale, simulated: a Spark job batch by batch, and pods as Kubernetes' autoscaler has them.
+"""Simulates stages that scale: a Spark job batch by batch, and pods under Kubernetes' autoscaler.
 
-The rules of a job are the program's (apps/spark_jobs/scaling.py). Those of the pods are Kubernetes', as it documents
-them, with what components/autoscaling/lag.py tells it.
+A job follows the program's rules (apps/spark_jobs/scaling.py). Pods follow Kubernetes' documented rules with the
+settings of components/autoscaling/lag.py.
 """
 
 import math
@@ -15,18 +15,18 @@ from components.config.sections import LagReplicas
 
 TRIGGER_SECONDS = 2.0
 LOOK_SECONDS = 15.0
-"""How often the autoscaler looks (--horizontal-pod-autoscaler-sync-period)."""
+"""The autoscaler's period (--horizontal-pod-autoscaler-sync-period)."""
 
 TOLERANCE = 0.1
-"""The share by which it is content to miss its target (--horizontal-pod-autoscaler-tolerance)."""
+"""The relative deviation from its target that it tolerates (--horizontal-pod-autoscaler-tolerance)."""
 
 Load = Callable[[float], float]
-"""Records a second at a time in seconds."""
+"""Records per second at a time in seconds."""
 
 
 @dataclass(frozen=True)
 class Moment:
-    """A stage at one time: its executors or pods, and the records that wait for them."""
+    """A stage at one time: its executors or pods, and the waiting records."""
 
     at: float
     pods: int
@@ -44,14 +44,14 @@ def spark_job(
     start_seconds: float = 15.0,
     waiting: float = 0,
 ) -> Iterator[Moment]:
-    """A job under a load. An executor that is asked for takes part `start_seconds` later.
+    """Simulate a job under a load. A requested executor takes part `start_seconds` later.
 
-    `rate` is what so many executors get through in a second, `most_rows` what one batch of theirs takes at most, and
-    `overhead` the seconds that a batch of nothing takes.
+    `rate` is the records per second of this many executors, `most_rows` the largest size of their batches, and
+    `overhead` the seconds of an empty batch.
     """
     scaler, executors, now = Scaler(limits), limits.minimum, 0.0
     coming: deque[tuple[float, int]] = deque()
-    """When there will be how many."""
+    """Future times with the number of executors from then on."""
     while now < seconds:
         rows = min(waiting, most_rows(executors))
         busy = overhead + rows / rate(executors)
@@ -85,9 +85,9 @@ def pods(
     rate: float,
     start_seconds: float = 15.0,
 ) -> Iterator[Moment]:
-    """Pods of a consumer group under a load, one moment a look of the autoscaler.
+    """Simulate pods of a consumer group under a load, one moment per period of the autoscaler.
 
-    `millicores` is what a pod uses that gets through so many records a second, `rate` the most that one gets through.
+    `millicores` is a pod's use at a number of records per second, `rate` a pod's maximum records per second.
     """
     count, waiting, now, gone_at = replicas.minimum, 0.0, 0.0, -math.inf
     coming: tuple[float, int] | None = None

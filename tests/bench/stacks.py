@@ -1,4 +1,4 @@
-"""The stacks that are measured: made from the committed stack files, with a state and a home of their own."""
+"""The measured stacks: derived from the committed stack files, with a separate state and home."""
 
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
@@ -17,13 +17,13 @@ Config = dict[str, Any]
 
 MACHINES = IPv4Network("10.64.0.0/16")
 PODS = IPv4Network("10.240.0.0/12")
-"""4096 nodes of a /24 each."""
+"""Enough for 4096 nodes with a /24 each."""
 
 _NAME = "bench"
 
 
 def committed(name: str) -> Config:
-    """The configuration in a stack file of this repository."""
+    """The configuration in one of this repository's stack files."""
     config: Config = yaml.safe_load((ROOT / f"Pulumi.{name}.yaml").read_text(encoding="utf-8"))["config"]
     return config
 
@@ -34,7 +34,7 @@ def with_key(config: Config, key: Path) -> Config:
 
 
 def sized(config: Config, *, control_planes: int, workers: int) -> Config:
-    """The same stack on that many machines, with room for all of their pods."""
+    """The same stack on this many machines, with addresses for all of their pods."""
     addresses = MACHINES.hosts()
     endpoint = next(addresses)
     machines = {
@@ -46,14 +46,14 @@ def sized(config: Config, *, control_planes: int, workers: int) -> Config:
 
 
 def without(config: Config, worker: str) -> Config:
-    """The same stack less one of its workers."""
+    """The same stack without one of its workers."""
     machines = config["argus:machines"]
     left = [machine for machine in machines["workers"] if machine["name"] != worker]
     return {**config, "argus:machines": {**machines, "workers": left}}
 
 
 def unavailable() -> str | None:
-    """Why Pulumi cannot run here with the lab's tools and plugins; None when it can."""
+    """Why Pulumi cannot run here with the lab's tools and plugins; None if it can."""
     if not (TOOLS / "pulumi").exists():
         return f"{TOOLS} has no pulumi"
     installed = lab_stack.HOME / "plugins"
@@ -62,7 +62,7 @@ def unavailable() -> str | None:
 
 
 class Stack:
-    """A stack of the whole program that shares no more than tools and plugins with the lab's own."""
+    """A stack of the whole program that shares only tools and plugins with the lab's own."""
 
     def __init__(self, folder: Path, config: Config) -> None:
         project, home, backend, passphrase = (folder / name for name in ("project", "home", "state", "passphrase"))
@@ -77,7 +77,7 @@ class Stack:
             "PULUMI_STACK": _NAME,
             "PULUMI_CONFIG_PASSPHRASE_FILE": str(passphrase),
         }
-        # Pulumi writes the salt of the passphrase beside the project's file, so the stack is made from another project.
+        # Pulumi writes the passphrase's salt beside the project file, so the stack is made in another project.
         self._file = project / f"Pulumi.{_NAME}.yaml"
         (project / "Pulumi.yaml").write_text("name: argus\nruntime: python\n")
         run(["pulumi", "--non-interactive", "stack", "init", _NAME], env=self.environment, cwd=project)
@@ -85,11 +85,11 @@ class Stack:
         self.configure(config)
 
     def configure(self, config: Config) -> None:
-        """Give the stack another configuration."""
+        """Set the stack's configuration."""
         self._file.write_text(yaml.safe_dump({"encryptionsalt": self._salt, "config": config}), encoding="utf-8")
 
     def command(self, *arguments: str) -> list[str]:
-        """The command line of a Pulumi command that reads the configuration; it runs in `environment`."""
+        """The command line of a Pulumi command that reads the configuration, to be run in `environment`."""
         return ["pulumi", "--non-interactive", "--cwd", str(ROOT), *arguments, "--config-file", str(self._file)]
 
 

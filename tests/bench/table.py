@@ -1,4 +1,4 @@
-"""What a benchmark prints: a table in Markdown, so that it can be pasted, and the spread of repeated measurements."""
+"""Formats benchmarks: a table in Markdown, and the spread of repeated measurements."""
 
 import os
 from collections.abc import Sequence
@@ -6,20 +6,20 @@ from statistics import median
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """The rows under the header, columns aligned; the first one to the left, the rest to the right."""
+    """The header and rows with aligned columns: the first to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     rule = [f"{'-' * (width - bool(index))}{':' if index else ''}" for index, width in enumerate(widths)]
     return "\n".join(_line(cells, widths) for cells in (header, rule, *rows))
 
 
 def spread(values: Sequence[float]) -> str:
-    """The one value, or the least, median and greatest of several."""
+    """One value as it is, several as minimum, median and maximum."""
     shown = values if len(values) == 1 else (min(values), median(values), max(values))
     return " / ".join(f"{value:.1f}" for value in shown)
 
 
 def footer(repeat: int, again: str) -> str:
-    """What stands below a table: how often each was measured, and the command to do so again."""
+    """The text below a table: the number of measurements, and the command to repeat them."""
     return (
         f"\n{repeat} measurement(s) of each, min / median / max if more than one; {os.cpu_count()} cores.\n"
         f"Again: {again} REPEAT={repeat}"
@@ -27,7 +27,7 @@ def footer(repeat: int, again: str) -> str:
 
 
 def ratio(values: Sequence[float], base: Sequence[float]) -> str:
-    """How many times the base's median the median is."""
+    """The ratio of the median to the base's median."""
     return f"{median(values) / median(base):.2f}"
 
 

@@ -31,7 +31,7 @@ _SLOWEST = 10
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run them; 0 when every selected test passed."""
+    """Run the tests. Returns 0 if every selected test passed."""
     parser = argparse.ArgumentParser(prog="python -m tests.conformance", description=__doc__)
     parser.add_argument("--parallel", type=int, default=6, help="tests at a time")
     parser.add_argument("--minutes", type=int, default=75, help="when tests that still run are ended, as failed")
@@ -73,7 +73,7 @@ def _run(parallel: int, minutes: int, parts: Sequence[str]) -> int:
     start = time.monotonic()
     try:
         with step(f"{len(chosen.selected)} tests, {parallel} at a time, at most {minutes} minutes"):
-            # All names, so that nothing runs that was not selected: a part may be in the name of a skipped one too.
+            # All full names, because a part of a name may also be in a skipped test's.
             focus = selection.expression(chosen.selected) if parts else ""
             found = results.read(cluster.run_tests(selection.skipped(selection.read()), parallel, minutes, focus))
         print(summary(chosen, found, time.monotonic() - start))
@@ -84,7 +84,7 @@ def _run(parallel: int, minutes: int, parts: Sequence[str]) -> int:
 
 
 def overview(chosen: Selection) -> str:
-    """How many tests run, and how many not for which reason."""
+    """The number of tests that run, and of those skipped by reason."""
     lines = [
         f"{len(chosen.selected)} of Kubernetes {CONFORMANCE.version}'s {chosen.total} conformance tests are selected"
     ]
@@ -93,7 +93,7 @@ def overview(chosen: Selection) -> str:
 
 
 def summary(chosen: Selection, found: Sequence[Result], seconds: float) -> str:
-    """The numbers, the slowest tests, and at the end what went wrong."""
+    """The numbers, the slowest tests, and at the end the problems."""
     slowest = sorted(found, key=lambda each: each.seconds, reverse=True)[:_SLOWEST]
     wrong = results.problems(chosen.selected, found)
     passed = sum(each.state == "passed" for each in found)

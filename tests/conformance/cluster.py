@@ -1,4 +1,4 @@
-"""Hydrophone, which runs Kubernetes' conformance image as a pod, and what must be cleared away around it."""
+"""Runs Hydrophone, which runs Kubernetes' conformance image as a pod, and cleans up after it."""
 
 import subprocess
 import threading
@@ -13,24 +13,24 @@ from lab.toolchain import Toolchain
 from lab.toolchain.conformance import BUSYBOX
 
 NAMESPACE = "argus-conformance"
-"""Where the tests' own program runs; each test makes its own namespace."""
+"""The namespace of the test program; each test makes its own namespace."""
 UPSTREAM = "registry.k8s.io"
-"""The machines ask the lab's registry first, which has these images under the same names."""
+"""Machines ask the lab's registry first, which has these images under the same names."""
 
-# A machine asks the registry for no image that it has, so the next run would not see what was built meanwhile.
+# Machines keep images that they have, so without this the next run would not use rebuilt ones.
 _FORGET = (
     f"ctr --namespace k8s.io images ls --quiet | grep -E '^{UPSTREAM}/(conformance:|e2e-test-images/)' "
     "| xargs --no-run-if-empty ctr --namespace k8s.io images rm"
 )
 _CLEANUP_SECONDS = 300
 _OVERTIME_SECONDS = 15 * 60
-"""After the tests' own limit: the images pulled, the cluster looked over, running tests ended, results fetched."""
+"""Beyond the tests' own limit: to pull images, check the cluster, end running tests and fetch results."""
 _PAUSE_SECONDS = 10
 _SHOWN_LINES = 20
 
 
 class Cluster:
-    """The lab's cluster, as the runner and kubectl reach it."""
+    """The lab's cluster, for the runner and kubectl."""
 
     def __init__(self, tools: Toolchain, kubeconfig: Path, folder: Path) -> None:
         self._log, self._report = folder / "hydrophone.log", folder / "junit_01.xml"
@@ -42,9 +42,9 @@ class Cluster:
         self._kubectl = (str(tools.program("kubectl")), "--kubeconfig", str(kubeconfig))
 
     def run_tests(self, skip: str, parallel: int, minutes: int, focus: str = "") -> Path:
-        """Run all conformance tests that the regular expression does not match, and `focus` does if given; the report.
+        """Run the conformance tests that `skip` does not match and `focus`, if given, does. Returns the report's path.
 
-        Tests that fail are in it, and no error here. Raises LabError when there is none.
+        Failed tests are in the report and raise no error here. Raises LabError if there is no report.
         """
         command = (
             *self._hydrophone,
@@ -57,8 +57,8 @@ class Cluster:
         )
         deadline = time.monotonic() + minutes * 60 + _OVERTIME_SECONDS
         ended = self._watch(command, deadline)
-        # Hydrophone leaves its pod alone when it loses sight of it: looks before the tests have said how many they
-        # are, or while the API moves to another machine. Then it takes the pod up again.
+        # Hydrophone ends without its pod if it polls before the tests have printed their number, or while the API moves
+        # to another machine. When started again, it continues with that pod.
         while not self._reported() and time.monotonic() < deadline:
             time.sleep(_PAUSE_SECONDS)
             if not self._running():
@@ -71,7 +71,7 @@ class Cluster:
         return self._report
 
     def clean_up(self) -> None:
-        """Remove what this or an interrupted run left: the runner, every test's namespace, the machines' images."""
+        """Remove the remains of this or an interrupted run: the runner, the tests' namespaces, the machines' images."""
         run([*self._hydrophone, "--cleanup"], timeout=_CLEANUP_SECONDS)
         label = ("--selector", "e2e-run")
         run([*self._kubectl, "delete", "namespaces", *label, "--wait=false"], timeout=_CLEANUP_SECONDS)
@@ -87,7 +87,7 @@ class Cluster:
             run(ssh.command(machine, _FORGET))
 
     def _let_go(self, namespace: str) -> None:
-        """Let pods end that wait for a test that was cut short to release them."""
+        """Release pods that wait for an interrupted test."""
         pods = output([*self._kubectl, "--namespace", namespace, "get", "pods", "--output", "name"]).split()
         for pod in pods:
             patch = '{"metadata":{"finalizers":null}}'
@@ -98,7 +98,7 @@ class Cluster:
             )
 
     def _watch(self, command: tuple[str, ...], deadline: float) -> int:
-        """Run Hydrophone to its end or the deadline, all that it prints into the log; its exit status."""
+        """Run Hydrophone to its end or the deadline, with its output in the log. Returns its exit status."""
         with (
             self._log.open("a") as record,
             subprocess.Popen(
@@ -111,7 +111,7 @@ class Cluster:
             ) as process,
         ):
             assert process.stdout is not None
-            # It waits for ever for tests whose pod ended without a word.
+            # It would wait forever for tests whose pod ended without a result.
             limit = threading.Timer(max(0, deadline - time.monotonic()), process.kill)
             limit.start()
             try:
@@ -128,11 +128,11 @@ class Cluster:
         return process.returncode
 
     def _reported(self) -> bool:
-        """Whether there is a report; one that could not be fetched is an empty file."""
+        """Whether there is a report. If it could not be fetched, the file is empty."""
         return self._report.exists() and self._report.stat().st_size > 0
 
     def _running(self) -> bool:
-        """Whether the pod runs; it does so after the tests too, until its results are fetched."""
+        """Whether the pod runs, which it does until its results are fetched."""
         pod = ("--namespace", NAMESPACE, "get", "pod", "e2e-conformance-test", "--output", "jsonpath={.status.phase}")
         result = run([*self._kubectl, *pod], check=False)
         return result.stdout.strip() == "Running"

@@ -1,4 +1,4 @@
-"""What came of the tests, from the JUnit report that Kubernetes' test program writes."""
+"""Reads the tests' results from the JUnit report of Kubernetes' test program."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from xml.etree import ElementTree
 from lab.config import LabError
 
 _TEST = "[It] "
-"""Before the name of a test; the suite's own steps have other words there."""
+"""The prefix of a test's name; the suite's own steps have other prefixes."""
 _LEFT_OUT = "skipped"
-"""All that is said of a test that was not chosen; one that found by itself that it cannot run here says why."""
+"""The only message of a test that was not selected; a test that skipped itself says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """A test, or a step of the whole suite that went wrong."""
+    """A test, or a failed step of the whole suite."""
 
     name: str
     state: str
@@ -26,7 +26,7 @@ class Result:
 
 
 def read(report: Path) -> tuple[Result, ...]:
-    """All that ran or should have. Raises LabError when there is no whole report."""
+    """All tests that ran or should have. Raises LabError if there is no complete report."""
     try:
         root = ElementTree.parse(report).getroot()
     except (OSError, ElementTree.ParseError) as trouble:
@@ -35,7 +35,7 @@ def read(report: Path) -> tuple[Result, ...]:
 
 
 def problems(selected: Sequence[str], results: Sequence[Result]) -> tuple[str, ...]:
-    """What keeps a run from being a success: every selected test must have passed, and no other have run."""
+    """Why a run failed: every selected test must have passed, and no other may have run."""
     seen = {result.name for result in results}
     return (
         *(f"{each.state}: {each.name}" for each in results if each.state != "passed"),

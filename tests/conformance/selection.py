@@ -1,4 +1,4 @@
-"""Which of Kubernetes' conformance tests run here: all but those that skipped.yaml names, each with its reason."""
+"""Selects Kubernetes' conformance tests: all but those in skipped.yaml, each with its reason."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,14 +14,14 @@ SKIPPED = Path(__file__).with_name("skipped.yaml")
 
 @dataclass(frozen=True, kw_only=True)
 class Skip:
-    """Tests that are left out for one reason."""
+    """Tests that are skipped for one reason."""
 
     reason: str
     parts: tuple[str, ...]
-    """A test is meant whose name holds one of these."""
+    """Matches tests whose names contain one of these."""
 
     def means(self, test: str) -> bool:
-        """Whether a test is left out by this."""
+        """Whether this skips the test."""
         return any(part in test for part in self.parts)
 
 
@@ -31,16 +31,16 @@ class Selection:
 
     selected: tuple[str, ...]
     skipped: Mapping[str, tuple[str, ...]]
-    """By reason; a test with several counts for the first."""
+    """Tests by reason; a test with several reasons is under the first."""
 
     @property
     def total(self) -> int:
-        """How many conformance tests there are."""
+        """The number of conformance tests."""
         return len(self.selected) + sum(map(len, self.skipped.values()))
 
 
 def read(path: Path = SKIPPED) -> tuple[Skip, ...]:
-    """What the file leaves out. Raises LabError that names the entry."""
+    """Read the file of skipped tests. Raises LabError that names the entry."""
     try:
         entries = yaml.safe_load(path.read_text())
     except yaml.YAMLError as error:
@@ -51,7 +51,7 @@ def read(path: Path = SKIPPED) -> tuple[Skip, ...]:
 
 
 def select(skips: Sequence[Skip], tests: Sequence[str]) -> Selection:
-    """Part the tests, given all their names. Raises LabError when a part of a name is in none of them."""
+    """Divide all tests into selected and skipped. Raises LabError if a part of a name is in no test."""
     idle = [part for skip in skips for part in skip.parts if not any(part in test for test in tests)]
     if idle:
         raise LabError(f"{SKIPPED.name}: no conformance test is named so, correct or remove it: {'; '.join(idle)}")
@@ -64,7 +64,7 @@ def select(skips: Sequence[Skip], tests: Sequence[str]) -> Selection:
 
 
 def only(chosen: Selection, parts: Sequence[str]) -> Selection:
-    """Of the selected tests those whose name holds one of the parts. Raises LabError when a part is in none of them."""
+    """The selected tests whose names contain one of the parts. Raises LabError if a part is in no name."""
     idle = [part for part in parts if not any(part in test for test in chosen.selected)]
     if idle:
         raise LabError(f"no selected conformance test is named so: {'; '.join(idle)}")
@@ -74,12 +74,12 @@ def only(chosen: Selection, parts: Sequence[str]) -> Selection:
 
 
 def expression(parts: Iterable[str]) -> str:
-    """The regular expression, as Go reads it, of names that hold one of the parts."""
+    """Go's regular expression for names that contain one of the parts."""
     return "|".join(re.sub(r"[][\\.+*?(){}|^$]", r"\\\g<0>", part) for part in parts)
 
 
 def skipped(skips: Sequence[Skip]) -> str:
-    """The regular expression of all that is left out."""
+    """The regular expression for all skipped tests."""
     return expression(part for skip in skips for part in skip.parts)
 
 

@@ -1,4 +1,4 @@
-"""Every frame accounted for through a failure: what the cameras gave to Kafka against what each sink holds, as sets."""
+"""Checks that no frame is lost or doubled in a failure: compares the frames in Kafka with each sink's, as sets."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -17,10 +17,10 @@ SETTLE_LIMIT_S = 420
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
-    """Opened before something is broken, closed after it is mended.
+    """Opened before a failure is caused, closed after it is repaired.
 
-    A producer that lived through it knows which frames are in Kafka. One that died cannot be asked: of its run, every
-    frame up to the last that any sink has must be in all of them, because Kafka keeps a camera in order.
+    A producer that survived knows which of its frames are in Kafka. One that died cannot be asked: every frame of its
+    run up to the last one in any sink must be in all sinks, because Kafka keeps a camera's frames in order.
     """
 
     cluster: ClusterClient
@@ -28,7 +28,7 @@ class Audit:
 
     @classmethod
     def open(cls, cluster: ClusterClient) -> "Audit":
-        """From now on every frame counts. Waits until every camera has delivered one."""
+        """Audit all frames from now on. Waits until every camera has delivered one."""
         start: dict[str, CameraState] = {}
 
         def delivered() -> str | None:
@@ -40,9 +40,9 @@ class Audit:
         return cls(cluster=cluster, start=start)
 
     def close(self, *, on_disk: bool = True) -> str:
-        """Waits until every sink has every frame, each once. Returns a line that says how many; fails with what lacks.
+        """Wait until every sink has every frame once. Returns a line with the counts; fails with the missing frames.
 
-        `on_disk` is False where a disk has gone with its machine.
+        `on_disk` is False if a disk was lost with its machine.
         """
         end: dict[str, CameraState] = {}
 
@@ -73,7 +73,7 @@ class Audit:
         wait_until("every frame in every sink", complete, limit_s=SETTLE_LIMIT_S, pause_s=5)
         twice = {sink: [frame for frame in expected if frames[frame] > 1] for sink, frames in found.items()}
         for sink, frames in twice.items():
-            # A consumer that dies between writing and committing leaves its last files for another one to write too.
+            # If a consumer dies between writing and committing, another one writes its last files again.
             assert sink.startswith("disk") or not frames, f"{sink} has {len(frames)} frames twice, as {frames[:3]}"
         restarted = sum(end[name].first != camera.first for name, camera in self.start.items())
         doubled = max((len(frames) for sink, frames in twice.items() if sink.startswith("disk")), default=0)
@@ -83,7 +83,7 @@ class Audit:
         )
 
     def _found(self, first: int, last: int, *, on_disk: bool) -> dict[str, Counter[Frame]]:
-        """What each sink has of the window's frames."""
+        """Each sink's frames in the window."""
         found = {
             f"Elasticsearch ({model})": Counter(
                 (document["camera"]["name"], document["frame"]["sequence"])
@@ -105,7 +105,7 @@ class Audit:
 def expected_frames(
     start: Mapping[str, CameraState], end: Mapping[str, CameraState], seen: Iterable[Frame]
 ) -> set[Frame]:
-    """The frames that every sink must have, given what the producers said before and after and what any sink has."""
+    """The frames that every sink must have, from the producers' reports before and after and any sink's frames."""
     reached: dict[tuple[str, int], int] = defaultdict(int)
     for camera, sequence in seen:
         run = camera, sequence >> SEQUENCE_SHIFT
@@ -129,7 +129,7 @@ def expected_frames(
 
 
 def versions_in_order(results: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """The versions of the model by which each camera's frames were done, in the frames' order, each time it changed."""
+    """By camera, the successive versions of the model in the order of the frames."""
     cameras: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for document in results:
         cameras[document["camera"]["name"]].append((document["frame"]["sequence"], document["model"]["version"]))
@@ -140,7 +140,7 @@ def versions_in_order(results: Iterable[Mapping[str, Any]]) -> dict[str, list[st
 
 
 def _next(camera: CameraState) -> int:
-    """The first sequence after what a camera had delivered."""
+    """The first sequence that a camera had not yet delivered."""
     assert camera.last is not None, f"camera {camera.name} has delivered nothing"
     return camera.last + 1
 

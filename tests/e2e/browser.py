@@ -1,4 +1,4 @@
-"""A headless Chromium driven over its DevTools protocol: open a page, wait for a condition, take a picture."""
+"""A headless Chromium driven over its DevTools protocol: open a page, wait for a condition, take a screenshot."""
 
 import base64
 import contextlib
@@ -39,7 +39,7 @@ class BrowserError(Exception):
 
 
 class Page:
-    """One tab. What the page itself complained about is in `complaints`."""
+    """One tab. The page's own errors are in `complaints`."""
 
     def __init__(self, socket: websocket.WebSocket) -> None:
         self._socket = socket
@@ -49,21 +49,21 @@ class Page:
             self._call(f"{domain}.enable")
 
     def open(self, url: str) -> None:
-        """Goes to a page and waits until it is loaded."""
+        """Open a page and wait until it is loaded."""
         answer = self._call("Page.navigate", url=url)
         if "errorText" in answer:
             raise BrowserError(f"{url}: {answer['errorText']}")
         self.wait_for("document.readyState === 'complete'")
 
     def evaluate(self, script: str) -> Any:
-        """The value of a JavaScript expression; a promise is awaited."""
+        """The value of a JavaScript expression; promises are awaited."""
         answer = self._call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         if "exceptionDetails" in answer:
             raise BrowserError(f"{script}: {answer['exceptionDetails']}")
         return answer["result"].get("value")
 
     def wait_for(self, script: str, *, seconds: float = 30) -> Any:
-        """Waits until a JavaScript expression is truthy. Returns its value; fails after `seconds`."""
+        """Wait until a JavaScript expression is truthy. Returns its value; fails after `seconds`."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             value = self.evaluate(script)
@@ -73,11 +73,11 @@ class Page:
         raise TimeoutError(f"waited {seconds:.0f} s for {script}; the page complained of {self.complaints}")
 
     def resize(self, width: int, height: int) -> None:
-        """Sets the size of what the page can use."""
+        """Set the size of the viewport in pixels."""
         self._call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 
     def screenshot(self, name: str, folder: Path = ARTIFACTS) -> Path:
-        """Saves what is to be seen as `folder/name.png`."""
+        """Save a screenshot as `folder/name.png`."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{name}.png"
         path.write_bytes(base64.b64decode(self._call("Page.captureScreenshot", format="png")["data"]))
@@ -104,7 +104,7 @@ class Page:
 
 @contextlib.contextmanager
 def browser(width: int = 1600, height: int = 1000) -> Iterator[Page]:
-    """A fresh browser with one empty tab; all of it is gone afterwards."""
+    """A new browser with one empty tab, which ends with the block."""
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
         raise BrowserError("Chromium is not installed (Debian: apt install chromium)")

@@ -1,4 +1,4 @@
-"""What the end-to-end tests see of a running stack: pods, frames and results, all through the API server."""
+"""Reads a running stack's pods, frames and results for the end-to-end tests, all through the API server."""
 
 import base64
 import re
@@ -18,7 +18,7 @@ SEARCH_PORT = 9200
 _PAGE = 5000
 
 _TRIES, _PAUSE_S = 5, 2.0
-"""Of a read whose connection breaks, as one to a machine that dies does, or to an API server that starts again."""
+"""For a read whose connection breaks because a machine dies or an API server restarts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +34,9 @@ class CameraState:
 
 
 class ClusterClient:
-    """Reads a cluster through its API server with the kubeconfig's certificate; pods are reached by its proxy.
+    """Reads a cluster through its API server with the kubeconfig's certificate, and pods through its proxy.
 
-    A read whose connection breaks is made again, as client-go does; every answer is taken as it is.
+    A read is repeated if its connection breaks, as in client-go, but not if there is any answer.
     """
 
     def __init__(self, kubeconfig: Path) -> None:
@@ -54,19 +54,18 @@ class ClusterClient:
         return self._read("GET", path, params=params).json()
 
     def unreachable(self) -> str | None:
-        """None if the API server answers within a second that it is ready; what came instead otherwise."""
+        """None if the API server answers within a second that it is ready, else the answer or error."""
         try:
             return None if self._http.get("/readyz", timeout=1).is_success else "not ready"
         except httpx.HTTPError as error:
             return repr(error)
 
     def pods(self, selector: str = "") -> list[dict[str, Any]]:
-        """The pods of the pipeline that match a label selector."""
+        """The pipeline's pods that match a label selector."""
         items: list[dict[str, Any]] = self.get(f"/api/v1/namespaces/{NAMESPACE}/pods", labelSelector=selector)["items"]
         return items
 
     def nodes(self) -> list[dict[str, Any]]:
-        """All nodes."""
         items: list[dict[str, Any]] = self.get("/api/v1/nodes")["items"]
         return items
 
@@ -89,7 +88,7 @@ class ClusterClient:
         )
 
     def cameras(self) -> dict[str, CameraState]:
-        """Every camera by name, as the producers report it."""
+        """All cameras by name, as the producers report them."""
         found: dict[str, CameraState] = {}
         for pod in self.pods():
             name = pod["metadata"]["name"]
@@ -108,7 +107,7 @@ class ClusterClient:
         return found
 
     def results(self, model: str, first: int, last: int) -> Iterator[dict[str, Any]]:
-        """Every result document of a model with a sequence in first..last, page by page, repeated ones included."""
+        """All result documents of a model with a sequence in first..last, duplicates included."""
         body: dict[str, Any] = {
             "size": _PAGE,
             "query": {"range": {"frame.sequence": {"gte": first, "lte": last}}},
@@ -124,7 +123,7 @@ class ClusterClient:
             body["search_after"] = hits[-1]["sort"]
 
     def saved_files(self, cameras: Mapping[str, object]) -> Iterator[str]:
-        """`camera/hour/file` of everything the consumers hold of these cameras, repeated where two hold it."""
+        """`camera/hour/file` of all files of these cameras in the consumers, repeated if two have it."""
         for pod in self.pods("app.kubernetes.io/name=consumer"):
             name = pod["metadata"]["name"]
             for camera in cameras:
@@ -147,7 +146,7 @@ class ClusterClient:
         try:
             hours: list[str] = self.pod_get(consumer, f"/frames/{camera}/")["hours"]
         except httpx.HTTPStatusError as error:
-            # The camera's frames have all gone to another consumer.
+            # All of the camera's frames have gone to another consumer.
             if error.response.status_code == httpx.codes.NOT_FOUND:
                 return []
             raise

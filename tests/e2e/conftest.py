@@ -1,4 +1,4 @@
-"""The running lab, once a session: `make up` brings it up, or finds it up, and `make test` takes it down afterwards."""
+"""The running lab, once per session: `make up` starts it unless it runs, and `make test` removes it afterwards."""
 
 import json
 import os
@@ -24,14 +24,14 @@ class Stack:
     """The dev stack on the lab."""
 
     cluster: ClusterClient
-    """Known once connected, like the page's address."""
+    """Set by `connect`, like the page's address."""
     ui_url: str
 
     def __init__(self, directory: Path) -> None:
         self._kubeconfig = directory / "kubeconfig"
 
     def connect(self, client: Callable[[Path], ClusterClient] = ClusterClient) -> None:
-        """Takes the cluster's address and certificates from the stack as it is now."""
+        """Read the cluster's address and certificates from the stack's present outputs."""
         printed = run_lab("pulumi", "--", "stack", "output", "--json", "--show-secrets")
         outputs: dict[str, Any] = json.loads(printed)
         self._kubeconfig.touch(mode=0o600)
@@ -39,7 +39,7 @@ class Stack:
         self.cluster, self.ui_url = client(self._kubeconfig), outputs["uiUrl"]
 
     def up_killed(self, moment: str, reached: Callable[[], bool], config: Path) -> None:
-        """Runs `pulumi up` and kills it, and all that it started here, at that moment; then frees the stack."""
+        """Run `pulumi up`, kill it and its child processes when `reached` returns true, and unlock the stack."""
         command = [sys.executable, "-m", "lab", "pulumi", "--", "up", "--yes", "--skip-preview"]
         with subprocess.Popen(
             [*command, "--config-file", str(config)], cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL
@@ -57,12 +57,12 @@ class Stack:
         self.pulumi("cancel", "--yes")
 
     def pulumi(self, *arguments: str) -> str:
-        """Runs the lab's Pulumi on the dev stack and returns its output. Fails with the output's end."""
+        """Run the lab's Pulumi on the dev stack and return its output. Fails with the output's end."""
         return run_lab("pulumi", "--whole", "--", *arguments)
 
 
 def run_lab(*arguments: str, limit_s: float = PULUMI_LIMIT_S) -> str:
-    """Runs `python -m lab` and returns its standard output. Fails with the end of what it printed."""
+    """Run `python -m lab` and return its standard output. Fails with the output's end."""
     command = [sys.executable, "-m", "lab", *arguments]
     done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, timeout=limit_s, check=False)
     tail = (done.stdout + done.stderr)[-6000:]
@@ -71,14 +71,14 @@ def run_lab(*arguments: str, limit_s: float = PULUMI_LIMIT_S) -> str:
 
 
 def make(target: str, limit_s: float) -> None:
-    """Runs a target of the Makefile with its output shown as it comes."""
+    """Run a target of the Makefile, showing its output."""
     done = subprocess.run(["make", target], cwd=ROOT, timeout=limit_s, check=False)
     assert done.returncode == 0, f"make {target} exited with {done.returncode}; its output is above"
 
 
 @pytest.fixture(scope="session")
 def lab() -> Iterator[None]:
-    """The lab's machines and services. Set ARGUS_KEEP_LAB=1 to leave the lab running afterwards."""
+    """The lab's machines and services. ARGUS_KEEP_LAB=1 leaves them running afterwards."""
     run_lab("up", limit_s=UP_LIMIT_S)
     yield
     if os.environ.get("ARGUS_KEEP_LAB") != "1":
@@ -87,7 +87,7 @@ def lab() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def stack(lab: None, tmp_path_factory: pytest.TempPathFactory) -> Stack:
-    """The dev stack, up."""
+    """The running dev stack."""
     make("up", UP_LIMIT_S)
     stack = Stack(tmp_path_factory.mktemp("stack"))
     stack.connect()
@@ -96,13 +96,13 @@ def stack(lab: None, tmp_path_factory: pytest.TempPathFactory) -> Stack:
 
 @pytest.fixture(scope="session")
 def timings() -> Timings:
-    """Where a scenario notes how long it took."""
+    """Records how long scenarios take."""
     return Timings()
 
 
 @pytest.fixture(scope="session")
 def artifacts() -> Path:
-    """Where tests leave screenshots and figures for a person to look at."""
+    """The folder for screenshots and figures."""
     folder = ROOT / "artifacts"
     folder.mkdir(exist_ok=True)
     return folder

@@ -1,4 +1,4 @@
-"""How a running stack follows its load, sampled while a test changes it: a table and a picture of it."""
+"""Samples how a running stack follows its load while a test changes it, as a table and a chart."""
 
 import csv
 import math
@@ -16,18 +16,18 @@ from tests.e2e.cluster import ClusterClient
 PERIOD_S = 5.0
 MODEL = "objects"
 STAGES = {"executors": (f"model-{MODEL}", "executor"), "filebeat": ("filebeat", None), "consumer": ("consumer", None)}
-"""The labels `name` and `component` of the pods of each stage that scales."""
+"""The pods' labels `name` and `component` for each stage that scales."""
 
 Sample = Mapping[str, float]
 
 
 def pods(cluster: ClusterClient) -> dict[str, int]:
-    """How many pods of each stage run and do not leave."""
+    """The number of running pods of each stage, without those being deleted."""
     return {stage: len(names(cluster, stage)) for stage in STAGES}
 
 
 def names(cluster: ClusterClient, stage: str) -> list[str]:
-    """The pods of a stage that run and do not leave."""
+    """The running pods of a stage, without those being deleted."""
     name, component = STAGES[stage]
     labels = [f"app.kubernetes.io/name={name}"]
     if component:
@@ -40,9 +40,9 @@ def names(cluster: ClusterClient, stage: str) -> list[str]:
 
 
 def lag(cluster: ClusterClient) -> float | None:
-    """Frames that the model has yet to read, as its driver says; None while there is no driver that knows.
+    """The frames that the model has yet to read, from its driver; None while no driver knows.
 
-    One that waits for another to end does not: it says that it is no number.
+    A driver that waits to take over reports NaN.
     """
     for pod in cluster.pods(f"app.kubernetes.io/name=model-{MODEL},app.kubernetes.io/component=driver"):
         if "deletionTimestamp" in pod["metadata"]:
@@ -56,7 +56,7 @@ def lag(cluster: ClusterClient) -> float | None:
 
 
 class Watch:
-    """Samples in a thread of its own. What does not answer is left out of the sample."""
+    """Samples in a separate thread. Values that cannot be read are left out."""
 
     def __init__(self, cluster: ClusterClient, ui_url: str) -> None:
         self._cluster, self._ui_url = cluster, ui_url
@@ -67,18 +67,18 @@ class Watch:
 
     @property
     def elapsed(self) -> float:
-        """The time since the beginning (seconds)."""
+        """Seconds since the start."""
         return time.monotonic() - self._began
 
     def mark(self, text: str) -> float:
-        """Notes that something was done now; the time since the beginning (seconds)."""
+        """Record that something was done now. Returns the seconds since the start."""
         now = self.elapsed
         self.marks.append((now, text))
         return now
 
     @contextmanager
     def running(self) -> Iterator["Watch"]:
-        """Samples until the block ends; its beginning is the time's."""
+        """Sample until the block ends. Time counts from the block's start."""
         self._began = time.monotonic()
         thread = threading.Thread(target=self._run, name="watch", daemon=True)
         thread.start()
@@ -89,7 +89,7 @@ class Watch:
             thread.join()
 
     def save(self, folder: Path, name: str) -> None:
-        """Writes `name`.csv and `name`.png."""
+        """Write `name`.csv and `name`.png."""
         columns = ["seconds", "frames/s", "lag", "latency", *STAGES]
         with (folder / f"{name}.csv").open("w", newline="") as file:
             table = csv.DictWriter(file, columns)

@@ -1,4 +1,4 @@
-"""The lab's machines as the end-to-end tests break, add and inspect them."""
+"""Breaks, adds and inspects the lab's machines for the end-to-end tests."""
 
 import filecmp
 import json
@@ -21,10 +21,10 @@ EVERYBODY = tuple(machine.name for machine in machines())
 CONTROL_PLANES = tuple(name for name in EVERYBODY if name.startswith("cp"))
 
 Edit = Callable[[dict[str, Any]], None]
-"""A change of the stack's configuration, or of a part of it."""
+"""A change of the stack's configuration or a part of it."""
 
 KUBECTL = "KUBECACHEDIR=/var/lib/argus/kubectl kubectl --kubeconfig /etc/kubernetes/admin.conf"
-"""As Argus's own scripts call it: its cache is not in the home of whoever logs in."""
+"""As in Argus's own scripts, with a cache outside the home folder of the SSH user."""
 
 BY_RUNNING = (
     "/etc/.pwd.lock",
@@ -43,62 +43,62 @@ BY_RUNNING = (
     "/var/cache/",
     "/var/tmp/systemd-private-",
 )
-"""What a machine changes on its own disk by running, whatever Argus does."""
+"""Files that change on any running machine, independently of Argus."""
 
 
 def on(machine: str, command: str) -> list[str]:
-    """The lines that a command prints on a machine. Fails with its error."""
+    """Run a command on a machine and return the printed lines. Fails with its error."""
     return run_lab("ssh", machine, "--", command).splitlines()
 
 
 def holder_of_the_endpoint(machines: Iterable[str]) -> str:
-    """The machine that has the virtual IP now."""
+    """The machine that holds the virtual IP."""
     held = f" {kubernetes_endpoint()}/"
     return next(name for name in machines if any(held in f" {line}" for line in on(name, "ip -o -4 addr show")))
 
 
 def kubectl(machine: str, command: str) -> list[str]:
-    """The lines that kubectl prints on a control plane, as the administrator."""
+    """Run kubectl on a control plane as administrator and return the printed lines."""
     return on(machine, f"{KUBECTL} {command}")
 
 
 def etcdctl(machine: str, command: str) -> list[str]:
-    """The lines that etcdctl prints on a control plane."""
+    """Run etcdctl on a control plane and return the printed lines."""
     certificates = "--cacert=/etc/kubernetes/pki/etcd/ca.crt --cert=/etc/kubernetes/pki/etcd/peer.crt"
     options = f"--endpoints=https://127.0.0.1:2379 {certificates} --key=/etc/kubernetes/pki/etcd/peer.key"
     return kubectl(machine, f"-n kube-system exec etcd-$(cat /var/lib/argus/member) -- etcdctl {options} {command}")
 
 
 def etcd_members(machine: str) -> dict[str, str]:
-    """The host of each etcd member's peer URL by the member's name, as a living control plane knows them."""
+    """The host in each etcd member's peer URL by the member's name, from this control plane."""
     members = [line.split(", ") for line in etcdctl(machine, "member list")]
     return {fields[2]: str(httpx.URL(fields[3]).host) for fields in members}
 
 
 def lose_etcd(cluster: ClusterClient, names: Iterable[str]) -> None:
-    """Takes the data of these machines' etcd away, a majority, and waits until the API no longer answers."""
+    """Remove etcd's data from these machines, a majority, and wait until the API no longer answers."""
     for name in names:
         on(name, "rm -r /etc/kubernetes/manifests/etcd.yaml /var/lib/etcd/member")
     wait_until("etcd without a majority", lambda: None if cluster.unreachable() else "it answers", limit_s=60)
 
 
 def edited_stack(folder: Path, edit: Edit) -> Path:
-    """A copy of the running stack's file in which `edit` has changed `argus:machines`."""
+    """A copy of the running stack's file with `argus:machines` changed by `edit`."""
     return stack_with(folder, lambda config: edit(config["argus:machines"]))
 
 
 def mended_stack(folder: Path, word: str) -> Path:
-    """A copy of the running stack's file that asks for every step again."""
+    """A copy of the running stack's file that repeats every step."""
     return stack_with(folder, lambda config: config["argus:ssh"].update(mend=word))
 
 
 def stack_of_version(folder: Path, version: str) -> Path:
-    """A copy of the running stack's file that asks for another Kubernetes version."""
+    """A copy of the running stack's file with another Kubernetes version."""
     return stack_with(folder, lambda config: config["argus:cluster"].update(kubernetesVersion=version))
 
 
 def stack_with(folder: Path, edit: Edit) -> Path:
-    """A copy of the running stack's file in which `edit` has changed the configuration."""
+    """A copy of the running stack's file with its configuration changed by `edit`."""
     stack = yaml.safe_load((STATE / STACK_FILE.name).read_text())
     edit(stack["config"])
     folder.mkdir(parents=True, exist_ok=True)
@@ -108,7 +108,7 @@ def stack_with(folder: Path, edit: Edit) -> Path:
 
 
 def without(*names: str) -> Edit:
-    """Takes machines out."""
+    """Remove machines."""
 
     def edit(listed: dict[str, Any]) -> None:
         for kind in ("controlPlanes", "workers"):
@@ -118,17 +118,17 @@ def without(*names: str) -> Edit:
 
 
 def at(name: str, address: str) -> Edit:
-    """Gives a machine another address."""
+    """Give a machine another address."""
     return _with(name, address=address)
 
 
 def known_by(name: str, host_key: str) -> Edit:
-    """Gives a machine's SSH host key."""
+    """State a machine's SSH host key."""
     return _with(name, hostKey=host_key)
 
 
 def on_standby(name: str) -> Edit:
-    """Leaves a worker alone until it is wanted."""
+    """Put a worker on standby."""
     return _with(name, standby=True)
 
 
@@ -142,31 +142,31 @@ def _with(name: str, **values: str | bool) -> Edit:
 
 
 def unready_nodes(cluster: ClusterClient, wanted: Iterable[str]) -> str | None:
-    """None once exactly these nodes are there and ready; what is amiss until then."""
+    """None once exactly these nodes exist and are ready; until then what is wrong."""
     ready = {node["metadata"]["name"] for node in cluster.nodes() if is_ready(node)}
     return None if ready == set(wanted) else f"ready nodes: {sorted(ready)}"
 
 
 def workloads(cluster: ClusterClient) -> Counter[str]:
-    """How many ready pods each workload of the pipeline has."""
+    """The number of ready pods of each of the pipeline's workloads."""
     return Counter(name for name, pod in _pods(cluster) if is_ready(pod))
 
 
 def running(cluster: ClusterClient) -> Counter[tuple[str, str]]:
-    """How many pods each workload of the pipeline runs on each machine, ready or not."""
+    """The number of pods of each of the pipeline's workloads on each machine, ready or not."""
     return Counter(
         (name, pod["spec"]["nodeName"]) for name, pod in _pods(cluster) if pod["status"]["phase"] == "Running"
     )
 
 
 def missing_pods(cluster: ClusterClient, wanted: Counter[str]) -> str | None:
-    """None once every workload has its ready pods; what is missing until then."""
+    """None once every workload has its ready pods; until then what is missing."""
     missing = wanted - workloads(cluster)
     return f"not ready: {dict(missing)}" if missing else None
 
 
 def _pods(cluster: ClusterClient) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each pod of a workload that lasts and may move, with the workload's name, unless it is on its way out."""
+    """The pods of permanent workloads that may move, with the workload's name, without those being deleted."""
     for pod in cluster.pods():
         if any(owner["kind"] == "DaemonSet" for owner in pod["metadata"].get("ownerReferences", ())):
             continue
@@ -182,13 +182,13 @@ def is_ready(thing: dict[str, Any]) -> bool:
 
 
 def traces(machine: Machine) -> list[str]:
-    """What a machine still has of the cluster: files that its image lacks, containers, processes, rules, addresses."""
+    """A machine's remains of the cluster: changed files, containers, processes, firewall rules, addresses."""
     found = _changed_files(machine)
     for command in (
         "find /var/lib/kubelet /var/lib/etcd /var/lib/argus -mindepth 1 | head",
         "ctr --namespace k8s.io containers list --quiet | head",
         "ps -eo comm= | grep -E '^(kube|etcd|keepalived|coredns)' || true",
-        # What Debian's tools leave of an emptied table: the frame without a rule.
+        # Debian's tools leave an emptied table as a frame without rules.
         r"nft list ruleset | grep -vE '^\s*(table .*\{|chain .*\{|type .* policy accept;|\}|)$' || true",
     ):
         found += on(machine.name, command)
@@ -204,7 +204,7 @@ def traces(machine: Machine) -> list[str]:
 
 
 def _changed_files(machine: Machine) -> list[str]:
-    """The files that differ from the machine's image, in content and not in time alone."""
+    """The files whose content differs from the machine's image."""
     image, disk = Path(podman("image", "mount", reference())), Path(podman("mount", machine.container))
     try:
         changed = [line.split(" ", 1) for line in podman("diff", machine.container).splitlines()]

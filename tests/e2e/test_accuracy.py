@@ -1,6 +1,6 @@
-"""Labelled real frames through the whole path: the lab's cameras show them, and Elasticsearch says what they show.
+"""Labelled real frames through the whole pipeline: the lab's cameras show them, Elasticsearch has the detections.
 
-A result is matched to its labels by its picture, which the consumer stored, not by its time or number.
+A result is matched to its labels by the stored picture, not by its time or sequence.
 """
 
 from collections import Counter
@@ -34,7 +34,7 @@ Document = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def pictures() -> dict[str, list[Image]]:
-    """Of each run, its frames as they are looked for: small and grey."""
+    """The frames of each run, small and grey for the comparison."""
     folder = footage.ensure()
     return {run.name: [_small(image) for image in read_run(folder, run)] for run in runs()}
 
@@ -46,10 +46,10 @@ def test_people_and_vehicles_are_found_on_real_frames(  # noqa: PLR0917
     def show_the_runs(config: dict) -> None:  # type: ignore[type-arg]
         url = f"rtsp://{CAMERAS_ADDRESS}:{CAMERAS_PORT}"
         config["argus:cameras"] = [{"name": f"run-{run.name}", "url": f"{url}/run-{run.name}"} for run in runs()]
-        # The cameras send one every two seconds: none of their frames is passed over.
+        # The cameras send one frame every two seconds, so none is skipped.
         config["argus:producers"]["framesPerSecond"] = 1
         if size != DEFAULT:
-            # Otherwise the drivers stay as they are.
+            # The drivers stay unchanged for the default size.
             config["argus:models"][0].update(size=size)
 
     file = stack_with(tmp_path, show_the_runs)
@@ -69,7 +69,7 @@ def test_people_and_vehicles_are_found_on_real_frames(  # noqa: PLR0917
 
 
 def _scores_of_all_runs(stack: Stack, pictures: dict[str, list[Image]]) -> Scores:
-    """What is found in every labelled frame, once all have come back."""
+    """The scores over all labelled frames, once all have results."""
     start = {f"run-{run.name}" for run in runs()}
     state = {}
 
@@ -99,7 +99,7 @@ def _scores_of_all_runs(stack: Stack, pictures: dict[str, list[Image]]) -> Score
 
 
 def _new(stack: Stack, first: int, found: Mapping[str, Mapping[int, Any]], known: Set[str]) -> list[Document]:
-    """Results not yet looked at of runs that are not yet complete; of a camera no more than a run's worth."""
+    """New results of incomplete runs; of each camera at most as many as a run has frames."""
     taken: Counter[str] = Counter()
     new = []
     for document in stack.cluster.results(MODEL, first, 1 << 52):
@@ -118,7 +118,7 @@ def _run_of(document: Document) -> str:
 
 
 def _pictured(stack: Stack, documents: list[Document]) -> Iterator[tuple[str, Document, Image]]:
-    """The results whose pictures the page serves by now, each with its run and its picture."""
+    """The results whose pictures are already served, each with its run and picture."""
     with httpx.Client(base_url=stack.ui_url, timeout=30, trust_env=False) as page, ThreadPoolExecutor(8) as pool:
 
         def stored(document: Document) -> bytes | None:
@@ -134,12 +134,12 @@ def _pictured(stack: Stack, documents: list[Document]) -> Iterator[tuple[str, Do
 
 
 def _small(image: Image) -> Image:
-    """What two encodings of a picture have in common."""
+    """The picture, small and grey, so that different encodings of it are alike."""
     return cv2.resize(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), (320, 240), interpolation=cv2.INTER_AREA)
 
 
 def _nearest(shown: Image, frames: list[Image]) -> int:
-    """The place of the frame that the picture is of."""
+    """The index of the frame that the picture shows."""
     away = [float(np.mean(np.abs(shown.astype(np.int16) - frame))) for frame in frames]
     best = int(np.argmin(away))
     assert away[best] < 12, f"a stored picture is none of its run's: {min(away):.1f} grey levels from the nearest"

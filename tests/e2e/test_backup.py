@@ -1,4 +1,4 @@
-"""etcd's snapshots, and the way back from one after two of its three members have lost their data."""
+"""etcd's snapshots, and the restore from one after two of three members have lost their data."""
 
 import time
 from pathlib import Path

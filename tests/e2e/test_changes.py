@@ -1,4 +1,4 @@
-"""What `pulumi up` touches: nothing when nothing changed, one producer when one camera changed."""
+"""What `pulumi up` changes: nothing if nothing changed, one producer if one camera changed."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.e2e.waiting import wait_until
 
 @pytest.fixture
 def edited_stack_file(stack: Stack, tmp_path: Path) -> Path:
-    """A copy of the running stack's file in which one camera shows another clip."""
+    """A copy of the running stack's file with another clip for one camera."""
     config = yaml.safe_load((STATE / STACK_FILE.name).read_text())
     (camera,) = (entry for entry in config["config"]["argus:cameras"] if entry["name"] == "road-1")
     camera["url"] = camera["url"].replace("road-1", "road-2")
@@ -54,7 +54,7 @@ def test_preview_needs_no_cluster(stack: Stack) -> None:
 
 
 def _pods(stack: Stack) -> dict[str, str]:
-    """The pods of the pipeline's own workloads by name; finished jobs do not count."""
+    """The pods of the pipeline's workloads by name, without finished jobs."""
     return {
         pod["metadata"]["name"]: pod["metadata"]["uid"]
         for pod in stack.cluster.pods()

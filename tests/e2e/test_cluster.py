@@ -1,4 +1,4 @@
-"""The cluster that the machines became: every one a ready node, three of them control planes, the pods spread."""
+"""The cluster: every machine is a ready node, three are control planes, and the pods are spread."""
 
 from tests.e2e.conftest import Stack
 from tests.e2e.machines import unready_nodes
@@ -31,5 +31,5 @@ def test_resource_metrics_are_served(stack: Stack) -> None:
         usage = stack.cluster.get("/apis/metrics.k8s.io/v1beta1/nodes")["items"]
         return None if len(usage) == 5 else f"of {[node['metadata']['name'] for node in usage]}"
 
-    # A kubelet that is busy misses one of the looks, which come every 15 s.
+    # A busy kubelet can miss one of the scrapes, which come every 15 s.
     wait_until("metrics of every node", served, limit_s=90)

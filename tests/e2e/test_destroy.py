@@ -1,4 +1,4 @@
-"""`pulumi destroy` leaves the machines as they were, so the next `make up` finds bare machines and goes well."""
+"""`pulumi destroy` leaves the machines as they were, so the next `make up` finds bare machines and succeeds."""
 
 import json
 
@@ -25,7 +25,7 @@ def test_a_cluster_whose_majority_is_lost_is_given_up(stack: Stack, monkeypatch:
 
 
 def up_from_bare_machines(stack: Stack) -> None:
-    """Fails where the machines have anything left of the cluster."""
+    """Fails if a machine still has anything of the cluster."""
     left = {machine.name: traces(machine) for machine in machines()}
     assert not any(left.values()), json.dumps(left, indent=2)
 

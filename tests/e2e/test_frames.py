@@ -18,7 +18,7 @@ CAMERAS = {camera["name"]: camera["url"] for camera in CONFIG["argus:cameras"]}
 
 @pytest.fixture(scope="module")
 def window(stack: Stack) -> set[Frame]:
-    """At least FRAMES frames that the producers know to be in Kafka, all cameras among them."""
+    """At least FRAMES frames of all cameras that the producers know to be in Kafka."""
 
     def all_streaming() -> str | None:
         cameras = stack.cluster.cameras()

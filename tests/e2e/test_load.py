@@ -1,6 +1,6 @@
-"""The load goes up and down again: executors and consumers follow it, and every frame is there once.
+"""The load rises and falls: executors and consumers follow it, and every frame is stored once.
 
-So they do with a pod of each killed in the middle, and with a worker gone. `artifacts/load-*.png` shows each run.
+This also holds with a pod of each stage killed, and with a worker lost. `artifacts/load-*.png` shows each run.
 """
 
 import time
@@ -20,28 +20,28 @@ from tests.e2e.waiting import wait_until
 pytestmark = pytest.mark.full
 
 LOW, HIGH = 0.1, 0.9
-"""Frames/s of each of 40 cameras: 4 and 36 a second. The second is more than one executor gets through on the lab's two
-cores beside all the rest (28 it carried for minutes on a quiet host); two of them catch up once it is over."""
+"""Frames/s of each of 40 cameras: 4 and 36 together. The latter is more than one executor can process on the lab's two
+cores beside all else (28 was sustained for minutes on a quiet host); two executors catch up afterwards."""
 
 QUIET_S, BUSY_S = 45, 150
-"""How long the load stays low at first, and high at least."""
+"""How long the load stays low at first, and the shortest time that it stays high."""
 
 TARGET_LAG_S = 10
 FEW, MANY = {"executors": 1, "filebeat": 1, "consumer": 2}, {"executors": 2, "filebeat": 1, "consumer": 3}
-"""Filebeat stays one, though it may be two: no load that the lab carries is more than one gets through."""
+"""Filebeat may scale to two but stays at one, which is enough for any load of the lab."""
 
 SETTLED_LIMIT_S, OUT_LIMIT_S, CAUGHT_UP_LIMIT_S, IN_LIMIT_S, NODES_LIMIT_S = 900, 400, 400, 600, 300
 
 CONSUMER_MILLICORES = 23
-"""Between what a pod uses at the low load and at the high one, as no load that the lab carries brings a lag there.
+"""Between a pod's use at the low load and at the high one, because no load of the lab makes consumers lag.
 
-At the low one a pod uses 9 to 12, but 25 where it lost its coordinator: librdkafka 2.16.1 then has a thread that looks
-a thousand times a second for a broker that has gone.
+At the low load a pod uses 9 to 12, but 25 after it lost its coordinator: a thread of librdkafka 2.16.1 then looks for
+the lost broker a thousand times a second.
 """
 
 
 def scaled(frames_per_second: float, consumers: dict[str, int]) -> Callable[[dict[str, Any]], None]:
-    """Lets every stage that can have one pod more than it needs."""
+    """Allow every stage that scales one pod more than it needs."""
 
     def edit(config: dict[str, Any]) -> None:
         config["argus:producers"]["framesPerSecond"] = frames_per_second
@@ -57,18 +57,18 @@ def scaled(frames_per_second: float, consumers: dict[str, int]) -> Callable[[dic
 
 
 def nothing(_: Stack) -> None:
-    """A load, and no more."""
+    """Cause no failure beside the load."""
 
 
 def a_pod_of_each_stage(stack: Stack) -> None:
-    """Kills the last pod of each stage, without asking it to stop."""
+    """Kill the last pod of each stage without a graceful stop."""
     for stage in STAGES:
         pod = sorted(names(stack.cluster, stage))[-1]
         kubectl("cp1", f"-n argus delete pod {pod} --grace-period=0 --force --wait=false")
 
 
 def a_worker(_: Stack) -> None:
-    """Cuts the power of a machine."""
+    """Cut the power of a machine."""
     run_lab("kill", "worker2")
 
 
@@ -93,7 +93,7 @@ def test_pods_follow_the_load(
     watch = Watch(cluster, stack.ui_url)
     try:
         up(LOW, between)
-        # The model's driver was started anew, and finds what came meanwhile: as much as has it ask for executors.
+        # The model's driver was restarted and finds a backlog that makes it request executors.
         until_caught_up(SETTLED_LIMIT_S)
         until(FEW, IN_LIMIT_S)
         audit = Audit.open(cluster)
@@ -120,7 +120,7 @@ def test_pods_follow_the_load(
             in_s = watch.mark("all gone") - began
     finally:
         watch.save(artifacts, f"load-{lost.__name__}")
-    # What a consumer stored that went is out of sight until it is back.
+    # Files of a removed consumer cannot be read until it is back.
     up(LOW, {"minimum": 3, "maximum": 3})
     frames = audit.close()
     what = "the load rises" if lost is nothing else f"the load rises, {lost.__name__.replace('_', ' ')} lost"
@@ -131,7 +131,7 @@ def test_pods_follow_the_load(
 
 @pytest.fixture(scope="module", autouse=True)
 def restored(stack: Stack) -> Any:
-    """The stack as it was, afterwards."""
+    """Restore the stack after the test."""
     yield
     stack.pulumi("up", "--yes", "--skip-preview")
 

@@ -1,4 +1,4 @@
-"""Machines leave and come by editing the stack, while the cameras run."""
+"""Machines are removed and added by editing the stack, while the cameras run."""
 
 import json
 import time
@@ -36,7 +36,7 @@ SPARE = Machine(name="spare", address=IPv4Address("10.77.0.14"))
 
 @pytest.fixture
 def whole(stack: Stack) -> Stack:
-    """The stack with all its machines, also after a test that failed without one."""
+    """The stack with all its machines, also after a test that failed while one was missing."""
     if unready_nodes(stack.cluster, EVERYBODY):
         _up(stack)
     wait_until("every node", lambda: unready_nodes(stack.cluster, EVERYBODY), limit_s=LIMIT_S)
@@ -44,7 +44,7 @@ def whole(stack: Stack) -> Stack:
 
 
 def _up(stack: Stack, config: Path | None = None) -> float:
-    """Runs `pulumi up`, with the stack's own file unless another is given; how many seconds it took."""
+    """Run `pulumi up`, by default with the stack's own file. Returns the seconds that it took."""
     began = time.monotonic()
     stack.pulumi("up", "--yes", "--skip-preview", *(("--config-file", str(config)) if config else ()))
     return time.monotonic() - began
@@ -79,7 +79,7 @@ def test_losing_the_quorum_on_purpose_is_refused(whole: Stack, tmp_path: Path) -
 
 @pytest.fixture
 def spare() -> Iterator[Machine]:
-    """A machine that the stack does not name; gone afterwards."""
+    """A machine outside the stack, removed afterwards."""
     fleet.add(SPARE)
     yield SPARE
     fleet.remove(SPARE)
@@ -98,7 +98,7 @@ def test_a_dead_first_control_plane_is_replaced(whole: Stack, spare: Machine, tm
     }
     timings.took("the dead first control plane replaced", replaced_s, audit.close(on_disk=False))
 
-    # And back, as another machine: the old one's disks know a cluster that has moved on.
+    # Back as a new machine, because the old one's disks have an outdated state of the cluster.
     fleet.remove(first)
     fleet.add(first)
     fleet.kill(spare)

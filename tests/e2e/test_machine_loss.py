@@ -1,6 +1,6 @@
-"""A machine loses its power, and nothing else does: the API, the pods and every frame are there without it.
+"""One machine loses its power: the API, the pods and every frame survive.
 
-`make test` takes the machine that matters most, the holder of the virtual IP; `make test-full` takes each.
+`make test` kills the most important machine, which holds the virtual IP; `make test-full` kills each in turn.
 """
 
 import time
@@ -27,15 +27,15 @@ from tests.e2e.timings import Timings
 from tests.e2e.waiting import wait_until
 
 API_LIMIT_S, PODS_LIMIT_S, RETURN_LIMIT_S = 30, 150, 300
-"""For a busy host; the aims are 10 s and 60 s, and `make timings` shows what was measured."""
+"""For a busy host. The targets are 10 s and 60 s; `make timings` shows measurements."""
 
 STATEFUL = ("zookeeper/", "kafka/", "elasticsearch/", "consumer/")
-"""These stay by their data and come back with the machine; the others serve without them meanwhile."""
+"""These stay with their data and return with the machine; their other replicas serve meanwhile."""
 
 
 @pytest.fixture(scope="module")
 def whole(stack: Stack) -> Counter[str]:
-    """The ready pods of each workload before anything is broken."""
+    """The ready pods of each workload before the failure."""
     wait_until("every node", lambda: unready_nodes(stack.cluster, EVERYBODY), limit_s=RETURN_LIMIT_S)
     return workloads(stack.cluster)
 
@@ -78,12 +78,12 @@ def test_a_dead_machine_is_missed_by_nobody(stack: Stack, whole: Counter[str], t
 
 
 def _movable(placed: Iterable[tuple[str, str]], machine: str) -> set[str]:
-    """The workloads that have a pod on a machine which can run on any other."""
+    """The workloads with a pod on this machine that can run on any other."""
     return {name for name, place in placed if place == machine and not name.startswith(STATEFUL)}
 
 
 def _bring_the_ui_to(machine: str) -> None:
-    """Lets its pod start there and nowhere else, so that something is lost with the machine."""
+    """Move the UI's pod to this machine, so that a pod is lost with it."""
     others = " ".join(name for name in EVERYBODY if name != machine)
     kubectl(CONTROL_PLANES[0], f"cordon {others}")
     try:
@@ -95,7 +95,7 @@ def _bring_the_ui_to(machine: str) -> None:
 def _not_elsewhere(
     cluster: ClusterClient, placed: Counter[tuple[str, str]], lost: Iterable[str], machine: str
 ) -> str | None:
-    """None once the workloads that lost a pod run as many as before, all on other machines."""
+    """None once the workloads that lost a pod run as many as before on other machines."""
     now = running(cluster)
     missing = {}
     for name in lost:

@@ -1,6 +1,6 @@
-"""A network and a storage class of the user's own in the place of Argus's.
+"""The user's own pod network and storage class instead of Argus's.
 
-The network is kube-router's, by its manifest: policies are enforced then. The volumes are folders that the test makes.
+The network is kube-router, from its manifest, which enforces policies. The volumes are folders made by the test.
 """
 
 import json
@@ -44,22 +44,22 @@ while True:
     print(json.dumps([target for target in sys.argv[1:] if reached(target)]), flush=True)
     time.sleep(1)
 """
-"""Prints again and again which of its arguments, each HOST:PORT, accept a connection."""
+"""Prints repeatedly which of its arguments, each HOST:PORT, accept a connection."""
 
 RULES_LIMIT_S = 120
 API_LIMIT_S = 1200
-"""From bare machines to an API that answers, and more."""
+"""More than enough from bare machines to an API that answers."""
 
 STORAGE_CLASS, FOLDER = "own", "/srv/own"
 VOLUMES, VOLUME_GIB = 4, 100
-"""On each machine, one for each service; as large as any of them asks for."""
+"""On each machine, one for each service, as large as the largest request."""
 
 PAGE, KAFKA = "ui.argus.svc:8080", "kafka.argus.svc:9092"
 SERVERS = (PAGE, KAFKA, "elasticsearch.argus.svc:9200", "zookeeper.argus.svc:2181")
 
 
 class Tunnels:
-    """HTTP to addresses that only a machine of the lab reaches, through SSH to it."""
+    """HTTP through SSH tunnels to addresses that only the lab's machines can reach."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -73,7 +73,7 @@ class Tunnels:
         self._ends.close()
 
     def client(self, by: str, address: str, port: int) -> httpx.Client:
-        """Connects from that machine."""
+        """A client that connects from this machine."""
         key = by, address, port
         if key not in self._clients:
             end = self._folder / f"tunnel-{len(self._clients)}"
@@ -90,7 +90,7 @@ class Tunnels:
 
 
 class NeighbourClient(ClusterClient):
-    """Asks each pod from its own machine, which every network lets through; the API servers are strangers to pods."""
+    """Reads each pod from its own machine, which every network allows. The API servers' proxy is not allowed here."""
 
     def __init__(self, kubeconfig: Path, tunnels: Tunnels) -> None:
         super().__init__(kubeconfig)
@@ -113,13 +113,13 @@ class NeighbourClient(ClusterClient):
 
 
 def with_own(config: dict[str, Any]) -> None:
-    """A network and storage that Argus did not make."""
+    """Configure a network and storage that Argus does not make."""
     config["argus:cluster"]["network"] = {"manifest": str(MANIFEST)}
     config["argus:storage"] = {"className": STORAGE_CLASS}
 
 
 def bring_storage() -> None:
-    """Waits for the API, then makes volumes of a class as an administrator does who has disks and nothing more."""
+    """Wait for the API, then create volumes by hand, like an administrator who has disks but no provisioner."""
 
     def no_api() -> str | None:
         try:
@@ -161,13 +161,13 @@ def _volume(machine: str, index: int) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def own(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The stack made anew with a network and storage of the user's; afterwards as it was, from bare machines."""
+    """The stack recreated with the user's network and storage; afterwards restored from bare machines."""
     run_lab("kube-router")
     folder = tmp_path_factory.mktemp("own")
     config = ("--yes", "--skip-preview", "--config-file", str(stack_with(folder, with_own)))
     stack.pulumi("destroy", "--yes", "--skip-preview")
     try:
-        # Pods wait for their volumes, and so does `pulumi up`: storage may come when the cluster is there.
+        # Pods, and so `pulumi up`, wait for their volumes, so storage may be added once the cluster exists.
         with ThreadPoolExecutor(1) as administrator:
             storage = administrator.submit(bring_storage)
             stack.pulumi("up", *config)
@@ -178,7 +178,7 @@ def own(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stac
             yield stack
     finally:
         stack.pulumi("destroy", "--yes", "--skip-preview")
-        # Links and rules of such a network go with a boot.
+        # A reboot removes the network's links and rules.
         for each in machines():
             on(each.name, f"rm -rf {FOLDER}")
             run_lab("kill", each.name)
@@ -206,14 +206,14 @@ def test_policies_hold_and_every_frame_arrives(own: Stack, timings: Timings) -> 
     audit = Audit.open(cluster)
     began = time.monotonic()
     wait_for_reach(cluster, "default", {}, [PAGE])
-    # Without a policy of its own it is not even told a name.
+    # A pod without a policy of its own cannot even resolve names.
     wait_for_reach(cluster, NAMESPACE, {}, [])
     wait_for_reach(cluster, NAMESPACE, topics.LABELS, [KAFKA])
     timings.took("policies enforced: three strangers have tried", time.monotonic() - began, audit.close())
 
 
 def wait_for_reach(cluster: ClusterClient, namespace: str, labels: Mapping[str, str], wanted: list[str]) -> None:
-    """Waits until a new pod with these labels reaches the wanted servers and no other: rules follow a pod's start."""
+    """Wait until a new pod with these labels reaches only the wanted servers: rules are applied after its start."""
     (page, *_) = cluster.pods("app.kubernetes.io/name=ui")
     container = {
         "name": "stranger",

@@ -1,4 +1,4 @@
-"""Another number of producers: cameras move, and at every moment one producer reads each."""
+"""The number of producers changes: cameras move, and exactly one producer reads each at any time."""
 
 import time
 from collections import defaultdict
@@ -17,7 +17,7 @@ from tests.e2e.timings import Timings
 pytestmark = pytest.mark.full
 
 GAP_LIMIT = timedelta(seconds=60)
-"""Between two frames of a camera that moves; its pods are restarted, all at once, on two busy cores."""
+"""Between two frames of a camera that moves, while all producers restart at once on two busy cores."""
 
 
 @pytest.mark.parametrize("count", [5, 3])

@@ -1,4 +1,4 @@
-"""The stack file that users copy for real hosts: Pulumi previews it although none of its machines can be reached."""
+"""Pulumi can preview the stack file that users copy for real hosts, although its machines cannot be reached."""
 
 import json
 import os
@@ -16,7 +16,7 @@ STACK = "prod"
 
 @pytest.fixture
 def environment(stack: Stack, tmp_path: Path) -> dict[str, str]:
-    """The lab's Pulumi and plugins with a state, a home and a key of the test's own."""
+    """The lab's Pulumi and plugins with a separate state, home and key."""
     config = yaml.safe_load((ROOT / f"Pulumi.{STACK}.yaml").read_text())["config"]
     key = tmp_path / config["argus:ssh"]["privateKeyFile"].removeprefix("~/")
     key.parent.mkdir(parents=True)
@@ -44,7 +44,7 @@ def test_the_stack_of_real_hosts_previews(environment: dict[str, str], tmp_path:
 
 
 def _with_a_salt(environment: dict[str, str], project: Path) -> Path:
-    """The committed stack file with what making a stack adds to it, which happens in a project of the test's own."""
+    """The committed stack file with the salt that `stack init` adds, made in a separate project."""
     project.mkdir()
     (project / "Pulumi.yaml").write_text("name: argus\nruntime: python\n")
     _pulumi(environment, "stack", "init", STACK, "--cwd", str(project))

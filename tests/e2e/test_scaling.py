@@ -1,4 +1,4 @@
-"""A model that is behind gets another executor, and lets it go when it has caught up; every frame is there once."""
+"""A model that lags gets another executor and releases it after catching up; every frame is stored once."""
 
 import time
 from pathlib import Path
@@ -17,16 +17,16 @@ pytestmark = pytest.mark.full
 
 MODEL = "objects"
 FRAMES_PER_SECOND = 0.2
-"""Of each camera: 8 a second together, which one executor carries with room for another to be let go."""
+"""Of each camera, 8 together: few enough for one executor, so that the second is removed."""
 
 BACKLOG = 1000
-"""Frames; more than one executor gets through within the target, whatever else the two cores do."""
+"""Frames: more than one executor can process within the target on two cores."""
 
 LIMIT_S = 600
 
 
 def two_executors(config: dict[str, Any]) -> None:
-    """Lets the model have a second one, soon, and not for long, under a load that one can carry with room."""
+    """Allow a second executor with short delays, under a load that one can process easily."""
     config["argus:producers"]["framesPerSecond"] = FRAMES_PER_SECOND
     for model in config["argus:models"]:
         if model["name"] == MODEL:
@@ -53,14 +53,14 @@ def test_a_backlog_brings_an_executor_and_lets_it_go(stack: Stack, tmp_path: Pat
 
 
 def _not_so_many(cluster: ClusterClient, wanted: int) -> str | None:
-    """None once that many executors run."""
+    """None once this many executors run."""
     labels = f"app.kubernetes.io/name=model-{MODEL},app.kubernetes.io/component=executor"
     phases = [each["status"]["phase"] for each in cluster.pods(labels) if "deletionTimestamp" not in each["metadata"]]
     return None if phases == ["Running"] * wanted else f"executors: {phases}"
 
 
 def _delivered(cluster: ClusterClient) -> int:
-    """Frames that the producers that run now have handed to Kafka."""
+    """The number of frames that the present producers have delivered to Kafka."""
     return sum(camera.last - camera.first + 1 for camera in cluster.cameras().values() if camera.first and camera.last)
 
 

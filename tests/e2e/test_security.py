@@ -1,4 +1,4 @@
-"""Who may read and do what: secrets in etcd, the audit log, kubelets, etcd, pods without rights, certificates."""
+"""Access control: secrets in etcd, the audit log, kubelets, etcd, pods without rights, certificates."""
 
 import subprocess
 from datetime import datetime
@@ -59,17 +59,17 @@ def test_a_pod_that_asks_for_rights_is_refused(stack: Stack) -> None:
 
 
 def test_certificates_are_renewed_before_they_expire(stack: Stack) -> None:
-    """The timer's program with a limit longer than kubeadm's year, so that all of them are due."""
+    """Runs the timer's program with a limit longer than kubeadm's one year, so that all certificates are due."""
     before = _expiry("cp2")
     on("cp2", "systemctl is-active argus-certificates.timer")
-    # Certificates end on the second, and kubeadm may have made these within it.
+    # Certificates expire at a full second, and kubeadm may have made these within the present one.
     on("cp2", "sleep 1 && /usr/local/lib/argus/renew-certificates 400")
     assert _expiry("cp2") > before
     wait_until("the API", stack.cluster.unreachable, limit_s=30)
 
 
 def _status(url: str) -> str:
-    """The HTTP status that a stranger gets; 000 without an answer."""
+    """The HTTP status for an unauthenticated request; 000 without an answer."""
     options = ["--insecure", "--silent", "--noproxy", "*", "--max-time", "5"]
     command = ["curl", *options, "--output", "/dev/null", "--write-out", "%{http_code}", url]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout

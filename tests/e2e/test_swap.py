@@ -1,6 +1,6 @@
-"""Other weights for a model while the cameras run: each frame has one result, and weights that fail change nothing.
+"""A model's weights are replaced while cameras run: each frame has one result, and weights that fail change nothing.
 
-The scenes' weights are measured here too: they alone know what the rendered cameras show, and that is known exactly.
+The scenes' weights are measured here too, because only they are trained on rendered cameras, whose truth is exact.
 """
 
 import time
@@ -28,7 +28,7 @@ MODEL = "objects"
 DRIVER = f"app.kubernetes.io/name=model-{MODEL},app.kubernetes.io/component=driver"
 RENDERED = frozenset(name for name, url in CAMERAS.items() if url.startswith("synthetic://"))
 FRAMES = 200
-"""Of rendered cameras, in which the scenes' weights are measured."""
+"""Frames of rendered cameras on which the scenes' weights are measured."""
 
 SWAPPED_LIMIT_S, FRAMES_LIMIT_S = 300, 600
 LEAST = 0.9
@@ -65,7 +65,7 @@ def test_new_weights_go_on_where_the_old_ones_stopped(
 
 @pytest.mark.full
 def test_weights_that_fail_leave_the_old_ones_at_work(stack: Stack, tmp_path: Path, timings: Timings) -> None:
-    """On a device that the image has no plugin for: no preview knows that, and the model does not load."""
+    """The image has no plugin for the device: a preview cannot know that, and the model does not load."""
     before = _drivers(stack.cluster)
     assert len(before) == 1, before
     audit = Audit.open(stack.cluster)
@@ -86,12 +86,12 @@ def test_weights_that_fail_leave_the_old_ones_at_work(stack: Stack, tmp_path: Pa
         found = _drivers(stack.cluster)
         return None if found == before else f"drivers {found}"
 
-    # The old configuration is that of the old pod, which has run all the time.
+    # The restored configuration is that of the old pod, which has never stopped.
     wait_until("the old driver alone", alone, limit_s=SWAPPED_LIMIT_S)
 
 
 def _with(folder: Path, **settings: str) -> Path:
-    """The stack's file with the model changed."""
+    """A copy of the stack's file with the model changed."""
 
     def edit(config: dict[str, Any]) -> None:
         (model,) = (each for each in config["argus:models"] if each["name"] == MODEL)
@@ -101,7 +101,7 @@ def _with(folder: Path, **settings: str) -> Path:
 
 
 def _swap(stack: Stack, audit: Audit, before: set[str], *arguments: str) -> float:
-    """The seconds from `pulumi up` until every camera's newest result is by none of the versions before."""
+    """The seconds from `pulumi up` until every camera's newest result is by a new version."""
     began = time.monotonic()
     stack.pulumi("up", "--yes", "--skip-preview", *arguments)
 
@@ -124,7 +124,7 @@ def _only(cluster: ClusterClient, audit: Audit, version: str) -> Callable[[], st
 
 
 def _results(cluster: ClusterClient, audit: Audit) -> Iterator[dict[str, Any]]:
-    """The model's results for all frames since the audit was opened."""
+    """The model's results for all frames since the audit's start."""
     since = {name: camera.last or 0 for name, camera in audit.start.items()}
     last = max(camera.last or 0 for camera in cluster.cameras().values())
     for document in cluster.results(MODEL, min(since.values()), last):
@@ -133,7 +133,7 @@ def _results(cluster: ClusterClient, audit: Audit) -> Iterator[dict[str, Any]]:
 
 
 def _versions(cluster: ClusterClient, audit: Audit) -> set[str]:
-    """The versions that the results since the audit was opened say; waits for the first."""
+    """The versions in the results since the audit's start; waits for the first result."""
     found: set[str] = set()
 
     def any_result() -> str | None:
@@ -145,7 +145,7 @@ def _versions(cluster: ClusterClient, audit: Audit) -> set[str]:
 
 
 def _measured(cluster: ClusterClient, audit: Audit, version: str) -> Scores:
-    """What the version finds on rendered frames, against what they show."""
+    """The version's scores on rendered frames."""
     rendered: list[dict[str, Any]] = []
 
     def enough() -> str | None:
@@ -167,7 +167,7 @@ def _measured(cluster: ClusterClient, audit: Audit, version: str) -> Scores:
 
 
 def _gaps(results: list[dict[str, Any]]) -> list[float]:
-    """The seconds between the last result by one version and the first by the next, each time it changed."""
+    """The seconds between the last result of one version and the first of the next, for each change."""
     done = sorted((_created(document), document["model"]["version"]) for document in results)
     return [round((after - before).total_seconds(), 1) for (before, old), (after, new) in pairwise(done) if old != new]
 
@@ -177,7 +177,7 @@ def _created(document: dict[str, Any]) -> datetime:
 
 
 def _drivers(cluster: ClusterClient) -> dict[str, int]:
-    """The model's drivers that are not being deleted, and how often the containers of each were started anew."""
+    """The model's drivers that are not being deleted, with the restarts of their containers."""
     return {
         pod["metadata"]["name"]: sum(each["restartCount"] for each in pod["status"].get("containerStatuses", ()))
         for pod in cluster.pods(DRIVER)

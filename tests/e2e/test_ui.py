@@ -1,4 +1,4 @@
-"""What an operator sees in a browser: a wall whose tiles move, and a search that returns stored frames."""
+"""The UI in a browser: a wall whose tiles change, and a search that returns stored frames."""
 
 import json
 from pathlib import Path
@@ -14,13 +14,13 @@ def test_the_wall_is_live(stack: Stack, artifacts: Path) -> None:
     with browser() as page:
         page.open(stack.ui_url)
         tile = f"document.querySelector('[data-camera={CAMERA}]')"
-        # The wall also remembers cameras that an earlier test took out again.
+        # The wall also shows cameras that an earlier test has removed.
         tiles = "[...document.querySelectorAll('.tile')].map(tile => tile.dataset.camera)"
         page.wait_for(f"{json.dumps(sorted(CAMERAS))}.every(name => {tiles}.includes(name))", seconds=60)
         before = page.wait_for(f"{tile}?.dataset.sequence", seconds=60)
         after = page.wait_for(f"{tile}.dataset.sequence !== '{before}' && {tile}.dataset.sequence", seconds=60)
         assert int(after) > int(before)
-        # Just after a start, or a change of every camera, a model is longer behind than the wall waits for its boxes.
+        # After a start or a change of all cameras, a model lags by more than the wall waits for boxes.
         page.wait_for("document.querySelectorAll('.tile[data-sequence] .box').length > 0", seconds=180)
         page.screenshot("wall", artifacts)
         assert page.complaints == []

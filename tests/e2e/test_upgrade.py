@@ -1,4 +1,4 @@
-"""Kubernetes is upgraded by its version in the stack while cameras run, and after `pulumi up` was killed midway."""
+"""A changed version in the stack upgrades Kubernetes while cameras run, also after `pulumi up` was killed midway."""
 
 import time
 from collections.abc import Callable
@@ -32,12 +32,12 @@ MOMENTS: dict[str, Callable[[], bool]] = {
     "the second control plane joins": lambda: exists("cp2", "/etc/kubernetes/manifests/etcd.yaml"),
     "the pipeline's pods start": pods_of_the_pipeline,
 }
-"""Of a cluster that is being made."""
+"""Moments in the creation of a cluster."""
 
 
 @pytest.fixture
 def older(stack: Stack, tmp_path: Path) -> Stack:
-    """The stack in the version before its own. It was made anew, by an `up` killed at each of MOMENTS."""
+    """The stack with the previous Kubernetes version, recreated by an `up` that was killed at each of MOMENTS."""
     version = run_lab("previous", limit_s=PULUMI_LIMIT_S).strip()
     config = stack_of_version(tmp_path, version)
     stack.pulumi("destroy", "--yes", "--skip-preview")
@@ -51,12 +51,12 @@ def older(stack: Stack, tmp_path: Path) -> Stack:
 
 
 def kubelets(stack: Stack) -> dict[str, str]:
-    """The version of each node."""
+    """The kubelet's version on each node."""
     return {node["metadata"]["name"]: node["status"]["nodeInfo"]["kubeletVersion"] for node in stack.cluster.nodes()}
 
 
 def control_plane_images() -> set[str]:
-    """Name and tag of every image that the control planes' own pods run."""
+    """Name and tag of every image of the control planes' static pods."""
     lines = kubectl("cp1", "-n kube-system get pods -l tier=control-plane -o jsonpath='{..containers[*].image}'")
     return {image.rpartition("/")[2] for line in lines for image in line.split()}
 

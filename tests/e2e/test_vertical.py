@@ -1,7 +1,7 @@
-"""A stage with far too little memory and one with far too much end near what they use, while they run.
+"""Stages with far too little or too much memory are resized to near their use, while they run.
 
-Brokers with too little are restarted for more, one at a time. Elasticsearch's nodes follow the same rule, and cannot be
-given too little here: with the smallest heap that they may have, they get more than they use on the lab.
+Brokers with too little are restarted one at a time. Elasticsearch's nodes follow the same rule, but cannot have too
+little here: even their smallest heap gives them more than they use on the lab.
 """
 
 import json
@@ -23,18 +23,18 @@ from tests.e2e.waiting import wait_until
 pytestmark = pytest.mark.full
 
 TOO_LITTLE, TOO_MUCH = "producer", "ui"
-"""By the name that their pods' labels have."""
+"""The name in their pods' labels."""
 LITTLE_MIB, MUCH_MIB = 16, 1024
-"""A tenth of what a producer uses, and many times what the page does."""
+"""A tenth of a producer's use, and many times the UI's."""
 
 SMALL_HEAP_MIB = 224
-"""Of a broker, which then has 416 MiB in all: less than it uses, with its files."""
+"""A broker with this heap has 416 MiB in all: less than it uses, page cache included."""
 
 LIMIT_S = 1200
 
 
 def sized(config: dict[str, Any]) -> None:
-    """Far too little and far too much, and one stage that is only watched."""
+    """Give far too little and far too much memory, and only observe one stage."""
     config["argus:vertical"] = {"settleMinutes": 3}
     config["argus:producers"] |= {"vertical": "apply", "memory": {"requestMiB": LITTLE_MIB, "limitMiB": 512}}
     config["argus:ui"] |= {"vertical": "apply", "memory": {"requestMiB": MUCH_MIB, "limitMiB": MUCH_MIB + 256}}
@@ -57,7 +57,7 @@ def test_memory_follows_use(stack: Stack, tmp_path: Path, timings: Timings) -> N
         wait_until("a recommendation for Kafka", lambda: _not_recommended(cluster, "kafka"), limit_s=LIMIT_S)
         frames = audit.close()
         assert _requests(cluster, "kafka") == brokers, "what is only recommended changes nothing"
-        # The same pods, none of them started again, for want of memory or for anything else.
+        # The same pods, none of them restarted.
         assert _requests(cluster, TOO_LITTLE).keys() | _requests(cluster, TOO_MUCH).keys() == given.keys()
         assert sum(_restarts(cluster, TOO_LITTLE) + _restarts(cluster, TOO_MUCH)) == 0
     finally:
@@ -67,7 +67,7 @@ def test_memory_follows_use(stack: Stack, tmp_path: Path, timings: Timings) -> N
 
 
 def small_brokers(config: dict[str, Any]) -> None:
-    """Brokers with too little, which get more by a restart."""
+    """Give brokers too little memory."""
     config["argus:vertical"] = {"settleMinutes": 3}
     config["argus:kafka"] |= {"heapMiB": SMALL_HEAP_MIB, "vertical": "apply"}
 
@@ -76,7 +76,7 @@ def test_brokers_get_more_one_at_a_time(stack: Stack, tmp_path: Path, timings: T
     cluster = stack.cluster
     run_lab("vpa")
     stack.pulumi("up", "--yes", "--skip-preview", "--config-file", str(stack_with(tmp_path, small_brokers)))
-    # What the stack gives, not what the pods have: one that starts after the first recommendation has more already.
+    # Read from the StatefulSet, because a pod that starts after the first recommendation already has more.
     spec = cluster.get(f"/apis/apps/v1/namespaces/{NAMESPACE}/statefulsets/kafka")["spec"]
     (container,) = spec["template"]["spec"]["containers"]
     replicas, given = spec["replicas"], _mib(container["resources"]["requests"]["memory"])
@@ -104,7 +104,7 @@ def test_brokers_get_more_one_at_a_time(stack: Stack, tmp_path: Path, timings: T
 
 
 def _heap_mib(pod: dict[str, Any]) -> float:
-    """What the Java heap of a broker may take: a share of its container's limit."""
+    """A broker's maximum Java heap: a share of its container's limit."""
     (container,), (status,) = pod["spec"]["containers"], pod["status"]["containerStatuses"]
     (share,) = re.findall(r"-XX:MaxRAMPercentage=([\d.]+)", json.dumps(container["env"]))
     return float(share) / 100 * _mib(status["resources"]["limits"]["memory"])
@@ -120,7 +120,7 @@ def _named(name: str) -> str:
 
 
 def _requests(cluster: ClusterClient, name: str) -> dict[str, float]:
-    """The memory that the machine of each pod keeps free for it, in MiB; without those that have yet to start."""
+    """The allocated memory of each started pod in MiB."""
     return {
         pod["metadata"]["name"]: _mib(status["resources"]["requests"]["memory"])
         for pod in _pods(cluster, name)
@@ -134,7 +134,7 @@ def _restarts(cluster: ClusterClient, name: str) -> list[int]:
 
 
 def _far_from_use(cluster: ClusterClient, name: str) -> str | None:
-    """None once each pod's request is no less than its use, and less than twice of it."""
+    """None once each pod's request is at least its use and less than twice that."""
     seen = cluster.get(f"/apis/metrics.k8s.io/v1beta1/namespaces/{NAMESPACE}/pods", labelSelector=_named(name))
     used = {pod["metadata"]["name"]: _mib(pod["containers"][0]["usage"]["memory"]) for pod in seen["items"]}
     requests = _requests(cluster, name)

@@ -1,4 +1,4 @@
-"""How long each scenario took, kept from run to run; `make timings` prints what docs/measurements.md shows."""
+"""Records how long each scenario took, over many runs; `make timings` prints the table of docs/measurements.md."""
 
 import json
 import time
@@ -14,12 +14,12 @@ FILE = CACHE / "timings.jsonl"
 
 @dataclass(frozen=True)
 class Timings:
-    """A file with a line for each measurement."""
+    """A file with one line per measurement."""
 
     file: Path = FILE
 
     def took(self, scenario: str, seconds: float, frames: str = "") -> None:
-        """Notes one measurement, and what the audit of the frames said, if there was one."""
+        """Record one measurement, with the line of the frames' audit if there was one."""
         print(f"{scenario}: {seconds:.1f} s{frames and f'; {frames}'}")
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with self.file.open("a", encoding="utf-8") as lines:
@@ -27,7 +27,7 @@ class Timings:
             lines.write(json.dumps(entry) + "\n")
 
     def read(self) -> dict[str, list[float]]:
-        """The seconds of every measurement by scenario, in the order in which scenarios were first seen."""
+        """The seconds of all measurements by scenario, in the order of the scenarios' first runs."""
         found: dict[str, list[float]] = defaultdict(list)
         if self.file.exists():
             for line in self.file.read_text(encoding="utf-8").splitlines():
@@ -37,7 +37,7 @@ class Timings:
 
 
 def shown(measured: dict[str, list[float]]) -> str:
-    """A table in Markdown: least, median and greatest, and of how many."""
+    """A table in Markdown: minimum, median, maximum and number of measurements."""
     rows = [[scenario, spread(seconds), str(len(seconds))] for scenario, seconds in measured.items()]
     return table(("scenario", "seconds (min / median / max)", "times"), rows)
 

@@ -1,4 +1,4 @@
-"""Waiting on a condition, with a limit and a message that says what was seen last."""
+"""Waits for a condition, with a limit and a message with the last state."""
 
 import time
 from collections.abc import Callable
@@ -7,9 +7,9 @@ import httpx
 
 
 def wait_until(description: str, check: Callable[[], str | None], limit_s: float, pause_s: float = 2.0) -> None:
-    """Returns once `check` returns None; it returns what is still missing otherwise. Fails after `limit_s` seconds.
+    """Wait until `check` returns None; before that it returns what is missing. Fails after `limit_s` seconds.
 
-    A request that fails is one more thing that is missing: the one who would answer may have just died.
+    A failing request counts as missing, because the server may just have died.
     """
     deadline = time.monotonic() + limit_s
     while True:

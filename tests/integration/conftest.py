@@ -1,6 +1,6 @@
-"""The fixtures of all integration tests: services that start when a test first asks for them, once per session.
+"""Fixtures of all integration tests: services that start at their first use, once per session.
 
-ARGUS_TEST_KAFKA (a bootstrap string) and ARGUS_TEST_ELASTICSEARCH (a URL) name running ones to use instead.
+ARGUS_TEST_KAFKA (bootstrap servers) and ARGUS_TEST_ELASTICSEARCH (a URL) name running services to use instead.
 """
 
 import os
@@ -35,5 +35,5 @@ def elasticsearch() -> Iterator[str]:
 
 @pytest.fixture
 def topics(kafka: str) -> Topics:
-    """Fresh topics for one test: frames, and results of the models objects and motion."""
+    """New topics for one test: frames, and results of the models objects and motion."""
     return create_topics(kafka, suffix=uuid.uuid4().hex[:8], models=("objects", "motion"), partitions=4)

@@ -1,4 +1,4 @@
-"""An app as its own process, with its HTTP port."""
+"""Runs an app as a process, with its HTTP port."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ from tests.integration.services import REPOSITORY, free_port, wait_for
 
 
 class App:
-    """`python -m <module>`, its log in a file."""
+    """`python -m <module>`, with its log in a file."""
 
     def __init__(self, module: str, log: Path, environment: dict[str, str]) -> None:
         self.port = int(environment["ARGUS_HTTP_PORT"])
@@ -42,7 +42,7 @@ class App:
         wait_for(f"{self.url}/readyz", ready, seconds=60)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """Sends the signal and waits. Returns the exit status."""
+        """Send the signal and wait. Returns the exit status."""
         if self.process.poll() is None:
             self.process.send_signal(number)
         return self.process.wait(timeout=30)
@@ -50,7 +50,7 @@ class App:
 
 @contextlib.contextmanager
 def app(module: str, log: Path, **environment: str) -> Iterator[App]:
-    """Runs an app until it is ready and, at the end, stops it. `environment` is without the prefix ARGUS_."""
+    """Start an app, wait until it is ready, and stop it after the block. `environment` lacks the prefix ARGUS_."""
     started = App(module, log, variables(module, **{"http_port": str(free_port()), **environment}))
     try:
         started.wait_until_ready()

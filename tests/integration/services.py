@@ -1,4 +1,4 @@
-"""Real ZooKeeper, Kafka and Elasticsearch for a test session, from the project's own images, on loopback."""
+"""Real ZooKeeper, Kafka and Elasticsearch on loopback for a test session, from the project's own images."""
 
 import contextlib
 import json
@@ -25,27 +25,27 @@ CODE = REPOSITORY / "tests/integration/spark/code"
 TEST_MODELS = REPOSITORY / "tests/models"
 _DOCUMENT: dict[str, Any] = json.loads((TEST_MODELS / "expected.json").read_text(encoding="utf-8"))
 EXPECTED: dict[str, Any] = _DOCUMENT["models"]
-"""The test models by name, with what Ultralytics finds by them."""
+"""The test models by name, with Ultralytics' detections."""
 DRAWN: dict[str, list[dict[str, Any]]] = _DOCUMENT["drawn"]
-"""The test models' frames by file name, with the kind and the box of each thing that they show."""
+"""The test models' frames by file name, with the kind and box of each thing in them."""
 MODELS = {
     **{f"weights/{name}": ARGUS_WEIGHTS / name for name in ("nanodet", "scenes")},
     "code/faulty": CODE / "faulty",
     "code/view": REPOSITORY / "docs/examples/python-model",
     **{f"weights/{name}": TEST_MODELS / model["path"] for name, model in EXPECTED.items()},
 }
-"""What the Spark image of the tests holds besides Argus."""
+"""The models in the tests' Spark image."""
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on now."""
+    """An unused loopback port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def wait_for(what: str, condition: Callable[[], object], *, seconds: float = 30, every: float = 0.1) -> None:
-    """Waits until the condition is truthy. Fails, saying for what and with the last error, after `seconds`."""
+    """Wait until the condition is truthy. Fails after `seconds` with `what` and the last error."""
     deadline = time.monotonic() + seconds
     last: Exception | None = None
     while time.monotonic() < deadline:
@@ -117,7 +117,7 @@ def elasticsearch() -> Iterator[str]:
         f"http.port: {port}",
         f"transport.port: {transport}",
         "discovery.type: single-node",
-        # It would make no index where less than a tenth of this computer's disk is free.
+        # Otherwise it would create no index while less than a tenth of this computer's disk is free.
         "cluster.routing.allocation.disk.threshold_enabled: false",
     ]
     url = f"http://127.0.0.1:{port}"
@@ -133,18 +133,18 @@ def elasticsearch() -> Iterator[str]:
 
 
 def image(name: str) -> str:
-    """The image of containers/<name>: the one that ARGUS_TEST_IMAGE_<NAME> names, or built here."""
+    """The image of containers/<name>: from ARGUS_TEST_IMAGE_<NAME>, or built here."""
     given = os.environ.get(f"ARGUS_TEST_IMAGE_{name.upper()}")
     return given or build_image(name, tag=f"localhost/argus-test/{name}", models=MODELS)
 
 
 def build_image(name: str, *, tag: str, models: Mapping[str, Path], seconds: float = BUILD_SECONDS) -> str:
-    """Build the image of containers/<name>, which holds these models if it is Spark's. Returns the tag.
+    """Build the image of containers/<name>, with these models if it is Spark's. Returns the tag.
 
-    Raises RuntimeError, with the end of what the build printed, when a step of it fails.
+    Raises RuntimeError with the end of the output if a step fails.
     """
     ensure_base()
-    # The lab's own flags, so that its layers are found again.
+    # The lab's own flags, so that its layers are reused.
     command = ["podman", "build", "--quiet", "--layers", "--network=host", "--isolation=chroot", "--format=docker"]
     with tempfile.TemporaryDirectory(prefix="argus-test-") as folder:
         for part in context(images(STAGES)[name], models):
@@ -169,7 +169,7 @@ def container(
     ready: Callable[[], bool],
     data: str = "/data",
 ) -> Iterator[str]:
-    """An image of the project's own that runs with these files and a disk of its own at `data`; its name."""
+    """Run one of the project's images with these files and a separate disk at `data`. Yields the container's name."""
     reference = image(name)
     started = f"argus-test-{name}-{os.getpid()}"
     with tempfile.TemporaryDirectory(prefix="argus-test-") as folder:
@@ -196,7 +196,7 @@ def container(
 
 
 def process_of(container: str) -> int:
-    """The process of a running container."""
+    """The process id of a running container."""
     return int(_podman("inspect", "--format", "{{.State.Pid}}", container))
 
 

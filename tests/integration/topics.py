@@ -1,4 +1,4 @@
-"""Topics of a test's own, and records as the producers and the models write them."""
+"""Topics for each test, and records in the format of producers and models."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ KAFKA_LIMIT_S = 120
 
 @dataclass(frozen=True)
 class Topics:
-    """The names of one test's topics. `results` starts with `results.`, then the model's name in this test."""
+    """The names of one test's topics. `results` is `results.` and the model's name in this test."""
 
     bootstrap: str
     frames: str
@@ -39,7 +39,7 @@ def create_topics(bootstrap: str, *, suffix: str, models: Iterable[str], partiti
 
 
 def create(admin: AdminClient, topics: list[NewTopic]) -> None:
-    """Creates topics; Kafka says why it did not, within the time that a broker's first minutes on a busy disk take."""
+    """Create topics. The limit allows for a new broker on a busy disk, so that Kafka's own error is seen."""
     for future in admin.create_topics(topics, request_timeout=KAFKA_LIMIT_S).values():
         future.result(timeout=KAFKA_LIMIT_S + 10)
 
@@ -89,12 +89,12 @@ def send_result(to: Producer, topics: Topics, result: Result, partition: int) ->
 
 
 def ends(topics: Topics) -> dict[tuple[str, int], int]:
-    """The end offset of every partition."""
+    """The end offsets by topic and partition."""
     return _offsets(topics, "none", lambda consumer, at: consumer.get_watermark_offsets(at, timeout=10)[1])
 
 
 def committed(topics: Topics, group: str) -> dict[tuple[str, int], int]:
-    """What the group has committed; 0 where nothing."""
+    """The group's committed offsets; 0 for none."""
     return _offsets(topics, group, lambda consumer, at: max(0, consumer.committed([at], timeout=10)[0].offset))
 
 

@@ -1,7 +1,7 @@
-"""Real frames with every person and vehicle in them labelled: the truth that detectors are measured by.
+"""Real frames with all people and vehicles labelled: the ground truth for detectors.
 
-The boxes are in `vtest.json` and `bikes.json`, by frame number of footage that is not part of this repository.
-README.md says how they were made. `python -m tests.labels FOOTAGE OUT` draws them.
+The boxes are in `vtest.json` and `bikes.json`, by frame number of footage that is not in this repository. README.md
+says how they were made. `python -m tests.labels FOOTAGE OUT` draws them.
 """
 
 import json
@@ -14,14 +14,14 @@ from typing import Any
 LABELS = ("person", "bicycle", "car", "motorcycle", "bus", "truck", "cat", "dog")
 
 Box = tuple[float, float, float, float]
-"""Left, top, right, bottom in pixels; right and bottom are just outside the object."""
+"""Left, top, right, bottom in pixels; right and bottom are exclusive."""
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """One object over the frames of a run in which it is visible.
+    """One object in the frames of a run in which it is visible.
 
-    Objects of one run that have the same `track` are the same thing seen at different times: once demanded, once not.
+    Objects of a run with the same `track` are one thing at different times, where it counts in some and not in others.
     """
 
     label: str
@@ -33,23 +33,23 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Run:
-    """Consecutive frames of one footage, whole or cropped, with everything in them labelled."""
+    """Consecutive frames of one footage, whole or cropped, and completely labelled."""
 
     name: str
     footage: str
     sha256: str
     picture: tuple[int, int]
-    """Width and height of the footage's own picture."""
+    """Width and height of the footage."""
     first: int
     count: int
     crop: tuple[int, int, int, int] | None
-    """Left, top, width, height of the part that is sent; None for the whole picture."""
+    """Left, top, width, height of the sent part; None for the whole picture."""
     scene: str
     objects: tuple[Labelled, ...]
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height of the picture that is sent."""
+        """Width and height of the sent picture."""
         return self.picture if self.crop is None else self.crop[2:]
 
     @property
@@ -58,9 +58,9 @@ class Run:
         return range(self.first, self.first + self.count)
 
     def truth(self, frame: int) -> list[tuple[str, Box, bool]]:
-        """Label, box in pixels of the picture that is sent, and whether it counts, of everything visible in a frame.
+        """Label, box in pixels of the sent picture, and whether it counts, for every visible object in a frame.
 
-        Raises KeyError for a frame that is not of this run.
+        Raises KeyError for a frame outside this run.
         """
         if frame not in self.frames:
             raise KeyError(f"{self.name} has frames {self.first} to {self.first + self.count - 1}, not {frame}")
@@ -71,7 +71,7 @@ class Run:
 
 @cache
 def runs() -> tuple[Run, ...]:
-    """Every run of every footage, in the order of the files."""
+    """All runs of all footage, in the order of the files."""
     files = [Path(__file__).with_name(name) for name in ("vtest.json", "bikes.json")]
     return tuple(run for file in files for run in _runs_of(json.loads(file.read_text())))
 

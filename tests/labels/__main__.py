@@ -19,7 +19,7 @@ COLUMNS = 3
 
 
 def read_frames(folder: Path, run: Run) -> list[Picture]:
-    """The pictures of a run as they are sent, (height, width, 3) in BGR.
+    """The sent pictures of a run, (height, width, 3) in BGR.
 
     Raises FileNotFoundError without the pinned footage in the folder, ValueError if it has too few frames.
     """
@@ -56,7 +56,7 @@ def draw(picture: Picture, run: Run, frame: int) -> Picture:
 
 
 def contact_sheet(pictures: list[Picture]) -> Picture:
-    """Pictures of one size side by side, three a row; places left over are black."""
+    """Pictures of one size, three per row; unused places are black."""
     blank = np.zeros_like(pictures[0])
     padded = pictures + [blank] * (-len(pictures) % COLUMNS)
     rows = [np.hstack(padded[at : at + COLUMNS]) for at in range(0, len(padded), COLUMNS)]
@@ -64,7 +64,7 @@ def contact_sheet(pictures: list[Picture]) -> Picture:
 
 
 def main() -> None:
-    """Write one sheet a run."""
+    """Write one sheet per run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("footage", type=Path)
     parser.add_argument("out", type=Path)

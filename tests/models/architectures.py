@@ -1,4 +1,4 @@
-"""The networks: those of Ultralytics' own yaml files, narrowed until an export is some hundred kilobytes."""
+"""The networks of Ultralytics' own yaml files, narrowed until an export has some hundred kilobytes."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ HEADS_26: dict[str, Layer] = {
 
 
 def yolo26(task: str, classes: int, keypoints: tuple[int, int] | None = None) -> dict[str, Any]:
-    """A network with YOLO26's two heads: one is exported as anchors, the other as final rows."""
+    """A network with YOLO26's two heads: one is exported as anchors, the other end-to-end."""
     network = {
         "nc": classes,
         "end2end": True,
@@ -53,7 +53,7 @@ def yolo26(task: str, classes: int, keypoints: tuple[int, int] | None = None) ->
 
 
 def yolo11(classes: int, channels: int = 3) -> dict[str, Any]:
-    """A detector with YOLO11's head, which has anchors only."""
+    """A detector with YOLO11's head, which has only anchors."""
     head = [*NECK, [LEVELS, 1, "Detect", ["nc"]]]
     return {"nc": classes, "channels": channels, "reg_max": 8, "backbone": BACKBONE, "head": head}
 

@@ -1,4 +1,4 @@
-"""Datasets in Ultralytics' layout, drawn: the same seed gives the same files."""
+"""Draws datasets in Ultralytics' layout: the same seed gives the same files."""
 
 import json
 from collections.abc import Callable
@@ -14,7 +14,7 @@ SHAPES = ((320, 180), (320, 180), (320, 240), (240, 240), (240, 320))
 """Widths and heights of the pictures."""
 
 LABELS: dict[Kind, str] = {"ball": "ball", "figure": "пешеход", "stone": "paving stone"}
-"""What the classes are called: one plain, one outside ASCII, one with a space."""
+"""The class names: one plain, one outside ASCII, one with a space."""
 
 
 def write_objects(folder: Path, task: str, kinds: tuple[Kind, ...], *, pictures: int, seed: int, channels: int) -> Path:
@@ -25,7 +25,7 @@ def write_objects(folder: Path, task: str, kinds: tuple[Kind, ...], *, pictures:
     (folder / "labels").mkdir(exist_ok=True)
     for number in range(pictures):
         width, height = SHAPES[int(random.integers(len(SHAPES)))]
-        # Kinds that the model does not know are drawn too, so that it learns to leave them alone.
+        # Kinds that the model does not know are drawn too, so that it learns to ignore them.
         picture, things = draw(random, width, height, (*kinds, *KINDS), least=1, most=5)
         rows = [f"{kinds.index(thing.kind)} {line(thing, width, height)}\n" for thing in things if thing.kind in kinds]
         _write(folder / "images" / f"{number:05d}.jpg", picture, random)
@@ -39,7 +39,7 @@ def write_objects(folder: Path, task: str, kinds: tuple[Kind, ...], *, pictures:
     }
     if task == "pose":
         description |= {"kpt_shape": [len(KEYPOINTS), 3], "flip_idx": list(MIRRORED)}
-    # Ultralytics insists on a last validation, of which nothing is used.
+    # Ultralytics requires a final validation, whose result is not used.
     (folder / "val.txt").write_text("".join(f"./images/{number:05d}.jpg\n" for number in range(8)))
     (folder / "data.yaml").write_text(json.dumps(description))
     return folder / "data.yaml"
@@ -51,7 +51,7 @@ def write_classes(folder: Path, pictures: int, seed: int) -> Path:
     for number in range(pictures):
         kind = KINDS[number % len(KINDS)]
         width, height = SHAPES[int(random.integers(len(SHAPES)))]
-        # Only the middle of a wide picture is seen, so it has to be full.
+        # Only the middle of a wide picture is used, so there must be many things.
         picture, _ = draw(random, width, height, (kind,), least=3, most=6)
         for split in ("train", "val"):
             place = folder / split / LABELS[kind]

@@ -1,4 +1,4 @@
-"""Pictures of balls, walking figures and paving stones, with the truth of each: outline, keypoints, rotated corners."""
+"""Draws balls, walking figures and paving stones, with their ground truth: outline, keypoints, rotated corners."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,9 +13,9 @@ Kind = Literal["ball", "figure", "stone"]
 KINDS: tuple[Kind, ...] = ("ball", "figure", "stone")
 
 KEYPOINTS = ("head", "left hand", "right hand", "left foot", "right foot")
-"""Left and right as the viewer sees them."""
+"""Left and right are the viewer's."""
 MIRRORED = (0, 2, 1, 4, 3)
-"""Which keypoint each one becomes when the picture is mirrored."""
+"""The index of each keypoint in the mirrored picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class Thing:
 def draw(
     random: np.random.Generator, width: int, height: int, kinds: tuple[Kind, ...], *, least: int, most: int
 ) -> tuple[Image, list[Thing]]:
-    """A BGR picture with `least` to `most` things that barely overlap, and their truth."""
+    """A BGR picture with `least` to `most` things that barely overlap, and their ground truth."""
     picture = _background(random, width, height)
     things: list[Thing] = []
     wanted = int(random.integers(least, most + 1))
@@ -51,7 +51,7 @@ def draw(
             continue
         centre = np.array([random.uniform(margin, width - margin), random.uniform(margin, height - margin)], np.float32)
         kind = kinds[int(random.integers(len(kinds)))]
-        # Drawn on a copy, because whether it overlaps another is only known once it has an outline.
+        # Drawn on a copy, because an overlap is only known once there is an outline.
         drawn = picture.copy()
         thing = _DRAW[kind](random, drawn, centre, size)
         if all(_shared(thing.box, other.box) < 0.08 for other in things):

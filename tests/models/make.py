@@ -36,7 +36,7 @@ WIDE = [96, 160]
 
 @dataclass(frozen=True, kw_only=True)
 class Export:
-    """One export: which training, in which format, with which words to `yolo export`."""
+    """One export: its training, format, and arguments of `yolo export`."""
 
     recipe: str
     format: str = "openvino"
@@ -77,7 +77,7 @@ FRAMES: dict[str, tuple[int, int, tuple[Kind, ...], int]] = {
 
 
 def write_frames(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """Draws the frames into `folder`. Returns what is in each: kind and box."""
+    """Draw the frames into `folder`. Returns the kind and box of all things in each."""
     folder.mkdir(parents=True, exist_ok=True)
     truth = {}
     for name, (width, height, kinds, seed) in FRAMES.items():
@@ -89,17 +89,17 @@ def write_frames(folder: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def exported(name: str) -> Path:
-    """Where the export `name` lies: a folder, or an ONNX file."""
+    """The path of the export `name`: a folder or an ONNX file."""
     return HERE / (f"{name}.onnx" if EXPORTS[name].format == "onnx" else name)
 
 
 def export(name: str, scratch: Path) -> Path:
-    """Trains what is missing and exports `name` beside this file. Returns the folder, or the ONNX file."""
+    """Train if necessary and export `name` beside this file. Returns the folder or the ONNX file."""
     wanted = EXPORTS[name]
     checkpoint = train(wanted.recipe, scratch)
     place = scratch / "exports" / name
     place.mkdir(parents=True, exist_ok=True)
-    # The file's name becomes the export's.
+    # The export is named after this file.
     copied = Path(shutil.copy(checkpoint, place / f"{name}.pt"))
     precision = {"half": True} if wanted.half else {}
     words = {"format": wanted.format, "imgsz": wanted.size, "device": "cpu", **precision, **wanted.words}
@@ -112,13 +112,13 @@ def export(name: str, scratch: Path) -> Path:
 
 
 def predict(name: str, target: Path, frames: list[Path]) -> dict[str, Any]:
-    """What Ultralytics finds in frames with an export: exactly as `predict` reports it, in pixels of the frame."""
+    """Ultralytics' detections in frames with an export: unchanged from `predict`, in pixels of the frame."""
     wanted = EXPORTS[name]
-    # Ultralytics knows an OpenVINO folder by the end of its name.
+    # Ultralytics recognizes an OpenVINO folder by the suffix of its name.
     linked = target if target.is_file() else _linked(target)
     model = YOLO(linked, task=RECIPES[wanted.recipe].task)
     words = {"imgsz": wanted.size, "rect": wanted.words.get("dynamic", False), "device": "cpu", "verbose": False}
-    # One call a frame: a list of files is decoded by Pillow and becomes one batch, which is another preprocessing.
+    # One call per frame: a list of files would be decoded by Pillow as one batch, with other preprocessing.
     return {
         frame.name: _described(model.predict(frame, conf=CONFIDENCE, iou=OVERLAP, max_det=MOST, save=False, **words)[0])
         for frame in frames
@@ -148,7 +148,7 @@ def _described(found: Results) -> dict[str, Any]:
 
 
 def _shown(name: str, truth: dict[str, list[dict[str, Any]]]) -> list[str]:
-    """The frames that show something the model knows."""
+    """The frames with a thing of the model's classes."""
     kinds = RECIPES[EXPORTS[name].recipe].kinds
     return [frame for frame, things in truth.items() if any(thing["kind"] in kinds for thing in things)]
 
@@ -165,7 +165,7 @@ def _rounded(numbers: Any, digits: int = 3) -> Any:
 
 
 class _ExactCore(openvino.Core):
-    """OpenVINO that computes in float32 on every processor; by itself it takes bfloat16 where the CPU has it."""
+    """OpenVINO in float32 on every processor; its default is bfloat16 if the CPU supports it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -173,7 +173,7 @@ class _ExactCore(openvino.Core):
 
 
 def main() -> None:
-    """Makes what is asked for and rewrites its part of expected.json."""
+    """Make the requested models and update their part of expected.json."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("out", type=Path, help="where datasets, runs and checkpoints are kept")
     parser.add_argument("--only", help="a task, a recipe, or the name of one export")
@@ -207,7 +207,7 @@ def main() -> None:
         "models": {name: expected["models"][name] for name in order},
     }
     text = json.dumps(document, ensure_ascii=False, indent=1)
-    # A list of numbers, or of points, is one line.
+    # A list of numbers or points goes on one line.
     file.write_text(re.sub(r"\[[-\s\d.,\[\]]+\]", lambda found: " ".join(found[0].split()), text) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""Trains the test models, on one CPU thread, some minutes each."""
+"""Trains the test models on one CPU thread, some minutes each."""
 
 import json
 from collections.abc import Callable
@@ -14,12 +14,12 @@ from tests.models.dataset import write_classes, write_objects
 from tests.models.drawing import KEYPOINTS, KINDS, Kind
 
 SIZE = 128
-"""Pixels of a side while training."""
+"""The pictures' width and height in training (pixels)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What one model learns: its task, classes and network, whose weights it starts from, how many layers stay so."""
+    """One model's training: its task, classes and network, the initial weights, the number of frozen layers."""
 
     task: str
     kinds: tuple[Kind, ...]
@@ -103,7 +103,7 @@ RECIPES = {
 
 
 def train(name: str, scratch: Path) -> Path:
-    """Trains the recipe `name`, and first the one it starts from; what is already in `scratch` is taken as it is.
+    """Train the recipe `name`, and first the one it starts from, unless they are already in `scratch`.
 
     Returns the checkpoint.
     """
@@ -134,7 +134,7 @@ def train(name: str, scratch: Path) -> Path:
         warmup_epochs=0.5,
         weight_decay=0.0005,
         seed=1,
-        # One thread repeats itself anyway, and asking for it makes torch load its compiler: 18 s.
+        # One thread is deterministic anyway, and this option makes torch load its compiler, which takes 18 s.
         deterministic=False,
         freeze=recipe.freeze,
         device="cpu",
@@ -144,7 +144,7 @@ def train(name: str, scratch: Path) -> Path:
         plots=False,
         val=False,
         patience=0,
-        # Every picture is new; what is left varies position, size and colour a little.
+        # Every picture is new, so augmentation only varies position, size and colour a little.
         mosaic=0.0,
         translate=0.1,
         scale=0.25,
@@ -166,7 +166,7 @@ def _dataset(recipe: Recipe, folder: Path) -> Path:
 
 
 def _keep(checkpoint: Path, done: Path) -> None:
-    """Copies a checkpoint without the paths of the machine that trained it, which exports would repeat."""
+    """Copy a checkpoint without the paths of the training machine, which exports would contain."""
     content = torch.load(checkpoint, map_location="cpu", weights_only=False)
     said = {"data": "shapes.yaml", "project": None, "model": f"{done.stem}.yaml", "save_dir": None, "pretrained": None}
     content["train_args"] |= said

@@ -1,4 +1,4 @@
-"""Who imports whom is what docs/architecture.md says, and an image has what its code imports."""
+"""Imports follow the table of docs/architecture.md, and an image has what its code imports."""
 
 import ast
 import re
@@ -16,18 +16,18 @@ IMAGES = images(STAGES)
 ROOT = Path(__file__).parents[2]
 OWN = ("apps", "components", "lab", "tests")
 DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless", "yaml": "pyyaml"}
-"""The packages that are installed by another name than they are imported by."""
+"""The packages whose distribution has another name than the import."""
 
 
 class Import(NamedTuple):
-    """`where` is file and line; `module` has slashes and no suffix where it is of this repository."""
+    """`where` is file and line; `module` is a path without suffix if it is in this repository."""
 
     where: str
     module: str
 
 
 def table() -> dict[str, set[str]]:
-    """The document's table: of each package, what it may import."""
+    """The document's table: the allowed imports by package."""
     _, _, text = (ROOT / "docs/architecture.md").read_text().partition("### Who may import whom")
     rows = re.findall(r"^\| `(.+?)` \|(.*)\|$", text.partition("\nSo components")[0], re.MULTILINE)
     return {
@@ -37,19 +37,19 @@ def table() -> dict[str, set[str]]:
 
 
 def files(tree: str) -> list[Path]:
-    """The Python files of a folder or, of a file, itself."""
+    """The Python files of a folder, or the file itself."""
     path = ROOT / tree
     return [path] if path.is_file() else sorted(each for each in path.rglob("*.py") if "__pycache__" not in each.parts)
 
 
 def place(file: Path) -> str:
-    """As modules are named here."""
+    """The module's name in this test: its path without suffix."""
     return file.relative_to(ROOT).as_posix().removesuffix(".py").removesuffix("/__init__")
 
 
 @cache
 def module_of(name: str) -> str:
-    """The place of a dotted name, which may be of something in a module; of a library, its name."""
+    """The module of a dotted name, which may name something in it; for a library, its name."""
     parts = name.split(".")
     if parts[0] not in OWN:
         return parts[0]
@@ -60,7 +60,7 @@ def module_of(name: str) -> str:
 
 @cache
 def imports(file: Path) -> tuple[Import, ...]:
-    """All imports of a file: those inside functions, and those of a name that it holds, too."""
+    """All imports of a file, also those inside functions and of single names."""
     return tuple(_imports(file))
 
 
@@ -78,13 +78,13 @@ def _imports(file: Path) -> Iterator[Import]:
 
 
 def package_of(module: str, packages: Iterable[str]) -> str | None:
-    """The innermost of the packages that a module is in; None where it is in none, as a library is."""
+    """The innermost package of the table that contains a module; None for a library."""
     inside = [each for each in packages if module == each or module.startswith(f"{each}/")]
     return max(inside, key=len, default=None)
 
 
 def uses() -> Iterator[tuple[str, str, Import]]:
-    """Every import of this repository's own modules: by which package of the table, of which, and the import."""
+    """Every import within this repository: the importing package, the imported package, and the import."""
     packages = set(table())
     for tree in ("__main__.py", *OWN):
         for file in files(tree):
@@ -96,7 +96,7 @@ def uses() -> Iterator[tuple[str, str, Import]]:
 
 
 def reached(start: Iterable[str]) -> dict[str, str]:
-    """Every module and library that these modules import, one through the other, with a place that imports it."""
+    """All modules and libraries that these modules import, directly or indirectly, each with one importer."""
     left, found = [*start], dict[str, str]()
     seen = set[str]()
     while left:
@@ -162,7 +162,7 @@ def test_an_image_has_what_its_code_imports(image: str) -> None:
         for file in (ROOT / "containers" / image).glob("*.txt")
         for line in file.read_text().splitlines()
     }
-    # Of what all images share, what is used.
+    # All images share apps/service, so only its used modules count.
     start = [place(file) for part in parts - {"apps/service"} for file in files(part)]
     missing = []
     for module, where in reached(start).items():

@@ -1,4 +1,4 @@
-"""Where frames come from: one module a kind of URL, chosen by the scheme."""
+"""Sources of frames: one module for each kind of URL, chosen by its scheme."""
 
 import threading
 from urllib.parse import quote, urlsplit
@@ -15,7 +15,7 @@ __all__ = ["CorruptImage", "OversizeImage", "Shot", "Source", "SourceError", "op
 def open_source(
     camera: Camera, credentials: Credentials | None, max_image_bytes: int, stopping: threading.Event
 ) -> Source:
-    """Opens a camera. Raises SourceError, which never tells credentials, when it cannot be reached."""
+    """Open a camera. Raises SourceError, which never contains credentials, if it cannot be reached."""
     parts = urlsplit(camera.url)
     if parts.scheme == "synthetic":
         return SyntheticSource(camera.name, camera.width, stopping)

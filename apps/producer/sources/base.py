@@ -1,4 +1,4 @@
-"""What every source of frames offers."""
+"""The interface of a source of frames."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 
 class SourceError(Exception):
-    """The camera cannot be reached, or was lost. The message holds no credentials."""
+    """The camera cannot be reached or was lost. The message contains no credentials."""
 
 
 class CorruptImage(Exception):
@@ -23,7 +23,7 @@ class OversizeImage(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Shot:
-    """One image, BGR, and when it was taken."""
+    """One image (height, width, BGR) and when it was taken."""
 
     image: NDArray[np.uint8]
     captured_at: datetime
@@ -41,7 +41,7 @@ class Source(Protocol):
         ...
 
     def close(self) -> None:
-        """Lets go of the camera."""
+        """Close the connection to the camera."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -55,7 +55,7 @@ class Closing:
     """Makes a source with `close` a context manager."""
 
     def close(self) -> None:
-        """Lets go of the camera."""
+        """Close the connection to the camera."""
 
     def __enter__(self) -> Self:
         return self

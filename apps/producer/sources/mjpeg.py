@@ -1,4 +1,4 @@
-"""`http://` and `https://`: a stream of JPEGs as multipart/x-mixed-replace, as most network cameras offer."""
+"""`http://` and `https://`: a stream of JPEGs as multipart/x-mixed-replace, which most network cameras offer."""
 
 import base64
 import http.client
@@ -21,7 +21,7 @@ _CHUNK: Final = 65536
 
 
 class MjpegSource(Closing):
-    """Reads every part of the stream, so that none grows old in a buffer, and decodes only those that are due."""
+    """Reads every part of the stream, so that none becomes stale in a buffer, and decodes only those that are due."""
 
     def __init__(
         self, url: str, credentials: Credentials | None, max_image_bytes: int, stopping: threading.Event
@@ -61,7 +61,7 @@ class MjpegSource(Closing):
         return None
 
     def close(self) -> None:
-        """Closes the connection."""
+        """Close the connection."""
         self._connection.close()
 
     def _accept(self) -> bytes:
@@ -102,7 +102,7 @@ class MjpegSource(Closing):
         return data
 
     def _until_boundary(self) -> bytes:
-        """The part of a camera that gives no length: it ends where a line starts with the boundary."""
+        """A part without a Content-Length: it ends where a line starts with the boundary."""
         collected = bytearray()
         while True:
             line = self._answer.readline(_CHUNK)
@@ -119,7 +119,7 @@ class MjpegSource(Closing):
     _pending: bytes | None = None
 
     def _line(self) -> bytes:
-        """The next line without its end."""
+        """The next line without its line ending."""
         line, self._pending = self._pending, None
         if line is None:
             line = self._answer.readline(_LONGEST_LINE)
@@ -129,7 +129,7 @@ class MjpegSource(Closing):
 
 
 def _decode(jpeg: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    # A JPEG that breaks off decodes to a grey lower part: its missing end tells.
+    # A truncated JPEG decodes without an error, with a grey lower part, so its end marker is checked.
     if not jpeg.startswith(b"\xff\xd8") or b"\xff\xd9" not in jpeg[-64:]:
         raise CorruptImage(f"{len(jpeg)} bytes that are no whole JPEG")
     image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
@@ -139,7 +139,7 @@ def _decode(jpeg: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
 
 
 def _reason(error: BaseException) -> str:
-    """What happened, without the URL."""
+    """The error without the URL."""
     if isinstance(error, TimeoutError):
         return "the camera does not answer in time"
     if isinstance(error, OSError) and error.strerror:

@@ -1,4 +1,4 @@
-"""`synthetic://`: rendered scenes, a pure function of the camera's name and the frame's sequence."""
+"""`synthetic://`: rendered scenes that depend only on the camera's name and the frame's sequence."""
 
 import threading
 import time
@@ -17,7 +17,7 @@ class SyntheticSource(Closing):
         self._stopping = stopping
 
     def read(self, sequence: int, due: float) -> Shot | None:
-        """The scene at `sequence`, at `due`."""
+        """Wait until `due` and render the scene at `sequence`."""
         if self._stopping.wait(max(0.0, due - time.monotonic())):
             return None
         captured_at = datetime.now(UTC)

@@ -1,7 +1,7 @@
-"""`rtsp://` streams and `file://` clips, by FFmpeg's libraries.
+"""`rtsp://` streams and `file://` clips, through FFmpeg's libraries.
 
-A camera sends 25 pictures a second or so and the pipeline wants one now and then, so most of the work lies in not
-decoding: every packet is read, but while key frames come at least as often as frames are due, nothing else is decoded.
+A camera sends about 25 pictures per second and the pipeline needs far fewer, so decoding all would waste most of the
+work: every packet is read, but while key frames come at least as often as frames are due, only those are decoded.
 """
 
 import threading
@@ -26,8 +26,8 @@ _LIVE_OPTIONS: Final = {
     "rtsp_transport": "tcp",
     "fflags": "nobuffer",
     "flags": "low_delay",
-    # Nothing here needs a live stream's frame rate or decoding times. FFmpeg reads on until it has guessed both, from
-    # 20 and 7 pictures: 6 s of a camera that sends 5 a second, and the whole time limit of one that sends 1.
+    # A live stream's frame rate and decoding times are not needed. FFmpeg would wait for 20 and 7 pictures to guess
+    # them: 6 s for a camera that sends 5 per second, and the whole time limit for one that sends 1.
     "fpsprobesize": "0",
     "max_ts_probe": "1",
 }
@@ -35,12 +35,12 @@ _LIVE_OPTIONS: Final = {
 _SLACK: Final = 1.05
 _LONGEST_LINE_OF_ERRORS: Final = 25
 
-# FFmpeg's own messages hold the URL with its credentials.
+# FFmpeg's own messages contain the URL with its credentials.
 av.logging.set_level(None)
 
 
 class VideoSource(Closing):
-    """An open stream or clip. A clip plays at its own rate, over and over, as a camera would."""
+    """An open stream or clip. A clip is played at its own rate in a loop, like a camera."""
 
     def __init__(self, place: str, interval: float, stopping: threading.Event, *, looped: bool) -> None:
         self._interval = interval
@@ -55,7 +55,7 @@ class VideoSource(Closing):
             self._container.close()
             raise SourceError("there is no video in it")
         self._stream = self._container.streams.video[0]
-        # Frame threads would hold pictures back, and many cameras share the cores anyway.
+        # Frame threads would delay pictures, and many cameras share the cores anyway.
         self._stream.codec_context.thread_type = "SLICE"
         self._stream.codec_context.thread_count = 1
         self._keys = KeyFrames(interval)
@@ -65,7 +65,7 @@ class VideoSource(Closing):
         self._bad = 0
 
     def read(self, sequence: int, due: float) -> Shot | None:
-        """The first picture that is decoded at or after `due`."""
+        """The first picture decoded at or after `due`."""
         for packet, seconds in self._packets:
             if self._stopping.is_set():
                 return None
@@ -84,7 +84,7 @@ class VideoSource(Closing):
         raise SourceError("the stream ended")
 
     def close(self) -> None:
-        """Closes the stream."""
+        """Close the stream."""
         self._container.close()
 
     def _decode(self, packet: Packet) -> av.VideoFrame | None:
@@ -101,9 +101,9 @@ class VideoSource(Closing):
         return pictures[-1]
 
     def _shot(self, picture: av.VideoFrame, arrived: datetime) -> Shot:
-        """The picture with the time when its packet came; `arrived` is that of the packet that completed it.
+        """The picture with the arrival time of its packet; `arrived` is that of the packet that completed it.
 
-        Pictures are shown in another order than their packets come in, so a time that would go back is held.
+        Display order differs from packet order, so times are made to increase.
         """
         if picture.pts is not None:
             arrived = self._arrivals.get(picture.pts, arrived)
@@ -113,7 +113,7 @@ class VideoSource(Closing):
         return Shot(image=image, captured_at=self._last)
 
     def _receive(self) -> Iterator[tuple[Packet, float]]:
-        """A live stream's packets as they come, each with its time."""
+        """A live stream's packets, each with its arrival time."""
         try:
             for packet in self._container.demux(self._stream):
                 if packet.size:
@@ -122,7 +122,7 @@ class VideoSource(Closing):
             raise SourceError(_reason(lost)) from None
 
     def _play(self) -> Iterator[tuple[Packet, float]]:
-        """A clip's packets, each when it is due, with its time from the first start; again and again."""
+        """A clip's packets in a loop, each when it is due, with the seconds since the first start."""
         began = time.monotonic()
         passed, step = 0.0, 1 / float(self._stream.average_rate or 25)
         while True:
@@ -149,7 +149,7 @@ class VideoSource(Closing):
 
 
 class KeyFrames:
-    """Whether key frames alone are enough, from how often they come."""
+    """Decides from the spacing of key frames whether decoding only those is enough."""
 
     def __init__(self, interval: float) -> None:
         self._interval = interval
@@ -158,14 +158,14 @@ class KeyFrames:
         self._in_order = False
 
     def seen(self, seconds: float) -> None:
-        """Learns of a key frame at a time."""
+        """Record a key frame's time."""
         if self._last is not None and seconds > self._last:
             spacing = seconds - self._last
             self._spacing = spacing if self._spacing is None else max(spacing, 0.7 * self._spacing)
         self._last = seconds
 
     def wanted(self, key: bool) -> bool:
-        """Whether to decode this packet. Decoding of everything begins, and ends, at a key frame."""
+        """Whether to decode this packet. Decoding all packets begins and ends at a key frame."""
         if key:
             enough = self._spacing is not None and self._spacing <= self._interval * _SLACK
             self._in_order = not enough
@@ -173,6 +173,6 @@ class KeyFrames:
 
 
 def _reason(error: BaseException) -> str:
-    """What happened, without the URL."""
+    """The error without the URL."""
     text = getattr(error, "strerror", None)
     return text if isinstance(text, str) and text else type(error).__name__

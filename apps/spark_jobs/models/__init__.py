@@ -1,4 +1,4 @@
-"""The models, each behind the same small interface, and the one instance that a worker process keeps."""
+"""The models behind one small interface, and the one instance that each worker process keeps."""
 
 from functools import cache
 from typing import Protocol
@@ -12,33 +12,33 @@ from apps.weights.contract import Thresholds
 __all__ = ["AnswerError", "CheckedModel", "Model", "load_model"]
 
 EVERYTHING = Thresholds(default=0.0)
-"""A user's own code says by itself what is sure enough."""
+"""For a user's own code, which decides by itself which detections are sure enough."""
 
 
 class Model(Protocol):
-    """What a job asks of a model."""
+    """What a job requires of a model."""
 
     @property
     def version(self) -> str:
-        """What results carry, so that each says which weights, size and precision or which code it is of."""
+        """Identifies the weights, size and precision, or the code, in every result."""
 
     def detect(self, frame: Frame) -> tuple[Detection, ...]:
         """What the model sees in the frame. Raises FrameError where the frame holds no usable image."""
 
 
 class CheckedModel:
-    """A model whose answers are looked at: what is not wanted is dropped, what no reader would take is refused."""
+    """Wraps a model and checks its answers: drops detections that are not wanted, refuses unreadable ones."""
 
     def __init__(self, model: Model, wanted: Wanted) -> None:
         self._model, self._wanted = model, wanted
 
     @property
     def version(self) -> str:
-        """The model's own."""
+        """The model's own version."""
         return self._model.version
 
     def detect(self, frame: Frame) -> tuple[Detection, ...]:
-        """The model's answer, what is wanted of it. Raises AnswerError for a score or place that is no number."""
+        """The model's wanted detections. Raises AnswerError for a score or coordinate that is not a number."""
         found = self._model.detect(frame)
         for one in found:
             try:
@@ -52,8 +52,8 @@ class CheckedModel:
 def load_model(spec: JobSpec) -> Model:
     """The model of this process, compiled at the first call.
 
-    The cache lives in an importable module on purpose: in the driver's script it would be pickled with the
-    query and every task would compile the model again.
+    The cache must live in an importable module: in the driver's script it would be pickled with the query, and every
+    task would compile the model again.
     """
     if spec.kind == "motion":
         from apps.spark_jobs.models.motion import MotionModel

@@ -1,4 +1,4 @@
-"""A process of its own for a user's code: it gets one frame at a time, and is ended where it does not behave."""
+"""Runs a user's code in a separate process, one frame at a time, and ends it when it exceeds its limits."""
 
 import contextlib
 import json
@@ -18,7 +18,7 @@ from apps.model_api.frame import frame_to_bytes
 START_SECONDS = 120.0
 """How long the code may take to be imported and constructed; loading a large network takes some ten seconds."""
 WATCH_SECONDS = 0.02
-"""How often the process is looked at while it works: at 2 GiB/s a call gets 40 MiB further in between."""
+"""How often the working process is checked: at 2 GiB/s a call allocates 40 MiB in between."""
 MOST_ANSWER_BYTES = 16 * 2**20
 
 _ROOT = Path(__file__).parents[3]
@@ -27,17 +27,17 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class CodeError(Exception):
-    """Code that does not become a running model; the message says why."""
+    """The code cannot be started as a model; the message says why."""
 
 
 class CallEndedError(Exception):
-    """A call without an answer: its process is gone. The message says why."""
+    """A call gave no answer and its process has ended; the message says why."""
 
 
 class Child:
-    """One process, from its start to its end. Whoever starts it ends it.
+    """One process, which its creator must end.
 
-    It ends with the thread that started it, which must be the worker's own (PR_SET_PDEATHSIG).
+    It also ends when the thread that started it ends (PR_SET_PDEATHSIG), so that must be the worker's main thread.
     """
 
     def __init__(self, code: Path, memory_mib: int) -> None:
@@ -49,7 +49,7 @@ class Child:
                 [sys.executable, "-P", "-m", "apps.model_api.child", str(theirs.fileno()), str(code), str(os.getpid())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                # What the code prints belongs in the log; a worker's own stdout may be Spark's.
+                # The code's output goes to the log, because Spark may use the worker's stdout.
                 stdout=2,
                 cwd=code,
                 env=_environment(),
@@ -57,7 +57,7 @@ class Child:
             )
 
     def wait_until_ready(self, seconds: float = START_SECONDS) -> None:
-        """Wait for the model to be constructed. Raises CodeError, and the process is gone then."""
+        """Wait until the model is constructed. Ends the process and raises CodeError if that fails."""
         try:
             said = self._answer("the start", seconds)
         except CallEndedError as ended:
@@ -67,16 +67,16 @@ class Child:
             raise CodeError(str(said.get("refused", said)))
 
     def ask(self, frame: Frame, seconds: float) -> dict[str, Any]:
-        """What the model says of the frame (model_api/child.py). Raises CallEndedError; the process is gone then."""
+        """The model's answer (model_api/child.py). Ends the process and raises CallEndedError if there is none."""
         return self._answer("the call", seconds, frame_to_bytes(frame))
 
     @property
     def resident_mib(self) -> int:
-        """The memory that it and what it started hold (MiB)."""
+        """Resident memory of the process and its descendants (MiB)."""
         return _resident_bytes(self._process.pid) // 2**20
 
     def end(self) -> None:
-        """End it at once, with what it started."""
+        """Kill the process and its process group."""
         self._end.close()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
@@ -104,7 +104,7 @@ class Child:
                 raise ValueError(f"{said!r} is no object")
             return said
         except BaseException as error:
-            # Also after what nobody expected: the next frame must not get this one's answer.
+            # On any error, even an unforeseen one: the next frame must not get this one's answer.
             reason = self._status() if isinstance(error, EOFError | ConnectionError) else ""
             self.end()
             if reason:
@@ -114,7 +114,7 @@ class Child:
             raise
 
     def _status(self) -> str:
-        """How it ended. One that closed its socket without an end is ended."""
+        """How the process ended, or that it closed its socket without ending."""
         try:
             status = self._process.wait(1)
         except subprocess.TimeoutExpired:
@@ -127,7 +127,7 @@ class Child:
 
 
 def _environment() -> dict[str, str]:
-    """Of the worker's own, what code needs; Spark's secrets are not among it."""
+    """The part of the worker's environment that code needs, without Spark's secrets."""
     kept = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     return kept | {
         "PYTHONPATH": str(_ROOT),
@@ -146,7 +146,7 @@ def _readable(end: socket.socket) -> bool:
 
 
 def _resident_bytes(process: int) -> int:
-    """The resident memory of a process and of all that it started; 0 where it is gone."""
+    """Resident memory of a process and its descendants, in bytes; 0 if it has ended."""
     total, left = 0, [process]
     while left:
         folder = Path(f"/proc/{left.pop()}")

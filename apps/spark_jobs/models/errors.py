@@ -1,5 +1,5 @@
-"""What a model does wrong with a single frame."""
+"""Errors of a model on a single frame."""
 
 
 class AnswerError(ValueError):
-    """A model's answer that nobody could use; the message says what is wrong with it. The frame is set aside."""
+    """A model's answer is unusable; the message says why. The frame is rejected."""

@@ -1,4 +1,4 @@
-"""Reading a network's answer: every layout that a contract can name (apps/weights/contract.py) becomes Candidates."""
+"""Reads a network's output in any layout that a contract can name (apps/weights/contract.py) into Candidates."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ Numbers = npt.NDArray[np.intp]
 MAX_DETECTIONS = 300
 
 ALIKE = frozenset(("car", "bus", "truck"))
-"""Labels that one and the same object is often given two of."""
+"""Labels that networks confuse: one object is often detected under two of them."""
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """Objects, best score first, a row each: box, score, class number, and what else the answer says of them.
+    """Detected objects, one per row, best score first.
 
-    `boxes` are x1, y1, x2, y2 in input pixels; for oriented ones centre x, centre y, width, height of the box before it
-    is turned. `more` are a mask's coefficients, keypoints, or the angle.
+    `boxes` are x1, y1, x2, y2 in input pixels; for oriented boxes centre x, centre y, width, height before rotation.
+    `more` are a mask's coefficients, keypoints, or the angle.
     """
 
     boxes: Floats
@@ -32,28 +32,28 @@ class Candidates:
     more: Floats
 
     def at(self, rows: Numbers | list[int]) -> "Candidates":
-        """Those at these rows, in the order of the rows."""
+        """The candidates at these rows, in this order."""
         return Candidates(self.boxes[rows], self.scores[rows], self.classes[rows], self.more[rows])
 
 
 def read_head(answer: Floats, weights: Weights, threshold: float) -> Candidates:
-    """The objects of one picture: `answer` is the network's rows without the dimension of the batch."""
+    """The objects of one picture: `answer` is the network's output without the batch dimension."""
     return _READERS[weights.output](answer, weights, threshold)
 
 
 def _from_anchors(answer: Floats, weights: Weights, threshold: float) -> Candidates:
-    """A column an anchor: centre x, centre y, width, height, a score a class, and more."""
+    """One column per anchor: centre x, centre y, width, height, one score per class, and more."""
     end = 4 + len(weights.names)
     return _one_an_object(answer[:4].T, answer[4:end].T, answer[end:].T, weights, threshold)
 
 
 def _from_objectness(answer: Floats, weights: Weights, threshold: float) -> Candidates:
-    """A row an anchor: centre x, centre y, width, height, whether there is anything, a score a class."""
+    """One row per anchor: centre x, centre y, width, height, objectness, one score per class."""
     return _one_an_object(answer[:, :4], answer[:, 4:5] * answer[:, 5:], answer[:, :0], weights, threshold)
 
 
 def _one_an_object(boxes: Floats, scores: Floats, more: Floats, weights: Weights, threshold: float) -> Candidates:
-    """Many anchors see the same object: the best class of each, and the best of those that overlap."""
+    """The best class of each anchor, and the best of overlapping boxes: many anchors detect the same object."""
     best = scores.max(axis=1)
     rows = np.flatnonzero(best >= threshold)
     rows = rows[np.argsort(-best[rows], kind="stable")][: 10 * MAX_DETECTIONS]
@@ -65,25 +65,25 @@ def _one_an_object(boxes: Floats, scores: Floats, more: Floats, weights: Weights
 
 
 def _kinds(weights: Weights) -> Numbers:
-    """A number for each class: its own, but one for the vehicles that are easily taken for each other."""
+    """A kind for each class: its own number, but one shared by the vehicles that networks confuse."""
     return np.array([-1 if name in ALIKE else number for number, name in enumerate(weights.names)], dtype=np.intp)
 
 
 def _from_end2end(answer: Floats, weights: Weights, threshold: float) -> Candidates:
-    """A network that has already chosen: rows of x1, y1, x2, y2, score, class, and more."""
+    """A network with non-maximum suppression built in: rows of x1, y1, x2, y2, score, class, and more."""
     kept = answer[answer[:, 4] >= threshold]
     kept = kept[np.argsort(-kept[:, 4], kind="stable")][:MAX_DETECTIONS]
     return Candidates(kept[:, :4], kept[:, 4], kept[:, 5].astype(np.intp), kept[:, 6:])
 
 
 def _from_rtdetr(answer: Floats, weights: Weights, threshold: float) -> Candidates:
-    """RT-DETR: rows of centre x, centre y, width, height in 0..1, score, class. None overlap."""
+    """RT-DETR: rows of centre x, centre y, width, height in 0..1, score, class. No suppression needed."""
     found = _from_end2end(answer, weights, threshold)
     return Candidates(_corners(found.boxes) * _sides(weights), found.scores, found.classes, found.more)
 
 
 def _from_queries(answer: Floats, weights: Weights, threshold: float) -> Candidates:
-    """DETR's family: rows of centre x, centre y, width, height in 0..1, and a score a class. None overlap."""
+    """DETR's family: rows of centre x, centre y, width, height in 0..1, one score per class. No suppression needed."""
     scores = answer[:, 4:].max(axis=1, keepdims=True)
     classes = answer[:, 4:].argmax(axis=1)[:, None].astype(np.float32)
     return _from_rtdetr(np.concatenate([answer[:, :4], scores, classes], axis=1), weights, threshold)

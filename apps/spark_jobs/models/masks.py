@@ -1,4 +1,4 @@
-"""A segment's outline, from the prototypes that a network makes of a picture and an object's weights of them."""
+"""Computes a segment's outline from a network's mask prototypes and an object's coefficients."""
 
 import cv2
 import numpy as np
@@ -7,11 +7,11 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 
 DETAIL = 0.75
-"""How far (input pixels) an outline's points may lie from the mask's edge: a tenth of the points, the same shape."""
+"""How far (input pixels) an outline may deviate from the mask's edge: a tenth of the points, the same shape."""
 
 
 def outline(coefficients: Floats, prototypes: Floats, box: Floats, size: tuple[int, int]) -> Floats:
-    """The outline in input pixels, a point a row: of the mask's largest part inside the box; empty if there is none.
+    """The outline of the mask's largest part inside the box: (points, 2) in input pixels; (0, 2) if there is none.
 
     `prototypes` are (M, height / 4, width / 4), `coefficients` M numbers, `size` the input's width and height.
     """

@@ -1,4 +1,4 @@
-"""Motion by frame difference: cheap, without weights, robust to noise and to the light going on or off."""
+"""Motion by frame difference: cheap, without weights, robust to noise and to lights going on or off."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -13,17 +13,17 @@ from apps.model_api.jpeg import Image, decode
 
 LABEL = "motion"
 THUMBNAIL = (160, 160)
-"""Frames are compared at about this size: what moves there matters, and decoding reduced is nearly free."""
+"""Frames are compared at about this size: it shows all motion that matters, and decoding to it is cheap."""
 LEAST_CHANGE = 14.0
-"""Grey levels (of 255) that a pixel must change by, however quiet the camera is."""
+"""The least change of a pixel, in grey levels of 255, however low the camera's noise."""
 NOISE_FACTOR = 6.0
-"""And it must stand out of the frame's own noise by this many standard deviations."""
+"""The least change of a pixel, in standard deviations of the frame's noise."""
 LEAST_AREA = 0.0012
-"""Share of the frame that a moving thing must cover."""
+"""The smallest share of the frame that a moving thing covers."""
 WHOLE_FRAME = 0.6
-"""Where more than this changed it was the light or the camera, not something in front of it."""
+"""If a larger share of the frame changed, the light or the camera did, not something in front of it."""
 MAX_GAP = timedelta(seconds=60)
-"""A frame further from the previous one than this begins anew."""
+"""Frames further apart than this are not compared."""
 MAX_CAMERAS = 1024
 
 
@@ -35,10 +35,10 @@ class _Seen:
 
 
 class MotionModel:
-    """Compares each frame with the latest one that this process saw of the camera.
+    """Compares each frame with the camera's latest one in this process.
 
     A camera's first frame, and one after a gap, has no motion. A late frame (a lower sequence) is compared too, but
-    does not take the latest one's place.
+    does not replace the latest one.
     """
 
     version = "difference-1"
@@ -112,7 +112,7 @@ def _thumbnail(frame: Frame) -> Image:
 
 
 def _without_light(before: npt.NDArray[np.float32], after: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Absolute change a pixel, once the frames have the same brightness: gain first, then what is left of an offset."""
+    """Absolute change per pixel at equal brightness: `before` is scaled (gain), then the remaining offset removed."""
     gain = float(np.median(after) + 1) / float(np.median(before) + 1)
     change = after - before * min(max(gain, 0.25), 4.0)
     return np.asarray(np.abs(change - np.median(change)), dtype=np.float32)

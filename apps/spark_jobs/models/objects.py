@@ -1,4 +1,4 @@
-"""A network on OpenVINO: finds, outlines, poses or classifies what is in a frame."""
+"""A network on OpenVINO, for detection, segmentation, pose estimation or classification."""
 
 from collections.abc import Iterator
 from functools import lru_cache
@@ -20,11 +20,11 @@ from apps.weights import Weights, WeightsError, read_weights, resized
 FloatPrecision = Literal["bf16", "fp32"]
 
 MOST_SHAPES = 8
-"""Compiled networks that a worker keeps, some 20 MiB each: cameras have few shapes."""
+"""Compiled networks that a worker keeps, about 20 MiB each: cameras have few frame shapes."""
 
 
 class _Network:
-    """The network compiled for one size of picture, with the picture that it looks at."""
+    """The network compiled for one input size, with its input image (`canvas`)."""
 
     def __init__(self, weights: Weights, threads: int, device: str, precision: FloatPrecision) -> None:
         self.weights = weights
@@ -34,16 +34,16 @@ class _Network:
         self._request = _compile(weights, threads, device, precision).create_infer_request()
 
     def infer(self) -> list[Floats]:
-        """What the network answers to the canvas: its outputs, without the dimension of the batch."""
+        """Run the network on the canvas; its outputs without the batch dimension."""
         answers = self._request.infer({0: self.canvas}, share_inputs=True, share_outputs=True)
         return [np.asarray(answers[place][0], dtype=np.float32) for place in range(len(answers))]
 
 
 class ObjectsModel:
-    """One compiled network. Frames go through one at a time.
+    """One network, run on one frame at a time.
 
-    On one CPU thread a batch is no faster (38 frames/s against 40 in batches of 16, YOLO26n at 320 px) and would
-    ask of the user's export that its batch size can change.
+    On one CPU thread a batch is no faster (38 frames/s against 40 in batches of 16, YOLO26n at 320 px), and would need
+    an export with a variable batch size.
     """
 
     def __init__(
@@ -54,12 +54,12 @@ class ObjectsModel:
         self._weights = weights
         self._threshold = score_threshold
         self._grey = weights.colour == "GREY"
-        # Of a network that takes any size, one for each shape of frame.
+        # A network that accepts any size is compiled for each frame shape.
         self._network = lru_cache(MOST_SHAPES)(lambda sized: _Network(sized, threads, device, precision))
         self._network(weights)
 
     def detect(self, frame: Frame) -> tuple[Detection, ...]:
-        """The objects in the frame, best first; of a classifier, its classes, each with the whole frame as its box."""
+        """The objects in the frame, best first; a classifier's classes have the whole frame as their box."""
         network = self._network(self._weights.fitted((frame.width, frame.height)))
         placement = Placement((frame.width, frame.height), network.target, self._weights.fit)
         placement.draw(decode(frame, network.target, grey=self._grey), network.canvas[0])
@@ -100,7 +100,7 @@ class ObjectsModel:
             return ()
         points = more.reshape(self._weights.keypoints)
         places = placement.to_frame(points[:, :2])
-        # A network of two numbers a keypoint says nothing of how sure it is.
+        # A network with two numbers per keypoint gives no confidence.
         sure = points[:, 2] if points.shape[1] > 2 else np.ones(len(points), dtype=np.float32)
         return tuple((float(x), float(y), float(score)) for (x, y), score in zip(places, sure, strict=True))
 
@@ -114,7 +114,7 @@ class ObjectsModel:
 
 
 def _oriented(label: str, score: float, box: Floats, angle: float, placement: Placement) -> Detection:
-    """A turned box: its corners as the polygon, the upright box around them cut at the frame's edges."""
+    """An oriented box: its corners as the polygon, and their bounding box clipped to the frame."""
     along = np.array([np.cos(angle), np.sin(angle)], dtype=np.float32) * box[2] / 2
     across = np.array([-np.sin(angle), np.cos(angle)], dtype=np.float32) * box[3] / 2
     corners = np.stack(
@@ -137,7 +137,7 @@ def _edges(box: Floats) -> tuple[float, float, float, float]:
 
 
 def choose_weights(spec: JobSpec) -> tuple[Weights, FloatPrecision]:
-    """The job's network, in the precision that it names or that this machine is fast at, and that of its floats.
+    """The job's weights and the precision of its floating-point layers: as the job says, or what this CPU is fast at.
 
     Raises WeightsError.
     """
@@ -152,9 +152,9 @@ def choose_weights(spec: JobSpec) -> tuple[Weights, FloatPrecision]:
 
 
 def capabilities(device: str) -> list[str]:
-    """The precisions that a device computes fast: BF16 where a CPU has AMX or avx512_bf16, INT8 where it has VNNI.
+    """The precisions that a device computes fast: BF16 on a CPU with AMX or avx512_bf16, INT8 on one with VNNI.
 
-    Raises WeightsError where this machine, or this image, has no such device.
+    Raises WeightsError if this machine, or this image, has no such device.
     """
     try:
         found: list[str] = ov.Core().get_property(device, "OPTIMIZATION_CAPABILITIES")
@@ -166,7 +166,7 @@ def capabilities(device: str) -> list[str]:
 
 def _compile(weights: Weights, threads: int, device: str, precision: FloatPrecision) -> ov.CompiledModel:
     core = ov.Core()
-    # The frame goes in as it was decoded; the conversions become part of the compiled graph.
+    # The input is the frame as decoded: the conversions are compiled into the graph.
     prepare = PrePostProcessor(resized(core.read_model(weights.network), weights))
     image = prepare.input()
     image.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
@@ -180,11 +180,11 @@ def _compile(weights: Weights, threads: int, device: str, precision: FloatPrecis
     options: dict[str, str | bool] = {
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": "1",
-        # Of a quantized network: what is left of it in floating point.
+        # In a quantized network this concerns the layers left in floating point.
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
     }
     if device == "CPU":
-        # Pinned, every worker process on a machine would pin itself to the same first core.
+        # With pinning, all worker processes of a machine would pin themselves to the same first core.
         options |= {"INFERENCE_NUM_THREADS": str(threads), "ENABLE_CPU_PINNING": False}
     try:
         return core.compile_model(prepare.build(), device, options)

@@ -1,4 +1,4 @@
-"""Fitting a frame into a network's input and taking places back to the frame."""
+"""Fits a frame into a network's input and maps coordinates back to the frame."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from apps.model_api.jpeg import Image
 from apps.weights.contract import Fit
 
 PADDING = 114
-"""The grey that Ultralytics trains with around an image."""
+"""The grey around an image in Ultralytics' training."""
 
 Floats = npt.NDArray[np.float32]
 
@@ -20,8 +20,8 @@ Floats = npt.NDArray[np.float32]
 class Placement:
     """A frame of `frame` pixels in an input of `target` pixels (width, height), centred.
 
-    letterbox shows the whole frame on grey, crop its middle without any grey, both in the frame's shape; stretch fills
-    the input.
+    letterbox shows the whole frame on grey and crop its middle without grey, both keeping the aspect ratio; stretch
+    fills the input.
     """
 
     frame: tuple[int, int]
@@ -30,12 +30,12 @@ class Placement:
 
     @property
     def inner(self) -> tuple[int, int]:
-        """Width and height in input pixels of the whole frame, which a crop's input shows a part of."""
+        """Width and height of the whole frame in input pixels; larger than the input for a crop."""
         wide, high = self.target[0] / self.frame[0], self.target[1] / self.frame[1]
         if self.fit == "stretch":
             return self.target
         if self.fit == "crop":
-            # Cut, not rounded, as torchvision does.
+            # Truncated, not rounded, as in torchvision.
             scale = max(wide, high)
             return max(self.target[0], int(self.frame[0] * scale)), max(self.target[1], int(self.frame[1] * scale))
         scale = min(wide, high)
@@ -43,13 +43,13 @@ class Placement:
 
     @property
     def offset(self) -> tuple[int, int]:
-        """Where the frame's upper left corner lies in the input; outside of it for a crop."""
+        """The frame's upper left corner in input pixels; negative for a crop."""
         if self.fit == "crop":
             return -round((self.inner[0] - self.target[0]) / 2), -round((self.inner[1] - self.target[1]) / 2)
         return (self.target[0] - self.inner[0]) // 2, (self.target[1] - self.inner[1]) // 2
 
     def draw(self, image: Image, canvas: Image) -> None:
-        """Draw the image (the frame at any resolution) into the canvas (height, width, channels)."""
+        """Draw the frame, at any resolution, into the canvas (height, width, channels)."""
         (width, height), (left, top) = self.inner, self.offset
         resized = _resized(image, (width, height), smooth=self.fit == "crop").reshape(height, width, -1)
         if self.fit == "crop":
@@ -59,7 +59,7 @@ class Placement:
         canvas[top : top + height, left : left + width] = resized
 
     def to_frame(self, points: Floats, *, cut: bool = True) -> Floats:
-        """Places from input pixels to frame pixels: x in even columns, y in odd ones; cut at the frame's edges."""
+        """Convert input pixels to frame pixels (x in even columns, y in odd); `cut` clips them to the frame."""
         pairs = points.shape[-1] // 2
         ratio = np.array([self.frame[0] / self.inner[0], self.frame[1] / self.inner[1]] * pairs, dtype=np.float32)
         moved = (points - np.array(self.offset * pairs, dtype=np.float32)) * ratio
@@ -69,7 +69,7 @@ class Placement:
 
 
 def _resized(image: Image, size: tuple[int, int], *, smooth: bool) -> Image:
-    """The image at a size. Smooth is Pillow's filter, which classifiers are trained with; detectors' is OpenCV's."""
+    """Resize with the filter used in training: Pillow's for classifiers (`smooth`), OpenCV's for detectors."""
     if image.shape[1::-1] == size:
         return image
     if smooth:

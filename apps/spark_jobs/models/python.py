@@ -1,4 +1,4 @@
-"""A user's own code as a model: each call goes to a process beside the worker, so nothing that it does ends that."""
+"""A user's own code as a model, run in a process beside the worker so that no fault of it ends the worker."""
 
 import contextlib
 import logging
@@ -15,20 +15,19 @@ from apps.spark_jobs.models.child_process import CallEndedError, Child, CodeErro
 logger = logging.getLogger(__name__)
 
 IN_A_ROW = 3
-"""So many calls in a row without an answer, and the code gets a pause."""
+"""After this many calls in a row without an answer, the code is paused."""
 PAUSE_SECONDS = 30.0
-"""Frames of a pause are set aside at once: code that always hangs would hold a batch up for hours."""
+"""During a pause frames are rejected at once, because code that always hangs would delay a batch for hours."""
 
 
 class CallError(Exception):
-    """A call that gave no detections, or was not made; the message says why."""
+    """A call failed or was not made; the message says why."""
 
 
 class PythonModel:
-    """The code of a folder. Its process is started when it is first needed, and anew after it ended.
+    """The code in a folder. Its process is started at once, and restarted for the next frame after it has ended.
 
-    `call_seconds` and `call_memory_mib` are what a call may take, in seconds and MiB of resident memory; `clock` counts
-    seconds.
+    `call_seconds` and `call_memory_mib` limit a call's time and resident memory (MiB); `clock` returns seconds.
     """
 
     def __init__(
@@ -45,12 +44,12 @@ class PythonModel:
         self._child: Child | None = None
         self._ended_in_a_row = 0
         self._paused_until, self._reason = clock(), ""
-        # Now, so that no batch waits for it; where it does not start, each frame is told so.
+        # Started now, so that no batch waits for it. If that fails, each frame is rejected with the reason.
         with contextlib.suppress(CallError):
             self._child = self._running()
 
     def detect(self, frame: Frame) -> tuple[Detection, ...]:
-        """What the code sees. Raises FrameError, AnswerError or CallError; the next frame is tried all the same."""
+        """The code's detections. Raises FrameError, AnswerError or CallError; the next frame can still succeed."""
         child, self._child = self._running(), None
         try:
             said = child.ask(frame, self._call_seconds)
@@ -85,14 +84,14 @@ class PythonModel:
         logger.error("the code gets a pause of %g s: %s", PAUSE_SECONDS, reason)
 
     def _end_where_it_grew(self, child: Child) -> None:
-        """Short calls are over before anybody looks; code that leaks slowly is ended between two of them."""
+        """Ends code that leaks slowly: its calls can be too short for the checks during a call."""
         if (held := child.resident_mib) > self._memory_mib:
             logger.warning("the code held %d MiB after a call, more than %d; it starts anew", held, self._memory_mib)
             self.close()
 
 
 def started(code: Path, memory_mib: int) -> Child:
-    """A process that has the folder's model constructed. Raises CodeError, as a driver should before anything runs."""
+    """Start a process and wait until it has constructed the folder's model. Raises CodeError."""
     if not code.is_dir():
         raise CodeError(f"{code} is not in this image")
     child = Child(code, memory_mib)

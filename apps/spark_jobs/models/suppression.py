@@ -1,4 +1,4 @@
-"""Boxes that are the same object: which of them stay (docs/adr/0017-weights.md has what was measured)."""
+"""Chooses one box for each object (measurements in docs/adr/0017-weights.md)."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,22 +7,22 @@ Floats = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.intp]
 
 OVERLAP = 0.5
-"""Two boxes of one class that share more than this (intersection over union) are one object."""
+"""Two boxes of one class with a greater intersection over union are one object."""
 
 INSIDE, PART = 0.85, 0.1
-"""A box of the same class of which this share lies inside a better one is a part of it, such as a large person's head,
-unless it is smaller than this share of it: then it is somebody far behind."""
+"""A box with at least the share INSIDE of its area within a better box of the same class is a part of that object, such
+as a head. If it is smaller than PART of the better box, it is a separate object far behind."""
 
 KIND_OVERLAP = 0.6
-"""Two boxes of one kind of thing, such as a car and a truck, that share more than this are one object."""
+"""Two boxes of one kind, such as a car and a truck, with a greater intersection over union are one object."""
 
 _TINY = 1e-7
 
 
 def suppress(boxes: Floats, classes: Numbers, kinds: Numbers) -> list[int]:
-    """Indices of the boxes (x1, y1, x2, y2 a row, best first) to keep: greedy non-maximum suppression.
+    """Indices of the boxes to keep, by greedy non-maximum suppression.
 
-    `kinds` are as many numbers as `classes`; classes that are easily taken for each other are of one kind.
+    `boxes` are (N, 4), rows of x1, y1, x2, y2, best first. `kinds` (N) are equal for classes that networks confuse.
     """
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     alive = np.ones(len(boxes), dtype=np.bool_)
@@ -41,9 +41,9 @@ def suppress(boxes: Floats, classes: Numbers, kinds: Numbers) -> list[int]:
 
 
 def suppress_oriented(boxes: Floats, angles: Floats, classes: Numbers) -> list[int]:
-    """The same of turned boxes (centre x, centre y, width, height a row, best first): by probiou, as YOLO is trained.
+    """The same for oriented boxes (rows of centre x, centre y, width, height, best first), by probiou as in YOLO.
 
-    A box goes if any better one of its class overlaps it, whether that one stays or not (Fast NMS).
+    A box is dropped if any better one of its class overlaps it, whether that one is kept or not (Fast NMS).
     """
     overlap = np.triu(_probiou(boxes.astype(np.float64), angles.astype(np.float64)), k=1)
     same = classes[:, None] == classes[None, :]
@@ -51,7 +51,7 @@ def suppress_oriented(boxes: Floats, angles: Floats, classes: Numbers) -> list[i
 
 
 def _probiou(boxes: npt.NDArray[np.float64], angles: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Overlap of each box with each, in 0..1: 1 - Hellinger's distance of their Gaussians (arXiv 2106.06072)."""
+    """Pairwise overlap (N, N) in 0..1: 1 - Hellinger distance of the boxes' Gaussians (arXiv 2106.06072)."""
     x, y = boxes[:, 0], boxes[:, 1]
     wide, high = boxes[:, 2] ** 2 / 12, boxes[:, 3] ** 2 / 12
     cosine, sine = np.cos(angles), np.sin(angles)

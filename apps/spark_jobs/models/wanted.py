@@ -1,4 +1,4 @@
-"""Which of a model's detections the stack wants: by label, and by score."""
+"""Filters a model's detections by the labels and scores that the stack wants."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from apps.spark_jobs.spec import JobSpec
 from apps.weights.contract import Thresholds
 
 DEFAULT_SCORE = 0.35
-"""Where neither the stack nor the model says which detections are sure enough."""
+"""The threshold where neither the stack nor the model sets one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """`labels` None: every label. `by_label` holds the thresholds of labels that differ from `threshold`."""
+    """`labels` None means every label. `by_label` are the thresholds that differ from `threshold`."""
 
     threshold: float
     by_label: Mapping[str, float]
@@ -21,7 +21,7 @@ class Wanted:
 
     @classmethod
     def of(cls, spec: JobSpec, recommended: Thresholds) -> "Wanted":
-        """What a job's stack wants. A threshold of the stack's own takes the place of all that are recommended."""
+        """The filter for a job. A `score_threshold` in the stack replaces all recommended thresholds."""
         by_label, threshold = dict(spec.score_thresholds), spec.score_threshold
         if threshold is None:
             by_label = dict(recommended.by_label) | by_label
@@ -31,13 +31,13 @@ class Wanted:
 
     @property
     def lowest(self) -> float:
-        """The lowest score that any wanted label is kept with: below it a model need not look."""
+        """The lowest threshold of any wanted label: a model may ignore lower scores."""
         if self.labels is not None:
             return min(self.by_label.get(label, self.threshold) for label in self.labels)
         return min(self.threshold, *self.by_label.values()) if self.by_label else self.threshold
 
     def kept(self, found: Iterable[Detection]) -> tuple[Detection, ...]:
-        """Those that are wanted, in their order."""
+        """The wanted detections, in their order."""
         return tuple(
             one
             for one in found

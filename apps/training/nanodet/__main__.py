@@ -21,13 +21,13 @@ from apps.training.nanodet.quantize import quantize
 TOOLS = ("nncf", "numpy", "opencv-python-headless", "openvino", "scikit-image", "scikit-learn")
 LICENCE = Path(__file__).parents[2] / "spark_jobs/weights/nanodet/LICENSE"
 WEIGHTS = ("model.bin", "int8/model.bin")
-"""What a second run makes again, bit by bit, on a CPU of the same kind. In the .xml OpenVINO's node numbers differ."""
+"""Reproducible bit by bit on a CPU of the same kind. In the .xml, OpenVINO's node numbers differ between runs."""
 
 log = logging.getLogger("nanodet")
 
 
 def make_weights(folder: Path, tarball: Path | None) -> None:
-    """Writes the float weights, the int8 ones, `metadata.yaml` and the licence into `folder`.
+    """Write the float weights, the int8 weights, `metadata.yaml` and the licence into `folder`.
 
     Raises PackageError, GraphError or PictureError.
     """
@@ -46,7 +46,7 @@ def make_weights(folder: Path, tarball: Path | None) -> None:
 
 
 def main() -> int:
-    """Makes the weights by the command line; what cannot be had is one line on stderr."""
+    """Make the weights as the command line says; an error is one line on stderr."""
     parser = argparse.ArgumentParser(prog="python -m apps.training.nanodet", description=__doc__)
     parser.add_argument("folder", type=Path, help="the folder to write, such as apps/spark_jobs/weights/nanodet")
     parser.add_argument("--package", type=Path, help="the tarball of the npm package, instead of the registry's")

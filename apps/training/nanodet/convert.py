@@ -1,4 +1,4 @@
-"""NanoDet-g as an OpenVINO network: any multiple of 32 pixels in, boxes and scores of the wanted labels out."""
+"""Converts NanoDet-g to an OpenVINO network for any multiple of 32 pixels, with boxes and scores of some labels."""
 
 from dataclasses import replace
 
@@ -22,27 +22,28 @@ COCO = (
     "refrigerator", "book", "clock", "vase", "scissors", "teddy bear", "hair drier", "toothbrush",
 )
 # fmt: on
-"""COCO's labels in the order of the network's scores."""
+"""COCO's labels, in the order of the network's scores."""
 LABELS = ("person", "bicycle", "car", "motorcycle", "bus", "truck", "cat", "dog")
-"""What a camera of Argus is asked about."""
+"""The labels that Argus keeps."""
 STRIDE = 32
-"""Height and width of a picture are multiples of this, in pixels."""
+"""A picture's height and width must be multiples of this (pixels)."""
 
 IMAGE = "PartitionedCall/convolution"
 HEADS = {8: "PartitionedCall/Add_29", 16: "PartitionedCall/Add_33", 32: "PartitionedCall/Add_37"}
-"""By stride in pixels: the node that gives, a cell, a score a label and then the distances to a box's four sides."""
+"""By stride in pixels: the node whose output has, per cell, the labels' scores and the distances to a box's sides."""
 BINS = 11
-"""Each distance is a distribution over 0, 1, ... 10 strides (`reg_max: 10` of the upstream configuration)."""
+"""Each distance is a distribution over 0, 1, ... 10 strides (`reg_max: 10` in the upstream configuration)."""
 MEAN = (103.53, 116.28, 123.675)
 DEVIATION = (57.375, 57.12, 58.395)
-"""What the network was trained with, blue, green, red, of 255 (`normalize` of the upstream configuration)."""
+"""The normalization used in training, BGR in 0..255 (`normalize` in the upstream configuration)."""
 
 
 def convert(graph: Graph, labels: tuple[str, ...] = LABELS) -> ov.Model:
     """The detector for `labels`. Raises GraphError.
 
-    Input `images` (1, 3, H, W): red, green, blue in 0..1; H and W are dynamic, multiples of 32 pixels. Output `output0`
-    (1, 4 + labels, N), N the cells of all strides: centre x, centre y, width, height in pixels, then a score a label.
+    Input `images` (1, 3, H, W): RGB in 0..1; H and W are dynamic, multiples of 32 pixels.
+    Output `output0` (1, 4 + labels, N), N cells of all strides: centre x, centre y, width, height in pixels, then a
+    score per label.
     """
     graph = _narrow(graph, labels)
     image = op.parameter([1, 3, -1, -1], np.float32, name="images")
@@ -55,7 +56,7 @@ def convert(graph: Graph, labels: tuple[str, ...] = LABELS) -> ov.Model:
 
 
 def _narrow(graph: Graph, labels: tuple[str, ...]) -> Graph:
-    """The graph with colours in the order red, green, blue, and without the scores that nobody asked for."""
+    """The graph with RGB input and only the scores of `labels`."""
     unknown = [label for label in labels if label not in COCO]
     if unknown:
         raise GraphError(f"the network knows no {', '.join(unknown)}; it knows {', '.join(COCO)}")
@@ -82,8 +83,8 @@ def _a_channel(numbers: Array) -> Array:
 def _decode(head: Output, stride: int, labels: int) -> Output:
     """One level's cells as columns (1, 4 + labels, cells), row by row.
 
-    The cells' centres come from the head's own shape, so a network serves every size; where the size is fixed before
-    compilation, OpenVINO computes them once.
+    The cells' centres are computed from the head's shape, so one network works for every size. If the size is fixed
+    before compilation, OpenVINO computes them once.
     """
     parts = op.variadic_split(head, integers(1), integers([labels, 4 * BINS]))
     scores = op.reshape(op.sigmoid(parts.output(0)), integers([1, labels, -1]), False)
@@ -117,7 +118,7 @@ def _centres(head: Output, stride: int) -> tuple[Output, Output]:
 
 
 def _along(cells: Output, stride: int) -> Output:
-    """Centres of so many cells in a row, in pixels."""
+    """The centres of `cells` cells along one axis, in pixels."""
     count = op.squeeze(cells, integers(0))
     numbers = op.range(integers(0), count, integers(1), "f32")
     return op.multiply(op.add(numbers, floats([0.5])), floats([float(stride)])).output(0)

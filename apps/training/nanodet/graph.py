@@ -1,4 +1,4 @@
-"""Reading a TensorFlow.js graph model: nodes by name, and weights as arrays."""
+"""Reads a TensorFlow.js graph model: nodes by name, and weights as arrays."""
 
 import base64
 import json
@@ -13,12 +13,12 @@ Array = npt.NDArray[Any]
 
 
 class GraphError(ValueError):
-    """A graph that cannot be read or converted; the message names the node or the weight."""
+    """The graph cannot be read or converted; the message names the node or the weight."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
-    """One TensorFlow operation. `inputs` are names of nodes or weights, without the number of the output."""
+    """One TensorFlow operation. `inputs` are names of nodes or weights, without output numbers."""
 
     name: str
     operation: str
@@ -30,7 +30,7 @@ class Node:
         return tuple(int(number) for number in self._value(attribute)["list"]["i"])
 
     def text(self, attribute: str) -> str:
-        """A string attribute such as `padding`, which the format keeps in base64."""
+        """A string attribute such as `padding`, which the format stores in base64."""
         return base64.b64decode(self._value(attribute)["s"]).decode()
 
     def flag(self, attribute: str) -> bool:
@@ -51,9 +51,9 @@ class Node:
 
 @dataclass(frozen=True, kw_only=True)
 class Graph:
-    """A network's operations and its weights (float32 or int32), both by name.
+    """A network's operations and weights (float32 or int32), both by name.
 
-    `trained_size` is the height and width in pixels that the graph was exported for.
+    `trained_size` is the height and width in pixels for which the graph was exported.
     """
 
     nodes: dict[str, Node]
@@ -69,7 +69,7 @@ class Graph:
 
 
 def read_graph(topology: bytes, weights: bytes) -> Graph:
-    """The graph of a `graph-model` document and of the one shard that its manifest describes. Raises GraphError."""
+    """The graph of a `graph-model` document and the one shard in its manifest. Raises GraphError."""
     try:
         document = json.loads(topology)
         nodes = [_node(each) for each in document["modelTopology"]["node"]]
@@ -81,7 +81,7 @@ def read_graph(topology: bytes, weights: bytes) -> Graph:
 
 
 def _node(said: dict[str, Any]) -> Node:
-    # A name such as ^other asks for an order, not for a value.
+    # A name such as ^other is a control dependency, not an input.
     inputs = tuple(name.split(":")[0] for name in said.get("input", []) if not name.startswith("^"))
     return Node(name=said["name"], operation=said["op"], inputs=inputs, attributes=said.get("attr", {}))
 
@@ -111,7 +111,7 @@ def _weights(manifest: list[dict[str, Any]], shard: bytes) -> dict[str, Array]:
 
 
 def _kinds(entry: dict[str, Any]) -> tuple[np.dtype[Any], np.dtype[Any]]:
-    """How a weight is stored, and what it is."""
+    """A weight's type in the file and in the graph."""
     wanted = {"float32": np.dtype("<f4"), "int32": np.dtype("<i4")}.get(entry["dtype"])
     quantized = (entry.get("quantization") or {}).get("dtype")
     stored = wanted if quantized is None else {"float16": np.dtype("<f2")}.get(quantized)

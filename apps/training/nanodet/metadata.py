@@ -1,4 +1,4 @@
-"""What the weights say of themselves: `metadata.yaml` beside them, as every detector of Argus has it."""
+"""Writes the weights' `metadata.yaml`, which every detector of Argus has."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,24 +10,24 @@ from apps.training.nanodet.convert import LABELS, STRIDE
 from apps.training.nanodet.quantize import FLOATING, Size
 
 SIZES: Mapping[str, Size] = {"fast": (192, 320), "sharp": (256, 416)}
-"""Height and width in pixels of the input, by the name that a stack's config uses."""
+"""The input's height and width in pixels, by the name in a stack's config."""
 
 CALIBRATED: Sequence[Size] = ((192, 320), (224, 384))
-"""The sizes that int8's ranges are taken at. They hold for others: a pixel has the same range in each."""
+"""The sizes at which int8 is calibrated. They are valid for others, since pixels have the same range at each."""
 
 SCORE, VEHICLE_SCORE = 0.40, 0.30
-"""Where precision and recall were best on rendered scenes; parked cars of photographs score from 0.39 on."""
+"""The best thresholds on rendered scenes; parked cars in photographs score from 0.39."""
 VEHICLES = ("car", "bus", "truck", "bicycle", "motorcycle")
 
 
 def write_metadata(folder: Path, versions: Mapping[str, str], checksums: Mapping[str, str]) -> None:
-    """Describes the weights in `folder`. `versions` are of the tools, `checksums` of the files there (SHA-256)."""
-    # JSON is YAML: any reader of metadata.yaml takes it, and nothing here needs a YAML library.
+    """Describe the weights in `folder`. `versions` are the tools', `checksums` the SHA-256 of the files there."""
+    # JSON is valid YAML, so this needs no YAML library.
     (folder / "metadata.yaml").write_text(json.dumps(describe(versions, checksums), indent=2) + "\n")
 
 
 def describe(versions: Mapping[str, str], checksums: Mapping[str, str]) -> dict[str, Any]:
-    """The document of `metadata.yaml`."""
+    """The content of `metadata.yaml`."""
     return {
         "task": "detect",
         "architecture": "nanodet-g",

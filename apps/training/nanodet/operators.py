@@ -1,7 +1,7 @@
-"""TensorFlow's operations as OpenVINO's, in one layout and for any picture size.
+"""Converts TensorFlow's operations to OpenVINO's, in one layout and for any picture size.
 
 TensorFlow transposes to channels-last before each convolution and back after it. Here every tensor stays
-channels-first: a transpose only changes how the numbers of the next operation (axes, paddings) are to be read.
+channels-first: a transpose only changes the meaning of the next operation's axes and paddings.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ from apps.training.nanodet.graph import Array, Graph, GraphError, Node
 
 
 class View(Enum):
-    """How the TensorFlow graph sees a tensor; the value is the place of each of its axes in N, C, H, W."""
+    """A tensor's layout in the TensorFlow graph; the value is the index of each axis in N, C, H, W."""
 
     FIRST = (0, 1, 2, 3)
     LAST = (0, 2, 3, 1)
@@ -24,7 +24,7 @@ class View(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Padding:
-    """Cells to add around a tensor, (height, width) before and after it, and the number that they hold."""
+    """Cells to add before and after a tensor, (height, width), and their value."""
 
     before: tuple[int, int] = (0, 0)
     after: tuple[int, int] = (0, 0)
@@ -36,9 +36,9 @@ NO_PADDING = Padding()
 
 @dataclass(frozen=True, kw_only=True)
 class Value:
-    """A tensor (N, C, H, W) of which each cell stands for `stride` by `stride` pixels of the picture.
+    """A tensor (N, C, H, W) whose cells each cover `stride` by `stride` pixels of the picture.
 
-    `padding` is not done yet: the convolution or the pooling that comes next does it.
+    `padding` is not yet applied: the next convolution or pooling does that.
     """
 
     output: Output
@@ -51,17 +51,17 @@ Argument = Value | Array
 
 
 class Converter:
-    """Converts what the asked-for nodes depend on; each node once."""
+    """Converts requested nodes and all that they depend on, each node once."""
 
     def __init__(self, graph: Graph, image: Output) -> None:
-        """`image` (N, 3, H, W) takes the place of the graph's own input."""
+        """`image` (N, 3, H, W) replaces the graph's own input."""
         self._graph = graph
         self._image = Value(output=image, view=View.FIRST, stride=1)
         self._done: dict[str, Value] = {}
 
     def value(self, name: str) -> Value:
-        """The converted node. Raises GraphError where an operation is not supported."""
-        # Depth first with a stack of its own: the chain of nodes is longer than Python lets calls nest.
+        """The converted node. Raises GraphError if an operation is not supported."""
+        # Depth first with an explicit stack, because the chain of nodes is longer than Python's recursion limit.
         stack = [name]
         while stack:
             node = self._graph.node(stack[-1])
@@ -150,7 +150,7 @@ def _transpose(node: Node, arguments: Sequence[Argument]) -> Value:
 
 
 def _add(node: Node, arguments: Sequence[Argument]) -> Value:
-    """The sum of two tensors, or of a tensor and a bias a channel."""
+    """The sum of two tensors, or of a tensor and a bias per channel."""
     first, second = _plain(node, arguments[0]), arguments[1]
     if isinstance(second, Value):
         if second.view is not first.view:
@@ -178,7 +178,7 @@ def _concatenate(node: Node, arguments: Sequence[Argument]) -> Value:
 
 
 def _resize(node: Node, arguments: Sequence[Argument], trained_size: int) -> Value:
-    """Bilinear resizing. The graph says the size that it had for the picture it was exported for: keep the ratio."""
+    """Bilinear resizing. The graph's target size is for the exported picture size: only its ratio is used."""
     value, target = _channels_last(node, arguments[0]), _weight(node, arguments[1])
     if node.flag("align_corners") or not node.flag("half_pixel_centers") or value.padding != NO_PADDING:
         raise GraphError(f"{node.name} does not resize by half-pixel centres")
@@ -214,7 +214,7 @@ def _tensor(node: Node, argument: Argument) -> Value:
 
 
 def _plain(node: Node, argument: Argument) -> Value:
-    """A tensor without a padding that is still to be done."""
+    """A tensor that has no pending padding."""
     value = _tensor(node, argument)
     if value.padding != NO_PADDING:
         raise GraphError(f"{node.operation} {node.name} takes a padded tensor, which is not supported")
@@ -242,7 +242,7 @@ def _strides(node: Node) -> int:
 
 
 def _explicit(node: Node, value: Value, fill: float) -> Padding:
-    """The padding to do here. `fill` is what OpenVINO pads this operation with."""
+    """The padding to apply here. `fill` is OpenVINO's padding value for this operation."""
     if node.text("padding") != "VALID":
         raise GraphError(f"{node.name} pads by {node.text('padding')}; only VALID after a Pad is supported")
     if value.padding not in (NO_PADDING, replace(value.padding, fill=fill)):

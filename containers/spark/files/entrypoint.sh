@@ -1,6 +1,6 @@
 #!/bin/bash
-# Entry point of the Spark image: `driver` runs a model job in client mode once its model was seen to run at all, `executor`
-# is what Spark's Kubernetes scheduler asks of any image (the SPARK_… variables are its own), anything else is run as it is.
+# Entry point of the Spark image. `driver` checks that the model runs and then runs its job in client mode. `executor`
+# is what Spark's Kubernetes scheduler starts, with its SPARK_… variables. Anything else is run as a command.
 set -euo pipefail
 
 java_options() {

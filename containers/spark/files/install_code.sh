@@ -1,6 +1,6 @@
 #!/bin/bash
-# Build step: puts every folder FROM/<model> of a user's code to TO/<model>, with the packages of its requirements.txt
-# in .packages, and constructs its model once. What fails ends the build, with the model's name in the last line.
+# Build step: copies every folder FROM/<model> of a user's code to TO/<model>, installs its requirements.txt into
+# .packages there, and constructs its model once. A failure ends the build with the model's name in the last line.
 set -euo pipefail
 
 readonly from=$1 to=$2
@@ -11,8 +11,8 @@ fail() {
     exit 1
 }
 
-# The packages that Argus's own environment lacks. Those that it has are found there, so no second NumPy is installed
-# unless the user asks for another version; that one is seen by this model alone.
+# Installs only packages that Argus's own environment lacks, so there is no second NumPy unless the user requires
+# another version, which only this model then uses.
 install() {
     local model=$1 environment own
     environment=$(mktemp -d)

@@ -1,4 +1,4 @@
-"""The consumer against a real Kafka: exactly the produced set on disk, over kills, stops and poison."""
+"""The consumer against a real Kafka: exactly the produced set is on disk after kills, stops and bad records."""
 
 import signal
 from collections.abc import Iterable
@@ -33,7 +33,7 @@ def start(topics: Topics, folder: Path, group: str, member: str = "consumer-0"):
 
 
 def send(topics: Topics, frames: Iterable[Frame]) -> set[str]:
-    """Sends frames, and each one's results to the partition of its frame. Returns the paths that they must become."""
+    """Send frames, and each frame's results to its partition. Returns the expected paths on disk."""
     frames = list(frames)
     to = producer(topics.bootstrap)
     for frame in frames:
@@ -46,7 +46,7 @@ def send(topics: Topics, frames: Iterable[Frame]) -> set[str]:
 
 
 def murmur2_partition(key: bytes, partitions: int) -> int:
-    """Kafka's default partitioner, as Java's clients compute it."""
+    """Kafka's default partitioner, as in Java's clients."""
     mask = 0xFFFFFFFF
     h = (0x9747B28C ^ len(key)) & mask
     whole = len(key) // 4 * 4

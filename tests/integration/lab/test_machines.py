@@ -1,4 +1,4 @@
-"""One real machine on a network of its own, beside whatever lab runs on this host. Needs root and podman."""
+"""One real machine on a separate network, beside a lab that may run on this host. Needs root and podman."""
 
 import os
 import shutil
@@ -66,7 +66,7 @@ def test_a_machine_is_a_host(machine: Machine) -> None:
     assert on(machine, "findmnt --noheadings --output PROPAGATION /") == "shared"
     assert len(on(machine, "cat /etc/machine-id")) == 32
     assert not on(machine, "swapon --show --noheadings")
-    # A real file system under what overlay mounts and fsync need.
+    # Overlay mounts and fsync need a real file system.
     for disk in fleet.DISKS:
         assert on(machine, f"stat --file-system --format=%T {disk}") != "overlayfs"
 

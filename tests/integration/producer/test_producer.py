@@ -1,4 +1,4 @@
-"""The producer as a process against a real Kafka: what it says it delivered is exactly what is in the topic."""
+"""The producer as a process against a real Kafka: the frames that it reports are exactly those in the topic."""
 
 import json
 import os
@@ -47,7 +47,7 @@ def cameras_of(running: App) -> dict[str, dict[str, Any]]:
 
 
 def frames_in(topics: Topics) -> list[tuple[int, Frame, int]]:
-    """Everything in the topic: partition, frame, timestamp."""
+    """All records of the topic: partition, frame, timestamp."""
     last = {partition: end for (topic, partition), end in ends(topics).items() if topic == topics.frames}
     consumer = Consumer({"bootstrap.servers": topics.bootstrap, "group.id": "none", "enable.auto.commit": False})
     found = []
@@ -77,14 +77,14 @@ def test_what_was_acknowledged_is_in_the_topic_once_and_nothing_else(
     for name, camera in said.items():
         mine = [(partition, frame, moment) for partition, frame, moment in frames if frame.camera == name]
         sequences = [frame.sequence for _, frame, _ in mine]
-        # In order, without a gap up to the last that was handed over, and at least what had been acknowledged.
+        # In order and without gaps, and at least what had been acknowledged.
         assert sequences == list(range(camera["first_sequence"], camera["first_sequence"] + len(sequences)))
         assert sequences[-1] >= camera["last_sequence"]
         assert camera["failed"] == [] and camera["state"] == "streaming"
         assert len({partition for partition, _, _ in mine}) == 1
         assert all(moment == int(frame.captured_at.timestamp() * 1000) for _, frame, moment in mine)
         pace = [(b.captured_at - a.captured_at).total_seconds() for (_, a, _), (_, b, _) in pairwise(mine)]
-        assert float(np.median(pace)) > 0.08  # a busy machine may be slower, never faster
+        assert float(np.median(pace)) > 0.08  # A busy machine may be slower, never faster.
 
 
 def test_a_synthetic_frame_shows_the_scene_of_its_identity(topics: Topics, tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ def test_kafka_frozen_for_a_while_loses_and_repeats_nothing(topics: Topics, tmp_
 
 
 def _broker_process(port: int) -> int:
-    """The process that listens on a loopback port."""
+    """The id of the process that listens on a loopback port."""
     inodes = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         for line in Path(table).read_text().splitlines()[1:]:

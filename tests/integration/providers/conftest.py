@@ -1,4 +1,4 @@
-"""A Pulumi project a test, run by the lab's CLI with the stand-in plugins; an API server and an sshd on loopback."""
+"""A Pulumi project for each test, with the lab's CLI and stand-in plugins; an API server and sshds on loopback."""
 
 import contextlib
 import json
@@ -26,7 +26,7 @@ TIMEOUT = 180
 
 @dataclass(frozen=True)
 class Result:
-    """What one pulumi command said."""
+    """The output of one pulumi command."""
 
     code: int
     text: str
@@ -34,17 +34,17 @@ class Result:
 
 @dataclass(frozen=True)
 class Project:
-    """A folder with a Pulumi program and its own state."""
+    """A folder with a Pulumi program and its state."""
 
     folder: Path
     environment: dict[str, str]
 
     def program(self, text: str) -> None:
-        """Make this the project's program."""
+        """Set the project's program."""
         (self.folder / "__main__.py").write_text(textwrap.dedent(text))
 
     def pulumi(self, *arguments: str, ok: bool = True) -> Result:
-        """Run a pulumi command; `ok` says whether it must succeed or fail."""
+        """Run a pulumi command, which must succeed or fail as `ok` says."""
         done = subprocess.run(
             ["pulumi", *arguments, "--non-interactive"],
             cwd=self.folder,
@@ -60,15 +60,15 @@ class Project:
         return Result(done.returncode, done.stdout)
 
     def up(self, *arguments: str, ok: bool = True) -> Result:
-        """Bring the stack up."""
+        """Run `pulumi up`."""
         return self.pulumi("up", "--yes", "--skip-preview", *arguments, ok=ok)
 
     def destroy(self, *arguments: str, ok: bool = True) -> Result:
-        """Delete all that the stack holds."""
+        """Run `pulumi destroy`."""
         return self.pulumi("destroy", "--yes", "--skip-preview", *arguments, ok=ok)
 
     def outputs(self) -> dict[str, Any]:
-        """The stack's outputs, with secrets in clear."""
+        """The stack's outputs, with secrets in plain text."""
         done = self.pulumi("stack", "output", "--json", "--show-secrets")
         outputs: dict[str, Any] = json.loads(done.text)
         return outputs
@@ -80,7 +80,7 @@ class Project:
         return found
 
     def changes(self) -> dict[str, int]:
-        """What a preview would change: how many resources by operation, those that stay the same left out."""
+        """The number of resources that a preview would change, by operation."""
         done = subprocess.run(
             ["pulumi", "preview", "--json", "--non-interactive"],
             cwd=self.folder,
@@ -122,7 +122,7 @@ def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @cache
 def tool(name: str) -> Path:
-    """A program of the lab's toolchain, which is built where it is missing."""
+    """A program of the lab's toolchain, built if it is missing."""
     return toolchain.ensure().program(name)
 
 
@@ -151,7 +151,7 @@ def project(tmp_path: Path, plugins: Path) -> Iterator[Project]:
 
 @dataclass(frozen=True)
 class SshServer:
-    """An sshd on loopback that lets the tests in."""
+    """An sshd on loopback that accepts the tests' key."""
 
     port: int
     key: str
@@ -166,7 +166,7 @@ def ssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
 
 
 class Hosts:
-    """Machines as SSH sees them: each an sshd on addresses of loopback, with host keys of its own."""
+    """Machines as SSH sees them: each is an sshd on loopback addresses with its own host keys."""
 
     def __init__(self, folder: Path, types: tuple[str, ...] = ("ecdsa", "ed25519")) -> None:
         self._folder, self._types = folder, types
@@ -176,7 +176,7 @@ class Hosts:
         (folder / "authorized").write_text((folder / "user.pub").read_text())
 
     def public_key(self, name: str, type_: str = "ecdsa") -> str:
-        """A machine's host key, `type key`; made when it is first asked for."""
+        """A machine's host key (`type key`), made at its first use."""
         file = self._folder / f"{name}-{type_}"
         if not file.exists():
             subprocess.run(["ssh-keygen", "-q", "-t", type_, "-N", "", "-f", file], check=True)
@@ -184,7 +184,7 @@ class Hosts:
 
     @contextlib.contextmanager
     def up(self, name: str, *addresses: str) -> Iterator[None]:
-        """The machine of this name runs, and has these addresses, for as long as the block."""
+        """Run the machine of this name at these addresses during the block."""
         sshd = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
         assert sshd is not None, "sshd is not installed: lab/bootstrap.sh installs Debian's openssh-server"
         config = self._folder / f"{name}-config"
@@ -206,7 +206,7 @@ class Hosts:
 
 @pytest.fixture
 def hosts(tmp_path: Path) -> Hosts:
-    """Machines that a test starts and stops."""
+    """Machines for a test to start and stop."""
     folder = tmp_path / "hosts"
     folder.mkdir()
     return Hosts(folder)
@@ -214,12 +214,12 @@ def hosts(tmp_path: Path) -> Hosts:
 
 @dataclass(frozen=True)
 class ApiServer:
-    """A Kubernetes API without nodes, and with only the controllers that deletion needs."""
+    """A Kubernetes API without nodes, with only the controllers that deletion needs."""
 
     kubeconfig: Path
 
     def kubectl(self, *arguments: str, ok: bool = True, stdin: str | None = None) -> str:
-        """Run kubectl against it."""
+        """Run kubectl against this API server."""
         done = subprocess.run(
             [tool("kubectl"), f"--kubeconfig={self.kubeconfig}", *arguments],
             input=stdin,
@@ -252,7 +252,7 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     api += [f"--service-account-key-file={folder}/sa.key", f"--service-account-signing-key-file={folder}/sa.key"]
     api += ["--service-account-issuer=https://test", "--service-cluster-ip-range=10.0.0.0/24"]
     api += ["--bind-address=127.0.0.1", "--disable-admission-plugins=ServiceAccount"]
-    api += ["--allow-privileged=true"]  # as kubeadm's does
+    api += ["--allow-privileged=true"]  # As with kubeadm.
     kubeconfig = folder / "kubeconfig"
     controllers = [tool("kube-controller-manager"), f"--kubeconfig={kubeconfig}", "--leader-elect=false"]
     controllers += ["--controllers=namespace-controller,garbage-collector-controller", "--secure-port=0"]
@@ -289,7 +289,7 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 
 @contextlib.contextmanager
 def running(command: list[str], log: Path) -> Iterator[None]:
-    """Run a server for as long as the block."""
+    """Run a server during the block."""
     with log.open("w") as file:
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
         try:
@@ -304,7 +304,7 @@ def running(command: list[str], log: Path) -> Iterator[None]:
 
 
 def free_port() -> int:
-    """A port of loopback on which nothing listens now."""
+    """An unused loopback port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -312,7 +312,7 @@ def free_port() -> int:
 
 
 def wait_for_port(port: int, address: str = "127.0.0.1") -> None:
-    """Wait until something listens there."""
+    """Wait until something listens on the port."""
     deadline = time.monotonic() + 20
     while True:
         with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=1):

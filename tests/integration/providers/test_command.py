@@ -1,4 +1,4 @@
-"""The Command stand-in, on this machine and over SSH to a real sshd."""
+"""The stand-in for the Command plugin, on this machine and over SSH to a real sshd."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""Host keys, by a real engine against real sshds: who shows another one is not spoken to, and it is said why."""
+"""Host keys with a real engine and real sshds: a host with another key is refused with the reason."""
 
 import json
 import socket
@@ -13,7 +13,7 @@ ENDPOINT, CP1, CP2 = "127.0.0.10", "127.0.0.11", "127.0.0.12"
 
 
 def write(project: Project, hosts: Hosts, body: str) -> None:
-    """A program that reaches the hosts by the components' own means."""
+    """Write a program that connects to the hosts with the components' own code."""
     project.program(f"""
     import sys
     sys.path.insert(0, {str(ROOT)!r})
@@ -58,7 +58,7 @@ def test_the_key_that_is_shown_first_is_the_one_that_counts(project: Project, ho
         ]
         assert project.changes() == {}
 
-    # Installed anew: nothing is told to it, until the operator says that it is right.
+    # A reinstalled host gets no command until the operator accepts its new key.
     write(project, hosts, FIRST_USE.format(given=None, word="two"))
     with hosts.up("another", CP1):
         text = project.up(ok=False).text
@@ -98,14 +98,14 @@ def test_whoever_of_several_has_an_address_is_asked(project: Project, hosts: Hos
     assert told.removeprefix("given\n").isdigit()
     assert hosts.key.splitlines()[1] not in json.dumps(project.state("told"))
 
-    # Another control plane more is no reason to ask again, nor to ask anybody.
+    # Adding a control plane is no reason to run the command again, on any host.
     write(project, hosts, ASKED.format(keys=[*both, hosts.public_key("cp3")], holders={}, log=log))
     assert project.changes() == {"update": 1}
     project.up()
     assert project.outputs()["told"] == told
     assert log.read_text().split() == ["asked"]
 
-    # Asked something else, whoever has the address now answers, by the keys of now.
+    # For a changed command, the present holder of the address answers, checked by the present keys.
     with hosts.up("cp3", ENDPOINT):
         write(project, hosts, ASKED.format(keys=[*both, hosts.public_key("cp3")], holders={}, log=f"{log}; true"))
         project.up()
@@ -117,13 +117,13 @@ def test_whoever_of_several_has_an_address_is_asked(project: Project, hosts: Hos
     assert fingerprint(hosts.public_key("another")) in text
     assert log.read_text().split() == ["asked", "asked"]
 
-    # It may be one that is leaving: one that stays is asked by its own address.
+    # The holder may be a machine that is leaving. A machine that stays is asked at its own address.
     with hosts.up("another", ENDPOINT), hosts.up("cp2", CP2):
         write(project, hosts, ASKED.format(keys=both, holders={ENDPOINT: [CP2]}, log=f"{log}; true; true"))
         project.up()
     assert log.read_text().split() == ["asked"] * 3
 
-    # Who has its own address is asked there and nowhere else: another one's answer would be taken for its.
+    # A machine with its own address is asked only there: another machine's answer would be mistaken for its own.
     own = ASKED.replace('"told", host=ENDPOINT', '"told", host=CP2')
     with hosts.up("another", CP2), hosts.up("cp1", ENDPOINT):
         write(project, hosts, own.format(keys=both, holders={ENDPOINT: [CP2]}, log=log))
@@ -175,7 +175,7 @@ def test_a_problem_that_was_mended_is_not_named_again(project: Project, hosts: H
     with hosts.up("cp1", CP1):
         with socket.create_server((ENDPOINT, KUBE_CONTROLLER_MANAGER_PORT)):
             assert f"port {KUBE_CONTROLLER_MANAGER_PORT} in use" in project.up(ok=False).text
-        # What stands in the sandbox's way stays so.
+        # Other problems of the tests' sandbox remain, so this fails too.
         again = project.up(ok=False).text
     assert f"cp1 ({CP1}): " in again
     assert f"port {KUBE_CONTROLLER_MANAGER_PORT}" not in again

@@ -1,4 +1,4 @@
-"""The Kubernetes stand-in against a real API server; what the workloads' controllers do is set by hand."""
+"""The stand-in for the Kubernetes plugin, with a real API server; the test acts as the workloads' controllers."""
 
 import json
 import time
@@ -157,7 +157,7 @@ def test_without_a_cluster_preview_works_and_deletion_says_what_to_do(project: P
     project.up()
     gone = api_server.kubeconfig.read_text().replace("https://127.0.0.1:", "https://127.0.0.2:")
     project.program(HEAD.format(kubeconfig=gone) + body)
-    assert project.changes() == {"update": 1}  # the provider alone: a moved endpoint replaces nothing
+    assert project.changes() == {"update": 1}  # Only the provider: a moved endpoint replaces nothing.
     project.up()
     project.program(HEAD.format(kubeconfig=gone))
     start = time.monotonic()

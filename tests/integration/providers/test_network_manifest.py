@@ -1,4 +1,4 @@
-"""The step that applies a network's manifest, with kubectl at a real API server."""
+"""The step that applies a network's manifest, with kubectl and a real API server."""
 
 import json
 import os
@@ -45,7 +45,7 @@ READY = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
 
 
 def _apply(server: ApiServer, folder: Path, manifest: str) -> None:
-    """Runs it as on a control plane, whose folders are in `folder`."""
+    """Run the step as on a control plane whose folders are in `folder`."""
     kubectl = folder / "kubectl"
     if not kubectl.exists():
         kubectl.symlink_to(tool("kubectl"))
@@ -79,7 +79,7 @@ def test_definitions_and_their_objects_come_in_one_manifest(api_server: ApiServe
         _apply(api_server, tmp_path, MANIFEST)
         assert api_server.get("pool", "pods")["spec"] == {"cidr": "10.244.0.0/16"}
 
-        # What somebody changed is put right, and a newer manifest is applied.
+        # Manual changes are reverted, and a newer manifest is applied.
         api_server.kubectl("patch", "pool", "pods", "--type=merge", "-p", '{"spec": {"cidr": "192.168.0.0/16"}}')
         _apply(api_server, tmp_path, MANIFEST.replace("agent:1", "agent:2"))
         assert api_server.get("pool", "pods")["spec"] == {"cidr": "10.244.0.0/16"}

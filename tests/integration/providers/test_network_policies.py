@@ -1,4 +1,4 @@
-"""The pipeline's policies at a real API server, made by the program's own component through the plugin."""
+"""The pipeline's policies at a real API server, made by the component through the plugin."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ PODS = pods(
     ),
     STAGES,
 )
-"""Of a stack that scales by lag and vertically."""
+"""The policies of a stack that scales by lag and vertically."""
 
 
 def test_the_api_server_takes_every_policy_as_it_is(project: Project, api_server: ApiServer) -> None:
@@ -60,7 +60,7 @@ def test_the_api_server_takes_every_policy_as_it_is(project: Project, api_server
 
 
 def _outside(policies: dict[str, Any]) -> set[tuple[str, int]]:
-    """Where producers may connect to outside the cluster."""
+    """The addresses and ports outside the cluster that producers may connect to."""
     return {
         (peer["ipBlock"]["cidr"], port["port"])
         for rule in policies["producer"]["egress"]

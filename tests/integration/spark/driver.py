@@ -1,4 +1,4 @@
-"""A model job in the project's own image, with Spark in the driver's container: local, or a cluster of processes."""
+"""A model job in the project's own image, with Spark in the driver's container: local, or as several processes."""
 
 import contextlib
 import os
@@ -31,7 +31,7 @@ spark.sql.adaptive.enabled false
 
 
 class Driver:
-    """One container with a driver; started at once."""
+    """One container with a driver, started at once."""
 
     def __init__(self, folder: Path, settings: dict[str, object], master: str, reference: str) -> None:
         self.name = f"argus-test-spark-{uuid.uuid4().hex[:8]}"
@@ -49,7 +49,7 @@ class Driver:
             "--read-only",
             "--tmpfs",
             "/tmp:rw,mode=1777",
-            # Where workers of Spark's own cluster manager have their executors' files.
+            # The workers of Spark's own cluster manager keep their executors' files here.
             "--tmpfs",
             "/opt/spark/work:rw,mode=1777",
         ]
@@ -76,7 +76,7 @@ class Driver:
         return float(found[1])
 
     def wait_until(self, what: str, condition, seconds: float = START_SECONDS) -> None:  # type: ignore[no-untyped-def]
-        """Wait for something that this driver brings about. Fails with its log, at once when it has ended."""
+        """Wait for an effect of this driver. Fails with its log, at once if the driver has ended."""
         try:
             wait_for(what, lambda: self._ended.poll() is not None or condition(), seconds=seconds, every=0.2)
         except TimeoutError as error:
@@ -88,24 +88,24 @@ class Driver:
         return self.podman("logs", "--tail", "60", self.name)
 
     def kill(self) -> None:
-        """End it as a machine's loss does, JVM and all."""
+        """Kill it with its JVM, as the loss of a machine would."""
         self.podman("kill", "--signal", "KILL", self.name)
         self.podman("wait", self.name)
 
     def stop(self) -> int:
-        """Ask it to stop, as Kubernetes does. Returns the exit status."""
+        """Stop it gracefully, as Kubernetes does. Returns the exit status."""
         self.podman("stop", "--time", "60", self.name)
         return int(self.podman("wait", self.name))
 
     def remove(self) -> None:
-        """Leave nothing of it."""
+        """Remove the container."""
         self.podman("rm", "--force", "--time", "0", self.name)
         self._ended.wait(timeout=60)
 
 
 @contextlib.contextmanager
 def driver(master: str = "local[2]", reference: str | None = None, **settings: object) -> Iterator[Driver]:
-    """A running driver of the image `reference` (the tests' own); removed at the end. `settings` lack the ARGUS_."""
+    """Run a driver of the image `reference` (default: the tests') during the block. `settings` lack the ARGUS_."""
     with tempfile.TemporaryDirectory(prefix="argus-test-") as folder:
         started = Driver(Path(folder), settings, master, reference or image("spark"))
         try:

@@ -1,4 +1,4 @@
-"""The model jobs on a real Kafka: which frames went in, and exactly which results and rejects came out."""
+"""The model jobs on a real Kafka: results and rejected records are exactly those of the frames sent."""
 
 import uuid
 from collections import Counter
@@ -31,7 +31,7 @@ STARTED = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Job:
-    """One model, the topics of its test, and what was sent so far."""
+    """One model, its test's topics, and the frames sent so far."""
 
     topics: Topics
     model: str
@@ -66,13 +66,13 @@ def job(request: pytest.FixtureRequest, kafka: str) -> Job:
     suffix = uuid.uuid4().hex[:8]
     topics = create_topics(kafka, suffix=suffix, models=[request.param], partitions=4)
     rejected = f"rejected-{suffix}"
-    admin = AdminClient({"bootstrap.servers": kafka})  # must outlive its futures
+    admin = AdminClient({"bootstrap.servers": kafka})  # Must outlive its futures.
     create(admin, [NewTopic(rejected, 4, 1)])
     return Job(topics, topics.models[0], request.param, rejected, set(), set())
 
 
 def send(job: Job, sequences: range) -> None:
-    """One frame of every camera for every sequence; of each tenth, the JPEG is spoiled in one way or another."""
+    """Send one frame of every camera for every sequence; every tenth has a corrupt JPEG."""
     to = producer(job.topics.bootstrap)
     for sequence in sequences:
         for number, camera in enumerate(CAMERAS):
@@ -93,7 +93,7 @@ def picture(sequence: int) -> bytes:
 
 
 def records(job: Job, topic: str) -> Iterator[tuple[TopicPartition, bytes, bytes, dict[str, bytes]]]:
-    """Everything on a topic, once."""
+    """All records of a topic."""
     consumer = Consumer({"bootstrap.servers": job.topics.bootstrap, "group.id": "none", "enable.auto.commit": False})
     try:
         partitions = [
@@ -120,7 +120,7 @@ def frame_partitions(job: Job) -> dict[tuple[str, int], int]:
 
 
 def check_every_frame_has_its_answer(job: Job) -> Counter[tuple[str, int]]:
-    """Results and rejects together are exactly the frames; a result lies in its frame's partition."""
+    """Results and rejected records together are exactly the frames; a result is in its frame's partition."""
     partitions, answers = frame_partitions(job), Counter[tuple[str, int]]()
     for at, key, value, _ in records(job, f"results.{job.model}"):
         result = result_from_json(value)
@@ -191,7 +191,7 @@ def test_what_retention_removed_is_counted_and_the_stream_goes_on(job: Job) -> N
         if at[0] == job.topics.frames
     ]
     behind = job.lag()
-    admin = AdminClient({"bootstrap.servers": job.topics.bootstrap})  # must outlive its futures
+    admin = AdminClient({"bootstrap.servers": job.topics.bootstrap})  # Must outlive its futures.
     for future in admin.delete_records(gone).values():
         future.result(timeout=KAFKA_LIMIT_S)
     job.sent.clear()
@@ -207,13 +207,13 @@ def test_executors_come_with_the_lag_and_go_with_it(job: Job) -> None:
     scaling = {
         "cores_per_executor": 1,
         "maximum_executors": 2,
-        # Whatever waits after a batch is too much; whatever is not needed for a moment goes.
+        # Any lag after a batch adds an executor, and one that is not needed for a moment is removed.
         "target_lag_seconds": 0.05,
         "cool_down_seconds": 3,
         "max_offsets_per_task": 8,
     }
     send(job, range(1, 61))
-    # An executor is a process of its own, started by Spark's own cluster manager.
+    # Spark's own cluster manager starts each executor as a separate process.
     with driver(master="local-cluster[2,1,256]", **{**job.settings, **scaling}) as running:
         running.wait_until("a second executor", lambda: running.metric("executors") == 2)
         wait_until_done(job, running)

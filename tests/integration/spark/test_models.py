@@ -1,4 +1,4 @@
-"""Every task's network on a real executor: frames in, and in each result what the task gives."""
+"""A network of every task on a real executor: each frame's result has what its task gives."""
 
 import shutil
 import uuid
@@ -21,12 +21,12 @@ from tests.scoring import Found, Real, Scores, everything_kept, together
 ROUNDS = 5
 CHECKPOINT_BUILD_SECONDS = 2400
 LABELS = {"ball": "ball", "figure": "пешеход", "stone": "paving stone"}
-"""What the test models call the things that are drawn."""
+"""The test models' labels for the drawn things."""
 CASES = [pytest.param(name, marks=[] if name == "detect-onnx" else pytest.mark.full) for name in EXPECTED]
 
 
 EXECUTOR = "local-cluster[1,1,384]"
-"""Spark's own cluster manager starts it as a process of its own, as Kubernetes does in a pod."""
+"""Spark's own cluster manager starts an executor as a separate process, as Kubernetes does in a pod."""
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -44,12 +44,12 @@ def test_every_frame_has_a_result_of_the_task(name: str, kafka: str) -> None:
 
 @pytest.mark.full
 def test_a_checkpoint_becomes_an_export_while_the_image_is_built(kafka: str, tmp_path: Path) -> None:
-    """Its build brings PyTorch in, some gigabytes, and leaves none of it in the image. 10 to 20 minutes."""
+    """The build downloads gigabytes of PyTorch but leaves none of it in the image. Takes 10 to 20 minutes."""
     checkpoint = Path(shutil.copy(TEST_MODELS / "detect.pt", tmp_path / "best.pt"))
     tag = "localhost/argus-test/spark-checkpoint"
     build_image("spark", tag=tag, models={"weights/own": checkpoint}, seconds=CHECKPOINT_BUILD_SECONDS)
     pictures = [f"{name}.jpg" for name in ("wide-1", "wide-2", "large", "balls", "figures")]
-    # The network was trained on pictures of this size.
+    # The size of the network's training pictures.
     results = results_of("own", pictures, kafka, weights="/opt/argus/weights/own", size="160x96", reference=tag)
     scores = Scores()
     for result in (result for result in results if result.sequence == 1):
@@ -72,10 +72,10 @@ def results_of(
     size: str | None = None,
     reference: str | None = None,
 ) -> list[Result]:
-    """What a model's executor says of the pictures, each sent `ROUNDS` times; each frame has one result."""
+    """A model's results for the pictures, each sent `ROUNDS` times; checks that each frame has one result."""
     suffix = uuid.uuid4().hex[:8]
     topics = create_topics(kafka, suffix=suffix, models=[name], partitions=4)
-    admin = AdminClient({"bootstrap.servers": kafka})  # must outlive its futures
+    admin = AdminClient({"bootstrap.servers": kafka})  # Must outlive its futures.
     create(admin, [NewTopic(f"rejected-{suffix}", 4, 1)])
     job = Job(topics, topics.models[0], "objects", f"rejected-{suffix}", set(), set())
     to = producer(kafka)
@@ -97,7 +97,7 @@ def results_of(
 
 
 def check_parts(found: Detection, task: str) -> None:
-    """A detection has what its task gives, and nothing else."""
+    """Check that a detection has the parts of its task and no others."""
     assert bool(found.polygon) == (task in ("segment", "obb"))
     assert bool(found.keypoints) == (task == "pose")
     assert (found.angle is not None) == (task == "obb")

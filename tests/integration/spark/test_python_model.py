@@ -1,4 +1,4 @@
-"""A user's own code on a real Kafka: a mistake sets its frame aside with the reason, the others have results."""
+"""A user's own code on a real Kafka: a frame with a mistake is rejected with the reason, others have results."""
 
 import re
 import uuid
@@ -25,14 +25,14 @@ MISTAKES = {
     (255, 0, 0): r"CallError: the call held \d+ MiB, more than 300 \(callMemoryMiB\), and was ended",
     (0, 0, 0): "CallError: the call ended its process: exit status 7",
 }
-"""A picture's colour (blue, green, red), and why the code has no answer for it."""
+"""A picture's colour (BGR), and the reason why the code has no answer for it."""
 
 
 @pytest.fixture
 def job(request: pytest.FixtureRequest, kafka: str) -> Job:
     suffix = uuid.uuid4().hex[:8]
     topics = create_topics(kafka, suffix=suffix, models=[request.param], partitions=4)
-    admin = AdminClient({"bootstrap.servers": kafka})  # must outlive its futures
+    admin = AdminClient({"bootstrap.servers": kafka})  # Must outlive its futures.
     create(admin, [NewTopic(f"rejected-{suffix}", 4, 1)])
     return Job(topics, topics.models[0], "python", f"rejected-{suffix}", set(), set())
 
@@ -61,7 +61,7 @@ def results(job: Job) -> list[Result]:
 
 @pytest.mark.parametrize("job", ["faulty"], indirect=True)
 def test_each_mistake_sets_its_frame_aside_and_every_other_frame_has_its_result(job: Job) -> None:
-    # One camera errs at a time, so that the code never errs so often in a row that it gets a pause.
+    # Only one camera fails at a time, so that failures in a row are too few to pause the code.
     colours = {
         (camera, sequence): [*MISTAKES][sequence % 4] if number == sequence % 8 else WHITE
         for sequence in range(1, 9)

@@ -32,7 +32,7 @@ FEED_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Site:
-    """Everything of one test: the apps and what was sent."""
+    """One test's apps and sent frames."""
 
     ui: App
     topics: Topics
@@ -52,7 +52,7 @@ def picture(camera: str, sequence: int) -> tuple[bytes, list[Detection]]:
 def send_pictures(
     site_topics: Topics, url: str, pictures: list[tuple[str, int, bytes, list[Detection]]]
 ) -> list[Frame]:
-    """Sends one frame a camera with both models' results, and indexes the results as Filebeat would."""
+    """Send one frame per camera with both models' results, and index the results as Filebeat would."""
     to = producer(site_topics.bootstrap)
     sent, results = [], []
     objects, motion = site_topics.models
@@ -97,7 +97,7 @@ def install_template(url: str) -> None:
 
 @contextmanager
 def producer_double() -> Iterator[str]:
-    """A producer's /cameras: one camera is down."""
+    """A server with a producer's /cameras, where one camera is down."""
     states: list[dict[str, Any]] = [{"name": name, "state": "streaming", "error": None} for name in CAMERAS]
     states.append({"name": "yard", "state": "backoff", "error": "connection refused; next try in 8 s"})
 
@@ -308,7 +308,7 @@ def test_a_browser_sees_tiles_move_and_finds_frames(site: Site) -> None:
         page.open(f"{site.ui.url}/camera/{CAMERAS[2]}")
         page.wait_for("document.querySelector('.tile[data-sequence] img')?.naturalWidth === 640")
         page.screenshot("camera")
-        # Of frames that are stored by now: an image asked for too early would be one of the page's complaints.
+        # Only frames that are already stored: a missing image would be an error of the page.
         shown = site.sent[: 4 * len(CAMERAS)]
         wait_for("the stored images", lambda: all(site.ui.get(stored_path(f)).status_code == 200 for f in shown))
         until = format_timestamp(shown[-1].captured_at)
@@ -333,7 +333,7 @@ def test_an_image_stored_after_its_result_was_found_appears(site: Site) -> None:
 
 
 def tasks(frame: Frame) -> list[Detection]:
-    """One detection of each task's kind."""
+    """One detection of each task."""
     corners = ((60.0, 20.0), (100.0, 60.0), (60.0, 100.0), (20.0, 60.0))
     points = ((300.0, 60.0, 0.9), (310.0, 90.0, 0.2))
     return [

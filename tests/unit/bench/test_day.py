@@ -1,4 +1,4 @@
-"""The simulated autoscaler does what Kubernetes' does, and the rules carry the user's day without flapping."""
+"""The simulated autoscaler acts like Kubernetes', and the rules handle the user's day without flapping."""
 
 from itertools import pairwise
 
@@ -19,7 +19,7 @@ REPLICAS = LagReplicas.model_validate(
     }
 )
 PER_RECORD = 10.0
-"""Thousandths of a core: a pod that gets through all it can uses one."""
+"""Millicores: a pod at its maximum rate uses one core."""
 
 
 def run(load: Load, seconds: float) -> list[Moment]:
@@ -40,7 +40,7 @@ def steps(moments: list[Moment]) -> list[int]:
 
 def test_pods_come_with_the_load_and_stay_while_fewer_would_have_too_much() -> None:
     seen = run(lambda at: 150 if 600 <= at < 4000 else 20, 6000)
-    # 150 records are 1.5 cores: three pods at the target of a half, though two would keep up.
+    # 150 records need 1.5 cores: three pods at the target of a half, though two could keep up.
     assert {each.pods for each in seen if 2000 <= each.at < 4000} == {3}
     assert steps(seen)[-1] == 1
 
@@ -64,7 +64,7 @@ def test_a_day_is_as_many_frames_as_the_user_has() -> None:
 def test_the_rules_carry_the_day_without_flapping(stage: Stage) -> None:
     found = day(stage, 40)
     assert found.worst_lag_seconds < 20
-    # Out with the morning, in with the evening, one at a time, and little besides.
+    # Up in the morning, down in the evening, one at a time, with few other changes.
     assert found.changes <= 2 * (found.most - found.fewest) + 4
 
 

@@ -1,4 +1,4 @@
-"""The program runs whole under the benchmark's mocks."""
+"""The whole program runs under the benchmark's mocks."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What is written by hand is what Argus writes, and the table compares like with like."""
+"""The handwritten configuration equals Argus's, and the table compares like with like."""
 
 import re
 from pathlib import Path
@@ -48,7 +48,7 @@ def test_the_others_join_as_argus_joins_them(args: ClusterArgs) -> None:
         (joining,) = kubeadm(args, index)
         assert joining["nodeRegistration"] == given["nodeRegistration"]
         assert joining["discovery"]["bootstrapToken"]["token"] == TOKEN
-        # The script asks the first machine for it.
+        # The script gets the hash from the first machine.
         assert joining["discovery"]["bootstrapToken"]["caCertHashes"] == ["@CA_HASH@"]
         assert joining.get("controlPlane", {}).get("certificateKey") == (KEY if control_plane else None)
 

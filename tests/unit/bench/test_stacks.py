@@ -1,4 +1,4 @@
-"""The generated stacks are ones that the program takes."""
+"""The program accepts the generated stacks."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Pulumi mocks for every component test: run a program, then look at what it registered."""
+"""Pulumi mocks for all component tests: run a program, then inspect the resources that it registered."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Program = Callable[..., Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Registered:
-    """One resource as the program asked for it; secrets are unwrapped in `inputs` and named in `secret_inputs`."""
+    """One registered resource; secrets are unwrapped in `inputs` and named in `secret_inputs`."""
 
     type: str
     name: str
@@ -58,17 +58,17 @@ def _name_of(urn: str) -> str | None:
 
 @dataclass
 class Recorder(mocks.Mocks):
-    """Every resource a program registers, in order. A resource's outputs are its inputs and what `outputs` adds."""
+    """All resources that a program registers, in order. Their outputs are their inputs plus those from `outputs`."""
 
     resources: list[Registered] = field(default_factory=list)
     outputs: dict[str, Outputs] = field(default_factory=dict)
 
     def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:  # type: ignore[override]
-        """Functions answer nothing: among them the engine's own, which is asked what the stack has made so far."""
+        """Functions return nothing, also the engine's own, which would return the stack's previous state."""
         return {}
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        """Echo the inputs, with what the test says that this type answers."""
+        """Return the inputs, plus the outputs that the test defines for this type."""
         inputs = _unwrap(args.inputs)
         defaults: dict[str, Any] = {"stdout": "", "stderr": ""} if args.typ == "command:remote:Command" else {}
         answer = self.outputs[args.typ](args.name, inputs) if args.typ in self.outputs else {}
@@ -137,9 +137,9 @@ def pulumi_mocks() -> Recorder:
 
 @pytest.fixture
 def program(pulumi_mocks: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Program]:
-    """`program(stack, {section: {key: value}})` runs `__main__` in preview with a stack file, some of it changed.
+    """`program(stack, {section: {key: value}})` runs `__main__` in preview with a changed stack file.
 
-    The key that the file names lies in a home of the test's own.
+    The private key that the file names is in a temporary home folder.
     """
 
     def run(stack: str, changes: Mapping[str, Mapping[str, Any]] | None = None) -> Recorder:
@@ -151,7 +151,7 @@ def program(pulumi_mocks: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         key.parent.mkdir(parents=True, exist_ok=True)
         key.write_text("-----BEGIN OPENSSH PRIVATE KEY-----")
         pulumi.runtime.set_all_config({name: json.dumps(value) for name, value in config.items()})
-        # Where the machines have been seen before; nothing else that runs on this computer prints a single line.
+        # The keys of machines that were seen before. No other local command prints a single line.
         pulumi_mocks.outputs["command:local:Command"] = lambda name, inputs: {"stdout": host_key(name)}
         pulumi_mocks.run(lambda: runpy.run_path(str(ROOT / "__main__.py")) and None, preview=True)
         return pulumi_mocks
@@ -162,7 +162,7 @@ def program(pulumi_mocks: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 @pytest.fixture(autouse=True)
 def _own_event_loop() -> Iterator[None]:
-    """Pulumi's mocks take the thread's event loop, which tests of asyncio code leave unset."""
+    """Pulumi's mocks need the thread's event loop, which tests of asyncio code leave unset."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     yield

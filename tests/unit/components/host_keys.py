@@ -1,11 +1,11 @@
-"""SSH host keys that look like real ones, for tests that connect to nobody."""
+"""SSH host keys that look real, for tests without connections."""
 
 import base64
 import hashlib
 
 
 def host_key(owner: str, type_: str = "ecdsa-sha2-nistp256") -> str:
-    """The public key of this name, always the same one."""
+    """The public key for this name, always the same."""
     point = hashlib.sha256(owner.encode()).digest()
     curve = type_.rpartition("-")[2].encode()
     parts = [type_.encode(), point] if type_ == "ssh-ed25519" else [type_.encode(), curve, b"\4" + point + point]

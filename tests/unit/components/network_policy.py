@@ -1,8 +1,8 @@
-"""What NetworkPolicies allow, as Kubernetes defines them (networking.k8s.io/v1); a field it does not know is a mistake.
+"""Evaluates NetworkPolicies (networking.k8s.io/v1); unknown fields are mistakes.
 
-A connection needs both ends: its client's egress and its server's ingress. A pod that no policy selects in a direction
-is open in it; otherwise one rule of any of its policies must fit. What the kubelet of a pod's own node asks is always
-allowed and is not asked here.
+A connection must be allowed at both ends: its client's egress and its server's ingress. A pod that no policy selects in
+a direction is open in it; otherwise any rule of any of its policies must match. The kubelet of a pod's own node is
+always allowed, so it is not checked here.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ Policy = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class End:
-    """One end of a connection: a pod, by its namespace and labels, or something else by its address."""
+    """One end of a connection: a pod with its namespace and labels, or anything else by its address."""
 
     address: IPv4Address
     namespace: str | None = None
@@ -23,18 +23,18 @@ class End:
 
 
 Connection = tuple[End, int, str]
-"""As a pod sees it: the other end, and the server's port and protocol."""
+"""From a pod's side: the other end, and the server's port and protocol."""
 
 
 def allowed(policies: Sequence[Policy], client: End, server: End, port: int, protocol: str = "TCP") -> bool:
-    """Whether the policies let the client connect to the server."""
+    """Whether the policies allow the client to connect to the server."""
     return _passes(policies, "Egress", client, (server, port, protocol)) and _passes(
         policies, "Ingress", server, (client, port, protocol)
     )
 
 
 def rules(policy: Policy) -> Iterator[tuple[str, int]]:
-    """Every rule of a policy, as `ingress` or `egress` and its place there."""
+    """Every rule of a policy as `ingress` or `egress` and its index."""
     for direction in ("ingress", "egress"):
         for index in range(len(policy["spec"].get(direction) or ())):
             yield direction, index

@@ -1,4 +1,4 @@
-"""What Kubernetes and its autoscalers publish of their objects, from their Go modules; what is unknown is a mistake."""
+"""Checks objects against the schemas in the Go modules of Kubernetes and its autoscalers; unknown fields fail."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ CUSTOM = {
         "deploy/vpa-v1-crd-gen.yaml",
     ),
 }
-"""Module and file of the definitions of KEDA and the Vertical Pod Autoscaler, by the kind."""
+"""Module and file with the CRD of each kind of KEDA and the Vertical Pod Autoscaler."""
 INTEGER_OR_TEXT = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
 QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
 KINDS: Mapping[str, type | tuple[type, ...]] = {
@@ -34,7 +34,7 @@ KINDS: Mapping[str, type | tuple[type, ...]] = {
 
 @cache
 def schema() -> dict[str, Any]:
-    """The definitions of the OpenAPI document in the Go module of Kubernetes."""
+    """The definitions in the OpenAPI document of Kubernetes' Go module."""
     document = folder(MODULE) / "api/openapi-spec/swagger.json"
     definitions: dict[str, Any] = json.loads(document.read_text())["definitions"]
     return definitions
@@ -42,7 +42,7 @@ def schema() -> dict[str, Any]:
 
 @cache
 def custom(kind: str) -> dict[str, Any]:
-    """The schema in upstream's own definition of a kind; the one that Argus makes takes anything."""
+    """The schema in upstream's CRD of a kind, because Argus's own CRD accepts anything."""
     module, manifest = CUSTOM[kind]
     definitions = yaml.safe_load_all((folder(module) / manifest).read_text())
     (definition,) = (each for each in definitions if each["spec"]["names"]["kind"] == kind)
@@ -51,7 +51,7 @@ def custom(kind: str) -> dict[str, Any]:
 
 
 def folder(module: str) -> Path:
-    """Where a Go module, with its version, lies on this machine."""
+    """The folder of a Go module (with version) on this machine."""
     answer = subprocess.run(["go", "mod", "download", "-json", module], capture_output=True, text=True, check=False)
     if answer.returncode:
         pytest.fail(f"cannot get {module}: {answer.stderr or answer.stdout}")
@@ -60,7 +60,7 @@ def folder(module: str) -> Path:
 
 @cache
 def by_kind() -> dict[tuple[str, str], str]:
-    """The definition's name of each apiVersion and kind."""
+    """The definition's name by apiVersion and kind."""
     found = {}
     for name, definition in schema().items():
         for kind in definition.get("x-kubernetes-group-version-kind", []):
@@ -70,7 +70,7 @@ def by_kind() -> dict[tuple[str, str], str]:
 
 
 def resolved(definition: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The definition that a reference means; text or number for Kubernetes' two types that are either."""
+    """The definition behind a reference; text or number for Kubernetes' two types that can be either."""
     name = definition.get("$ref", "").removeprefix("#/definitions/")
     if name in {INTEGER_OR_TEXT, QUANTITY} or definition.get("x-kubernetes-int-or-string"):
         return {"type": "text or number"}
@@ -78,7 +78,7 @@ def resolved(definition: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def mistakes(value: Any, definition: Mapping[str, Any], at: str) -> list[str]:
-    """What in `value` is not as `definition` says, each with its place."""
+    """The deviations of `value` from `definition`, each with its place."""
     definition = resolved(definition)
     kind = definition.get("type", "object")
     if kind == "array":
@@ -96,7 +96,7 @@ def mistakes(value: Any, definition: Mapping[str, Any], at: str) -> list[str]:
 
 
 def object_mistakes(value: Mapping[str, Any], definition: Mapping[str, Any], at: str) -> list[str]:
-    """Fields that are missing, unknown or wrong."""
+    """The missing, unknown and wrong fields."""
     known, others = definition.get("properties", {}), definition.get("additionalProperties")
     found = [f"{at}.{key} is missing" for key in definition.get("required", []) if key not in value]
     for key, item in value.items():

@@ -1,4 +1,4 @@
-"""A constant has one place."""
+"""Each constant is defined once."""
 
 import ast
 from collections import defaultdict

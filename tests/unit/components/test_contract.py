@@ -1,7 +1,7 @@
-"""What components give to pods is what the apps in them read: every variable, every file, in both stacks.
+"""Components set exactly what the apps in the pods read: every variable, every file, in both stacks.
 
-A variable that its app does not know, or that it needs and does not get, fails here by its name; so does a default in
-an app beside a component's value.
+A variable that its app does not know, or needs but does not get, fails here by name; so does a default in an app for a
+value that a component sets.
 """
 
 import importlib.util
@@ -35,12 +35,12 @@ READERS: Mapping[str, type[Settings]] = {
     "install": IndexSettings,
     "retention": RetentionSettings,
 }
-"""By the container's name, the class that reads its variables."""
+"""The class that reads a container's variables, by the container's name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Container:
-    """One container of the stack: `variables` are its environment, `files` what is mounted, by its path."""
+    """One container of the stack: `variables` are its environment, `files` its mounted files by path."""
 
     pod: str
     name: str
@@ -50,7 +50,7 @@ class Container:
 
 
 def containers(resources: Any) -> list[Container]:
-    """All containers of the stack's workloads that have a variable of an app's."""
+    """All containers of the stack's workloads with an app's variables."""
     objects = [each.inputs for each in resources.resources if each.type.startswith("kubernetes:")]
     data = {
         (item["kind"], item["metadata"]["name"]): {**item.get("data", {}), **item.get("stringData", {})}
@@ -75,7 +75,7 @@ def _container(pod: str, spec: Mapping[str, Any], container: Mapping[str, Any], 
     for source in container.get("envFrom", ()):
         variables |= data["ConfigMap", source["configMapRef"]["name"]]
     for variable in container.get("env", ()):
-        # What Kubernetes fills in is known to a pod only.
+        # Values that Kubernetes fills in exist only in a pod.
         variables[variable["name"]] = variable.get("value", "10.0.0.1")
     mounted = {mount["name"]: mount["mountPath"] for mount in container.get("volumeMounts", ())}
     files = {}
@@ -104,7 +104,7 @@ def found(request: pytest.FixtureRequest, program: Program) -> Find:
 
 @pytest.fixture
 def settings_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[Container], Any]:
-    """`settings_of(container)`: its app's own settings, read from its environment and nothing else."""
+    """`settings_of(container)`: its app's own settings, read only from the container's environment."""
 
     def settings_of(container: Container) -> Any:
         with monkeypatch.context() as environment:
@@ -115,7 +115,7 @@ def settings_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[Container], Any]:
 
 
 def complaints(container: Container, settings: type[Settings]) -> list[str]:
-    """The variables of a container that its app does not know, or has a default of its own for."""
+    """The variables of a container that its app does not know or has a default for."""
     fields = {f"{PREFIX}{name.upper()}": field for name, field in settings.model_fields.items()}
     said = []
     for name in sorted(name for name in container.variables if name.startswith(PREFIX)):
@@ -173,7 +173,7 @@ def test_a_driver_and_its_executors(found: Find, settings_of: Callable[[Containe
         assert settings.results_topic == results_topic(settings.model_name)
         spec = settings.spec
         assert isinstance(spec, JobSpec)
-        # All that an executor is told of its job, beside Spark's own properties.
+        # This is all that an executor receives beside Spark's own properties.
         assert pickle.loads(pickle.dumps(spec)) == spec
         properties = dict(
             line.split(" ", 1) for line in container.files[str(settings.spark_properties)].splitlines() if line

@@ -1,4 +1,4 @@
-"""A key's default stands in its section and nowhere else: what a section describes takes the section as it is."""
+"""A key's default is only in its section: components take sections unchanged."""
 
 import dataclasses
 import importlib
@@ -12,19 +12,19 @@ import components
 from components.config import Settings, sections
 
 ELSEWHERE = ("components.config", "components.cluster", "components.remote")
-"""The sections themselves, and what is yet to take them as they are."""
+"""The sections themselves, and modules that do not yet take them unchanged."""
 SECTIONS = [
     each
     for each in vars(sections).values()
     if isinstance(each, type) and issubclass(each, sections.Section) and each not in (sections.Section, Settings)
 ]
 READS_FILES = "ClusterArgs"
-"""Its `from_settings` does more than copy: it reads the private key and the manifest that the stack names."""
+"""Its `from_settings` does more than copy: it reads the stack's private key and manifest."""
 _NOTHING: tuple[Any, ...] = (None, "", (), [], {})
 
 
 def keys() -> dict[str, list[Any]]:
-    """The defaults of all keys by their name; a default that is nothing is none."""
+    """The defaults of all keys by name, without empty ones."""
     found: dict[str, list[Any]] = {}
     for section in SECTIONS:
         for name, field in section.model_fields.items():
@@ -48,7 +48,7 @@ def _own(module: ModuleType, holder: Any, kind: Any) -> Iterator[Any]:
 
 
 def written_twice(module: ModuleType) -> Iterator[str]:
-    """The defaults of a module that are a key's: a dataclass has none of its own, a parameter not the same one."""
+    """A module's copies of keys' defaults: any default of such a field in a dataclass, an equal one of a parameter."""
     known = keys()
     classes = list(_own(module, module, inspect.isclass))
     for each in filter(dataclasses.is_dataclass, classes):
@@ -68,7 +68,7 @@ def written_twice(module: ModuleType) -> Iterator[str]:
 
 
 def twins(module: ModuleType) -> Iterator[str]:
-    """The dataclasses of a module that repeat half of a section's keys, and what copies sections into them."""
+    """A module's dataclasses that repeat half of a section's keys, and functions that copy sections into them."""
     for each in _own(module, module, inspect.isclass):
         if hasattr(each, "from_settings") and each.__name__ != READS_FILES:
             yield f"{module.__name__}.{each.__name__}.from_settings"

@@ -1,4 +1,4 @@
-"""Who may use what is inside Pulumi's SDK."""
+"""Only certain modules use internals of Pulumi's SDK."""
 
 import ast
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ SDK = ("pulumi", "pulumi_command", "pulumi_kubernetes")
 
 
 def internals(path: Path) -> Iterator[str]:
-    """What a module names of `pulumi.runtime` or of a private part of the SDK."""
+    """A module's uses of `pulumi.runtime` or private parts of the SDK."""
     for node in ast.walk(ast.parse(path.read_text())):
         names: list[str] = []
         if isinstance(node, ast.Import):

@@ -1,4 +1,4 @@
-"""Images: the tag is the content, overrides are taken as they are."""
+"""Images: the tag is a hash of the content, overrides are used unchanged."""
 
 from pathlib import Path
 from typing import Any

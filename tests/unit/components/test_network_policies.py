@@ -1,4 +1,4 @@
-"""The policies of the whole program let through exactly what the pipeline needs."""
+"""The whole program's policies allow exactly the connections that the pipeline needs."""
 
 import copy
 import json
@@ -51,12 +51,12 @@ NEEDED = {
     ("model-motion-executor", "model-motion-executor", "blocks"),
     ("model-motion", "model-motion-executor", "blocks"),
 }
-"""Client, server and the name of the server's port. Of the lab's stack and of real hosts' alike."""
+"""Client, server and the name of the server's port, for the lab's stack and real hosts alike."""
 
 KEDA = {"keda-operator", "keda-metrics-apiserver"}
 KEDA_NEEDED = {("keda-operator", "kafka", "kafka"), ("keda-metrics-apiserver", "keda-operator", "metrics")}
 VPA = {"vpa-recommender", "vpa-updater", "vpa-admission-controller"}
-"""Of real hosts' stack: the lab's has fixed numbers of pods, of a fixed size."""
+"""Only in the stack of real hosts: the lab's pods have fixed numbers and sizes."""
 
 BROWSER = End(address=IPv4Address("203.0.113.9"))
 CAMERA = End(address=IPv4Address("198.51.100.31"))
@@ -70,17 +70,17 @@ INTRUDER = End(address=IPv4Address("10.244.0.5"), namespace=NAMESPACE, labels={"
 
 @dataclass(frozen=True)
 class Pod:
-    """One kind of pod of the program, and its ports by name."""
+    """One kind of the program's pods, with its ports by name."""
 
     end: End
     ports: Mapping[str, int]
     told: Sequence[tuple[str, int]] = ()
-    """The services of the namespace that its settings name, each with a port."""
+    """The services in its settings, each with a port."""
 
 
 @dataclass(frozen=True)
 class Stack:
-    """What a stack's program asks for."""
+    """The pods and policies of a stack."""
 
     name: str
     pods: Mapping[str, Pod]
@@ -100,7 +100,7 @@ class Stack:
 
     @property
     def open(self) -> set[tuple[str, str]]:
-        """For every browser, and for the API servers, whose address is any machine's; the second asks who it is."""
+        """Ports open to every address: to browsers, and to the API servers, whose address is any machine's."""
         asked = {("keda-metrics-apiserver", "https"), ("vpa-admission-controller", "https")}
         return {("ui", "http")} | (asked if self.scales else set())
 
@@ -131,7 +131,7 @@ def stack(request: pytest.FixtureRequest, program: Program) -> Stack:
 
 
 def _pods(objects: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Pod]]:
-    """Each kind of pod in the pipeline's namespace, as the objects make them; executors as their driver does."""
+    """Each kind of pod in the pipeline's namespace, from the objects; executors from their driver."""
     files = {each["metadata"]["name"]: each["data"] for each in objects if each["kind"] == "ConfigMap"}
     services = {each["metadata"]["name"]: each for each in objects if each["kind"] == "Service"}
     for number, each in enumerate(objects, start=10):
@@ -190,9 +190,9 @@ def test_pods_connect_as_needed_and_in_no_other_way(stack: Stack) -> None:
 def test_pods_reach_whatever_they_are_told_of(stack: Stack) -> None:
     told = {(client, server, port) for client, pod in stack.pods.items() for server, port in pod.told}
     assert [each for each in told if not stack.reaches(*each)] == []
-    # All that the pipeline needs but what pods learn at run time: other brokers, nodes, drivers and executors.
+    # All needed connections except those learnt at run time: to other brokers, nodes, drivers and executors.
     learnt = {("kafka", "kafka"), ("elasticsearch", "elasticsearch")}
-    # And what KEDA's programs read in a ScaledObject, or know.
+    # And those that KEDA reads from a ScaledObject or has built in.
     learnt |= {(client, server) for client, server, _ in KEDA_NEEDED}
     assert {(client, server) for client, server, _ in told} == {
         (client, server) for client, server, _ in stack.needed if "executor" not in client + server

@@ -1,4 +1,4 @@
-"""What the tests' own reading of NetworkPolicies says of small ones; a check that says yes to all would be none."""
+"""Tests the tests' own evaluation of NetworkPolicies on small examples."""
 
 from ipaddress import IPv4Address
 from typing import Any
@@ -75,7 +75,7 @@ BLOCK = {"ipBlock": {"cidr": "192.0.0.0/8", "except": ["192.0.3.0/24"]}}
         ([NOTHING_OUT], CLIENT, 80, False),
         ([NOTHING_OUT], OTHER, 80, True),
         ([NOTHING_OUT, OWN_OUT], CLIENT, 80, True),
-        # Without types: Ingress always, Egress where there are rules for it.
+        # Without types: Ingress always, Egress if there are rules for it.
         ([policy(egress=[{}])], CLIENT, 80, False),
         ([policy(podSelector={}, ingress=[{}])], CLIENT, 80, True),
     ],

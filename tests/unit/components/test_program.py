@@ -1,4 +1,4 @@
-"""The whole program under mocks, as each committed stack file makes it: what `pulumi preview` would ask for."""
+"""The whole program under mocks for each committed stack file: the resources of a `pulumi preview`."""
 
 import json
 from pathlib import Path
@@ -32,7 +32,7 @@ def test_every_name_is_unique_and_every_component_has_one_shape_of_type(program:
     names = [(each.type, each.name) for each in resources]
     assert len(names) == len(set(names))
     components = {each.type.rsplit(":", 1)[0] for each in resources if not each.custom}
-    # Autoscalers only where a number may change.
+    # Autoscalers exist only if a number may change.
     assert {"argus:cluster", "argus:pipeline"} <= components <= {"argus:cluster", "argus:pipeline", "argus:autoscaling"}
 
 

@@ -1,4 +1,4 @@
-"""The program's end waits for every resource, also for one that another one's value brings."""
+"""The program's end waits for every resource, also for one that is made from another's outputs."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from components import registrations
 
 
 class Echo(mocks.Mocks):
-    """Registers every resource but the one called `refused`, and notes it."""
+    """Registers and records every resource but the one called `refused`."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -31,7 +31,7 @@ class Echo(mocks.Mocks):
 
 
 def run(program: Callable[[], None]) -> list[str]:
-    """The names of what a program registers that is run as `pulumi up` does."""
+    """Run a program as `pulumi up` does. Returns the names of its resources."""
     echo = Echo()
     pulumi.runtime.set_mocks(echo, project="argus", stack="test")
     root = get_root_resource()

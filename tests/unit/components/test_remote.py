@@ -1,4 +1,4 @@
-"""What runs on Pulumi's own computer: whom it may speak to, and when it need not speak again."""
+"""Commands on Pulumi's own computer: which hosts they may contact, and when they need not run again."""
 
 import os
 import subprocess
@@ -27,7 +27,7 @@ def test_nobody_is_spoken_to_whose_key_is_not_known() -> None:
 
 
 def made(mocks: Any, ssh: remote.Ssh, script: remote.Script, about: str = "") -> dict[str, Any]:
-    """The inputs of a command that does nothing when it is made."""
+    """The inputs of a command without a `create`."""
     recorder = type(mocks)()
     recorder.run(
         lambda: (
@@ -72,5 +72,5 @@ def test_an_update_runs_for_its_script_and_values_and_not_for_keys(pulumi_mocks:
     again = run(changed, "update", marked)
     assert again.splitlines()[1:] == ["ran with two"]
     assert run(changed, "update", again) == again
-    # Of an earlier version, which left no mark.
+    # From an earlier version, which left no marker.
     assert run(changed, "update").splitlines()[1:] == ["ran with two"]

@@ -1,4 +1,4 @@
-"""Every object of the pipeline against the schema that Kubernetes 1.36 publishes; an unknown field fails."""
+"""All objects of the pipeline against the published schema of Kubernetes 1.36; an unknown field fails."""
 
 import json
 from typing import Any

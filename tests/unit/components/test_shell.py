@@ -1,4 +1,4 @@
-"""Scripts without comments and unused functions do what they did; bash itself says so."""
+"""Removing comments and unused functions from scripts does not change what they do, checked with bash."""
 
 import subprocess
 from pathlib import Path
@@ -17,12 +17,12 @@ def bash(script: str, *arguments: str) -> str:
 
 
 def as_bash_reads_it(script: str) -> str:
-    """The script as bash prints it from what it has read: in one form, and without comments."""
+    """The script as bash prints it after parsing: normalized and without comments."""
     return bash(f"script() {{\n{script}\n}}\ndeclare -f script")
 
 
 def functions(script: str) -> list[str]:
-    """The names of the functions that begin at the start of a line, from bash."""
+    """The names of the functions defined at the start of a line, according to bash."""
     lines = [line for line in bash(f"{script}\ndeclare -F").splitlines() if line.startswith("declare -f ")]
     return [line.removeprefix("declare -f ") for line in lines]
 

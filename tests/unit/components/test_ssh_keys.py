@@ -1,4 +1,4 @@
-"""Host keys as text: what is accepted, and that fingerprints are those that people compare."""
+"""Host keys as text: which are accepted, and that fingerprints are those that OpenSSH shows."""
 
 import subprocess
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a stack remembers of its last update, read while the engine writes."""
+"""A stack's outputs of its last update, read while the engine writes."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,12 +16,12 @@ TORN = Exception("invoke of pulumi:pulumi:readStackOutputs failed: failed to loa
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Read again at once."""
+    """Retry at once."""
     monkeypatch.setattr(stack_outputs, "_PAUSE_SECONDS", 0)
 
 
 def answers(monkeypatch: pytest.MonkeyPatch, given: Iterator[Any]) -> list[str]:
-    """The engine answers these in turn; the names of the stacks it was asked for."""
+    """Let the engine give these answers in turn. Returns the names of the requested stacks."""
     asked = []
 
     async def invoke(token: str, properties: dict[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""What test_defaults.py must find: a section's twin, a default that is also a key's, and a copy of settings."""
+"""Examples that test_defaults.py must find: a section's twin, a duplicate default, and a copy of settings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from components.config import Settings
 
 @dataclass(frozen=True, kw_only=True)
 class KafkaArgs:
-    """Sets beside the section what the section says."""
+    """Repeats the section's fields."""
 
     image: str = "kafka:1"
     replicas: int = 3
@@ -19,10 +19,10 @@ class KafkaArgs:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> KafkaArgs:
-        """Copies."""
+        """Copies a section."""
         return cls(replicas=settings.kafka.replicas, heap_mib=settings.kafka.heap_mib)
 
 
 def retention(retention_hours: int = 48, seconds: int = 60) -> int:
-    """The first parameter's default is the consumer's."""
+    """The first parameter repeats the consumer's default."""
     return retention_hours * 3600 + seconds

@@ -1,4 +1,4 @@
-"""The runner is told to go on when it loses sight of tests that run, and its failures are shown."""
+"""The runner is continued when it loses track of running tests, and its failures are shown."""
 
 from pathlib import Path
 

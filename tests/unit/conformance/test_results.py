@@ -1,4 +1,4 @@
-"""A run is a success when every selected test passed; whatever else happened is said."""
+"""A run succeeds if every selected test passed; anything else is reported."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Every conformance test runs, or is left out for a stated reason; the runner is told the same."""
+"""Every conformance test runs or is skipped for a stated reason, and the runner gets the same selection."""
 
 import re
 from pathlib import Path
@@ -50,7 +50,7 @@ def test_the_committed_file_gives_each_reason_once_and_no_part_twice() -> None:
     parts = [part for skip in skips for part in skip.parts]
     assert len({skip.reason for skip in skips}) == len(skips)
     assert len(set(parts)) == len(parts)
-    # What is selected runs beside the pipeline.
+    # Selected tests run beside the pipeline, so they must not disrupt it.
     assert any(skip.means("[sig-node] NoExecuteTaintManager Single Pod [Serial] evicts [Disruptive]") for skip in skips)
 
 

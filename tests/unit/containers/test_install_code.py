@@ -1,4 +1,4 @@
-"""The build step that brings a user's code into the Spark image; with the environment of the tests as the image's."""
+"""The build step that installs a user's code in the Spark image, with the tests' environment as the image's."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Which frames a test may demand of every sink, when producers lived, died or lost some themselves."""
+"""Which frames a test may require in every sink, if producers survived, died or lost frames themselves."""
 
 from apps.messages import SEQUENCE_SHIFT
 from tests.e2e.accounting import expected_frames, versions_in_order

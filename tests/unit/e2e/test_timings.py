@@ -1,4 +1,4 @@
-"""Timings survive from run to run and are shown as a table."""
+"""Timings are kept from run to run and shown as a table."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Every test here has a lab directory of its own: none sees the lab that may run on this host."""
+"""Every test here has a separate lab directory, so that none affects a lab that runs on this host."""
 
 from pathlib import Path
 

@@ -25,14 +25,14 @@ TOOLS = (
     "touch",
     "tr",
 )
-"""What the script itself calls, of Debian's essential packages."""
+"""The programs of Debian's essential packages that the script calls."""
 
 Bootstrap = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
 def host(tmp_path: Path) -> Path:
-    """The folder of a host's programs: only what every Debian has, and apt-get and dpkg-query that do nothing."""
+    """The folder of a host's programs: those of every Debian, and an apt-get and dpkg-query that do nothing."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for tool in TOOLS:
@@ -44,7 +44,7 @@ def host(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def bootstrap(host: Path, tmp_path: Path) -> Bootstrap:
-    """Runs lines of shell with the script's functions and settings of this test's own."""
+    """Run lines of shell with the script's functions and this test's settings."""
 
     def run(lines: str, **environment: str) -> subprocess.CompletedProcess[str]:
         script = f"source {ROOT}/lab/bootstrap.sh\nroot={tmp_path}/root\n{lines}"
@@ -69,7 +69,7 @@ def program(folder: Path, name: str, script: str) -> None:
 
 
 def python_that_is(folder: Path, *, old: bool = False, bare: bool = False) -> None:
-    """A python3 that answers the script's questions, and makes virtual environments whose pip says what it is told."""
+    """A python3 that answers the script's checks, and makes virtual environments whose pip prints its arguments."""
     program(
         folder,
         "python3",
@@ -111,7 +111,7 @@ def test_a_failed_step_stops_at_its_first_error_and_shows_the_end_of_its_log_and
 
 
 def test_a_long_step_says_what_it_is_at(bootstrap: Bootstrap, tmp_path: Path) -> None:
-    # The step ends once something was said of it, as the host may be busy.
+    # The step ends only after its progress was printed, because the host may be busy.
     lines = r"printf 'Get:1 bash\nUnpacking 10%%\rUnpacking 20%%'; until grep --quiet 'so far' said; do sleep 0.1; done"
     setting = f"cd {tmp_path}; exec 2>said; heartbeat_seconds=1"
     bootstrap(f'{setting}; loud() {{ {lines}; }}; step packages {tmp_path}/log "" loud')

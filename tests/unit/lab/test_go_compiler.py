@@ -20,7 +20,7 @@ def go_that_says(version: str) -> str:
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A host without Go, with a cache of its own; its PATH's folder."""
+    """A host without Go, with a separate cache. Returns the folder on its PATH."""
     path = tmp_path / "path"
     path.mkdir()
     monkeypatch.setenv("PATH", str(path))
@@ -32,7 +32,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def serve(tmp_path: Path, host: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """Makes a module proxy, in files, serve a toolchain, which is pinned; its zip."""
+    """Let a file-based module proxy serve a pinned toolchain. Returns its zip."""
 
     def served(pinned: str | None = None) -> Path:
         module = f"golang.org/toolchain@v0.0.1-go{VERSION}.linux-amd64"

@@ -26,7 +26,7 @@ def test_the_kernels_settings_are_put_back_also_those_that_machines_changed(kern
     network.set_sysctls()
     assert values(kernel)["net.ipv4.ip_forward"] == "1"
     (kernel / "vm/overcommit_memory").write_text("1\n")
-    # A second `up` must not take the lab's own settings for the host's.
+    # A second `up` must not mistake the lab's own settings for the host's.
     network.set_sysctls()
     network.restore_sysctls()
     assert values(kernel) == before

@@ -46,11 +46,11 @@ with progress.step("baking"):
     with progress.step("the dough"):
         raise SystemExit(3)
 """
-"""Two long steps beside each other, then one that fails within another."""
+"""Two long parallel steps, then one that fails within another."""
 
 
 def waiting(condition: Callable[[], bool]) -> None:
-    """Waits, as the host may be busy."""
+    """Wait for the condition, because the host may be busy."""
     end = time.monotonic() + LIMIT_SECONDS
     while not condition():
         assert time.monotonic() < end
@@ -67,7 +67,7 @@ def environment(**changes: str) -> dict[str, str]:
 
 
 def on_a_terminal(arguments: list[str], env: dict[str, str]) -> tuple[int, str, str]:
-    """The exit status, what the terminal of standard error was sent, and standard output."""
+    """Returns the exit status, the output to the terminal (standard error), and standard output."""
     ours, theirs = pty.openpty()
     with subprocess.Popen(arguments, env=env, stdout=subprocess.PIPE, stderr=theirs, text=True) as process:
         os.close(theirs)
@@ -77,7 +77,7 @@ def on_a_terminal(arguments: list[str], env: dict[str, str]) -> tuple[int, str, 
             try:
                 sent += os.read(ours, 65536)
             except OSError:
-                # The last process that had the terminal has ended.
+                # The last process with the terminal open has ended.
                 break
         assert process.stdout is not None
         printed = process.stdout.read()
@@ -214,7 +214,7 @@ def test_on_a_terminal_the_steps_under_way_are_drawn_in_place(tmp_path: Path) ->
     assert "so far" not in text
     assert re.search(r"programs +━\S* +2 of 4, package-2", text)
     assert re.search(r"the image +I: Retrieving bash", text)
-    # Each frame is drawn over the one before, and the cursor comes back.
+    # Each frame is drawn over the previous one, and the cursor is restored.
     assert "\x1b[1A\x1b[2K" in sent
     assert sent.rindex("\x1b[?25h") > sent.rindex("\x1b[?25l")
     ends = re.findall(rf"\[ *{NUMBER} s\] (.*)\r\n", text)

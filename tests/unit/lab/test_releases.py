@@ -43,7 +43,7 @@ def test_the_previous_release_has_pins_of_its_own(name: str) -> None:
     assert older.version() != own.version()
     assert older.key("go1.26.8") != own.key("go1.26.8")
     assert older.go_mod.with_name("go.sum").is_file()
-    # Go reads the pins beside the lab's sources as those of the same module.
+    # Go needs the same module name in the pins as in the lab's sources.
     assert older.go_mod.read_text().splitlines()[0] == (own.source / "go.mod").read_text().splitlines()[0]
 
 

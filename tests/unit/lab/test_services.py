@@ -15,7 +15,7 @@ from lab.services import Service
 
 @pytest.fixture
 def service(lab_state: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
-    """A real one: a file server on a free port of this host."""
+    """A real service: a file server on a free port of this host."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -91,7 +91,7 @@ exit "${STATUS:-0}"
 
 @pytest.fixture
 def pulumi_calls(lab_state: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Each line is the arguments of a call of Pulumi, which here does nothing."""
+    """A file with the arguments of each call of Pulumi, which is a stand-in here, on one line."""
     program, calls = lab_state / "bin" / "pulumi", lab_state / "calls"
     program.parent.mkdir()
     program.write_text(FAKE_PULUMI)
@@ -107,7 +107,7 @@ def pulumi_calls(lab_state: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def called(calls: Path) -> list[str]:
-    """The commands of Pulumi that ran, with whether their events were followed."""
+    """The Pulumi commands that ran, and whether their events were followed."""
     lines = [line.split() for line in calls.read_text().splitlines()]
     return [f"{line[3]}{' followed' if '--event-log' in line else ''}" for line in lines]
 

@@ -62,7 +62,7 @@ def test_key_follows_every_input_and_nothing_else(tmp_path: Path) -> None:
 
 
 def pinned_twice(folder: Path, other_go_mod: str) -> tuple[GoGroup, GoGroup]:
-    """A group of `folder/sources`, and the same sources with the go.mod of `folder/pins`."""
+    """A group built from `folder/sources`, and one from the same sources with the go.mod of `folder/pins`."""
     sources, pins = folder / "sources", folder / "pins"
     sources.mkdir()
     pins.mkdir()

@@ -136,7 +136,7 @@ if "UNTIL_INTERRUPTED" in os.environ:
     time.sleep(1)
 sys.exit(int(os.environ.get("STATUS", 0)))
 """
-"""Writes events as Pulumi's engine does; ends in its own time, also when it is interrupted."""
+"""Writes events like Pulumi's engine, and is not ended early by an interrupt."""
 
 
 def engine(tmp_path: Path, *events: dict[str, Any], **changes: str) -> dict[str, Any]:
@@ -210,7 +210,7 @@ def test_an_interrupted_update_is_waited_for(tmp_path: Path) -> None:
         while not options["log"].exists() or "the end of the stream" not in options["log"].read_text():
             assert time.monotonic() < end
             time.sleep(0.05)
-        # As a terminal does: to Pulumi and to who follows it.
+        # Like a terminal: to Pulumi and to the process that follows it.
         os.killpg(process.pid, signal.SIGINT)
         printed, shown = process.communicate(timeout=60)
     assert printed == "interrupted at the end\n"

@@ -1,4 +1,4 @@
-"""The labelled frames are many, inside their pictures, and move as people and vehicles do."""
+"""Labels are many, inside their pictures, and move like people and vehicles."""
 
 from collections import defaultdict
 from dataclasses import replace
@@ -9,7 +9,7 @@ import pytest
 from tests.labels import LABELS, Box, Run, runs
 
 FARTHEST_STEP = 35
-"""Pixels that a thing moves between two frames at most. The edge that another thing hides may move farther."""
+"""The most pixels that a thing moves between two frames. An edge hidden by another thing may move farther."""
 
 each_run = pytest.mark.parametrize("run", runs(), ids=lambda run: run.name)
 

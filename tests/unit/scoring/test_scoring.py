@@ -55,5 +55,5 @@ def test_a_loose_box_matches_at_the_low_bars_only() -> None:
     scores = Scores()
     scores.add([found(0.9, left=2)], [PERSON])
     assert overlap((2, 0, 12, 20), PERSON.box) == pytest.approx(2 / 3)
-    # 0.50, 0.55, 0.60 and 0.65 of ten.
+    # Matches at 0.50, 0.55, 0.60 and 0.65 of the ten thresholds.
     assert scores.of({"person"}, sure).average_precision == pytest.approx(0.4)

@@ -1,4 +1,4 @@
-"""What the loop makes of Kafka's errors."""
+"""How the loop handles Kafka's errors."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from tests.environments import GIVEN
 
 
 class FailingConsumer:
-    """A client of Kafka that reports one error, and is asked to stop at the poll after it."""
+    """A Kafka client that reports one error and stops the loop at the next poll."""
 
     def __init__(self, error: KafkaError) -> None:
         self._error: KafkaError | None = error
@@ -22,7 +22,7 @@ class FailingConsumer:
         self.closed = False
 
     def subscribe(self, *_: object, **__: object) -> None:
-        """Joins nothing."""
+        """Join no group."""
 
     def poll(self, _: float) -> Any:
         error, self._error = self._error, None

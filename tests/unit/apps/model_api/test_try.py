@@ -21,7 +21,7 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def view(fault: str | None) -> np.ndarray:
-    """A yard with some things in it, as a camera shows it with this fault."""
+    """A camera's picture of a yard with some things in it, with this fault."""
     image = np.full((360, 640, 3), 120, np.uint8)
     for number in range(40):
         corner = (number * 97 % 600, number * 53 % 320)

@@ -17,7 +17,7 @@ def stopping() -> threading.Event:
 
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A real H.264 clip with B-frames: 2 s at 20 pictures a second, a key frame every half second."""
+    """A real H.264 clip with B-frames: 2 s at 20 pictures per second, a key frame every half second."""
     path = tmp_path_factory.mktemp("clips") / "clip.mp4"
     source = "testsrc2=size=320x180:rate=20:duration=2"
     encoding = ["-c:v", "libx264", "-preset", "veryfast", "-g", "10", "-bf", "2", "-pix_fmt", "yuv420p"]
@@ -31,7 +31,7 @@ def make_camera(url: str, name: str = "gate", **settings: object) -> Camera:
 
 
 class FakeSender:
-    """Takes frames and answers at once, or when told to."""
+    """Accepts frames and answers at once, or when told to."""
 
     def __init__(self, *, delivered: Callable[[Frame], bool] = lambda _: True) -> None:
         self.frames: list[Frame] = []

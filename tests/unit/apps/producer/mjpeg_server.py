@@ -1,4 +1,4 @@
-"""A small MJPEG camera on loopback, with the habits and vices of real ones."""
+"""A small MJPEG camera on loopback, with the quirks of real ones."""
 
 import base64
 import contextlib
@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class MjpegCamera:
-    """Serves `parts` over and over at /stream; what it was asked for is in `authorizations`."""
+    """Serves `parts` in a loop at /stream and records the requests' `authorizations`."""
 
     def __init__(self, parts: list[bytes]) -> None:
         self.parts = parts

@@ -16,7 +16,7 @@ IMAGE = render("unit", 1, 320, 180)
 
 
 class Script(Closing):
-    """A source that does what the script says, one line a read; then it is lost."""
+    """A source that follows a script, one line per read, and is lost at its end."""
 
     def __init__(self, lines: list[Exception | None]) -> None:
         self._lines = lines

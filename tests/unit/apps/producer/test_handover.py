@@ -1,4 +1,4 @@
-"""Producers that are told of the same camera agree on who reads it. Their HTTP is real, their cameras are scripted."""
+"""Producers with the same camera agree on which of them reads it. Their HTTP is real, their cameras are scripted."""
 
 import contextlib
 import http.client
@@ -22,7 +22,7 @@ IMAGE = render("unit", 1, 64, 64)
 
 
 class Endless(Closing):
-    """A source that always has a picture, if it is let go on."""
+    """A source that always has a picture while its gate is open."""
 
     def __init__(self, go_on: threading.Event) -> None:
         self._go_on = go_on
@@ -36,7 +36,7 @@ class Endless(Closing):
 
 
 class Producer:
-    """A producer of these cameras on a port of its own."""
+    """A producer of these cameras on a separate port."""
 
     def __init__(self, me: str, started: float, cameras: list[str]) -> None:
         self.me = me
@@ -60,13 +60,13 @@ class Producer:
         self.address: Address = ("127.0.0.1", self.server.port)
 
     def start(self) -> None:
-        """As a pod does."""
+        """Start like a pod."""
         self.handover.take_over(self.stopping)
         for worker in self.workers:
             worker.start()
 
     def die(self) -> None:
-        """Without a word to anybody."""
+        """End without notifying the other producers."""
         self.server.close()
         for worker in self.workers:
             worker.stop()
@@ -74,7 +74,7 @@ class Producer:
 
     @property
     def cameras(self) -> list[str]:
-        """Those that it says are its own."""
+        """The cameras that it reports as its own."""
         return [camera["name"] for camera in describe(self.me, self.workers)["cameras"]]
 
     def frames(self, camera: str) -> list[Frame]:
@@ -83,7 +83,7 @@ class Producer:
 
 @pytest.fixture
 def two() -> Iterator[tuple[Producer, Producer]]:
-    """One that reads `gate` and `yard`, and one not yet started that shall read `yard` and `door`."""
+    """One that reads `gate` and `yard`, and one that will read `yard` and `door` but is not yet started."""
     old = Producer("old", 1.0, ["gate", "yard"])
     old.start()
     new = Producer("new", 2.0, ["yard", "door"])

@@ -126,7 +126,7 @@ def test_a_slow_camera_decodes_key_frames_alone(stopping: threading.Event, clip:
     with open_source(make_camera(f"file://{clip}", frames_per_second=1), None, LIMIT, stopping) as source:
         began = time.monotonic()
         taken = [shot(source, began + slot) for slot in range(3)]
-    # The clip is 2 s long, so the first and the last are the same picture of it.
+    # The clip is 2 s long, so the first and last are the same picture.
     assert not np.array_equal(taken[0].image, taken[1].image)
     assert np.array_equal(taken[0].image, taken[2].image)
 

@@ -43,7 +43,7 @@ def test_a_box_is_as_tight_as_the_pixels_that_its_object_changes(camera: str) ->
             changed = np.abs(whole - render(camera, sequence, without=found.index)).max(axis=2) > 2
             x1, y1, x2, y2 = (round(edge) for edge in found.box)
             inside = changed[y1:y2, x1:x2]
-            # Each edge of the box touches the object; a shadow lies on the ground only, a headlight in front.
+            # Each edge of the box touches the object. Shadows are only on the ground, headlights only in front.
             assert inside[:3].any() and inside[:, :3].any() and inside[-3:].any() and inside[:, -3:].any()
             above = changed[: max(0, y1 - 2), x1:x2]
             assert not above.any(), (camera, sequence, found)

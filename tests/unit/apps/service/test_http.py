@@ -1,4 +1,4 @@
-"""The server of every app, over real connections."""
+"""Every app's HTTP server, over real connections."""
 
 import http.client
 import io
@@ -15,11 +15,11 @@ from apps.service.http import Answer, Request, Server, as_json, not_found
 
 
 class Opened(io.BytesIO):
-    """A file that says whether it is open."""
+    """A file that records whether it is open."""
 
 
 class App:
-    """What one app adds: `/said` repeats a body, `/file` is a file."""
+    """An app's own paths: `/said` repeats a body, `/file` is a file."""
 
     def __init__(self) -> None:
         self.well = True

@@ -1,4 +1,4 @@
-"""The check that a model passes before its driver starts."""
+"""The check of a model before its driver starts."""
 
 import threading
 from typing import Any

@@ -1,4 +1,4 @@
-"""When a job's query is started anew for another number of executors."""
+"""When a job's query is restarted for another number of executors."""
 
 from dataclasses import dataclass, field
 
@@ -10,7 +10,7 @@ LIMITS = Limits(minimum=1, maximum=4, target_lag_seconds=10, cool_down_seconds=0
 
 @dataclass
 class Executors:
-    """Those of a Spark that does as it is told, when the test says so."""
+    """Executors that start and stop when the test says so."""
 
     ids: list[str] = field(default_factory=lambda: ["0"])
     requests: list[int] = field(default_factory=list)
@@ -35,13 +35,13 @@ class Executors:
 
 
 def behind(allocation: Allocation) -> None:
-    """Thirty seconds' work waits for the executors that there are."""
+    """Report a lag of thirty seconds' work for the present executors."""
     for _ in range(2):
         allocation.batch_done(rows=20, busy_seconds=1, waiting=600)
 
 
 def idle(allocation: Allocation) -> None:
-    """Nothing came."""
+    """Report a batch without frames."""
     allocation.batch_done(rows=0, busy_seconds=0, waiting=0)
 
 

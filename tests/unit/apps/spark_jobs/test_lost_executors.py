@@ -1,4 +1,4 @@
-"""Executors whose machine died: which are given up, and what the API server is asked."""
+"""Executors whose machine died: which are deleted, and the requests to the API server."""
 
 import json
 import threading
@@ -27,7 +27,7 @@ def test_only_what_should_have_ended_is_given_up() -> None:
 
 
 class Connection:
-    """An API server that answers with what it is given."""
+    """An API server with given answers."""
 
     def __init__(self, *answers: tuple[int, Any]) -> None:
         self.answers = list(answers)

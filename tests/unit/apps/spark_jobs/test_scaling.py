@@ -1,4 +1,4 @@
-"""The rules by which executors come and go, against a job that is simulated batch by batch."""
+"""The rules that add and remove executors, on a job simulated batch by batch."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -11,10 +11,10 @@ from tests.bench.simulated import Load, Moment, spark_job
 
 LIMITS = Limits(minimum=1, maximum=6, target_lag_seconds=10, cool_down_seconds=60)
 RATE = 20.0
-"""Frames a second of one executor."""
+"""Frames per second of one executor."""
 
 MOST_ROWS = 200
-"""Of one batch, each task."""
+"""The most rows of one batch, per task."""
 
 
 def job(
@@ -38,7 +38,7 @@ def job(
 
 
 def steps(moments: list[Moment]) -> list[int]:
-    """The numbers of executors in their order, each change once."""
+    """The successive numbers of executors, without repetitions."""
     return [moments[0].pods, *(b.pods for a, b in pairwise(moments) if a.pods != b.pods)]
 
 
@@ -48,7 +48,7 @@ def test_executors_follow_the_load_and_go_again() -> None:
     assert all(each.pods >= 4 for each in high)
     assert max(each.waiting for each in high[20:]) / 60 < LIMITS.target_lag_seconds
     assert seen[-1].pods == 1
-    # Up at once, down one by one: never up again on the way.
+    # Up at once, then down one by one without going up again.
     numbers = steps(seen)
     top = numbers.index(max(numbers))
     assert numbers[top:] == sorted(numbers[top:], reverse=True)
@@ -60,7 +60,7 @@ def test_a_load_that_one_can_carry_starts_no_other(load: float) -> None:
 
 
 def test_the_first_batch_alone_starts_no_other() -> None:
-    """It loads the model for half a minute, and a minute's frames have come meanwhile."""
+    """Loading the model takes half a minute, and a minute's frames have arrived."""
     scaler = Scaler(LIMITS)
     first = Batch(finished_at=30, executors=1, rows=40, busy_seconds=30, waiting=120)
     assert scaler.wanted(first) == 1
@@ -99,7 +99,7 @@ def test_more_than_all_can_carry_stays_at_the_most() -> None:
 
 
 def test_executors_that_only_take_turns_are_let_go_again() -> None:
-    """On two cores for everything: a second executor adds little, and small batches are most of the time overhead."""
+    """With two cores for everything, a second executor adds little, and small batches are mostly overhead."""
     crowded = {1: 38.0, 2: 42.0, 3: 43.0, 4: 43.0, 5: 43.0, 6: 43.0}
     seen = list(job(lambda at: 20, 2000, waiting=2000, rate=crowded.__getitem__, overhead=1.2))
     numbers = steps(seen)

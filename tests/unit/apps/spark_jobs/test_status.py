@@ -35,7 +35,7 @@ def test_a_driver_that_waits_for_another_is_ready_and_well() -> None:
     assert status.readiness()[0] == 503, "there may be no other, and nothing works yet"
     status.waiting("model-objects-old")
     assert status.readiness() == (200, "ready to take over\n")
-    # Once the other has ended: what was ready stays it.
+    # Still ready after the other driver has ended.
     status.sign_of_life()
     assert status.readiness() == (200, "ok\n")
 

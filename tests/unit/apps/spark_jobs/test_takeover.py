@@ -1,4 +1,4 @@
-"""Which driver of a model works: the rule, with pods as Kubernetes describes them, and the Lease that says who does."""
+"""Which driver of a model works: the rule, on Kubernetes' Pod objects, and the Lease that names the active driver."""
 
 import http.client
 import threading
@@ -71,7 +71,7 @@ def test_a_pod_that_leaves_is_waited_for_as_long_as_its_machine_lets_it() -> Non
     clock = Clock()
     turn = Turn(ME, clock)
     assert turn.waits_for(OLD, [pod()]) == OLD
-    clock.now += 10_000  # It is not the time that is left before Kubernetes begins to end it.
+    clock.now += 10_000  # Time before its deletion does not count.
     assert turn.waits_for(OLD, [pod(leaving=True)]) == OLD
     clock.now += GRACE
     assert turn.waits_for(OLD, [pod(leaving=True)]) == OLD
@@ -102,7 +102,7 @@ def test_pods_of_one_template_share_their_replica_sets_name() -> None:
 
 
 class Server:
-    """An API server with one Lease and the pods that `look` gives, and errors that come before its answers."""
+    """An API server with one Lease and the pods of `look`, and errors to raise before it answers."""
 
     namespace = "argus"
 

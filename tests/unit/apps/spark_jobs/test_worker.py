@@ -10,7 +10,7 @@ SPEC = job_spec("motion", score_threshold=0.4, max_frame_bytes=100_000)
 
 
 class Seeing:
-    """A model that sees the same thing in every frame."""
+    """A model with the same detection in every frame."""
 
     version = "v1"
 

@@ -1,4 +1,4 @@
-"""What the UI makes of the answers of producers and consumers."""
+"""How the UI handles answers of producers and consumers."""
 
 import asyncio
 

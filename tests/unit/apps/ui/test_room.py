@@ -1,4 +1,4 @@
-"""Which pods find no room, and what the page says of them."""
+"""Which pods do not fit, and the page's advice for them."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

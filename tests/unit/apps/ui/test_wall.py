@@ -12,7 +12,7 @@ PATIENCE = timedelta(seconds=5)
 
 
 def frame(sequence: int, camera: str = "gate", size: int = 10) -> Frame:
-    """One a second."""
+    """A frame, captured one second after the previous sequence."""
     at = START + timedelta(seconds=sequence)
     return Frame(camera=camera, sequence=sequence, captured_at=at, width=640, height=360, jpeg=b"x" * size)
 

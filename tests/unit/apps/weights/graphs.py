@@ -1,4 +1,4 @@
-"""Small graphs that answer with given numbers whatever they see: what weights look like, without training any."""
+"""Small graphs that give fixed outputs for any input, in place of trained weights."""
 
 import json
 from collections.abc import Sequence
@@ -13,9 +13,9 @@ ULTRALYTICS: dict[str, Any] = {"task": "detect", "imgsz": [64, 96], "names": {0:
 
 
 def graph(answers: Sequence[np.ndarray], shape: Sequence[int] = (1, 3, 64, 96), dtype: type = np.float32) -> ov.Model:
-    """A graph of this input shape (-1: any) whose outputs are `answers`, each with a batch like the input's."""
+    """A graph of this input shape (-1: any) whose outputs are `answers`, with the input's batch size."""
     image = op.parameter(list(shape), dtype, name="images")
-    # Zero, but made of the picture, so that nothing is folded away.
+    # Zero, but computed from the picture, so that constant folding removes nothing.
     nothing = op.multiply(
         op.reduce_max(op.convert(image, "f32"), op.constant(np.array([1, 2, 3], np.int64)), keep_dims=False),
         op.constant(np.float32(0)),
@@ -30,7 +30,7 @@ def graph(answers: Sequence[np.ndarray], shape: Sequence[int] = (1, 3, 64, 96), 
 
 
 def folder(place: Path, network: ov.Model, metadata: dict[str, Any] | None = ULTRALYTICS) -> Path:
-    """An export's folder with the graph, and its metadata.yaml where there are metadata."""
+    """An export's folder with the graph, and a metadata.yaml if there are metadata."""
     place.mkdir(parents=True, exist_ok=True)
     ov.save_model(network, place / "model.xml", compress_to_fp16=False)
     if metadata is not None:
@@ -39,10 +39,10 @@ def folder(place: Path, network: ov.Model, metadata: dict[str, Any] | None = ULT
 
 
 def rows(*answer: Sequence[float]) -> np.ndarray:
-    """An answer with a row an object."""
+    """An output with one row per object."""
     return np.array(answer, np.float32)
 
 
 def anchors(*answer: Sequence[float]) -> np.ndarray:
-    """An answer with a column an anchor."""
+    """An output with one column per anchor."""
     return np.array(answer, np.float32).T

@@ -1,4 +1,4 @@
-"""What weights say, what the graph confirms, and what is refused with which reason."""
+"""Which weights are accepted by metadata and graph, and which are refused with which reason."""
 
 import shutil
 from pathlib import Path

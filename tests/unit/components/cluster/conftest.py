@@ -1,6 +1,6 @@
-"""Folders that stand for machines, for the scripts that make nodes to run on.
+"""Folders that stand for machines, so that the scripts that make nodes can run on them.
 
-The programs that the scripts call are stand-ins. They note their arguments and environment, where no secret may be.
+The programs that the scripts call are stand-ins that record their arguments and environment, where no secret may be.
 """
 
 import os
@@ -33,7 +33,7 @@ PROGRAMS = {
           echo "kind: Pod" >"$MACHINE/etc/kubernetes/manifests/kube-apiserver.yaml" ;;
         esac ;;
     esac""",
-    "curl": 'case "$*" in *//192.0.2.10:*/livez) exit 7 ;; esac',  # nobody has the endpoint yet
+    "curl": 'case "$*" in *//192.0.2.10:*/livez) exit 7 ;; esac',  # No machine has the endpoint yet.
     "kubectl": """case "$*" in *kubeadm-config*) echo "kubernetesVersion: v1.36.1" ;; esac""",
     "kubelet": "echo Kubernetes v1.36.1",
     "systemctl": "",
@@ -53,12 +53,12 @@ MOVED = (
     "/usr/local/lib/argus",
     "/var/lib",
 )
-"""What scripts know of a machine's files, and find in a folder instead."""
+"""The paths in scripts that are moved into a machine's folder."""
 
 
 @dataclass(frozen=True)
 class Host:
-    """A folder in place of a machine."""
+    """A folder that stands for a machine."""
 
     root: Path
     name: str
@@ -69,7 +69,7 @@ class Host:
 
     @property
     def noted(self) -> str:
-        """Arguments and environment of every program that ran."""
+        """The arguments and environment of every program that ran."""
         return (self.root / "noted").read_text()
 
     def path(self, path: str) -> Path:
@@ -94,7 +94,7 @@ class Host:
         )
 
     def program(self, name: str, body: str) -> None:
-        """Puts another stand-in for a program in place."""
+        """Replace a program's stand-in."""
         file = self.root / "bin" / name
         file.write_text(f'#!/bin/bash\n{{ echo "{name} $*"; env; }} >>"$MACHINE/noted"\n{body}\n')
         file.chmod(0o755)
@@ -124,7 +124,7 @@ class Host:
         ).stdout
 
     def moved(self, file: str) -> Path:
-        """A script of the cluster's whose paths lie in this folder."""
+        """One of the cluster's scripts, with its paths moved into this folder."""
         text = (FOLDER / file).read_text()
         for path in MOVED:
             text = text.replace(path, str(self.path(path)))
@@ -151,7 +151,7 @@ def hosts(tmp_path: Path) -> dict[str, Host]:
 
 @pytest.fixture
 def member(hosts: dict[str, Host]) -> Host:
-    """The control plane that has the virtual IP; what its own joining ran is forgotten."""
+    """The control plane that has the virtual IP, without records of its own joining."""
     host = hosts["cp1"]
     host.join()
     host.path("noted").unlink()
@@ -159,13 +159,13 @@ def member(hosts: dict[str, Host]) -> Host:
 
 
 def cluster_section(**others: Any) -> Cluster:
-    """That of a stack of real hosts, some of it changed."""
+    """The section of a stack of real hosts, with changes."""
     given = {"name": "prod", "endpoint": "192.0.2.10", "endpointPort": 8443, "kubernetesVersion": "1.36.1"}
     return Cluster.model_validate(given | others)
 
 
 def endpoint_args(control_planes: int) -> EndpointArgs:
-    """Those of cp1 among so many, at 192.0.2.11 and on."""
+    """The arguments of cp1 among this many control planes, from 192.0.2.11 on."""
     machines = [Machine(name=f"cp{n}", address=f"192.0.2.1{n}") for n in range(1, control_planes + 1)]
     return EndpointArgs(
         machine=machines[0],
@@ -177,7 +177,7 @@ def endpoint_args(control_planes: int) -> EndpointArgs:
 
 
 def preflight_args(**others: Any) -> PreflightArgs:
-    """Those of a stack with one machine, which asks little of it."""
+    """The arguments of a stack with one machine and low requirements."""
     given: dict[str, Any] = {
         "control_planes": [Machine(name="cp1", address="192.0.2.11", host_key=host_key("cp1"))],
         "workers": [],

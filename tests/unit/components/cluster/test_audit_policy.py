@@ -1,4 +1,4 @@
-"""Which requests the audit policy writes down: the rules, matched as the API server matches them."""
+"""Which requests the audit policy logs, by its rules as the API server matches them."""
 
 from pathlib import Path
 from typing import Any

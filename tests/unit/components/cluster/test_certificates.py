@@ -1,4 +1,4 @@
-"""The renewal of certificates, run where a folder stands for a control plane."""
+"""The renewal of certificates, run on a folder that stands for a control plane."""
 
 import os
 import subprocess
@@ -13,13 +13,13 @@ RESTARTED = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-schedule
 
 
 def openssl(due: str = "none") -> str:
-    """An openssl for which the certificate of that name is due."""
+    """An openssl for which only the certificate of this name is due."""
     return f'case "$*" in *-enddate*) echo "notAfter=Nov 25 03:00:00 2027 GMT" ;; *-checkend*{due}.crt) exit 1 ;; esac'
 
 
 @pytest.fixture
 def renewing(hosts: dict[str, Host]) -> Host:
-    """A control plane with the timer in place, on which every program succeeds."""
+    """A control plane with the timer installed, on which every program succeeds."""
     host = hosts["cp1"]
     host.run("certificates.sh", days=90, renew=host.moved("renew_certificates.sh").read_text())
     host.path("noted").unlink()

@@ -1,4 +1,4 @@
-"""The component tree: names, types, parents, secrets, order; and what a preflight refuses."""
+"""The component tree: names, types, parents, secrets, order; and what the preflight refuses."""
 
 import json
 import os
@@ -90,7 +90,7 @@ def cluster(pulumi_mocks: Any) -> Any:
 
 
 STEPS = ("packages", "runtime", "removal", "drain", "upgrade")
-"""What there is of each machine, whatever it is in the cluster."""
+"""The steps of every machine, whatever its role."""
 
 
 def test_every_step_is_a_component_of_the_cluster(cluster: Any) -> None:
@@ -155,7 +155,7 @@ def test_no_command_is_replaced_by_a_changed_script(cluster: Any) -> None:
 
 
 def steps(recorder: Any) -> dict[str, dict[str, Any]]:
-    """What every command of the cluster runs, by the files as they are now."""
+    """The inputs of every command of the cluster, from the present files."""
     remote._body.cache_clear()
     answering(recorder).run(lambda: Cluster("lab", ARGS).kubeconfig)
     commands = recorder.of_type(COMMAND) + recorder.of_type(LOCAL_COMMAND)
@@ -164,7 +164,7 @@ def steps(recorder: Any) -> dict[str, dict[str, Any]]:
 
 @pytest.fixture
 def scripts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the components' scripts; those of the cluster are read from there."""
+    """A copy of the components' scripts, which the cluster reads instead."""
     source = Path(components.__file__).parent
     for path in (*source.glob("*.sh"), *source.glob("cluster/**/*.sh"), source / "cluster" / "audit-policy.yaml"):
         copy = tmp_path / path.relative_to(source)
@@ -195,7 +195,7 @@ def test_the_steps_that_use_a_function_run_again_when_it_changes(pulumi_mocks: A
 
 
 def test_a_dead_machine_blocks_no_delete(cluster: Any) -> None:
-    """What has a `delete` runs where Pulumi does, and asks a living control plane."""
+    """Commands with a `delete` run on Pulumi's own computer and ask a living control plane."""
     assert not [each.name for each in cluster.of_type(COMMAND) if "delete" in each.inputs]
     deleting = {each.name: each.inputs["delete"] for each in cluster.of_type(LOCAL_COMMAND) if "delete" in each.inputs}
     drains = {f"lab-{name}-drain-on-removal" for name in ADDRESSES}
@@ -251,7 +251,7 @@ def test_control_planes_are_all_known_by_keys_of_one_kind(pulumi_mocks: Any) -> 
 
 
 def test_a_key_that_was_read_is_not_read_again(cluster: Any) -> None:
-    """Not even where the script that reads it has changed: that is an update, and it prints what is known."""
+    """Not even if the script that reads it changes: that is an update, which prints the known key."""
     for name, address in ADDRESSES.items():
         read = cluster.named(f"lab-preflight-host-key-{name}-{address}").inputs
         known = subprocess.run(
@@ -279,7 +279,7 @@ def test_every_step_on_a_machine_is_undone_by_its_removal(cluster: Any) -> None:
 
 
 def test_machines_leave_in_an_order_that_keeps_the_cluster(cluster: Any) -> None:
-    """What depends on something is deleted before it: pods, then drains, volumes and nodes, then workers' machines."""
+    """Dependents are deleted first: pods, then drains, volumes and nodes, then workers' machines."""
 
     def after(name: str) -> set[str]:
         return set(cluster.named(name).depends_on)
@@ -304,7 +304,7 @@ def test_order(cluster: Any) -> None:
     def after(name: str) -> set[str]:
         return set(cluster.named(name).depends_on)
 
-    # It waits for the verdict on all (see below), but names no more than its own: else dependencies grow as a square.
+    # It waits for all verdicts (see below) but depends only on its own, or dependencies would grow quadratically.
     assert after("lab-cp1-removal") == {"lab-preflight-cp1"}
     assert after("lab-cp2-packages") == {"lab-cp2-removal-undo"}
     for name in ("cp2", "cp3", *(worker.name for worker in WORKERS)):

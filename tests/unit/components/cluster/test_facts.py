@@ -1,4 +1,4 @@
-"""Every problem of every machine is named, with a remedy, at once."""
+"""All problems of all machines are reported at once, with remedies."""
 
 from dataclasses import replace
 
@@ -83,7 +83,7 @@ def test_a_pod_that_fits_no_machine_is_one_of_them() -> None:
     assert found.startswith("argus:models[0].executorMemoryMiB: a pod of 4096 MiB, and cp1, the largest machine")
     assert found.endswith("has 4000 MiB: lower it, or add a larger machine")
     assert problems({"cp1": FIT, "cp2": replace(OTHER, memory_mib=5000)}, required) == []
-    # A machine that is silent may be large.
+    # A machine that does not answer may be large enough.
     assert len(problems({"cp1": FIT, "cp2": no_answer("connection refused")}, required)) == 1
 
 

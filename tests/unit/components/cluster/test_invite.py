@@ -1,4 +1,4 @@
-"""Who is asked before a machine is invited: a machine that was invited before may have come back with an empty disk."""
+"""Which machine is asked for an invitation: one that joined before may have come back with an empty disk."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ from tests.unit.components.host_keys import host_key
 MACHINE, ENDPOINT = "192.0.2.12", "192.0.2.10"
 CLUSTER = cluster_section(endpoint=ENDPOINT)
 SSH = Ssh(private_key="key", host_keys={MACHINE: [host_key("cp2")], ENDPOINT: [host_key("cp1"), host_key("cp2")]})
-# Notes whom it was to ask, and with which argument at the end; a machine says whether it is a member.
+# Records the host and the last argument. A machine answers whether it is a member.
 PROGRAM = """#!/usr/bin/env bash
 while [[ $1 == -* ]]; do shift 2; done
 host=${1#*@} argument=${2##*"'"}
@@ -30,7 +30,7 @@ Invite = Callable[..., tuple[str, list[str]]]
 
 @pytest.fixture
 def invite(pulumi_mocks: Any, tmp_path: Path) -> Invite:
-    """Runs the command of a control plane's invitation: what it printed, and who was asked."""
+    """Run the command of a control plane's invitation. Returns its output and the hosts that were asked."""
     (tmp_path / "ssh").write_text(PROGRAM)
     (tmp_path / "ssh").chmod(0o755)
     log = tmp_path / "log"

@@ -1,4 +1,4 @@
-"""The kubeadm configuration against golden files; UPDATE_GOLDEN=1 pytest rewrites them after a meant change."""
+"""The kubeadm configuration against golden files; UPDATE_GOLDEN=1 pytest rewrites them after an intended change."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The scripts that take a machine out, run where a folder stands for the control plane that they run on."""
+"""The scripts that remove a machine, run on a folder that stands for a control plane."""
 
 import subprocess
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ worker1 argus data-kafka-0 Bound"""
 def kubectl(
     *, etcd: Sequence[str] = (), lost: Sequence[str] = (), ready: str = "True", services: str = "statefulset"
 ) -> str:
-    """A kubectl that knows a cluster."""
+    """A stand-in for kubectl with a cluster's state."""
     members = "".join(f"8e9e05c5, started, {name}, https://{name}:2380, https://{name}:2379, false\\n" for name in etcd)
     dead = "".join(f'"get node {name} "*) echo Unknown ;;\n' for name in lost)
     return f"""shift 2
@@ -34,7 +34,7 @@ def kubectl(
 
 
 def verbs(host: Host) -> list[str]:
-    """What kubectl was asked to change, in order."""
+    """The changes made by kubectl, in order."""
     asked = (call.split(" ", 2)[2] for call in host.ran("kubectl"))
     return [call for call in asked if not call.startswith("get ") and " get " not in call]
 
@@ -65,7 +65,7 @@ def test_a_dead_machine_is_not_waited_for(member: Host) -> None:
 
 
 def test_a_machine_that_dies_unnoticed_is_not_waited_for(member: Host) -> None:
-    """The cluster calls it ready until its lease has run out."""
+    """The cluster reports it as ready until its lease expires."""
     member.program(
         "kubectl",
         f"""case "$*" in *" drain "*) touch "$MACHINE/dead"; exit 1 ;; esac
@@ -102,7 +102,7 @@ REFUSED = "loses its majority: take out one control plane at a time"
         (3, ["cp3"], ["cp1", "cp2"], False),
         (3, ["cp3"], ["cp1", "cp3"], True),
         (5, [], ["cp1", "cp2", "cp3"], False),
-        # After a restore, etcd has one member whatever nodes there are.
+        # After a restore, etcd has one member, whatever the nodes.
         (1, ["cp2", "cp3"], ["cp1"], False),
         (0, [], ["cp1"], False),
     ],
@@ -110,7 +110,7 @@ REFUSED = "loses its majority: take out one control plane at a time"
 def test_etcd_keeps_a_living_majority(member: Host, etcd: int, lost: list[str], stay: list[str], refused: bool) -> None:
     member.program("kubectl", kubectl(etcd=[f"cp{n + 1}" for n in range(etcd)], lost=lost))
     with pytest.raises(subprocess.CalledProcessError) as error:
-        # Without an interface of this address the script ends after the check.
+        # No interface has this address, so the script ends after the check.
         member.run(
             "endpoint.sh",
             address="192.0.2.11",
@@ -129,7 +129,7 @@ def test_etcd_keeps_a_living_majority(member: Host, etcd: int, lost: list[str], 
     [
         ("192.0.2.11 192.0.2.12", []),
         ("192.0.2.11 192.0.2.12 192.0.2.13", ["192.0.2.13"]),
-        # cp2 gets another host: the old one is the node until the new one joins.
+        # cp2 gets another host: the old one stays the node until the new one joins.
         ("192.0.2.11 192.0.2.21", ["192.0.2.21"]),
     ],
 )
@@ -138,7 +138,7 @@ def test_a_control_plane_that_leaves_hears_who_has_the_virtual_ip(member: Host, 
     member.program("kubectl", f"""case "$*" in *"get nodes "*node-role.kubernetes.io/control-plane*) {nodes} ;; esac""")
     member.program("ip", "echo '2: eth0 inet 192.0.2.11/24 scope global eth0'")
     member.program("haproxy", "")
-    member.program("timeout", "")  # something listens at the virtual IP
+    member.program("timeout", "")  # Something listens at the virtual IP.
     args = endpoint_args(2)
     member.run(
         "endpoint.sh",

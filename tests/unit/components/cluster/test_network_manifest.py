@@ -1,4 +1,4 @@
-"""A network of the user's own: applied at the endpoint in place of Argus's, before pods are expected to run."""
+"""The user's own pod network: applied at the endpoint instead of Argus's, before pods can run."""
 
 import subprocess
 from dataclasses import replace
@@ -105,7 +105,7 @@ def test_containerd_looks_for_plugins_where_the_network_has_them(network: Networ
 
 @pytest.fixture
 def machine(hosts: dict[str, Host]) -> Host:
-    """A control plane that is yet to join, with Debian's plugins and one that somebody put there before."""
+    """A control plane before it joins, with Debian's plugins and another existing one."""
     host = hosts["cp1"]
     for program in ("ctr", "pull_images"):
         host.program(program, "")
@@ -158,7 +158,7 @@ def test_the_built_in_network_leaves_others_files_alone(machine: Host) -> None:
 def test_a_node_refuses_the_other_kind_before_anything_is_changed(
     machine: Host, has: NetworkKind, wanted: NetworkKind
 ) -> None:
-    _prepare(machine, wanted)  # until it has joined, it may change its mind
+    _prepare(machine, wanted)  # Until it has joined, the network may still change.
     _prepare(machine, has)
     machine.join()
     containerd = machine.path("/etc/containerd/config.toml").stat().st_mtime_ns
@@ -190,7 +190,7 @@ esac"""
 
 
 def _apply(host: Host, *, ready: str, applies: bool = True, patience: int = 20) -> subprocess.CompletedProcess[str]:
-    """Runs the script with less patience than it has."""
+    """Run the script with a shorter time limit."""
     body = (
         KUBECTL.replace("$READY", ready)
         if applies

@@ -1,4 +1,4 @@
-"""A machine that is a node already stays what it is: another name or role is refused, with the remedy."""
+"""An existing node keeps its name and role: others are refused with the remedy."""
 
 import subprocess
 from dataclasses import replace
@@ -43,7 +43,7 @@ MEMBERS = """\
 
 @pytest.fixture
 def half_joined(hosts: dict[str, Host]) -> Host:
-    """A second control plane whose `pulumi up` was killed when it had become a member of etcd."""
+    """A second control plane whose `pulumi up` was killed after it had become a member of etcd."""
     host = hosts["cp2"]
     host.path("/etc/kubernetes/manifests").mkdir()
     host.path("/etc/kubernetes/manifests/etcd.yaml").write_text(

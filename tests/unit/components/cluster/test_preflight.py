@@ -1,4 +1,4 @@
-"""Which machines are looked at again."""
+"""Which machines are checked again."""
 
 import json
 import time
@@ -33,7 +33,7 @@ ADDRESS = "192.0.2.11"
 
 
 def looks(mocks: Recorder, at: float, monkeypatch: pytest.MonkeyPatch, **args: Any) -> dict[str, str]:
-    """Those of an update at this second, whose machine answers `FACTS`; each is what its command was given."""
+    """Run an update at this second with a machine that answers `FACTS`. Returns the checks' inputs by address."""
     monkeypatch.setattr(time, "time", lambda: at)
     mocks.resources.clear()
     mocks.outputs["command:remote:Command"] = lambda name, inputs: {"stdout": json.dumps(FACTS)}
@@ -50,7 +50,7 @@ def looks(mocks: Recorder, at: float, monkeypatch: pytest.MonkeyPatch, **args: A
 def test_a_machine_is_looked_at_until_it_is_a_member(pulumi_mocks: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     first = looks(pulumi_mocks, 1000, monkeypatch)
     assert first[ADDRESS].startswith("1000 ")
-    # Not whole yet: nothing is known of the first update.
+    # Nothing is known of an incomplete first update.
     assert looks(pulumi_mocks, 2000, monkeypatch)[ADDRESS].startswith("2000 ")
     assert looks(pulumi_mocks, 3000, monkeypatch, looks=first) == first
 

@@ -1,4 +1,4 @@
-"""What a machine's removal says to whom over SSH: a living machine is undone, a dead or strange one only forgotten."""
+"""A machine's removal over SSH: a living machine is cleaned up, a dead or foreign one only removed from the state."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ FOLDER = Path(components.cluster.__file__).parent
 MACHINE, ENDPOINT = "192.0.2.12", "192.0.2.10"
 ED25519 = "ssh-ed25519"
 KEY = "-----BEGIN OPENSSH PRIVATE KEY-----"
-# Notes the host and the command, and whether the key it was given is the user's and nobody else's to read.
+# Records the host and the command. Fails unless the key is the user's and readable only by the user.
 SSH = """#!/usr/bin/env bash
 while [[ $1 == -* ]]; do
   case $1 in -i) key=$2 ;; -E) log=$2 ;; esac
@@ -41,7 +41,7 @@ echo "${{!#}} {host_key("a stranger", ED25519)}"
 
 @dataclass(frozen=True)
 class Outcome:
-    """How the removal ended, and the commands that each host was given."""
+    """The removal's result and the commands sent to each host."""
 
     code: int
     text: str
@@ -49,7 +49,7 @@ class Outcome:
 
 
 class Rehearsal:
-    """Runs the `delete` of a machine's Removal with an ssh that only takes notes."""
+    """Runs the `delete` of a machine's Removal with an ssh that only records its calls."""
 
     def __init__(self, mocks: Any, folder: Path, *, user: str = "root", control_plane: bool = True) -> None:
         self._folder = folder

@@ -1,4 +1,4 @@
-"""Scripts as they reach a machine: their values arrive unharmed, and they are the shell that the linter reads."""
+"""Scripts as sent to a machine: values arrive unchanged, and the code is what the linter checks."""
 
 import os
 import shutil

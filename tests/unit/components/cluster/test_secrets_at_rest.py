@@ -1,4 +1,4 @@
-"""The scripts that make a node, run on folders that stand for machines: who gets the key of etcd's secrets, and how."""
+"""How nodes get the key that encrypts secrets in etcd: the scripts, run on folders that stand for machines."""
 
 import base64
 import os
@@ -109,7 +109,7 @@ def test_control_planes_that_join_together_are_told_one_key(hosts: dict[str, Hos
     assert len(told) == 1
     kept = cp1.root / "run-argus-certificate-key"
     assert kept.stat().st_mode & 0o777 == 0o600
-    # An empty file is of an attempt that was cut short, and an old one's secret may have gone.
+    # An empty file is from an interrupted attempt, and an old file's secret may have expired.
     for spoil in (lambda: kept.write_text(""), lambda: os.utime(kept, (0, 0))):
         spoil()
         (another,) = (line for line in cp1.invite("cp2").splitlines() if "CERTIFICATE_KEY=" in line)

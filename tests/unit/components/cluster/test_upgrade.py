@@ -1,4 +1,4 @@
-"""A node's upgrade, part by part: what is refused, what is repeated, and in which order things are said to whom."""
+"""A node's upgrade, part by part: what is refused, what is repeated, and the order of commands to hosts."""
 
 import os
 import subprocess
@@ -55,7 +55,7 @@ if [[ $2 == "$FAILS" ]]; then exit 1; fi
 
 
 def said(folder: Path, *, state: str = "drained", dead: str = "", fails: str = "") -> tuple[int, list[str]]:
-    """The exit status of a node's upgrade, and what it said to which host."""
+    """The exit status of a node's upgrade, and its commands with their hosts."""
     for name, text in {"ssh": SSH, "sleep": "#!/bin/sh\n"}.items():
         (folder / name).write_text(text)
         (folder / name).chmod(0o755)
@@ -95,7 +95,7 @@ def test_a_part_that_fails_is_the_last(tmp_path: Path, part: str) -> None:
 def kubectl(
     *, kubelet: str, server: str = "", cordoned: str = "", mark: str = "", unready: str = "", ready: str = "True"
 ) -> str:
-    """A kubectl that knows one node and its state."""
+    """A stand-in for kubectl with one node and its state."""
     return f"""shift 2
     case "$*" in
       *kubeletVersion*) echo "v{kubelet}|{cordoned}|{mark}" ;;
@@ -113,7 +113,7 @@ def _no_pauses(member: Host) -> None:
 
 
 def changes(host: Host) -> list[str]:
-    """What kubectl was asked to change, in order."""
+    """The changes made by kubectl, in order."""
     asked = (call.split(" ", 2)[2] for call in host.ran("kubectl"))
     return [call for call in asked if call.startswith(("annotate", "cordon", "uncordon", "drain")) or "rollout" in call]
 

@@ -1,4 +1,4 @@
-"""A folder of a user's code is refused at preview for what can be read of it, and for nothing else."""
+"""A preview refuses a folder of a user's code only for what its files show."""
 
 from pathlib import Path
 from typing import Any

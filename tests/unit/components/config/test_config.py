@@ -1,4 +1,4 @@
-"""Every mistake in a stack's configuration has a message that names its key and the remedy."""
+"""Every mistake in a stack's configuration gets a message with its key and the remedy."""
 
 import copy
 import shutil
@@ -23,7 +23,7 @@ Values = dict[str, Any]
 
 
 def stack(name: str, key: Path) -> Values:
-    """The sections of a stack file of the repository, with a private key that exists."""
+    """The sections of one of the repository's stack files, with an existing private key."""
     config = yaml.safe_load((ROOT / f"Pulumi.{name}.yaml").read_text())["config"]
     values = {full.removeprefix("argus:"): value for full, value in config.items()}
     values["ssh"]["privateKeyFile"] = str(key)
@@ -35,7 +35,7 @@ def values(tmp_path: Path) -> Values:
     key = tmp_path / "key"
     key.write_text("a private key")
     values = stack("dev", key)
-    # The lab's own cameras may change; the numbers below are those of these.
+    # The lab's cameras may change, and the numbers below depend on the cameras.
     values["cameras"] = [{"name": f"cam-{number:02d}", "url": "synthetic://street"} for number in range(1, 41)]
     values["producers"] = {"count": 4, "framesPerSecond": 0.25}
     return values
@@ -81,7 +81,7 @@ def test_there_are_as_many_producers_as_the_cameras_need(producers: Values, pods
 
 
 def change(path: str, value: Any) -> Callable[[Values], None]:
-    """An edit of one key, given as `section.key` with list indices as numbers."""
+    """An edit of one key, named `section.key` with list indices as numbers."""
 
     def edit(values: Values) -> None:
         *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]

@@ -1,4 +1,4 @@
-"""A manifest is read where Pulumi runs; what is wrong with it is said with its place and the remedy."""
+"""A manifest is read on Pulumi's own computer; mistakes are reported with their place and the remedy."""
 
 import http.server
 import ssl
@@ -97,7 +97,7 @@ class _Server(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The URL of a server whose certificate is trusted."""
+    """The URL of a server with a trusted certificate."""
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=test"]
     command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]

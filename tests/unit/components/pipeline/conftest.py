@@ -1,4 +1,4 @@
-"""The whole pipeline under mocks, for the tests to look at."""
+"""The whole pipeline under mocks."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -32,7 +32,7 @@ Build = Callable[..., Mapping[str, Any]]
 
 
 def settings(*, model: Mapping[str, Any] | None = None, **sections: Any) -> Settings:
-    """A stack with other values in some sections, or in every model."""
+    """A stack with changed values in some sections or in every model."""
     stack = {**STACK, "models": [{**each, **(model or {})} for each in STACK["models"]]}
     for name, section in sections.items():
         stack[name] = {**stack.get(name, {}), **section} if isinstance(section, dict) else section
@@ -40,7 +40,7 @@ def settings(*, model: Mapping[str, Any] | None = None, **sections: Any) -> Sett
 
 
 def declare(**changes: Any) -> None:
-    """Every component of the pipeline, as `__main__` makes them, for a stack with `changes`."""
+    """Declare all components of the pipeline, as `__main__` does, for a stack with `changes`."""
     stack, every = settings(**changes), stages.STAGES
     images = {name: f"{name}:1" for name in stages.images(every)}
     namespace = Namespace("argus", NamespaceArgs(kubernetes_version="1.36.1")).name
@@ -75,7 +75,7 @@ _unchanged: dict[str, Any] = {}
 
 @pytest.fixture
 def build(pulumi_mocks: Any) -> Build:
-    """`build(**changes)`: the Kubernetes objects of the whole pipeline by `Kind/name`; the unchanged one is kept."""
+    """`build(**changes)`: the pipeline's Kubernetes objects by `Kind/name`; the one without changes is cached."""
 
     def built(**changes: Any) -> Mapping[str, Any]:
         if not changes and _unchanged:
@@ -95,7 +95,7 @@ def build(pulumi_mocks: Any) -> Build:
 
 
 def config_map_of_environment(objects: Any, model: str = "objects") -> str:
-    """The name of the ConfigMap that the model's driver has its environment from."""
+    """The name of the ConfigMap with the model's driver's environment."""
     (container,) = objects[f"Deployment/model-{model}"].inputs["spec"]["template"]["spec"]["containers"]
     (source,) = container["envFrom"]
     name: str = source["configMapRef"]["name"]
@@ -103,19 +103,19 @@ def config_map_of_environment(objects: Any, model: str = "objects") -> str:
 
 
 def config_map_of_files(objects: Any, model: str = "objects") -> str:
-    """The name of the ConfigMap that the model's driver has its files from."""
+    """The name of the ConfigMap with the model's driver's files."""
     volumes = objects[f"Deployment/model-{model}"].inputs["spec"]["template"]["spec"]["volumes"]
     (name,) = (volume["configMap"]["name"] for volume in volumes if "configMap" in volume)
     return str(name)
 
 
 def environment_of_driver(objects: Any, model: str = "objects") -> dict[str, str]:
-    """What the model's driver reads from its environment."""
+    """The environment of the model's driver."""
     data: dict[str, str] = objects[f"ConfigMap/{config_map_of_environment(objects, model)}"].inputs["data"]
     return data
 
 
 def files_of_driver(objects: Any, model: str = "objects") -> dict[str, str]:
-    """What the model's driver reads from its files."""
+    """The configuration files of the model's driver."""
     data: dict[str, str] = objects[f"ConfigMap/{config_map_of_files(objects, model)}"].inputs["data"]
     return data

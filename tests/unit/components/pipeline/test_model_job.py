@@ -1,4 +1,4 @@
-"""A model's driver: how an old one is replaced, and what only its own pod's template says."""
+"""A model's driver: how an old one is replaced, and settings that only its pod template has."""
 
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ def test_a_changed_model_changes_nothing_that_the_old_driver_reads(build: Build)
     before, after = build(), build(model={"scoreThreshold": 0.9})
     read = {config_map_of_environment(before), config_map_of_files(before)}
     assert config_map_of_environment(after) not in read
-    # The files say nothing of thresholds: they are the same.
+    # The files do not contain thresholds, so they are unchanged.
     assert config_map_of_files(after) in read
     for name in read:
         assert before[f"ConfigMap/{name}"].inputs["immutable"] is True
@@ -51,7 +51,7 @@ def test_a_driver_has_room_for_the_check_of_its_model(build: Build) -> None:
         objects = build(model={"driverMemoryMiB": 900, "executorMemoryMiB": executor})
         (container,) = template(objects)["spec"]["containers"]
         limits[executor] = container["resources"]["limits"]["memory"]
-    # A network that an executor can hold beside its heap is not refused for the driver's lack of memory.
+    # A network that fits into an executor beside its heap must also fit into the driver.
     assert limits == {1000: "900Mi", 4000: "3744Mi"}
 
 

@@ -1,4 +1,4 @@
-"""The pipeline's manifests: what every pod must have, and what a change touches."""
+"""The pipeline's manifests: what every pod must have, and what a change affects."""
 
 import json
 from typing import Any
@@ -102,7 +102,7 @@ def test_one_cameras_url_touches_only_its_producer(build: Build) -> None:
     touched = changed(before, build(cameras=moved))
     (deployment,) = (key for key in touched if key.startswith("Deployment/"))
     producer = deployment.removeprefix("Deployment/")
-    # The policy of all producers, because no other camera is at the port of RTSP.
+    # The policy changes too, because no other camera uses RTSP's port.
     assert touched == {deployment, f"ConfigMap/{producer}-cameras", "NetworkPolicy/producer"}
     elsewhere = [{**CAMERAS[0], "url": "rtsp://10.0.0.10/stream"}, *CAMERAS[1:]]
     assert changed(build(cameras=moved), build(cameras=elsewhere)) == touched - {"NetworkPolicy/producer"}
@@ -125,7 +125,7 @@ def test_the_limit_of_a_record_rolls_those_who_must_agree_on_it(build: Build) ->
         *(f"Deployment/{each}" for each in producers),
         *(f"Deployment/model-{model}" for model in ("objects", "motion")),
     }
-    # These are named by their content.
+    # The others are named by their content.
     others = {key.rpartition("-")[0] for key in before.keys() ^ after.keys()}
     models = {f"ConfigMap/model-{model}-environment" for model in ("objects", "motion")}
     assert others == {"ConfigMap/topics", "Job/topics", *models}
@@ -188,7 +188,7 @@ def test_a_fixed_number_of_pods_has_no_autoscaler(build: Build) -> None:
 
 
 def test_a_number_that_somebody_else_changed_is_taken_over(build: Build) -> None:
-    """An autoscaler owns the number for good: to fix one again would be refused as a conflict."""
+    """An autoscaler still owns the number of replicas, so fixing one would otherwise be refused as a conflict."""
     for key, each in build().items():
         if key.startswith(("Deployment/", "StatefulSet/")):
             assert each.inputs["metadata"]["annotations"] == {"pulumi.com/patchForce": "true"}, key
@@ -203,7 +203,7 @@ def test_pods_that_share_a_consumer_group_come_with_its_lag_and_stay_for_their_c
         assert "replicas" not in objects[f"{kind}/{name}"].inputs["spec"]
         scaler = objects[f"ScaledObject/{name}"]
         assert scaler.inputs["spec"]["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": kind, "name": name}
-        # Nobody knows the kind before its definition is there.
+        # The kind is unknown before its CRD exists.
         assert "keda-scaledobjects" in scaler.depends_on
     spec = objects["ScaledObject/filebeat"].inputs["spec"]
     assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == (1, 3)

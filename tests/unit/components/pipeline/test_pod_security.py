@@ -1,6 +1,6 @@
 """Every pod of the pipeline fits Pod Security's `restricted` profile, which the namespace enforces.
 
-The rules are those of Kubernetes 1.36's pod-security-admission, and stricter where the pipeline needs no exception.
+The rules are Kubernetes 1.36's pod-security-admission, or stricter where the pipeline needs no exception.
 """
 
 import copy
@@ -26,12 +26,12 @@ VOLUMES = {
 }
 POD = ("hostNetwork", "hostPID", "hostIPC", "hostUsers")
 SELDOM = ("seLinuxOptions", "windowsOptions", "appArmorProfile", "sysctls", "procMount")
-"""Fields of a security context that the profile allows some values of; here none is used."""
+"""Fields of a security context with some allowed values, none of which is used here."""
 Spec = dict[str, Any]
 
 
 def violations(spec: Spec) -> list[str]:
-    """What `restricted` has against a pod, one phrase a rule that it breaks."""
+    """The rules of `restricted` that a pod violates, one phrase each."""
     return list(_of_pod(spec)) + [
         f"{container['name']}: {problem}"
         for kind in ("containers", "initContainers", "ephemeralContainers")

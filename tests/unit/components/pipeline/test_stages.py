@@ -1,4 +1,4 @@
-"""A stage is described once, and everything that the program makes for stages follows from that."""
+"""A stage is described once, and everything that the program makes for stages is derived from that."""
 
 import importlib
 import re
@@ -50,7 +50,7 @@ def test_a_stage_comes_after_those_that_it_needs() -> None:
 
 
 class Snapshots(Section):
-    """The section of a stage that is known to these tests alone."""
+    """The section of a stage that exists only in these tests."""
 
     replicas: int = 1
     memory: Memory = Memory(requestMiB=64, limitMiB=128)
@@ -59,13 +59,13 @@ class Snapshots(Section):
 
 
 class WithSnapshots(Settings):
-    """A stack that has one."""
+    """A stack with that section."""
 
     snapshots: Snapshots = Snapshots()
 
 
 class Made(pulumi.ComponentResource):
-    """What the stage declares."""
+    """The stage's component."""
 
     def __init__(self, image: pulumi.Input[str], servers: pulumi.Input[str], opts: pulumi.ResourceOptions) -> None:
         super().__init__("argus:pipeline:Made", "snapshots", None, opts)
@@ -99,7 +99,7 @@ OTHERS = {image: f"registry.example.com/{image}:1" for image in stages.images(st
 def with_snapshots(
     request: pytest.FixtureRequest, program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Run:
-    """Runs the program for real hosts, with the stage as one of the kind that the test is for."""
+    """Run the program for real hosts, with the stage as the kind of workload under test."""
     for place in ("containers/snapshots/Dockerfile", "apps/snapshots/main.py"):
         (tmp_path / place).parent.mkdir(parents=True)
         (tmp_path / place).write_text("# snapshots\n")

@@ -1,4 +1,4 @@
-"""The topics and the space they may take."""
+"""The topics and their disk space."""
 
 from components.config.sections import Kafka
 from components.pipeline.topics import pipeline_topics

@@ -1,4 +1,4 @@
-"""Memory and CPU by use, as the components declare it."""
+"""The vertical autoscaling that components declare."""
 
 from typing import Any
 

@@ -28,7 +28,7 @@ def key_frames(file: Path) -> list[bool]:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a video of 30 frames, each unlike the others, without loss."""
+    """A folder with a lossless video of 30 different frames."""
     folder = tmp_path_factory.mktemp("footage")
     pattern = ["-f", "lavfi", "-i", "testsrc2=size=192x144:rate=10:duration=3"]
     lossless = ["-pix_fmt", "yuv420p", "-c:v", "ffv1", str(folder / "pattern.mkv")]

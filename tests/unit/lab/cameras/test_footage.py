@@ -15,7 +15,7 @@ VIDEO = b"a video"
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache, and one file of footage."""
+    """An empty cache, and one footage file to fetch."""
     monkeypatch.setattr(footage, "CACHE", tmp_path / "cache")
     monkeypatch.setattr(footage, "CHECKSUMS", MappingProxyType({"vtest.avi": hashlib.sha256(VIDEO).hexdigest()}))
     monkeypatch.setattr(footage, "_FETCH", MappingProxyType({"vtest.avi": footage._from_debian}))
@@ -24,7 +24,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def debian(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder in which `updated` says that the package lists are there; `apt-get` hands out a package `made.deb`."""
+    """A folder where the file `updated` means that package lists exist, and `apt-get` provides `made.deb`."""
     content = tmp_path / "content"
     (content / "DEBIAN").mkdir(parents=True)
     control = "Package: opencv-doc\nVersion: 1\nArchitecture: all\nMaintainer: nobody\nDescription: none\n"

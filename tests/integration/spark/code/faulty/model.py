@@ -1,4 +1,4 @@
-"""Names the colour of a picture; for some colours it makes one of the mistakes that code can make."""
+"""Names the colour of a picture, but makes a typical mistake for some colours."""
 
 import os
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from apps.model_api import Detection, Frame
 
 
 class Model:
-    """A mistake depends on the picture alone, so a frame that is read again has the same end."""
+    """A mistake depends only on the picture, so a repeated frame has the same outcome."""
 
     def __init__(self) -> None:
         self.names = {webcolors.name_to_rgb(name): name for name in ("white", "red", "lime", "blue", "black")}

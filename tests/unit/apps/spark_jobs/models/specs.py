@@ -1,4 +1,4 @@
-"""What a job of a test runs."""
+"""The specs of tests' jobs."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""A network's answer becomes detections of the frame; graphs of tests say the same of every picture."""
+"""Converts a network's output to detections in the frame; the tests' graphs give the same output for any picture."""
 
 import math
 from dataclasses import replace
@@ -18,7 +18,7 @@ from tests.unit.apps.spark_jobs.frames import frame
 from tests.unit.apps.spark_jobs.models.specs import spec
 from tests.unit.apps.weights.graphs import ULTRALYTICS, anchors, folder, graph, rows
 
-# The frame is 640x360 and the input 96x64: it is shown as 96x54 with 5 rows of grey above and below.
+# The frame is 640x360 and the input 96x64, so it is fitted to 96x54 with 5 rows of grey above and below.
 MIDDLE = (48, 32, 24, 27)
 MIDDLE_IN_FRAME = (240, 90, 400, 270)
 
@@ -101,7 +101,7 @@ def test_a_class_that_has_no_name_sets_the_frame_aside(tmp_path: Path, number: i
 def test_colours_reach_the_network_in_the_order_and_scale_of_its_contract(
     tmp_path: Path, dtype: type, layout: str, shape: tuple[int, ...]
 ) -> None:
-    """The graph answers with what it sees: the mean of each channel, as three classes."""
+    """The graph's output is the mean of each channel, as three classes."""
     image = op.parameter(list(shape), dtype, name="image")
     places = np.array([2, 3] if layout == "NCHW" else [1, 2], np.int64)
     seen = op.reduce_mean(op.convert(image, "f32"), op.constant(places), keep_dims=False)

@@ -9,7 +9,7 @@ CASES = [((640, 360), (320, 320)), ((640, 360), (320, 192)), ((360, 640), (320, 
 @pytest.mark.parametrize("fit", ["letterbox", "stretch", "crop"])
 @pytest.mark.parametrize(("frame", "target"), CASES)
 def test_a_box_drawn_in_the_frame_comes_back_to_where_it_was(frame, target, fit) -> None:
-    # In the middle, which every fit shows.
+    # The middle, which is visible with every fit.
     side = min(frame) // 4
     box = (frame[0] // 2 - side, frame[1] // 2 - side // 2, frame[0] // 2 + side, frame[1] // 2 + side // 2)
     image = np.zeros((frame[1], frame[0], 3), np.uint8)

@@ -1,4 +1,4 @@
-"""A user's code in its own process: whatever one call does, the next frame has its answer."""
+"""A user's code in its own process: no fault of one call prevents the next frame's answer."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Argus's numpy gives what Ultralytics' own `predict` gives: tests/models has the networks and the expected values."""
+"""Argus's NumPy code gives the results of Ultralytics' `predict`. Networks and expected values are in tests/models."""
 
 import json
 import math
@@ -38,7 +38,7 @@ def found(name: str, picture: str) -> tuple[Detection, ...]:
     model = EXPECTED["models"][name]
     size = None
     if model["rect"]:
-        # Of a network of any size, Ultralytics takes the least multiple of the stride that holds the frame.
+        # For a network of any size, Ultralytics chooses the least multiple of the stride that fits the frame.
         scale = min(model["imgsz"][1] / frame(picture).width, model["imgsz"][0] / frame(picture).height)
         sides = (round(frame(picture).width * scale), round(frame(picture).height * scale))
         size = "x".join(str(32 * math.ceil(side / 32)) for side in sides)
@@ -48,7 +48,7 @@ def found(name: str, picture: str) -> tuple[Detection, ...]:
 
 @pytest.fixture(autouse=True)
 def whole_frames(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Argus decodes a large frame at a half, which makes other pixels of it: here both see the same picture."""
+    """Decode at full size: Argus decodes large frames at half size, which would give different pixels."""
     monkeypatch.setattr(jpeg, "reduction", lambda size, target: 1)
 
 
@@ -87,7 +87,7 @@ def test_what_ultralytics_finds_argus_finds(name: str, picture: str) -> None:
 
 
 def merged(objects: list[dict[str, Any]], model: dict[str, Any]) -> list[dict[str, Any]]:
-    """Of what Ultralytics finds, what stays where Argus merges more: boxes of one label that share half, and parts."""
+    """Ultralytics' detections after Argus's stricter merging: boxes of one label that overlap by half, and parts."""
     if "box" not in objects[0] or read_weights(MODELS / model["path"]).output != "anchors":
         return objects
     objects = sorted(objects, key=lambda one: -one["score"])
@@ -97,7 +97,7 @@ def merged(objects: list[dict[str, Any]], model: dict[str, Any]) -> list[dict[st
 
 
 def away(one: Detection, expected: dict[str, Any]) -> float:
-    """How far the corners are apart at most (pixels). A turned box's corners may begin at any of the four."""
+    """The largest distance between corners (pixels). An oriented box's corners may start at any of the four."""
     if "corners" not in expected:
         return float(np.abs(np.array(one.box) - np.array(expected["box"])).max())
     corners = np.array(expected["corners"])

@@ -1,4 +1,4 @@
-"""Argus's own weights: the scenes' find what rendered frames show, as their truth is exact."""
+"""Argus's own weights: the scenes' weights detect the things in rendered frames, whose truth is exact."""
 
 from itertools import islice
 

@@ -1,4 +1,4 @@
-"""The converter on graphs made by hand: what each operation gives is computed again by NumPy or OpenCV."""
+"""The converter on handmade graphs: each operation's result is compared with NumPy or OpenCV."""
 
 import base64
 from typing import Any
@@ -104,7 +104,7 @@ def test_channels_are_concatenated_as_each_layout_counts_them() -> None:
 
 @pytest.mark.parametrize(("cells", "size"), [(64, (12, 16)), (16, (3, 4))])
 def test_a_resize_keeps_the_ratio_that_it_had_at_the_exported_size(cells: int, size: tuple[int, int]) -> None:
-    # A convolution of stride 2 first: 32 cells of the exported 64 pixels, so 64 is double and 16 is half.
+    # After a convolution of stride 2, the exported 64 pixels are 32 cells, so 64 is double and 16 is half.
     made = graph(
         node("to_last", "Transpose", "image", "last"),
         conv("conv", "to_last", "kernel", stride=2),
@@ -147,7 +147,7 @@ def test_a_transpose_costs_nothing() -> None:
 
 
 def tiny() -> Graph:
-    """A network with NanoDet's names: three heads that are one convolution each, of all weights nought."""
+    """A network with NanoDet's names: three heads of one convolution each, with all weights zero."""
     nodes, weights = [], {}
     outputs = len(nanodet.COCO) + 4 * nanodet.BINS
     nodes += [node("to_last", "Transpose", "image", "last"), conv(nanodet.IMAGE, "to_last", "first_kernel", stride=8)]
@@ -160,7 +160,7 @@ def tiny() -> Graph:
         weights[f"kernel{stride}"] = np.zeros((1, 1, 2, outputs), np.float32)
         bias = np.full(outputs, -9, np.float32)
         bias[nanodet.COCO.index("dog")] = stride / 8 - 2
-        # Left 1 stride, top 2, right 3, bottom 4: one bin of each distribution stands far out.
+        # Left 1 stride, top 2, right 3, bottom 4: one bin of each distribution dominates.
         for side, distance in enumerate((1, 2, 3, 4)):
             bias[len(nanodet.COCO) + side * nanodet.BINS + distance] = 30
         weights[f"bias{stride}"] = bias
@@ -180,7 +180,7 @@ def test_one_network_decodes_the_boxes_of_every_size(height: int, width: int) ->
         for row in range(height // stride):
             for place in range(width // stride):
                 x, y = (place + 0.5) * stride, (row + 0.5) * stride
-                # The centre is half of (right - left) and of (bottom - top) further: one stride each.
+                # The centre moves by half of (right - left) and of (bottom - top): one stride each.
                 np.testing.assert_allclose(
                     output[:4, column], [x + stride, y + stride, 4 * stride, 6 * stride], rtol=1e-4
                 )
@@ -192,7 +192,7 @@ def test_one_network_decodes_the_boxes_of_every_size(height: int, width: int) ->
 def test_red_green_blue_goes_in_normalized_as_blue_green_red_was_in_training() -> None:
     made = tiny()
     kernel = np.zeros((1, 1, 3, 2), np.float32)
-    kernel[0, 0, 0, 0] = 1  # The network's first channel, which was trained on blue.
+    kernel[0, 0, 0, 0] = 1  # The first channel, which was trained on blue.
     made.weights["first_kernel"] = kernel
     dog = nanodet.COCO.index("dog")
     made.weights["kernel8"][0, 0, 0, dog] = 1

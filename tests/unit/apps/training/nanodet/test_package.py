@@ -22,7 +22,7 @@ def tarball(folder: Path, content: dict[str, bytes] = CONTENT) -> tuple[Path, st
 
 
 def npm(folder: Path, script: str) -> str:
-    """A program that stands for npm, which asks a registry."""
+    """A stand-in for npm, which would contact a registry."""
     program = folder / "npm"
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)

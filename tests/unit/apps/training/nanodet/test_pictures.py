@@ -16,7 +16,7 @@ def photograph(package: str, sha256: str) -> Photograph:
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An importable package that carries one picture."""
+    """An importable package with one picture."""
     data = tmp_path / "argus_test_photographs/data"
     data.mkdir(parents=True)
     (data.parent / "__init__.py").touch()

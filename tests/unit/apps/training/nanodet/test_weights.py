@@ -1,4 +1,4 @@
-"""The weights that ship: described as the job reads it, and those that the command made."""
+"""The shipped weights: their metadata are readable by the job, and they are those that the command makes."""
 
 import hashlib
 import json
@@ -39,4 +39,4 @@ def test_one_file_serves_every_size(precision: str) -> None:
         cells = sum(height * width // stride**2 for stride in (8, 16, 32))
         assert output.shape == (1, 4 + len(LABELS), cells)
         assert np.isfinite(output).all()
-        assert output[0, 4:].max() < 0.2  # There is nothing in a grey picture.
+        assert output[0, 4:].max() < 0.2  # A grey picture has nothing to detect.
