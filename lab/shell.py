@@ -8,7 +8,8 @@ from pathlib import Path
 
 from lab.config import LabError
 
-_SHOWN_LINES = 20
+SHOWN_LINES = 20
+"""How much of a failed program's output an error shows; logs have all of it."""
 
 
 def run(
@@ -29,10 +30,16 @@ def run(
         raise LabError(f"no end after {timeout:.0f} s: {shlex.join(command)}") from None
     if check and result.returncode != 0:
         said = log.read_text(errors="replace") if log else result.stdout + result.stderr
-        tail = "\n".join(said.strip().splitlines()[-_SHOWN_LINES:])
         where = f" (all of it: {log})" if log else ""
-        raise LabError(f"exit status {result.returncode}: {shlex.join(command)}{where}\n{tail}")
+        raise LabError(
+            f"exit status {result.returncode}: {shlex.join(command)}{where}\n{ending(said.strip().splitlines())}"
+        )
     return result
+
+
+def ending(lines: Sequence[str]) -> str:
+    """The last lines of a program's output, for an error."""
+    return "\n".join(lines[-SHOWN_LINES:])
 
 
 def output(command: Sequence[str], *, timeout: float = 60) -> str:

@@ -15,10 +15,10 @@ from typing import Any, BinaryIO
 
 from lab.config import LabError
 from lab.progress import Step, say, step
+from lab.shell import SHOWN_LINES, ending
 
 _EVENT_LOG_ALLOWED = {"PULUMI_DEBUG_COMMANDS": "true"}
 """Enables Pulumi's option --event-log, which its automation API uses to follow an update."""
-_SHOWN_LINES = 20
 _LOOK_SECONDS = 0.2
 _COLOUR = re.compile(r"<\{%[^%]*%\}>")
 """Colour markup in the engine's messages."""
@@ -94,7 +94,7 @@ class Update:
             return None
         # An error may contain the whole output of a failed command.
         first, *more = (f"{_name(urn)}: {message}" if urn else message).splitlines()
-        text = "\n".join([first, *(["..."] if len(more) > _SHOWN_LINES else []), *more[-_SHOWN_LINES:]])
+        text = "\n".join([first, *(["..."] if len(more) > SHOWN_LINES else []), *more[-SHOWN_LINES:]])
         if text in self._noticed:
             return None
         self._noticed.add(text)
@@ -110,8 +110,8 @@ def run(command: Sequence[str], *, title: str, environment: Mapping[str, str], l
     with step(title, log=log) as shown:
         status = _watch(command, environment, log, update, shown, notices=True)
         if status != 0:
-            tail = "\n".join(log.read_text(errors="replace").rstrip().splitlines()[-_SHOWN_LINES:])
-            raise LabError(f"exit status {status}; the end of {log}:\n{tail}")
+            printed = ending(log.read_text(errors="replace").rstrip().splitlines())
+            raise LabError(f"exit status {status}; the end of {log}:\n{printed}")
         shown.result = update.result()
 
 

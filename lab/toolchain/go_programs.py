@@ -14,6 +14,7 @@ from pathlib import Path
 
 from lab.config import ROOT, LabError
 from lab.progress import Step, step
+from lab.shell import ending
 from lab.toolchain.go_compiler import Go
 
 SOURCES = Path(__file__).resolve().parent / "go"
@@ -31,7 +32,6 @@ _STRIP = ("-s", "-w")
 _BUILD_TESTS = ("test", "-c", "-vet=off")
 _PINS = ("go.mod", "go.sum")
 _PROGRAM_SECONDS = 3600.0
-_SHOWN_LINES = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -290,8 +290,7 @@ def _run_go(command: list[str], group: GoGroup, log: Path, shown: Step) -> None:
         if time.monotonic() - start >= _PROGRAM_SECONDS:
             what = f"building {shown.tasks[-1].title} of {group.name}"
             raise LabError(f"{what}: no end after {_PROGRAM_SECONDS:.0f} s; run it again to go on (log: {log})")
-        tail = "\n".join(lines[-_SHOWN_LINES:])
-        raise LabError(f"building {group.name} failed; all of it is in {log}\n{tail}")
+        raise LabError(f"building {group.name} failed; all of it is in {log}\n{ending(lines)}")
 
 
 def _modfile(group: GoGroup) -> tuple[str, ...]:

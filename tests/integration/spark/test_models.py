@@ -16,12 +16,11 @@ from tests.integration.services import DRAWN, EXPECTED, TEST_MODELS, build_image
 from tests.integration.spark.driver import driver
 from tests.integration.spark.test_jobs import STARTED, Job, records, wait_until_done
 from tests.integration.topics import create, create_topics, make_frame, producer
+from tests.models.dataset import LABELS
 from tests.scoring import Found, Real, Scores, everything_kept, together
 
 ROUNDS = 5
 CHECKPOINT_BUILD_SECONDS = 2400
-LABELS = {"ball": "ball", "figure": "пешеход", "stone": "paving stone"}
-"""The test models' labels for the drawn things."""
 CASES = [pytest.param(name, marks=[] if name == "detect-onnx" else pytest.mark.full) for name in EXPECTED]
 
 
