@@ -13,12 +13,12 @@ from typing import Any
 
 import pulumi
 import pytest
-import yaml
 from pulumi.runtime import mocks, rpc
 from pulumi.runtime.stack import run_pulumi_func
 from pulumi.runtime.sync_await import _sync_await
 
 from tests.unit.components.host_keys import host_key
+from tests.unit.stacks import configuration
 
 ROOT = Path(__file__).parents[3]
 Outputs = Callable[[str, dict[str, Any]], Mapping[str, Any]]
@@ -135,15 +135,25 @@ def pulumi_mocks() -> Recorder:
     return Recorder()
 
 
-@pytest.fixture
-def program(pulumi_mocks: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Program]:
-    """`program(stack, {section: {key: value}})` runs `__main__` in preview with a changed stack file.
+@pytest.fixture(scope="session")
+def unchanged() -> dict[Path, Recorder]:
+    """What the program registered for each stack file without changes, because most tests only look at that."""
+    return {}
 
-    The private key that the file names is in a temporary home folder.
+
+@pytest.fixture
+def program(
+    pulumi_mocks: Recorder, unchanged: dict[Path, Recorder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Program]:
+    """`program(file, {section: {key: value}})` runs `__main__` in preview with a changed stack file.
+
+    Without changes it runs once in the session. The private key that the file names is in a temporary home folder.
     """
 
-    def run(stack: str, changes: Mapping[str, Mapping[str, Any]] | None = None) -> Recorder:
-        config = yaml.safe_load((ROOT / stack).read_text())["config"]
+    def run(file: Path, changes: Mapping[str, Mapping[str, Any]] | None = None) -> Recorder:
+        if not changes and file in unchanged:
+            return unchanged[file]
+        config = configuration(file)
         for section, values in (changes or {}).items():
             config[f"argus:{section}"] = {**config.get(f"argus:{section}", {}), **values}
         monkeypatch.setenv("HOME", str(tmp_path))
@@ -154,6 +164,8 @@ def program(pulumi_mocks: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         # The keys of machines that were seen before. No other local command prints a single line.
         pulumi_mocks.outputs["command:local:Command"] = lambda name, inputs: {"stdout": host_key(name)}
         pulumi_mocks.run(lambda: runpy.run_path(str(ROOT / "__main__.py")) and None, preview=True)
+        if not changes:
+            unchanged[file] = pulumi_mocks
         return pulumi_mocks
 
     yield run

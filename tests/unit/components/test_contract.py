@@ -25,8 +25,10 @@ from apps.spark_jobs.settings import Settings as DriverSettings
 from apps.spark_jobs.spec import JobSpec
 from apps.ui.settings import Settings as UiSettings
 from tests.unit.components.conftest import ROOT, Program
+from tests.unit.stacks import configuration
 
 STACKS = ("Pulumi.dev.yaml", "Pulumi.prod.yaml")
+"""The shipped ones: what they say may change, and the apps must still read it."""
 READERS: Mapping[str, type[Settings]] = {
     "producer": ProducerSettings,
     "consumer": ConsumerSettings,
@@ -88,18 +90,14 @@ def _container(pod: str, spec: Mapping[str, Any], container: Mapping[str, Any], 
     return Container(pod=pod, name=container["name"], variables=variables, files=files, command=command)
 
 
-_seen: dict[str, list[Container]] = {}
-
 Find = Callable[[str], list[Container]]
 
 
 @pytest.fixture(params=STACKS)
 def found(request: pytest.FixtureRequest, program: Program) -> Find:
-    """`found(name)`: the stack's containers of this name. The program runs once for each stack."""
-    stack: str = request.param
-    if stack not in _seen:
-        _seen[stack] = containers(program(stack))
-    return lambda name: [each for each in _seen[stack] if name in ("", each.name)]
+    """`found(name)`: the stack's containers of this name."""
+    seen = containers(program(ROOT / request.param))
+    return lambda name: [each for each in seen if name in ("", each.name)]
 
 
 @pytest.fixture
@@ -150,7 +148,7 @@ def test_every_module_that_is_run_is_there(found: Find) -> None:
 def test_every_camera_is_read_once_with_its_login(
     found: Find, settings_of: Callable[[Container], Any], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    config = yaml.safe_load((ROOT / request.node.callspec.params["found"]).read_text())["config"]
+    config = configuration(ROOT / request.node.callspec.params["found"])
     names, logins = [], set()
     for container in found("producer"):
         settings = settings_of(container)

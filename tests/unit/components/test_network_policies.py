@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Address
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from components.config.sections import Cluster
 from components.pipeline.network_policies import NetworkPolicies, NetworkPoliciesArgs
 from tests.unit.components.conftest import Program
 from tests.unit.components.network_policy import End, Policy, allowed, rules
+from tests.unit.stacks import HOSTS, LAB
 
 NAMESPACE = "argus"
 DRIVERS = {"model-objects", "model-motion"}
@@ -51,12 +53,12 @@ NEEDED = {
     ("model-motion-executor", "model-motion-executor", "blocks"),
     ("model-motion", "model-motion-executor", "blocks"),
 }
-"""Client, server and the name of the server's port, for the lab's stack and real hosts alike."""
+"""Client, server and the name of the server's port, in both stacks."""
 
 KEDA = {"keda-operator", "keda-metrics-apiserver"}
 KEDA_NEEDED = {("keda-operator", "kafka", "kafka"), ("keda-metrics-apiserver", "keda-operator", "metrics")}
 VPA = {"vpa-recommender", "vpa-updater", "vpa-admission-controller"}
-"""Only in the stack of real hosts: the lab's pods have fixed numbers and sizes."""
+"""Only in HOSTS: the pods of LAB have fixed numbers and sizes."""
 
 BROWSER = End(address=IPv4Address("203.0.113.9"))
 CAMERA = End(address=IPv4Address("198.51.100.31"))
@@ -82,13 +84,13 @@ class Pod:
 class Stack:
     """The pods and policies of a stack."""
 
-    name: str
+    file: Path
     pods: Mapping[str, Pod]
     policies: Sequence[Policy]
 
     @property
     def scales(self) -> bool:
-        return self.name == "Pulumi.prod.yaml"
+        return self.file == HOSTS
 
     @property
     def needed(self) -> set[tuple[str, str, str]]:
@@ -114,20 +116,14 @@ class Stack:
     def without(self, policy: int, direction: str, rule: int) -> "Stack":
         policies = copy.deepcopy(list(self.policies))
         del policies[policy]["spec"][direction][rule]
-        return Stack(self.name, self.pods, policies)
+        return Stack(self.file, self.pods, policies)
 
 
-_known: dict[str, Stack] = {}
-
-
-@pytest.fixture(params=["Pulumi.dev.yaml", "Pulumi.prod.yaml"])
+@pytest.fixture(params=[LAB, HOSTS], ids=lambda file: file.stem)
 def stack(request: pytest.FixtureRequest, program: Program) -> Stack:
-    name: str = request.param
-    if name not in _known:
-        objects = [each.inputs for each in program(name).resources if each.type.startswith("kubernetes:")]
-        policies = [each for each in objects if each["kind"] == "NetworkPolicy"]
-        _known[name] = Stack(name, dict(_pods(objects)), policies)
-    return _known[name]
+    objects = [each.inputs for each in program(request.param).resources if each.type.startswith("kubernetes:")]
+    policies = [each for each in objects if each["kind"] == "NetworkPolicy"]
+    return Stack(request.param, dict(_pods(objects)), policies)
 
 
 def _pods(objects: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Pod]]:
@@ -230,8 +226,8 @@ def test_only_who_asks_the_api_reaches_it(stack: Stack) -> None:
 def test_only_producers_reach_cameras_and_only_at_their_ports(stack: Stack) -> None:
     ports = (80, 443, 554, 8554, 1935)
     found = {(client, port) for client in stack.pods for port in ports if stack.reaches(client, CAMERA, port)}
-    cameras = {"Pulumi.dev.yaml": (8554,), "Pulumi.prod.yaml": (80, 554)}
-    assert found == {("producer", port) for port in cameras[stack.name]}
+    cameras = {LAB: (8554,), HOSTS: (80, 554)}
+    assert found == {("producer", port) for port in cameras[stack.file]}
     assert not any(stack.reaches("producer", inside, port) for inside in (ELSEWHERE, SERVICE) for port in ports)
 
 

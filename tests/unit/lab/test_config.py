@@ -6,6 +6,7 @@ import pytest
 
 from lab import config
 from lab.config import LabError
+from tests.unit.stacks import LAB
 
 
 @pytest.fixture(autouse=True)
@@ -15,6 +16,12 @@ def fresh_machines() -> Iterator[None]:
     config.machines.cache_clear()
 
 
+@pytest.fixture
+def own_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "STACK_FILE", LAB)
+
+
+@pytest.mark.usefixtures("own_stack")
 def test_the_machines_are_those_of_the_dev_stack() -> None:
     assert [(machine.name, str(machine.address)) for machine in config.machines()] == [
         ("cp1", "10.77.0.11"),
@@ -33,6 +40,7 @@ def test_nothing_of_the_lab_shares_an_address() -> None:
     assert all(address in config.SUBNET for address in addresses)
 
 
+@pytest.mark.usefixtures("own_stack")
 def test_an_unknown_machine_is_answered_with_those_there_are() -> None:
     with pytest.raises(LabError, match=r"no machine 'cp9' in the lab; there are cp1, cp2, cp3, worker1, worker2"):
         config.machine("cp9")

@@ -9,6 +9,7 @@ import yaml
 
 from lab import stack
 from lab.config import STACK_FILE, TOOLS, LabError
+from tests.unit.stacks import LAB, configuration
 
 
 def test_pulumi_finds_this_virtual_environment_first_then_the_labs_tools() -> None:
@@ -45,20 +46,21 @@ def test_other_commands_are_passed_on_as_they_are(lab_state: Path) -> None:
 def test_only_the_autoscalers_that_the_stack_uses_are_built(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, section: str, wanted: dict[str, Any], used: list[str]
 ) -> None:
-    file = yaml.safe_load(STACK_FILE.read_text())
-    file["config"].setdefault(section, {}).update(wanted)
+    config = configuration(LAB)
+    config.setdefault(section, {}).update(wanted)
     changed = tmp_path / STACK_FILE.name
-    changed.write_text(yaml.safe_dump(file))
+    changed.write_text(yaml.safe_dump({"config": config}))
     monkeypatch.setattr(stack, "STACK_FILE", changed)
     assert stack.autoscalers() == used
 
 
 def test_spare_machines_are_known_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(stack, "STACK_FILE", LAB)
     assert stack.standby() == []
-    file = yaml.safe_load(STACK_FILE.read_text())
-    file["config"]["argus:machines"]["workers"][0]["standby"] = True
+    config = configuration(LAB)
+    config["argus:machines"]["workers"][0]["standby"] = True
     changed = tmp_path / STACK_FILE.name
-    changed.write_text(yaml.safe_dump(file))
+    changed.write_text(yaml.safe_dump({"config": config}))
     monkeypatch.setattr(stack, "STACK_FILE", changed)
     assert stack.standby() == ["worker1"]
 

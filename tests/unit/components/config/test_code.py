@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from components.config import ConfigError, load_values
 from components.config.code import problems_of_code
+from tests.unit.stacks import LAB, sections
 
 ROOT = Path(__file__).parents[4]
 GOOD = "class Model:\n  def detect(self, frame): return []\n"
@@ -71,11 +71,8 @@ def test_a_folder_without_a_module_or_none_at_all(tmp_path: Path) -> None:
 
 def stack(folder: Path, **model: object) -> dict[str, Any]:
     (folder / "key").touch()
-    config = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]
-    values = {full.removeprefix("argus:"): value for full, value in config.items()}
-    values["ssh"]["privateKeyFile"] = str(folder / "key")
-    values["models"] = [{"name": "view", "kind": "python", "code": str(folder), **model}]
-    return values
+    models = [{"name": "view", "kind": "python", "code": str(folder), **model}]
+    return {**sections(LAB, folder / "key"), "models": models}
 
 
 def test_the_example_is_a_model(tmp_path: Path) -> None:

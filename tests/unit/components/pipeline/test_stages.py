@@ -22,6 +22,7 @@ from components.pipeline.topics import Topics
 from tests.unit.components.conftest import ROOT, Program, Recorder
 from tests.unit.components.pipeline.conftest import Build, settings
 from tests.unit.components.pipeline.test_pipeline import templates
+from tests.unit.stacks import HOSTS
 
 
 def test_workloads_are_as_their_stages_describe_them(build: Build) -> None:
@@ -108,7 +109,7 @@ def with_snapshots(
     monkeypatch.setattr(importlib.import_module("components.config.load"), "Settings", WithSnapshots)
 
     def run(**snapshots: Any) -> Recorder:
-        recorder: Recorder = program("Pulumi.prod.yaml", {"images": {"overrides": OTHERS}, "snapshots": snapshots})
+        recorder: Recorder = program(HOSTS, {"images": {"overrides": OTHERS}, "snapshots": snapshots})
         return recorder
 
     return run

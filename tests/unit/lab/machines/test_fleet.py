@@ -1,9 +1,13 @@
-from lab.config import machine
+from ipaddress import IPv4Address
+
+from lab.config import Machine
 from lab.machines import fleet
+
+WORKER = Machine(name="worker2", address=IPv4Address("10.77.0.22"))
 
 
 def test_a_machine_is_its_own_host_with_disks_of_its_own() -> None:
-    arguments = fleet._run_arguments(machine("worker2"), "image:1")
+    arguments = fleet._run_arguments(WORKER, "image:1")
     assert "--hostname=worker2" in arguments
     assert "--ip=10.77.0.22" in arguments
     assert "--volume=argus-lab-worker2-etcd:/var/lib/etcd" in arguments
@@ -11,7 +15,7 @@ def test_a_machine_is_its_own_host_with_disks_of_its_own() -> None:
 
 
 def test_a_machine_is_outdated_by_a_new_image_and_by_a_new_key() -> None:
-    made = fleet._specification(machine("cp1"), "image:1", "key a")
-    assert made == fleet._specification(machine("cp1"), "image:1", "key a")
-    assert made != fleet._specification(machine("cp1"), "image:2", "key a")
-    assert made != fleet._specification(machine("cp1"), "image:1", "key b")
+    made = fleet._specification(WORKER, "image:1", "key a")
+    assert made == fleet._specification(WORKER, "image:1", "key a")
+    assert made != fleet._specification(WORKER, "image:2", "key a")
+    assert made != fleet._specification(WORKER, "image:1", "key b")
