@@ -7,13 +7,17 @@ import json
 import logging
 import runpy
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pulumi
 import pytest
-from pulumi.runtime import mocks, rpc
+from pulumi.runtime import mocks, resource, rpc
+from pulumi.runtime.proto.source_pb2 import StackTrace
+from pulumi.runtime.settings import SETTINGS
 from pulumi.runtime.stack import run_pulumi_func
 from pulumi.runtime.sync_await import _sync_await
 
@@ -81,11 +85,15 @@ class Recorder(mocks.Mocks):
         async def body() -> None:
             nonlocal result
             result = await pulumi.Output.from_input(program()).future(with_unknowns=True)
+            with suppress(Exception):
+                await _everything_known()
 
         result: Any = None
-        pulumi.runtime.settings.SETTINGS.rpc_manager.clear()
-        pulumi.runtime.settings.SETTINGS.outputs.clear()
-        _sync_await(run_pulumi_func(lambda: _sync_await(body())))
+        SETTINGS.rpc_manager.clear()
+        SETTINGS.outputs.clear()
+        # The SDK reads the stack with pytest's frames for every resource, only to tell the engine a source line.
+        with patch.object(resource, "_get_stack_trace", StackTrace):
+            _sync_await(run_pulumi_func(lambda: _sync_await(body())))
         return result
 
     def named(self, name: str) -> Registered:
@@ -101,6 +109,15 @@ class Recorder(mocks.Mocks):
     def children(self, name: str) -> list[Registered]:
         """The direct children of a resource."""
         return [each for each in self.resources if each.parent == name]
+
+
+async def _everything_known() -> None:
+    """Wait for all outputs together, because the SDK's own wait looks at every pending one whenever one arrives.
+
+    One that fails ends the wait; the SDK reports it.
+    """
+    while pending := [each for each in SETTINGS.outputs if not each.done()]:
+        await asyncio.gather(*pending)
 
 
 class _Monitor(mocks.MockMonitor):
