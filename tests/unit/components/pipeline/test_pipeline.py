@@ -97,15 +97,14 @@ def changed(before: Any, after: Any) -> set[str]:
 
 
 def test_one_cameras_url_touches_only_its_producer(build: Build) -> None:
-    before = build()
-    moved = [{**CAMERAS[0], "url": "rtsp://10.0.0.9/stream"}, *CAMERAS[1:]]
-    touched = changed(before, build(cameras=moved))
+    moved = build(cameras=[{**CAMERAS[0], "url": "rtsp://10.0.0.9/stream"}, *CAMERAS[1:]])
+    touched = changed(build(), moved)
     (deployment,) = (key for key in touched if key.startswith("Deployment/"))
     producer = deployment.removeprefix("Deployment/")
     # The policy changes too, because no other camera uses RTSP's port.
     assert touched == {deployment, f"ConfigMap/{producer}-cameras", "NetworkPolicy/producer"}
-    elsewhere = [{**CAMERAS[0], "url": "rtsp://10.0.0.10/stream"}, *CAMERAS[1:]]
-    assert changed(build(cameras=moved), build(cameras=elsewhere)) == touched - {"NetworkPolicy/producer"}
+    elsewhere = build(cameras=[{**CAMERAS[0], "url": "rtsp://10.0.0.10/stream"}, *CAMERAS[1:]])
+    assert changed(moved, elsewhere) == touched - {"NetworkPolicy/producer"}
 
 
 def test_a_stages_setting_rolls_only_its_own_pods(build: Build) -> None:
