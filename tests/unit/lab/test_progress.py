@@ -8,6 +8,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -184,14 +185,36 @@ def test_time_counts_from_the_beginning_of_make_up(
     assert re.match(r"\[36\d\d\.\d s\] an hour later\n", capsys.readouterr().err)
 
 
-@pytest.mark.parametrize("terminal", [None, {"CI": "true"}, {"TERM": "dumb"}], ids=["none", "in CI", "dumb"])
-def test_without_somebody_at_a_terminal_there_are_only_lines(tmp_path: Path, terminal: dict[str, str] | None) -> None:
-    if terminal is None:
+TERMINALS: dict[str, dict[str, str] | None] = {
+    "none": None,
+    "in CI": {"CI": "true"},
+    "dumb": {"TERM": "dumb"},
+    "wide": {"COLUMNS": "100"},
+}
+"""Where the program's output goes, with the changes of its environment."""
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, str, str]]:
+    """The exit status and outputs of the program on each terminal. All run at once, because each takes seconds."""
+
+    def run(terminal: str) -> tuple[int, str, str]:
+        arguments, changes = command(tmp_path_factory.mktemp("program")), TERMINALS[terminal]
+        if changes is not None:
+            return on_a_terminal(arguments, environment(**changes))
         env = environment()
-        done = subprocess.run(command(tmp_path), env=env, capture_output=True, text=True, timeout=60, check=False)
-        status, said, printed = done.returncode, done.stderr, done.stdout
-    else:
-        status, said, printed = on_a_terminal(command(tmp_path), environment(**terminal))
+        done = subprocess.run(arguments, env=env, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False)
+        return done.returncode, done.stderr, done.stdout
+
+    with ThreadPoolExecutor(len(TERMINALS)) as pool:
+        return dict(zip(TERMINALS, pool.map(run, TERMINALS), strict=True))
+
+
+@pytest.mark.parametrize("terminal", ["none", "in CI", "dumb"])
+def test_without_somebody_at_a_terminal_there_are_only_lines(
+    results: dict[str, tuple[int, str, str]], terminal: str
+) -> None:
+    status, said, printed = results[terminal]
     assert (status, printed) == (3, "the result\n")
     assert "\x1b" not in said
     lines = said.splitlines()
@@ -207,8 +230,8 @@ def test_without_somebody_at_a_terminal_there_are_only_lines(tmp_path: Path, ter
     ]
 
 
-def test_on_a_terminal_the_steps_under_way_are_drawn_in_place(tmp_path: Path) -> None:
-    status, sent, printed = on_a_terminal(command(tmp_path), environment(COLUMNS="100"))
+def test_on_a_terminal_the_steps_under_way_are_drawn_in_place(results: dict[str, tuple[int, str, str]]) -> None:
+    status, sent, printed = results["wide"]
     assert (status, printed) == (3, "the result\n")
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", sent)
     assert "so far" not in text
