@@ -10,6 +10,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -132,8 +133,9 @@ def elasticsearch() -> Iterator[str]:
         yield url
 
 
+@cache
 def image(name: str) -> str:
-    """The image of containers/<name>: from ARGUS_TEST_IMAGE_<NAME>, or built here."""
+    """The image of containers/<name>: from ARGUS_TEST_IMAGE_<NAME>, or built here once a session."""
     given = os.environ.get(f"ARGUS_TEST_IMAGE_{name.upper()}")
     return given or build_image(name, tag=f"localhost/argus-test/{name}", models=MODELS)
 
@@ -192,7 +194,8 @@ def container(
             logs = _podman("logs", "--tail", "30", started)
             raise TimeoutError(f"{error}\n{logs}") from error
         finally:
-            _podman("rm", "--force", "--time", "5", "--volumes", started)
+            # At once, because its data goes too.
+            _podman("rm", "--force", "--time", "0", "--volumes", started)
 
 
 def process_of(container: str) -> int:
