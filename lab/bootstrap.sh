@@ -14,7 +14,7 @@ began=${ARGUS_BEGAN:-$EPOCHREALTIME}
 
 # The name after `=` is a program that makes the package unnecessary if it is already installed.
 packages=(
-    ca-certificates iproute2 iptables jq openssh-client openssh-server procps zstd
+    ca-certificates curl iproute2 iptables jq openssh-client openssh-server procps zstd
     podman buildah runc netavark debootstrap debian-archive-keyring docker-registry ffmpeg
     chromium=chromium chromium-driver=chromedriver default-jre-headless=java
 )
