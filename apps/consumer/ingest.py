@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
 
@@ -16,7 +16,7 @@ from apps.consumer.records import Headers, Kind, RejectedError, StoredFile, fram
 from apps.consumer.retention import oldest_kept
 from apps.consumer.settings import Settings
 from apps.consumer.storage import DiskStore
-from apps.service.health import Health, healthy, polled
+from apps.service.health import Health, healthy, poll_health
 
 POLL_SECONDS = 0.5
 COMMIT_RETRY_SECONDS = 1.0
@@ -57,38 +57,30 @@ class _Written:
     size: int
 
 
-@dataclass
-class Pulse:
-    """The loop's state for the probes. Times are `time.monotonic`."""
-
-    polled_at: float = field(default_factory=time.monotonic)
-    joined: bool = False
-    """Whether the group has assigned this member its partitions (none, if members outnumber partitions)."""
-
-    def health(self) -> Health:
-        """Whether the loop keeps polling Kafka."""
-        return polled(time.monotonic() - self.polled_at)
-
-    def readiness(self) -> Health:
-        """Whether this member has its partitions."""
-        return healthy(self.joined, "joined\n" if self.joined else "not in the group\n")
-
-
 class Ingest:
     """The loop. After `stop`, `run` makes all read records durable, commits them and returns."""
 
-    def __init__(self, settings: Settings, store: DiskStore, pulse: Pulse, make_room: Callable[[], bool]) -> None:
+    def __init__(self, settings: Settings, store: DiskStore, make_room: Callable[[], bool]) -> None:
         """`make_room` is called when the disk is full and returns whether it removed anything."""
         self._settings = settings
         self._store = store
-        self._pulse = pulse
         self._make_room = make_room
         self._consumer = Consumer(kafka_config(settings), logger=logger)
         self._written: list[_Written] = []
         self._offsets: dict[tuple[str, int], int] = {}
         self._records = 0
         self._retry_at = 0.0
+        self._polled_at = time.monotonic()
+        self._joined = False
         self._stop = threading.Event()
+
+    def health(self) -> Health:
+        """Whether the loop keeps polling Kafka."""
+        return poll_health(time.monotonic() - self._polled_at)
+
+    def readiness(self) -> Health:
+        """Whether the group has assigned this member its partitions (none, if members outnumber partitions)."""
+        return healthy(self._joined, "joined\n" if self._joined else "not in the group\n")
 
     def stop(self) -> None:
         """Tell `run` to finish its batch and return."""
@@ -114,8 +106,8 @@ class Ingest:
             # One at a time: a batch could contain records of partitions that were revoked while it was collected.
             message = self._consumer.poll(wait)
             if message is not None:
-                self._take(message)
-            self._pulse.polled_at = time.monotonic()
+                self._handle(message)
+            self._polled_at = time.monotonic()
             if time.monotonic() >= deadline or self._records >= self._settings.batch_records:
                 self._finish_batch()
                 deadline = time.monotonic() + self._settings.batch_seconds
@@ -126,7 +118,7 @@ class Ingest:
             time.sleep(COMMIT_RETRY_SECONDS)
         logger.warning("stopping without the last commit: Kafka will deliver those records again, to the same files")
 
-    def _take(self, message: Message) -> None:
+    def _handle(self, message: Message) -> None:
         error = message.error()
         if error is not None:
             # For example fenced, after a broker died with the group's state. The client never recovers, but a new
@@ -191,21 +183,21 @@ class Ingest:
     def _assigned(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         logger.info("assigned %d partitions", len(partitions))
         metrics.ASSIGNED_PARTITIONS.set(len(partitions))
-        self._pulse.joined = True
+        self._joined = True
 
     def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         logger.info("giving back %d partitions", len(partitions))
         self._finish_batch(retry=True)
-        self._leave()
+        self._forget_partitions()
 
     def _lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         logger.warning("lost %d partitions, so their last batch is not committed", len(partitions))
-        self._leave()
+        self._forget_partitions()
 
-    def _leave(self) -> None:
+    def _forget_partitions(self) -> None:
         self._offsets.clear()
         metrics.ASSIGNED_PARTITIONS.set(0)
-        self._pulse.joined = False
+        self._joined = False
 
 
 def _file(is_frame: bool, message: Message) -> StoredFile:
