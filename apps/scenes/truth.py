@@ -36,10 +36,10 @@ class Truth:
 
 def truth(camera: str, sequence: int, width: int = 640, height: int = 360) -> tuple[Truth, ...]:
     """Everything that counts in `render(camera, sequence, width, height)`."""
-    return tuple(found for found in everything(camera, sequence, width, height) if found.counts)
+    return tuple(found for found in all_actors(camera, sequence, width, height) if found.counts)
 
 
-def everything(camera: str, sequence: int, width: int = 640, height: int = 360) -> tuple[Truth, ...]:
+def all_actors(camera: str, sequence: int, width: int = 640, height: int = 360) -> tuple[Truth, ...]:
     """Every actor with at least one visible pixel, whether it counts or not."""
     actors = list(actors_at(camera, sequence))
     items = by_distance(actors, scene_of(camera).posts)

@@ -16,7 +16,7 @@ import numpy as np
 
 from apps.model_api.jpeg import Image
 from apps.scenes import render
-from apps.scenes.seed import dice
+from apps.scenes.seed import seeded_random
 
 
 class PictureError(RuntimeError):
@@ -89,10 +89,10 @@ def calibration_pictures() -> Iterator[Image]:
     photographs = [read_photograph(each) for each in PHOTOGRAPHS]
     yield from photographs
     for number in range(COLLAGES):
-        yield collage(photographs, dice("calibration", "collage", number))
+        yield collage(photographs, seeded_random("calibration", "collage", number))
     for number in range(SCENES):
         camera = f"calibration-{number:03d}"
-        yield np.asarray(render(camera, dice(camera).randrange(1 << 44)), dtype=np.uint8)
+        yield np.asarray(render(camera, seeded_random(camera).randrange(1 << 44)), dtype=np.uint8)
 
 
 def read_photograph(photograph: Photograph) -> Image:
@@ -111,26 +111,26 @@ def read_photograph(photograph: Photograph) -> Image:
     return np.asarray(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR), dtype=np.uint8)
 
 
-def collage(photographs: list[Image], roll: random.Random) -> Image:
+def collage(photographs: list[Image], rng: random.Random) -> Image:
     """Four pieces of photographs in random light: objects as small and as many as in a camera's view."""
     width, height = COLLAGE_SIZE
-    across, down = roll.randint(width // 4, 3 * width // 4), roll.randint(height // 4, 3 * height // 4)
+    across, down = rng.randint(width // 4, 3 * width // 4), rng.randint(height // 4, 3 * height // 4)
     canvas: Image = np.empty((height, width, 3), np.uint8)
     for top, bottom in ((0, down), (down, height)):
         for left, right in ((0, across), (across, width)):
-            canvas[top:bottom, left:right] = _piece(roll.choice(photographs), right - left, bottom - top, roll)
-    gain, offset = roll.uniform(0.4, 1.3), roll.uniform(-15, 25)
+            canvas[top:bottom, left:right] = _piece(rng.choice(photographs), right - left, bottom - top, rng)
+    gain, offset = rng.uniform(0.4, 1.3), rng.uniform(-15, 25)
     return np.asarray(cv2.convertScaleAbs(canvas, alpha=gain, beta=offset), dtype=np.uint8)
 
 
-def _piece(photograph: Image, width: int, height: int, roll: random.Random) -> Image:
+def _piece(photograph: Image, width: int, height: int, rng: random.Random) -> Image:
     """A random piece, scaled to this size in pixels, of at least 30 % of the photograph."""
     rows, columns = photograph.shape[:2]
     most = min(columns / width, rows / height)
-    share = roll.uniform(0.3, 1.0) * most
+    share = rng.uniform(0.3, 1.0) * most
     wide, high = max(1, int(width * share)), max(1, int(height * share))
-    left, top = roll.randint(0, columns - wide), roll.randint(0, rows - high)
+    left, top = rng.randint(0, columns - wide), rng.randint(0, rows - high)
     piece = photograph[top : top + high, left : left + wide]
-    if roll.random() < 0.5:
+    if rng.random() < 0.5:
         piece = piece[:, ::-1]
     return np.asarray(cv2.resize(piece, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
