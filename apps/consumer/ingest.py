@@ -5,7 +5,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
 
@@ -48,15 +47,6 @@ def kafka_config(settings: Settings) -> dict[str, str | int | bool]:
     }
 
 
-@dataclass(frozen=True)
-class _Written:
-    """A written file's metadata, for the metrics."""
-
-    kind: Kind
-    captured_at: datetime
-    size: int
-
-
 class Ingest:
     """The loop. After `stop`, `run` makes all read records durable, commits them and returns."""
 
@@ -66,7 +56,8 @@ class Ingest:
         self._store = store
         self._make_room = make_room
         self._consumer = Consumer(kafka_config(settings), logger=logger)
-        self._written: list[_Written] = []
+        self._written: list[tuple[Kind, datetime, int]] = []
+        """For the metrics: kind, capture time and size in bytes of each file of this batch."""
         self._offsets: dict[tuple[str, int], int] = {}
         self._records = 0
         self._retry_at = 0.0
@@ -131,7 +122,7 @@ class Ingest:
         topic, partition, offset = message.topic(), message.partition(), message.offset()
         assert topic is not None and partition is not None and offset is not None
         try:
-            self._write(_file(topic == self._settings.frames_topic, message))
+            self._write(_file_of(topic == self._settings.frames_topic, message))
         except RejectedError as rejected:
             metrics.REJECTED.labels(rejected.reason).inc()
             logger.warning("skipped %s[%d]@%d: %s", topic, partition, offset, rejected)
@@ -149,17 +140,17 @@ class Ingest:
             except OSError as error:
                 if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not self._make_room():
                     raise
-        self._written.append(_Written(file.kind, file.captured_at, len(file.data)))
+        self._written.append((file.kind, file.captured_at, len(file.data)))
 
     def _finish_batch(self, *, retry: bool = False) -> None:
         """Make the batch durable and commit it; soon after a failed commit only with `retry`."""
         self._store.flush()
         now = datetime.now(UTC)
-        for file in self._written:
-            metrics.STORED.labels(file.kind).inc()
-            metrics.STORED_BYTES.labels(file.kind).inc(file.size)
-            if file.kind == "frame":
-                metrics.FRAME_AGE.observe(max(0.0, (now - file.captured_at).total_seconds()))
+        for kind, captured_at, size in self._written:
+            metrics.STORED.labels(kind).inc()
+            metrics.STORED_BYTES.labels(kind).inc(size)
+            if kind == "frame":
+                metrics.FRAME_AGE.observe(max(0.0, (now - captured_at).total_seconds()))
         self._written.clear()
         self._records = 0
         if self._offsets and (retry or time.monotonic() >= self._retry_at):
@@ -200,7 +191,7 @@ class Ingest:
         self._joined = False
 
 
-def _file(is_frame: bool, message: Message) -> StoredFile:
+def _file_of(is_frame: bool, message: Message) -> StoredFile:
     now = datetime.now(UTC)
     if not is_frame:
         return result_file(message.value(), now)

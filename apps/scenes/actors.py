@@ -36,7 +36,7 @@ def shade(colour: Colour, factor: float) -> Colour:
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """What distinguishes actors of one kind. Shares are in 0..1; their meaning depends on the kind."""
+    """An actor's appearance. `gait` and `bulk` are in 0..1; their meaning depends on the kind."""
 
     kind: Kind
     size: float
@@ -68,7 +68,7 @@ class Pose:
         return [self.place(ahead, up) for ahead, up in points]
 
 
-def draw_look(rng: random.Random, kind: Kind) -> Look:
+def random_look(rng: random.Random, kind: Kind) -> Look:
     """A random look of a kind."""
     main = _PAINT if kind in {"car", "truck"} else _FUR if kind == "dog" else _CLOTH
     second = _TROUSERS if kind in {"person", "bicycle"} else _PAINT

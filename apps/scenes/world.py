@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
-from apps.scenes.actors import Kind, Look, Pose, draw_look, half_length
+from apps.scenes.actors import Kind, Look, Pose, half_length, random_look
 from apps.scenes.seed import seeded_random
 
 LANE_UNITS = 4096
@@ -159,7 +159,7 @@ def _occupant(camera: str, lane: Lane, slot: int) -> tuple[Look | None, int]:
     if rng.random() > lane.presence:
         return None, 0
     kinds, weights = zip(*_KINDS_BY_SURFACE[lane.surface], strict=True)
-    return draw_look(rng, rng.choices(kinds, weights)[0]), rng.randrange(lane.jitter)
+    return random_look(rng, rng.choices(kinds, weights)[0]), rng.randrange(lane.jitter)
 
 
 def noise_offset(camera: str, sequence: int) -> int:

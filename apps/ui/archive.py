@@ -24,7 +24,8 @@ class Archive:
     async def jpeg(self, camera: str, hour: str, sequence: int) -> bytes | None:
         """The JPEG, or None if no consumer has it. Raises ArchiveUnavailableError if not all could be asked."""
         unanswered = []
-        for url in self._order(camera):
+        last_seen = self._last_seen.get(camera)
+        for url in sorted(self._urls, key=lambda url: url != last_seen):
             try:
                 response = await self._client.get(f"{url}/frames/{camera}/{hour}/{sequence}.jpg", timeout=TIMEOUT)
             except httpx.HTTPError as error:
@@ -39,7 +40,3 @@ class Archive:
         if unanswered:
             raise ArchiveUnavailableError(f"{len(unanswered)} of {len(self._urls)} consumers do not answer")
         return None
-
-    def _order(self, camera: str) -> list[str]:
-        first = self._last_seen.get(camera)
-        return sorted(self._urls, key=lambda url: url != first)

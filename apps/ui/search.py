@@ -2,10 +2,9 @@
 
 import logging
 import re
-from datetime import datetime
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from apps.messages import Detection, format_timestamp, hour_of, result_from_document
 from apps.messages.names import IDENTITY_FIELD, NAME, NAME_PATTERN
@@ -15,19 +14,10 @@ MAX_LABELS = 200
 logger = logging.getLogger(__name__)
 
 
-def _with_time_zone(moment: datetime) -> datetime:
-    if moment.tzinfo is None:
-        raise ValueError("must have a time zone, such as 2026-11-23T22:00:00Z")
-    return moment
-
-
 def _cursor(text: str) -> str:
     if not re.match(r"-?[0-9]{1,19},", text):
         raise ValueError("must be the `next` of an earlier answer")
     return text
-
-
-Moment = Annotated[datetime, AfterValidator(_with_time_zone)]
 
 
 class SearchParameters(BaseModel):
@@ -40,8 +30,8 @@ class SearchParameters(BaseModel):
     version: str | None = Field(default=None, min_length=1, max_length=200)
     label: str | None = Field(default=None, min_length=1, max_length=100)
     min_score: float | None = Field(default=None, ge=0, le=1)
-    since: Moment | None = None
-    until: Moment | None = None
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
     size: int = Field(default=24, ge=1, le=200)
     after: Annotated[str, AfterValidator(_cursor)] | None = None
 

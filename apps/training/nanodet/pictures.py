@@ -25,9 +25,8 @@ class PictureError(RuntimeError):
 
 @dataclass(frozen=True, kw_only=True)
 class Photograph:
-    """A file of an installed package."""
+    """A file of an installed package; `path` begins with the package."""
 
-    package: str
     path: str
     sha256: str
     licence: str
@@ -35,44 +34,37 @@ class Photograph:
 
 PHOTOGRAPHS = (
     Photograph(
-        package="skimage",
-        path="data/astronaut.png",
+        path="skimage/data/astronaut.png",
         sha256="88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5",
         licence="public domain (NASA)",
     ),
     Photograph(
-        package="skimage",
-        path="data/camera.png",
+        path="skimage/data/camera.png",
         sha256="b0793d2adda0fa6ae899c03989482bff9a42d3d5690fc7e3648f2795d730c23a",
         licence="CC0 (Lav Varshney)",
     ),
     Photograph(
-        package="skimage",
-        path="data/chelsea.png",
+        path="skimage/data/chelsea.png",
         sha256="596aa1e7cb875eb79f437e310381d26b338a81c2da23439704a73c4651e8c4bb",
         licence="CC0 (Stefan van der Walt)",
     ),
     Photograph(
-        package="skimage",
-        path="data/coffee.png",
+        path="skimage/data/coffee.png",
         sha256="cc02f8ca188b167c775a7101b5d767d1e71792cf762c33d6fa15a4599b5a8de7",
         licence="CC0 (Rachel Michetti)",
     ),
     Photograph(
-        package="skimage",
-        path="data/rocket.jpg",
+        path="skimage/data/rocket.jpg",
         sha256="c2dd0de7c538df8d111e479619b129464d0269d0ae5fd18ca91d33a7fdfea95c",
         licence="public domain (SpaceX)",
     ),
     Photograph(
-        package="sklearn",
-        path="datasets/images/china.jpg",
+        path="sklearn/datasets/images/china.jpg",
         sha256="8378025ad2519d649d02e32bd98990db4ab572357d9f09841c2fbfbb4fefad29",
         licence="CC BY 2.0 (danielbuechele)",
     ),
     Photograph(
-        package="sklearn",
-        path="datasets/images/flower.jpg",
+        path="sklearn/datasets/images/flower.jpg",
         sha256="a77f6ec41e353afdf8bdff2ea981b2955535d8d83294f8cfa49cf4e423dd5638",
         licence="CC BY 2.0 (vultilion)",
     ),
@@ -97,10 +89,11 @@ def calibration_pictures() -> Iterator[Image]:
 
 def read_photograph(photograph: Photograph) -> Image:
     """The decoded photograph (height, width, 3), BGR. Raises PictureError."""
-    found = find_spec(photograph.package)
+    package, _, name = photograph.path.partition("/")
+    found = find_spec(package)
     if found is None or found.origin is None:
-        raise PictureError(f"the package {photograph.package} is not installed: see apps/training/nanodet")
-    path = Path(found.origin).parent / photograph.path
+        raise PictureError(f"the package {package} is not installed: see apps/training/nanodet")
+    path = Path(found.origin).parent / name
     try:
         content = path.read_bytes()
     except OSError as unreadable:

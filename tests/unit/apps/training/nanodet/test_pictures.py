@@ -11,7 +11,7 @@ from apps.training.nanodet.quantize import fit
 
 
 def photograph(package: str, sha256: str) -> Photograph:
-    return Photograph(package=package, path="data/cat.png", sha256=sha256, licence="CC0")
+    return Photograph(path=f"{package}/data/cat.png", sha256=sha256, licence="CC0")
 
 
 @pytest.fixture
