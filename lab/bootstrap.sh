@@ -43,12 +43,12 @@ last_line() {
 
 # Prints a step's progress every minute, until it is killed or this script ends.
 heartbeat() {
-    local title=$1 log=$2 start=$SECONDS next=$heartbeat_seconds said
+    local title=$1 log=$2 start=$SECONDS next=$heartbeat_seconds last
     while sleep 1 && kill -0 $$ 2>/dev/null; do
         if ((SECONDS - start < next)); then continue; fi
         next=$((next + heartbeat_seconds))
-        said=$(last_line "$log")
-        say "$title: $((SECONDS - start)) s so far, ${said:-nothing said yet}"
+        last=$(last_line "$log")
+        say "$title: $((SECONDS - start)) s so far, ${last:-no output yet}"
     done
 }
 
