@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -77,11 +77,11 @@ class Ssh(Section):
 
     user: str = Field("root", min_length=1, description="Login name; root, or a user with passwordless sudo.")
     port: Port = Field(22, description="TCP port of sshd.")
-    mend: str = Field(
+    rerun: str = Field(
         "",
         max_length=60,
-        description="Any word; another one than last time runs every step on every machine again, which mends what "
-        "somebody changed there by hand.",
+        description="Any word, such as a date; when it changes, every step runs again on every machine, which undoes "
+        "changes made there by hand.",
     )
     host_keys: Literal["firstUse", "pinned"] = Field(
         "firstUse",
@@ -98,6 +98,13 @@ class Ssh(Section):
             raise ValueError("set exactly one of privateKeyFile and privateKey")
         return self
 
+    @property
+    def key(self) -> str:
+        """The private key, read from its file if the stack names one."""
+        if self.private_key_file is not None:
+            return self.private_key_file.read_text(encoding="utf-8")
+        return self.private_key.get_secret_value() if self.private_key else ""
+
 
 class Machine(Section):
     """One host, reached over SSH; it becomes the node of the same name."""
@@ -112,10 +119,19 @@ class Machine(Section):
     labels: dict[str, str] = Field({}, description="Node labels to set.")
     taints: tuple[str, ...] = Field((), description="Node taints to set, each `key=value:Effect` or `key:Effect`.")
 
+    control_plane: ClassVar[bool] = True
+    """Whether it runs Kubernetes' control plane; a Worker does not."""
+
+    @property
+    def host(self) -> str:
+        """The address as text."""
+        return str(self.address)
+
 
 class Worker(Machine):
     """A host that only runs pods."""
 
+    control_plane: ClassVar[bool] = False
     standby: bool = Field(
         False,
         description="A spare: left alone until this is taken out, and named where pods find no room. Set on a worker "

@@ -18,6 +18,7 @@ from pulumi.runtime import mocks, rpc
 from pulumi.runtime.stack import run_pulumi_func
 from pulumi.runtime.sync_await import _sync_await
 
+from components.config import Ssh
 from tests.unit.components.host_keys import host_key
 
 ROOT = Path(__file__).parents[3]
@@ -126,6 +127,11 @@ class _Monitor(mocks.MockMonitor):
                 )
             )
         return response
+
+
+def ssh_options(**others: Any) -> Ssh:
+    """The SSH section of a stack, with changes."""
+    return Ssh.model_validate({"privateKey": "key"} | others)
 
 
 @pytest.fixture

@@ -2,10 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from components import engine
 from components.config import ConfigError
 from components.pipeline import stages
 from tests.unit.components.conftest import ROOT, Program
@@ -50,6 +52,26 @@ def test_real_hosts_run_the_official_images_that_their_stack_names(program: Prog
 def test_real_hosts_take_nothing_from_the_lab(program: Program) -> None:
     hosts = {each.inputs["connection"]["host"] for each in program("Pulumi.prod.yaml").of_type(REMOTE_COMMAND)}
     assert hosts == {f"192.0.2.{number}" for number in (11, 12, 13, 21, 22, 23)}
+
+
+def test_machines_that_were_checked_before_are_not_checked_again(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor after an update from a version that called this output `looks`."""
+
+    def checks(outputs: dict[str, Any]) -> dict[str, str]:
+        async def read(stack: str) -> dict[str, Any]:
+            return outputs
+
+        monkeypatch.setattr(engine, "read_stack_outputs", read)
+        resources = program("Pulumi.dev.yaml")
+        commands = [each.inputs for each in resources.of_type(REMOTE_COMMAND) if "-preflight-" in each.name]
+        resources.resources.clear()
+        return {each["connection"]["host"]: each["stdin"] for each in commands}
+
+    earlier = {address: f"1 {check.partition(' ')[2]}" for address, check in checks({}).items()}
+    for output in ("checks", "looks"):
+        assert checks({output: earlier}) == earlier
 
 
 def test_a_storage_class_of_the_users_own_takes_the_place_of_every_local_volume(program: Program) -> None:
