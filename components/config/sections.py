@@ -361,8 +361,8 @@ class Elasticsearch(Section):
         return self.memory.limit_mib if self.vertical == "apply" else None
 
 
-class Between(Section):
-    """A number of replicas that follows the load, between two limits."""
+class ReplicaRange(Section):
+    """The least and the most replicas; between them, the number follows the load."""
 
     minimum: int = Field(1, ge=1, description="Those that are always there.")
     maximum: int = Field(1, ge=1, description="The most there may be.")
@@ -379,7 +379,7 @@ class Between(Section):
         return self.minimum if self.minimum == self.maximum else None
 
 
-class LagReplicas(Between):
+class LagReplicas(ReplicaRange):
     """The number of pods in a consumer group: more when they fall behind, fewer when fewer can keep up."""
 
     target_lag_seconds: float = Field(
@@ -387,7 +387,7 @@ class LagReplicas(Between):
         gt=0,
         le=3600,
         description="More pods come when those there are would take longer than this to get through what waits "
-        "(seconds). The autoscaler looks every 15 s: less would follow noise.",
+        "(seconds). The autoscaler checks every 15 s: less would follow noise.",
     )
     records_per_second: int = Field(ge=1, description="What one pod gets through (records a second).")
     target_millicores: int = Field(
@@ -401,7 +401,7 @@ class LagReplicas(Between):
         ge=0,
         le=3600,
         description="Pods go, one a minute, when they have not been needed for this long (seconds). Each that goes or "
-        "comes has the group share its partitions anew.",
+        "comes makes the group share its partitions again.",
     )
 
 
@@ -483,7 +483,7 @@ class Producers(Section):
     vertical: Vertical = Field("off", description=VERTICAL)
 
 
-class Executors(Between):
+class Executors(ReplicaRange):
     """The number of a model's Spark executors: its driver adds some when it falls behind, and removes them again."""
 
     maximum: int = Field(
@@ -618,7 +618,7 @@ class Consumer(Section):
     vertical: Vertical = Field("off", description=VERTICAL)
 
 
-class UiReplicas(Between):
+class UiReplicas(ReplicaRange):
     """The number of pods that serve the page, by their CPU use."""
 
     maximum: int = Field(3, ge=1, description="The most there may be; equal to minimum: a fixed number.")
