@@ -3,7 +3,7 @@
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components import config, registrations, stack_outputs, versions
+from components import config, registrations, remote, stack_outputs, versions
 from components.autoscaling import Keda, KedaArgs, Vpa, VpaArgs
 from components.cluster import Cluster, ClusterArgs
 from components.images import Images, ImagesArgs
@@ -21,24 +21,28 @@ registrations.wait_for_all()
 
 # The stack's last outputs tell which versions the cluster can be upgraded to, which kind of network it must keep, and
 # which machines need not be checked again.
-made = stack_outputs.last("kubernetesVersion", "network", "looks")
+made = stack_outputs.last("kubernetesVersion", "network", "checks", "looks")
 
-# The machines become a cluster while the images are built; the builds wait until the machines' host keys are known.
+# The machines become a cluster while the images are built; the builds wait until all host keys have been read.
 cluster = Cluster(
     "cluster",
-    ClusterArgs.from_settings(
-        settings,
+    ClusterArgs(
+        machines=settings.machines,
+        ssh=remote.Ssh(options=settings.ssh),
+        cluster=settings.cluster,
+        backup=settings.backup,
         pods=stages.pod_memory_mib(STAGES, settings),
         volumes_gib=stages.volumes_gib(STAGES, settings),
         running_version=made.apply(lambda outputs: outputs.get("kubernetesVersion")),
         running_network=made.apply(lambda outputs: outputs.get("network")),
-        looks=made.apply(lambda outputs: outputs.get("looks", {})),
+        # Earlier versions called this output `looks`.
+        checks=made.apply(lambda outputs: outputs.get("checks", outputs.get("looks", {}))),
     ),
 )
 images = Images(
     "images",
     ImagesArgs(images=list(stages.images(STAGES).values()), section=settings.images, models=settings.models),
-    pulumi.ResourceOptions(depends_on=cluster.known),
+    pulumi.ResourceOptions(depends_on=cluster.host_keys_read),
 ).refs
 
 # Everything below runs in the cluster and is deleted before its machines are drained.
@@ -95,5 +99,5 @@ ImageCache(
 pulumi.export("kubeconfig", cluster.kubeconfig)
 pulumi.export("kubernetesVersion", cluster.kubernetes_version)
 pulumi.export("network", cluster.network)
-pulumi.export("looks", cluster.looks)
+pulumi.export("checks", cluster.checks)
 pulumi.export("uiUrl", f"http://{settings.cluster.endpoint}:{settings.ui.node_port}")

@@ -21,6 +21,10 @@ pushed() {
     "$scheme://$registry/v2/$path/manifests/$tag"
 }
 
+command -v curl >/dev/null || {
+  say "install curl, which asks the registry for the image, or set images.overrides"
+  exit 1
+}
 if pushed; then exit 0; fi
 
 tool=$(command -v podman || command -v docker) || {

@@ -10,7 +10,7 @@ from pulumi.runtime.settings import SETTINGS, monitor_supports_feature
 
 
 def stack_configuration() -> Mapping[str, str]:
-    """Every key of the stack (`project:key`) with its text. pulumi.Config cannot list those that nobody asks for."""
+    """Every key of the stack (`project:key`) with its text. pulumi.Config cannot list the keys of a stack."""
     values: Mapping[str, str] = CONFIG.get()
     return values
 

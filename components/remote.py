@@ -21,7 +21,7 @@ from pathlib import Path
 import pulumi
 from pulumi_command import local, remote
 
-from components import shell
+from components import config, shell
 
 _HERE = Path(__file__).parent
 _KEY = "ARGUS_SSH_KEY"
@@ -33,19 +33,20 @@ Value = str | int | bool | Sequence[str]
 
 @dataclass(frozen=True, kw_only=True)
 class Ssh:
-    """SSH settings for all machines. A user other than root needs passwordless sudo."""
+    """How to log in to machines, and the host keys that they must show."""
 
-    private_key: pulumi.Input[str]
-    user: str = "root"
-    port: int = 22
-    mend: str = ""
-    """Any word; a change makes every step run again."""
+    options: config.Ssh
     host_keys: Mapping[str, Sequence[pulumi.Input[str]]] = field(default_factory=dict)
     """The SSH host keys accepted for each address, each as `type key`. Other hosts are refused."""
     holders: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """For each address that moves, the own addresses of the machines that may hold it."""
     on_error: pulumi.ErrorHook | None = None
     """Called for every command that failed on a machine."""
+
+    @property
+    def private_key(self) -> pulumi.Output[str]:
+        """The private key, a secret."""
+        return pulumi.Output.secret(self.options.key)
 
     def keys_of(self, host: str) -> Sequence[pulumi.Input[str]]:
         """The host keys accepted for an address. Raises ValueError if there are none."""
@@ -61,14 +62,16 @@ class Script:
     files: Sequence[Path]
     values: Mapping[str, Value]
 
-    def render(self, user: str = "root", *, mend: str = "") -> str:
-        """The command line that runs this script as root, with every value quoted; it contains no secrets."""
+    def render(self, user: str | None = None, *, rerun: str = "") -> str:
+        """The command line that runs this script, with every value quoted; it contains no secrets.
+
+        With `user`, who logs in to a machine, it runs as root. Another `rerun` makes another text, so it runs again.
+        """
         assignments = [f"{name}={shlex.quote(_text(value))}" for name, value in self.values.items()]
-        if mend:
-            assignments.append(f"MEND={shlex.quote(mend)}")
-        parts = ["set -euo pipefail", *assignments]
-        parts.append(_body(tuple(self.files)))
-        return f"{'' if user == 'root' else 'sudo -n '}bash -c {shlex.quote(chr(10).join(parts))}"
+        if rerun:
+            assignments.append(f"RERUN={shlex.quote(rerun)}")
+        parts = ["set -euo pipefail", *assignments, _body(tuple(self.files))]
+        return f"{'' if user in {None, 'root'} else 'sudo -n '}bash -c {shlex.quote(chr(10).join(parts))}"
 
 
 def command(
@@ -77,7 +80,6 @@ def command(
     host: str,
     ssh: Ssh,
     create: Script,
-    update: Script | None = None,
     stdin: pulumi.Input[str] | None = None,
     secret: bool = False,
     dial_attempts: int = 10,
@@ -92,21 +94,20 @@ def command(
     if secret:
         opts = _secretly(opts, "stdin", "stdout", "stderr")
     if ssh.on_error:
-        told = pulumi.ResourceOptions(hooks=pulumi.ResourceHookBinding(on_error=[ssh.on_error]))
-        opts = pulumi.ResourceOptions.merge(opts, told)
+        hook = pulumi.ResourceOptions(hooks=pulumi.ResourceHookBinding(on_error=[ssh.on_error]))
+        opts = pulumi.ResourceOptions.merge(opts, hook)
     return remote.Command(
         name,
         connection=remote.ConnectionArgs(
             host=host,
-            port=ssh.port,
-            user=ssh.user,
-            private_key=pulumi.Output.secret(ssh.private_key),
+            port=ssh.options.port,
+            user=ssh.options.user,
+            private_key=ssh.private_key,
             host_key=host_key,
             dial_error_limit=dial_attempts,
             per_dial_timeout=5,
         ),
-        create=create.render(ssh.user, mend=ssh.mend),
-        update=update.render(ssh.user, mend=ssh.mend) if update else None,
+        create=create.render(ssh.options.user, rerun=ssh.options.rerun),
         stdin=stdin,
         logging=remote.Logging.NONE if secret else remote.Logging.STDERR,
         add_previous_output_in_env=False,
@@ -142,8 +143,8 @@ def ask(
     """
 
     def asked(script: Script, *, reads: bool = False, deletes: bool = False) -> Script:
-        command = script.render(ssh.user)
-        values: dict[str, Value] = {"HOST": host, "COMMAND": command, "READS": reads, "DELETES": deletes}
+        text = script.render(ssh.options.user)
+        values: dict[str, Value] = {"HOST": host, "COMMAND": text, "READS": reads, "DELETES": deletes}
         return Script(files=[_HERE / "ask.sh"], values=values)
 
     made = command_from_here(
@@ -179,20 +180,20 @@ def command_from_here(
     address `about` change, but not when only other keys change (see once.sh). The first line of its output is for
     once.sh; `printed` removes it.
     """
-    known = known_hosts(ssh, hosts)
     opts = _secretly(opts, "environment", *(("stdin", "stdout", "stderr") if secret else ()))
-    asked = [_from_here(each, ssh).render(mend=ssh.mend) for each in (create, update) if each]
+    rerun = ssh.options.rerun
+    asked = [_from_here(each, ssh).render(rerun=rerun) for each in (create, update) if each]
     if asked:
         first = {"ASKED": hashlib.sha256("".join(asked).encode()).hexdigest()[:16], "ABOUT": about}
         create = _once(create or Script(files=[], values={}), first)
         update = _once(update, first) if update else None
     return local.Command(
         name,
-        create=_from_here(create, ssh).render(mend=ssh.mend) if create else None,
-        update=_from_here(update, ssh).render(mend=ssh.mend) if update else None,
+        create=_from_here(create, ssh).render(rerun=rerun) if create else None,
+        update=_from_here(update, ssh).render(rerun=rerun) if update else None,
         delete=_from_here(delete, ssh).render() if delete else None,
         stdin=stdin,
-        environment={_KEY: pulumi.Output.secret(ssh.private_key), _KNOWN_HOSTS: known},
+        environment={_KEY: ssh.private_key, _KNOWN_HOSTS: known_hosts(ssh, hosts)},
         triggers=list(triggers) or None,
         logging=local.Logging.NONE if secret else local.Logging.STDERR,
         add_previous_output_in_env=bool(asked),
@@ -214,8 +215,8 @@ def known_hosts(ssh: Ssh, hosts: Sequence[str]) -> pulumi.Output[str]:
     holders = {each: f" may-have-{host}" for host in hosts for each in ssh.holders.get(host, ())}
     keys = {host: list(ssh.keys_of(host)) for host in [*hosts, *holders]}
     return pulumi.Output.from_input(keys).apply(
-        lambda known: "\n".join(
-            f"{host} {key}{holders.get(host, '')}" for host, shown in known.items() for key in shown
+        lambda accepted: "\n".join(
+            f"{host} {key}{holders.get(host, '')}" for host, each in accepted.items() for key in each
         )
     )
 
@@ -225,7 +226,7 @@ def _secretly(opts: pulumi.ResourceOptions, *outputs: str) -> pulumi.ResourceOpt
 
 
 def _from_here(script: Script, ssh: Ssh) -> Script:
-    values = {**script.values, "SSH_USER": ssh.user, "SSH_PORT": ssh.port}
+    values = {**script.values, "SSH_USER": ssh.options.user, "SSH_PORT": ssh.options.port}
     return Script(files=[_HERE / "ssh.sh", *script.files], values=values)
 
 

@@ -7,16 +7,16 @@
 work=$(umask 077 && mktemp -d)
 trap 'rm -rf "$work"' EXIT
 (umask 077 && printf '%s\n' "$ARGUS_SSH_KEY" >"$work/key")
-printf '%s\n' "$ARGUS_KNOWN_HOSTS" >"$work/known"
+printf '%s\n' "$ARGUS_KNOWN_HOSTS" >"$work/known_hosts"
 
-# given_up: whether the user gave the whole cluster up, by `ARGUS_CLUSTER_LOST=true pulumi destroy`. The cluster is then
-# not contacted.
-given_up() { [[ ${ARGUS_CLUSTER_LOST:-} == true ]]; }
+# cluster_lost: whether the user gave the whole cluster up, by `ARGUS_CLUSTER_LOST=true pulumi destroy`. The cluster is
+# then not contacted.
+cluster_lost() { [[ ${ARGUS_CLUSTER_LOST:-} == true ]]; }
 
 # keys_of HOST: prints the accepted host keys of HOST, one `type key` per line.
-keys_of() { awk -v host="$1" '$1 == host { print $2, $3 }' "$work/known"; }
+keys_of() { awk -v host="$1" '$1 == host { print $2, $3 }' "$work/known_hosts"; }
 
-# on HOST COMMAND [FILE]: like ssh; returns 255 if the connection failed, also because of an unknown key (see `stranger`).
+# on HOST COMMAND [FILE]: like ssh; returns 255 if the connection failed, also because of an `unknown_key`.
 # The user's ssh configuration is ignored, as by pulumi-command: it might trust other keys or redirect the connection.
 on() {
   local types status=0
@@ -25,20 +25,20 @@ on() {
   [[ $types ]] || { echo "error: no host key of $1 is known" >&2 && exit 1; }
   ssh -F none -E "$work/said" -i "$work/key" -p "$SSH_PORT" -o IdentitiesOnly=yes -o BatchMode=yes -o ConnectTimeout=5 \
     -o ServerAliveInterval=10 -o LogLevel=ERROR -o StrictHostKeyChecking=yes -o HostKeyAlias="$1" \
-    -o HostKeyAlgorithms="$types" -o UserKnownHostsFile="$work/known" -o GlobalKnownHostsFile=/dev/null \
+    -o HostKeyAlgorithms="$types" -o UserKnownHostsFile="$work/known_hosts" -o GlobalKnownHostsFile=/dev/null \
     -o CheckHostIP=no -o UpdateHostKeys=no "$SSH_USER@$1" "$2" <"${3:-/dev/null}" || status=$?
   mv -f "$work/said" "$work/last" 2>/dev/null || : >"$work/last"
   if ((status == 255)); then
-    if stranger; then another_key "$1" >&2; else cat "$work/last" >&2; fi
+    if unknown_key; then another_key "$1" >&2; else cat "$work/last" >&2; fi
   fi
   return "$status"
 }
 
-# given: saves standard input to a file for `on` or `ask`, and prints the file's path.
-given() { cat >"$work/given" && echo "$work/given"; }
+# saved_input: saves standard input to a file for `on` or `ask`, and prints the file's path.
+saved_input() { cat >"$work/input" && echo "$work/input"; }
 
-# stranger: whether the last `on` found a host with an unknown key.
-stranger() { grep -qsE 'Host key verification failed|no matching host key type' "$work/last"; }
+# unknown_key: whether the last `on` found a host with a key that is not accepted.
+unknown_key() { grep -qsE 'Host key verification failed|no matching host key type' "$work/last"; }
 
 # another_key HOST: prints which host keys are known and which HOST shows.
 another_key() {
@@ -55,13 +55,13 @@ answers() {
   for attempt in 1 2 3; do
     if ((attempt > 1)); then sleep 2; fi
     if on "$1" true; then return; fi
-    if stranger; then break; fi
+    if unknown_key; then break; fi
   done
   return 1
 }
 
 # holders HOST: prints the own addresses of the machines that may hold the address HOST.
-holders() { awk -v comment="may-have-$1" '$4 == comment { print $1 }' "$work/known"; }
+holders() { awk -v comment="may-have-$1" '$4 == comment { print $1 }' "$work/known_hosts"; }
 
 # ask HOST COMMAND [FILE]: prints the command's output. Tries to connect as often as pulumi-command does (11 times, with 75 s
 # of pauses), also if the connection was lost, so every command may run twice. If a host with an unknown key holds the
@@ -78,7 +78,7 @@ ask() {
       status=0
       output=$(on "$host" "${@:2}") || status=$?
       if ((status != 255)); then break 2; fi
-      if ! stranger; then
+      if ! unknown_key; then
         own+=("$host")
       elif [[ $host == "$1" ]]; then
         mapfile -t own < <(holders "$1")

@@ -23,7 +23,7 @@ def check_host_key(text: str) -> str:
     """The key (`type base64`) of a line as in /etc/ssh/ssh_host_ecdsa_key.pub, without comment. Raises ValueError."""
     remedy = "give the line in /etc/ssh/ssh_host_ecdsa_key.pub or ssh_host_ed25519_key.pub of the machine"
     if "PRIVATE KEY" in text:
-        raise ValueError(f"this is a private key, and now it should be made anew; {remedy}")
+        raise ValueError(f"this is a private key, which is no longer secret: make the machine a new one, then {remedy}")
     type_, _, rest = text.strip().partition(" ")
     if type_ not in KINDS:
         raise ValueError(f"begins with none of {', '.join(KINDS)}; {remedy}")
@@ -57,12 +57,12 @@ def preferred(keys: Sequence[str], wanted: str) -> str:
     return next((key for key in accepted if kind(key) == wanted), accepted[0])
 
 
-def another_key(known: str, shown: Sequence[str]) -> str:
-    """The error message for a machine that shows other host keys than the known one."""
-    seen = preferred(shown, kind(known))
+def another_key(expected: str, shown: Sequence[str]) -> str:
+    """The error message for a machine that shows other host keys than the expected one."""
+    seen = preferred(shown, kind(expected))
     return (
-        f"shows the SSH host key {fingerprint(seen)}, but is known by {fingerprint(known)}: if the machine was"
-        f" installed anew, compare on its own console (ssh-keygen -lf /etc/ssh/ssh_host_{kind(seen).lower()}_key.pub)"
-        " and give that key as its hostKey in argus:machines (docs/operations.md); if it was not, somebody else answers"
-        " at its address"
+        f"shows the SSH host key {fingerprint(seen)}, but is known by {fingerprint(expected)}: if the machine was"
+        f" reinstalled, compare on its own console (ssh-keygen -lf /etc/ssh/ssh_host_{kind(seen).lower()}_key.pub)"
+        " and give that key as its hostKey in argus:machines (docs/operations.md); if it was not, another machine"
+        " answers at its address"
     )

@@ -131,7 +131,7 @@ def down(options: argparse.Namespace) -> None:
 
 def status(_options: argparse.Namespace) -> int:
     """Print the state of every part; exit with 1 if one is not ready."""
-    from lab.room import room
+    from lab.unschedulable import unschedulable_advice
 
     parts = [(m.name, str(m.address), fleet.status(m)) for m in machines()]
     parts.append((cameras.NAME, f"{CAMERAS_ADDRESS}:{CAMERAS_PORT}", cameras.status()))
@@ -141,8 +141,8 @@ def status(_options: argparse.Namespace) -> int:
     for each in machines():
         if until := fleet.certificates_until(each):
             print(f"{each.name:<10} {'certificates':<32} until {until}")
-    if lacking := room():
-        print(f"{'pods':<10} {lacking}")
+    if advice := unschedulable_advice():
+        print(f"{'pods':<10} {advice}")
     return 0 if all(state == "ready" for *_, state in parts) else 1
 
 

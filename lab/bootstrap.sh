@@ -14,7 +14,7 @@ began=${ARGUS_BEGAN:-$EPOCHREALTIME}
 
 # The name after `=` is a program that makes the package unnecessary if it is already installed.
 packages=(
-    ca-certificates iproute2 iptables jq openssh-client openssh-server procps zstd
+    ca-certificates curl iproute2 iptables jq openssh-client openssh-server procps zstd
     podman buildah runc netavark debootstrap debian-archive-keyring docker-registry ffmpeg
     chromium=chromium chromium-driver=chromedriver default-jre-headless=java
 )
@@ -43,12 +43,12 @@ last_line() {
 
 # Prints a step's progress every minute, until it is killed or this script ends.
 heartbeat() {
-    local title=$1 log=$2 start=$SECONDS next=$heartbeat_seconds said
+    local title=$1 log=$2 start=$SECONDS next=$heartbeat_seconds last
     while sleep 1 && kill -0 $$ 2>/dev/null; do
         if ((SECONDS - start < next)); then continue; fi
         next=$((next + heartbeat_seconds))
-        said=$(last_line "$log")
-        say "$title: $((SECONDS - start)) s so far, ${said:-nothing said yet}"
+        last=$(last_line "$log")
+        say "$title: $((SECONDS - start)) s so far, ${last:-no output yet}"
     done
 }
 

@@ -33,7 +33,7 @@ def ensure() -> None:
     if succeeds("network", "exists", NETWORK):
         if _matches(json.loads(podman("network", "inspect", NETWORK))[0]):
             return
-        say(f"the network {NETWORK} has other settings; making it anew")
+        say(f"the network {NETWORK} has other settings; recreating it")
         remove()
     podman(
         "network",

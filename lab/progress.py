@@ -61,7 +61,7 @@ class Step:
         return (tasks[-1].done or 0, tasks[-1].total or 0) if tasks else None
 
     def shown(self) -> str:
-        """The count, and what the step is doing: as it said, else the last line of its program's log."""
+        """The count, and what the step is doing: as set by `now`, else the last line of its program's log."""
         counted = self.count()
         task = self.tasks[-1]
         at = ": ".join(filter(None, [*(each.title for each in self.tasks[1:]), task.doing or _last_line(task.log)]))
@@ -95,7 +95,7 @@ class _Plain:
 
         def beat() -> None:
             while not ended.wait(_HEARTBEAT_SECONDS):
-                say(f"{step.title}: {step.seconds():.0f} s so far, {step.shown()[:_WIDEST] or 'nothing said yet'}")
+                say(f"{step.title}: {step.seconds():.0f} s so far, {step.shown()[:_WIDEST] or 'no output yet'}")
 
         threading.Thread(target=beat, daemon=True).start()
         return ended.set
@@ -191,7 +191,7 @@ _making = threading.Lock()
 
 @cache
 def _made_board() -> _Board:
-    """A board for the terminal, or else for plain lines, also in CI, where nobody watches the terminal."""
+    """A board for the terminal; plain lines without a terminal, and in CI."""
     if sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb" and not os.environ.get("CI"):
         # Imported only for a terminal, because it takes a quarter of a second.
         from lab.live import Live

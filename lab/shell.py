@@ -29,10 +29,10 @@ def run(
     except subprocess.TimeoutExpired:
         raise LabError(f"no end after {timeout:.0f} s: {shlex.join(command)}") from None
     if check and result.returncode != 0:
-        said = log.read_text(errors="replace") if log else result.stdout + result.stderr
+        printed = log.read_text(errors="replace") if log else result.stdout + result.stderr
         where = f" (all of it: {log})" if log else ""
         raise LabError(
-            f"exit status {result.returncode}: {shlex.join(command)}{where}\n{ending(said.strip().splitlines())}"
+            f"exit status {result.returncode}: {shlex.join(command)}{where}\n{ending(printed.strip().splitlines())}"
         )
     return result
 

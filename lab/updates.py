@@ -59,8 +59,8 @@ class Update:
             self._end(ended["metadata"], failed="resOpFailedEvent" in event)
         elif summary := event.get("summaryEvent"):
             self.changes = summary.get("resourceChanges") or {}
-        elif said := event.get("diagnosticEvent"):
-            return self._diagnostic(said)
+        elif diagnostic := event.get("diagnosticEvent"):
+            return self._diagnostic(diagnostic)
         return None
 
     def now(self) -> str:
@@ -87,9 +87,9 @@ class Update:
         if _counts(step) and not failed:
             self._done.add(step["urn"])
 
-    def _diagnostic(self, said: Mapping[str, Any]) -> str | None:
-        urn, message = said.get("urn", ""), _COLOUR.sub("", said.get("prefix", "") + said["message"]).strip()
-        if said["severity"] not in _NOTICED:
+    def _diagnostic(self, event: Mapping[str, Any]) -> str | None:
+        urn, message = event.get("urn", ""), _COLOUR.sub("", event.get("prefix", "") + event["message"]).strip()
+        if event["severity"] not in _NOTICED:
             self._printed[urn] = message.rpartition("\n")[2]
             return None
         # An error may contain the whole output of a failed command.

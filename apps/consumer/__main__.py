@@ -3,8 +3,8 @@
 import logging
 import sys
 
-from apps.consumer.files import files_of
-from apps.consumer.ingest import Ingest, Pulse
+from apps.consumer.files import file_handler
+from apps.consumer.ingest import Ingest
 from apps.consumer.retention import Retention
 from apps.consumer.settings import Settings
 from apps.consumer.storage import DiskStore
@@ -26,10 +26,9 @@ def work(settings: Settings) -> int:
         max_bytes=settings.max_disk_bytes,
         every_seconds=settings.retention_seconds,
     )
-    pulse = Pulse()
-    ingest = Ingest(settings, store, pulse, retention.make_room)
+    ingest = Ingest(settings, store, retention.make_room)
     on_stop(ingest.stop)
-    server = Server(settings.http_port, health=pulse.health, readiness=pulse.readiness, rest=files_of(store))
+    server = Server(settings.http_port, health=ingest.health, readiness=ingest.readiness, rest=file_handler(store))
     logger.info("serving %s on port %d", settings.data_dir, server.port)
     retention.start()
     try:

@@ -9,7 +9,7 @@ ROOT = "/frames/"
 FOREVER = "public, max-age=31536000, immutable"
 
 
-def files_of(store: DiskStore) -> Handler:
+def file_handler(store: DiskStore) -> Handler:
     """The handler of `/frames/CAMERA/HOUR/FILE`; a path that ends with a slash is a listing."""
 
     def handle(request: Request) -> Answer:

@@ -5,7 +5,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import cast
 
@@ -16,7 +15,7 @@ from apps.consumer.records import Headers, Kind, RejectedError, StoredFile, fram
 from apps.consumer.retention import oldest_kept
 from apps.consumer.settings import Settings
 from apps.consumer.storage import DiskStore
-from apps.service.health import Health, healthy, polled
+from apps.service.health import Health, healthy, poll_health
 
 POLL_SECONDS = 0.5
 COMMIT_RETRY_SECONDS = 1.0
@@ -48,47 +47,31 @@ def kafka_config(settings: Settings) -> dict[str, str | int | bool]:
     }
 
 
-@dataclass(frozen=True)
-class _Written:
-    """A written file's metadata, for the metrics."""
-
-    kind: Kind
-    captured_at: datetime
-    size: int
-
-
-@dataclass
-class Pulse:
-    """The loop's state for the probes. Times are `time.monotonic`."""
-
-    polled_at: float = field(default_factory=time.monotonic)
-    joined: bool = False
-    """Whether the group has assigned this member its partitions (none, if members outnumber partitions)."""
-
-    def health(self) -> Health:
-        """Whether the loop keeps polling Kafka."""
-        return polled(time.monotonic() - self.polled_at)
-
-    def readiness(self) -> Health:
-        """Whether this member has its partitions."""
-        return healthy(self.joined, "joined\n" if self.joined else "not in the group\n")
-
-
 class Ingest:
     """The loop. After `stop`, `run` makes all read records durable, commits them and returns."""
 
-    def __init__(self, settings: Settings, store: DiskStore, pulse: Pulse, make_room: Callable[[], bool]) -> None:
+    def __init__(self, settings: Settings, store: DiskStore, make_room: Callable[[], bool]) -> None:
         """`make_room` is called when the disk is full and returns whether it removed anything."""
         self._settings = settings
         self._store = store
-        self._pulse = pulse
         self._make_room = make_room
         self._consumer = Consumer(kafka_config(settings), logger=logger)
-        self._written: list[_Written] = []
+        self._written: list[tuple[Kind, datetime, int]] = []
+        """For the metrics: kind, capture time and size in bytes of each file of this batch."""
         self._offsets: dict[tuple[str, int], int] = {}
         self._records = 0
         self._retry_at = 0.0
+        self._polled_at = time.monotonic()
+        self._joined = False
         self._stop = threading.Event()
+
+    def health(self) -> Health:
+        """Whether the loop keeps polling Kafka."""
+        return poll_health(time.monotonic() - self._polled_at)
+
+    def readiness(self) -> Health:
+        """Whether the group has assigned this member its partitions (none, if members outnumber partitions)."""
+        return healthy(self._joined, "joined\n" if self._joined else "not in the group\n")
 
     def stop(self) -> None:
         """Tell `run` to finish its batch and return."""
@@ -114,8 +97,8 @@ class Ingest:
             # One at a time: a batch could contain records of partitions that were revoked while it was collected.
             message = self._consumer.poll(wait)
             if message is not None:
-                self._take(message)
-            self._pulse.polled_at = time.monotonic()
+                self._handle(message)
+            self._polled_at = time.monotonic()
             if time.monotonic() >= deadline or self._records >= self._settings.batch_records:
                 self._finish_batch()
                 deadline = time.monotonic() + self._settings.batch_seconds
@@ -126,7 +109,7 @@ class Ingest:
             time.sleep(COMMIT_RETRY_SECONDS)
         logger.warning("stopping without the last commit: Kafka will deliver those records again, to the same files")
 
-    def _take(self, message: Message) -> None:
+    def _handle(self, message: Message) -> None:
         error = message.error()
         if error is not None:
             # For example fenced, after a broker died with the group's state. The client never recovers, but a new
@@ -139,7 +122,7 @@ class Ingest:
         topic, partition, offset = message.topic(), message.partition(), message.offset()
         assert topic is not None and partition is not None and offset is not None
         try:
-            self._write(_file(topic == self._settings.frames_topic, message))
+            self._write(_file_of(topic == self._settings.frames_topic, message))
         except RejectedError as rejected:
             metrics.REJECTED.labels(rejected.reason).inc()
             logger.warning("skipped %s[%d]@%d: %s", topic, partition, offset, rejected)
@@ -157,17 +140,17 @@ class Ingest:
             except OSError as error:
                 if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not self._make_room():
                     raise
-        self._written.append(_Written(file.kind, file.captured_at, len(file.data)))
+        self._written.append((file.kind, file.captured_at, len(file.data)))
 
     def _finish_batch(self, *, retry: bool = False) -> None:
         """Make the batch durable and commit it; soon after a failed commit only with `retry`."""
         self._store.flush()
         now = datetime.now(UTC)
-        for file in self._written:
-            metrics.STORED.labels(file.kind).inc()
-            metrics.STORED_BYTES.labels(file.kind).inc(file.size)
-            if file.kind == "frame":
-                metrics.FRAME_AGE.observe(max(0.0, (now - file.captured_at).total_seconds()))
+        for kind, captured_at, size in self._written:
+            metrics.STORED.labels(kind).inc()
+            metrics.STORED_BYTES.labels(kind).inc(size)
+            if kind == "frame":
+                metrics.FRAME_AGE.observe(max(0.0, (now - captured_at).total_seconds()))
         self._written.clear()
         self._records = 0
         if self._offsets and (retry or time.monotonic() >= self._retry_at):
@@ -191,24 +174,24 @@ class Ingest:
     def _assigned(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         logger.info("assigned %d partitions", len(partitions))
         metrics.ASSIGNED_PARTITIONS.set(len(partitions))
-        self._pulse.joined = True
+        self._joined = True
 
     def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         logger.info("giving back %d partitions", len(partitions))
         self._finish_batch(retry=True)
-        self._leave()
+        self._forget_partitions()
 
     def _lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         logger.warning("lost %d partitions, so their last batch is not committed", len(partitions))
-        self._leave()
+        self._forget_partitions()
 
-    def _leave(self) -> None:
+    def _forget_partitions(self) -> None:
         self._offsets.clear()
         metrics.ASSIGNED_PARTITIONS.set(0)
-        self._pulse.joined = False
+        self._joined = False
 
 
-def _file(is_frame: bool, message: Message) -> StoredFile:
+def _file_of(is_frame: bool, message: Message) -> StoredFile:
     now = datetime.now(UTC)
     if not is_frame:
         return result_file(message.value(), now)

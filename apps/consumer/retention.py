@@ -30,13 +30,13 @@ def surplus(
     ordered = sorted(hours)
     excess = sum(size(directory) for directory in ordered) - max_bytes
     current = hour_of(now)
-    doomed: list[HourDirectory] = []
+    removable: list[HourDirectory] = []
     for directory in ordered:
         if excess <= 0 or directory.hour >= current:
             break
-        doomed.append(directory)
+        removable.append(directory)
         excess -= size(directory)
-    return doomed
+    return removable
 
 
 class Retention:
@@ -74,9 +74,9 @@ class Retention:
             return False
         return self._remove([oldest], "disk full") > 0
 
-    def _remove(self, doomed: list[HourDirectory], why: str) -> int:
+    def _remove(self, removable: list[HourDirectory], why: str) -> int:
         count = 0
-        for directory in doomed:
+        for directory in removable:
             if self._stop.is_set():
                 break
             self._store.remove(directory)

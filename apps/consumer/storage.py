@@ -85,15 +85,15 @@ class DiskStore:
         with self._lock:
             pending, self._pending = self._pending, []
             try:
-                list(self._syncers.map(os.fsync, (item.descriptor for item in pending)))
+                list(self._syncers.map(os.fsync, (file.descriptor for file in pending)))
             finally:
-                for item in pending:
-                    os.close(item.descriptor)
-            for item in pending:
+                for file in pending:
+                    os.close(file.descriptor)
+            for file in pending:
                 # A record that is twice in a batch shares one temporary file, which the first rename moves.
                 with contextlib.suppress(FileNotFoundError):
-                    item.temporary.rename(item.final)
-            list(self._syncers.map(_sync_directory, {item.final.parent for item in pending}))
+                    file.temporary.rename(file.final)
+            list(self._syncers.map(_sync_directory, {file.final.parent for file in pending}))
         return len(pending)
 
     def hours(self) -> list[HourDirectory]:
@@ -125,35 +125,35 @@ class DiskStore:
         path = self._path(directory)
         try:
             changed = path.stat().st_mtime_ns
-            known = self._sizes.get(directory)
-            if known is None or known[0] != changed:
+            cached = self._sizes.get(directory)
+            if cached is None or cached[0] != changed:
                 with os.scandir(path) as entries:
-                    known = (changed, sum(entry.stat().st_size for entry in entries))
-                self._sizes[directory] = known
+                    cached = (changed, sum(entry.stat().st_size for entry in entries))
+                self._sizes[directory] = cached
         except FileNotFoundError:
             return 0
-        return known[1]
+        return cached[1]
 
     def remove(self, directory: HourDirectory) -> None:
         """Remove one hour, and its camera's directory if it was the last."""
         trash = self.root / TRASH
         trash.mkdir(exist_ok=True)
-        doomed = trash / f"{directory.camera}.{directory.hour}"
+        trashed = trash / f"{directory.camera}.{directory.hour}"
         with self._lock:
-            self._forget(directory)
+            self._drop_pending(directory)
             with contextlib.suppress(FileNotFoundError):
-                self._path(directory).rename(doomed)
+                self._path(directory).rename(trashed)
             with contextlib.suppress(OSError):
                 (self.root / directory.camera).rmdir()
-        shutil.rmtree(doomed, ignore_errors=True)
+        shutil.rmtree(trashed, ignore_errors=True)
         self._sizes.pop(directory, None)
 
     def close(self) -> None:
         """Drop the files that were not flushed."""
         with self._lock:
-            for item in self._pending:
-                os.close(item.descriptor)
-                item.temporary.unlink(missing_ok=True)
+            for file in self._pending:
+                os.close(file.descriptor)
+                file.temporary.unlink(missing_ok=True)
             self._pending = []
         self._syncers.shutdown()
 
@@ -164,14 +164,11 @@ class DiskStore:
         _sync_directory(path.parent)
         _sync_directory(self.root)
 
-    def _forget(self, directory: HourDirectory) -> None:
-        kept = []
-        for item in self._pending:
-            if item.directory == directory:
-                os.close(item.descriptor)
-            else:
-                kept.append(item)
-        self._pending = kept
+    def _drop_pending(self, directory: HourDirectory) -> None:
+        for file in self._pending:
+            if file.directory == directory:
+                os.close(file.descriptor)
+        self._pending = [file for file in self._pending if file.directory != directory]
 
     def _path(self, directory: HourDirectory) -> Path:
         return self.root / directory.camera / directory.hour

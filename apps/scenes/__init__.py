@@ -6,6 +6,6 @@ a frame's content from its identity alone.
 
 from apps.scenes.actors import LABELS
 from apps.scenes.render import render
-from apps.scenes.truth import Truth, everything, truth
+from apps.scenes.truth import Truth, all_actors, truth
 
-__all__ = ["LABELS", "Truth", "everything", "render", "truth"]
+__all__ = ["LABELS", "Truth", "all_actors", "render", "truth"]

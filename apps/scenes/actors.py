@@ -7,45 +7,23 @@ distance, with x ahead and y up, and mirrored when it moves to the left.
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from apps.scenes.brush import Brush, Point
-from apps.scenes.light import Colour
+from apps.scenes.light import Colour, palette
 
 Kind: TypeAlias = Literal["person", "bicycle", "car", "truck", "dog"]
 
 LABELS: tuple[Kind, ...] = ("person", "bicycle", "car", "truck", "dog")
 """Every label of the ground truth, in the order of the trained model's classes. A bicycle includes its rider."""
 
-_PAINT: tuple[Colour, ...] = (
-    (40, 40, 190),
-    (190, 90, 30),
-    (235, 235, 235),
-    (60, 60, 64),
-    (175, 178, 180),
-    (50, 150, 60),
-    (30, 170, 225),
-    (120, 60, 30),
-    (60, 110, 215),
-    (150, 60, 130),
-)
-_CLOTH: tuple[Colour, ...] = (
-    (50, 50, 200),
-    (200, 110, 40),
-    (60, 170, 70),
-    (30, 190, 235),
-    (230, 230, 230),
-    (45, 45, 50),
-    (170, 70, 160),
-    (40, 120, 240),
-    (190, 190, 90),
-    (120, 120, 125),
-)
-_TROUSERS: tuple[Colour, ...] = ((110, 70, 45), (50, 50, 55), (70, 95, 120), (130, 130, 130), (60, 45, 35))
-_SKIN: tuple[Colour, ...] = ((150, 185, 230), (110, 150, 205), (75, 110, 165), (50, 75, 115))
-_HAIR: tuple[Colour, ...] = ((30, 35, 45), (40, 70, 110), (90, 150, 190), (150, 150, 150), (30, 50, 130))
-_FUR: tuple[Colour, ...] = ((45, 85, 140), (30, 35, 40), (170, 200, 220), (70, 110, 165), (130, 135, 140))
+_PAINT = palette("be2828 1e5abe ebebeb 403c3c b4b2af 3c9632 e1aa1e 1e3c78 d76e3c 823c96")
+_CLOTH = palette("c83232 286ec8 46aa3c ebbe1e e6e6e6 322d2d a046aa f07828 5abebe 7d7878")
+_TROUSERS = palette("2d466e 373232 785f46 828282 232d3c")
+_SKIN = palette("e6b996 cd966e a56e4b 734b32")
+_HAIR = palette("2d231e 6e4628 be965a 969696 82321e")
+_FUR = palette("8c552d 28231e dcc8aa a56e46 8c8782")
 _RUBBER: Colour = (32, 30, 30)
 _GLASS: Colour = (125, 105, 85)
 
@@ -58,7 +36,7 @@ def shade(colour: Colour, factor: float) -> Colour:
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """What distinguishes actors of one kind. Shares are in 0..1; their meaning depends on the kind."""
+    """An actor's appearance. `gait` and `bulk` are in 0..1; their meaning depends on the kind."""
 
     kind: Kind
     size: float
@@ -90,20 +68,20 @@ class Pose:
         return [self.place(ahead, up) for ahead, up in points]
 
 
-def draw_look(roll: random.Random, kind: Kind) -> Look:
+def random_look(rng: random.Random, kind: Kind) -> Look:
     """A random look of a kind."""
     main = _PAINT if kind in {"car", "truck"} else _FUR if kind == "dog" else _CLOTH
     second = _TROUSERS if kind in {"person", "bicycle"} else _PAINT
     return Look(
         kind=kind,
-        size=roll.uniform(0.92, 1.1),
-        variant=roll.randrange(12),
-        gait=roll.random(),
-        bulk=roll.random(),
-        main=shade(roll.choice(main), roll.uniform(0.8, 1.15)),
-        second=shade(roll.choice(second), roll.uniform(0.8, 1.15)),
-        skin=roll.choice(_SKIN),
-        hair=roll.choice(_HAIR),
+        size=rng.uniform(0.92, 1.1),
+        variant=rng.randrange(12),
+        gait=rng.random(),
+        bulk=rng.random(),
+        main=shade(rng.choice(main), rng.uniform(0.8, 1.15)),
+        second=shade(rng.choice(second), rng.uniform(0.8, 1.15)),
+        skin=rng.choice(_SKIN),
+        hair=rng.choice(_HAIR),
     )
 
 
@@ -114,8 +92,7 @@ def half_length(look: Look) -> float:
 
 def draw_actor(brush: Brush, look: Look, pose: Pose) -> None:
     """Draws one actor."""
-    sized = Pose(x=pose.x, y=pose.y, unit=pose.unit * look.size, heading=pose.heading, travelled=pose.travelled)
-    _DRAW[look.kind](brush, look, sized)
+    _DRAW[look.kind](brush, look, replace(pose, unit=pose.unit * look.size))
 
 
 def _person(brush: Brush, look: Look, pose: Pose) -> None:
@@ -150,13 +127,13 @@ def _arm(brush: Brush, look: Look, pose: Pose, *, swing: float, shoulder: float,
     elbow = (swing * 0.07 - 0.03, shoulder - 0.17)
     hand = (swing * 0.16 + 0.02, shoulder - 0.31)
     brush.line(pose.places((0.0, shoulder - 0.03), elbow, hand), width, shade(look.main, 0.8))
-    brush.disc(pose.place(*hand), width * 0.55, look.skin)
+    brush.circle(pose.place(*hand), width * 0.55, look.skin)
 
 
 def _head(brush: Brush, look: Look, pose: Pose, centre: Point) -> None:
     ahead, up = centre
-    brush.disc(pose.place(ahead - 0.012, up + 0.012), 0.078 * pose.unit, look.hair)
-    brush.disc(pose.place(ahead + 0.012, up - 0.012), 0.062 * pose.unit, look.skin)
+    brush.circle(pose.place(ahead - 0.012, up + 0.012), 0.078 * pose.unit, look.hair)
+    brush.circle(pose.place(ahead + 0.012, up - 0.012), 0.062 * pose.unit, look.skin)
     if look.variant % 5 == 0:
         brush.line(pose.places((ahead - 0.08, up + 0.045), (ahead + 0.12, up + 0.045)), 0.05 * pose.unit, look.main)
 
@@ -169,7 +146,7 @@ def _bicycle(brush: Brush, look: Look, pose: Pose) -> None:
     back, front, crank = (-0.34, 0.22), (0.36, 0.22), (-0.02, 0.24)
     seat, bar = (-0.14, 0.58), (0.27, 0.62)
     for hub in (back, front):
-        brush.ring(pose.place(*hub), 0.205 * unit, 0.045 * unit, _RUBBER)
+        brush.circle(pose.place(*hub), 0.205 * unit, _RUBBER, thickness=0.045 * unit)
         for spoke in (turn, turn + math.pi / 2):
             reach = (0.19 * math.cos(spoke), 0.19 * math.sin(spoke))
             ends = pose.places((hub[0] - reach[0], hub[1] - reach[1]), (hub[0] + reach[0], hub[1] + reach[1]))
@@ -231,8 +208,8 @@ def _car(brush: Brush, look: Look, pose: Pose) -> None:
     if look.variant == 5:
         brush.line(spread([(-0.8, 0.38), (0.8, 0.36)]), 0.05 * unit, look.second)
     brush.line(spread([(-0.1, 0.22), (-0.1, 0.47)]), 1, shade(body, 0.55))
-    brush.rectangle(*_corners(spread([(0.80, 0.42), (0.88, 0.34)])), (215, 240, 250))
-    brush.rectangle(*_corners(spread([(-0.87, 0.43), (-0.80, 0.34)])), (40, 30, 200))
+    brush.rectangle(*spread([(0.80, 0.42), (0.88, 0.34)]), (215, 240, 250))
+    brush.rectangle(*spread([(-0.87, 0.43), (-0.80, 0.34)]), (40, 30, 200))
     for hub in (-0.52, 0.54):
         _wheel(brush, pose, (hub * stretch, 0.155), 0.155)
 
@@ -242,12 +219,12 @@ def _truck(brush: Brush, look: Look, pose: Pose) -> None:
     long = 1.0 + 0.12 * look.bulk
     tall = 1.22 + 0.16 * look.gait
     cab, load = look.main, shade(look.second, 1.0) if look.variant % 3 else (222.0, 226.0, 228.0)
-    brush.rectangle(*_corners(pose.places((-1.18 * long, 0.32), (1.16 * long, 0.18))), (52, 50, 50))
-    brush.rectangle(*_corners(pose.places((-1.2 * long, tall), (0.52 * long, 0.3))), load)
-    brush.rectangle(*_corners(pose.places((-1.2 * long, 0.42), (0.52 * long, 0.3))), shade(load, 0.7))
+    brush.rectangle(*pose.places((-1.18 * long, 0.32), (1.16 * long, 0.18)), (52, 50, 50))
+    brush.rectangle(*pose.places((-1.2 * long, tall), (0.52 * long, 0.3)), load)
+    brush.rectangle(*pose.places((-1.2 * long, 0.42), (0.52 * long, 0.3)), shade(load, 0.7))
     if look.variant % 2:
         middle = (tall + 0.36) / 2
-        brush.rectangle(*_corners(pose.places((-0.95 * long, middle + 0.16), (0.2 * long, middle - 0.14))), cab)
+        brush.rectangle(*pose.places((-0.95 * long, middle + 0.16), (0.2 * long, middle - 0.14)), cab)
     else:
         for rib in (-0.8, -0.4, 0.0):
             brush.line(pose.places((rib * long, 0.42), (rib * long, tall)), 1, shade(load, 0.75))
@@ -256,7 +233,7 @@ def _truck(brush: Brush, look: Look, pose: Pose) -> None:
     brush.polygon([pose.place(ahead * long, up) for ahead, up in nose], cab)
     pane = [(0.76, 0.64), (0.76, top - 0.08), (0.95, top - 0.08), (1.07, 0.64)]
     brush.polygon([pose.place(ahead * long, up) for ahead, up in pane], _GLASS)
-    brush.rectangle(*_corners(pose.places((1.10 * long, 0.42), (1.18 * long, 0.33))), (215, 240, 250))
+    brush.rectangle(*pose.places((1.10 * long, 0.42), (1.18 * long, 0.33)), (215, 240, 250))
     for hub in (-0.92, -0.52, 0.84):
         _wheel(brush, pose, (hub * long, 0.18), 0.18)
     brush.line(pose.places((-0.36, 0.26), (0.5, 0.26)), 0.04 * unit, (90, 90, 92))
@@ -264,8 +241,8 @@ def _truck(brush: Brush, look: Look, pose: Pose) -> None:
 
 def _wheel(brush: Brush, pose: Pose, hub: Point, radius: float) -> None:
     centre = pose.place(*hub)
-    brush.disc(centre, radius * pose.unit, _RUBBER)
-    brush.disc(centre, radius * 0.58 * pose.unit, (165, 165, 168))
+    brush.circle(centre, radius * pose.unit, _RUBBER)
+    brush.circle(centre, radius * 0.58 * pose.unit, (165, 165, 168))
     turn = pose.travelled / (radius * pose.unit)
     reach = (radius * 0.5 * math.cos(turn), radius * 0.5 * math.sin(turn))
     brush.line(
@@ -290,15 +267,10 @@ def _dog(brush: Brush, look: Look, pose: Pose) -> None:
     brush.line(pose.places((0.26, 0.40), (0.40, 0.54)), 0.13 * unit, fur)
     if look.variant % 2:
         brush.line(pose.places((0.29, 0.47), (0.36, 0.43)), 0.04 * unit, look.second)
-    brush.disc(pose.place(0.43, 0.57), 0.105 * unit, fur)
+    brush.circle(pose.place(0.43, 0.57), 0.105 * unit, fur)
     brush.line(pose.places((0.46, 0.55), (0.60, 0.52)), 0.085 * unit, shade(fur, 1.1))
-    brush.disc(pose.place(0.62, 0.535), 0.03 * unit, _RUBBER)
+    brush.circle(pose.place(0.62, 0.535), 0.03 * unit, _RUBBER)
     brush.polygon(pose.places((0.34, 0.64), (0.44, 0.66), (0.36, 0.46)), shade(fur, 0.6))
-
-
-def _corners(points: Sequence[Point]) -> tuple[Point, Point]:
-    first, last = points[0], points[-1]
-    return (min(first[0], last[0]), min(first[1], last[1])), (max(first[0], last[0]), max(first[1], last[1]))
 
 
 _DRAW = {"person": _person, "bicycle": _bicycle, "car": _car, "truck": _truck, "dog": _dog}

@@ -29,40 +29,35 @@ class Brush:
 
     def polygon(self, points: Sequence[Point], colour: Colour) -> None:
         """Fills a polygon, convex or not."""
-        cv2.fillPoly(self.canvas, [self._fixed(points)], self._seen(colour), cv2.LINE_AA, _SHIFT)
+        cv2.fillPoly(self.canvas, [self._subpixels(points)], self._lit(colour), cv2.LINE_AA, _SHIFT)
 
     def line(self, points: Sequence[Point], thickness: float, colour: Colour) -> None:
         """Strokes an open line through `points`."""
         width = max(1, round(thickness))
-        cv2.polylines(self.canvas, [self._fixed(points)], False, self._seen(colour), width, cv2.LINE_AA, _SHIFT)
+        cv2.polylines(self.canvas, [self._subpixels(points)], False, self._lit(colour), width, cv2.LINE_AA, _SHIFT)
 
-    def disc(self, centre: Point, radius: float, colour: Colour) -> None:
-        """Fills a circle."""
-        x, y = self._at(centre)
-        cv2.circle(self.canvas, (x, y), round(radius * _STEPS), self._seen(colour), -1, cv2.LINE_AA, _SHIFT)
-
-    def ring(self, centre: Point, radius: float, thickness: float, colour: Colour) -> None:
-        """Strokes a circle."""
-        x, y = self._at(centre)
-        width = max(1, round(thickness))
-        cv2.circle(self.canvas, (x, y), round(radius * _STEPS), self._seen(colour), width, cv2.LINE_AA, _SHIFT)
+    def circle(self, centre: Point, radius: float, colour: Colour, *, thickness: float | None = None) -> None:
+        """Fills a circle, or strokes it if a thickness is given."""
+        width = -1 if thickness is None else max(1, round(thickness))
+        size = round(radius * _STEPS)
+        cv2.circle(self.canvas, self._subpixel(centre), size, self._lit(colour), width, cv2.LINE_AA, _SHIFT)
 
     def ellipse(self, centre: Point, radii: Point, colour: Colour) -> None:
         """Fills an upright ellipse."""
         axes = (round(radii[0] * _STEPS), round(radii[1] * _STEPS))
-        cv2.ellipse(self.canvas, self._at(centre), axes, 0, 0, 360, self._seen(colour), -1, cv2.LINE_AA, _SHIFT)
+        cv2.ellipse(self.canvas, self._subpixel(centre), axes, 0, 0, 360, self._lit(colour), -1, cv2.LINE_AA, _SHIFT)
 
-    def rectangle(self, left_top: Point, right_bottom: Point, colour: Colour) -> None:
-        """Fills an upright rectangle."""
+    def rectangle(self, corner: Point, opposite: Point, colour: Colour) -> None:
+        """Fills an upright rectangle, given two opposite corners."""
         cv2.rectangle(
-            self.canvas, self._at(left_top), self._at(right_bottom), self._seen(colour), -1, cv2.LINE_8, _SHIFT
+            self.canvas, self._subpixel(corner), self._subpixel(opposite), self._lit(colour), -1, cv2.LINE_8, _SHIFT
         )
 
-    def _at(self, point: Point) -> tuple[int, int]:
+    def _subpixel(self, point: Point) -> tuple[int, int]:
         return round((point[0] + self._x) * _STEPS), round((point[1] + self._y) * _STEPS)
 
-    def _fixed(self, points: Sequence[Point]) -> NDArray[np.int32]:
-        return np.array([self._at(point) for point in points], dtype=np.int32)
+    def _subpixels(self, points: Sequence[Point]) -> NDArray[np.int32]:
+        return np.array([self._subpixel(point) for point in points], dtype=np.int32)
 
-    def _seen(self, colour: Colour) -> tuple[float, ...]:
+    def _lit(self, colour: Colour) -> tuple[float, ...]:
         return (255.0,) if self._light is None else self._light.on(colour)

@@ -5,10 +5,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
 
-from apps.scenes.seed import dice
+from apps.scenes.seed import seeded_random
 
 Colour: TypeAlias = tuple[float, float, float]
 """Blue, green, red in 0..255, as under a white light."""
+
+
+def palette(colours: str) -> tuple[Colour, ...]:
+    """Colours from their codes on the web, `RRGGBB` in hexadecimal, separated by spaces."""
+    return tuple((blue, green, red) for red, green, blue in map(bytes.fromhex, colours.split()))
+
 
 DAY_LENGTH = 720
 """Frames from one noon to the next."""
@@ -34,7 +40,7 @@ class Light:
 
 def light_at(camera: str, sequence: int) -> Light:
     """The camera's light at a sequence, in steps coarse enough that lit backgrounds can be cached."""
-    offset = int(dice("light", camera).random() * DAY_LENGTH)
+    offset = int(seeded_random("light", camera).random() * DAY_LENGTH)
     turn = ((sequence + offset) % DAY_LENGTH) / DAY_LENGTH
     sun = math.cos(2 * math.pi * turn)
     return _light(camera, round((1 - sun) / 2 * _LEVELS))
@@ -42,10 +48,10 @@ def light_at(camera: str, sequence: int) -> Light:
 
 @lru_cache(maxsize=4096)
 def _light(camera: str, level: int) -> Light:
-    roll = dice("lens", camera)
-    exposure = roll.uniform(0.9, 1.1)
-    lens = tuple(exposure * roll.uniform(0.94, 1.06) for _ in range(3))
-    fog = roll.uniform(0.05, 0.22) if roll.random() < 0.3 else 0.0
+    rng = seeded_random("lens", camera)
+    exposure = rng.uniform(0.9, 1.1)
+    lens = tuple(exposure * rng.uniform(0.94, 1.06) for _ in range(3))
+    fog = rng.uniform(0.05, 0.22) if rng.random() < 0.3 else 0.0
     turn = level / _LEVELS
     night = min(1.0, max(0.0, (turn - 0.42) / 0.22))
     dawn = max(0.0, 1.0 - abs(turn - 0.45) / 0.25) * 0.6

@@ -22,12 +22,12 @@ def draw_post(brush: Brush, post: Post, width: int, height: int, sway: float) ->
         leaves = shade(_LEAVES, 0.75 + 0.5 * post.tint)
         for ahead, up, radius in ((-0.28, 1.55, 0.34), (0.28, 1.6, 0.36), (0.0, 1.9, 0.4)):
             centre = (x + (ahead + 0.03 * sway) * unit, y - up * unit)
-            brush.disc(centre, radius * unit, shade(leaves, 0.85 + 0.2 * up / 1.9))
+            brush.circle(centre, radius * unit, shade(leaves, 0.85 + 0.2 * up / 1.9))
     elif post.kind == "sign":
         brush.rectangle((x - 0.025 * unit, y - 1.35 * unit), (x + 0.025 * unit, y), _STEEL)
         face: Colour = (60, 60, 215) if post.tint < 0.5 else (200, 110, 40)
-        brush.disc((x, y - 1.4 * unit), 0.17 * unit, face)
-        brush.disc((x, y - 1.4 * unit), 0.11 * unit, (235, 235, 235))
+        brush.circle((x, y - 1.4 * unit), 0.17 * unit, face)
+        brush.circle((x, y - 1.4 * unit), 0.11 * unit, (235, 235, 235))
     else:
         for step in (-0.5, 0.0, 0.5):
             left, right = x + (step - 0.05) * unit, x + (step + 0.05) * unit

@@ -10,7 +10,7 @@ from apps.scenes.backdrop import backdrop, noise
 from apps.scenes.brush import Brush, Image
 from apps.scenes.light import Light, light_at
 from apps.scenes.posts import draw_post
-from apps.scenes.world import Actor, Post, actors_at, flicker, scene_of, sway
+from apps.scenes.world import Actor, Post, actors_at, noise_offset, scene_of, sway
 
 
 def render(camera: str, sequence: int, width: int = 640, height: int = 360, *, without: int | None = None) -> Image:
@@ -30,7 +30,7 @@ def render(camera: str, sequence: int, width: int = 640, height: int = 360, *, w
         for actor in actors:
             if actor.look.kind in {"car", "truck"}:
                 _headlight(frame, actor.pose(width, height), half_length(actor.look), light)
-    return _noisy(frame, flicker(camera, sequence))
+    return _noisy(frame, noise_offset(camera, sequence))
 
 
 def by_distance(actors: list[Actor], posts: tuple[Post, ...]) -> list[Actor | Post]:
@@ -42,17 +42,17 @@ def _shadow(frame: Image, pose: Pose, half: float, light: Light) -> None:
     strength = 0.45 * (1 - 0.6 * light.night)
     radii = (half * 1.02 * pose.unit, 0.07 * pose.unit)
     left, top = pose.x - radii[0], pose.y - radii[1]
-    _blend(frame, _puddle(), (left, top, 2 * radii[0], 2 * radii[1]), strength)
+    _blend(frame, _soft_spot(), (left, top, 2 * radii[0], 2 * radii[1]), strength)
 
 
 def _headlight(frame: Image, pose: Pose, half: float, light: Light) -> None:
     x, y = pose.place(half * 0.93, 0.37)
     size = 0.5 * pose.unit
-    _blend(frame, _puddle(), (x - size / 2, y - size / 2, size, size), -0.9 * light.night)
+    _blend(frame, _soft_spot(), (x - size / 2, y - size / 2, size, size), -0.9 * light.night)
 
 
 @lru_cache(maxsize=1)
-def _puddle() -> Image:
+def _soft_spot() -> Image:
     """A soft round spot, 255 in the middle."""
     rows, columns = np.mgrid[-1:1:32j, -1:1:32j]
     spot: Image = (255 * np.clip(1.15 - np.hypot(rows, columns), 0, 1) / 1.15).astype(np.uint8)

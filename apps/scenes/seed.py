@@ -3,6 +3,6 @@
 import random
 
 
-def dice(*parts: str | int) -> random.Random:
+def seeded_random(*parts: str | int) -> random.Random:
     """A generator seeded by `parts`. Python keeps `random.Random(str)` the same over versions."""
     return random.Random("/".join(str(part) for part in parts))

@@ -36,10 +36,10 @@ class Truth:
 
 def truth(camera: str, sequence: int, width: int = 640, height: int = 360) -> tuple[Truth, ...]:
     """Everything that counts in `render(camera, sequence, width, height)`."""
-    return tuple(found for found in everything(camera, sequence, width, height) if found.counts)
+    return tuple(found for found in all_actors(camera, sequence, width, height) if found.counts)
 
 
-def everything(camera: str, sequence: int, width: int = 640, height: int = 360) -> tuple[Truth, ...]:
+def all_actors(camera: str, sequence: int, width: int = 640, height: int = 360) -> tuple[Truth, ...]:
     """Every actor with at least one visible pixel, whether it counts or not."""
     actors = list(actors_at(camera, sequence))
     items = by_distance(actors, scene_of(camera).posts)
@@ -58,16 +58,14 @@ def everything(camera: str, sequence: int, width: int = 640, height: int = 360) 
         if not rows.size:
             continue
         across, down = width / _WIDTH, height / _HEIGHT
-        box = (
-            float(columns.min()) * across,
-            float(rows.min()) * down,
-            float(columns.max() + 1) * across,
-            float(rows.max() + 1) * down,
-        )
+        left, right = (float(edge) * across for edge in (columns.min(), columns.max() + 1))
+        top, bottom = (float(edge) * down for edge in (rows.min(), rows.max() + 1))
         share = rows.size / sizes[number]
         index = next(place for place, actor in enumerate(actors) if actor is item)
-        counts = share >= MIN_VISIBLE and min(box[2] - box[0], box[3] - box[1]) >= MIN_SIDE * down
-        found.append(Truth(label=item.look.kind, box=box, visible=share, counts=counts, index=index))
+        counts = share >= MIN_VISIBLE and min(right - left, bottom - top) >= MIN_SIDE * down
+        found.append(
+            Truth(label=item.look.kind, box=(left, top, right, bottom), visible=share, counts=counts, index=index)
+        )
     return tuple(found)
 
 

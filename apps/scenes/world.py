@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
-from apps.scenes.actors import Kind, Look, Pose, draw_look, half_length
-from apps.scenes.seed import dice
+from apps.scenes.actors import Kind, Look, Pose, half_length, random_look
+from apps.scenes.seed import seeded_random
 
 LANE_UNITS = 4096
 """Units per frame width for positions along a lane: integers, because sequences are too large for floats."""
@@ -21,13 +21,13 @@ Surface: TypeAlias = Literal["road", "cycleway", "pavement"]
 Furniture: TypeAlias = Literal["lamp", "tree", "sign", "bollard"]
 Style: TypeAlias = Literal["street", "park", "highway"]
 
-_MIX: dict[Surface, tuple[tuple[Kind, float], ...]] = {
+_KINDS_BY_SURFACE: dict[Surface, tuple[tuple[Kind, float], ...]] = {
     "road": (("car", 0.62), ("truck", 0.38)),
     "cycleway": (("bicycle", 0.72), ("dog", 0.28)),
     "pavement": (("person", 0.6), ("dog", 0.28), ("bicycle", 0.12)),
 }
 
-_LINES: dict[Style, tuple[tuple[Surface, float], ...]] = {
+_LANES_BY_STYLE: dict[Style, tuple[tuple[Surface, float], ...]] = {
     "street": (("pavement", 0.49), ("road", 0.62), ("road", 0.78), ("pavement", 0.94)),
     "park": (("pavement", 0.52), ("cycleway", 0.70), ("pavement", 0.92)),
     "highway": (("road", 0.53), ("road", 0.74), ("cycleway", 0.94)),
@@ -68,16 +68,11 @@ class Post:
 class Scene:
     """The scene in a camera's view."""
 
-    camera: str
     style: Style
     horizon: float
     slope: float
     lanes: tuple[Lane, ...]
     posts: tuple[Post, ...]
-
-    def unit(self, y: float) -> float:
-        """The height of a person standing at ground line y."""
-        return _unit(y)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,16 +100,15 @@ class Actor:
 @lru_cache(maxsize=1024)
 def scene_of(camera: str) -> Scene:
     """The scene of a camera."""
-    roll = dice("scene", camera)
-    style: Style = roll.choices(("street", "park", "highway"), (0.6, 0.22, 0.18))[0]
-    slope = roll.uniform(-0.05, 0.05)
-    lines = _LINES[style]
-    shift = roll.uniform(-0.02, 0.02)
-    flip = roll.choice((-1, 1))
+    rng = seeded_random("scene", camera)
+    style: Style = rng.choices(("street", "park", "highway"), (0.6, 0.22, 0.18))[0]
+    slope = rng.uniform(-0.05, 0.05)
+    shift = rng.uniform(-0.02, 0.02)
+    flip = rng.choice((-1, 1))
     lanes = []
-    for index, (surface, y) in enumerate(lines):
+    for index, (surface, y) in enumerate(_LANES_BY_STYLE[style]):
         fast = surface == "road"
-        gap = roll.randint(2300, 3000) if fast else roll.randint(1400, 2000)
+        gap = rng.randint(2300, 3000) if fast else rng.randint(1400, 2000)
         lanes.append(
             Lane(
                 index=index,
@@ -122,28 +116,27 @@ def scene_of(camera: str) -> Scene:
                 y=y + shift,
                 slope=slope,
                 heading=flip * (1 if index % 2 else -1),
-                speed=roll.randint(70, 130) if fast else roll.randint(34, 64),
+                speed=rng.randint(70, 130) if fast else rng.randint(34, 64),
                 gap=gap,
                 jitter=gap // 5,
-                presence=roll.uniform(0.5, 0.85),
+                presence=rng.uniform(0.5, 0.85),
             )
         )
     posts = []
     for lane in lanes:
-        for _ in range(roll.choice((0, 1, 1, 2))):
-            x = roll.uniform(0.04, 0.96)
+        for _ in range(rng.choice((0, 1, 1, 2))):
+            x = rng.uniform(0.04, 0.96)
             y = lane.ground(x) - 0.055
             # A crown would hide whole actors, so trees stand behind the furthest lane.
-            kind: Furniture = "tree" if lane.index == 0 else roll.choice(("lamp", "sign", "bollard"))
-            posts.append(Post(kind=kind, x=x, y=y, unit=_unit(y), tint=roll.random()))
-    horizon = roll.uniform(0.26, 0.36)
-    return Scene(camera=camera, style=style, horizon=horizon, slope=slope, lanes=tuple(lanes), posts=tuple(posts))
+            kind: Furniture = "tree" if lane.index == 0 else rng.choice(("lamp", "sign", "bollard"))
+            posts.append(Post(kind=kind, x=x, y=y, unit=person_height(y), tint=rng.random()))
+    horizon = rng.uniform(0.26, 0.36)
+    return Scene(style=style, horizon=horizon, slope=slope, lanes=tuple(lanes), posts=tuple(posts))
 
 
 def actors_at(camera: str, sequence: int) -> Iterator[Actor]:
     """The actors in or near the view at a sequence, furthest first."""
-    scene = scene_of(camera)
-    for lane in scene.lanes:
+    for lane in scene_of(camera).lanes:
         head = lane.speed * sequence
         last = (head + _OUTSIDE) // lane.gap
         first = (head - LANE_UNITS - _OUTSIDE - lane.jitter) // lane.gap
@@ -154,7 +147,7 @@ def actors_at(camera: str, sequence: int) -> Iterator[Actor]:
             along = (head - slot * lane.gap - jitter) / LANE_UNITS
             x = along if lane.heading > 0 else 1.0 - along
             y = lane.ground(x)
-            unit = scene.unit(y)
+            unit = person_height(y)
             reach = half_length(look) * unit * 9 / 16
             if -reach < x < 1.0 + reach:
                 yield Actor(look=look, x=x, y=y, unit=unit, heading=lane.heading, travelled=along)
@@ -162,16 +155,16 @@ def actors_at(camera: str, sequence: int) -> Iterator[Actor]:
 
 @lru_cache(maxsize=16384)
 def _occupant(camera: str, lane: Lane, slot: int) -> tuple[Look | None, int]:
-    roll = dice("actor", camera, lane.index, slot)
-    if roll.random() > lane.presence:
+    rng = seeded_random("actor", camera, lane.index, slot)
+    if rng.random() > lane.presence:
         return None, 0
-    kinds, weights = zip(*_MIX[lane.surface], strict=True)
-    return draw_look(roll, roll.choices(kinds, weights)[0]), roll.randrange(lane.jitter)
+    kinds, weights = zip(*_KINDS_BY_SURFACE[lane.surface], strict=True)
+    return random_look(rng, rng.choices(kinds, weights)[0]), rng.randrange(lane.jitter)
 
 
-def flicker(camera: str, sequence: int) -> int:
+def noise_offset(camera: str, sequence: int) -> int:
     """A random integer per frame: the start of its part of the sensor noise."""
-    return (sequence * 2654435761 + int(dice("flicker", camera).random() * 65536)) % 65521
+    return (sequence * 2654435761 + int(seeded_random("flicker", camera).random() * 65536)) % 65521
 
 
 def sway(sequence: int, tint: float) -> float:
@@ -179,5 +172,6 @@ def sway(sequence: int, tint: float) -> float:
     return math.sin((sequence % 1000) * math.tau / 40 + tint * 6.28)
 
 
-def _unit(y: float) -> float:
+def person_height(y: float) -> float:
+    """The height of a person who stands on the ground at y."""
     return 0.19 + 0.28 * (y - 0.5)

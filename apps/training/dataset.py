@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from apps.scenes import LABELS, render, truth
-from apps.scenes.seed import dice
+from apps.scenes.seed import seeded_random
 from apps.training.picture import INPUT_HEIGHT, INPUT_WIDTH, letterbox
 
 FRAMES_PER_CAMERA = 4
@@ -48,15 +48,15 @@ def write_description(folder: Path, splits: dict[str, str]) -> Path:
 def _render_camera(folder: Path, seed: int, split: str, number: int) -> None:
     cv2.setNumThreads(1)
     camera = f"{split}-{seed}-{number:05d}"
-    roll = dice("dataset", camera)
+    rng = seeded_random("dataset", camera)
     for _ in range(FRAMES_PER_CAMERA):
-        sequence = roll.randrange(1 << 44)
-        width = roll.choice(FRAME_WIDTHS)
+        sequence = rng.randrange(1 << 44)
+        width = rng.choice(FRAME_WIDTHS)
         height = width * 9 // 16
-        quality = [cv2.IMWRITE_JPEG_QUALITY, roll.randint(65, 92)]
+        quality = [cv2.IMWRITE_JPEG_QUALITY, rng.randint(65, 92)]
         jpeg = cv2.imencode(".jpg", render(camera, sequence, width, height), quality)[1]
         # The Spark job decodes large frames at half size, so the model must learn both.
-        reduced = width >= 2 * INPUT_WIDTH and roll.random() < 0.5
+        reduced = width >= 2 * INPUT_WIDTH and rng.random() < 0.5
         mode = cv2.IMREAD_REDUCED_COLOR_2 if reduced else cv2.IMREAD_COLOR
         seen = np.asarray(cv2.imdecode(jpeg, mode), dtype=np.uint8)
         picture, scale, left, top = letterbox(seen)

@@ -28,9 +28,10 @@ def train(
     seed: int,
 ) -> Path:
     """Train for `epochs` or `hours`, whichever ends first; the schedule fits that. Returns the weights' path."""
+    runs = runs.resolve()
     model = YOLO(start or "yolo26n.yaml", task="detect")
     if hours is not None:
-        model.add_callback("on_train_batch_start", by_the_clock(hours, rate, from_nothing=start is None))
+        model.add_callback("on_train_batch_start", anneal_by_time(hours, rate, from_nothing=start is None))
     model.train(
         data=dataset / "data.yaml",
         project=str(runs),
@@ -71,7 +72,7 @@ def train(
     return runs / name / "weights" / "last.pt"
 
 
-def by_the_clock(hours: float, rate: float, *, from_nothing: bool) -> Callable[[Any], None]:
+def anneal_by_time(hours: float, rate: float, *, from_nothing: bool) -> Callable[[Any], None]:
     """A callback that anneals by elapsed time, because epochs are few, and uneven on a shared machine.
 
     It lowers the learning rate along a cosine, and moves the weight of the loss from the one-to-many head, which
@@ -103,9 +104,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=0.002)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    arguments = vars(options)
-    print(train(arguments.pop("dataset"), arguments.pop("runs").resolve(), arguments.pop("name"), **arguments))
+    print(train(**vars(parser.parse_args())))
 
 
 if __name__ == "__main__":

@@ -20,14 +20,14 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from apps.messages.identity import HOUR_PATTERN, MAX_SEQUENCE
 from apps.messages.names import NAME_PATTERN, RESULT_INDICES
-from apps.service.health import polled
+from apps.service.health import poll_health
 from apps.ui import metrics
 from apps.ui.archive import Archive, ArchiveUnavailableError
 from apps.ui.producers import Producers
 from apps.ui.reader import Reader
-from apps.ui.room import Room
-from apps.ui.search import SearchParameters, build_choices, build_query, choices, page
+from apps.ui.search import SearchParameters, build_choices, build_query, parse_choices, parse_page
 from apps.ui.settings import Settings
+from apps.ui.unschedulable import UnschedulablePods
 from apps.ui.wall import Wall
 
 STATIC = Path(__file__).with_name("static")
@@ -57,7 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
     client = httpx.AsyncClient(trust_env=False)
     producers = Producers(settings.producer_urls, client)
     archive = Archive(settings.consumer_urls, client)
-    room = Room(settings.standby_machines)
+    unschedulable_pods = UnschedulablePods(settings.standby_machines)
     elasticsearch = AsyncElasticsearch(
         settings.elasticsearch_url, node_class=HttpxAsyncHttpNode, request_timeout=SEARCH_SECONDS, max_retries=1
     )
@@ -65,7 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         reader.start()
-        polling = [asyncio.create_task(each.run()) for each in (producers, room)]
+        polling = [asyncio.create_task(each.run()) for each in (producers, unschedulable_pods)]
         try:
             yield
         finally:
@@ -76,8 +76,8 @@ def create_app(settings: Settings) -> FastAPI:
             await client.aclose()
 
     app = FastAPI(title="Argus", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    app.middleware("http")(_observe)
-    app.add_exception_handler(RequestValidationError, _explain)
+    app.middleware("http")(_add_headers_and_measure)
+    app.add_exception_handler(RequestValidationError, _invalid_parameters)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
     for path, name in (("/", "wall"), ("/search", "search"), ("/camera/{camera}", "camera")):
@@ -96,8 +96,8 @@ def create_app(settings: Settings) -> FastAPI:
         return {
             "now": now.timestamp(),
             "statistics": wall.statistics(time.monotonic(), now),
-            "room": room.advice,
-            **wall.news(since, producers.states),
+            "room": unschedulable_pods.advice,
+            **wall.changes(since, producers.states),
         }
 
     @app.get("/api/cameras/{camera}/frames/{sequence}.jpg")
@@ -113,15 +113,15 @@ def create_app(settings: Settings) -> FastAPI:
 
     @app.get("/api/search")
     async def search(parameters: Annotated[SearchParameters, Query()]) -> Response:
-        return await _ask(elasticsearch, build_query(parameters), lambda answer: page(answer, parameters))
+        return await _search(elasticsearch, build_query(parameters), lambda answer: parse_page(answer, parameters))
 
     @app.get("/api/choices")
     async def list_choices() -> Response:
-        return await _ask(elasticsearch, build_choices(), choices)
+        return await _search(elasticsearch, build_choices(), parse_choices)
 
     @app.get("/healthz")
     def healthz() -> Response:
-        status, reason = polled(reader.poll_age)
+        status, reason = poll_health(reader.poll_age)
         return PlainTextResponse(reason, status_code=status)
 
     @app.get("/readyz")
@@ -148,7 +148,7 @@ def _image(jpeg: bytes | None) -> Response:
     return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": FOREVER})
 
 
-async def _ask(
+async def _search(
     elasticsearch: AsyncElasticsearch, body: dict[str, Any], read: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> Response:
     try:
@@ -162,7 +162,7 @@ def _error(status: int, message: str) -> JSONResponse:
     return JSONResponse({"error": message}, status_code=status, headers={"Cache-Control": "no-store"})
 
 
-async def _explain(_: Request, error: Exception) -> Response:
+async def _invalid_parameters(_: Request, error: Exception) -> Response:
     """Answer a request with invalid parameters: the name and fault of each."""
     assert isinstance(error, RequestValidationError)
     mistakes = [
@@ -173,7 +173,7 @@ async def _explain(_: Request, error: Exception) -> Response:
     return JSONResponse({"error": summary, "parameters": mistakes}, status_code=422)
 
 
-async def _observe(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+async def _add_headers_and_measure(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
     started = time.monotonic()
     response = await call_next(request)
     for name, value in SECURITY_HEADERS.items():

@@ -23,23 +23,20 @@ class Archive:
 
     async def jpeg(self, camera: str, hour: str, sequence: int) -> bytes | None:
         """The JPEG, or None if no consumer has it. Raises ArchiveUnavailableError if not all could be asked."""
-        silent = []
-        for url in self._order(camera):
+        unanswered = []
+        last_seen = self._last_seen.get(camera)
+        for url in sorted(self._urls, key=lambda url: url != last_seen):
             try:
                 response = await self._client.get(f"{url}/frames/{camera}/{hour}/{sequence}.jpg", timeout=TIMEOUT)
             except httpx.HTTPError as error:
                 logger.warning("%s does not answer: %s", url, error)
-                silent.append(url)
+                unanswered.append(url)
                 continue
             if response.status_code == httpx.codes.OK:
                 self._last_seen[camera] = url
                 return response.content
             if response.status_code != httpx.codes.NOT_FOUND:
-                silent.append(url)
-        if silent:
-            raise ArchiveUnavailableError(f"{len(silent)} of {len(self._urls)} consumers do not answer")
+                unanswered.append(url)
+        if unanswered:
+            raise ArchiveUnavailableError(f"{len(unanswered)} of {len(self._urls)} consumers do not answer")
         return None
-
-    def _order(self, camera: str) -> list[str]:
-        first = self._last_seen.get(camera)
-        return sorted(self._urls, key=lambda url: url != first)

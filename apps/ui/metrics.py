@@ -7,5 +7,5 @@ MALFORMED = Counter("argus_ui_malformed_total", "Records that are neither a fram
 REQUEST_SECONDS = Histogram(
     "argus_ui_request_seconds", "Time to answer a request.", ["route", "status"], buckets=(0.005, 0.02, 0.1, 0.5, 2, 10)
 )
-WITHOUT_ROOM = Gauge("argus_ui_pods_without_room", "Pods of the pipeline that no machine has room for.")
+UNSCHEDULABLE = Gauge("argus_ui_pods_without_room", "Pods of the pipeline that no machine has room for.")
 PARTITIONS = Gauge("argus_ui_partitions", "Partitions that the wall reads.")

@@ -37,7 +37,7 @@ class Producers:
             response.raise_for_status()
             self._cameras[url] = camera_states(response.json())
         except (httpx.HTTPError, ValueError) as error:
-            logger.debug("%s does not tell its cameras: %s", url, error)
+            logger.debug("%s does not list its cameras: %s", url, error)
             self._cameras[url] = {
                 name: {"state": "unreachable", "error": "the producer does not answer"} for name in self._cameras[url]
             }

@@ -3,12 +3,11 @@
 import logging
 import threading
 import time
-from collections.abc import Iterable
 from typing import cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from apps.messages import UNREADABLE, FrameError, frame_from_kafka, result_from_json
+from apps.messages import UNREADABLE, Frame, Result, frame_from_kafka, result_from_json
 from apps.messages.names import NAME
 from apps.ui import metrics
 from apps.ui.settings import Settings
@@ -48,7 +47,7 @@ class Reader:
         self._topics = (settings.frames_topic, *settings.results_topics)
         self._wall = wall
         self._consumer = Consumer(kafka_config(settings), logger=logger)
-        self._known: set[tuple[str, int]] = set()
+        self._assigned: set[tuple[str, int]] = set()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reader", daemon=True)
         self.polled_at = time.monotonic()
@@ -56,7 +55,7 @@ class Reader:
     @property
     def ready(self) -> bool:
         """Whether it reads the frames topic."""
-        return any(topic == self._frames_topic for topic, _ in self._known)
+        return any(topic == self._frames_topic for topic, _ in self._assigned)
 
     @property
     def poll_age(self) -> float:
@@ -82,41 +81,35 @@ class Reader:
                     discover_at = time.monotonic() + (DISCOVERY_SECONDS if complete else FIRST_DISCOVERY_SECONDS)
                 message = self._consumer.poll(POLL_SECONDS)
                 if message is not None:
-                    self._take(message)
+                    self._handle(message)
         finally:
             self._consumer.close()
 
     def _discover(self) -> bool:
         """Start reading new partitions. Returns whether every topic has some."""
         try:
-            new = [
-                TopicPartition(topic, partition)
-                for topic, partition in self._partitions()
-                if (topic, partition) not in self._known
-            ]
+            new = self._partitions() - self._assigned
             if new:
-                self._consumer.incremental_assign(self._starts(new))
-                self._known.update((at.topic, at.partition) for at in new)
-                metrics.PARTITIONS.set(len(self._known))
-                logger.info("reading %d more partitions, %d in all", len(new), len(self._known))
+                self._consumer.incremental_assign(self._start_offsets(new))
+                self._assigned |= new
+                metrics.PARTITIONS.set(len(self._assigned))
+                logger.info("reading %d more partitions, %d in all", len(new), len(self._assigned))
         except KafkaException as error:
             logger.warning("Kafka does not answer: %s", error)
             return False
-        return {topic for topic, _ in self._known} >= set(self._topics)
+        return {topic for topic, _ in self._assigned} >= set(self._topics)
 
-    def _partitions(self) -> Iterable[tuple[str, int]]:
+    def _partitions(self) -> set[tuple[str, int]]:
         found = self._consumer.list_topics(timeout=KAFKA_TIMEOUT_SECONDS).topics
-        for topic in self._topics:
-            for partition in sorted(found[topic].partitions) if topic in found else ():
-                yield topic, partition
+        return {(topic, partition) for topic in self._topics if topic in found for partition in found[topic].partitions}
 
-    def _starts(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
+    def _start_offsets(self, partitions: set[tuple[str, int]]) -> list[TopicPartition]:
         moment = int((time.time() - LOOK_BACK_SECONDS) * 1000)
         return self._consumer.offsets_for_times(
-            [TopicPartition(at.topic, at.partition, moment) for at in partitions], timeout=KAFKA_TIMEOUT_SECONDS
+            [TopicPartition(*partition, moment) for partition in sorted(partitions)], timeout=KAFKA_TIMEOUT_SECONDS
         )
 
-    def _take(self, message: Message) -> None:
+    def _handle(self, message: Message) -> None:
         error = message.error()
         if error is not None:
             if error.code() != KafkaError._PARTITION_EOF:
@@ -125,23 +118,22 @@ class Reader:
         kind = "frame" if message.topic() == self._frames_topic else "result"
         metrics.RECORDS.labels(kind).inc()
         try:
-            if kind == "frame":
-                self._take_frame(message)
-            else:
-                self._take_result(message)
+            self._add(_parse(message, kind))
         except UNREADABLE as malformed:
             metrics.MALFORMED.labels(kind).inc()
             logger.debug("skipped %s[%s]@%s: %s", message.topic(), message.partition(), message.offset(), malformed)
 
-    def _take_frame(self, message: Message) -> None:
-        headers = cast(list[tuple[str, bytes | None]] | None, message.headers())
-        frame = frame_from_kafka(message.key(), message.value(), headers)
-        if not NAME.fullmatch(frame.camera):
-            raise FrameError(f"the camera name {frame.camera!r} is not of the form {NAME.pattern}")
-        self._wall.add_frame(frame, time.monotonic())
+    def _add(self, record: Frame | Result) -> None:
+        if not NAME.fullmatch(record.camera):
+            raise ValueError(f"the camera name {record.camera!r} is not of the form {NAME.pattern}")
+        if isinstance(record, Frame):
+            self._wall.add_frame(record, time.monotonic())
+        else:
+            self._wall.add_result(record, time.monotonic())
 
-    def _take_result(self, message: Message) -> None:
-        result = result_from_json(message.value() or b"")
-        if not NAME.fullmatch(result.camera):
-            raise ValueError(f"the camera name {result.camera!r} is not of the form {NAME.pattern}")
-        self._wall.add_result(result, time.monotonic())
+
+def _parse(message: Message, kind: str) -> Frame | Result:
+    if kind == "result":
+        return result_from_json(message.value() or b"")
+    headers = cast(list[tuple[str, bytes | None]] | None, message.headers())
+    return frame_from_kafka(message.key(), message.value(), headers)

@@ -2,10 +2,9 @@
 
 import logging
 import re
-from datetime import datetime
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from apps.messages import Detection, format_timestamp, hour_of, result_from_document
 from apps.messages.names import IDENTITY_FIELD, NAME, NAME_PATTERN
@@ -15,19 +14,10 @@ MAX_LABELS = 200
 logger = logging.getLogger(__name__)
 
 
-def _zoned(moment: datetime) -> datetime:
-    if moment.tzinfo is None:
-        raise ValueError("must have a time zone, such as 2026-11-23T22:00:00Z")
-    return moment
-
-
 def _cursor(text: str) -> str:
     if not re.match(r"-?[0-9]{1,19},", text):
         raise ValueError("must be the `next` of an earlier answer")
     return text
-
-
-Moment = Annotated[datetime, AfterValidator(_zoned)]
 
 
 class SearchParameters(BaseModel):
@@ -40,8 +30,8 @@ class SearchParameters(BaseModel):
     version: str | None = Field(default=None, min_length=1, max_length=200)
     label: str | None = Field(default=None, min_length=1, max_length=100)
     min_score: float | None = Field(default=None, ge=0, le=1)
-    since: Moment | None = None
-    until: Moment | None = None
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
     size: int = Field(default=24, ge=1, le=200)
     after: Annotated[str, AfterValidator(_cursor)] | None = None
 
@@ -54,20 +44,15 @@ class SearchParameters(BaseModel):
 
 def build_query(parameters: SearchParameters) -> dict[str, Any]:
     """The body of the search request for one page, newest first."""
-    filters: list[dict[str, Any]] = []
-    if parameters.camera is not None:
-        filters.append({"term": {"camera.name": parameters.camera}})
-    if parameters.model is not None:
-        filters.append({"term": {"model.name": parameters.model}})
-    if parameters.version is not None:
-        filters.append({"term": {"model.version": parameters.version}})
-    span = {
+    names = {"camera.name": parameters.camera, "model.name": parameters.model, "model.version": parameters.version}
+    filters: list[dict[str, Any]] = [{"term": {field: name}} for field, name in names.items() if name is not None]
+    time_range = {
         bound: format_timestamp(moment)
         for bound, moment in (("gte", parameters.since), ("lt", parameters.until))
         if moment is not None
     }
-    if span:
-        filters.append({"range": {"@timestamp": span}})
+    if time_range:
+        filters.append({"range": {"@timestamp": time_range}})
     # One detection must match both: a cat at 0.9 beside a dog at 0.3 is not a dog at 0.9.
     found: list[dict[str, Any]] = []
     if parameters.label is not None:
@@ -110,39 +95,39 @@ def build_choices() -> dict[str, Any]:
     }
 
 
-def choices(answer: dict[str, Any]) -> dict[str, list[str]]:
+def parse_choices(answer: dict[str, Any]) -> dict[str, list[str]]:
     """The names from the answer to `build_choices`."""
     found = answer.get("aggregations", {})
     return {
-        "cameras": _keys(found.get("cameras")),
-        "models": _keys(found.get("models")),
-        "versions": _keys(found.get("versions")),
-        "labels": _keys(found.get("detections", {}).get("labels")),
+        "cameras": _names(found.get("cameras")),
+        "models": _names(found.get("models")),
+        "versions": _names(found.get("versions")),
+        "labels": _names(found.get("detections", {}).get("labels")),
     }
 
 
-def page(answer: dict[str, Any], parameters: SearchParameters) -> dict[str, Any]:
+def parse_page(answer: dict[str, Any], parameters: SearchParameters) -> dict[str, Any]:
     """The JSON of one page, with the cursor of the next page if there may be one.
 
     A stored document that is not a result is left out and counted, so that it does not fail the search.
     """
     hits = answer["hits"]["hits"]
     total = answer["hits"]["total"]
-    results = [read for hit in hits if (read := _hit(hit, parameters)) is not None]
+    results = [read for hit in hits if (read := _parse_hit(hit, parameters)) is not None]
     return {
         "total": total["value"],
         "total_is_exact": total["relation"] == "eq",
         "results": results,
         "unreadable": len(hits) - len(results),
-        "next": _cursor_behind(hits[-1]) if len(hits) == parameters.size else None,
+        "next": _cursor_after(hits[-1]) if len(hits) == parameters.size else None,
     }
 
 
-def _cursor_behind(hit: dict[str, Any]) -> str:
+def _cursor_after(hit: dict[str, Any]) -> str:
     return ",".join("" if value is None else str(value) for value in hit["sort"])
 
 
-def _hit(hit: dict[str, Any], parameters: SearchParameters) -> dict[str, Any] | None:
+def _parse_hit(hit: dict[str, Any], parameters: SearchParameters) -> dict[str, Any] | None:
     """A hit's JSON for the page, or None if the document is not a result."""
     try:
         result = result_from_document(hit.get("_source", {}))
@@ -172,5 +157,5 @@ def matches(found: Detection, parameters: SearchParameters) -> bool:
     )
 
 
-def _keys(terms: dict[str, Any] | None) -> list[str]:
+def _names(terms: dict[str, Any] | None) -> list[str]:
     return sorted(bucket["key"] for bucket in (terms or {}).get("buckets", ()))

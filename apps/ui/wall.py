@@ -3,7 +3,7 @@
 import threading
 import time
 from bisect import bisect_left
-from collections import deque
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -26,19 +26,11 @@ class Shot:
     results: dict[str, Result] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Limits:
-    """The limits of a camera's ring: number of frames, and their bytes."""
-
-    frames: int
-    size: int
-
-
 class Ring:
-    """One camera's recent frames, oldest first, by ascending sequence."""
+    """One camera's recent frames, by ascending sequence, up to a number of frames and of bytes."""
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+    def __init__(self, max_frames: int, max_bytes: int) -> None:
+        self._max_frames, self._max_bytes = max_frames, max_bytes
         self._shots: list[Shot] = []
         self._size = 0
         # Kafka keeps no order between topics, so a result that is read before its frame waits here.
@@ -46,12 +38,11 @@ class Ring:
 
     def add_frame(self, frame: Frame) -> None:
         """Add a frame unless it is already there, and drop the oldest while the ring is too full."""
-        at = self._position(frame.sequence)
-        if at < len(self._shots) and self._shots[at].frame.sequence == frame.sequence:
+        if self.shot(frame.sequence):
             return
-        self._shots.insert(at, Shot(frame, self._early.pop(frame.sequence, {})))
+        self._shots.insert(self._position(frame.sequence), Shot(frame, self._early.pop(frame.sequence, {})))
         self._size += len(frame.jpeg)
-        while len(self._shots) > 1 and (len(self._shots) > self._limits.frames or self._size > self._limits.size):
+        while len(self._shots) > 1 and (len(self._shots) > self._max_frames or self._size > self._max_bytes):
             self._size -= len(self._shots.pop(0).frame.jpeg)
 
     def add_result(self, result: Result) -> None:
@@ -71,7 +62,7 @@ class Ring:
             return self._shots[at]
         return None
 
-    def best(self, models: Iterable[str], patience: timedelta) -> Shot | None:
+    def frame_to_show(self, models: Iterable[str], patience: timedelta) -> Shot | None:
         """The frame to show, among those at most `patience` older than the newest: the newest with all models' results.
 
         If there is none, the newest with any result, else the newest frame.
@@ -94,26 +85,20 @@ class Rate:
     """Events per second over the last `RATE_SECONDS`."""
 
     def __init__(self) -> None:
-        self._counts: deque[tuple[int, int]] = deque()
+        self._counts: Counter[int] = Counter()
+        """Events by second."""
 
     def count(self, now: float) -> None:
         """Count one event."""
         second = int(now)
-        if self._counts and self._counts[-1][0] == second:
-            self._counts[-1] = (second, self._counts[-1][1] + 1)
-        else:
-            self._counts.append((second, 1))
-        self._drop(second)
+        if second not in self._counts:
+            self._counts = Counter({at: count for at, count in self._counts.items() if at >= second - RATE_SECONDS})
+        self._counts[second] += 1
 
     def per_second(self, now: float) -> float:
         """The rate over whole seconds, so without the current one."""
         second = int(now)
-        self._drop(second)
-        return sum(count for at, count in self._counts if at < second) / RATE_SECONDS
-
-    def _drop(self, second: int) -> None:
-        while self._counts and self._counts[0][0] < second - RATE_SECONDS:
-            self._counts.popleft()
+        return sum(self._counts[at] for at in range(second - RATE_SECONDS, second)) / RATE_SECONDS
 
 
 @dataclass
@@ -130,8 +115,10 @@ class Wall:
         self._models = tuple(models)
         self._patience = patience
         names = list(cameras)
-        self._limits = Limits(frames=RING_FRAMES, size=ring_bytes // max(len(names), 1))
-        self._tiles = {name: _Tile(Ring(self._limits)) for name in names}
+        self._max_bytes = ring_bytes // max(len(names), 1)
+        self._tiles: dict[str, _Tile] = {}
+        for name in names:
+            self._tile(name)
         self._lock = threading.Lock()
         # Versions count from 0 in each process, so tokens of another process must not be accepted.
         self._epoch = f"{time.time_ns():x}"
@@ -166,23 +153,23 @@ class Wall:
             shot = tile.ring.shot(sequence) if tile else None
         return shot.frame.jpeg if shot else None
 
-    def news(self, since: str | None, states: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    def changes(self, since: str | None, states: dict[str, dict[str, Any]]) -> dict[str, Any]:
         """The new token and the JSON of each camera that changed since the token `since`; all cameras without one.
 
         `states` are the cameras' states from their producers.
         """
         with self._lock:
-            known = self._known_version(since)
+            seen_version = self._version_of(since)
             changed = []
             for name in sorted(self._tiles.keys() | states.keys()):
                 tile = self._tile(name)
-                shot = tile.ring.best(self._models, self._patience)
+                shot = tile.ring.frame_to_show(self._models, self._patience)
                 state = states.get(name, {"state": "unknown", "error": None})
                 shown = (shot and shot.frame.sequence, shot and tuple(shot.results), state["state"], state["error"])
                 if shown != tile.shown:
                     self._version += 1
                     tile.shown, tile.version = shown, self._version
-                if tile.version > known:
+                if tile.version > seen_version:
                     changed.append({"name": name, **state, "frame": _shot_json(shot) if shot else None})
             return {"token": f"{self._epoch}.{self._version}", "cameras": changed}
 
@@ -200,11 +187,11 @@ class Wall:
 
     def _tile(self, camera: str) -> _Tile:
         if camera not in self._tiles:
-            self._tiles[camera] = _Tile(Ring(self._limits))
+            self._tiles[camera] = _Tile(Ring(RING_FRAMES, self._max_bytes))
         return self._tiles[camera]
 
-    def _known_version(self, since: str | None) -> int:
-        epoch, _, version = (since or "").partition(".")
+    def _version_of(self, token: str | None) -> int:
+        epoch, _, version = (token or "").partition(".")
         return int(version) if epoch == self._epoch and version.isdecimal() else -1
 
 

@@ -1,7 +1,7 @@
 """Reads a network's description from its metadata and the stack's contract, and checks it against the graph.
 
 This happens at preview on the user's computer and again in the job. Nothing is guessed from sizes: a missing fact is
-asked for, and one that the graph contradicts is refused.
+an error, and one that the graph contradicts is refused.
 """
 
 from dataclasses import dataclass, field, fields, replace
@@ -14,10 +14,10 @@ from apps.weights.contract import Colour, Contract, Fit, Layout, Output, Precisi
 from apps.weights.files import Network, WeightsError, content_hash, find_network
 from apps.weights.metadata import Metadata, from_onnx, from_yaml
 
-_MUST_BE_SAID = ("task", "names", "layout", "colour", "scale", "fit", "output")
-SPARE = 1.06
+_REQUIRED = ("task", "names", "layout", "colour", "scale", "fit", "output")
+SIZE_TOLERANCE = 1.06
 """An input fitted to a frame's shape may have this many times the pixels of the configured one."""
-_ANSWERS: dict[str, tuple[Output, ...]] = {
+_OUTPUTS_BY_TASK: dict[str, tuple[Output, ...]] = {
     "detect": ("anchors", "objectness", "end2end", "rtdetr", "queries"),
     "segment": ("anchors", "end2end"),
     "pose": ("anchors", "end2end"),
@@ -64,9 +64,9 @@ class Weights:
         """
         if not self.adapts:
             return self
-        room = self.width * self.height * SPARE
+        most_pixels = self.width * self.height * SIZE_TOLERANCE
         widths = range(self.stride, 4 * self.width, self.stride)
-        sizes = [(width, int(room / width / self.stride) * self.stride) for width in widths]
+        sizes = [(width, int(most_pixels / width / self.stride) * self.stride) for width in widths]
         width, height = max(
             (size for size in sizes if size[1]),
             key=lambda size: (min(size[0] / frame[0], size[1] / frame[1]), -size[0] * size[1]),
@@ -101,8 +101,8 @@ def read_weights(
     )
     graph = _graph(path)
     metadata = _metadata(network, graph)
-    said = _said(place, metadata, contract or Contract())
-    width, height = _size(place, graph, said, metadata, size)
+    merged = _merge(place, metadata, contract or Contract())
+    width, height = _size(place, graph, merged, metadata, size)
     quantized = any(operation.get_type_name() == "FakeQuantize" for operation in graph.get_ops())
     if precision == "int8" and not quantized:
         raise WeightsError(f"{place} has no network in int8: quantize it, or choose another precision")
@@ -114,12 +114,14 @@ def read_weights(
         quantized=quantized,
         thresholds=metadata.thresholds,
         stride=metadata.stride,
-        adapts=said["fit"] == "letterbox" and "x" not in (size or "") and _fixed(graph, said["layout"]) is None,
-        mean=said.pop("mean", (0.0,)),
-        coefficients=_coefficients(place, graph) if said["task"] == "segment" else 0,
-        **said,
+        adapts=merged["fit"] == "letterbox"
+        and "x" not in (size or "")
+        and _fixed_size(graph, merged["layout"]) is None,
+        mean=merged.pop("mean", (0.0,)),
+        coefficients=_coefficients(place, graph) if merged["task"] == "segment" else 0,
+        **merged,
     )
-    check_answer(weights, resized(graph, weights))
+    check_output(weights, resized(graph, weights))
     return weights
 
 
@@ -136,19 +138,19 @@ def resized(graph: ov.Model, weights: Weights) -> ov.Model:
     return graph
 
 
-def check_answer(weights: Weights, graph: ov.Model) -> None:
+def check_output(weights: Weights, graph: ov.Model) -> None:
     """Raise WeightsError unless the graph has an output of the layout `weights.output`."""
-    shapes = [_static(weights, output) for output in graph.outputs]
-    expected = _expected(weights)
+    shapes = [_output_shape(weights, output) for output in graph.outputs]
+    expected = _expected_shape(weights)
     if not any(_matches(shape, expected) for shape in shapes):
         raise WeightsError(
             f"{weights.network} answers {shapes}; {weights.task} with {len(weights.names)} classes and the output "
-            f"{weights.output!r} needs [{', '.join(str(side or 'N') for side in expected)}]: say how it answers in "
-            "contract.output, and its classes in contract.names"
+            f"{weights.output!r} needs [{', '.join(str(side or 'N') for side in expected)}]: set the layout of its "
+            "output in contract.output, and its classes in contract.names"
         )
 
 
-def _expected(weights: Weights) -> list[int | None]:
+def _expected_shape(weights: Weights) -> list[int | None]:
     """The expected output shape; None is any number."""
     classes = len(weights.names)
     more = weights.coefficients if weights.task == "segment" else 1 if weights.task == "obb" else 0
@@ -171,7 +173,7 @@ def _matches(shape: list[int], expected: list[int | None]) -> bool:
     )
 
 
-def _static(weights: Weights, output: Any) -> list[int]:
+def _output_shape(weights: Weights, output: Any) -> list[int]:
     """An output's shape; dynamic dimensions are 0."""
     shape = [side.get_length() if side.is_static else 0 for side in output.partial_shape]
     if shape and shape[0] not in (0, 1):
@@ -203,49 +205,51 @@ def _metadata(network: Network, graph: ov.Model) -> Metadata:
     return Metadata()
 
 
-def _said(place: Path, metadata: Metadata, contract: Contract) -> dict[str, Any]:
+def _merge(place: Path, metadata: Metadata, contract: Contract) -> dict[str, Any]:
     """Merge metadata and contract, by the fields of Contract. Raises WeightsError."""
-    known, given = metadata.contract.stated(), contract.stated()
-    for key, value in given.items():
-        if key in known and key != "output" and known[key] != value:
+    from_metadata, from_stack = metadata.contract.stated(), contract.stated()
+    for key, value in from_stack.items():
+        if key in from_metadata and key != "output" and from_metadata[key] != value:
             raise WeightsError(
-                f"{place} says {key} {known[key]!r} in its metadata, and contract.{key} says {value!r}: "
+                f"{place} says {key} {from_metadata[key]!r} in its metadata, and contract.{key} says {value!r}: "
                 "remove the latter"
             )
-    said = known | given
-    missing = [name for name in _MUST_BE_SAID if name not in said]
+    merged = from_metadata | from_stack
+    missing = [name for name in _REQUIRED if name not in merged]
     if missing:
         raise WeightsError(
             f"{place} does not say {', '.join(missing)} in its metadata: say it in contract ("
             f"{', '.join(each.name for each in fields(Contract))}; see docs/config.md)"
         )
-    if said["output"] not in _ANSWERS[said["task"]]:
+    if merged["output"] not in _OUTPUTS_BY_TASK[merged["task"]]:
         raise WeightsError(
-            f"contract.output: {said['output']!r} is no answer of the task {said['task']}; "
-            f"choose {', '.join(_ANSWERS[said['task']])}"
+            f"contract.output: {merged['output']!r} is no answer of the task {merged['task']}; "
+            f"choose {', '.join(_OUTPUTS_BY_TASK[merged['task']])}"
         )
-    if said["task"] == "pose" and "keypoints" not in said:
+    if merged["task"] == "pose" and "keypoints" not in merged:
         raise WeightsError(f"{place} is of task pose: say in contract.keypoints how many it has, of how many numbers")
-    return said
+    return merged
 
 
-def _size(place: Path, graph: ov.Model, said: dict[str, Any], metadata: Metadata, size: str | None) -> tuple[int, int]:
+def _size(
+    place: Path, graph: ov.Model, merged: dict[str, Any], metadata: Metadata, size: str | None
+) -> tuple[int, int]:
     """Width and height of the input. Raises WeightsError."""
     shape = graph.input(0).partial_shape
-    channels = shape[3 if said["layout"] == "NHWC" else 1]
-    wanted = 1 if said["colour"] == "GREY" else 3
+    channels = shape[3 if merged["layout"] == "NHWC" else 1]
+    wanted = 1 if merged["colour"] == "GREY" else 3
     if channels.is_static and channels.get_length() != wanted:
         raise WeightsError(
-            f"{place} takes {channels.get_length()} channels in the layout {said['layout']}; "
-            f"{said['colour']} has {wanted}: correct contract.layout or contract.colour"
+            f"{place} takes {channels.get_length()} channels in the layout {merged['layout']}; "
+            f"{merged['colour']} has {wanted}: correct contract.layout or contract.colour"
         )
-    fixed = _fixed(graph, said["layout"])
-    asked = _asked(place, metadata, size)
+    fixed = _fixed_size(graph, merged["layout"])
+    requested = _requested_size(place, metadata, size)
     if fixed is not None:
-        if asked not in (None, fixed):
+        if requested not in (None, fixed):
             raise WeightsError(f"size: {size} cannot be: {place} takes {fixed[0]}x{fixed[1]} and nothing else")
         return fixed
-    chosen = asked or metadata.size
+    chosen = requested or metadata.size
     if chosen is None:
         raise WeightsError(f"{place} takes any size and its metadata name none: say WIDTHxHEIGHT in size")
     for side in chosen:
@@ -254,14 +258,14 @@ def _size(place: Path, graph: ov.Model, said: dict[str, Any], metadata: Metadata
     return chosen
 
 
-def _fixed(graph: ov.Model, layout: Layout) -> tuple[int, int] | None:
+def _fixed_size(graph: ov.Model, layout: Layout) -> tuple[int, int] | None:
     """Width and height of a graph's fixed input; None if it accepts any size."""
     shape = graph.input(0).partial_shape
     high, wide = (shape[1], shape[2]) if layout == "NHWC" else (shape[2], shape[3])
     return (wide.get_length(), high.get_length()) if wide.is_static and high.is_static else None
 
 
-def _asked(place: Path, metadata: Metadata, size: str | None) -> tuple[int, int] | None:
+def _requested_size(place: Path, metadata: Metadata, size: str | None) -> tuple[int, int] | None:
     if size is None:
         return None
     if size in metadata.sizes:

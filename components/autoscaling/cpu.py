@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -14,11 +13,9 @@ from components.config.sections import UiReplicas
 
 @dataclass(frozen=True, kw_only=True)
 class CpuScalingArgs:
-    """Arguments of CpuScaling."""
+    """Arguments of CpuScaling; the workload is a Deployment."""
 
-    namespace: pulumi.Input[str]
-    deployment: pulumi.Input[str]
-    labels: Mapping[str, str]
+    workload: k.Workload
     replicas: UiReplicas
 
 
@@ -33,10 +30,10 @@ class CpuScaling(pulumi.ComponentResource):
         super().__init__("argus:autoscaling:CpuScaling", name, None, opts)
         autoscaling.v2.HorizontalPodAutoscaler(
             f"{name}-autoscaler",
-            metadata=k.metadata(args.deployment, args.namespace, args.labels),
+            metadata=args.workload.metadata(),
             spec=autoscaling.v2.HorizontalPodAutoscalerSpecArgs(
                 scale_target_ref=autoscaling.v2.CrossVersionObjectReferenceArgs(
-                    api_version="apps/v1", kind="Deployment", name=args.deployment
+                    api_version="apps/v1", kind="Deployment", name=args.workload.name
                 ),
                 min_replicas=args.replicas.minimum,
                 max_replicas=args.replicas.maximum,

@@ -29,7 +29,6 @@ _CERTIFICATES: Final = "kedaorg-certs"
 _CERTIFICATES_DIR: Final = "/certs"
 _PROBE_PORT: Final = 8081
 _METRICS_API: Final = "v1beta1.external.metrics.k8s.io"
-_RBAC: Final = "rbac.authorization.k8s.io"
 
 _KINDS: Final = (
     Kind(
@@ -73,10 +72,12 @@ class Keda(pulumi.ComponentResource):
         self._child = pulumi.ResourceOptions(parent=self)
         self._name, self._namespace = name, args.namespace
         self._account = self._service_account()
-        needed = [*self._definitions(), *self._cluster_permissions()]
+        needed = [
+            *(define(f"{name}-{kind.plural}", kind, OPERATOR_LABELS, self._child) for kind in _KINDS),
+            *self._cluster_permissions(),
+        ]
         operator = self._deployment(
             "operator",
-            _OPERATOR,
             OPERATOR_LABELS,
             self._operator(),
             ports={"metrics": METRICS_PORT},
@@ -86,7 +87,6 @@ class Keda(pulumi.ComponentResource):
         )
         adapter = self._deployment(
             "adapter",
-            _ADAPTER,
             ADAPTER_LABELS,
             self._adapter(),
             ports={"https": ADAPTER_PORT},
@@ -110,9 +110,6 @@ class Keda(pulumi.ComponentResource):
         )
         self.register_outputs({})
 
-    def _definitions(self) -> list[pulumi.Resource]:
-        return [define(f"{self._name}-{kind.plural}", kind, OPERATOR_LABELS, self._child) for kind in _KINDS]
-
     def _service_account(self) -> pulumi.Output[str]:
         """Fewer permissions than KEDA's manifests, which let it read everything in the cluster, including Secrets."""
         rules = [
@@ -128,13 +125,12 @@ class Keda(pulumi.ComponentResource):
             rule("discovery.k8s.io", ("endpointslices",), READ),
             *(rule(kind.group, kind.parts, CHANGE) for kind in _KINDS if kind.namespaced),
         ]
-        return k.service_account(self._name, _ACCOUNT, self._namespace, OPERATOR_LABELS, rules, opts=self._child)
+        workload = k.Workload(_ACCOUNT, self._namespace, OPERATOR_LABELS, self._child)
+        return k.service_account(self._name, workload, rules)
 
     def _cluster_permissions(self) -> list[pulumi.Resource]:
-        subject = rbac.v1.SubjectArgs(kind="ServiceAccount", name=_ACCOUNT, namespace=self._namespace)
-        controller = rbac.v1.SubjectArgs(
-            kind="ServiceAccount", name="horizontal-pod-autoscaler", namespace="kube-system"
-        )
+        subject = k.account_subject(_ACCOUNT, self._namespace)
+        controller = k.account_subject("horizontal-pod-autoscaler", "kube-system")
         in_cluster = rbac.v1.ClusterRole(
             f"{self._name}-cluster-role",
             metadata=meta.v1.ObjectMetaArgs(name=_ACCOUNT, labels=OPERATOR_LABELS),
@@ -158,9 +154,7 @@ class Keda(pulumi.ComponentResource):
             rbac.v1.RoleBinding(
                 f"{self._name}-auth-reader-binding",
                 metadata=k.metadata("keda-auth-reader", "kube-system", ADAPTER_LABELS),
-                role_ref=rbac.v1.RoleRefArgs(
-                    api_group=_RBAC, kind="Role", name="extension-apiserver-authentication-reader"
-                ),
+                role_ref=k.role_ref("Role", "extension-apiserver-authentication-reader"),
                 subjects=[subject],
                 opts=self._child,
             ),
@@ -168,13 +162,9 @@ class Keda(pulumi.ComponentResource):
 
     def _cluster_binding(
         self, part: str, name: str, role: pulumi.Input[str], subject: rbac.v1.SubjectArgs
-    ) -> rbac.v1.ClusterRoleBinding:
-        return rbac.v1.ClusterRoleBinding(
-            f"{self._name}-{part}-binding",
-            metadata=meta.v1.ObjectMetaArgs(name=name, labels=OPERATOR_LABELS),
-            role_ref=rbac.v1.RoleRefArgs(api_group=_RBAC, kind="ClusterRole", name=role),
-            subjects=[subject],
-            opts=self._child,
+    ) -> pulumi.Resource:
+        return k.cluster_binding(
+            f"{self._name}-{part}-binding", name, OPERATOR_LABELS, role=role, subject=subject, opts=self._child
         )
 
     def _operator(self) -> core.v1.ContainerArgs:
@@ -189,7 +179,6 @@ class Keda(pulumi.ComponentResource):
                 "--zap-encoder=console",
                 "--zap-time-encoding=rfc3339",
             ],
-            ports=k.container_ports({"metrics": METRICS_PORT}),
             resources=k.resources(cpu="10m", memory_mib=96, limit_mib=384),
             startup_probe=k.http_probe(port=_PROBE_PORT, period=2, failures=60),
             readiness_probe=k.http_probe("/readyz", _PROBE_PORT),
@@ -209,7 +198,6 @@ class Keda(pulumi.ComponentResource):
                 f"--cert-dir={_CERTIFICATES_DIR}",
                 "--zap-log-level=error",
             ],
-            ports=k.container_ports({"https": ADAPTER_PORT}),
             resources=k.resources(cpu="10m", memory_mib=64, limit_mib=256),
             startup_probe=k.http_probe("/readyz", ADAPTER_PORT, scheme="HTTPS", period=2, failures=60),
             readiness_probe=k.http_probe("/readyz", ADAPTER_PORT, scheme="HTTPS"),
@@ -219,7 +207,6 @@ class Keda(pulumi.ComponentResource):
     def _deployment(
         self,
         part: str,
-        name: str,
         labels: Mapping[str, str],
         container: core.v1.ContainerArgs,
         *,
@@ -227,7 +214,9 @@ class Keda(pulumi.ComponentResource):
         certificates_optional: bool,
         after: Sequence[pulumi.Resource],
     ) -> pulumi.Resource:
-        k.service(f"{self._name}-{part}-service", name, self._namespace, labels, ports=ports, opts=self._child)
+        workload = k.Workload(container.name, self._namespace, labels, self._child)
+        k.service(f"{self._name}-{part}-service", workload, ports)
+        container.ports = k.container_ports(ports)
         container.env = [
             k.env_field("POD_NAMESPACE", "metadata.namespace"),
             k.env_field("WATCH_NAMESPACE", "metadata.namespace"),
@@ -242,19 +231,10 @@ class Keda(pulumi.ComponentResource):
         )
         return k.deployment(
             f"{self._name}-{part}",
-            name,
-            self._namespace,
-            labels,
-            replicas=1,
-            template=core.v1.PodTemplateSpecArgs(
-                metadata=meta.v1.ObjectMetaArgs(labels=dict(labels)),
-                spec=k.stateless_pod(
-                    labels,
-                    container,
-                    [certificates, k.scratch_volume()],
-                    grace_seconds=10,
-                    service_account=self._account,
-                ),
-            ),
-            opts=pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(depends_on=after)),
+            workload,
+            container,
+            [certificates, k.scratch_volume()],
+            grace_seconds=10,
+            service_account=self._account,
+            after=after,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,13 +21,11 @@ STEP_SECONDS: Final = 60
 
 @dataclass(frozen=True, kw_only=True)
 class LagScalingArgs:
-    """Arguments of LagScaling; `kind` and `target` name the scaled workload, which must not set `replicas`."""
+    """Arguments of LagScaling; the workload is of this kind and must not set `replicas`."""
 
     keda: Keda | None
-    namespace: pulumi.Input[str]
+    workload: k.Workload
     kind: str
-    target: pulumi.Input[str]
-    labels: Mapping[str, str]
     bootstrap_servers: pulumi.Input[str]
     group: str
     """The consumer group of the pods; the lag is the sum over all its topics."""
@@ -46,12 +43,12 @@ class LagScaling(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: LagScalingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:autoscaling:LagScaling", name, None, opts)
-        assert args.keda is not None, "whoever scales by lag declares Keda"
+        assert args.keda is not None, "scaling by lag needs Keda"
         apiextensions.CustomResource(
             f"{name}-autoscaler",
             api_version=API_VERSION,
             kind="ScaledObject",
-            metadata=k.metadata(args.target, args.namespace, args.labels),
+            metadata=args.workload.metadata(),
             spec=_spec(args),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[args.keda]),
         )
@@ -61,12 +58,12 @@ class LagScaling(pulumi.ComponentResource):
 def _spec(args: LagScalingArgs) -> dict[str, Any]:
     replicas = args.replicas
     return {
-        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": args.kind, "name": args.target},
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": args.kind, "name": args.workload.name},
         "minReplicaCount": replicas.minimum,
         "maxReplicaCount": replicas.maximum,
         "advanced": {
             "horizontalPodAutoscalerConfig": {
-                "name": args.target,
+                "name": args.workload.name,
                 "behavior": {
                     "scaleUp": {"stabilizationWindowSeconds": SETTLE_SECONDS},
                     "scaleDown": {

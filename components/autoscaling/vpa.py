@@ -124,9 +124,8 @@ class Vpa(pulumi.ComponentResource):
             rule(GROUP, ("verticalpodautoscalers/status",), CHANGE),
             rule(GROUP, ("verticalpodautoscalercheckpoints",), OWN),
         ]
-        return k.service_account(
-            self._name, _ACCOUNT, self._args.namespace, RECOMMENDER_LABELS, rules, opts=self._child
-        )
+        workload = k.Workload(_ACCOUNT, self._args.namespace, RECOMMENDER_LABELS, self._child)
+        return k.service_account(self._name, workload, rules)
 
     def _cluster_permissions(self) -> list[pulumi.Resource]:
         registrations = "mutatingwebhookconfigurations"
@@ -140,24 +139,23 @@ class Vpa(pulumi.ComponentResource):
             ],
             opts=self._child,
         )
-        binding = rbac.v1.ClusterRoleBinding(
+        subject = k.account_subject(_ACCOUNT, self._args.namespace)
+        binding = k.cluster_binding(
             f"{self._name}-cluster-binding",
-            metadata=meta.v1.ObjectMetaArgs(name=_ACCOUNT, labels=RECOMMENDER_LABELS),
-            role_ref=rbac.v1.RoleRefArgs(
-                api_group="rbac.authorization.k8s.io", kind="ClusterRole", name=role.metadata.name
-            ),
-            subjects=[
-                rbac.v1.SubjectArgs(kind="ServiceAccount", name=_ACCOUNT, namespace=self._args.namespace),
-            ],
+            _ACCOUNT,
+            RECOMMENDER_LABELS,
+            role=role.metadata.name,
+            subject=subject,
             opts=self._child,
         )
         return [binding]
 
     def _admission_controller(self, needed: Sequence[pulumi.Resource]) -> None:
         """It registers itself with its pod's certificate. If it does not answer, pods start with the stack's values."""
+        workload = k.Workload(_SERVICE, self._args.namespace, ADMISSION_LABELS, self._child)
         core.v1.Service(
             f"{self._name}-webhook",
-            metadata=k.metadata(_SERVICE, self._args.namespace, ADMISSION_LABELS),
+            metadata=workload.metadata(),
             spec=core.v1.ServiceSpecArgs(
                 selector=dict(ADMISSION_LABELS),
                 ports=[core.v1.ServicePortArgs(name="https", port=443, target_port=WEBHOOK_PORT)],
@@ -172,12 +170,8 @@ class Vpa(pulumi.ComponentResource):
                 self._child, pulumi.ResourceOptions(ignore_changes=["metadata", "webhooks"])
             ),
         )
-        script = core.v1.ConfigMap(
-            f"{self._name}-certificate",
-            metadata=k.metadata("vpa-certificate", self._args.namespace, ADMISSION_LABELS),
-            data={_CERTIFICATE.name: _CERTIFICATE.read_text()},
-            opts=self._child,
-        )
+        scripts = {_CERTIFICATE.name: _CERTIFICATE.read_text()}
+        script = k.config_map(f"{self._name}-certificate", workload.named("vpa-certificate"), scripts)
         certificate = core.v1.ContainerArgs(
             name="certificate",
             image=self._args.tools_image,
@@ -207,7 +201,7 @@ class Vpa(pulumi.ComponentResource):
             after=[*needed, registration],
             first=certificate,
             ports={"https": WEBHOOK_PORT},
-            volumes=[k.config_volume(script.metadata.name), k.scratch_volume("certs")],
+            volumes=[k.config_volume(script), k.scratch_volume("certs")],
         )
 
     def _deployment(
@@ -242,21 +236,13 @@ class Vpa(pulumi.ComponentResource):
             security_context=k.container_security(),
             volume_mounts=[k.mount("certs", _CERTIFICATES_DIR, read_only=True)] if first else [],
         )
-        spec = k.stateless_pod(
-            labels,
+        k.deployment(
+            f"{self._name}-{part}",
+            k.Workload(f"vpa-{part}", self._args.namespace, labels, self._child),
             container,
             [*volumes, k.scratch_volume()],
             grace_seconds=10,
             service_account=self._account,
-        )
-        if first:
-            spec.init_containers = [first]
-        k.deployment(
-            f"{self._name}-{part}",
-            f"vpa-{part}",
-            self._args.namespace,
-            labels,
-            replicas=1,
-            template=core.v1.PodTemplateSpecArgs(metadata=meta.v1.ObjectMetaArgs(labels=dict(labels)), spec=spec),
-            opts=pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(depends_on=list(after))),
+            first=[first] if first else None,
+            after=after,
         )

@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pulumi
 
-from components import config, remote
-from components.cluster.machine import Machine, program, script
-
-
-@dataclass(frozen=True, kw_only=True)
-class BackupArgs:
-    """One control plane, and the options of its backups."""
-
-    machine: Machine
-    ssh: remote.Ssh
-    options: config.Backup
+from components import remote
+from components.cluster.args import MachineArgs
+from components.cluster.machine import program, script
 
 
 class Backup(pulumi.ComponentResource):
@@ -25,12 +15,12 @@ class Backup(pulumi.ComponentResource):
     A snapshot holds every Kubernetes object, but none of the pipeline's data (frames and results).
     """
 
-    def __init__(self, name: str, args: BackupArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: MachineArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:Backup", name, {}, opts)
-        options = args.options
+        options = args.backup
         remote.command(
             f"{name}-scheduled",
-            host=args.machine.address,
+            host=args.machine.host,
             ssh=args.ssh,
             create=script(
                 "backup.sh",

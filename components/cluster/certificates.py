@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import pulumi
 
 from components import remote
-from components.cluster.machine import Machine, program, script
+from components.cluster.args import MachineArgs
+from components.cluster.machine import program, script
 
 RENEWAL_DAYS: Final = 90
 """Renew this many days before expiry. kubeadm's certificates last a year, so a renewal may fail for three months."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class CertificatesArgs:
-    """One control plane."""
-
-    machine: Machine
-    ssh: remote.Ssh
-
-
 class Certificates(pulumi.ComponentResource):
     """Renews the certificates that kubeadm signed for one control plane, but not the CA (ten years) or kubelets'."""
 
-    def __init__(self, name: str, args: CertificatesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: MachineArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:Certificates", name, {}, opts)
         remote.command(
             f"{name}-renewed",
-            host=args.machine.address,
+            host=args.machine.host,
             ssh=args.ssh,
             create=script("certificates.sh", days=RENEWAL_DAYS, renew=program("renew_certificates.sh")),
             opts=pulumi.ResourceOptions(parent=self),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components.cluster.args import ClusterArgs
-from components.cluster.stages import Stages, look_at_machines
+from components.cluster.preflight import Preflight
+from components.cluster.stages import Stages
 
 
 class Cluster(pulumi.ComponentResource):
@@ -22,19 +24,19 @@ class Cluster(pulumi.ComponentResource):
     """Available once every node runs it."""
     network: pulumi.Output[str]
     """The kind of pod network, `built-in` or `manifest`; available once every node uses it."""
-    looks: pulumi.Output[Mapping[str, str]]
+    checks: pulumi.Output[Mapping[str, str]]
     """The last check of each machine, by address, available once the cluster is complete; the next update skips it."""
-    known: Sequence[pulumi.Resource]
-    """Depend on these to run after the machines' host keys are known."""
+    host_keys_read: Sequence[pulumi.Resource]
+    """Depend on these to run after the machines' host keys have been read."""
     drained: Sequence[pulumi.Resource]
-    """Whatever runs in pods depends on these, so that it is deleted before its machines are drained."""
+    """Everything that runs in pods depends on these, so that it is deleted before its machines are drained."""
 
     def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:Cluster", name, {}, opts)
-        preflight = look_at_machines(name, args, self)
-        stages = Stages(name, args, preflight, self)
+        preflight = Preflight(f"{name}-preflight", args, pulumi.ResourceOptions(parent=self))
+        stages = Stages(name, replace(args, ssh=preflight.ssh), self)
 
-        undo = stages.prepare_removal()
+        undo = stages.prepare_removal(preflight.passed)
         packages = stages.install_packages(undo)
         runtimes = stages.configure_runtime(packages)
         endpoints = stages.serve_endpoint(packages)
@@ -52,8 +54,8 @@ class Cluster(pulumi.ComponentResource):
         volumes = stages.provide_volumes(provider, runtimes)
         self.drained = stages.prepare_drains(members, volumes)
 
-        self.known = preflight.known
-        self.looks = pulumi.Output.all(preflight.looks, upgraded.urn).apply(lambda outputs: outputs[0])
+        self.host_keys_read = preflight.host_keys_read
+        self.checks = pulumi.Output.all(preflight.checks, upgraded.urn).apply(lambda outputs: outputs[0])
         self.endpoint = pulumi.Output.from_input(args.server)
         self.kubernetes_version = upgraded.urn.apply(lambda _: args.cluster.kubernetes_version)
         self.network = upgraded.urn.apply(lambda _: args.network)

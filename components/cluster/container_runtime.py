@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import pulumi
 
 from components import remote, versions
-from components.cluster.machine import Machine, script
-from components.cluster.network import NetworkKind
-from components.config import Cluster
+from components.cluster.args import ClusterArgs, MachineArgs, NetworkKind
+from components.cluster.machine import script
+from components.config import Machine
 
 _PLUGINS: Mapping[NetworkKind, str] = {"built-in": "/usr/lib/cni", "manifest": "/opt/cni/bin"}
 """The folder of the CNI plugins: Debian's, or the one that network manifests install into."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ContainerRuntimeArgs:
-    """How containerd runs pods, and where it pulls images from."""
-
-    machine: Machine
-    ssh: remote.Ssh
-    cluster: Cluster
-    control_plane: bool
-    network: NetworkKind = "built-in"
 
 
 class ContainerRuntime(pulumi.ComponentResource):
@@ -33,11 +21,11 @@ class ContainerRuntime(pulumi.ComponentResource):
     A machine that is already a node keeps its kind of network; a change of kind is refused.
     """
 
-    def __init__(self, name: str, args: ContainerRuntimeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: MachineArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:ContainerRuntime", name, {}, opts)
         remote.command(
             f"{name}-configured",
-            host=args.machine.address,
+            host=args.machine.host,
             ssh=args.ssh,
             create=script(
                 "container_runtime.sh",
@@ -45,7 +33,7 @@ class ContainerRuntime(pulumi.ComponentResource):
                 mirror=mirror_config(mirror) if (mirror := args.cluster.registry_mirror) else "",
                 repository=args.cluster.image_repository,
                 version=args.cluster.kubernetes_version,
-                images=node_images(control_plane=args.control_plane),
+                images=node_images(args.machine),
                 network=args.network,
                 plugins=_PLUGINS[args.network],
             ),
@@ -54,12 +42,12 @@ class ContainerRuntime(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-def node_images(*, control_plane: bool) -> str:
+def node_images(machine: Machine) -> str:
     """A regular expression for the names of the images that a node's own pods run."""
-    return "kube-.*|etcd|pause" if control_plane else "kube-proxy|pause"
+    return "kube-.*|etcd|pause" if machine.control_plane else "kube-proxy|pause"
 
 
-def containerd_config(args: ContainerRuntimeArgs) -> str:
+def containerd_config(args: ClusterArgs) -> str:
     """containerd's configuration, in a format version that both containerd 1.6 and 2 read."""
     kubelet = args.cluster.kubelet
     # A machine that is itself a container may neither lower OOM scores nor load AppArmor profiles.

@@ -3,36 +3,27 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 import pulumi
 
 from components import remote
+from components.cluster.args import ClusterArgs
 from components.cluster.machine import script
-
-
-@dataclass(frozen=True, kw_only=True)
-class DnsArgs:
-    """The cluster's endpoint, and the number of CoreDNS pods."""
-
-    ssh: remote.Ssh
-    endpoint: str
-    replicas: int
-    kubernetes_version: str
-    """A change makes this run again, because kubeadm's upgrade resets CoreDNS."""
 
 
 class Dns(pulumi.ComponentResource):
     """Spreads kubeadm's CoreDNS over machines. No delete: CoreDNS is removed with the cluster."""
 
-    def __init__(self, name: str, args: DnsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:Dns", name, {}, opts)
+        patch = json.dumps(_patch(replicas=min(2, len(args.all_machines))))
         remote.ask(
             f"{name}-spread",
             host=args.endpoint,
             ssh=args.ssh,
-            create=script("dns.sh", patch=json.dumps(_patch(args.replicas)), version=args.kubernetes_version),
+            # kubeadm's upgrade resets CoreDNS, so another version makes this run again.
+            create=script("dns.sh", patch=patch, version=args.cluster.kubernetes_version),
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.register_outputs({})

@@ -4,8 +4,8 @@
 : "${NODE:?}"
 is_member || exit 0
 
-known=$(until_true 60 node_address "$NODE") || die "the API server does not answer"
-[[ $known ]] || exit 0
+address=$(until_true 60 node_address "$NODE") || die "the API server does not answer"
+[[ $address ]] || exit 0
 admin cordon "$NODE" >&2
 mapfile -t released < <(claims_on "$NODE")
 # A claim is deleted once its pod is gone; the replacement pod makes a new claim on another machine.

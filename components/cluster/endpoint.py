@@ -2,51 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import pulumi
 
 from components import remote
+from components.cluster.args import MachineArgs
 from components.cluster.kubeadm import API_PORT
-from components.cluster.machine import Machine, script
-
-
-@dataclass(frozen=True, kw_only=True)
-class EndpointArgs:
-    """One control plane's share of the endpoint."""
-
-    machine: Machine
-    ssh: remote.Ssh
-    control_planes: Sequence[Machine]
-    endpoint: str
-    endpoint_port: int
+from components.cluster.machine import script
 
 
 class Endpoint(pulumi.ComponentResource):
     """HAProxy and keepalived on one control plane. The API servers behind them belong to Node."""
 
-    def __init__(self, name: str, args: EndpointArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: MachineArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:Endpoint", name, {}, opts)
         remote.command(
             f"{name}-configured",
-            host=args.machine.address,
+            host=args.machine.host,
             ssh=args.ssh,
             create=script(
                 "endpoint.sh",
-                address=args.machine.address,
+                address=args.machine.host,
                 virtual_ip=args.endpoint,
-                port=args.endpoint_port,
+                port=args.cluster.endpoint_port,
                 haproxy=haproxy_config(args),
                 keepalived=keepalived_config(args),
-                control_planes=[machine.name for machine in args.control_planes],
+                control_planes=[machine.name for machine in args.machines.control_planes],
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.register_outputs({})
 
 
-def haproxy_config(args: EndpointArgs) -> str:
+def haproxy_config(args: MachineArgs) -> str:
     """HAProxy's configuration: new connections go to a ready API server; connections to a dead machine are closed.
 
     A dead machine gets no new connection after 4 s (two checks of 2 s), and TCP timeouts close its old ones after 8 s.
@@ -54,7 +41,7 @@ def haproxy_config(args: EndpointArgs) -> str:
     clients would reconnect and list everything at once. TLS is passed through; only the health checks do not verify it.
     """
     servers = "\n".join(
-        f"    server {machine.name} {machine.address}:{API_PORT} check" for machine in args.control_planes
+        f"    server {machine.name} {machine.address}:{API_PORT} check" for machine in args.machines.control_planes
     )
     return f"""\
 global
@@ -76,7 +63,7 @@ defaults
     srvtcpka-cnt 2
 
 frontend kubernetes
-    bind :{args.endpoint_port}
+    bind :{args.cluster.endpoint_port}
     default_backend control-planes
 
 backend control-planes
@@ -88,7 +75,7 @@ backend control-planes
 {servers}"""
 
 
-def keepalived_config(args: EndpointArgs) -> str:
+def keepalived_config(args: MachineArgs) -> str:
     """keepalived's configuration: the virtual IP moves only when another machine is healthier than its holder.
 
     All machines have the same base priority. A machine without HAProxy gives the address up; a running API server
@@ -96,9 +83,8 @@ def keepalived_config(args: EndpointArgs) -> str:
     because many networks drop multicast. Adverts of machines that are not peers are ignored: such a machine may have
     left this cluster or joined another. endpoint.sh adds the control planes that are about to leave as peers.
     """
-    peers = "\n".join(
-        f"        {machine.address}" for machine in args.control_planes if machine.address != args.machine.address
-    )
+    others = (machine for machine in args.machines.control_planes if machine != args.machine)
+    peers = "\n".join(f"        {machine.address}" for machine in others)
     return f"""\
 global_defs {{
     router_id {args.machine.name}
@@ -108,7 +94,7 @@ global_defs {{
 }}
 
 vrrp_script haproxy {{
-    script "/usr/bin/timeout 1 /bin/bash -c ':</dev/tcp/127.0.0.1/{args.endpoint_port}'"
+    script "/usr/bin/timeout 1 /bin/bash -c ':</dev/tcp/127.0.0.1/{args.cluster.endpoint_port}'"
     interval 2
     fall 2
     rise 1

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+from components.cluster.args import ClusterArgs
 
 _MAXIMUM_SKEW_SECONDS = 60
 _SYSTEMS = {"debian": 12, "ubuntu": 22}
@@ -43,56 +45,36 @@ class Facts:
         return cls(**json.loads(text))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Requirements:
-    """What a machine must have."""
-
-    endpoint: str
-    endpoint_port: int
-    minimum_memory_mib: int
-    minimum_disk_gib: int
-    addresses: Mapping[str, str]
-    """The address of each machine, by its name."""
-    pods: Mapping[str, int] = field(default_factory=dict)
-    """The memory (MiB) of each pod that must fit on some machine, by the configuration key that sets it."""
-    hosts: Collection[str] = ()
-    """The names of the machines that run the pipeline's pods."""
-    accepted: Collection[str] = ()
-    """The names of members that passed earlier: only what they share with other machines is checked again."""
-
-    @property
-    def server(self) -> str:
-        """URL of this cluster's API, which identifies a node as one of this cluster."""
-        return f"https://{self.endpoint}:{self.endpoint_port}"
-
-
-def problems(facts: Mapping[str, Facts | str], required: Requirements) -> list[str]:
+def problems(facts: Mapping[str, Facts | str], args: ClusterArgs, accepted: Collection[str] = ()) -> list[str]:
     """Every problem of every machine with its remedy, one line each, in the order of the machines.
 
-    For a machine that did not answer, `facts` holds its problem as a string.
+    For a machine that did not answer, `facts` holds its problem as a string. `accepted` has the names of members that
+    passed earlier: only what they share with other machines is checked again.
     """
-    known = {name: each for name, each in facts.items() if isinstance(each, Facts)}
-    shared = _shared(known)
-    macs = {mac for each in known.values() for mac in each.macs}
+    answers = {name: each for name, each in facts.items() if isinstance(each, Facts)}
+    shared = _shared(answers)
+    macs = {mac for each in answers.values() for mac in each.macs}
+    addresses = {machine.name: machine.host for machine in args.all_machines}
     found: list[str] = []
     for name, each in facts.items():
-        address = required.addresses[name]
+        address = addresses[name]
         if isinstance(each, Facts):
-            own = [] if name in required.accepted else [*_problems(each, required, address, macs)]
+            own = [] if name in accepted else [*_problems(each, args, address, macs)]
             lines = [*own, *shared.get(name, ())]
         else:
             lines = [each]
         found += [f"{name} ({address}): {line}" for line in lines]
-    return [*found, *_too_large(known, required)]
+    return [*found, *_too_large(answers, args)]
 
 
-def _too_large(known: Mapping[str, Facts], required: Requirements) -> Iterable[str]:
+def _too_large(answers: Mapping[str, Facts], args: ClusterArgs) -> Iterable[str]:
     """The pods that are too large for every machine; none while facts of a machine that runs pods are missing."""
-    memory = {name: known[name].memory_mib for name in required.hosts if name in known}
-    if not memory or len(memory) < len(required.hosts):
+    hosts = [machine.name for machine in args.schedulable_machines]
+    memory = {name: answers[name].memory_mib for name in hosts if name in answers}
+    if not memory or len(memory) < len(hosts):
         return
     largest = max(memory, key=lambda name: memory[name])
-    for key, mib in required.pods.items():
+    for key, mib in args.pods.items():
         if mib > memory[largest]:
             yield (
                 f"argus:{key}: a pod of {mib} MiB, and {largest}, the largest machine that runs pods, has"
@@ -105,14 +87,14 @@ def no_answer(reason: str) -> str:
     if reason.startswith("sudo:"):
         return f"argus:ssh.user may not become root there ({reason}): give it a sudo without a password (NOPASSWD)"
     if "exit status" in reason or "exited with status" in reason:
-        return f"was reached, but looking at it failed ({reason}): see its error above"
+        return f"was reached, but reading its facts failed ({reason}): see its error above"
     return (
         f"does not answer over SSH ({reason}): check that the machine runs, that its address is right and that"
         " argus:ssh names a user and key that may log in"
     )
 
 
-def _problems(facts: Facts, required: Requirements, address: str, macs: Collection[str]) -> Iterable[str]:
+def _problems(facts: Facts, args: ClusterArgs, address: str, macs: Collection[str]) -> Iterable[str]:
     if not facts.root:
         yield "the scripts do not run as root: give argus:ssh.user a sudo without a password"
     if facts.os not in _SYSTEMS or _major(facts.os_version) < _SYSTEMS[facts.os]:
@@ -124,15 +106,15 @@ def _problems(facts: Facts, required: Requirements, address: str, macs: Collecti
             f"none of its interfaces has {address} (it has {', '.join(facts.addresses)}): give the address that the"
             " machine itself has, not one that is translated to it"
         )
-    if facts.memory_mib < required.minimum_memory_mib:
+    if facts.memory_mib < args.cluster.minimum_memory_mib:
         yield (
-            f"{facts.memory_mib} MiB of memory, {required.minimum_memory_mib} needed: give it more, or lower"
+            f"{facts.memory_mib} MiB of memory, {args.cluster.minimum_memory_mib} needed: give it more, or lower"
             " argus:cluster.minimumMemoryMiB"
         )
-    if facts.disk_mib < required.minimum_disk_gib * 1024:
+    if facts.disk_mib < args.cluster.minimum_disk_gib * 1024:
         yield (
-            f"{facts.disk_mib // 1024} GiB free in /var/lib, {required.minimum_disk_gib} needed: free some, or lower"
-            " argus:cluster.minimumDiskGiB"
+            f"{facts.disk_mib // 1024} GiB free in /var/lib, {args.cluster.minimum_disk_gib} needed: free some, or"
+            " lower argus:cluster.minimumDiskGiB"
         )
     if abs(facts.skew_seconds) > _MAXIMUM_SKEW_SECONDS:
         direction = "ahead of" if facts.skew_seconds > 0 else "behind"
@@ -140,7 +122,7 @@ def _problems(facts: Facts, required: Requirements, address: str, macs: Collecti
             f"its clock is {abs(facts.skew_seconds)} s {direction} this computer's:"
             " turn time synchronisation on (timedatectl set-ntp true)"
         )
-    if facts.cluster == required.server:
+    if facts.cluster == args.server:
         return
     if facts.cluster:
         yield f"is a node of another cluster ({facts.cluster}): take it out of there first (kubeadm reset)"
@@ -151,17 +133,17 @@ def _problems(facts: Facts, required: Requirements, address: str, macs: Collecti
         yield f"port {', '.join(facts.ports_in_use)} in use: stop what listens there (ss -ltnp shows it)"
     if facts.virtual_ip_holder and facts.virtual_ip_holder not in macs:
         yield (
-            f"sees {required.endpoint} in use by {facts.virtual_ip_holder}, which is no machine of this stack: choose a"
+            f"sees {args.endpoint} in use by {facts.virtual_ip_holder}, which is no machine of this stack: choose a"
             " free address for argus:cluster.endpoint"
         )
 
 
-def _shared(known: Mapping[str, Facts]) -> dict[str, list[str]]:
+def _shared(answers: Mapping[str, Facts]) -> dict[str, list[str]]:
     """The problems of machines that share a value that must be unique, by machine name."""
     found: dict[str, list[str]] = defaultdict(list)
     for what, remedy in _UNIQUE.items():
         holders: dict[str, list[str]] = defaultdict(list)
-        for name, each in known.items():
+        for name, each in answers.items():
             holders[getattr(each, what)].append(name)
         for value, names in holders.items():
             for name in names:

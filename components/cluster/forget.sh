@@ -4,10 +4,10 @@
 # With the argument `lost`, the machine is only presumed dead: a node that is still Ready is not deleted.
 : "${NODE:?}" "${ADDRESS:?}"
 is_member || exit 0
-known=$(until_true 30 node_address "$NODE") || die "the API server does not answer, and the cluster does not forget $NODE:" \
+address=$(until_true 30 node_address "$NODE") || die "the API server does not answer, and the cluster does not forget $NODE:" \
   "bring it back first, or give the whole cluster up (docs/operations.md, Back up and restore), then run this again"
-if [[ ! $known || $known == "$ADDRESS" ]]; then
-  if [[ $known && ${1:-} == lost ]]; then
+if [[ ! $address || $address == "$ADDRESS" ]]; then
+  if [[ $address && ${1:-} == lost ]]; then
     until_true 60 is_lost "$NODE" || die "$NODE lives, but another machine answers at $ADDRESS, or it has another SSH" \
       "host key: give that as its hostKey in argus:machines, \`pulumi up\`, then take it out; or stop $NODE first"
   fi

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -12,29 +11,20 @@ import pulumi
 from pulumi_command import local
 
 from components import engine, ssh_keys
-from components.cluster.machine import Machine, script_from_here
+from components.cluster.args import ClusterArgs
+from components.cluster.machine import script_from_here
+from components.config import Machine
 
 _REFUSALS: Final = ("ssh: host key mismatch", "ssh: no common algorithm for host key")
 """pulumi-command's errors where the server has another host key, or none of that type."""
 _SCAN_SECONDS: Final = 5
 
 
-@dataclass(frozen=True, kw_only=True)
-class HostKeysArgs:
-    """The machines, and the port of their sshd."""
-
-    control_planes: Sequence[Machine]
-    workers: Sequence[Machine]
-    port: int
-    on_error: Mapping[str, pulumi.ErrorHook]
-    """Called when a machine shows no key, by the machine's name; empty where the engine does not support such hooks."""
-
-
 class HostKeys(pulumi.ComponentResource):
     """Reads the host keys of machines that have none in the configuration, once, in parallel.
 
     Pulumi's state keeps the keys; they are never read again while the machine keeps its name and address, because the
-    update command only prints the known keys. The keys are checked by the commands that connect, not here.
+    update command only prints the keys again. The keys are checked by the commands that connect, not here.
     """
 
     keys: Mapping[str, pulumi.Output[str]]
@@ -42,19 +32,29 @@ class HostKeys(pulumi.ComponentResource):
     read: Sequence[pulumi.Resource]
     """Depend on these to run after all keys have been read."""
 
-    def __init__(self, name: str, args: HostKeysArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        args: ClusterArgs,
+        *,
+        on_error: Mapping[str, pulumi.ErrorHook],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """`on_error` has hooks, by machine name, that are called when a machine shows no key."""
         super().__init__("argus:cluster:HostKeys", name, {}, opts)
         # Any control plane may hold the endpoint, and clients ask it for one type of key: all must have that type.
-        given = [ssh_keys.kind(machine.host_key) for machine in args.control_planes if machine.host_key]
-        wanted = {machine.name: given[0] for machine in args.control_planes if given}
+        control_planes = args.machines.control_planes
+        given = [ssh_keys.kind(machine.host_key) for machine in control_planes if machine.host_key]
+        wanted = {machine.name: given[0] for machine in control_planes if given}
         keys: dict[str, pulumi.Output[str]] = {}
         commands: list[pulumi.Resource] = []
-        for machine in (*args.control_planes, *args.workers):
+        for machine in args.all_machines:
             if machine.host_key is not None:
                 keys[machine.name] = pulumi.Output.from_input(machine.host_key)
                 continue
-            script = script_from_here("host_keys.sh", node=machine.name, host=machine.address, port=args.port)
-            hook = args.on_error.get(machine.name)
+            port = args.ssh.options.port
+            script = script_from_here("host_keys.sh", node=machine.name, host=machine.host, port=port)
+            hook = on_error.get(machine.name)
             command = local.Command(
                 # Named by address, so that a machine at another address is a new resource and its key is read.
                 f"{name}-{machine.name}-{machine.address}",
@@ -80,7 +80,7 @@ def explained(name: str, machines: Sequence[Machine], port: int) -> pulumi.Error
 
     None where the engine does not support such hooks: then only the plugin's own error is shown.
     """
-    names = {machine.address: machine.name for machine in machines}
+    names = {machine.host: machine.name for machine in machines}
 
     async def explain(failed: pulumi.ErrorHookArgs) -> bool:
         if failed.new_inputs is not None and any(refusal in failed.errors[0] for refusal in _REFUSALS):
@@ -93,10 +93,10 @@ def explained(name: str, machines: Sequence[Machine], port: int) -> pulumi.Error
     return pulumi.ErrorHook(name, explain) if engine.has_error_hooks() else None
 
 
-async def mismatch(address: str, port: int, known: str) -> str | None:
-    """The problem with the host keys that an address shows; None where it shows the known key, or no key at all."""
+async def mismatch(address: str, port: int, expected: str) -> str | None:
+    """The problem with the host keys that an address shows; None where it shows the expected key, or no key at all."""
     shown = await _shown(address, port)
-    return None if not shown or known in shown else ssh_keys.another_key(known, shown)
+    return None if not shown or expected in shown else ssh_keys.another_key(expected, shown)
 
 
 async def _shown(address: str, port: int) -> list[str]:

@@ -2,27 +2,27 @@
 # Runs on the control plane that holds the virtual IP. Prints the credentials (secret) that one machine needs to join, or
 # nothing if there is no cluster yet. They expire after two hours. upload-certs encrypts the cluster's keys with a key that
 # only new control planes get; a cluster has one such secret, so machines that join at the same time get the same key.
-# With the argument `anew`, the machine says that it is not a member, even if the cluster has its node.
+# With the argument `rejoin`, the machine says that it is not a member, even if the cluster has its node.
 : "${JOINING:?}" "${ADDRESS:?}" "${CONTROL_PLANE:?}" "${VERSION:?}"
 export KUBECONFIG=/etc/kubernetes/admin.conf
 
 [[ -s $KUBECONFIG && -s $STATE/member ]] || exit 0
-known=$(until_true 60 node_address "$JOINING") || die "the API server does not answer"
-if [[ $known != "$ADDRESS" || ${1:-} == anew ]]; then
+address=$(until_true 60 node_address "$JOINING") || die "the API server does not answer"
+if [[ $address != "$ADDRESS" || ${1:-} == rejoin ]]; then
   runs=$(until_true 60 cluster_version) || die "the API server does not answer"
   [[ ${runs%.*} == "${VERSION%.*}" ]] || die "the cluster runs Kubernetes $runs, and $JOINING would join it with $VERSION:" \
     "upgrade first, by \`pulumi up\` without $JOINING in argus:machines, then add it"
 fi
-if [[ $known && $known != "$ADDRESS" ]]; then
-  until_true 60 is_lost "$JOINING" || die "$JOINING lives, at $known, and cannot be at $ADDRESS too: give the new" \
+if [[ $address && $address != "$ADDRESS" ]]; then
+  until_true 60 is_lost "$JOINING" || die "$JOINING lives, at $address, and cannot be at $ADDRESS too: give the new" \
     "machine a name of its own and take $JOINING out, or stop $JOINING first"
-  say "$JOINING at $known is dead; $ADDRESS takes its place"
+  say "$JOINING at $address is dead; $ADDRESS takes its place"
   until_true 60 forget "$JOINING" || die "the cluster does not forget the dead $JOINING: see above"
-elif [[ $CONTROL_PLANE == true ]] && [[ ! $known || ${1:-} == anew ]]; then
+elif [[ $CONTROL_PLANE == true ]] && [[ ! $address || ${1:-} == rejoin ]]; then
   # The etcd member may remain from an interrupted join, or from a disk that is gone.
   until_true 60 forget_etcd_member "$JOINING" || die "etcd does not answer"
 fi
-if [[ $known && ${1:-} == anew ]]; then
+if [[ $address && ${1:-} == rejoin ]]; then
   # kubeadm refuses the name of a node that is Ready. A node whose join was interrupted may stay Ready, so do not insist.
   until_true 30 is_lost "$JOINING" || true
 fi

@@ -3,15 +3,15 @@
 # A machine that was invited before may have come back with an empty disk, so it is asked whether it is a member.
 : "${NODE:?}" "${HOST:?}" "${ENDPOINT:?}" "${INVITE:?}" "${IS_MEMBER:?}"
 
-anew=''
+rejoin=''
 if [[ ${PULUMI_COMMAND_STDOUT:-} ]]; then
   answer=$(ask "$HOST" "$IS_MEMBER") || {
     echo "error: $NODE ($HOST) cannot be asked whether it is a node; see above" >&2
     exit 1
   }
-  [[ $answer == yes ]] || anew=anew # a script that succeeds prints only yes or no
+  [[ $answer == yes ]] || rejoin=rejoin # a script that succeeds prints only yes or no
 fi
-ask "$ENDPOINT" "$INVITE${anew:+ invitation $anew}" || {
+ask "$ENDPOINT" "$INVITE${rejoin:+ invitation $rejoin}" || {
   echo "error: $NODE ($HOST) is not invited: see above" >&2
   exit 1
 }

@@ -13,8 +13,7 @@ from typing import Any
 
 import yaml
 
-from components.cluster.machine import Machine
-from components.config import Cluster
+from components.config import Cluster, Machine
 
 _API = "kubeadm.k8s.io/v1beta4"
 
@@ -51,8 +50,8 @@ def init_config(cluster: Cluster, machine: Machine) -> str:
             "apiVersion": _API,
             "kind": "InitConfiguration",
             "localAPIEndpoint": _local_api(machine),
-            "nodeRegistration": _registration(cluster, machine, control_plane=True),
-            # kubeadm always makes a token, but nobody uses this one: each machine is invited with its own.
+            "nodeRegistration": _registration(cluster, machine),
+            # kubeadm always makes a token, but this one is not used: each machine is invited with its own.
             "bootstrapTokens": [{"ttl": "1m0s"}],
         },
         _cluster(cluster),
@@ -61,7 +60,7 @@ def init_config(cluster: Cluster, machine: Machine) -> str:
     )
 
 
-def join_config(cluster: Cluster, machine: Machine, *, control_plane: bool) -> str:
+def join_config(cluster: Cluster, machine: Machine) -> str:
     """The configuration of `kubeadm join`, as YAML; node.sh replaces the @…@ placeholders from the invitation."""
     config: dict[str, Any] = {
         "apiVersion": _API,
@@ -73,9 +72,9 @@ def join_config(cluster: Cluster, machine: Machine, *, control_plane: bool) -> s
                 "caCertHashes": ["@CA_HASH@"],
             }
         },
-        "nodeRegistration": _registration(cluster, machine, control_plane=control_plane),
+        "nodeRegistration": _registration(cluster, machine),
     }
-    if control_plane:
+    if machine.control_plane:
         config["controlPlane"] = {"localAPIEndpoint": _local_api(machine), "certificateKey": "@CERTIFICATE_KEY@"}
     return _documents(config)
 
@@ -181,23 +180,23 @@ def _kube_proxy(cluster: Cluster) -> dict[str, Any]:
     return config
 
 
-def _registration(cluster: Cluster, machine: Machine, *, control_plane: bool) -> dict[str, Any]:
+def _registration(cluster: Cluster, machine: Machine) -> dict[str, Any]:
     registration: dict[str, Any] = {
         "name": machine.name,
         "criSocket": "unix:///run/containerd/containerd.sock",
         "imagePullSerial": False,
-        "kubeletExtraArgs": _flags({"node-ip": machine.address, "housekeeping-interval": "15s"}),
+        "kubeletExtraArgs": _flags({"node-ip": machine.host, "housekeeping-interval": "15s"}),
     }
     if not cluster.kubelet.fail_cgroup_v1:
         # kubeadm has a check of its own against cgroup v1; no other check has this name.
         registration["ignorePreflightErrors"] = ["SystemVerification"]
-    if control_plane and cluster.schedule_pods_on_control_planes:
+    if machine.control_plane and cluster.schedule_pods_on_control_planes:
         registration["taints"] = []
     return registration
 
 
 def _local_api(machine: Machine) -> dict[str, Any]:
-    return {"advertiseAddress": machine.address, "bindPort": API_PORT}
+    return {"advertiseAddress": machine.host, "bindPort": API_PORT}
 
 
 def _host_path(name: str, path: str, kind: str, *, read_only: bool) -> dict[str, Any]:

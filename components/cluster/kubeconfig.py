@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pulumi
 
 from components import remote
+from components.cluster.args import ClusterArgs
 from components.cluster.machine import script
-
-
-@dataclass(frozen=True, kw_only=True)
-class KubeconfigArgs:
-    """The cluster's endpoint, and how to connect to it over SSH."""
-
-    ssh: remote.Ssh
-    endpoint: str
 
 
 class Kubeconfig(pulumi.ComponentResource):
@@ -25,7 +17,7 @@ class Kubeconfig(pulumi.ComponentResource):
     content: pulumi.Output[str]
     """The kubeconfig, a secret; its server is the endpoint."""
 
-    def __init__(self, name: str, args: KubeconfigArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:Kubeconfig", name, {}, opts)
         read = remote.ask(
             f"{name}-read",

@@ -1,7 +1,6 @@
-"""Machines, and the scripts that run on them."""
+"""The scripts that run on machines."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -13,18 +12,6 @@ from components.remote import Script, Value
 _HERE: Final = Path(__file__).parent
 FUNCTIONS: Final = tuple(f"functions/{file.name}" for file in sorted(_HERE.glob("functions/*.sh")))
 """Files of shared functions; a script is sent to a machine with only the functions that it uses."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Machine:
-    """A host reached over SSH; it becomes the node of the same name."""
-
-    name: str
-    address: str
-    host_key: str | None = None
-    """The SSH host key that it must show; None accepts the key that it shows first."""
-    labels: Mapping[str, str] = field(default_factory=dict)
-    taints: tuple[str, ...] = ()
 
 
 def script(*files: str, **values: Value) -> Script:

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import pulumi
 from pulumi_kubernetes import apiregistration, apps, core, meta, rbac
 
+from components import versions
+from components.cluster.args import ClusterArgs
+
 _NAME: Final = "metrics-server"
 _NAMESPACE: Final = "kube-system"
 _LABELS: Final = {"k8s-app": _NAME}
 _PORT: Final = 10250
-
-
-@dataclass(frozen=True, kw_only=True)
-class MetricsServerArgs:
-    """The image to run."""
-
-    image: str
 
 
 class MetricsServer(pulumi.ComponentResource):
@@ -31,7 +26,7 @@ class MetricsServer(pulumi.ComponentResource):
     def __init__(
         self,
         name: str,
-        args: MetricsServerArgs,
+        args: ClusterArgs,
         *,
         provider: pulumi.ProviderResource,
         opts: pulumi.ResourceOptions | None = None,
@@ -49,15 +44,14 @@ class MetricsServer(pulumi.ComponentResource):
             ),
             opts=child,
         )
+        image = f"{args.cluster.image_repository}/metrics-server/metrics-server:{versions.METRICS_SERVER}"
         deployment = apps.v1.Deployment(
             f"{name}-deployment",
             metadata=_metadata(_NAME),
             spec=apps.v1.DeploymentSpecArgs(
                 replicas=1,
                 selector=meta.v1.LabelSelectorArgs(match_labels=_LABELS),
-                template=core.v1.PodTemplateSpecArgs(
-                    metadata=meta.v1.ObjectMetaArgs(labels=_LABELS), spec=_pod(args.image)
-                ),
+                template=core.v1.PodTemplateSpecArgs(metadata=meta.v1.ObjectMetaArgs(labels=_LABELS), spec=_pod(image)),
             ),
             opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[account])),
         )

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import pulumi
 
 from components import remote
-from components.cluster.machine import Machine, script
-
-NetworkKind = Literal["built-in", "manifest"]
-"""The kind of pod network: Argus's own, or the one in the user's manifest."""
+from components.cluster.args import ClusterArgs, NetworkKind
+from components.cluster.machine import script
 
 
 def refusal(running: str | None, wanted: NetworkKind) -> str | None:
@@ -29,16 +25,6 @@ def refusal(running: str | None, wanted: NetworkKind) -> str | None:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class NetworkArgs:
-    """The machines, which share a layer-2 network, and the pods' CIDR."""
-
-    machines: Sequence[Machine]
-    ssh: remote.Ssh
-    endpoint: str
-    pod_network: str
-
-
 class Network(pulumi.ComponentResource):
     """Reads each node's pod CIDR from the cluster, then configures CNI, routes and masquerading on every machine.
 
@@ -50,27 +36,27 @@ class Network(pulumi.ComponentResource):
     ready: Sequence[pulumi.Resource]
     """Depend on these to run after pods on all machines reach one another."""
 
-    def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:Network", name, {}, opts)
+        addresses = [f"{machine.name} {machine.address}" for machine in args.all_machines]
         networks = remote.ask(
             f"{name}-node-networks",
             host=args.endpoint,
             ssh=args.ssh,
-            create=script(
-                "node_networks.sh", machines=[f"{machine.name} {machine.address}" for machine in args.machines]
-            ),
+            create=script("node_networks.sh", machines=addresses),
             opts=pulumi.ResourceOptions(parent=self),
         )
+        pods = str(args.cluster.pod_network)
         self.ready = [
             remote.command(
                 f"{name}-{machine.name}",
-                host=machine.address,
+                host=machine.host,
                 ssh=args.ssh,
-                create=script("network.sh", name=machine.name, pod_network=args.pod_network, cni=cni_config()),
+                create=script("network.sh", name=machine.name, pod_network=pods, cni=cni_config()),
                 stdin=networks.stdout,
                 opts=pulumi.ResourceOptions(parent=self),
             )
-            for machine in args.machines
+            for machine in args.all_machines
         ]
         self.register_outputs({})
 

@@ -4,22 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import pulumi
 
 from components import remote
-from components.cluster.machine import Machine, script
-
-
-@dataclass(frozen=True, kw_only=True)
-class NetworkManifestArgs:
-    """The machines that the network connects, and the text of its manifest."""
-
-    machines: Sequence[Machine]
-    ssh: remote.Ssh
-    endpoint: str
-    manifest: str
+from components.cluster.args import ClusterArgs
+from components.cluster.machine import script
+from components.config import manifest
 
 
 class NetworkManifest(pulumi.ComponentResource):
@@ -35,18 +26,21 @@ class NetworkManifest(pulumi.ComponentResource):
     ready: Sequence[pulumi.Resource]
     """Depend on these to run after the network works on every machine."""
 
-    def __init__(self, name: str, args: NetworkManifestArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:NetworkManifest", name, {}, opts)
+        source = args.cluster.network.manifest
+        assert source is not None
+        text = manifest.read(source)
         applied = remote.ask(
             f"{name}-applied",
             host=args.endpoint,
             ssh=args.ssh,
             create=script(
                 "network_manifest.sh",
-                digest=hashlib.sha256(args.manifest.encode()).hexdigest()[:16],
-                nodes=[machine.name for machine in args.machines],
+                digest=hashlib.sha256(text.encode()).hexdigest()[:16],
+                nodes=[machine.name for machine in args.all_machines],
             ),
-            stdin=pulumi.Output.secret(args.manifest),
+            stdin=pulumi.Output.secret(text),
             secret=True,
             opts=pulumi.ResourceOptions(parent=self, custom_timeouts=pulumi.CustomTimeouts(create="20m", update="20m")),
         )

@@ -22,4 +22,4 @@ nodes_ready() {
 }
 until_true 600 nodes_ready ||
   die "the network of argus:cluster.network.manifest does not make these nodes ready: ${unready//$'\n'/ }. See how its pods are" \
-    "(kubectl get pods -A -o wide), mend the manifest, and run \`pulumi up\` again"
+    "(kubectl get pods -A -o wide), fix the manifest, and run \`pulumi up\` again"

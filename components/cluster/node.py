@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pulumi
 
 from components import remote
+from components.cluster.args import MachineArgs
 from components.cluster.kubeadm import init_config, join_config
-from components.cluster.machine import Machine, program, script, script_from_here
-from components.config import Cluster
-
-
-@dataclass(frozen=True, kw_only=True)
-class NodeArgs:
-    """The machine, and the cluster that it joins."""
-
-    machine: Machine
-    ssh: remote.Ssh
-    cluster: Cluster
-    control_plane: bool
-    bootstrap: bool = False
-    """Whether the cluster starts on this machine if there is none yet; the machine is not special afterwards."""
+from components.cluster.machine import program, script, script_from_here
 
 
 class Node(pulumi.ComponentResource):
@@ -36,48 +22,49 @@ class Node(pulumi.ComponentResource):
     joined: pulumi.Resource
     """Depend on this to run after the machine has joined."""
 
-    def __init__(self, name: str, args: NodeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("argus:cluster:ControlPlane" if args.control_plane else "argus:cluster:Worker", name, {}, opts)
-        cluster, endpoint = args.cluster, str(args.cluster.endpoint)
-        machine, ssh = args.machine, args.ssh
+    def __init__(self, name: str, args: MachineArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        cluster, machine, ssh = args.cluster, args.machine, args.ssh
+        control_plane = machine.control_plane
+        super().__init__("argus:cluster:ControlPlane" if control_plane else "argus:cluster:Worker", name, {}, opts)
         invite = script(
             "invitation.sh",
             joining=machine.name,
-            address=machine.address,
-            control_plane=args.control_plane,
+            address=machine.host,
+            control_plane=control_plane,
             version=cluster.kubernetes_version,
         )
         invitation = remote.command_from_here(
             f"{name}-invitation",
             ssh=ssh,
-            hosts=[machine.address, endpoint],
+            hosts=[machine.host, args.endpoint],
             create=script_from_here(
                 "invite.sh",
                 node=machine.name,
-                host=machine.address,
-                endpoint=endpoint,
-                invite=invite.render(ssh.user),
-                is_member=script("is_member.sh").render(ssh.user),
+                host=machine.host,
+                endpoint=args.endpoint,
+                invite=invite.render(ssh.options.user),
+                is_member=script("is_member.sh").render(ssh.options.user),
             ),
             # A new host key may mean a new disk; the machine is then no longer a member.
-            about=machine.address,
+            about=machine.host,
             secret=True,
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.joined = remote.command(
             f"{name}-joined",
-            host=machine.address,
+            host=machine.host,
             ssh=ssh,
             create=script(
                 "node.sh",
                 name=machine.name,
-                virtual_ip=endpoint,
+                virtual_ip=args.endpoint,
                 port=cluster.endpoint_port,
-                bootstrap=args.bootstrap,
-                control_plane=args.control_plane,
-                init_config=init_config(cluster, machine) if args.control_plane else "",
-                join_config=join_config(cluster, machine, control_plane=args.control_plane),
-                audit_policy=program("audit-policy.yaml") if args.control_plane else "",
+                # The cluster starts on the first control plane if there is none yet; later it is like the others.
+                bootstrap=machine == args.machines.control_planes[0],
+                control_plane=control_plane,
+                init_config=init_config(cluster, machine) if control_plane else "",
+                join_config=join_config(cluster, machine),
+                audit_policy=program("audit-policy.yaml") if control_plane else "",
             ),
             stdin=remote.printed(invitation, secret=True),
             secret=True,

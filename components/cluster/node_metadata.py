@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 import pulumi
 
 from components import remote
-from components.cluster.machine import Machine, script
-
-
-@dataclass(frozen=True, kw_only=True)
-class NodeMetadataArgs:
-    """The machines with their labels and taints."""
-
-    machines: Sequence[Machine]
-    ssh: remote.Ssh
-    endpoint: str
+from components.cluster.args import ClusterArgs
+from components.cluster.machine import script
+from components.config import Machine
 
 
 class NodeMetadata(pulumi.ComponentResource):
     """Sets labels and taints, and removes those no longer in the stack. No delete: they are removed with their node."""
 
-    def __init__(self, name: str, args: NodeMetadataArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:NodeMetadata", name, {}, opts)
         remote.ask(
             f"{name}-set",
             host=args.endpoint,
             ssh=args.ssh,
-            create=script("node_metadata.sh", metadata=[line(machine) for machine in args.machines]),
+            create=script("node_metadata.sh", metadata=[line(machine) for machine in args.all_machines]),
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.register_outputs({})

@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pulumi
 
 from components import remote
-from components.cluster.machine import Machine, script, script_from_here
+from components.cluster.args import MachineArgs
+from components.cluster.machine import script, script_from_here
 from components.cluster.storage import VOLUMES_ROOT
-
-
-@dataclass(frozen=True, kw_only=True)
-class RemovalArgs:
-    """The machine, and the cluster's endpoint."""
-
-    machine: Machine
-    ssh: remote.Ssh
-    endpoint: str
-    server: str
-    """URL of this cluster's API; a machine of any other cluster is not touched."""
-    control_plane: bool
 
 
 class Removal(pulumi.ComponentResource):
@@ -35,22 +22,22 @@ class Removal(pulumi.ComponentResource):
     undo: pulumi.Resource
     """Every step on the machine depends on this."""
 
-    def __init__(self, name: str, args: RemovalArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: MachineArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:Removal", name, {}, opts)
-        machine, ssh = args.machine, args.ssh
+        machine, user = args.machine, args.ssh.options.user
         self.undo = remote.command_from_here(
             f"{name}-undo",
-            ssh=ssh,
-            hosts=[machine.address, args.endpoint],
+            ssh=args.ssh,
+            hosts=[machine.host, args.endpoint],
             delete=script_from_here(
                 "removal.sh",
                 node=machine.name,
-                host=machine.address,
+                host=machine.host,
                 endpoint=args.endpoint,
-                undo=_undo(args).render(ssh.user),
-                forget=script("forget.sh", node=machine.name, address=machine.address).render(ssh.user),
+                undo=_undo(args).render(user),
+                forget=script("forget.sh", node=machine.name, address=machine.host).render(user),
             ),
-            triggers=[machine.address],
+            triggers=[machine.host],
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.register_outputs({})
@@ -66,7 +53,7 @@ class Drain(pulumi.ComponentResource):
     drained: pulumi.Resource
     """Resources that must be deleted before the machine is drained depend on this."""
 
-    def __init__(self, name: str, args: RemovalArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: MachineArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:Drain", name, {}, opts)
         self.drained = remote.ask(
             f"{name}-on-removal",
@@ -83,9 +70,9 @@ class Drain(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-def _undo(args: RemovalArgs) -> remote.Script:
-    endpoint = ["endpoint_delete.sh"] if args.control_plane else []
-    timers = ["backup_delete.sh", "certificates_delete.sh"] if args.control_plane else []
+def _undo(args: MachineArgs) -> remote.Script:
+    endpoint = ["endpoint_delete.sh"] if args.machine.control_plane else []
+    timers = ["backup_delete.sh", "certificates_delete.sh"] if args.machine.control_plane else []
     return script(
         "undo.sh",
         *timers,
@@ -97,6 +84,6 @@ def _undo(args: RemovalArgs) -> remote.Script:
         *endpoint,
         "packages_delete.sh",
         server=args.server,
-        control_plane=args.control_plane,
+        control_plane=args.machine.control_plane,
         root=VOLUMES_ROOT,
     )

@@ -10,20 +10,21 @@ if answers "$HOST"; then
     echo "error: $NODE ($HOST) was not left as it was found; see above, then run \`pulumi up\` or \`destroy\` again" >&2
     exit 1
   }
-elif stranger; then
-  echo "$NODE ($HOST) is not the machine that was known by that key: it is left alone" >&2
+elif unknown_key; then
+  echo "the machine at $HOST shows another SSH host key than $NODE did: it is left alone" >&2
   lost=lost
 else
-  echo "$NODE ($HOST) does not answer over SSH: it is forgotten as it is. Should it come back, run \`kubeadm reset\`" \
+  echo "$NODE ($HOST) does not answer over SSH: it is forgotten as it is. If it comes back, run \`kubeadm reset\`" \
     "there before its next use" >&2
 fi
 
 # After the last control plane, nothing answers at the endpoint, and there is no cluster left to delete a node from.
-if given_up; then
+if cluster_lost; then
   echo "$NODE is not forgotten: the cluster is given up" >&2
 elif answers "$ENDPOINT"; then
   on "$ENDPOINT" "$FORGET${lost:+ forget $lost}"
-elif stranger; then
-  echo "error: who has $ENDPOINT is no control plane as this stack knows them, and is not told to forget $NODE" >&2
+elif unknown_key; then
+  echo "error: the machine at $ENDPOINT shows the SSH host key of no control plane of this stack, so it is not told to" \
+    "delete the node $NODE" >&2
   exit 1
 fi

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import pulumi
 from pulumi_kubernetes import core, meta, storage
 
 from components import remote
-from components.cluster.machine import Machine, script
+from components.cluster.args import ClusterArgs
+from components.cluster.machine import script
+from components.config import Machine
 from components.kubernetes.volumes import LOCAL_STORAGE_CLASS, VOLUME_LABEL
 
 VOLUMES_ROOT: Final = "/var/lib/argus/volumes"
-
-
-@dataclass(frozen=True, kw_only=True)
-class LocalStorageArgs:
-    """The machines that run pods, and the size (GiB) of each service's volume on one machine."""
-
-    machines: Sequence[Machine]
-    ssh: remote.Ssh
-    volumes_gib: Mapping[str, int]
 
 
 class LocalStorage(pulumi.ComponentResource):
@@ -38,7 +30,7 @@ class LocalStorage(pulumi.ComponentResource):
     def __init__(
         self,
         name: str,
-        args: LocalStorageArgs,
+        args: ClusterArgs,
         *,
         provider: pulumi.ProviderResource,
         opts: pulumi.ResourceOptions | None = None,
@@ -53,10 +45,10 @@ class LocalStorage(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, provider=provider),
         )
         volumes: dict[str, Sequence[pulumi.Resource]] = {}
-        for machine in args.machines:
+        for machine in args.schedulable_machines:
             folders = remote.command(
                 f"{name}-{machine.name}-folders",
-                host=machine.address,
+                host=machine.host,
                 ssh=args.ssh,
                 create=script("volumes.sh", root=VOLUMES_ROOT, volumes=list(args.volumes_gib)),
                 opts=pulumi.ResourceOptions(parent=self),

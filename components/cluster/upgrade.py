@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pulumi
 
 from components import remote
+from components.cluster.args import MachineArgs
 from components.cluster.container_runtime import node_images
-from components.cluster.machine import Machine, script, script_from_here
-from components.config import Cluster
-
-
-@dataclass(frozen=True, kw_only=True)
-class UpgradeArgs:
-    """The node, and the cluster section with the wanted version."""
-
-    machine: Machine
-    ssh: remote.Ssh
-    cluster: Cluster
-    control_plane: bool
+from components.cluster.machine import script, script_from_here
 
 
 class Upgrade(pulumi.ComponentResource):
@@ -33,28 +21,28 @@ class Upgrade(pulumi.ComponentResource):
     upgraded: pulumi.Resource
     """The next node depends on this: the node has the wanted version and is back in service."""
 
-    def __init__(self, name: str, args: UpgradeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: MachineArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:Upgrade", name, {}, opts)
-        machine, cluster, user = args.machine, args.cluster, args.ssh.user
-        version, endpoint = cluster.kubernetes_version, str(cluster.endpoint)
+        machine, cluster, user = args.machine, args.cluster, args.ssh.options.user
+        version = cluster.kubernetes_version
         upgrade = script(
             "upgrade_node.sh",
             version=version,
             binaries=cluster.binaries.rstrip("/"),
             repository=cluster.image_repository,
-            images=node_images(control_plane=args.control_plane),
-            control_plane=args.control_plane,
+            images=node_images(machine),
+            control_plane=machine.control_plane,
             ignore="" if cluster.kubelet.fail_cgroup_v1 else "SystemVerification",
         )
         self.upgraded = remote.command_from_here(
             f"{name}-node",
             ssh=args.ssh,
-            hosts=[machine.address, endpoint],
+            hosts=[machine.host, args.endpoint],
             update=script_from_here(
                 "upgrade.sh",
                 node=machine.name,
-                host=machine.address,
-                endpoint=endpoint,
+                host=machine.host,
+                endpoint=args.endpoint,
                 prepare=script("upgrade_prepare.sh", node=machine.name, version=version).render(user),
                 upgrade=upgrade.render(user),
                 finish=script("upgrade_finish.sh", node=machine.name, version=version).render(user),

@@ -4,8 +4,8 @@
 : "${NODE:?}" "${HOST:?}" "${ENDPOINT:?}" "${PREPARE:?}" "${UPGRADE:?}" "${FINISH:?}"
 
 answers "$HOST" || {
-  if stranger; then
-    echo "error: $NODE ($HOST) is not upgraded: if it was installed anew, give its key as its hostKey in argus:machines" \
+  if unknown_key; then
+    echo "error: $NODE ($HOST) is not upgraded: if it was reinstalled, give its key as its hostKey in argus:machines" \
       "(docs/operations.md). No other node is upgraded before it" >&2
     exit 1
   fi

@@ -3,7 +3,7 @@
 # this also upgrades what the cluster shares.
 : "${CONTROL_PLANE:?}" "${IGNORE?}" "${VERSION:?}" "${BINARIES:?}" "${REPOSITORY:?}" "${IMAGES:?}"
 alone node
-is_member || die "this machine is no node: run \`pulumi up\` with another word in argus:ssh.mend"
+is_member || die "this machine is no node: set argus:ssh.rerun to another word and run \`pulumi up\`"
 
 fetch kubeadm
 pull_images

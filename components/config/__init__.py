@@ -1,6 +1,17 @@
 """The stack's configuration: strict sections, checks across them, and one error that lists every mistake."""
 
 from components.config.load import ConfigError, load, load_values
-from components.config.sections import Backup, Cluster, Memory, Settings
+from components.config.sections import Backup, Cluster, Machine, Machines, Memory, Settings, Ssh
 
-__all__ = ["Backup", "Cluster", "ConfigError", "Memory", "Settings", "load", "load_values"]
+__all__ = [
+    "Backup",
+    "Cluster",
+    "ConfigError",
+    "Machine",
+    "Machines",
+    "Memory",
+    "Settings",
+    "Ssh",
+    "load",
+    "load_values",
+]

@@ -16,6 +16,8 @@ from components.config.sections import Settings
 PROJECT = "argus"
 _SECRET_KEYS = ("privateKey", "password", "copyKey", "hostKey")
 """Keys whose values are not printed; hostKey, because a user may give the private key by mistake."""
+_RENAMED = {"ssh.mend": "ssh.rerun"}
+"""The new names of keys that earlier versions had."""
 
 
 class ConfigError(pulumi.RunError):
@@ -76,6 +78,8 @@ def _parsed(value: str) -> Any:
 
 def _described(error: ErrorDetails) -> str:
     key = _key(error["loc"])
+    if key in _RENAMED:
+        return f"{key}: this key is now {PROJECT}:{_RENAMED[key]}; rename it"
     if error["type"] == "extra_forbidden":
         return f"{key}: unknown key; see docs/config.md for the keys there are"
     if error["type"] == "missing":

@@ -290,6 +290,6 @@ def _kinds_of_host_keys(settings: Settings) -> Iterator[str]:
     if len(set(kinds.values())) > 1:
         given = ", ".join(f"{name}'s is {each}" for name, each in kinds.items())
         yield (
-            f"machines.controlPlanes: {given}, and whoever has the endpoint is asked for one kind; give the hostKey of "
-            "one kind for all of them"
+            f"machines.controlPlanes: {given}, but clients ask the machine at the endpoint for one kind; give the "
+            "hostKey of one kind for all of them"
         )

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -77,11 +77,11 @@ class Ssh(Section):
 
     user: str = Field("root", min_length=1, description="Login name; root, or a user with passwordless sudo.")
     port: Port = Field(22, description="TCP port of sshd.")
-    mend: str = Field(
+    rerun: str = Field(
         "",
         max_length=60,
-        description="Any word; another one than last time runs every step on every machine again, which mends what "
-        "somebody changed there by hand.",
+        description="Any word, such as a date; when it changes, every step runs again on every machine, which undoes "
+        "changes made there by hand.",
     )
     host_keys: Literal["firstUse", "pinned"] = Field(
         "firstUse",
@@ -98,6 +98,13 @@ class Ssh(Section):
             raise ValueError("set exactly one of privateKeyFile and privateKey")
         return self
 
+    @property
+    def key(self) -> str:
+        """The private key, read from its file if the stack names one."""
+        if self.private_key_file is not None:
+            return self.private_key_file.read_text(encoding="utf-8")
+        return self.private_key.get_secret_value() if self.private_key else ""
+
 
 class Machine(Section):
     """One host, reached over SSH; it becomes the node of the same name."""
@@ -112,10 +119,19 @@ class Machine(Section):
     labels: dict[str, str] = Field({}, description="Node labels to set.")
     taints: tuple[str, ...] = Field((), description="Node taints to set, each `key=value:Effect` or `key:Effect`.")
 
+    control_plane: ClassVar[bool] = True
+    """Whether it runs Kubernetes' control plane; a Worker does not."""
+
+    @property
+    def host(self) -> str:
+        """The address as text."""
+        return str(self.address)
+
 
 class Worker(Machine):
     """A host that only runs pods."""
 
+    control_plane: ClassVar[bool] = False
     standby: bool = Field(
         False,
         description="A spare: left alone until this is taken out, and named where pods find no room. Set on a worker "
@@ -345,8 +361,8 @@ class Elasticsearch(Section):
         return self.memory.limit_mib if self.vertical == "apply" else None
 
 
-class Between(Section):
-    """A number of replicas that follows the load, between two limits."""
+class ReplicaRange(Section):
+    """The least and the most replicas; between them, the number follows the load."""
 
     minimum: int = Field(1, ge=1, description="Those that are always there.")
     maximum: int = Field(1, ge=1, description="The most there may be.")
@@ -363,7 +379,7 @@ class Between(Section):
         return self.minimum if self.minimum == self.maximum else None
 
 
-class LagReplicas(Between):
+class LagReplicas(ReplicaRange):
     """The number of pods in a consumer group: more when they fall behind, fewer when fewer can keep up."""
 
     target_lag_seconds: float = Field(
@@ -371,7 +387,7 @@ class LagReplicas(Between):
         gt=0,
         le=3600,
         description="More pods come when those there are would take longer than this to get through what waits "
-        "(seconds). The autoscaler looks every 15 s: less would follow noise.",
+        "(seconds). The autoscaler checks every 15 s: less would follow noise.",
     )
     records_per_second: int = Field(ge=1, description="What one pod gets through (records a second).")
     target_millicores: int = Field(
@@ -385,7 +401,7 @@ class LagReplicas(Between):
         ge=0,
         le=3600,
         description="Pods go, one a minute, when they have not been needed for this long (seconds). Each that goes or "
-        "comes has the group share its partitions anew.",
+        "comes makes the group share its partitions again.",
     )
 
 
@@ -467,7 +483,7 @@ class Producers(Section):
     vertical: Vertical = Field("off", description=VERTICAL)
 
 
-class Executors(Between):
+class Executors(ReplicaRange):
     """The number of a model's Spark executors: its driver adds some when it falls behind, and removes them again."""
 
     maximum: int = Field(
@@ -602,7 +618,7 @@ class Consumer(Section):
     vertical: Vertical = Field("off", description=VERTICAL)
 
 
-class UiReplicas(Between):
+class UiReplicas(ReplicaRange):
     """The number of pods that serve the page, by their CPU use."""
 
     maximum: int = Field(3, ge=1, description="The most there may be; equal to minimum: a fixed number.")

@@ -3,29 +3,50 @@
 from collections.abc import Mapping, Sequence
 
 import pulumi
-from pulumi_kubernetes import core, rbac
+from pulumi_kubernetes import core, meta, rbac
 
-from components.kubernetes.names import metadata
+from components.kubernetes.names import Workload, available_after
 
 
-def service_account(
-    resource: str,
-    name: str,
-    namespace: pulumi.Input[str],
-    labelled: Mapping[str, str],
-    rules: Sequence[rbac.v1.PolicyRuleArgs],
-    *,
-    opts: pulumi.ResourceOptions,
-) -> pulumi.Output[str]:
+def service_account(resource: str, workload: Workload, rules: Sequence[rbac.v1.PolicyRuleArgs]) -> pulumi.Output[str]:
     """The name of a service account with the rules' permissions in its namespace; available once it has them."""
-    described = metadata(name, namespace, labelled)
+    described, opts = workload.metadata(), workload.opts
     account = core.v1.ServiceAccount(f"{resource}-account", metadata=described, opts=opts)
     role = rbac.v1.Role(f"{resource}-role", metadata=described, rules=list(rules), opts=opts)
     binding = rbac.v1.RoleBinding(
         f"{resource}-binding",
         metadata=described,
-        role_ref=rbac.v1.RoleRefArgs(api_group="rbac.authorization.k8s.io", kind="Role", name=role.metadata.name),
-        subjects=[rbac.v1.SubjectArgs(kind="ServiceAccount", name=account.metadata.name, namespace=namespace)],
+        role_ref=role_ref("Role", role.metadata.name),
+        subjects=[account_subject(account.metadata.name, workload.namespace)],
         opts=opts,
     )
-    return pulumi.Output.all(account.metadata.name, binding.metadata.name).apply(lambda names: str(names[0]))
+    return available_after(account.metadata.name, binding.metadata.name)
+
+
+def cluster_binding(
+    resource: str,
+    name: str,
+    labelled: Mapping[str, str],
+    *,
+    role: pulumi.Input[str],
+    subject: rbac.v1.SubjectArgs,
+    opts: pulumi.ResourceOptions,
+) -> rbac.v1.ClusterRoleBinding:
+    """The permissions of a ClusterRole, in all namespaces, for one subject."""
+    return rbac.v1.ClusterRoleBinding(
+        resource,
+        metadata=meta.v1.ObjectMetaArgs(name=name, labels=dict(labelled)),
+        role_ref=role_ref("ClusterRole", role),
+        subjects=[subject],
+        opts=opts,
+    )
+
+
+def role_ref(kind: str, name: pulumi.Input[str]) -> rbac.v1.RoleRefArgs:
+    """A reference to a Role or ClusterRole."""
+    return rbac.v1.RoleRefArgs(api_group="rbac.authorization.k8s.io", kind=kind, name=name)
+
+
+def account_subject(name: pulumi.Input[str], namespace: pulumi.Input[str]) -> rbac.v1.SubjectArgs:
+    """A service account, as the subject of a binding."""
+    return rbac.v1.SubjectArgs(kind="ServiceAccount", name=name, namespace=namespace)

@@ -2,17 +2,20 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import pulumi
 from pulumi_kubernetes import core, meta
 
-from components.kubernetes.names import metadata
+from components.kubernetes.names import Workload
 
 CONFIG_DIR: Final = "/etc/argus"
 SECRETS_DIR: Final = "/etc/argus-secrets"
 CONFIG_HASH: Final = "argus.dev/config-hash"
+
+Contents = Sequence[pulumi.Input[Mapping[str, Any]]]
+"""What pods read only when they start, so that a change of it restarts them."""
 
 
 def config_hash(*contents: pulumi.Input[Mapping[str, Any]]) -> pulumi.Output[str]:
@@ -25,34 +28,29 @@ def digest(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def lasting_config(
-    resource: str,
-    name: str,
-    namespace: pulumi.Input[str],
-    labelled: Mapping[str, str],
-    data: Mapping[str, pulumi.Input[str]],
-    *,
-    opts: pulumi.ResourceOptions,
-) -> pulumi.Output[str]:
-    """The name of an immutable ConfigMap with this content; the name contains a hash of the content.
+def config_map(resource: str, workload: Workload, data: Mapping[str, pulumi.Input[str]]) -> pulumi.Output[str]:
+    """The name of a ConfigMap with this content."""
+    made = core.v1.ConfigMap(resource, metadata=workload.metadata(), data=dict(data), opts=workload.opts)
+    return made.metadata.name.apply(str)
+
+
+def lasting_config(resource: str, workload: Workload, data: Mapping[str, pulumi.Input[str]]) -> pulumi.Output[str]:
+    """The name of an immutable ConfigMap with this content; a hash of the content is appended to the workload's name.
 
     For pods that keep working while their successors fail: a pod that restarts reads the same content as before. So
     Pulumi does not delete earlier ConfigMaps, which are current again once a failed change is reverted; they are
     deleted with their namespace.
     """
-    named = config_hash(data).apply(lambda content: f"{name}-{content}")
-    lasting = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(retain_on_delete=True))
-    made = core.v1.ConfigMap(
-        resource, metadata=metadata(named, namespace, labelled), data=dict(data), immutable=True, opts=lasting
-    )
+    described = workload.named(pulumi.Output.format("{0}-{1}", workload.name, config_hash(data))).metadata()
+    lasting = pulumi.ResourceOptions.merge(workload.opts, pulumi.ResourceOptions(retain_on_delete=True))
+    made = core.v1.ConfigMap(resource, metadata=described, data=dict(data), immutable=True, opts=lasting)
     return made.metadata.name.apply(str)
 
 
-def template_metadata(
-    labelled: Mapping[str, str], *contents: pulumi.Input[Mapping[str, Any]]
-) -> meta.v1.ObjectMetaArgs:
-    """The metadata of a pod template that reads `contents`."""
-    return meta.v1.ObjectMetaArgs(labels=dict(labelled), annotations={CONFIG_HASH: config_hash(*contents)})
+def template_metadata(labelled: Mapping[str, str], contents: Contents) -> meta.v1.ObjectMetaArgs:
+    """The metadata of a pod template whose pods read `contents`."""
+    annotations = {CONFIG_HASH: config_hash(*contents)} if contents else None
+    return meta.v1.ObjectMetaArgs(labels=dict(labelled), annotations=annotations)
 
 
 def config_volume(config_map: pulumi.Input[str], name: str = "config") -> core.v1.VolumeArgs:

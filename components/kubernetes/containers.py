@@ -3,11 +3,33 @@
 from collections.abc import Mapping
 from typing import Final
 
+import pulumi
 from pulumi_kubernetes import core
 
 from components.config import Memory
+from components.kubernetes.configuration import env_from
 
 HTTP_PORT: Final = 8080
+HTTP_PORTS: Final = {"http": HTTP_PORT}
+
+
+def app_container(
+    name: str, image: pulumi.Input[str], environment: pulumi.Input[str], memory: Memory, *, cpu: str
+) -> core.v1.ContainerArgs:
+    """The container of an app that reads its settings from the ConfigMap `environment` and reports its health over
+    HTTP. It may write only to a volume `tmp`, unless more are mounted."""
+    return core.v1.ContainerArgs(
+        name=name,
+        image=image,
+        env_from=env_from(environment),
+        ports=container_ports(HTTP_PORTS),
+        resources=resources_of(memory, cpu=cpu),
+        security_context=container_security(),
+        startup_probe=http_probe(period=5, failures=60),
+        readiness_probe=http_probe("/readyz"),
+        liveness_probe=http_probe(period=20),
+        volume_mounts=[mount("tmp", "/tmp")],
+    )
 
 
 def container_security(*, read_only_root: bool = True) -> core.v1.SecurityContextArgs:

@@ -1,9 +1,32 @@
 """Names, labels and selectors of objects."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pulumi
 from pulumi_kubernetes import meta
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What the objects of one workload share."""
+
+    name: pulumi.Input[str]
+    namespace: pulumi.Input[str]
+    labels: Mapping[str, str]
+    opts: pulumi.ResourceOptions
+    """Options of its Pulumi resources, such as the component that is their parent."""
+
+    def named(self, name: pulumi.Input[str]) -> Workload:
+        """For those of its objects that have another name."""
+        return replace(self, name=name)
+
+    def metadata(self, annotations: Mapping[str, str] | None = None) -> meta.v1.ObjectMetaArgs:
+        """The metadata of its objects."""
+        return metadata(self.name, self.namespace, self.labels, annotations)
 
 
 def labels(name: str, component: str) -> dict[str, str]:
@@ -16,10 +39,13 @@ def labels(name: str, component: str) -> dict[str, str]:
 
 
 def metadata(
-    name: pulumi.Input[str], namespace: pulumi.Input[str], labelled: Mapping[str, str]
+    name: pulumi.Input[str],
+    namespace: pulumi.Input[str],
+    labelled: Mapping[str, str],
+    annotations: Mapping[str, str] | None = None,
 ) -> meta.v1.ObjectMetaArgs:
     """The metadata of a namespaced object with a fixed name."""
-    return meta.v1.ObjectMetaArgs(name=name, namespace=namespace, labels=dict(labelled))
+    return meta.v1.ObjectMetaArgs(name=name, namespace=namespace, labels=dict(labelled), annotations=annotations)
 
 
 def selector(labelled: Mapping[str, str]) -> meta.v1.LabelSelectorArgs:
@@ -30,3 +56,13 @@ def selector(labelled: Mapping[str, str]) -> meta.v1.LabelSelectorArgs:
 def pod_dns(pod: str, service: str, namespace: str) -> str:
     """The full DNS name of a StatefulSet's pod. It has five dots, so the resolver tries it before any search domain."""
     return f"{pod}.{service}.{namespace}.svc.cluster.local"
+
+
+def addresses(service: str, namespace: str, replicas: int, port: int) -> str:
+    """The pods of a StatefulSet that has its service's name, as `host:port,…`."""
+    return ",".join(f"{pod_dns(f'{service}-{n}', service, namespace)}:{port}" for n in range(replicas))
+
+
+def available_after(value: pulumi.Input[str], *outputs: pulumi.Input[Any]) -> pulumi.Output[str]:
+    """`value`, but available only once the resources with these outputs are ready."""
+    return pulumi.Output.all(value, *outputs).apply(lambda values: str(values[0]))

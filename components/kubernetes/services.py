@@ -1,57 +1,43 @@
 """Services, through which pods find each other."""
 
 from collections.abc import Mapping
+from typing import Final
 
 import pulumi
-from pulumi_kubernetes import core, meta
+from pulumi_kubernetes import core
 
-from components.kubernetes.names import metadata
+from components.kubernetes.names import Workload
+
+AT_ONCE: Final = {"pulumi.com/skipAwait": "true"}
+"""The annotation of objects that Pulumi does not wait for."""
 
 
-def headless_service(
-    resource: str,
-    name: str,
-    namespace: pulumi.Input[str],
-    labelled: Mapping[str, str],
-    *,
-    ports: Mapping[str, int],
-    opts: pulumi.ResourceOptions,
-) -> core.v1.Service:
-    """A DNS name for each pod, also before it is ready, because members must find each other to become ready."""
-    return core.v1.Service(
+def headless_service(resource: str, workload: Workload, ports: Mapping[str, int]) -> pulumi.Output[str]:
+    """The name of a service that gives each pod a DNS name, also before it is ready, because members must find each
+    other to become ready."""
+    return _service(
         resource,
-        metadata=_at_once(metadata(name, namespace, labelled)),
-        spec=core.v1.ServiceSpecArgs(
-            cluster_ip="None",
-            publish_not_ready_addresses=True,
-            selector=dict(labelled),
-            ports=_ports(ports),
-        ),
-        opts=opts,
+        workload,
+        core.v1.ServiceSpecArgs(cluster_ip="None", publish_not_ready_addresses=True, ports=_ports(ports)),
     )
 
 
 def service(
-    resource: str,
-    name: str,
-    namespace: pulumi.Input[str],
-    labelled: Mapping[str, str],
-    *,
-    ports: Mapping[str, int],
-    opts: pulumi.ResourceOptions,
-    node_port: int | None = None,
-) -> core.v1.Service:
-    """One stable address for the ready pods; with `node_port`, also on every node."""
-    return core.v1.Service(
+    resource: str, workload: Workload, ports: Mapping[str, int], *, node_port: int | None = None
+) -> pulumi.Output[str]:
+    """The name of a service with one stable address for the ready pods; with `node_port`, also on every node."""
+    return _service(
         resource,
-        metadata=_at_once(metadata(name, namespace, labelled)),
-        spec=core.v1.ServiceSpecArgs(
-            type="NodePort" if node_port else "ClusterIP",
-            selector=dict(labelled),
-            ports=_ports(ports, node_port),
-        ),
-        opts=opts,
+        workload,
+        core.v1.ServiceSpecArgs(type="NodePort" if node_port else "ClusterIP", ports=_ports(ports, node_port)),
     )
+
+
+def _service(resource: str, workload: Workload, spec: core.v1.ServiceSpecArgs) -> pulumi.Output[str]:
+    """Pulumi does not wait for the service's endpoints, because it waits for the workload."""
+    spec.selector = dict(workload.labels)
+    made = core.v1.Service(resource, metadata=workload.metadata(AT_ONCE), spec=spec, opts=workload.opts)
+    return made.metadata.name.apply(str)
 
 
 def _ports(ports: Mapping[str, int], node_port: int | None = None) -> list[core.v1.ServicePortArgs]:
@@ -59,9 +45,3 @@ def _ports(ports: Mapping[str, int], node_port: int | None = None) -> list[core.
         core.v1.ServicePortArgs(name=name, port=number, target_port=number, protocol="TCP", node_port=node_port)
         for name, number in ports.items()
     ]
-
-
-def _at_once(described: meta.v1.ObjectMetaArgs) -> meta.v1.ObjectMetaArgs:
-    """Do not let Pulumi wait for the service's endpoints; it waits for the workload."""
-    described.annotations = {"pulumi.com/skipAwait": "true"}
-    return described

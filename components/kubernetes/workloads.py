@@ -1,13 +1,18 @@
 """Workloads: StatefulSets, Deployments and Jobs, and their disruption budgets."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import pulumi
-from pulumi_kubernetes import apps, batch, core, meta, policy
+from pulumi_kubernetes import apps, batch, core, policy
 
-from components.kubernetes.names import metadata, selector
-from components.kubernetes.pods import task_template
+from components.kubernetes.configuration import Contents, template_metadata
+from components.kubernetes.names import Workload, selector
+from components.kubernetes.pods import USER, stateful_pod, stateless_pod, task_template
+
+OURS: Final = {"pulumi.com/patchForce": "true"}
+"""The annotation by which the stack's values override later changes by others, such as a removed autoscaler or
+`kubectl scale`."""
 
 REFUSED: Final = 2
 """The exit status of a task for which a retry is useless."""
@@ -29,77 +34,85 @@ SWAP_SECONDS is less, so that the Deployment has reported its failure by then.
 
 def stateful_set(
     resource: str,
-    name: str,
-    namespace: pulumi.Input[str],
-    labelled: Mapping[str, str],
+    workload: Workload,
+    container: core.v1.ContainerArgs,
+    volumes: Sequence[core.v1.VolumeArgs],
     *,
+    contents: Contents,
     service: pulumi.Input[str],
     replicas: int | None,
     data: core.v1.PersistentVolumeClaimArgs,
-    template: core.v1.PodTemplateSpecArgs,
-    opts: pulumi.ResourceOptions,
+    grace_seconds: int,
     settle_seconds: int = 0,
+    user: int = USER,
 ) -> apps.v1.StatefulSet:
     """Members that start together, because a quorum needs several, and are updated one at a time. `replicas` is None
     where an autoscaler sets the number."""
     return apps.v1.StatefulSet(
         resource,
-        metadata=_ours(metadata(name, namespace, labelled)),
+        metadata=workload.metadata(OURS),
         spec=apps.v1.StatefulSetSpecArgs(
             service_name=service,
             replicas=replicas,
             pod_management_policy="Parallel",
             min_ready_seconds=settle_seconds or None,
-            selector=selector(labelled),
+            selector=selector(workload.labels),
             # Data is deleted with the service, but kept when the number of replicas shrinks.
             persistent_volume_claim_retention_policy=apps.v1.StatefulSetPersistentVolumeClaimRetentionPolicyArgs(
                 when_deleted="Delete", when_scaled="Retain"
             ),
             volume_claim_templates=[data],
-            template=template,
+            template=core.v1.PodTemplateSpecArgs(
+                metadata=template_metadata(workload.labels, contents),
+                spec=stateful_pod(workload.labels, container, volumes, grace_seconds=grace_seconds, user=user),
+            ),
         ),
-        opts=pulumi.ResourceOptions.merge(opts, READY),
+        opts=pulumi.ResourceOptions.merge(workload.opts, READY),
     )
 
 
 def deployment(
     resource: str,
-    name: str,
-    namespace: pulumi.Input[str],
-    labelled: Mapping[str, str],
+    workload: Workload,
+    container: core.v1.ContainerArgs,
+    volumes: Sequence[core.v1.VolumeArgs],
     *,
-    replicas: int | None,
-    template: core.v1.PodTemplateSpecArgs,
-    opts: pulumi.ResourceOptions,
+    grace_seconds: int,
+    contents: Contents = (),
+    replicas: int | None = 1,
+    service_account: pulumi.Input[str] | None = None,
+    first: Sequence[core.v1.ContainerArgs] | None = None,
+    after: Sequence[pulumi.Resource] = (),
     recreate: bool = False,
     swap: bool = False,
 ) -> apps.v1.Deployment:
-    """Interchangeable pods; `replicas` is None where an autoscaler sets the number. With `recreate`, old and new pods
-    never run at the same time; with `swap`, the old pod works until the new one is ready, or forever if it fails."""
+    """Interchangeable pods; `replicas` is None where an autoscaler sets the number. They start after the resources
+    `after`, and in a pod the containers `first` run before the other. With `recreate`, old and new pods never run at
+    the same time; with `swap`, the old pod works until the new one is ready, or forever if it fails."""
+    pod = stateless_pod(
+        workload.labels, container, volumes, grace_seconds=grace_seconds, service_account=service_account
+    )
+    pod.init_containers = first
+    timeouts = SWAPPED if swap else READY
     return apps.v1.Deployment(
         resource,
-        metadata=_ours(metadata(name, namespace, labelled)),
+        metadata=workload.metadata(OURS),
         spec=apps.v1.DeploymentSpecArgs(
             replicas=replicas,
             revision_history_limit=2,
             progress_deadline_seconds=SWAP_SECONDS if swap else PROGRESS_SECONDS,
-            selector=selector(labelled),
+            selector=selector(workload.labels),
             strategy=_strategy(recreate=recreate, swap=swap),
-            template=template,
+            template=core.v1.PodTemplateSpecArgs(metadata=template_metadata(workload.labels, contents), spec=pod),
         ),
-        opts=pulumi.ResourceOptions.merge(opts, SWAPPED if swap else READY),
+        opts=pulumi.ResourceOptions.merge(
+            pulumi.ResourceOptions.merge(workload.opts, timeouts), pulumi.ResourceOptions(depends_on=list(after))
+        ),
     )
 
 
 def job(
-    resource: str,
-    name: str,
-    namespace: pulumi.Input[str],
-    labelled: Mapping[str, str],
-    *,
-    container: core.v1.ContainerArgs,
-    volumes: Sequence[core.v1.VolumeArgs],
-    opts: pulumi.ResourceOptions,
+    resource: str, workload: Workload, container: core.v1.ContainerArgs, volumes: Sequence[core.v1.VolumeArgs]
 ) -> batch.v1.Job:
     """A task that runs once. The Job is kept afterwards, because Pulumi would recreate a deleted one.
 
@@ -111,34 +124,27 @@ def job(
     )
     return batch.v1.Job(
         resource,
-        metadata=metadata(name, namespace, labelled),
+        metadata=workload.metadata(),
         spec=batch.v1.JobSpecArgs(
             backoff_limit=6,
             pod_failure_policy=batch.v1.PodFailurePolicyArgs(rules=[refused]),
-            template=task_template(labelled, container, volumes),
+            template=task_template(workload.labels, container, volumes),
         ),
-        opts=pulumi.ResourceOptions.merge(opts, READY),
+        opts=pulumi.ResourceOptions.merge(workload.opts, READY),
     )
 
 
-def disruption_budget(
-    resource: str,
-    name: str,
-    namespace: pulumi.Input[str],
-    labelled: Mapping[str, str],
-    *,
-    opts: pulumi.ResourceOptions,
-) -> policy.v1.PodDisruptionBudget:
+def disruption_budget(resource: str, workload: Workload) -> policy.v1.PodDisruptionBudget:
     """A drain evicts one pod at a time; a pod that is already unhealthy does not block it."""
     return policy.v1.PodDisruptionBudget(
         resource,
-        metadata=metadata(name, namespace, labelled),
+        metadata=workload.metadata(),
         spec=policy.v1.PodDisruptionBudgetSpecArgs(
             max_unavailable=1,
-            selector=selector(labelled),
+            selector=selector(workload.labels),
             unhealthy_pod_eviction_policy="AlwaysAllow",
         ),
-        opts=opts,
+        opts=workload.opts,
     )
 
 
@@ -149,9 +155,3 @@ def _strategy(*, recreate: bool, swap: bool) -> apps.v1.DeploymentStrategyArgs |
         rolling = apps.v1.RollingUpdateDeploymentArgs(max_surge=1, max_unavailable=0)
         return apps.v1.DeploymentStrategyArgs(type="RollingUpdate", rolling_update=rolling)
     return None
-
-
-def _ours(described: meta.v1.ObjectMetaArgs) -> meta.v1.ObjectMetaArgs:
-    """Let the stack's values override later changes by others, such as a removed autoscaler or `kubectl scale`."""
-    described.annotations = {"pulumi.com/patchForce": "true"}
-    return described

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
 import pulumi
@@ -12,7 +10,6 @@ from pulumi_kubernetes import apps, batch, core
 
 from apps.messages.names import RESULT_INDICES
 from components import kubernetes as k
-from components.config import sections
 from components.images import Image
 from components.pipeline.stage import Pipeline, Stage
 
@@ -25,17 +22,6 @@ USER = 1000
 LABELS: Final = k.labels("elasticsearch", "search")
 TEMPLATE_LABELS: Final = k.labels("elasticsearch-template", "job")
 RETENTION_LABELS: Final = k.labels("elasticsearch-retention", "job")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ElasticsearchArgs:
-    """Arguments of Elasticsearch. `tools_image` is the consumer's image, which contains the jobs of apps/indices."""
-
-    namespace: pulumi.Input[str]
-    image: pulumi.Input[str]
-    tools_image: pulumi.Input[str]
-    section: sections.Elasticsearch
-    storage: sections.Storage
 
 
 def elasticsearch_yml(namespace: str, replicas: int, volume_gib: int) -> str:
@@ -115,43 +101,35 @@ class Elasticsearch(pulumi.ComponentResource):
     url: pulumi.Output[str]
     """URL of Elasticsearch, available once the nodes are ready and the template is installed."""
 
-    def __init__(self, name: str, args: ElasticsearchArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("argus:pipeline:Elasticsearch", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
-        service = k.service(
-            f"{name}-service", "elasticsearch", args.namespace, LABELS, ports={"http": HTTP}, opts=child
-        )
-        nodes = self._nodes(name, args, child)
-
-        address = pulumi.Output.all(args.namespace, service.metadata.name).apply(
-            lambda known: f"http://{known[1]}.{known[0]}.svc.cluster.local:{HTTP}"
-        )
+    def __init__(self, name: str, pipeline: Pipeline) -> None:
+        super().__init__("argus:pipeline:Elasticsearch", name, None, pipeline.opts)
+        self._name, self._pipeline, self._section = name, pipeline, pipeline.settings.elasticsearch
+        workload = pipeline.workload("elasticsearch", LABELS, self)
+        service = k.service(f"{name}-service", workload, {"http": HTTP})
+        nodes = self._nodes(workload)
+        address = pulumi.Output.format("http://{0}.{1}.svc.cluster.local:{2}", service, pipeline.namespace, HTTP)
         # The nodes' name is an input, so that the Job starts once they are ready.
-        ready = pulumi.Output.all(address, nodes.metadata.name).apply(lambda known: str(known[0]))
-        job = self._template_job(name, args, ready, child)
-        self._retention(name, args, address, child)
-        self.url = pulumi.Output.all(ready, job.metadata.name).apply(lambda known: str(known[0]))
+        ready = k.available_after(address, nodes.metadata.name)
+        job = self._template_job(ready)
+        self._retention(address)
+        self.url = k.available_after(ready, job.metadata.name)
         self.register_outputs({"url": self.url})
 
-    def _nodes(self, name: str, args: ElasticsearchArgs, child: pulumi.ResourceOptions) -> apps.v1.StatefulSet:
-        section = args.section
+    def _nodes(self, workload: k.Workload) -> apps.v1.StatefulSet:
+        name, section = self._name, self._section
         files = {
-            "elasticsearch.yml": pulumi.Output.from_input(args.namespace).apply(
+            "elasticsearch.yml": pulumi.Output.from_input(workload.namespace).apply(
                 lambda ns: elasticsearch_yml(ns, section.replicas, section.volume_gib)
             )
         }
-        config = core.v1.ConfigMap(
-            f"{name}-config", metadata=k.metadata("elasticsearch", args.namespace, LABELS), data=files, opts=child
-        )
-        peers = k.headless_service(
-            f"{name}-peers", "elasticsearch-nodes", args.namespace, LABELS, ports=PORTS, opts=child
-        )
-        k.disruption_budget(f"{name}-budget", "elasticsearch", args.namespace, LABELS, opts=child)
+        config = k.config_map(f"{name}-config", workload, files)
+        peers = k.headless_service(f"{name}-peers", workload.named("elasticsearch-nodes"), PORTS)
+        k.disruption_budget(f"{name}-budget", workload)
         alive = "/_cluster/health?master_timeout=2s&timeout=2s"
         heap = k.heap_flags(section.heap_mib, share_of_mib=section.heap_share_of_mib)
         container = core.v1.ContainerArgs(
             name="elasticsearch",
-            image=args.image,
+            image=self._pipeline.images["elasticsearch"],
             env=[
                 k.env("ES_JAVA_OPTS", heap),
                 # The official image enables security by default; here the cluster's network is the security boundary.
@@ -170,71 +148,39 @@ class Elasticsearch(pulumi.ComponentResource):
                 k.mount("tmp", "/tmp"),
             ],
         )
-        volumes = [k.config_volume(config.metadata.name), k.scratch_volume()]
         return k.stateful_set(
             f"{name}-nodes",
-            "elasticsearch",
-            args.namespace,
-            LABELS,
-            service=peers.metadata.name,
+            workload,
+            container,
+            [k.config_volume(config), k.scratch_volume()],
+            contents=[files],
+            service=peers,
             replicas=section.replicas,
-            data=k.claim("elasticsearch", section.volume_gib, args.storage.class_name),
-            template=core.v1.PodTemplateSpecArgs(
-                metadata=k.template_metadata(LABELS, files),
-                spec=k.stateful_pod(LABELS, container, volumes, grace_seconds=120, user=USER),
-            ),
-            opts=child,
+            data=k.claim("elasticsearch", section.volume_gib, self._pipeline.settings.storage.class_name),
+            grace_seconds=120,
             settle_seconds=15,
+            user=USER,
         )
 
-    def _template_job(
-        self, name: str, args: ElasticsearchArgs, url: pulumi.Output[str], child: pulumi.ResourceOptions
-    ) -> batch.v1.Job:
-        files = {"template.json": json.dumps(index_template(args.section.replicas), indent=2)}
-        unique = f"elasticsearch-template-{k.digest(files)[:8]}"
-        config = core.v1.ConfigMap(
-            f"{name}-template", metadata=k.metadata(unique, args.namespace, TEMPLATE_LABELS), data=files, opts=child
-        )
-        container = core.v1.ContainerArgs(
-            name="install",
-            image=args.tools_image,
-            command=["python", "-m", "apps.indices.template", f"{k.CONFIG_DIR}/template.json"],
-            env=[k.env("ARGUS_ELASTICSEARCH_URL", url)],
-            resources=k.resources(cpu="10m", memory_mib=64, limit_mib=128),
-            security_context=k.container_security(),
-            volume_mounts=[k.mount("config", k.CONFIG_DIR, read_only=True)],
-        )
-        volumes = [k.config_volume(config.metadata.name)]
-        return k.job(
-            f"{name}-template-job",
-            unique,
-            args.namespace,
-            TEMPLATE_LABELS,
-            container=container,
-            volumes=volumes,
-            opts=child,
-        )
+    def _template_job(self, url: pulumi.Output[str]) -> batch.v1.Job:
+        files = {"template.json": json.dumps(index_template(self._section.replicas), indent=2)}
+        workload = self._pipeline.workload(f"elasticsearch-template-{k.digest(files)[:8]}", TEMPLATE_LABELS, self)
+        config = k.config_map(f"{self._name}-template", workload, files)
+        container = self._tool("install", "template", f"{k.CONFIG_DIR}/template.json", limit_mib=128)
+        container.env = [k.env("ARGUS_ELASTICSEARCH_URL", url)]
+        container.volume_mounts = [k.mount("config", k.CONFIG_DIR, read_only=True)]
+        return k.job(f"{self._name}-template-job", workload, container, [k.config_volume(config)])
 
-    def _retention(
-        self, name: str, args: ElasticsearchArgs, url: pulumi.Output[str], child: pulumi.ResourceOptions
-    ) -> None:
-        config = core.v1.ConfigMap(
-            f"{name}-retention",
-            metadata=k.metadata("elasticsearch-retention", args.namespace, RETENTION_LABELS),
-            data={"ARGUS_ELASTICSEARCH_URL": url, "ARGUS_RETENTION_DAYS": str(args.section.retention_days)},
-            opts=child,
-        )
-        container = core.v1.ContainerArgs(
-            name="retention",
-            image=args.tools_image,
-            command=["python", "-m", "apps.indices.retention"],
-            env_from=k.env_from(config.metadata.name),
-            resources=k.resources(cpu="10m", memory_mib=64, limit_mib=192),
-            security_context=k.container_security(),
-        )
+    def _retention(self, url: pulumi.Output[str]) -> None:
+        workload = self._pipeline.workload("elasticsearch-retention", RETENTION_LABELS, self)
+        days = str(self._section.retention_days)
+        variables: dict[str, pulumi.Input[str]] = {"ARGUS_ELASTICSEARCH_URL": url, "ARGUS_RETENTION_DAYS": days}
+        config = k.config_map(f"{self._name}-retention", workload, variables)
+        container = self._tool("retention", "retention", limit_mib=192)
+        container.env_from = k.env_from(config)
         batch.v1.CronJob(
-            f"{name}-retention-job",
-            metadata=k.metadata("elasticsearch-retention", args.namespace, RETENTION_LABELS),
+            f"{self._name}-retention-job",
+            metadata=workload.metadata(),
             spec=batch.v1.CronJobSpecArgs(
                 schedule="17 * * * *",
                 concurrency_policy="Forbid",
@@ -246,19 +192,18 @@ class Elasticsearch(pulumi.ComponentResource):
                     )
                 ),
             ),
-            opts=child,
+            opts=workload.opts,
         )
 
-
-def _declare(pipeline: Pipeline) -> Iterator[Elasticsearch]:
-    args = ElasticsearchArgs(
-        namespace=pipeline.namespace,
-        image=pipeline.images["elasticsearch"],
-        tools_image=pipeline.images["consumer"],
-        section=pipeline.settings.elasticsearch,
-        storage=pipeline.settings.storage,
-    )
-    yield Elasticsearch("elasticsearch", args, pipeline.opts)
+    def _tool(self, name: str, module: str, *arguments: str, limit_mib: int) -> core.v1.ContainerArgs:
+        """A container that runs a module of apps/indices, which are in the consumer's image."""
+        return core.v1.ContainerArgs(
+            name=name,
+            image=self._pipeline.images["consumer"],
+            command=["python", "-m", f"apps.indices.{module}", *arguments],
+            resources=k.resources(cpu="10m", memory_mib=64, limit_mib=limit_mib),
+            security_context=k.container_security(),
+        )
 
 
 STAGE: Final = Stage(
@@ -272,5 +217,5 @@ STAGE: Final = Stage(
         "elasticsearch-template": TEMPLATE_LABELS,
         "elasticsearch-retention": RETENTION_LABELS,
     },
-    declare=_declare,
+    declare=lambda pipeline: [Elasticsearch("elasticsearch", pipeline)],
 )

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, Final
 
 import pulumi
@@ -12,28 +11,13 @@ from pulumi_kubernetes import core
 
 from apps.messages.names import FILEBEAT_GROUP, IDENTITY_FIELD, results_index
 from components import kubernetes as k
-from components.autoscaling import Keda, LagScaling, LagScalingArgs
-from components.config import sections
+from components.autoscaling import LagScaling, LagScalingArgs
 from components.images import Image
 from components.pipeline.elasticsearch import Elasticsearch
 from components.pipeline.stage import Pipeline, Stage
 from components.pipeline.topics import Topics, results_topics
 
 LABELS: Final = k.labels("filebeat", "shipper")
-
-
-@dataclass(frozen=True, kw_only=True)
-class FilebeatArgs:
-    """Arguments of Filebeat."""
-
-    namespace: pulumi.Input[str]
-    image: pulumi.Input[str]
-    bootstrap_servers: pulumi.Input[str]
-    elasticsearch_url: pulumi.Input[str]
-    results_topics: Sequence[str]
-    keda: Keda | None
-    """Needed where the number of pods is not fixed."""
-    section: sections.Filebeat
 
 
 _IDENTITY: Final = f'function process(event) {{ event.Put("@metadata._id", event.Get("{IDENTITY_FIELD}")); }}'
@@ -101,24 +85,24 @@ def filebeat_yml(bootstrap_servers: str, elasticsearch_url: str, topics: Sequenc
 class Filebeat(pulumi.ComponentResource):
     """Filebeat pods in one Kafka consumer group; the offsets are in Kafka, so the pods are stateless."""
 
-    def __init__(self, name: str, args: FilebeatArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("argus:pipeline:Filebeat", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
+    def __init__(self, name: str, pipeline: Pipeline) -> None:
+        super().__init__("argus:pipeline:Filebeat", name, None, pipeline.opts)
+        section, servers = pipeline.settings.filebeat, pipeline.one(Topics).bootstrap_servers
+        topics = results_topics(pipeline.settings)
+        workload = pipeline.workload("filebeat", LABELS, self)
         files = {
-            "filebeat.yml": pulumi.Output.all(args.bootstrap_servers, args.elasticsearch_url).apply(
-                lambda known: filebeat_yml(known[0], known[1], args.results_topics)
+            "filebeat.yml": pulumi.Output.all(servers, pipeline.one(Elasticsearch).url).apply(
+                lambda addresses: filebeat_yml(addresses[0], addresses[1], topics)
             )
         }
-        config = core.v1.ConfigMap(
-            f"{name}-config", metadata=k.metadata("filebeat", args.namespace, LABELS), data=files, opts=child
-        )
-        k.disruption_budget(f"{name}-budget", "filebeat", args.namespace, LABELS, opts=child)
+        config = k.config_map(f"{name}-config", workload, files)
+        k.disruption_budget(f"{name}-budget", workload)
         container = core.v1.ContainerArgs(
             name="filebeat",
-            image=args.image,
+            image=pipeline.images["filebeat"],
             command=["filebeat", "-e", "--strict.perms=false", "-c", f"{k.CONFIG_DIR}/filebeat.yml"],
             ports=k.container_ports({"stats": 5066}),
-            resources=k.resources_of(args.section.memory, cpu="20m"),
+            resources=k.resources_of(section.memory, cpu="20m"),
             security_context=k.container_security(),
             startup_probe=k.http_probe("/", 5066, period=5, failures=60),
             readiness_probe=k.http_probe("/", 5066),
@@ -129,48 +113,29 @@ class Filebeat(pulumi.ComponentResource):
                 k.mount("tmp", "/tmp"),
             ],
         )
-        volumes = [k.config_volume(config.metadata.name), k.scratch_volume("data"), k.scratch_volume()]
         deployment = k.deployment(
             f"{name}-deployment",
-            "filebeat",
-            args.namespace,
-            LABELS,
-            replicas=args.section.replicas.fixed,
-            template=core.v1.PodTemplateSpecArgs(
-                metadata=k.template_metadata(LABELS, files),
-                spec=k.stateless_pod(LABELS, container, volumes, grace_seconds=30),
-            ),
-            opts=child,
+            workload,
+            container,
+            [k.config_volume(config), k.scratch_volume("data"), k.scratch_volume()],
+            contents=[files],
+            replicas=section.replicas.fixed,
+            grace_seconds=30,
         )
-        if args.section.replicas.fixed is None:
+        if section.replicas.fixed is None:
             LagScaling(
                 name,
                 LagScalingArgs(
-                    keda=args.keda,
-                    namespace=args.namespace,
+                    keda=pipeline.keda,
+                    workload=workload.named(deployment.metadata.name),
                     kind="Deployment",
-                    target=deployment.metadata.name,
-                    labels=LABELS,
-                    bootstrap_servers=args.bootstrap_servers,
+                    bootstrap_servers=servers,
                     group=FILEBEAT_GROUP,
-                    replicas=args.section.replicas,
+                    replicas=section.replicas,
                 ),
-                child,
+                workload.opts,
             )
         self.register_outputs({})
-
-
-def _declare(pipeline: Pipeline) -> Iterator[Filebeat]:
-    args = FilebeatArgs(
-        namespace=pipeline.namespace,
-        image=pipeline.images["filebeat"],
-        bootstrap_servers=pipeline.one(Topics).bootstrap_servers,
-        elasticsearch_url=pipeline.one(Elasticsearch).url,
-        results_topics=results_topics(pipeline.settings),
-        keda=pipeline.keda,
-        section=pipeline.settings.filebeat,
-    )
-    yield Filebeat("filebeat", args, pipeline.opts)
 
 
 STAGE: Final = Stage(
@@ -180,5 +145,5 @@ STAGE: Final = Stage(
     pods={"filebeat": LABELS},
     kind="Deployment",
     reads=("results",),
-    declare=_declare,
+    declare=lambda pipeline: [Filebeat("filebeat", pipeline)],
 )

@@ -28,8 +28,6 @@ class ImageCache(pulumi.ComponentResource):
     def __init__(self, name: str, args: ImageCacheArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:ImageCache", name, None, opts)
         labels = k.labels("image-cache", "cache")
-        described = k.metadata("image-cache", args.namespace, labels)
-        described.annotations = {"pulumi.com/skipAwait": "true"}
         spec = core.v1.PodSpecArgs(
             automount_service_account_token=False,
             enable_service_links=False,
@@ -43,7 +41,7 @@ class ImageCache(pulumi.ComponentResource):
         )
         apps.v1.DaemonSet(
             f"{name}-pods",
-            metadata=described,
+            metadata=k.metadata("image-cache", args.namespace, labels, k.AT_ONCE),
             spec=apps.v1.DaemonSetSpecArgs(
                 selector=k.selector(labels),
                 revision_history_limit=1,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 import pulumi
@@ -37,17 +35,6 @@ exec /opt/kafka/bin/kafka-server-start.sh /etc/argus/server.properties \\
   --override "advertised.listeners=PLAINTEXT://${HOSTNAME}.kafka.${POD_NAMESPACE}.svc.cluster.local:9092" \\
   --override "broker.rack=${NODE_NAME}"
 """
-
-
-@dataclass(frozen=True, kw_only=True)
-class KafkaArgs:
-    """Arguments of Kafka."""
-
-    namespace: pulumi.Input[str]
-    image: pulumi.Input[str]
-    zookeeper_connect: pulumi.Input[str]
-    section: sections.Kafka
-    storage: sections.Storage
 
 
 def server_properties(zookeeper_connect: str, section: sections.Kafka) -> str:
@@ -88,36 +75,27 @@ class Kafka(pulumi.ComponentResource):
     bootstrap_servers: pulumi.Output[str]
     """The brokers as `host:port,…`, available once they are ready."""
 
-    def __init__(self, name: str, args: KafkaArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("argus:pipeline:Kafka", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
-        section = args.section
-
+    def __init__(self, name: str, pipeline: Pipeline) -> None:
+        super().__init__("argus:pipeline:Kafka", name, None, pipeline.opts)
+        section = pipeline.settings.kafka
+        workload = pipeline.workload("kafka", LABELS, self)
         files: dict[str, pulumi.Input[str]] = {
-            "server.properties": pulumi.Output.from_input(args.zookeeper_connect).apply(
+            "server.properties": pipeline.one(Zookeeper).connect.apply(
                 lambda connect: server_properties(connect, section)
             ),
             "log4j.properties": LOG4J,
         }
-        config = core.v1.ConfigMap(
-            f"{name}-config", metadata=k.metadata("kafka", args.namespace, LABELS), data=files, opts=child
-        )
-        service = k.headless_service(
-            f"{name}-service", "kafka", args.namespace, LABELS, ports={"kafka": PORT}, opts=child
-        )
-        k.disruption_budget(f"{name}-budget", "kafka", args.namespace, LABELS, opts=child)
-
+        config = k.config_map(f"{name}-config", workload, files)
+        service = k.headless_service(f"{name}-service", workload, {"kafka": PORT})
+        k.disruption_budget(f"{name}-budget", workload)
         container = core.v1.ContainerArgs(
             name="kafka",
-            image=args.image,
+            image=pipeline.images["kafka"],
             command=["/bin/bash", "-c", START],
             env=[
                 k.env_field("POD_NAMESPACE", "metadata.namespace"),
                 k.env_field("NODE_NAME", "spec.nodeName"),
-                k.env(
-                    "KAFKA_HEAP_OPTS",
-                    k.jvm_flags(section.heap_mib, share_of_mib=section.heap_share_of_mib),
-                ),
+                k.env("KAFKA_HEAP_OPTS", k.jvm_flags(section.heap_mib, share_of_mib=section.heap_share_of_mib)),
                 k.env("KAFKA_JVM_PERFORMANCE_OPTS", "-server -Djava.awt.headless=true"),
                 k.env("KAFKA_LOG4J_OPTS", f"-Dlog4j.configuration=file:{k.CONFIG_DIR}/log4j.properties"),
                 # Leave out the default -loggc, whose log would fill the scratch volume.
@@ -136,40 +114,23 @@ class Kafka(pulumi.ComponentResource):
                 k.mount("tmp", "/tmp"),
             ],
         )
-        volumes = [k.config_volume(config.metadata.name), k.scratch_volume()]
         brokers = k.stateful_set(
             f"{name}-brokers",
-            "kafka",
-            args.namespace,
-            LABELS,
-            service=service.metadata.name,
+            workload,
+            container,
+            [k.config_volume(config), k.scratch_volume()],
+            contents=[files],
+            service=service,
             replicas=section.replicas,
-            data=k.claim("kafka", section.volume_gib, args.storage.class_name),
+            data=k.claim("kafka", section.volume_gib, pipeline.settings.storage.class_name),
+            grace_seconds=120,
             # Give an updated broker time to catch up before the next one restarts.
             settle_seconds=15,
-            template=core.v1.PodTemplateSpecArgs(
-                metadata=k.template_metadata(LABELS, files),
-                spec=k.stateful_pod(LABELS, container, volumes, grace_seconds=120),
-            ),
-            opts=child,
         )
-        self.bootstrap_servers = pulumi.Output.all(args.namespace, brokers.metadata.name).apply(
-            lambda known: ",".join(
-                f"{k.pod_dns(f'kafka-{n}', 'kafka', known[0])}:{PORT}" for n in range(section.replicas)
-            )
+        self.bootstrap_servers = k.available_after(pipeline.namespace, brokers.metadata.name).apply(
+            lambda namespace: k.addresses("kafka", namespace, section.replicas, PORT)
         )
         self.register_outputs({"bootstrap_servers": self.bootstrap_servers})
-
-
-def _declare(pipeline: Pipeline) -> Iterator[Kafka]:
-    args = KafkaArgs(
-        namespace=pipeline.namespace,
-        image=pipeline.images["kafka"],
-        zookeeper_connect=pipeline.one(Zookeeper).connect,
-        section=pipeline.settings.kafka,
-        storage=pipeline.settings.storage,
-    )
-    yield Kafka("kafka", args, pipeline.opts)
 
 
 STAGE: Final = Stage(
@@ -179,5 +140,5 @@ STAGE: Final = Stage(
     pods={"kafka": LABELS},
     kind="StatefulSet",
     memory_key="heapMiB",
-    declare=_declare,
+    declare=lambda pipeline: [Kafka("kafka", pipeline)],
 )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import pulumi
-from pulumi_kubernetes import coordination, core, meta, rbac
+from pulumi_kubernetes import coordination, core, rbac
 
 from apps.messages.names import FRAMES_TOPIC, REJECTED_TOPIC, model_group, results_topic
 from components import kubernetes as k
@@ -226,12 +226,12 @@ class ModelJob(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ModelJobArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:ModelJob", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
         model = args.model
         job = job_name(model.name)
         labels = labels_of(model.name, "driver")
-        account = self._account(name, job, args, labels, child)
-        lease = coordination.v1.Lease(f"{name}-lease", metadata=k.metadata(job, args.namespace, labels), opts=child)
+        workload = k.Workload(job, args.namespace, labels, pulumi.ResourceOptions(parent=self))
+        account = self._account(name, workload)
+        lease = coordination.v1.Lease(f"{name}-lease", metadata=workload.metadata(), opts=workload.opts)
 
         variables: dict[str, pulumi.Input[str]] = {
             **environment_of(model),
@@ -247,12 +247,10 @@ class ModelJob(pulumi.ComponentResource):
             ),
             "executor.yaml": executor_template(model.name),
         }
-        environment = k.lasting_config(
-            f"{name}-environment", f"{job}-environment", args.namespace, labels, variables, opts=child
-        )
-        config = k.lasting_config(f"{name}-spark", f"{job}-spark", args.namespace, labels, files, opts=child)
+        environment = k.lasting_config(f"{name}-environment", workload.named(f"{job}-environment"), variables)
+        config = k.lasting_config(f"{name}-spark", workload.named(f"{job}-spark"), files)
         ports = {"http": k.HTTP_PORT, "driver": DRIVER_PORT, "blocks": BLOCK_PORT}
-        k.headless_service(f"{name}-service", job, args.namespace, labels, ports=ports, opts=child)
+        k.headless_service(f"{name}-service", workload, ports)
         container = core.v1.ContainerArgs(
             name="driver",
             image=args.image,
@@ -272,30 +270,18 @@ class ModelJob(pulumi.ComponentResource):
             termination_message_policy="FallbackToLogsOnError",
             volume_mounts=[k.mount("config", k.CONFIG_DIR, read_only=True), k.mount("tmp", "/tmp")],
         )
-        volumes = [k.config_volume(config), k.scratch_volume()]
         k.deployment(
             f"{name}-driver",
-            job,
-            args.namespace,
-            labels,
-            replicas=1,
+            workload,
+            container,
+            [k.config_volume(config), k.scratch_volume()],
+            grace_seconds=45,
+            service_account=account,
             swap=True,
-            template=core.v1.PodTemplateSpecArgs(
-                metadata=meta.v1.ObjectMetaArgs(labels=labels),
-                spec=k.stateless_pod(labels, container, volumes, grace_seconds=45, service_account=account),
-            ),
-            opts=child,
         )
         self.register_outputs({})
 
-    def _account(
-        self,
-        name: str,
-        job: str,
-        args: ModelJobArgs,
-        labels: dict[str, str],
-        child: pulumi.ResourceOptions,
-    ) -> pulumi.Output[str]:
+    def _account(self, name: str, workload: k.Workload) -> pulumi.Output[str]:
         """The driver's service account, available once it has its permissions."""
         verbs = ["create", "get", "list", "watch", "patch", "update", "delete", "deletecollection"]
         rules = [
@@ -307,10 +293,13 @@ class ModelJob(pulumi.ComponentResource):
             ),
             # The model's own Lease, which names the active driver.
             rbac.v1.PolicyRuleArgs(
-                api_groups=["coordination.k8s.io"], resources=["leases"], resource_names=[job], verbs=["get", "update"]
+                api_groups=["coordination.k8s.io"],
+                resources=["leases"],
+                resource_names=[workload.name],
+                verbs=["get", "update"],
             ),
         ]
-        return k.service_account(name, job, args.namespace, labels, rules, opts=child)
+        return k.service_account(name, workload, rules)
 
 
 def _declare(pipeline: Pipeline) -> Iterator[ModelJob]:

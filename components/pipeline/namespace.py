@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_kubernetes import core, meta, scheduling
 
-from components.kubernetes import STATE_PRIORITY
+from components.kubernetes import STATE_PRIORITY, available_after
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,5 +51,5 @@ class Namespace(pulumi.ComponentResource):
             opts=child,
         )
         # The name waits for both, because pods of this priority are refused until the class exists.
-        self.name = pulumi.Output.all(namespace.metadata.name, priority.metadata.name).apply(lambda names: names[0])
+        self.name = available_after(namespace.metadata.name, priority.metadata.name)
         self.register_outputs({"name": self.name})

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -26,25 +25,6 @@ RECORD_OVERHEAD = 10_000
 
 CAMERA_PORTS: Final[Mapping[str, int]] = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 """The port of a camera whose URL names none: FFmpeg's defaults."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProducersArgs:
-    """Arguments of Producers. `cameras` have all values filled in; `credentials` has logins by camera name.
-
-    The pods start after `models`: while machines are busy starting everything, drivers take minutes to start, and
-    frames produced earlier would be a backlog.
-    """
-
-    namespace: pulumi.Input[str]
-    image: pulumi.Input[str]
-    bootstrap_servers: pulumi.Input[str]
-    count: int
-    cameras: Sequence[sections.Camera]
-    credentials: Mapping[str, sections.Credentials]
-    max_message_bytes: int
-    section: sections.Producers
-    models: Sequence[pulumi.Resource]
 
 
 def assign(cameras: Sequence[str], count: int) -> list[list[str]]:
@@ -80,101 +60,71 @@ class Producers(pulumi.ComponentResource):
 
     A producer is recreated, not rolled: two pods reading one camera would publish its frames twice. Producers hand over
     a camera that moves between them; they find each other through a headless Service.
+
+    The pods start after the models: while machines are busy starting everything, drivers take minutes to start, and
+    frames produced earlier would be a backlog.
     """
 
     urls: pulumi.Output[Sequence[str]]
     """URL of each producer, where it reports the state of its cameras."""
 
-    def __init__(self, name: str, args: ProducersArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("argus:pipeline:Producers", name, None, opts)
-        by_name = {camera.name: camera for camera in args.cameras}
-        shares = assign(sorted(by_name), args.count)
-        all_of_them = k.headless_service(
-            f"{name}-service",
-            "producers",
-            args.namespace,
-            LABELS,
-            ports={"http": k.HTTP_PORT},
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-        peers = pulumi.Output.format("{0}:{1}", all_of_them.metadata.name, k.HTTP_PORT)
+    def __init__(self, name: str, pipeline: Pipeline) -> None:
+        super().__init__("argus:pipeline:Producers", name, None, pipeline.opts)
+        settings = pipeline.settings
+        by_name = {camera.name: camera for camera in settings.filled_cameras}
+        shares = assign(sorted(by_name), settings.producer_count)
+        service = k.headless_service(f"{name}-service", pipeline.workload("producers", LABELS, self), k.HTTP_PORTS)
+        peers = pulumi.Output.format("{0}:{1}", service, k.HTTP_PORT)
         urls = [
-            self._producer(f"producer-{n}", args, [by_name[camera] for camera in share], peers)
+            self._producer(f"producer-{n}", pipeline, [by_name[camera] for camera in share], peers)
             for n, share in enumerate(shares)
         ]
         self.urls = pulumi.Output.all(*urls).apply(list)
         self.register_outputs({"urls": self.urls})
 
     def _producer(
-        self, name: str, args: ProducersArgs, cameras: Sequence[sections.Camera], peers: pulumi.Input[str]
+        self, name: str, pipeline: Pipeline, cameras: Sequence[sections.Camera], peers: pulumi.Input[str]
     ) -> pulumi.Output[str]:
-        child = pulumi.ResourceOptions(parent=self)
-        labels = {**LABELS, "app.kubernetes.io/instance": name}
+        settings = pipeline.settings
+        workload = pipeline.workload(name, {**LABELS, "app.kubernetes.io/instance": name}, self)
         variables: dict[str, pulumi.Input[str]] = {
-            "ARGUS_KAFKA_BOOTSTRAP_SERVERS": args.bootstrap_servers,
+            "ARGUS_KAFKA_BOOTSTRAP_SERVERS": pipeline.one(Topics).bootstrap_servers,
             "ARGUS_FRAMES_TOPIC": FRAMES_TOPIC,
             "ARGUS_CAMERAS_FILE": f"{k.CONFIG_DIR}/cameras.json",
             "ARGUS_CREDENTIALS_FILE": f"{k.SECRETS_DIR}/cameras.json",
-            "ARGUS_MAX_FRAME_BYTES": str(args.max_message_bytes - RECORD_OVERHEAD),
+            "ARGUS_MAX_FRAME_BYTES": str(settings.kafka.max_message_bytes - RECORD_OVERHEAD),
             "ARGUS_HTTP_PORT": str(k.HTTP_PORT),
             "ARGUS_PEERS": peers,
         }
         files = {"cameras.json": json.dumps([camera.model_dump() for camera in cameras], indent=2)}
-        environment = core.v1.ConfigMap(
-            f"{name}-environment",
-            metadata=k.metadata(f"{name}-environment", args.namespace, labels),
-            data=variables,
-            opts=child,
-        )
-        config = core.v1.ConfigMap(
-            f"{name}-cameras",
-            metadata=k.metadata(f"{name}-cameras", args.namespace, labels),
-            data=files,
-            opts=child,
-        )
-        logins = pulumi.Output.secret({"cameras.json": _logins(args.credentials, cameras)})
+        environment = k.config_map(f"{name}-environment", workload.named(f"{name}-environment"), variables)
+        config = k.config_map(f"{name}-cameras", workload.named(f"{name}-cameras"), files)
+        logins = pulumi.Output.secret({"cameras.json": _logins(settings.camera_credentials, cameras)})
         secret = core.v1.Secret(
             f"{name}-credentials",
-            metadata=k.metadata(f"{name}-credentials", args.namespace, labels),
+            metadata=workload.named(f"{name}-credentials").metadata(),
             string_data=logins,
-            opts=child,
+            opts=workload.opts,
         )
-        service = k.service(f"{name}-service", name, args.namespace, labels, ports={"http": k.HTTP_PORT}, opts=child)
-        container = core.v1.ContainerArgs(
-            name="producer",
-            image=args.image,
-            env_from=k.env_from(environment.metadata.name),
-            ports=k.container_ports({"http": k.HTTP_PORT}),
-            resources=k.resources_of(args.section.memory, cpu="50m"),
-            security_context=k.container_security(),
-            startup_probe=k.http_probe(period=5, failures=60),
-            readiness_probe=k.http_probe("/readyz"),
-            liveness_probe=k.http_probe(period=20),
-            volume_mounts=[
-                k.mount("config", k.CONFIG_DIR, read_only=True),
-                k.mount("secrets", k.SECRETS_DIR, read_only=True),
-                k.mount("tmp", "/tmp"),
-            ],
-        )
-        volumes = [
-            k.config_volume(config.metadata.name),
-            k.secret_volume(secret.metadata.name),
-            k.scratch_volume(),
+        service = k.service(f"{name}-service", workload, k.HTTP_PORTS)
+        memory = settings.producers.memory
+        container = k.app_container("producer", pipeline.images["producer"], environment, memory, cpu="50m")
+        container.volume_mounts = [
+            k.mount("config", k.CONFIG_DIR, read_only=True),
+            k.mount("secrets", k.SECRETS_DIR, read_only=True),
+            k.mount("tmp", "/tmp"),
         ]
         k.deployment(
             f"{name}-deployment",
-            name,
-            args.namespace,
-            labels,
-            replicas=1,
+            workload,
+            container,
+            [k.config_volume(config), k.secret_volume(secret.metadata.name), k.scratch_volume()],
+            contents=[variables, files, logins],
             recreate=True,
-            template=core.v1.PodTemplateSpecArgs(
-                metadata=k.template_metadata(labels, variables, files, logins),
-                spec=k.stateless_pod(labels, container, volumes, grace_seconds=40),
-            ),
-            opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=list(args.models))),
+            grace_seconds=40,
+            after=pipeline.all(ModelJob),
         )
-        return pulumi.Output.format("http://{0}:{1}", service.metadata.name, k.HTTP_PORT)
+        return pulumi.Output.format("http://{0}:{1}", service, k.HTTP_PORT)
 
 
 def _logins(credentials: Mapping[str, sections.Credentials], cameras: Sequence[sections.Camera]) -> str:
@@ -184,22 +134,6 @@ def _logins(credentials: Mapping[str, sections.Credentials], cameras: Sequence[s
         if (login := credentials.get(camera.name))
     }
     return json.dumps(logins, sort_keys=True)
-
-
-def _declare(pipeline: Pipeline) -> Iterator[Producers]:
-    settings = pipeline.settings
-    args = ProducersArgs(
-        namespace=pipeline.namespace,
-        image=pipeline.images["producer"],
-        bootstrap_servers=pipeline.one(Topics).bootstrap_servers,
-        count=settings.producer_count,
-        cameras=settings.filled_cameras,
-        credentials=settings.camera_credentials,
-        max_message_bytes=settings.kafka.max_message_bytes,
-        section=settings.producers,
-        models=pipeline.all(ModelJob),
-    )
-    yield Producers("producers", args, pipeline.opts)
 
 
 def _workloads(settings: Settings) -> dict[str, sections.Producers]:
@@ -213,5 +147,5 @@ STAGE: Final = Stage(
     pods={"producer": LABELS},
     kind="Deployment",
     workloads=_workloads,
-    declare=_declare,
+    declare=lambda pipeline: [Producers("producers", pipeline)],
 )

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar
 
 import pulumi
 
+from components import kubernetes as k
 from components.autoscaling import Keda
 from components.config import Settings
 from components.images import Image
@@ -71,6 +72,10 @@ class Pipeline:
     """None where no stage scales by lag."""
     opts: pulumi.ResourceOptions | None = None
     components: list[pulumi.ComponentResource] = field(default_factory=list)
+
+    def workload(self, name: str, labels: Labels, component: pulumi.Resource) -> k.Workload:
+        """A workload in the pipeline's namespace; `component` is the parent of its resources."""
+        return k.Workload(name, self.namespace, labels, pulumi.ResourceOptions(parent=component))
 
     def add(self, stage: Stage) -> None:
         """Declare a stage."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -37,16 +37,6 @@ class Topic:
         """The topic's line in the input of topics.sh."""
         settings = ",".join(f"{key}={value}" for key, value in sorted(self.settings.items()))
         return f"{self.name} {self.partitions} {self.replication} {settings or '-'}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class TopicsArgs:
-    """Arguments of Topics; `image` is Kafka's."""
-
-    namespace: pulumi.Input[str]
-    image: pulumi.Input[str]
-    bootstrap_servers: pulumi.Input[str]
-    topics: Sequence[Topic]
 
 
 def results_topics(settings: Settings) -> list[str]:
@@ -102,24 +92,21 @@ class Topics(pulumi.ComponentResource):
     bootstrap_servers: pulumi.Output[str]
     """Kafka's bootstrap servers, available once the topics match their declaration."""
 
-    def __init__(self, name: str, args: TopicsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("argus:pipeline:Topics", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
-        files = {
-            "topics": "".join(f"{topic.line()}\n" for topic in args.topics),
-            "topics.sh": SCRIPT.read_text(),
-        }
+    def __init__(self, name: str, pipeline: Pipeline) -> None:
+        super().__init__("argus:pipeline:Topics", name, None, pipeline.opts)
+        settings = pipeline.settings
+        topics = pipeline_topics(settings.kafka, [model.name for model in settings.models])
+        files = {"topics": "".join(f"{topic.line()}\n" for topic in topics), "topics.sh": SCRIPT.read_text()}
         # Named by content, so that a Job's pod never reads the ConfigMap of a later change.
-        unique = f"topics-{k.digest(files)[:8]}"
-        config = core.v1.ConfigMap(
-            f"{name}-config", metadata=k.metadata(unique, args.namespace, LABELS), data=files, opts=child
-        )
+        workload = pipeline.workload(f"topics-{k.digest(files)[:8]}", LABELS, self)
+        config = k.config_map(f"{name}-config", workload, files)
+        servers = pipeline.one(Kafka).bootstrap_servers
         container = core.v1.ContainerArgs(
             name="topics",
-            image=args.image,
+            image=pipeline.images["kafka"],
             command=["/bin/bash", f"{k.CONFIG_DIR}/topics.sh", f"{k.CONFIG_DIR}/topics"],
             env=[
-                k.env("BOOTSTRAP_SERVERS", args.bootstrap_servers),
+                k.env("BOOTSTRAP_SERVERS", servers),
                 k.env("KAFKA_HEAP_OPTS", k.jvm_flags(128)),
                 k.env("KAFKA_JVM_PERFORMANCE_OPTS", "-Xshare:auto"),
                 k.env("LOG_DIR", "/tmp/logs"),
@@ -128,23 +115,9 @@ class Topics(pulumi.ComponentResource):
             security_context=k.container_security(),
             volume_mounts=[k.mount("config", k.CONFIG_DIR, read_only=True), k.mount("tmp", "/tmp")],
         )
-        volumes = [k.config_volume(config.metadata.name), k.scratch_volume()]
-        job = k.job(f"{name}-job", unique, args.namespace, LABELS, container=container, volumes=volumes, opts=child)
-        self.bootstrap_servers = pulumi.Output.all(args.bootstrap_servers, job.metadata.name).apply(
-            lambda known: str(known[0])
-        )
+        job = k.job(f"{name}-job", workload, container, [k.config_volume(config), k.scratch_volume()])
+        self.bootstrap_servers = k.available_after(servers, job.metadata.name)
         self.register_outputs({"bootstrap_servers": self.bootstrap_servers})
-
-
-def _declare(pipeline: Pipeline) -> Iterator[Topics]:
-    settings = pipeline.settings
-    args = TopicsArgs(
-        namespace=pipeline.namespace,
-        image=pipeline.images["kafka"],
-        bootstrap_servers=pipeline.one(Kafka).bootstrap_servers,
-        topics=pipeline_topics(settings.kafka, [model.name for model in settings.models]),
-    )
-    yield Topics("topics", args, pipeline.opts)
 
 
 STAGE: Final = Stage(
@@ -155,5 +128,5 @@ STAGE: Final = Stage(
     kind="Job",
     memory_key=None,
     workloads=lambda _: {},
-    declare=_declare,
+    declare=lambda pipeline: [Topics("topics", pipeline)],
 )

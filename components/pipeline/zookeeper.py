@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 import pulumi
 from pulumi_kubernetes import core
 
 from components import kubernetes as k
-from components.config import sections
 from components.images import Image
 from components.pipeline.stage import Pipeline, Stage
 
@@ -29,16 +26,6 @@ LOGBACK = """\
 
 # A member's ID is its ordinal plus one, because ZooKeeper's IDs start at one.
 START = "echo $((${HOSTNAME##*-} + 1)) > /data/myid && exec zkServer.sh start-foreground /conf/zoo.cfg"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ZookeeperArgs:
-    """Arguments of Zookeeper."""
-
-    namespace: pulumi.Input[str]
-    image: pulumi.Input[str]
-    section: sections.Zookeeper
-    storage: sections.Storage
 
 
 def zoo_cfg(namespace: str, replicas: int) -> str:
@@ -70,24 +57,20 @@ class Zookeeper(pulumi.ComponentResource):
     connect: pulumi.Output[str]
     """The members as `host:port,…`, available once they are ready."""
 
-    def __init__(self, name: str, args: ZookeeperArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("argus:pipeline:Zookeeper", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
-        section = args.section
-
+    def __init__(self, name: str, pipeline: Pipeline) -> None:
+        super().__init__("argus:pipeline:Zookeeper", name, None, pipeline.opts)
+        section = pipeline.settings.zookeeper
+        workload = pipeline.workload("zookeeper", LABELS, self)
         files: dict[str, pulumi.Input[str]] = {
-            "zoo.cfg": pulumi.Output.from_input(args.namespace).apply(lambda ns: zoo_cfg(ns, section.replicas)),
+            "zoo.cfg": pulumi.Output.from_input(pipeline.namespace).apply(lambda ns: zoo_cfg(ns, section.replicas)),
             "logback.xml": LOGBACK,
         }
-        config = core.v1.ConfigMap(
-            f"{name}-config", metadata=k.metadata("zookeeper", args.namespace, LABELS), data=files, opts=child
-        )
-        service = k.headless_service(f"{name}-service", "zookeeper", args.namespace, LABELS, ports=PORTS, opts=child)
-        k.disruption_budget(f"{name}-budget", "zookeeper", args.namespace, LABELS, opts=child)
-
+        config = k.config_map(f"{name}-config", workload, files)
+        service = k.headless_service(f"{name}-service", workload, PORTS)
+        k.disruption_budget(f"{name}-budget", workload)
         container = core.v1.ContainerArgs(
             name="zookeeper",
-            image=args.image,
+            image=pipeline.images["zookeeper"],
             command=["/bin/bash", "-c", START],
             env=[
                 k.env("JVMFLAGS", k.jvm_flags(section.heap_mib)),
@@ -106,37 +89,21 @@ class Zookeeper(pulumi.ComponentResource):
                 k.mount("tmp", "/tmp"),
             ],
         )
-        volumes = [k.config_volume(config.metadata.name), k.scratch_volume()]
         members = k.stateful_set(
             f"{name}-members",
-            "zookeeper",
-            args.namespace,
-            LABELS,
-            service=service.metadata.name,
+            workload,
+            container,
+            [k.config_volume(config), k.scratch_volume()],
+            contents=[files],
+            service=service,
             replicas=section.replicas,
-            data=k.claim("zookeeper", section.volume_gib, args.storage.class_name),
-            template=core.v1.PodTemplateSpecArgs(
-                metadata=k.template_metadata(LABELS, files),
-                spec=k.stateful_pod(LABELS, container, volumes, grace_seconds=30),
-            ),
-            opts=child,
+            data=k.claim("zookeeper", section.volume_gib, pipeline.settings.storage.class_name),
+            grace_seconds=30,
         )
-        self.connect = pulumi.Output.all(args.namespace, members.metadata.name).apply(
-            lambda known: ",".join(
-                f"{k.pod_dns(f'zookeeper-{n}', 'zookeeper', known[0])}:{CLIENT}" for n in range(section.replicas)
-            )
+        self.connect = k.available_after(pipeline.namespace, members.metadata.name).apply(
+            lambda namespace: k.addresses("zookeeper", namespace, section.replicas, CLIENT)
         )
         self.register_outputs({"connect": self.connect})
-
-
-def _declare(pipeline: Pipeline) -> Iterator[Zookeeper]:
-    args = ZookeeperArgs(
-        namespace=pipeline.namespace,
-        image=pipeline.images["zookeeper"],
-        section=pipeline.settings.zookeeper,
-        storage=pipeline.settings.storage,
-    )
-    yield Zookeeper("zookeeper", args, pipeline.opts)
 
 
 STAGE: Final = Stage(
@@ -146,5 +113,5 @@ STAGE: Final = Stage(
     pods={"zookeeper": LABELS},
     kind="StatefulSet",
     memory_key="heapMiB",
-    declare=_declare,
+    declare=lambda pipeline: [Zookeeper("zookeeper", pipeline)],
 )

@@ -17,7 +17,7 @@ _SPEC_LABEL = "dev.argus.lab.spec"
 DISKS = ("/var/lib/containerd", "/var/lib/etcd", "/var/lib/kubelet", "/var/lib/argus")
 """A machine's directories on volumes: they need a real file system, not an overlay."""
 _BOOT_SECONDS = 120
-_WHOLE = frozenset({"running", "exited", "stopped"})
+_COMPLETE = frozenset({"running", "exited", "stopped"})
 """The states of a container that was started at least once."""
 
 
@@ -103,14 +103,14 @@ def status(machine: Machine) -> str:
 
 def certificates_until(machine: Machine) -> str | None:
     """When a control plane's certificate expires, as openssl prints it; None if there is none."""
-    reached, said = ssh.answer(machine, "openssl x509 -noout -enddate -in /etc/kubernetes/pki/apiserver.crt")
-    return said.removeprefix("notAfter=") if reached and said.startswith("notAfter=") else None
+    reached, printed = ssh.answer(machine, "openssl x509 -noout -enddate -in /etc/kubernetes/pki/apiserver.crt")
+    return printed.removeprefix("notAfter=") if reached and printed.startswith("notAfter=") else None
 
 
 def _ensure_container(machine: Machine, reference: str, public_key: str) -> None:
     container = inspect_container(machine.container)
-    if container is not None and container["State"]["Status"] not in _WHOLE:
-        say(f"{machine.name}: left half made ({container['State']['Status']}), making it anew")
+    if container is not None and container["State"]["Status"] not in _COMPLETE:
+        say(f"{machine.name}: its creation was interrupted ({container['State']['Status']}); recreating it")
         remove(machine)
         container = None
     if container is None:
@@ -168,10 +168,11 @@ def _authorise(machine: Machine, public_key: str) -> None:
 def _not_ready(machine: Machine) -> str | None:
     if not running(machine.container):
         return f"the container {machine.container} is not running; see `podman logs {machine.container}`"
-    reached, said = ssh.answer(machine, "systemctl is-system-running")
-    if said in {"running", "degraded"}:
+    reached, printed = ssh.answer(machine, "systemctl is-system-running")
+    if printed in {"running", "degraded"}:
         return None
-    return f"systemd says {said!r}" if reached or said in {"starting", "initializing"} else f"ssh says {said!r}"
+    source = "systemctl" if reached or printed in {"starting", "initializing"} else "ssh"
+    return f"{source} printed {printed!r}"
 
 
 def _volumes(machine: Machine) -> dict[str, str]:

@@ -23,7 +23,7 @@ from apps.messages import Frame
 from apps.producer.image import encode
 from apps.producer.settings import Camera
 from apps.scenes import everything, render
-from apps.scenes.seed import dice
+from apps.scenes.seed import seeded_random
 from apps.spark_jobs.models import Model, load_model
 from apps.spark_jobs.models.wanted import Wanted
 from apps.weights import read_weights
@@ -160,7 +160,7 @@ def read_run(folder: Path, run: Run) -> Iterator[Image]:
 def rendered_pictures() -> Iterator[Picture]:
     """Day and night frames of rendered cameras that are in no stack and no training set."""
     for camera in (f"held-out-{number:02d}" for number in range(1, _RENDERED_CAMERAS + 1)):
-        roll = dice("evaluation", camera)
+        roll = seeded_random("evaluation", camera)
         for _ in range(_RENDERED_FRAMES):
             sequence = roll.randrange(1 << 50)
             frame, _ = sent(render(camera, sequence), camera, sequence)

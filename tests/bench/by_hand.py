@@ -7,11 +7,12 @@ from pathlib import Path
 import yaml
 
 from components.cluster import ClusterArgs
-from components.cluster.container_runtime import ContainerRuntimeArgs, containerd_config, mirror_config
-from components.cluster.endpoint import EndpointArgs, haproxy_config, keepalived_config
+from components.cluster.container_runtime import containerd_config, mirror_config
+from components.cluster.endpoint import haproxy_config, keepalived_config
 from components.cluster.kubeadm import AUDIT_POLICY, ENCRYPTION_CONFIG, init_config, join_config
-from components.cluster.machine import Machine, program
+from components.cluster.machine import program
 from components.cluster.network import cni_config
+from components.config import Machine
 from lab.config import SSH_KEY
 from lab.progress import step
 from tests.bench.clock import timed
@@ -21,35 +22,22 @@ SCRIPT = Path(__file__).with_name("kubeadm.sh")
 
 def files(args: ClusterArgs, machine: Machine, *, token: str, certificate_key: str) -> dict[str, str]:
     """The files that a person writes on one machine, by path."""
-    control_plane, cluster = machine in args.control_planes, args.cluster
-    runtime = ContainerRuntimeArgs(
-        machine=machine,
-        ssh=args.ssh,
-        cluster=cluster,
-        control_plane=control_plane,
-    )
-    written = {"etc/containerd/config.toml": containerd_config(runtime), "root/cni.json": cni_config()}
+    cluster = args.cluster
+    written = {"etc/containerd/config.toml": containerd_config(args), "root/cni.json": cni_config()}
     if cluster.registry_mirror:
         written["etc/containerd/certs.d/_default/hosts.toml"] = mirror_config(cluster.registry_mirror)
-    if control_plane:
-        endpoint = EndpointArgs(
-            machine=machine,
-            ssh=args.ssh,
-            control_planes=args.control_planes,
-            endpoint=args.endpoint,
-            endpoint_port=cluster.endpoint_port,
-        )
-        written["etc/haproxy/haproxy.cfg"] = haproxy_config(endpoint)
-        written["etc/keepalived/keepalived.conf"] = keepalived_config(endpoint)
+    if machine.control_plane:
+        written["etc/haproxy/haproxy.cfg"] = haproxy_config(args.on(machine))
+        written["etc/keepalived/keepalived.conf"] = keepalived_config(args.on(machine))
         written[AUDIT_POLICY.lstrip("/")] = program("audit-policy.yaml")
         written[ENCRYPTION_CONFIG.lstrip("/")] = _encryption(bytes.fromhex(certificate_key))
-    if machine == args.control_planes[0]:
+    if machine == args.machines.control_planes[0]:
         # Argus makes a token and key for each machine; a person uses those of init for all.
         init, *others = yaml.safe_load_all(init_config(cluster, machine))
         init |= {"bootstrapTokens": [{"token": token}], "certificateKey": certificate_key}
         written["root/kubeadm.yaml"] = yaml.safe_dump_all([init, *others], sort_keys=False)
     else:
-        joining = join_config(cluster, machine, control_plane=control_plane)
+        joining = join_config(cluster, machine)
         filled = joining.replace("@TOKEN@", token).replace("@CERTIFICATE_KEY@", certificate_key)
         written["root/kubeadm.yaml"] = filled
     return {path: text.rstrip("\n") + "\n" for path, text in written.items()}
@@ -70,7 +58,7 @@ class ByHand:
 
     def __init__(self, folder: Path, args: ClusterArgs) -> None:
         token, key = f"{secrets.token_hex(3)}.{secrets.token_hex(8)}", secrets.token_hex(32)
-        for each in args.machines:
+        for each in args.all_machines:
             for path, text in files(args, each, token=token, certificate_key=key).items():
                 target = folder / each.name / path
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -78,8 +66,8 @@ class ByHand:
         self._environment = {
             "FILES": str(folder),
             "SSH_KEY": str(SSH_KEY),
-            "CONTROL_PLANES": "\n".join(f"{each.name} {each.address}" for each in args.control_planes),
-            "WORKERS": "\n".join(f"{each.name} {each.address}" for each in args.workers),
+            "CONTROL_PLANES": "\n".join(f"{each.name} {each.address}" for each in args.machines.control_planes),
+            "WORKERS": "\n".join(f"{each.name} {each.address}" for each in args.machines.active_workers),
             "BINARIES": args.cluster.binaries,
             "VERSION": args.cluster.kubernetes_version,
             "REPOSITORY": args.cluster.image_repository,

@@ -21,7 +21,7 @@ from typing import Any
 
 from components import config as argus_config
 from components.cluster import ClusterArgs
-from components.pipeline.stages import STAGES, pod_memory_mib, volumes_gib
+from components.remote import Ssh
 from lab import services
 from lab.config import SSH_KEY, STACK, LabError, machine, machines
 from lab.machines import fleet, ssh
@@ -163,14 +163,17 @@ def measure(repeat: int, *, keep: bool) -> Times:
     """Measure every step `repeat` times."""
     config = with_key(committed(STACK), SSH_KEY)
     settings = argus_config.load_values({key.removeprefix("argus:"): value for key, value in config.items()})
-    args = ClusterArgs.from_settings(
-        settings, pods=pod_memory_mib(STAGES, settings), volumes_gib=volumes_gib(STAGES, settings)
+    args = ClusterArgs(
+        machines=settings.machines,
+        ssh=Ssh(options=settings.ssh),
+        cluster=settings.cluster,
+        backup=settings.backup,
     )
     times: dict[Step, list[float]] = defaultdict(list)
     with tempfile.TemporaryDirectory(prefix="argus-bench-") as work:
         try:
             say("unmeasured: the first preparation also reads files that later ones find in memory")
-            ByHand(Path(work, "warm-up"), args).run("prepare", *(each.name for each in args.machines))
+            ByHand(Path(work, "warm-up"), args).run("prepare", *(each.name for each in args.all_machines))
             for number in range(repeat):
                 _by_hand(ByHand(Path(work, f"by-hand-{number}"), args), args, times)
                 _by_pulumi(Path(work, f"pulumi-{number}"), config, args, times)
@@ -184,12 +187,12 @@ def measure(repeat: int, *, keep: bool) -> Times:
 
 def _by_hand(script: ByHand, args: ClusterArgs, times: dict[Step, list[float]]) -> None:
     _make_bare()
-    prepared = script.run("prepare", *(each.name for each in args.machines))
+    prepared = script.run("prepare", *(each.name for each in args.all_machines))
     joined = script.run("cluster")
     times[BY_HAND].append(joined)
     times[BY_HAND_FROM_BARE].append(prepared + joined)
 
-    leaving = args.workers[-1].name
+    leaving = args.machines.active_workers[-1].name
     script.run("forget", leaving)
     remove_container(machine(leaving).container)
     fleet.ensure(machines())
@@ -203,7 +206,7 @@ def _by_pulumi(folder: Path, config: Config, args: ClusterArgs, times: dict[Step
     times[UP_READY].append(ready)
     times[UP].append(end)
 
-    leaving = args.workers[-1].name
+    leaving = args.machines.active_workers[-1].name
     _, end = pulumi.up(without(config, leaving), f"without {leaving}")
     times[WORKER_LESS].append(end)
     ready, end = pulumi.up(config, f"with {leaving} again")

@@ -87,9 +87,9 @@ def edited_stack(folder: Path, edit: Edit) -> Path:
     return stack_with(folder, lambda config: edit(config["argus:machines"]))
 
 
-def mended_stack(folder: Path, word: str) -> Path:
+def stack_that_reruns(folder: Path, word: str) -> Path:
     """A copy of the running stack's file that repeats every step."""
-    return stack_with(folder, lambda config: config["argus:ssh"].update(mend=word))
+    return stack_with(folder, lambda config: config["argus:ssh"].update(rerun=word))
 
 
 def stack_of_version(folder: Path, version: str) -> Path:

@@ -18,10 +18,10 @@ from tests.e2e.machines import (
     edited_stack,
     etcd_members,
     known_by,
-    mended_stack,
     missing_pods,
     on,
     on_standby,
+    stack_that_reruns,
     traces,
     unready_nodes,
     without,
@@ -116,7 +116,7 @@ def test_a_control_plane_with_an_empty_disk_joins_again_when_its_key_is_given(
     fleet.remove(lost)
     fleet.add(lost)
     with pytest.raises(AssertionError, match=rf"cp3 \({lost.address}\): shows the SSH host key"):
-        _up(whole, mended_stack(tmp_path, "another host key"))
+        _up(whole, stack_that_reruns(tmp_path, "another host key"))
     (key,) = on("cp3", "cat /etc/ssh/ssh_host_ecdsa_key.pub")
     joined_s = _up(whole, edited_stack(tmp_path, known_by("cp3", key)))
     wait_until("every node", lambda: unready_nodes(cluster, EVERYBODY), limit_s=LIMIT_S)
@@ -148,7 +148,7 @@ def test_what_somebody_changed_by_hand_is_mended(whole: Stack, tmp_path: Path, t
     on("cp2", "systemctl stop haproxy && echo broken >>/etc/haproxy/haproxy.cfg")
     on("cp3", "systemctl disable --now argus-backup.timer && sysctl -qw net.ipv4.ip_forward=0")
     on("worker1", "kubeadm reset --force >/dev/null 2>&1; ip route flush proto 82")
-    mended_s = _up(whole, mended_stack(tmp_path, "a test"))
+    mended_s = _up(whole, stack_that_reruns(tmp_path, "a test"))
     assert on("cp2", "systemctl is-active haproxy && haproxy -c -q -f /etc/haproxy/haproxy.cfg") == ["active"]
     assert on("cp3", "systemctl is-active argus-backup.timer && sysctl -n net.ipv4.ip_forward") == ["active", "1"]
     wait_until("every node", lambda: unready_nodes(cluster, EVERYBODY), limit_s=LIMIT_S)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from apps.ui.room import bytes_of
+from apps.ui.unschedulable import quantity
 from tests.e2e.accounting import Audit
 from tests.e2e.cluster import NAMESPACE, ClusterClient
 from tests.e2e.conftest import Stack, run_lab
@@ -152,5 +152,5 @@ def _not_recommended(cluster: ClusterClient, name: str) -> str | None:
     return None if status.get("recommendation", {}).get("containerRecommendations") else f"status: {status}"
 
 
-def _mib(quantity: str) -> float:
-    return bytes_of(quantity) / 2**20
+def _mib(memory: str) -> float:
+    return quantity(memory) / 2**20

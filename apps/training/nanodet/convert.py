@@ -7,7 +7,7 @@ import openvino as ov
 from openvino import Output
 from openvino import opset13 as op
 
-from apps.training.nanodet.graph import Array, Graph, GraphError
+from apps.training.nanodet.graph import Graph, GraphError
 from apps.training.nanodet.operators import Converter, floats, integers
 
 # fmt: off
@@ -45,7 +45,7 @@ def convert(graph: Graph, labels: tuple[str, ...] = LABELS) -> ov.Model:
     Output `output0` (1, 4 + labels, N), N cells of all strides: centre x, centre y, width, height in pixels, then a
     score per label.
     """
-    graph = _narrow(graph, labels)
+    graph = _keep_labels(graph, labels)
     image = op.parameter([1, 3, -1, -1], np.float32, name="images")
     image.output(0).set_names({"images"})
     converter = Converter(graph, _normalized(image.output(0)))
@@ -55,11 +55,11 @@ def convert(graph: Graph, labels: tuple[str, ...] = LABELS) -> ov.Model:
     return ov.Model([op.result(output)], [image], "nanodet-g")
 
 
-def _narrow(graph: Graph, labels: tuple[str, ...]) -> Graph:
+def _keep_labels(graph: Graph, labels: tuple[str, ...]) -> Graph:
     """The graph with RGB input and only the scores of `labels`."""
     unknown = [label for label in labels if label not in COCO]
     if unknown:
-        raise GraphError(f"the network knows no {', '.join(unknown)}; it knows {', '.join(COCO)}")
+        raise GraphError(f"the network does not know {', '.join(unknown)}; it knows {', '.join(COCO)}")
     rows = [COCO.index(label) for label in labels] + list(range(len(COCO), len(COCO) + 4 * BINS))
     weights = dict(graph.weights)
     kernel = graph.node(IMAGE).inputs[1]
@@ -72,12 +72,8 @@ def _narrow(graph: Graph, labels: tuple[str, ...]) -> Graph:
 
 
 def _normalized(image: Output) -> Output:
-    mean, deviation = (_a_channel(np.array(numbers[::-1]) / 255) for numbers in (MEAN, DEVIATION))
+    mean, deviation = (np.reshape(numbers[::-1], (1, 3, 1, 1)) / 255 for numbers in (MEAN, DEVIATION))
     return op.multiply(op.subtract(image, floats(mean)), floats(1 / deviation)).output(0)
-
-
-def _a_channel(numbers: Array) -> Array:
-    return numbers.reshape(1, -1, 1, 1)
 
 
 def _decode(head: Output, stride: int, labels: int) -> Output:
@@ -110,14 +106,14 @@ def _centres(head: Output, stride: int) -> tuple[Output, Output]:
     """x and y of every cell's centre, in pixels, each (1, 1, cells)."""
     size = op.gather(op.shape_of(head), integers([2, 3]), integers(0))
     height, width = op.split(size, integers(0), 2).outputs()
-    along_x, along_y = _along(width, stride), _along(height, stride)
+    along_x, along_y = _centres_along(width, stride), _centres_along(height, stride)
     flat = integers([1, 1, -1])
     x = op.reshape(op.broadcast(op.reshape(along_x, integers([1, -1]), False), size), flat, False)
     y = op.reshape(op.broadcast(op.reshape(along_y, integers([-1, 1]), False), size), flat, False)
     return x.output(0), y.output(0)
 
 
-def _along(cells: Output, stride: int) -> Output:
+def _centres_along(cells: Output, stride: int) -> Output:
     """The centres of `cells` cells along one axis, in pixels."""
     count = op.squeeze(cells, integers(0))
     numbers = op.range(integers(0), count, integers(1), "f32")

@@ -80,10 +80,10 @@ def read_graph(topology: bytes, weights: bytes) -> Graph:
     return Graph(nodes={node.name: node for node in nodes}, weights=_weights(manifest, weights), trained_size=size)
 
 
-def _node(said: dict[str, Any]) -> Node:
+def _node(described: dict[str, Any]) -> Node:
     # A name such as ^other is a control dependency, not an input.
-    inputs = tuple(name.split(":")[0] for name in said.get("input", []) if not name.startswith("^"))
-    return Node(name=said["name"], operation=said["op"], inputs=inputs, attributes=said.get("attr", {}))
+    inputs = tuple(name.split(":")[0] for name in described.get("input", []) if not name.startswith("^"))
+    return Node(name=described["name"], operation=described["op"], inputs=inputs, attributes=described.get("attr", {}))
 
 
 def _picture_size(placeholder: Node) -> int:
@@ -99,7 +99,7 @@ def _weights(manifest: list[dict[str, Any]], shard: bytes) -> dict[str, Array]:
     at = 0
     for entry in manifest:
         name, shape = entry["name"], entry["shape"]
-        stored, wanted = _kinds(entry)
+        stored, wanted = _types(entry)
         end = at + prod(shape) * stored.itemsize
         if end > len(shard):
             raise GraphError(f"the weights end after {len(shard)} bytes, in the middle of {name}")
@@ -110,7 +110,7 @@ def _weights(manifest: list[dict[str, Any]], shard: bytes) -> dict[str, Array]:
     return weights
 
 
-def _kinds(entry: dict[str, Any]) -> tuple[np.dtype[Any], np.dtype[Any]]:
+def _types(entry: dict[str, Any]) -> tuple[np.dtype[Any], np.dtype[Any]]:
     """A weight's type in the file and in the graph."""
     wanted = {"float32": np.dtype("<f4"), "int32": np.dtype("<i4")}.get(entry["dtype"])
     quantized = (entry.get("quantization") or {}).get("dtype")

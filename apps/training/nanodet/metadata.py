@@ -55,15 +55,11 @@ def describe(versions: Mapping[str, str], checksums: Mapping[str, str]) -> dict[
             "tool": "NNCF post-training quantization, preset mixed",
             "sizes": [list(size) for size in CALIBRATED],
             "in_floating_point": list(FLOATING),
-            "pictures": _pictures(pictures.PHOTOGRAPHS),
+            "pictures": {
+                "photographs": {each.path: each.licence for each in pictures.PHOTOGRAPHS},
+                "collages of them": pictures.COLLAGES,
+                "rendered scenes (apps.scenes)": pictures.SCENES,
+            },
         },
         "versions": dict(versions),
-    }
-
-
-def _pictures(photographs: Sequence[pictures.Photograph]) -> dict[str, Any]:
-    return {
-        "photographs": {f"{each.package}/{each.path}": each.licence for each in photographs},
-        "collages of them": pictures.COLLAGES,
-        "rendered scenes (apps.scenes)": pictures.SCENES,
     }

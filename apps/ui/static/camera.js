@@ -1,5 +1,5 @@
 import { element, isClass } from "./picture.js";
-import { Live, boxesSwitch } from "./tiles.js";
+import { Live, connectBoxesSwitch } from "./tiles.js";
 
 const name = decodeURIComponent(location.pathname.split("/").pop());
 const live = new Live(document.getElementById("wall"), name);
@@ -8,8 +8,8 @@ document.title = `Argus · ${name}`;
 document.getElementById("title").textContent = name;
 document.getElementById("history").href = `/search?camera=${encodeURIComponent(name)}`;
 
-// What there is of a detection beside its label, in words.
-function place(found, frame) {
+// Where a detection is in the frame, in words.
+function describe(found, frame) {
   const parts = [isClass(found, frame) ? "whole frame" : found.box.map((edge) => Math.round(edge)).join(", ")];
   if (found.angle !== undefined) parts.push(`turned ${Math.round((180 * found.angle) / Math.PI)}°`);
   else if (found.polygon) parts.push(`outline of ${found.polygon.length} points`);
@@ -19,15 +19,15 @@ function place(found, frame) {
 
 function row(result, found, frame) {
   const made = element("tr");
-  const cells = [result.model, found.label, found.score.toFixed(2), place(found, frame), result.model_version];
+  const cells = [result.model, found.label, found.score.toFixed(2), describe(found, frame), result.model_version];
   for (const text of cells) made.append(element("td", "", text));
   return made;
 }
 
-live.onNews = () => {
+live.onUpdate = () => {
   const frame = live.tiles.get(name)?.camera.frame;
   const rows = frame?.results.flatMap((result) => result.detections.map((found) => row(result, found, frame))) ?? [];
   document.getElementById("detections").replaceChildren(...rows);
 };
-boxesSwitch();
+connectBoxesSwitch();
 live.run();

@@ -5,7 +5,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const SURE = 0.5;
 const CLASSES_SHOWN = 3;
 const RETRY_SECONDS = [1, 2, 4, 8, 16];
-const known = new Map();
+const hues = new Map();
 
 export function element(tag, className, text) {
   const made = document.createElement(tag);
@@ -16,19 +16,19 @@ export function element(tag, className, text) {
 
 // Labels take the hues in the order of a hash, so that a label keeps its colour over pages and visits.
 function hue(label) {
-  if (!known.has(label)) {
+  if (!hues.has(label)) {
     let hash = 0;
     for (const letter of label) hash = (hash * 31 + letter.codePointAt(0)) >>> 0;
-    known.set(label, HUES[hash % HUES.length]);
+    hues.set(label, HUES[hash % HUES.length]);
   }
-  return known.get(label);
+  return hues.get(label);
 }
 
 function percent(part, whole) {
   return `${(100 * part) / whole}%`;
 }
 
-// A class of the whole frame: a label in its corner says it better than a box around everything.
+// A class of the whole frame: it is shown as a label in the corner instead of a box around everything.
 export function isClass({ box: [x1, y1, x2, y2], polygon, keypoints }, frame) {
   return !polygon && !keypoints && x1 <= 0 && y1 <= 0 && x2 >= frame.width && y2 >= frame.height;
 }
@@ -37,16 +37,16 @@ function tag(found) {
   return element("span", "", `${found.label} ${Math.round(found.score * 100)}`);
 }
 
-function mark(made, found) {
+function withHue(made, found) {
   if (found.matches === false) made.classList.add("other");
   made.style.setProperty("--hue", hue(found.label));
   return made;
 }
 
-// The upright box with its label; where an outline says more, only the label, at the outline's highest point.
+// The upright box with its label. A detection with an outline gets only the label, at the outline's highest point.
 function box(found, frame) {
   const [x1, y1, x2, y2] = found.box;
-  const made = mark(element("div", "box"), found);
+  const made = withHue(element("div", "box"), found);
   const top = found.polygon?.reduce((highest, point) => (point[1] < highest[1] ? point : highest));
   const [left, upper, width, height] = top ? [...top, 0, 0] : [x1, y1, x2 - x1, y2 - y1];
   if (top) made.classList.add("bare");
@@ -80,15 +80,15 @@ function outline({ polygon, keypoints }) {
   return made;
 }
 
-function drawn(frame) {
+function overlay(frame) {
   const found = frame.results.flatMap(({ detections }) => detections);
   const outlined = found.filter(({ polygon, keypoints }) => polygon || keypoints);
   const shapes = shape("svg", { viewBox: `0 0 ${frame.width} ${frame.height}`, preserveAspectRatio: "none" });
-  shapes.append(...outlined.map((one) => mark(outline(one), one)));
+  shapes.append(...outlined.map((one) => withHue(outline(one), one)));
   const classes = element("div", "classes");
   for (const { detections } of frame.results) {
     const best = detections.filter((one) => isClass(one, frame)).sort((one, other) => other.score - one.score);
-    classes.append(...best.slice(0, CLASSES_SHOWN).map((one) => mark(tag(one), one)));
+    classes.append(...best.slice(0, CLASSES_SHOWN).map((one) => withHue(tag(one), one)));
   }
   return [shapes, ...found.filter((one) => !isClass(one, frame)).map((one) => box(one, frame)), classes];
 }
@@ -118,7 +118,7 @@ export class Picture {
     }
     this.stage.style.aspectRatio = `${frame.width} / ${frame.height}`;
     this.stage.classList.toggle("tall", frame.width / frame.height < 16 / 9);
-    this.boxes.replaceChildren(...drawn(frame));
+    this.boxes.replaceChildren(...overlay(frame));
     this.empty.hidden = true;
     return true;
   }

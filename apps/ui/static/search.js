@@ -1,4 +1,4 @@
-// The search: its state is the page's address, so that a search can be kept, shared and gone back to.
+// The search: its state is the page's address, so that it can be bookmarked and shared, and Back works.
 
 import { Picture, element, notice } from "./picture.js";
 
@@ -58,8 +58,8 @@ async function fillChoices() {
   };
   for (const [field, values] of Object.entries(names)) {
     const select = form.elements.namedItem(field);
-    const there = new Set([...select.options].map((option) => option.value));
-    for (const value of [...new Set(values)].sort()) if (!there.has(value)) select.append(new Option(value, value));
+    const present = new Set([...select.options].map((option) => option.value));
+    for (const value of [...new Set(values)].sort()) if (!present.has(value)) select.append(new Option(value, value));
   }
 }
 
@@ -84,14 +84,14 @@ function card(hit) {
 }
 
 async function load(after) {
-  const turn = ++latest;
+  const request = ++latest;
   const query = new URLSearchParams(location.search);
   if (after) query.set("after", after);
   more.disabled = true;
   notice("Searching …");
   try {
     const page = await get(`/api/search?${query}`);
-    if (turn !== latest) return;
+    if (request !== latest) return;
     const cards = page.results.map(card);
     if (after) results.append(...cards);
     else results.replaceChildren(...cards);
@@ -100,14 +100,14 @@ async function load(after) {
     const unreadable = page.unreadable ? `; ${page.unreadable} here cannot be read` : "";
     notice(page.total ? `${count} results${unreadable}` : "Nothing found.", page.unreadable > 0);
   } catch (error) {
-    if (turn !== latest) return;
+    if (request !== latest) return;
     if (!after) {
       results.replaceChildren();
       next = null;
     }
     notice(error.message, true);
   }
-  results.dataset.loaded = String(turn);
+  results.dataset.loaded = String(request);
   more.disabled = false;
   more.hidden = next === null;
 }

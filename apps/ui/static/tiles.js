@@ -67,7 +67,7 @@ export class Live {
     this.tiles = new Map();
     this.token = null;
     this.skew = 0;
-    this.onNews = () => {};
+    this.onUpdate = () => {};
     this.observer = new IntersectionObserver(
       (entries) => entries.forEach((entry) => this.tiles.get(entry.target.dataset.camera).setVisible(entry.isIntersecting)),
       { rootMargin: "100px" },
@@ -86,7 +86,7 @@ export class Live {
       const query = this.token ? `?since=${this.token}` : "";
       const response = await fetch(`/api/wall${query}`, { signal: AbortSignal.timeout(10 * PERIOD) });
       if (!response.ok) throw new Error(`answer ${response.status}`);
-      this.take(await response.json());
+      this.apply(await response.json());
       notice("");
     } catch (error) {
       notice(`The server does not answer (${error.message}); trying again.`, true);
@@ -95,15 +95,15 @@ export class Live {
     for (const tile of this.tiles.values()) tile.tick(now);
   }
 
-  take(news) {
-    this.token = news.token;
-    this.skew = news.now - Date.now() / 1000;
-    for (const camera of news.cameras) {
+  apply(update) {
+    this.token = update.token;
+    this.skew = update.now - Date.now() / 1000;
+    for (const camera of update.cameras) {
       if (this.only && camera.name !== this.only) continue;
       this.tile(camera.name).update(camera);
     }
-    this.strip(news.statistics);
-    this.onNews(news);
+    this.showStatistics(update.statistics);
+    this.onUpdate(update);
   }
 
   tile(name) {
@@ -117,7 +117,7 @@ export class Live {
     return this.tiles.get(name);
   }
 
-  strip(statistics) {
+  showStatistics(statistics) {
     const streaming = [...this.tiles.values()].filter((tile) => tile.camera?.state === "streaming").length;
     const show = (id, text) => (document.getElementById(id).textContent = text);
     show("streaming", this.only ? statistics.cameras : `${streaming} / ${this.tiles.size}`);
@@ -127,7 +127,7 @@ export class Live {
   }
 }
 
-export function boxesSwitch() {
+export function connectBoxesSwitch() {
   const control = document.getElementById("boxes");
   const apply = () => document.body.classList.toggle("no-boxes", !control.checked);
   control.addEventListener("change", apply);

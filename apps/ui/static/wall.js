@@ -1,4 +1,4 @@
-import { Live, boxesSwitch } from "./tiles.js";
+import { Live, connectBoxesSwitch } from "./tiles.js";
 
 const wall = document.getElementById("wall");
 const filter = document.getElementById("filter");
@@ -18,10 +18,10 @@ function applySize() {
 size.value = localStorage.getItem("size") ?? size.value;
 size.addEventListener("input", applySize);
 filter.addEventListener("input", applyFilter);
-live.onNews = (news) => {
+live.onUpdate = (update) => {
   applyFilter();
-  document.getElementById("room").textContent = news.room ?? "";
+  document.getElementById("room").textContent = update.room ?? "";
 };
 applySize();
-boxesSwitch();
+connectBoxesSwitch();
 live.run();

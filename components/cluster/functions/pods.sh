@@ -15,7 +15,7 @@ drain() {
     if [[ $state != True ]]; then return 1; fi
     if admin drain "$1" --ignore-daemonsets --delete-emptydir-data --force --timeout=30s >&2; then return; fi
     ((SECONDS < deadline)) ||
-      die "$1 is not drained: see which pod's disruption budget allows nothing (kubectl get pdb -A), mend that, and run" \
+      die "$1 is not drained: see which pod's disruption budget allows nothing (kubectl get pdb -A), fix that, and run" \
         "\`pulumi up\` again"
   done
 }

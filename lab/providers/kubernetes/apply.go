@@ -122,7 +122,7 @@ func (c *cluster) apply(ctx context.Context, application application) (*unstruct
 	return live, nil
 }
 
-// keepIgnored takes the live values of the fields that the user ignores, so that whoever owns them keeps them.
+// keepIgnored takes the live values of the fields that the user ignores, so that their owners keep them.
 func (c *cluster) keepIgnored(
 	ctx context.Context, application application, content *unstructured.Unstructured,
 ) error {

@@ -133,8 +133,8 @@ func transient(err error) bool {
 	return false
 }
 
-// unreachable says whether there was no answer from the cluster at all: the request failed on its way, for another
-// reason than that the server cannot be trusted or that nobody waits any more.
+// unreachable says whether the request never reached the cluster. An untrusted certificate and a cancelled request do not
+// count.
 func unreachable(err error) bool {
 	var answer apierrors.APIStatus
 	if err == nil || errors.As(err, &answer) || errors.Is(err, context.Canceled) {

@@ -71,7 +71,7 @@ func covers(fields []string, path string) bool {
 }
 
 // frozenData says whether a ConfigMap's or Secret's data may only change by replacing it: it declares itself immutable,
-// or nobody chose its name, so that the pods that read it can roll over to a new one.
+// or its name was generated, so that the pods that read it can roll over to a new one.
 func frozenData(old *unstructured.Unstructured, path string, settings settings) bool {
 	mutable := settings.configMapMutable
 	switch {

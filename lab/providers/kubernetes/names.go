@@ -65,8 +65,8 @@ func child(values resource.PropertyMap, key resource.PropertyKey) resource.Prope
 	return made
 }
 
-// fieldManager is the name under which a resource owns fields: kept in its state, and the same whenever the resource is
-// made anew, so that an interrupted run is taken up where it stopped.
+// fieldManager is the name under which a resource owns fields. It is kept in the resource's state and stays the same when
+// the resource is created again, so that an interrupted run can be continued.
 func fieldManager(urn string, inputs, old resource.PropertyMap) string {
 	if name := object(inputs).GetAnnotations()[annotationManager]; name != "" {
 		return name

@@ -231,7 +231,7 @@ func (p *provider) Delete(ctx context.Context, request *pulumirpc.DeleteRequest)
 	return nil, fmt.Errorf("delete %s %q: %w", content.GetKind(), request.GetId(), err)
 }
 
-// drop says that an object leaves the state which nobody can be asked about.
+// drop warns that an object is removed from the state because the cluster does not answer.
 func (p *provider) drop(urn string) {
 	p.Host.Warning(urn, "the cluster is unreachable; the resource is dropped from the state")
 }

@@ -17,9 +17,8 @@ var serverFields = []string{
 	"resourceVersion", "selfLink", "uid",
 }
 
-// liveInputs is what the inputs of the last run have become in the live object: fields that they set, with the values of
-// now. Fields that somebody else added are none of the resource's business. Without earlier inputs (an import) it is
-// the whole object less what the server wrote.
+// liveInputs returns the live values of the fields that the inputs of the last run set. Fields that others added are left
+// out. Without earlier inputs (an import) it returns the whole object less what the server wrote.
 func liveInputs(live *unstructured.Unstructured, inputs pulumi.PropertyMap) pulumi.PropertyMap {
 	content := live.DeepCopy()
 	if len(inputs) == 0 {

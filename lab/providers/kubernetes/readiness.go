@@ -277,7 +277,7 @@ func podTrouble(pod *unstructured.Unstructured) string {
 	return ""
 }
 
-// containerTrouble is why a container does not run, and what it said last when it ended before.
+// containerTrouble is why a container does not run, and the last message of its previous run.
 func containerTrouble(status map[string]any) string {
 	if serves, _, _ := unstructured.NestedBool(status, "ready"); serves {
 		return ""

@@ -172,7 +172,7 @@ func TestWhatAPodSaysOfItsTrouble(t *testing.T) {
 				"containerStatuses: [{name: app, ready: false, state: {waiting: {reason: ErrImagePull, message: not found}}}]",
 			says: ": container app: ErrImagePull not found",
 		},
-		"a pod that finds no room": {
+		"a pod that cannot be scheduled": {
 			status: "conditions: [{type: PodScheduled, status: 'False', message: 0/5 nodes are available}]",
 			says:   ": 0/5 nodes are available",
 		},

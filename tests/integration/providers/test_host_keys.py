@@ -21,12 +21,23 @@ def write(project: Project, hosts: Hosts, body: str) -> None:
     from pathlib import Path
     import pulumi
     from components import remote
-    from components.cluster.host_keys import HostKeys, HostKeysArgs, explained
-    from components.cluster.machine import Machine
-    from components.cluster.preflight import Preflight, PreflightArgs
+    from components.cluster.args import ClusterArgs
+    from components.cluster.host_keys import HostKeys, explained
+    from components.cluster.preflight import Preflight
+    from components.config import Backup, Cluster, Machine, Machines, Ssh
 
     ENDPOINT, CP1, CP2 = {ENDPOINT!r}, {CP1!r}, {CP2!r}
-    ssh = remote.Ssh(private_key={hosts.key!r}, port={hosts.port})
+    options = Ssh.model_validate(dict(privateKey={hosts.key!r}, port={hosts.port}))
+    ssh = remote.Ssh(options=options)
+
+    def machine(name, address, host_key=None):
+        return Machine.model_validate(dict(name=name, address=address, hostKey=host_key))
+
+    def cluster(*machines, memory_mib=0):
+        section = dict(name="test", endpoint=ENDPOINT, endpointPort=8443, kubernetesVersion="1.36.1",
+            minimumMemoryMiB=memory_mib, minimumDiskGiB=0)
+        return ClusterArgs(machines=Machines.model_validate(dict(controlPlanes=machines)), ssh=ssh,
+            cluster=Cluster.model_validate(section), backup=Backup())
 
     def script(text):
         file = Path({str(project.folder)!r}) / f"{{abs(hash(text))}}.sh"
@@ -37,9 +48,9 @@ def write(project: Project, hosts: Hosts, body: str) -> None:
 
 
 FIRST_USE = """
-    machine = Machine(name="cp1", address=CP1, host_key={given})
-    keys = HostKeys("keys", HostKeysArgs(control_planes=[machine], workers=[], port=ssh.port, on_error={{}})).keys
-    ssh = replace(ssh, host_keys={{CP1: [keys["cp1"]]}}, on_error=explained("explained", [machine], ssh.port))
+    first = machine("cp1", CP1, {given})
+    keys = HostKeys("keys", cluster(first), on_error={{}}).keys
+    ssh = replace(ssh, host_keys={{CP1: [keys["cp1"]]}}, on_error=explained("explained", [first], options.port))
     told = remote.command("told", host=CP1, ssh=ssh, create=script("echo {word}"), dial_attempts=0,
         opts=pulumi.ResourceOptions())
     pulumi.export("told", told.stdout)
@@ -113,7 +124,7 @@ def test_whoever_of_several_has_an_address_is_asked(project: Project, hosts: Hos
     with hosts.up("another", ENDPOINT):
         write(project, hosts, ASKED.format(keys=[*both, hosts.public_key("cp3")], holders={}, log=f"{log}; true; true"))
         text = project.up(ok=False).text
-    assert f"error: who has {ENDPOINT} is no control plane as this stack knows them" in text
+    assert f"error: the machine at {ENDPOINT} shows the SSH host key of no control plane of this stack" in text
     assert fingerprint(hosts.public_key("another")) in text
     assert log.read_text().split() == ["asked", "asked"]
 
@@ -127,19 +138,16 @@ def test_whoever_of_several_has_an_address_is_asked(project: Project, hosts: Hos
     own = ASKED.replace('"told", host=ENDPOINT', '"told", host=CP2')
     with hosts.up("another", CP2), hosts.up("cp1", ENDPOINT):
         write(project, hosts, own.format(keys=both, holders={ENDPOINT: [CP2]}, log=log))
-        assert f"who has {CP2} is no control plane as this stack knows them" in project.up(ok=False).text
+        assert (
+            f"the machine at {CP2} shows the SSH host key of no control plane of this stack"
+            in project.up(ok=False).text
+        )
     assert log.read_text().split() == ["asked"] * 3
 
 
 PREFLIGHT = """
-    preflight = Preflight("preflight", PreflightArgs(
-        control_planes=[
-            Machine(name="cp1", address=CP1),
-            Machine(name="cp2", address=CP2, host_key={key!r}),
-            Machine(name="cp3", address="127.0.0.13"),
-        ],
-        workers=[], ssh=ssh, endpoint=ENDPOINT, endpoint_port=8443, minimum_memory_mib=10**9, minimum_disk_gib=0,
-        kubernetes_version="1.36.1"))
+    machines = [machine("cp1", CP1), machine("cp2", CP2, {key!r}), machine("cp3", "127.0.0.13")]
+    preflight = Preflight("preflight", cluster(*machines, memory_mib=10**9))
     later = remote.command("later", host=CP1, ssh=preflight.ssh, create=script("echo later >> {log}"),
         opts=pulumi.ResourceOptions(depends_on=preflight.passed["cp1"]))
     pulumi.export("later", later.stdout)
@@ -163,9 +171,7 @@ def test_all_machines_problems_come_together(project: Project, hosts: Hosts, tmp
 
 
 AGAIN = """
-    preflight = Preflight("preflight", PreflightArgs(
-        control_planes=[Machine(name="cp1", address=CP1)], workers=[], ssh=ssh, endpoint=ENDPOINT, endpoint_port=8443,
-        minimum_memory_mib=0, minimum_disk_gib=0, kubernetes_version="1.36.1"))
+    preflight = Preflight("preflight", cluster(machine("cp1", CP1)))
     pulumi.export("passed", preflight.passed["cp1"].apply(lambda _: True))
 """
 
@@ -190,7 +196,7 @@ def test_not_all_are_waited_for_where_all_that_the_engine_does_at_a_time_fails(p
 
 DRAIN = """
     from pulumi_command import remote as plugin
-    plugin.Command("drain", connection=plugin.ConnectionArgs(host=CP1, port=ssh.port, private_key=ssh.private_key),
+    plugin.Command("drain", connection=plugin.ConnectionArgs(host=CP1, port=options.port, private_key=ssh.private_key),
         delete="echo drained >> {log}")
 """
 DRAIN_NOW = """

@@ -10,7 +10,7 @@ import yaml
 from components.cluster import ClusterArgs
 from components.cluster.kubeadm import init_config, join_config
 from components.config import load_values
-from components.pipeline.stages import STAGES, pod_memory_mib, volumes_gib
+from components.remote import Ssh
 from lab.config import LabError
 from tests.bench import stacks
 from tests.bench.by_hand import SCRIPT, files
@@ -26,26 +26,29 @@ def args(tmp_path: Path) -> ClusterArgs:
     key.write_text("a key")
     config = stacks.with_key(configuration(LAB), key)
     settings = load_values({name.removeprefix("argus:"): each for name, each in config.items()})
-    return ClusterArgs.from_settings(
-        settings, pods=pod_memory_mib(STAGES, settings), volumes_gib=volumes_gib(STAGES, settings)
+    return ClusterArgs(
+        machines=settings.machines,
+        ssh=Ssh(options=settings.ssh),
+        cluster=settings.cluster,
+        backup=settings.backup,
     )
 
 
 def kubeadm(args: ClusterArgs, index: int) -> list[dict[str, Any]]:
-    written = files(args, args.machines[index], token=TOKEN, certificate_key=KEY)
+    written = files(args, args.all_machines[index], token=TOKEN, certificate_key=KEY)
     return list(yaml.safe_load_all(written["root/kubeadm.yaml"]))
 
 
 def test_the_first_machine_starts_argus_own_cluster_with_a_token_for_all(args: ClusterArgs) -> None:
     init, *others = kubeadm(args, 0)
-    given, *settings = yaml.safe_load_all(init_config(args.cluster, args.machines[0]))
+    given, *settings = yaml.safe_load_all(init_config(args.cluster, args.all_machines[0]))
     assert others == settings
     assert init == {**given, "bootstrapTokens": [{"token": TOKEN}], "certificateKey": KEY}
 
 
 def test_the_others_join_as_argus_joins_them(args: ClusterArgs) -> None:
     for index, control_plane in ((1, True), (4, False)):
-        (given,) = yaml.safe_load_all(join_config(args.cluster, args.machines[index], control_plane=control_plane))
+        (given,) = yaml.safe_load_all(join_config(args.cluster, args.all_machines[index]))
         (joining,) = kubeadm(args, index)
         assert joining["nodeRegistration"] == given["nodeRegistration"]
         assert joining["discovery"]["bootstrapToken"]["token"] == TOKEN
@@ -57,7 +60,7 @@ def test_the_others_join_as_argus_joins_them(args: ClusterArgs) -> None:
 def test_only_control_planes_balance_and_hold_the_address(args: ClusterArgs) -> None:
     balancing = {
         machine.name
-        for machine in args.machines
+        for machine in args.all_machines
         if {"etc/haproxy/haproxy.cfg", "etc/keepalived/keepalived.conf"}
         <= files(args, machine, token=TOKEN, certificate_key=KEY).keys()
     }
@@ -65,7 +68,7 @@ def test_only_control_planes_balance_and_hold_the_address(args: ClusterArgs) -> 
 
 
 def test_the_script_fills_in_whatever_a_file_leaves_open(args: ClusterArgs) -> None:
-    for machine in args.machines:
+    for machine in args.all_machines:
         for text in files(args, machine, token=TOKEN, certificate_key=KEY).values():
             assert set(re.findall(r"@[A-Z_]+@", text)) <= set(re.findall(r"@[A-Z_]+@", SCRIPT.read_text()))
 

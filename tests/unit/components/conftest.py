@@ -21,6 +21,7 @@ from pulumi.runtime.settings import SETTINGS
 from pulumi.runtime.stack import run_pulumi_func
 from pulumi.runtime.sync_await import _sync_await
 
+from components.config import Ssh
 from tests.unit.components.host_keys import host_key
 from tests.unit.stacks import configuration
 
@@ -145,6 +146,11 @@ class _Monitor(mocks.MockMonitor):
         return response
 
 
+def ssh_options(**others: Any) -> Ssh:
+    """The SSH section of a stack, with changes."""
+    return Ssh.model_validate({"privateKey": "key"} | others)
+
+
 @pytest.fixture
 def pulumi_mocks() -> Recorder:
     """A fresh recorder; `pulumi_mocks.run(lambda: Component(...))`, then look at `pulumi_mocks.resources`."""
@@ -164,11 +170,12 @@ def program(
 ) -> Iterator[Program]:
     """`program(file, {section: {key: value}})` runs `__main__` in preview with a changed stack file.
 
-    Without changes it runs once in the session. The private key that the file names is in a temporary home folder.
+    Without changes it runs once in the session, unless a test that changed the program wants it `anew`. The private key
+    that the file names is in a temporary home folder.
     """
 
-    def run(file: Path, changes: Mapping[str, Mapping[str, Any]] | None = None) -> Recorder:
-        if not changes and file in unchanged:
+    def run(file: Path, changes: Mapping[str, Mapping[str, Any]] | None = None, *, anew: bool = False) -> Recorder:
+        if not changes and not anew and file in unchanged:
             return unchanged[file]
         config = configuration(file)
         for section, values in (changes or {}).items():
@@ -181,7 +188,7 @@ def program(
         # The keys of machines that were seen before. No other local command prints a single line.
         pulumi_mocks.outputs["command:local:Command"] = lambda name, inputs: {"stdout": host_key(name)}
         pulumi_mocks.run(lambda: runpy.run_path(str(ROOT / "__main__.py")) and None, preview=True)
-        if not changes:
+        if not changes and not anew:
             unchanged[file] = pulumi_mocks
         return pulumi_mocks
 

@@ -11,15 +11,11 @@ from typing import Any
 import components
 from components.config import Settings, sections
 
-ELSEWHERE = ("components.config", "components.cluster", "components.remote")
-"""The sections themselves, and modules that do not yet take them unchanged."""
 SECTIONS = [
     each
     for each in vars(sections).values()
     if isinstance(each, type) and issubclass(each, sections.Section) and each not in (sections.Section, Settings)
 ]
-READS_FILES = "ClusterArgs"
-"""Its `from_settings` does more than copy: it reads the stack's private key and manifest."""
 _NOTHING: tuple[Any, ...] = (None, "", (), [], {})
 
 
@@ -36,7 +32,7 @@ def keys() -> dict[str, list[Any]]:
 
 def modules() -> Iterator[ModuleType]:
     for each in pkgutil.walk_packages(components.__path__, "components."):
-        if not each.name.startswith(ELSEWHERE):
+        if not each.name.startswith("components.config"):
             yield importlib.import_module(each.name)
 
 
@@ -49,20 +45,20 @@ def _own(module: ModuleType, holder: Any, kind: Any) -> Iterator[Any]:
 
 def written_twice(module: ModuleType) -> Iterator[str]:
     """A module's copies of keys' defaults: any default of such a field in a dataclass, an equal one of a parameter."""
-    known = keys()
+    defaults = keys()
     classes = list(_own(module, module, inspect.isclass))
     for each in filter(dataclasses.is_dataclass, classes):
         for field in dataclasses.fields(each):
             default: Any = field.default
             if field.default_factory is not dataclasses.MISSING:
                 default = field.default_factory()
-            if field.name in known and default is not dataclasses.MISSING and default not in _NOTHING:
+            if field.name in defaults and default is not dataclasses.MISSING and default not in _NOTHING:
                 yield f"{module.__name__}.{each.__name__}.{field.name} = {default!r}"
     for holder in (module, *classes):
         for function in _own(module, holder, inspect.isfunction):
             for name, parameter in inspect.signature(function).parameters.items():
                 given = parameter.default
-                same = [key for key in known.get(name, ()) if type(key) is type(given) and key == given]
+                same = [key for key in defaults.get(name, ()) if type(key) is type(given) and key == given]
                 if same and given not in _NOTHING and function.__name__ != "__init__":
                     yield f"{module.__name__}.{function.__qualname__}({name}={given!r})"
 
@@ -70,7 +66,7 @@ def written_twice(module: ModuleType) -> Iterator[str]:
 def twins(module: ModuleType) -> Iterator[str]:
     """A module's dataclasses that repeat half of a section's keys, and functions that copy sections into them."""
     for each in _own(module, module, inspect.isclass):
-        if hasattr(each, "from_settings") and each.__name__ != READS_FILES:
+        if hasattr(each, "from_settings"):
             yield f"{module.__name__}.{each.__name__}.from_settings"
         if not dataclasses.is_dataclass(each):
             continue

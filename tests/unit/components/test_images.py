@@ -1,12 +1,13 @@
 """Images: the tag is a hash of the content, overrides are used unchanged."""
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from components.config import sections
-from components.images import Images, ImagesArgs, Staged, content_tag
+from components.images import SCRIPT, Images, ImagesArgs, Staged, content_tag
 from components.pipeline.stages import STAGES, images
 
 IMAGES = images(STAGES)
@@ -79,3 +80,21 @@ def test_a_built_image_is_named_by_registry_and_tag(pulumi_mocks: Any, tmp_path:
     assert "\tweights/mine/model.xml" in command.inputs["stdin"]
     assert "\tweights/other/best.pt" in command.inputs["stdin"]
     assert "apps/spark_jobs/weights/" not in {line.split("\t")[1] for line in command.inputs["stdin"].splitlines()}
+
+
+@pytest.mark.parametrize(("has", "lacks"), [((), "curl"), (("curl",), "podman")])
+def test_a_computer_without_a_program_is_told_which(tmp_path: Path, has: tuple[str, ...], lacks: str) -> None:
+    for name in has:
+        (tmp_path / name).write_text("#!/bin/sh\nexit 22\n", encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+    environment = {"PATH": str(tmp_path), "ARGUS_IMAGE": "registry:5000/argus/ui:1", "ARGUS_DOCKERFILE": "Dockerfile"}
+    ended = subprocess.run(
+        ["/bin/bash", SCRIPT],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"registry:5000/argus/ui:1: install {lacks}")

@@ -3,14 +3,16 @@
 import json
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from components import engine
 from components.config import ConfigError
 from components.pipeline import stages
 from tests.unit.components.conftest import ROOT, Program
 from tests.unit.components.published_schema import mistakes_of
-from tests.unit.stacks import HOSTS, configuration
+from tests.unit.stacks import HOSTS, LAB, configuration
 
 SHIPPED = sorted(path.name for path in ROOT.glob("Pulumi.*.yaml"))
 PROD = ROOT / "Pulumi.prod.yaml"
@@ -55,6 +57,26 @@ def test_real_hosts_take_nothing_from_the_lab(program: Program) -> None:
     assert hosts == {each["address"] for kind in machines for each in kind}
     # Addresses that no network has (RFC 5737), so no machine of the lab or of anybody.
     assert all(IPv4Address(each) in IPv4Network("192.0.2.0/24") for each in hosts)
+
+
+def test_machines_that_were_checked_before_are_not_checked_again(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor after an update from a version that called this output `looks`."""
+
+    def checks(outputs: dict[str, Any]) -> dict[str, str]:
+        async def read(stack: str) -> dict[str, Any]:
+            return outputs
+
+        monkeypatch.setattr(engine, "read_stack_outputs", read)
+        resources = program(LAB, anew=True)
+        commands = [each.inputs for each in resources.of_type(REMOTE_COMMAND) if "-preflight-" in each.name]
+        resources.resources.clear()
+        return {each["connection"]["host"]: each["stdin"] for each in commands}
+
+    earlier = {address: f"1 {check.partition(' ')[2]}" for address, check in checks({}).items()}
+    for output in ("checks", "looks"):
+        assert checks({output: earlier}) == earlier
 
 
 def test_a_storage_class_of_the_users_own_takes_the_place_of_every_local_volume(program: Program) -> None:

@@ -10,10 +10,11 @@ import pulumi
 import pytest
 
 from components import remote
+from tests.unit.components.conftest import ssh_options
 from tests.unit.components.host_keys import host_key
 
 HOST, OTHER = "192.0.2.11", "192.0.2.12"
-SSH = remote.Ssh(private_key="key", host_keys={HOST: [host_key("cp1")], OTHER: [host_key("cp2"), host_key("cp3")]})
+SSH = remote.Ssh(options=ssh_options(), host_keys={HOST: [host_key("cp1")], OTHER: [host_key("cp2"), host_key("cp3")]})
 
 
 def test_nobody_is_spoken_to_whose_key_is_not_known() -> None:
@@ -62,7 +63,7 @@ def test_an_update_runs_for_its_script_and_values_and_not_for_keys(pulumi_mocks:
     keys = {**SSH.host_keys, OTHER: [host_key("cp3")]}
     other = made(
         pulumi_mocks,
-        replace(SSH, private_key="new", host_keys=keys),
+        replace(SSH, options=ssh_options(privateKey="new"), host_keys=keys),
         remote.Script(files=[file], values={"WORD": "one"}),
     )
     assert other["environment"] != first["environment"]

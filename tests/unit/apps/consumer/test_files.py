@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from apps.consumer.files import files_of
+from apps.consumer.files import file_handler
 from apps.consumer.storage import DiskStore
 from apps.messages import frame_path
 from apps.service.http import Answer, Request
@@ -23,7 +23,7 @@ def store(tmp_path: Path) -> DiskStore:
 
 
 def get(store: DiskStore, path: str, method: str = "GET") -> Answer:
-    return files_of(store)(Request(method=method, path=path, body=b""))
+    return file_handler(store)(Request(method=method, path=path, body=b""))
 
 
 @pytest.mark.parametrize(

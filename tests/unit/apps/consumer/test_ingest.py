@@ -7,7 +7,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from apps.consumer import ingest
-from apps.consumer.ingest import Ingest, Pulse
+from apps.consumer.ingest import Ingest
 from apps.consumer.settings import Settings
 from apps.consumer.storage import DiskStore
 from tests.environments import GIVEN
@@ -44,7 +44,7 @@ def settings(tmp_path: Path) -> Settings:
 def consumed(settings: Settings, monkeypatch: pytest.MonkeyPatch, code: int) -> FailingConsumer:
     client = FailingConsumer(KafkaError(code))
     monkeypatch.setattr(ingest, "Consumer", lambda *_, **__: client)
-    loop = Ingest(settings, DiskStore(settings.data_dir), Pulse(), lambda: False)
+    loop = Ingest(settings, DiskStore(settings.data_dir), lambda: False)
     client.stop = loop.stop
     try:
         loop.run()

@@ -9,7 +9,7 @@ import pytest
 
 from apps.scenes import LABELS, render, truth
 from apps.scenes.light import DAY_LENGTH, light_at
-from apps.scenes.truth import MIN_VISIBLE, everything
+from apps.scenes.truth import MIN_VISIBLE, all_actors
 
 START = 1_795_472_096 << 20
 CAMERAS = [f"cam-{number:02d}" for number in range(1, 13)]
@@ -56,7 +56,7 @@ def test_boxes_scale_with_the_frame() -> None:
 
 
 def test_what_is_mostly_hidden_or_outside_does_not_count() -> None:
-    seen = [found for camera in CAMERAS for found in everything(camera, START)]
+    seen = [found for camera in CAMERAS for found in all_actors(camera, START)]
     counted = [found for camera in CAMERAS for found in truth(camera, START)]
     assert any(found.visible < MIN_VISIBLE for found in seen)
     assert all(found.visible >= MIN_VISIBLE for found in counted)
@@ -76,7 +76,7 @@ def test_every_label_appears_and_scenes_differ() -> None:
 def test_objects_move_smoothly_and_visibly() -> None:
     steps = []
     for camera in CAMERAS:
-        before, after = everything(camera, START), everything(camera, START + 1)
+        before, after = all_actors(camera, START), all_actors(camera, START + 1)
         for found in before:
             whole = [
                 other for other in after if other.label == found.label and min(other.visible, found.visible) > 0.999

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter
 
 from apps.service import http as module
-from apps.service.health import STALLED_SECONDS, healthy, polled
+from apps.service.health import STALLED_SECONDS, healthy, poll_health
 from apps.service.http import Answer, Request, Server, as_json, not_found
 
 
@@ -127,5 +127,5 @@ def test_a_closed_server_takes_nobody_in(app: App) -> None:
 
 
 def test_a_loop_that_stopped_polling_is_not_well() -> None:
-    assert polled(STALLED_SECONDS - 1)[0] == HTTPStatus.OK
-    assert polled(STALLED_SECONDS) == (HTTPStatus.SERVICE_UNAVAILABLE, "the last poll was 120.0 s ago\n")
+    assert poll_health(STALLED_SECONDS - 1)[0] == HTTPStatus.OK
+    assert poll_health(STALLED_SECONDS) == (HTTPStatus.SERVICE_UNAVAILABLE, "the last poll was 120.0 s ago\n")

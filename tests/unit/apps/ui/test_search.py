@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from apps.messages import Detection
-from apps.ui.search import SearchParameters, build_query, choices, matches, page
+from apps.ui.search import SearchParameters, build_query, matches, parse_choices, parse_page
 
 
 def test_every_filter_is_in_the_query() -> None:
@@ -85,18 +85,18 @@ def found(*hits: dict[str, Any]) -> dict[str, Any]:
 
 def test_a_full_page_names_the_next() -> None:
     answer = {"hits": {"total": {"value": 10_000, "relation": "gte"}, "hits": [hit(2), hit(1)]}}
-    full = page(answer, SearchParameters(size=2, label="dog"))
+    full = parse_page(answer, SearchParameters(size=2, label="dog"))
     assert full["next"] == "1764,gate/1/objects"
     assert not full["total_is_exact"]
     assert full["results"][0]["image"] == "/api/frames/gate/2026-11-23T22/2.jpg"
     assert full["results"][0]["detections"][0]["matches"] is False
-    assert page(answer, SearchParameters(size=3))["next"] is None
+    assert parse_page(answer, SearchParameters(size=3))["next"] is None
 
 
 def test_a_hit_says_what_its_model_gave_and_the_models_version() -> None:
     parts = {"polygon": [[1, 2], [3, 2], [3, 4]], "keypoints": [[2, 3, 0.4]], "angle": 0.5}
     detection = {"label": "car", "score": 0.9, "box": [1, 2, 3, 4], **parts}
-    shown = page(found(hit(1, detections=[detection])), SearchParameters(label="car"))
+    shown = parse_page(found(hit(1, detections=[detection])), SearchParameters(label="car"))
     assert shown["unreadable"] == 0
     assert shown["results"][0]["model_version"] == "nanodet sharp"
     assert shown["results"][0]["detections"] == [{**detection, "matches": True}]
@@ -117,14 +117,14 @@ def test_a_hit_says_what_its_model_gave_and_the_models_version() -> None:
     ],
 )
 def test_a_document_that_is_no_result_hides_no_other(changes: dict[str, Any]) -> None:
-    shown = page(found(hit(3), hit(2, **changes), hit(1)), SearchParameters())
+    shown = parse_page(found(hit(3), hit(2, **changes), hit(1)), SearchParameters())
     assert [result["sequence"] for result in shown["results"]] == [3, 1]
     assert shown["unreadable"] == 1
 
 
 def test_a_page_goes_on_behind_what_it_cannot_read() -> None:
     last = {"_source": {}, "sort": [-5, None]}
-    shown = page(found(hit(3), last, {"sort": [-5, None]}), SearchParameters(size=3))
+    shown = parse_page(found(hit(3), last, {"sort": [-5, None]}), SearchParameters(size=3))
     assert shown["unreadable"] == 2
     assert build_query(SearchParameters(after=shown["next"]))["search_after"] == [-5, None]
 
@@ -138,4 +138,4 @@ def test_one_detection_must_fit_both() -> None:
 
 
 def test_no_index_means_no_choices() -> None:
-    assert choices({"hits": {}}) == {"cameras": [], "models": [], "versions": [], "labels": []}
+    assert parse_choices({"hits": {}}) == {"cameras": [], "models": [], "versions": [], "labels": []}

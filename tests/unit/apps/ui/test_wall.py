@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from apps.messages import Detection, Frame, Result
-from apps.ui.wall import EARLY_RESULTS, Limits, Rate, Ring, Wall
+from apps.ui.wall import EARLY_RESULTS, Rate, Ring, Wall
 
 START = datetime(2026, 11, 23, 22, tzinfo=UTC)
 MODELS = ("motion", "objects")
@@ -33,7 +33,7 @@ def result(sequence: int, model: str, camera: str = "gate") -> Result:
 
 
 def ring(*sequences: int) -> Ring:
-    made = Ring(Limits(frames=20, size=1000))
+    made = Ring(max_frames=20, max_bytes=1000)
     for sequence in sequences:
         made.add_frame(frame(sequence))
     return made
@@ -54,12 +54,12 @@ def test_the_newest_complete_frame_is_shown_unless_it_is_too_old(results: list[t
     made = ring(*range(10))
     for sequence, model in results:
         made.add_result(result(sequence, model))
-    best = made.best(MODELS, PATIENCE)
+    best = made.frame_to_show(MODELS, PATIENCE)
     assert best is not None and best.frame.sequence == shown
 
 
 def test_a_ring_holds_its_limits_and_the_order() -> None:
-    made = Ring(Limits(frames=3, size=100))
+    made = Ring(max_frames=3, max_bytes=100)
     for sequence in (5, 4, 6, 6, 7):
         made.add_frame(frame(sequence))
     assert [made.shot(sequence) is not None for sequence in (4, 5, 6, 7)] == [False, True, True, True]
@@ -75,12 +75,12 @@ def test_a_result_may_come_before_its_frame() -> None:
         for model in MODELS:
             made.add_result(result(sequence, model))
     made.add_frame(frame(2))
-    best = made.best(MODELS, PATIENCE)
+    best = made.frame_to_show(MODELS, PATIENCE)
     assert best is not None and best.frame.sequence == 2 and set(best.results) == set(MODELS)
 
 
 def test_results_whose_frames_never_come_are_forgotten() -> None:
-    made = Ring(Limits(frames=20, size=1000))
+    made = Ring(max_frames=20, max_bytes=1000)
     for sequence in range(EARLY_RESULTS + 1):
         made.add_result(result(sequence, "motion"))
     for sequence in (0, EARLY_RESULTS):
@@ -99,15 +99,15 @@ STREAMING = {"gate": {"state": "streaming", "error": None}}
 
 def test_a_browser_is_told_only_what_changed() -> None:
     made = wall()
-    first = made.news(None, STREAMING)
+    first = made.changes(None, STREAMING)
     assert [camera["name"] for camera in first["cameras"]] == ["gate", "lobby"]
-    assert made.news(first["token"], STREAMING)["cameras"] == []
+    assert made.changes(first["token"], STREAMING)["cameras"] == []
     made.add_frame(frame(1, "lobby"), now=0)
-    second = made.news(first["token"], STREAMING)
+    second = made.changes(first["token"], STREAMING)
     assert [camera["name"] for camera in second["cameras"]] == ["lobby"]
     assert second["cameras"][0]["frame"]["image"] == "/api/cameras/lobby/frames/1.jpg"
     made.add_result(result(1, "objects", "lobby"), now=0)
-    third = made.news(second["token"], {"gate": {"state": "backoff", "error": "refused"}})
+    third = made.changes(second["token"], {"gate": {"state": "backoff", "error": "refused"}})
     assert {camera["name"]: camera["state"] for camera in third["cameras"]} == {"gate": "backoff", "lobby": "unknown"}
     assert third["cameras"][1]["frame"]["results"][0]["detections"][0]["label"] == "car"
 
@@ -119,19 +119,19 @@ def test_a_browser_is_told_all_that_a_model_gave() -> None:
         label="car", score=0.9, box=(1, 2, 3, 4), polygon=((1, 2), (3, 2), (3, 4)), keypoints=((2, 3, 0.4),), angle=0.5
     )
     made.add_result(replace(result(1, "objects"), detections=(parts,)), now=0)
-    [told] = made.news(None, STREAMING)["cameras"][0]["frame"]["results"]
+    [told] = made.changes(None, STREAMING)["cameras"][0]["frame"]["results"]
     assert told == {"model": "objects", "model_version": "1", "detections": [parts.document]}
 
 
 @pytest.mark.parametrize("token", ["", "x", "x.5", ".", "1.1.1", None])
 def test_a_foreign_token_gets_everything(token: str | None) -> None:
-    assert len(wall().news(token, {})["cameras"]) == 2
+    assert len(wall().changes(token, {})["cameras"]) == 2
 
 
 def test_cameras_that_nobody_announced_join_the_wall() -> None:
     made = wall()
     made.add_frame(frame(1, "yard"), now=0)
-    names = [camera["name"] for camera in made.news(None, {"attic": {"state": "backoff", "error": None}})["cameras"]]
+    names = [camera["name"] for camera in made.changes(None, {"attic": {"state": "backoff", "error": None}})["cameras"]]
     assert names == ["attic", "gate", "lobby", "yard"]
 
 

@@ -5,6 +5,7 @@ The programs that the scripts call are stand-ins that record their arguments and
 
 import os
 import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,13 @@ from typing import Any
 import pytest
 
 import components.cluster
-from components.cluster.endpoint import EndpointArgs
+from components.cluster.args import ClusterArgs, MachineArgs
 from components.cluster.kubeadm import ENCRYPTION_CONFIG
-from components.cluster.machine import FUNCTIONS, Machine
-from components.cluster.preflight import PreflightArgs
-from components.config import Cluster
+from components.cluster.machine import FUNCTIONS
+from components.config import Backup, Cluster, Machine, Machines
+from components.config.sections import Worker
 from components.remote import Script, Ssh, Value
+from tests.unit.components.conftest import ssh_options
 from tests.unit.components.host_keys import host_key
 
 FOLDER = Path(components.cluster.__file__).parent
@@ -164,28 +166,39 @@ def cluster_section(**others: Any) -> Cluster:
     return Cluster.model_validate(given | others)
 
 
-def endpoint_args(control_planes: int) -> EndpointArgs:
-    """The arguments of cp1 among this many control planes, from 192.0.2.11 on."""
-    machines = [Machine(name=f"cp{n}", address=f"192.0.2.1{n}") for n in range(1, control_planes + 1)]
-    return EndpointArgs(
-        machine=machines[0],
-        ssh=Ssh(private_key="key"),
-        control_planes=machines,
-        endpoint="192.0.2.10",
-        endpoint_port=8443,
-    )
+def machine(name: str, address: str, **others: Any) -> Machine:
+    """A control plane of a stack."""
+    return Machine.model_validate({"name": name, "address": address} | others)
 
 
-def preflight_args(**others: Any) -> PreflightArgs:
-    """The arguments of a stack with one machine and low requirements."""
+def worker(name: str, address: str, **others: Any) -> Worker:
+    """A worker of a stack."""
+    return Worker.model_validate({"name": name, "address": address} | others)
+
+
+def machines(control_planes: Sequence[Machine], workers: Sequence[Worker] = ()) -> Machines:
+    """The machines section of a stack."""
+    return Machines.model_validate({"controlPlanes": control_planes, "workers": workers})
+
+
+def cluster_args(**others: Any) -> ClusterArgs:
+    """The arguments of a stack of real hosts with one control plane, with changes."""
     given: dict[str, Any] = {
-        "control_planes": [Machine(name="cp1", address="192.0.2.11", host_key=host_key("cp1"))],
-        "workers": [],
-        "ssh": Ssh(private_key="key"),
-        "endpoint": "192.0.2.10",
-        "endpoint_port": 8443,
-        "minimum_memory_mib": 0,
-        "minimum_disk_gib": 0,
-        "kubernetes_version": "1.36.1",
+        "machines": machines([machine("cp1", "192.0.2.11", hostKey=host_key("cp1"))]),
+        "ssh": Ssh(options=ssh_options()),
+        "cluster": cluster_section(),
+        "backup": Backup(),
     }
-    return PreflightArgs(**given | others)
+    return ClusterArgs(**given | others)
+
+
+def endpoint_args(control_planes: int) -> MachineArgs:
+    """The arguments of cp1 among this many control planes, from 192.0.2.11 on."""
+    each = [machine(f"cp{n}", f"192.0.2.1{n}") for n in range(1, control_planes + 1)]
+    return cluster_args(machines=machines(each)).on(each[0])
+
+
+def preflight_args(*, cluster: Mapping[str, Any] | None = None, **others: Any) -> ClusterArgs:
+    """The arguments of a stack with low requirements, with changes of its cluster section and others."""
+    section = cluster_section(**{"minimumMemoryMiB": 0, "minimumDiskGiB": 0} | dict(cluster or {}))
+    return cluster_args(cluster=section, **others)

@@ -14,32 +14,28 @@ import pytest
 
 import components
 from components import remote
-from components.cluster import Cluster, ClusterArgs
-from components.cluster.machine import Machine
+from components.cluster import Cluster
 from components.cluster.node_metadata import line
 from components.cluster.preflight import PreflightError
-from components.config import Backup
 from components.remote import Ssh
-from tests.unit.components.cluster.conftest import cluster_section
+from tests.unit.components.cluster.conftest import cluster_args, machine, machines, worker
+from tests.unit.components.conftest import ssh_options
 from tests.unit.components.host_keys import host_key
 
 KEY = "-----BEGIN OPENSSH PRIVATE KEY-----"
 COMMAND = "command:remote:Command"
 LOCAL_COMMAND = "command:local:Command"
-CONTROL_PLANES = [Machine(name=f"cp{index}", address=f"192.0.2.1{index}") for index in (1, 2, 3)]
+CONTROL_PLANES = [machine(f"cp{index}", f"192.0.2.1{index}") for index in (1, 2, 3)]
 WORKERS = [
-    Machine(name="worker1", address="192.0.2.21", labels={"zone": "a"}, taints=("gpu=yes:NoSchedule",)),
-    Machine(name="worker2", address="192.0.2.22"),
+    worker("worker1", "192.0.2.21", labels={"zone": "a"}, taints=["gpu=yes:NoSchedule"]),
+    worker("worker2", "192.0.2.22"),
 ]
-ARGS = ClusterArgs(
-    control_planes=CONTROL_PLANES,
-    workers=WORKERS,
-    ssh=Ssh(private_key=KEY, user="admin"),
-    cluster=cluster_section(),
-    backup=Backup(),
+ARGS = cluster_args(
+    machines=machines(CONTROL_PLANES, WORKERS),
+    ssh=Ssh(options=ssh_options(privateKey=KEY, user="admin")),
     volumes_gib={"kafka": 8, "zookeeper": 1},
 )
-ADDRESSES = {machine.name: machine.address for machine in ARGS.machines}
+ADDRESSES = {each.name: each.host for each in ARGS.all_machines}
 
 
 def facts(name: str, **changes: Any) -> str:
@@ -119,14 +115,14 @@ def test_every_step_is_a_component_of_the_cluster(cluster: Any) -> None:
 
 
 def test_control_planes_are_alike(cluster: Any) -> None:
-    types = {machine.name: cluster.named(f"lab-{machine.name}").type for machine in ARGS.machines}
+    types = {machine.name: cluster.named(f"lab-{machine.name}").type for machine in ARGS.all_machines}
     assert {types[machine.name] for machine in CONTROL_PLANES} == {"argus:cluster:ControlPlane"}
     assert {types[machine.name] for machine in WORKERS} == {"argus:cluster:Worker"}
     scripts = {
         cluster.named(f"lab-{machine.name}-joined")
         .inputs["create"]
         .replace(machine.name, "NAME")
-        .replace(machine.address, "ADDRESS")
+        .replace(machine.host, "ADDRESS")
         .replace("BOOTSTRAP=true", "BOOTSTRAP=false")
         for machine in CONTROL_PLANES
     }
@@ -230,18 +226,18 @@ def test_whoever_has_the_endpoint_must_show_the_key_of_a_control_plane(cluster: 
     }
     for name in ("lab-metadata-set", "lab-dns-spread", "lab-kubeconfig-read", "lab-network-node-networks"):
         assert known[name] == holders, name
-    for machine in ARGS.machines:
-        own = f"{machine.address} {host_key(machine.name)}"
-        own += " may-have-192.0.2.10" if machine in CONTROL_PLANES else ""
-        assert known[f"lab-{machine.name}-drain-on-removal"] == holders
+    for each in ARGS.all_machines:
+        own = f"{each.address} {host_key(each.name)}"
+        own += " may-have-192.0.2.10" if each in CONTROL_PLANES else ""
+        assert known[f"lab-{each.name}-drain-on-removal"] == holders
         with_itself = [own, *(line for line in holders if line != own)]
-        assert known[f"lab-{machine.name}-removal-undo"] == with_itself
-        assert known[f"lab-{machine.name}-invitation"] == with_itself
+        assert known[f"lab-{each.name}-removal-undo"] == with_itself
+        assert known[f"lab-{each.name}-invitation"] == with_itself
 
 
 def test_a_key_in_the_configuration_is_not_read(pulumi_mocks: Any) -> None:
-    pinned = replace(WORKERS[0], host_key=host_key("another", "ssh-ed25519"))
-    args = replace(ARGS, workers=[pinned, WORKERS[1]])
+    pinned = worker("worker1", "192.0.2.21", hostKey=host_key("another", "ssh-ed25519"))
+    args = replace(ARGS, machines=machines(CONTROL_PLANES, [pinned, WORKERS[1]]))
     answering(pulumi_mocks).run(lambda: Cluster("lab", args).kubeconfig)
     read = {each.name for each in pulumi_mocks.resources if "-host-key-" in each.name}
     assert read == {f"lab-preflight-host-key-{n}-{at}" for n, at in ADDRESSES.items() if n != "worker1"}
@@ -250,8 +246,8 @@ def test_a_key_in_the_configuration_is_not_read(pulumi_mocks: Any) -> None:
 
 
 def test_control_planes_are_all_known_by_keys_of_one_kind(pulumi_mocks: Any) -> None:
-    pinned = replace(CONTROL_PLANES[1], host_key=host_key("cp2", "ssh-ed25519"))
-    args = replace(ARGS, control_planes=[CONTROL_PLANES[0], pinned, CONTROL_PLANES[2]])
+    pinned = machine("cp2", "192.0.2.12", hostKey=host_key("cp2", "ssh-ed25519"))
+    args = replace(ARGS, machines=machines([CONTROL_PLANES[0], pinned, CONTROL_PLANES[2]], WORKERS))
     answering(pulumi_mocks).run(lambda: Cluster("lab", args).kubeconfig)
     known = pulumi_mocks.named("lab-dns-spread").inputs["environment"]["ARGUS_KNOWN_HOSTS"].splitlines()
     assert known[: len(CONTROL_PLANES)] == [
@@ -316,7 +312,7 @@ def test_order(cluster: Any) -> None:
     # It waits for all verdicts (see below) but depends only on its own, or dependencies would grow quadratically.
     assert after("lab-cp1-removal") == {"lab-preflight-cp1"}
     assert after("lab-cp2-packages") == {"lab-cp2-removal-undo"}
-    for name in ("cp2", "cp3", *(worker.name for worker in WORKERS)):
+    for name in ("cp2", "cp3", *(each.name for each in WORKERS)):
         assert "lab-cp1-joined" in after(f"lab-{name}")
         assert not {"lab-cp2-joined", "lab-cp3-joined"} & after(f"lab-{name}")
     assert {f"lab-{name}-joined" for name in ADDRESSES} <= after("lab-network")
@@ -351,10 +347,12 @@ def test_labels_and_taints(cluster: Any) -> None:
 
 
 def test_another_machine_of_the_same_name_is_given_its_labels_again() -> None:
-    machine = Machine(name="worker1", address="192.0.2.21", labels={"zone": "a"})
-    others = (replace(machine, address="192.0.2.99"), replace(machine, host_key=host_key("worker1")))
-    assert len({line(each) for each in (machine, *others)}) == 3
-    assert line(machine) == line(replace(machine))
+    labels = {"zone": "a"}
+    first, again = (worker("worker1", "192.0.2.21", labels=labels) for _ in range(2))
+    moved = worker("worker1", "192.0.2.99", labels=labels)
+    another = worker("worker1", "192.0.2.21", labels=labels, hostKey=host_key("worker1"))
+    assert len({line(each) for each in (first, moved, another)}) == 3
+    assert line(first) == line(again)
 
 
 def test_all_problems_stop_it_before_any_machine_is_changed(pulumi_mocks: Any) -> None:
@@ -382,11 +380,11 @@ def test_a_preview_needs_no_machine(pulumi_mocks: Any) -> None:
 
 
 def test_another_word_runs_every_step_again(cluster: Any) -> None:
-    assert ARGS.ssh.mend == ""
+    assert ARGS.ssh.options.rerun == ""
     recorders = [cluster]
-    for mend in ("yesterday", "today"):
+    for word in ("yesterday", "today"):
         recorders.append(type(cluster)())
-        args = replace(ARGS, ssh=replace(ARGS.ssh, mend=mend))
+        args = replace(ARGS, ssh=Ssh(options=ssh_options(privateKey=KEY, user="admin", rerun=word)))
         answering(recorders[-1]).run(lambda args=args: Cluster("lab", args).kubeconfig)
     scripts = []
     for recorder in recorders:

@@ -4,14 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from components.cluster.facts import Facts, Requirements, no_answer, problems
+from components.cluster.facts import Facts, no_answer, problems
+from tests.unit.components.cluster.conftest import cluster_args, cluster_section, machine, machines
 
-REQUIRED = Requirements(
-    endpoint="192.0.2.10",
-    endpoint_port=8443,
-    minimum_memory_mib=1700,
-    minimum_disk_gib=20,
-    addresses={"cp1": "192.0.2.11", "cp2": "192.0.2.12"},
+ARGS = cluster_args(
+    machines=machines([machine("cp1", "192.0.2.11"), machine("cp2", "192.0.2.12")]),
+    cluster=cluster_section(minimumMemoryMiB=1700, minimumDiskGiB=20, schedulePodsOnControlPlanes=True),
 )
 FIT = Facts(
     skew_seconds=1,
@@ -36,7 +34,7 @@ OTHER = replace(
 
 
 def test_fit_machines_have_no_problem() -> None:
-    assert problems({"cp1": FIT, "cp2": OTHER}, REQUIRED) == []
+    assert problems({"cp1": FIT, "cp2": OTHER}, ARGS) == []
 
 
 @pytest.mark.parametrize(
@@ -61,9 +59,7 @@ def test_fit_machines_have_no_problem() -> None:
     ],
 )
 def test_a_problem_is_named_with_its_machine(change: dict[str, object], says: str) -> None:
-    found = [
-        line for line in problems({"cp1": replace(FIT, **change), "cp2": OTHER}, REQUIRED) if line.startswith("cp1 ")
-    ]
+    found = [line for line in problems({"cp1": replace(FIT, **change), "cp2": OTHER}, ARGS) if line.startswith("cp1 ")]
     assert len(found) == 1
     assert found[0].startswith("cp1 (192.0.2.11): ")
     assert says in found[0]
@@ -71,24 +67,24 @@ def test_a_problem_is_named_with_its_machine(change: dict[str, object], says: st
 
 def test_all_problems_of_all_machines_come_together() -> None:
     found = problems(
-        {"cp1": replace(FIT, memory_mib=1, disk_mib=1, machine_id="bbb", hostname="cp2"), "cp2": OTHER}, REQUIRED
+        {"cp1": replace(FIT, memory_mib=1, disk_mib=1, machine_id="bbb", hostname="cp2"), "cp2": OTHER}, ARGS
     )
     assert [line.split(":")[0] for line in found] == ["cp1 (192.0.2.11)"] * 4 + ["cp2 (192.0.2.12)"] * 2
 
 
 def test_a_pod_that_fits_no_machine_is_one_of_them() -> None:
     pods = {"models[0].executorMemoryMiB": 4096, "kafka.heapMiB": 512}
-    required = replace(REQUIRED, pods=pods, hosts=["cp1", "cp2"])
-    (found,) = problems({"cp1": FIT, "cp2": OTHER}, required)
+    args = replace(ARGS, pods=pods)
+    (found,) = problems({"cp1": FIT, "cp2": OTHER}, args)
     assert found.startswith("argus:models[0].executorMemoryMiB: a pod of 4096 MiB, and cp1, the largest machine")
     assert found.endswith("has 4000 MiB: lower it, or add a larger machine")
-    assert problems({"cp1": FIT, "cp2": replace(OTHER, memory_mib=5000)}, required) == []
+    assert problems({"cp1": FIT, "cp2": replace(OTHER, memory_mib=5000)}, args) == []
     # A machine that does not answer may be large enough.
-    assert len(problems({"cp1": FIT, "cp2": no_answer("connection refused")}, required)) == 1
+    assert len(problems({"cp1": FIT, "cp2": no_answer("connection refused")}, args)) == 1
 
 
 def test_a_machine_that_does_not_answer_is_one_of_them() -> None:
-    found = problems({"cp1": no_answer("connection refused"), "cp2": replace(OTHER, memory_mib=1)}, REQUIRED)
+    found = problems({"cp1": no_answer("connection refused"), "cp2": replace(OTHER, memory_mib=1)}, ARGS)
     assert len(found) == 2
     assert "cp1 (192.0.2.11): does not answer over SSH (connection refused)" in found[0]
 
@@ -98,8 +94,8 @@ def test_a_machine_that_does_not_answer_is_one_of_them() -> None:
     [
         ("connection refused", "does not answer over SSH (connection refused)"),
         ("sudo: a password is required", "may not become root there (sudo: a password is required)"),
-        ("the command on 192.0.2.11 failed: exit status 1", "looking at it failed"),
-        ("Process exited with status 1", "looking at it failed"),
+        ("the command on 192.0.2.11 failed: exit status 1", "reading its facts failed"),
+        ("Process exited with status 1", "reading its facts failed"),
     ],
 )
 def test_why_nothing_is_known_of_a_machine(reason: str, says: str) -> None:
@@ -110,18 +106,18 @@ def test_a_member_of_this_cluster_keeps_its_ports_and_address() -> None:
     member = replace(
         FIT, cluster="https://192.0.2.10:8443", ports_in_use=["6443"], virtual_ip_holder="02:00:00:00:00:12"
     )
-    assert problems({"cp1": member, "cp2": OTHER}, REQUIRED) == []
+    assert problems({"cp1": member, "cp2": OTHER}, ARGS) == []
 
 
 def test_who_held_the_address_long_ago_may_have_been_replaced() -> None:
     stranger = replace(FIT, virtual_ip_holder="02:99:99:99:99:99")
-    member = replace(stranger, cluster=REQUIRED.server)
-    assert problems({"cp1": member, "cp2": OTHER}, REQUIRED) == []
-    assert problems({"cp1": stranger, "cp2": OTHER}, replace(REQUIRED, accepted=["cp1"])) == []
+    member = replace(stranger, cluster=ARGS.server)
+    assert problems({"cp1": member, "cp2": OTHER}, ARGS) == []
+    assert problems({"cp1": stranger, "cp2": OTHER}, ARGS, ["cp1"]) == []
 
 
 def test_of_an_accepted_machine_only_what_it_shares_counts() -> None:
     accepted = replace(FIT, memory_mib=1, ports_in_use=["6443"], machine_id=OTHER.machine_id)
-    found = problems({"cp1": accepted, "cp2": OTHER}, replace(REQUIRED, accepted=["cp1"]))
+    found = problems({"cp1": accepted, "cp2": OTHER}, ARGS, ["cp1"])
     assert [line.split(":")[0] for line in found] == ["cp1 (192.0.2.11)", "cp2 (192.0.2.12)"]
     assert all("machine-id" in line for line in found)

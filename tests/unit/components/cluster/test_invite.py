@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from components.cluster.machine import Machine
-from components.cluster.node import Node, NodeArgs
+from components.cluster.node import Node
 from components.remote import Ssh
-from tests.unit.components.cluster.conftest import cluster_section
+from tests.unit.components.cluster.conftest import cluster_args, machine, machines
+from tests.unit.components.conftest import ssh_options
 from tests.unit.components.host_keys import host_key
 
 MACHINE, ENDPOINT = "192.0.2.12", "192.0.2.10"
-CLUSTER = cluster_section(endpoint=ENDPOINT)
-SSH = Ssh(private_key="key", host_keys={MACHINE: [host_key("cp2")], ENDPOINT: [host_key("cp1"), host_key("cp2")]})
+CP1, CP2 = machine("cp1", "192.0.2.11"), machine("cp2", MACHINE)
+SSH = Ssh(options=ssh_options(), host_keys={MACHINE: [host_key("cp2")], ENDPOINT: [host_key("cp1"), host_key("cp2")]})
 # Records the host and the last argument. A machine answers whether it is a member.
 PROGRAM = """#!/usr/bin/env bash
 while [[ $1 == -* ]]; do shift 2; done
@@ -37,9 +37,7 @@ def invite(pulumi_mocks: Any, tmp_path: Path) -> Invite:
 
     def run(before: str = "", *, member: str = "yes", ssh: Ssh = SSH) -> tuple[str, list[str]]:
         recorder = type(pulumi_mocks)()
-        args = NodeArgs(
-            machine=Machine(name="cp2", address=MACHINE), ssh=ssh, cluster=CLUSTER, control_plane=True, bootstrap=False
-        )
+        args = cluster_args(machines=machines([CP1, CP2]), ssh=ssh).on(CP2)
         recorder.outputs["command:local:Command"] = lambda name, inputs: {"stdout": ""}
         recorder.run(lambda: Node("cp2", args).joined.id)
         inputs = recorder.named("cp2-invitation").inputs
@@ -74,25 +72,25 @@ def test_the_same_invitation_is_good_whatever_other_keys_there_are(invite: Invit
     before, _ = invite()
     more = [*SSH.host_keys[ENDPOINT], host_key("cp3")]
     printed, asked = invite(
-        before, ssh=replace(SSH, private_key="another", host_keys={**SSH.host_keys, ENDPOINT: more})
+        before, ssh=Ssh(options=ssh_options(privateKey="another"), host_keys={**SSH.host_keys, ENDPOINT: more})
     )
     assert printed == before
     assert asked == []
 
 
-@pytest.mark.parametrize(("member", "argument"), [("yes", ""), ("no", " invitation anew")])
+@pytest.mark.parametrize(("member", "argument"), [("yes", ""), ("no", " invitation rejoin")])
 def test_a_machine_with_another_key_is_invited_as_what_it_says_it_is(
     invite: Invite, member: str, argument: str
 ) -> None:
     before, _ = invite()
-    anew = replace(SSH, host_keys={**SSH.host_keys, MACHINE: [host_key("cp2 anew")]})
-    printed, asked = invite(before, member=member, ssh=anew)
+    other = replace(SSH, host_keys={**SSH.host_keys, MACHINE: [host_key("another")]})
+    printed, asked = invite(before, member=member, ssh=other)
     assert printed.splitlines()[0] != before.splitlines()[0]
     assert asked == [MACHINE, f"{ENDPOINT}{argument}"]
-    assert invite(printed, ssh=anew) == (printed, [])
+    assert invite(printed, ssh=other) == (printed, [])
 
 
 def test_another_word_asks_again(invite: Invite) -> None:
     before, _ = invite()
-    _, asked = invite(before, ssh=replace(SSH, mend="today"))
+    _, asked = invite(before, ssh=replace(SSH, options=ssh_options(rerun="today")))
     assert asked == [MACHINE, ENDPOINT]

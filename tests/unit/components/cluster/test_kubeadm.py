@@ -12,8 +12,7 @@ from components.cluster.kubeadm import (
     init_config,
     join_config,
 )
-from components.cluster.machine import Machine
-from tests.unit.components.cluster.conftest import cluster_section
+from tests.unit.components.cluster.conftest import cluster_section, machine, worker
 
 GOLDEN = Path(__file__).parent / "golden"
 HOSTS = cluster_section()
@@ -24,8 +23,8 @@ CONTAINERS = cluster_section(
     kubeProxy={"conntrackMaxPerCore": 0},
     schedulePodsOnControlPlanes=True,
 )
-CP1 = Machine(name="cp1", address="192.0.2.11")
-WORKER1 = Machine(name="worker1", address="192.0.2.21")
+CP1 = machine("cp1", "192.0.2.11")
+WORKER1 = worker("worker1", "192.0.2.21")
 
 
 @pytest.mark.parametrize(
@@ -33,9 +32,9 @@ WORKER1 = Machine(name="worker1", address="192.0.2.21")
     [
         ("init-hosts.yaml", init_config(HOSTS, CP1)),
         ("init-containers.yaml", init_config(CONTAINERS, CP1)),
-        ("join-control-plane.yaml", join_config(HOSTS, CP1, control_plane=True)),
-        ("join-control-plane-containers.yaml", join_config(CONTAINERS, CP1, control_plane=True)),
-        ("join-worker.yaml", join_config(HOSTS, WORKER1, control_plane=False)),
+        ("join-control-plane.yaml", join_config(HOSTS, CP1)),
+        ("join-control-plane-containers.yaml", join_config(CONTAINERS, CP1)),
+        ("join-worker.yaml", join_config(HOSTS, WORKER1)),
     ],
 )
 def test_golden(file: str, text: str) -> None:
@@ -46,22 +45,22 @@ def test_golden(file: str, text: str) -> None:
 
 
 def test_control_planes_differ_in_their_name_and_address_only() -> None:
-    other = Machine(name="cp2", address="192.0.2.12")
+    other = machine("cp2", "192.0.2.12")
     as_first = init_config(HOSTS, CP1)
     assert as_first.replace("cp1", "cp2").replace("192.0.2.11", "192.0.2.12") == init_config(HOSTS, other)
 
 
 def test_no_secret_is_in_a_configuration() -> None:
-    for control_plane in (True, False):
-        (config,) = yaml.safe_load_all(join_config(HOSTS, CP1, control_plane=control_plane))
+    for each, control_plane in ((CP1, True), (WORKER1, False)):
+        (config,) = yaml.safe_load_all(join_config(HOSTS, each))
         assert config["discovery"]["bootstrapToken"]["token"] == "@TOKEN@"
         assert ("controlPlane" in config) is control_plane
 
 
 def test_only_schedulable_control_planes_lose_their_taint() -> None:
-    assert "taints" not in yaml.safe_load(join_config(HOSTS, CP1, control_plane=True))["nodeRegistration"]
-    assert yaml.safe_load(join_config(CONTAINERS, CP1, control_plane=True))["nodeRegistration"]["taints"] == []
-    assert "taints" not in yaml.safe_load(join_config(CONTAINERS, WORKER1, control_plane=False))["nodeRegistration"]
+    assert "taints" not in yaml.safe_load(join_config(HOSTS, CP1))["nodeRegistration"]
+    assert yaml.safe_load(join_config(CONTAINERS, CP1))["nodeRegistration"]["taints"] == []
+    assert "taints" not in yaml.safe_load(join_config(CONTAINERS, WORKER1))["nodeRegistration"]
 
 
 def test_a_living_node_has_several_chances_to_say_so() -> None:

@@ -166,7 +166,7 @@ def test_a_machine_that_is_only_said_to_be_lost_is_forgotten_if_it_is(
     assert ("delete node worker2 " in "".join(verbs(member))) is forgotten
 
 
-@pytest.mark.parametrize(("argument", "removed"), [("anew", True), ("", False)])
+@pytest.mark.parametrize(("argument", "removed"), [("rejoin", True), ("", False)])
 def test_a_control_plane_that_lost_its_disk_leaves_etcd_before_it_joins_again(
     member: Host, argument: str, removed: bool
 ) -> None:

@@ -2,25 +2,37 @@
 
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from components.cluster.args import ClusterArgs, NetworkKind
 from components.cluster.cluster import Cluster
-from components.cluster.container_runtime import ContainerRuntimeArgs, containerd_config
-from components.cluster.machine import FUNCTIONS, Machine
-from components.cluster.network import NetworkKind, refusal
+from components.cluster.container_runtime import containerd_config
+from components.cluster.machine import FUNCTIONS
+from components.cluster.network import refusal
 from components.cluster.preflight import Preflight, PreflightError
-from components.remote import Script, Ssh
-from tests.unit.components.cluster.conftest import Host, cluster_section, preflight_args
+from components.remote import Script
+from tests.unit.components.cluster.conftest import Host, cluster_args, cluster_section, preflight_args
 from tests.unit.components.cluster.test_cluster import ADDRESSES, ARGS, COMMAND, LOCAL_COMMAND, answering
 
 MANIFEST = "apiVersion: v1\nkind: Secret\nmetadata: {name: ca}\nstringData: {key: hush}\n"
 
+NETWORK: dict[NetworkKind, dict[str, str]] = {"built-in": {}, "manifest": {"manifest": "calico.yaml"}}
+"""The section for each kind of network."""
+
+
+def with_manifest(folder: Path, text: str = MANIFEST) -> ClusterArgs:
+    """The arguments of a stack with a manifest of this text."""
+    file = folder / f"{hash(text)}.yaml"
+    file.write_text(text)
+    return replace(ARGS, cluster=cluster_section(network={"manifest": str(file)}))
+
 
 @pytest.fixture
-def cluster(pulumi_mocks: Any) -> Any:
-    answering(pulumi_mocks).run(lambda: Cluster("lab", replace(ARGS, network_manifest=MANIFEST)).kubeconfig)
+def cluster(pulumi_mocks: Any, tmp_path: Path) -> Any:
+    answering(pulumi_mocks).run(lambda: Cluster("lab", with_manifest(tmp_path)).kubeconfig)
     return pulumi_mocks
 
 
@@ -34,11 +46,11 @@ def test_it_takes_the_place_of_the_built_in_network(cluster: Any) -> None:
     assert "delete" not in applied.inputs
 
 
-def test_its_text_is_a_secret_and_its_digest_shows_a_change(pulumi_mocks: Any) -> None:
+def test_its_text_is_a_secret_and_its_digest_shows_a_change(pulumi_mocks: Any, tmp_path: Path) -> None:
     scripts = []
     for text in (MANIFEST, MANIFEST.replace("hush", "rush")):
         recorder = type(pulumi_mocks)()
-        answering(recorder).run(lambda text=text: Cluster("lab", replace(ARGS, network_manifest=text)).kubeconfig)
+        answering(recorder).run(lambda text=text: Cluster("lab", with_manifest(tmp_path, text)).kubeconfig)
         applied = recorder.named("lab-network-applied")
         assert applied.inputs["stdin"] == text
         assert "stdin" in applied.secret_inputs
@@ -50,8 +62,8 @@ def test_its_text_is_a_secret_and_its_digest_shows_a_change(pulumi_mocks: Any) -
     assert scripts[0] != scripts[1]
 
 
-def test_a_preview_needs_no_machine(pulumi_mocks: Any) -> None:
-    pulumi_mocks.run(lambda: Cluster("lab", replace(ARGS, network_manifest=MANIFEST)).endpoint, preview=True)
+def test_a_preview_needs_no_machine(pulumi_mocks: Any, tmp_path: Path) -> None:
+    pulumi_mocks.run(lambda: Cluster("lab", with_manifest(tmp_path)).endpoint, preview=True)
     assert pulumi_mocks.named("lab-network-applied")
 
 
@@ -72,34 +84,21 @@ def test_a_living_cluster_keeps_its_kind(
     refused = refusal(running, wanted)
     assert (refused is None) is (reason is None)
     if reason is not None:
-        args = preflight_args(network=wanted, running_network=running, running_version="1.36.1")
+        args = preflight_args(cluster={"network": NETWORK[wanted]}, running_network=running, running_version="1.36.1")
         with pytest.raises(PreflightError, match=rf"no machine was changed: argus:cluster\.network: .*{reason}"):
             pulumi_mocks.run(lambda: Preflight("check", args).passed["cp1"], preview=True)
 
 
 def test_a_cluster_made_before_there_was_a_choice_has_the_built_in_one(pulumi_mocks: Any) -> None:
-    pulumi_mocks.run(
-        lambda: Preflight("old", preflight_args(network="built-in", running_version="1.36.1")).passed["cp1"],
-        preview=True,
-    )
+    pulumi_mocks.run(lambda: Preflight("old", preflight_args(running_version="1.36.1")).passed["cp1"], preview=True)
+    other = preflight_args(cluster={"network": NETWORK["manifest"]}, running_version="1.36.1")
     with pytest.raises(PreflightError, match="the cluster's network is Argus's own"):
-        pulumi_mocks.run(
-            lambda: Preflight("old", preflight_args(network="manifest", running_version="1.36.1")).passed["cp1"],
-            preview=True,
-        )
+        pulumi_mocks.run(lambda: Preflight("old", other).passed["cp1"], preview=True)
 
 
 @pytest.mark.parametrize(("network", "folder"), [("built-in", "/usr/lib/cni"), ("manifest", "/opt/cni/bin")])
 def test_containerd_looks_for_plugins_where_the_network_has_them(network: NetworkKind, folder: str) -> None:
-    config = containerd_config(
-        ContainerRuntimeArgs(
-            machine=Machine(name="cp1", address="192.0.2.11"),
-            ssh=Ssh(private_key="key"),
-            cluster=cluster_section(),
-            control_plane=True,
-            network=network,
-        )
-    )
+    config = containerd_config(cluster_args(cluster=cluster_section(network=NETWORK[network])))
     assert f'bin_dir = "{folder}"' in config
 
 

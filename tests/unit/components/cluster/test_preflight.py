@@ -10,7 +10,7 @@ import pytest
 from components.cluster.preflight import Preflight, PreflightError
 from components.remote import Ssh
 from tests.unit.components.cluster.conftest import preflight_args
-from tests.unit.components.conftest import Recorder
+from tests.unit.components.conftest import Recorder, ssh_options
 
 FACTS = {
     "skew_seconds": 0,
@@ -32,7 +32,7 @@ FACTS = {
 ADDRESS = "192.0.2.11"
 
 
-def looks(mocks: Recorder, at: float, monkeypatch: pytest.MonkeyPatch, **args: Any) -> dict[str, str]:
+def checks(mocks: Recorder, at: float, monkeypatch: pytest.MonkeyPatch, **args: Any) -> dict[str, str]:
     """Run an update at this second with a machine that answers `FACTS`. Returns the checks' inputs by address."""
     monkeypatch.setattr(time, "time", lambda: at)
     mocks.resources.clear()
@@ -40,46 +40,46 @@ def looks(mocks: Recorder, at: float, monkeypatch: pytest.MonkeyPatch, **args: A
 
     def program() -> Any:
         preflight = Preflight("preflight", preflight_args(**args))
-        return preflight.passed["cp1"].apply(lambda _: preflight.looks)
+        return preflight.passed["cp1"].apply(lambda _: preflight.checks)
 
     made: Mapping[str, str] = mocks.run(program)
     assert mocks.named("preflight-cp1").inputs["stdin"] == made[ADDRESS]
     return dict(made)
 
 
-def test_a_machine_is_looked_at_until_it_is_a_member(pulumi_mocks: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = looks(pulumi_mocks, 1000, monkeypatch)
+def test_a_machine_is_checked_until_it_is_a_member(pulumi_mocks: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = checks(pulumi_mocks, 1000, monkeypatch)
     assert first[ADDRESS].startswith("1000 ")
     # Nothing is known of an incomplete first update.
-    assert looks(pulumi_mocks, 2000, monkeypatch)[ADDRESS].startswith("2000 ")
-    assert looks(pulumi_mocks, 3000, monkeypatch, looks=first) == first
+    assert checks(pulumi_mocks, 2000, monkeypatch)[ADDRESS].startswith("2000 ")
+    assert checks(pulumi_mocks, 3000, monkeypatch, checks=first) == first
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"ssh": Ssh(private_key="key", mend="again")},
-        {"minimum_memory_mib": 2000},
-        {"endpoint": "192.0.2.20"},
+        {"ssh": Ssh(options=ssh_options(rerun="again"))},
+        {"cluster": {"minimumMemoryMiB": 2000}},
+        {"cluster": {"endpoint": "192.0.2.20"}},
     ],
 )
 def test_a_member_is_asked_again_when_the_question_changes(
     pulumi_mocks: Recorder, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
 ) -> None:
-    first = looks(pulumi_mocks, 1000, monkeypatch)
-    assert looks(pulumi_mocks, 2000, monkeypatch, looks=first, **change)[ADDRESS].startswith("2000 ")
+    first = checks(pulumi_mocks, 1000, monkeypatch)
+    assert checks(pulumi_mocks, 2000, monkeypatch, checks=first, **change)[ADDRESS].startswith("2000 ")
 
 
 def test_another_machine_of_the_same_name_is_asked(pulumi_mocks: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
-    earlier = {"192.0.2.99": looks(pulumi_mocks, 1000, monkeypatch)[ADDRESS]}
-    assert looks(pulumi_mocks, 2000, monkeypatch, looks=earlier)[ADDRESS].startswith("2000 ")
+    earlier = {"192.0.2.99": checks(pulumi_mocks, 1000, monkeypatch)[ADDRESS]}
+    assert checks(pulumi_mocks, 2000, monkeypatch, checks=earlier)[ADDRESS].startswith("2000 ")
 
 
 def test_an_accepted_member_is_not_judged_by_what_it_was_before(
     pulumi_mocks: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = looks(pulumi_mocks, 1000, monkeypatch)
+    first = checks(pulumi_mocks, 1000, monkeypatch)
     monkeypatch.setitem(FACTS, "virtual_ip_holder", "02:99:99:99:99:99")
-    assert looks(pulumi_mocks, 2000, monkeypatch, looks=first) == first
+    assert checks(pulumi_mocks, 2000, monkeypatch, checks=first) == first
     with pytest.raises(PreflightError, match=r"in use by 02:99:99:99:99:99"):
-        looks(pulumi_mocks, 2000, monkeypatch)
+        checks(pulumi_mocks, 2000, monkeypatch)

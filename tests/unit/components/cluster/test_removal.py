@@ -10,10 +10,11 @@ import pytest
 
 import components.cluster
 from components import shell
-from components.cluster.machine import Machine
-from components.cluster.removal import Removal, RemovalArgs
+from components.cluster.removal import Removal
 from components.remote import Ssh
 from components.ssh_keys import fingerprint
+from tests.unit.components.cluster.conftest import cluster_args, machine, machines, worker
+from tests.unit.components.conftest import ssh_options
 from tests.unit.components.host_keys import host_key
 
 FOLDER = Path(components.cluster.__file__).parent
@@ -53,20 +54,15 @@ class Rehearsal:
 
     def __init__(self, mocks: Any, folder: Path, *, user: str = "root", control_plane: bool = True) -> None:
         self._folder = folder
-        args = RemovalArgs(
-            machine=Machine(name="cp2", address=MACHINE),
-            ssh=Ssh(
-                private_key=KEY,
-                user=user,
-                host_keys={
-                    MACHINE: [host_key("cp2", ED25519)],
-                    ENDPOINT: [host_key(name, ED25519) for name in ("cp1", "cp2")],
-                },
-            ),
-            endpoint=ENDPOINT,
-            server=f"https://{ENDPOINT}:8443",
-            control_plane=control_plane,
+        ssh = Ssh(
+            options=ssh_options(privateKey=KEY, user=user),
+            host_keys={
+                MACHINE: [host_key("cp2", ED25519)],
+                ENDPOINT: [host_key(name, ED25519) for name in ("cp1", "cp2")],
+            },
         )
+        removed = machine("cp2", MACHINE) if control_plane else worker("cp2", MACHINE)
+        args = cluster_args(machines=machines([machine("cp1", "192.0.2.11")]), ssh=ssh).on(removed)
         mocks.run(lambda: Removal("cp2-removal", args).undo.id)
         self.inputs = mocks.named("cp2-removal-undo").inputs
 
@@ -132,7 +128,7 @@ def test_a_machine_with_another_host_key_is_left_alone_and_forgotten_if_it_is_lo
 ) -> None:
     outcome = Rehearsal(pulumi_mocks, tmp_path).run(strange=MACHINE)
     assert outcome.code == 0, outcome.text
-    assert f"cp2 ({MACHINE}) is not the machine that was known by that key: it is left alone" in outcome.text
+    assert f"the machine at {MACHINE} shows another SSH host key than cp2 did: it is left alone" in outcome.text
     for owner in ("a stranger", "cp2"):
         assert fingerprint(host_key(owner, ED25519)) in outcome.text
     assert outcome.said[MACHINE] == ["true"]
@@ -142,7 +138,7 @@ def test_a_machine_with_another_host_key_is_left_alone_and_forgotten_if_it_is_lo
 def test_nobody_but_a_control_plane_is_told_to_forget(pulumi_mocks: Any, tmp_path: Path) -> None:
     outcome = Rehearsal(pulumi_mocks, tmp_path).run(strange=ENDPOINT)
     assert outcome.code == 1
-    assert f"who has {ENDPOINT} is no control plane as this stack knows them" in outcome.text
+    assert f"the machine at {ENDPOINT} shows the SSH host key of no control plane of this stack" in outcome.text
     assert outcome.said[ENDPOINT] == ["true"]
 
 

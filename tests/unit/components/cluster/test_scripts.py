@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 import components.cluster
-from components.cluster.container_runtime import ContainerRuntimeArgs, containerd_config, mirror_config
+from components.cluster.container_runtime import containerd_config, mirror_config
 from components.cluster.endpoint import haproxy_config, keepalived_config
-from components.cluster.machine import FUNCTIONS, Machine, script
+from components.cluster.machine import FUNCTIONS, script
 from components.cluster.network import cni_config
-from components.remote import Script, Ssh
-from tests.unit.components.cluster.conftest import cluster_section, endpoint_args
+from components.remote import Script
+from tests.unit.components.cluster.conftest import cluster_args, cluster_section, endpoint_args
 
 FOLDER = Path(components.cluster.__file__).parent
 NASTY = "a 'quoted' \"word\"; $(touch /tmp/owned) `id` \\ & | > \n second line \t*"
@@ -82,7 +82,7 @@ def test_a_machine_restores_what_was_there(tmp_path: Path) -> None:
 
 def test_the_endpoint_knows_every_control_plane() -> None:
     args = endpoint_args(3)
-    for machine in args.control_planes:
+    for machine in args.machines.control_planes:
         assert f"server {machine.name} {machine.address}:6443 check" in haproxy_config(args)
     peers = keepalived_config(args).split("unicast_peer {")[1].split("}")[0].split()
     assert peers == ["192.0.2.12", "192.0.2.13", "@LEAVING@"]
@@ -92,14 +92,7 @@ def test_the_endpoint_knows_every_control_plane() -> None:
 def test_containerd_asks_for_no_more_than_the_machine_may(privileged: bool) -> None:
     as_container = {"cgroupDriver": "cgroupfs", "featureGates": {"KubeletInUserNamespace": True}}
     kubelet = {} if privileged else as_container
-    config = containerd_config(
-        ContainerRuntimeArgs(
-            machine=Machine(name="cp1", address="192.0.2.11"),
-            ssh=Ssh(private_key="key"),
-            cluster=cluster_section(kubelet=kubelet),
-            control_plane=True,
-        )
-    )
+    config = containerd_config(cluster_args(cluster=cluster_section(kubelet=kubelet)))
     assert f"SystemdCgroup = {str(privileged).lower()}" in config
     assert f"restrict_oom_score_adj = {str(not privileged).lower()}" in config
     assert 'sandbox_image = "registry.k8s.io/pause:' in config

@@ -197,6 +197,7 @@ MISTAKES = {
     ),
     "neither pinned nor first": (change("ssh.hostKeys", "never"), "ssh.hostKeys"),
     "an unknown section": (change("kafak", {}), "kafak: unknown key"),
+    "a renamed key": (change("ssh.mend", "today"), "ssh.mend: this key is now argus:ssh.rerun; rename it"),
     "an unknown key": (change("kafka.heapMib", 1), "kafka.heapMib: unknown key"),
     "a wrong type": (change("kafka.heapMiB", "much"), 'kafka.heapMiB: "much"'),
     "a missing key": (lambda values: values["cluster"].pop("endpoint"), "cluster.endpoint: required and missing"),

@@ -5,13 +5,13 @@ import cv2
 import numpy as np
 import pytest
 
-from apps.scenes.seed import dice
+from apps.scenes.seed import seeded_random
 from apps.training.nanodet.pictures import COLLAGE_SIZE, Photograph, PictureError, collage, read_photograph
 from apps.training.nanodet.quantize import fit
 
 
 def photograph(package: str, sha256: str) -> Photograph:
-    return Photograph(package=package, path="data/cat.png", sha256=sha256, licence="CC0")
+    return Photograph(path=f"{package}/data/cat.png", sha256=sha256, licence="CC0")
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_a_package_that_is_not_installed_is_named() -> None:
 def test_collages_are_the_same_every_time_and_full_of_picture() -> None:
     white = [np.full((90, 160, 3), 255, np.uint8), np.full((300, 200, 3), 255, np.uint8)]
     for number in range(8):
-        one, two = (collage(white, dice("test", number)) for _ in range(2))
+        one, two = (collage(white, seeded_random("test", number)) for _ in range(2))
         assert one.shape[1::-1] == COLLAGE_SIZE
         np.testing.assert_array_equal(one, two)
         assert one.min() == one.max()

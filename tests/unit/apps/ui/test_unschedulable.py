@@ -1,4 +1,4 @@
-"""Which pods do not fit, and the page's advice for them."""
+"""Which pods cannot be scheduled, and the page's advice for them."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from apps.ui.room import Room, Waiting, advice, waiting
+from apps.ui.unschedulable import UnschedulablePod, UnschedulablePods, advice, unschedulable
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 REASON = (
@@ -26,44 +26,44 @@ def pod(name: str, *requests: dict[str, str], seconds: int = 60, reason: str = "
     }
 
 
-def test_what_waits_is_said_with_what_to_add() -> None:
+def test_the_advice_names_the_pods_and_what_to_add() -> None:
     pods = [
         pod("filebeat-b", {"cpu": "20m", "memory": "96Mi"}, seconds=30),
         pod("objects-exec-2", {"cpu": "0.2", "memory": "1Gi"}, {"memory": "1024Ki"}, seconds=90),
     ]
-    assert advice(waiting(pods, NOW)) == (
-        "objects-exec-2 and 1 more found no room since 11:58:30 UTC: 0/5 nodes are available: 2 Insufficient cpu, "
-        "3 node(s) didn't match pod anti-affinity rules. Add to argus:machines.workers what has 0.22 cores and "
-        "1121 MiB free, or lower the stage's maximum."
+    assert advice(unschedulable(pods, NOW)) == (
+        "No machine has had room for objects-exec-2 and 1 more since 11:58:30 UTC: 0/5 nodes are available: "
+        "2 Insufficient cpu, 3 node(s) didn't match pod anti-affinity rules. Add a machine with 0.22 cores "
+        "and 1121 MiB free to argus:machines.workers, or lower the stage's maximum."
     )
 
 
-def test_a_spare_machine_is_brought_in_first() -> None:
-    said = advice(waiting([pod("filebeat-b", {"cpu": "20m", "memory": "96Mi"})], NOW), ["worker3", "worker4"])
+def test_a_spare_machine_is_suggested_first() -> None:
+    said = advice(unschedulable([pod("filebeat-b", {"cpu": "20m", "memory": "96Mi"})], NOW), ["worker3", "worker4"])
     assert said is not None
-    assert "Bring in worker3 or worker4 (take `standby` out of its entry) for 0.02 cores and 96 MiB, or lower" in said
+    assert "Remove `standby` from the entry of worker3 or worker4 (0.02 cores and 96 MiB are needed), or lower" in said
 
 
-def test_a_pod_that_may_yet_be_placed_is_not_said() -> None:
-    assert waiting([pod("new", {}, seconds=10), pod("gated", {}, reason="SchedulingGated")], NOW) == []
+def test_a_pod_that_may_still_be_scheduled_is_not_reported() -> None:
+    assert unschedulable([pod("new", {}, seconds=10), pod("gated", {}, reason="SchedulingGated")], NOW) == []
     assert advice([]) is None
 
 
-def test_a_pod_that_pulls_its_image_has_room() -> None:
+def test_a_pod_that_pulls_its_image_is_scheduled() -> None:
     placed = pod("pulling", {})
     placed["status"]["conditions"] = [{"type": "PodScheduled", "status": "True"}]
-    assert waiting([placed, {**placed, "status": {"phase": "Pending"}}], NOW) == []
+    assert unschedulable([placed, {**placed, "status": {"phase": "Pending"}}], NOW) == []
 
 
 @pytest.mark.parametrize(
     ("memory", "mib"), [("128Mi", 128), ("1Gi", 1024), ("134217728", 128), ("1M", 0), ("2048Ki", 2)]
 )
 def test_quantities(memory: str, mib: int) -> None:
-    found = Waiting.from_pod(pod("x", {"memory": memory}))
+    found = UnschedulablePod.from_pod(pod("x", {"memory": memory}))
     assert found is not None and found.memory_mib == mib
 
 
-def test_without_an_api_nothing_is_said(tmp_path: Path) -> None:
-    room = Room(account=tmp_path)
-    asyncio.run(room.run())
-    assert room.advice is None
+def test_without_a_service_account_there_is_no_advice(tmp_path: Path) -> None:
+    pods = UnschedulablePods(account=tmp_path)
+    asyncio.run(pods.run())
+    assert pods.advice is None

@@ -3,7 +3,7 @@
 import json
 from datetime import UTC, datetime
 
-from apps.ui.room import advice, waiting
+from apps.ui.unschedulable import advice, unschedulable
 from lab import stack
 from lab.config import TOOLS, LabError
 from lab.shell import run
@@ -11,7 +11,7 @@ from lab.shell import run
 _NAMESPACE = "argus"
 
 
-def room() -> str | None:
+def unschedulable_advice() -> str | None:
     """The advice for pods that cannot be scheduled; None if there are none, or no cluster answers."""
     try:
         kubectl = [str(TOOLS / "kubectl"), "--kubeconfig", str(stack.kubeconfig()), "--request-timeout=5s"]
@@ -19,4 +19,4 @@ def room() -> str | None:
         pods = json.loads(run([*kubectl, *pending], timeout=15).stdout)["items"]
     except (LabError, OSError):
         return None
-    return advice(waiting(pods, datetime.now(UTC)), stack.standby())
+    return advice(unschedulable(pods, datetime.now(UTC)), stack.standby())

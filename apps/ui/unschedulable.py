@@ -1,4 +1,4 @@
-"""Finds pods that fit on no machine, and advises the operator what to add."""
+"""Finds pods that the scheduler cannot place on any machine, and advises the operator what to add."""
 
 import asyncio
 import logging
@@ -13,15 +13,15 @@ from apps.ui import metrics
 
 POLL_SECONDS = 10.0
 PATIENCE = timedelta(seconds=20)
-"""Pods that have waited for less are not reported: a pod that ends may soon make room for them."""
+"""Pods that have waited for less are not reported: a pod that ends may soon free what they need."""
 
-_MEMORY_UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "k": 10**3, "M": 10**6, "G": 10**9, "": 1}
+_UNITS = {"m": 1e-3, "": 1, "k": 1e3, "M": 1e6, "G": 1e9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Waiting:
+class UnschedulablePod:
     """A pod that the scheduler cannot place, its requests, and the scheduler's reason."""
 
     name: str
@@ -32,7 +32,7 @@ class Waiting:
 
     @classmethod
     def from_pod(cls, pod: Mapping[str, Any]) -> Self | None:
-        """From the API's Pod object; None if the pod does not wait for a machine."""
+        """From the API's Pod object; None if the scheduler has placed the pod or may still do so."""
         for condition in pod["status"].get("conditions") or ():
             if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
                 requests = [
@@ -41,21 +41,21 @@ class Waiting:
                 return cls(
                     name=pod["metadata"]["name"],
                     since=datetime.fromisoformat(condition["lastTransitionTime"]),
-                    millicores=sum(_millicores(each.get("cpu", "0")) for each in requests),
-                    memory_mib=sum(bytes_of(each.get("memory", "0")) for each in requests) // 2**20,
+                    millicores=sum(round(1000 * quantity(each.get("cpu", "0"))) for each in requests),
+                    memory_mib=int(sum(quantity(each.get("memory", "0")) for each in requests)) // 2**20,
                     reason=condition.get("message", ""),
                 )
         return None
 
 
-def waiting(pods: Iterable[Mapping[str, Any]], now: datetime) -> list[Waiting]:
-    """The pods that have waited for a machine for longer than PATIENCE, longest first."""
-    found = [each for pod in pods if (each := Waiting.from_pod(pod)) and now - each.since > PATIENCE]
+def unschedulable(pods: Iterable[Mapping[str, Any]], now: datetime) -> list[UnschedulablePod]:
+    """The pods that could not be scheduled for longer than PATIENCE, longest first."""
+    found = [each for pod in pods if (each := UnschedulablePod.from_pod(pod)) and now - each.since > PATIENCE]
     return sorted(found, key=lambda each: (each.since, each.name))
 
 
-def advice(pods: Sequence[Waiting], standby: Sequence[str] = ()) -> str | None:
-    """One line for the operator on which pods wait and what to add for them; None if none waits.
+def advice(pods: Sequence[UnschedulablePod], standby: Sequence[str] = ()) -> str | None:
+    """One line for the operator: which pods cannot be scheduled, and what to add for them; None if there are none.
 
     `standby` are the stack's spare machines, which are suggested first.
     """
@@ -66,17 +66,18 @@ def advice(pods: Sequence[Waiting], standby: Sequence[str] = ()) -> str | None:
     cores, memory = sum(each.millicores for each in pods) / 1000, sum(each.memory_mib for each in pods)
     # The first sentence counts the machines; the second is about preemption.
     why = first.reason.partition(" preemption:")[0].strip()
-    remedy = f"Add to argus:machines.workers what has {cores:.2f} cores and {memory} MiB free"
+    remedy = f"Add a machine with {cores:.2f} cores and {memory} MiB free to argus:machines.workers"
     if standby:
-        spares = " or ".join(standby)
-        remedy = f"Bring in {spares} (take `standby` out of its entry) for {cores:.2f} cores and {memory} MiB"
+        remedy = (
+            f"Remove `standby` from the entry of {' or '.join(standby)} ({cores:.2f} cores and {memory} MiB are needed)"
+        )
     return (
-        f"{first.name}{others} found no room since {first.since.astimezone(UTC):%H:%M:%S} UTC: {why} "
+        f"No machine has had room for {first.name}{others} since {first.since.astimezone(UTC):%H:%M:%S} UTC: {why} "
         f"{remedy}, or lower the stage's maximum."
     )
 
 
-class Room:
+class UnschedulablePods:
     """Polls the API server for the pods of this namespace. Outside a cluster it finds none."""
 
     def __init__(self, standby: Sequence[str] = (), account: Path = ACCOUNT) -> None:
@@ -88,31 +89,22 @@ class Room:
     async def run(self) -> None:
         """Poll until cancelled; returns at once if there is no service account."""
         if not (self._account / "token").exists():
-            logger.info("no service account: pods without room are not shown")
+            logger.info("no service account: pods that cannot be scheduled are not shown")
             return
         server = ApiServer(self._account)
+        path = f"/api/v1/namespaces/{server.namespace}/pods?fieldSelector=status.phase%3DPending"
         while True:
             try:
-                found = waiting(await asyncio.to_thread(_pending, server), datetime.now(UTC))
-                metrics.WITHOUT_ROOM.set(len(found))
+                answer = await asyncio.to_thread(server.ask, "GET", path)
+                found = unschedulable(answer["items"], datetime.now(UTC))
+                metrics.UNSCHEDULABLE.set(len(found))
                 self.advice = advice(found, self._standby)
             except (*ERRORS, KeyError) as error:
-                logger.warning("the API does not tell which pods wait: %r", error)
+                logger.warning("the API server does not list the pending pods: %r", error)
             await asyncio.sleep(POLL_SECONDS)
 
 
-def _pending(server: ApiServer) -> list[dict[str, Any]]:
-    pods: list[dict[str, Any]] = server.ask(
-        "GET", f"/api/v1/namespaces/{server.namespace}/pods?fieldSelector=status.phase%3DPending"
-    )["items"]
-    return pods
-
-
-def _millicores(quantity: str) -> int:
-    return int(quantity[:-1]) if quantity.endswith("m") else round(float(quantity) * 1000)
-
-
-def bytes_of(quantity: str) -> int:
-    """A Kubernetes quantity of memory (`128Mi`) in bytes."""
-    number = quantity.rstrip("KMGTik")
-    return int(float(number) * _MEMORY_UNITS[quantity[len(number) :]])
+def quantity(text: str) -> float:
+    """A Kubernetes quantity, such as `128Mi` bytes of memory or `250m` cores, in bytes or cores."""
+    number = text.rstrip("mkKMGTi")
+    return float(number) * _UNITS[text[len(number) :]]
