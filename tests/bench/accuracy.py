@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from apps.messages import Frame
 from apps.producer.image import encode
 from apps.producer.settings import Camera
-from apps.scenes import everything, render
+from apps.scenes import all_actors, render
 from apps.scenes.seed import seeded_random
 from apps.spark_jobs.models import Model, load_model
 from apps.spark_jobs.models.wanted import Wanted
@@ -164,7 +164,7 @@ def rendered_pictures() -> Iterator[Picture]:
         for _ in range(_RENDERED_FRAMES):
             sequence = roll.randrange(1 << 50)
             frame, _ = sent(render(camera, sequence), camera, sequence)
-            real = tuple(Real(label=one.label, box=one.box, counts=one.counts) for one in everything(camera, sequence))
+            real = tuple(Real(label=one.label, box=one.box, counts=one.counts) for one in all_actors(camera, sequence))
             yield Picture("rendered", camera, frame, real)
 
 

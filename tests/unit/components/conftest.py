@@ -198,8 +198,13 @@ def program(
 
 @pytest.fixture(autouse=True)
 def _own_event_loop() -> Iterator[None]:
-    """Pulumi's mocks need the thread's event loop, which tests of asyncio code leave unset."""
+    """Pulumi's mocks need the thread's event loop, which tests of asyncio code leave unset.
+
+    The futures of a program that failed are collected during some later test. Python would print each one's traceback
+    there, and while `ast.parse` runs that is an error in Python 3.11 (its issue 106905).
+    """
     loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda _loop, _context: None)
     asyncio.set_event_loop(loop)
     yield
     asyncio.set_event_loop(None)
