@@ -462,7 +462,9 @@ class Producers(Section):
     )
     frames_per_second: float = Field(1.0, gt=0, le=60, description="Rate limit of a camera.")
     width: int = Field(640, ge=64, le=7680, description="Width that images are reduced to (pixels); never enlarged.")
-    jpeg_quality: int = Field(80, ge=10, le=100, description="JPEG quality.")
+    jpeg_quality: int = Field(
+        80, ge=10, le=100, description="JPEG quality; an MJPEG camera's picture that fits is sent as it came."
+    )
     memory: Memory = Field(_memory(160, 512), description="Memory of a pod, for all its cameras.")
     vertical: Vertical = Field("off", description=VERTICAL)
 
