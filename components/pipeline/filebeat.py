@@ -56,6 +56,9 @@ def filebeat_yml(bootstrap_servers: str, elasticsearch_url: str, topics: Sequenc
                 "client_id": "filebeat",
                 "version": "2.1.0",
                 "initial_offset": "oldest",
+                # A broker collects results for this long before it answers, instead of answering for each.
+                "fetch": {"min": 1_048_576},
+                "max_wait_time": "200ms",
             }
         ],
         "processors": [
