@@ -304,7 +304,11 @@ class Kafka(Section):
     heap_mib: int = Field(1024, ge=192, alias="heapMiB", description="Java heap of a broker (MiB).")
     volume_gib: int = Field(100, ge=1, alias="volumeGiB", description="Disk of a broker (GiB).")
     partitions: int = Field(
-        40, ge=1, description="Partitions of the frames topic and of each results topic; a camera stays in one."
+        40,
+        ge=1,
+        description="Partitions of the frames topic and of each results topic; a camera stays in one. Each costs every "
+        "model requests in every batch, so no more than needed: a multiple of replicas that is at least the most tasks "
+        "of a model and the most pods of a reader. A topic that has more keeps them.",
     )
     retention_hours: int = Field(6, ge=1, description="How long frames and results stay in Kafka (hours).")
     max_message_bytes: int = Field(
