@@ -90,7 +90,7 @@ def filebeat_yml(bootstrap_servers: str, elasticsearch_url: str, topics: Sequenc
         },
         "setup.template.enabled": False,
         "setup.ilm.enabled": False,
-        "queue.mem": {"events": 2048, "flush.min_events": 256, "flush.timeout": "500ms"},
+        "queue.mem": {"events": 2048, "flush.min_events": 256, "flush.timeout": "100ms"},
         "path.logs": "/tmp",
         "logging.to_files": False,
         "logging.to_stderr": True,
