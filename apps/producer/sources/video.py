@@ -2,6 +2,8 @@
 
 A camera sends about 25 pictures per second and the pipeline needs far fewer, so decoding all would waste most of the
 work: every packet is read, but while key frames come at least as often as frames are due, only those are decoded.
+A picture is reduced to the wanted width before its colours are converted, because most pixels of a large one are not
+needed.
 """
 
 import threading
@@ -14,6 +16,7 @@ from typing import Final, TypeAlias
 import av
 import av.logging
 import numpy as np
+from numpy.typing import NDArray
 
 from apps.producer.sources.base import Closing, CorruptImage, Shot, SourceError
 
@@ -42,8 +45,9 @@ av.logging.set_level(None)
 class VideoSource(Closing):
     """An open stream or clip. A clip is played at its own rate in a loop, like a camera."""
 
-    def __init__(self, place: str, interval: float, stopping: threading.Event, *, looped: bool) -> None:
-        self._interval = interval
+    def __init__(self, place: str, interval: float, width: int, stopping: threading.Event, *, looped: bool) -> None:
+        """A frame is due every `interval` seconds. Wider pictures are reduced to `width` pixels."""
+        self._width = width
         self._stopping = stopping
         self._looped = looped
         options = {} if looped else _LIVE_OPTIONS
@@ -109,8 +113,7 @@ class VideoSource(Closing):
             arrived = self._arrivals.get(picture.pts, arrived)
         self._arrivals = {pts: moment for pts, moment in self._arrivals.items() if moment > arrived}
         self._last = max(arrived, self._last + timedelta(microseconds=1))
-        image = np.asarray(picture.to_ndarray(format="bgr24"), dtype=np.uint8)
-        return Shot(image=image, captured_at=self._last)
+        return Shot(image=reduced(picture, self._width), captured_at=self._last)
 
     def _receive(self) -> Iterator[tuple[Packet, float]]:
         """A live stream's packets, each with its arrival time."""
@@ -170,6 +173,15 @@ class KeyFrames:
             enough = self._spacing is not None and self._spacing <= self._interval * _SLACK
             self._in_order = not enough
         return key or self._in_order
+
+
+def reduced(picture: av.VideoFrame, width: int) -> NDArray[np.uint8]:
+    """The picture's pixels (height, width, BGR), reduced to `width` at the same aspect ratio if it is wider."""
+    if picture.width <= width:
+        return np.asarray(picture.to_ndarray(format="bgr24"), dtype=np.uint8)
+    height = max(1, round(picture.height * width / picture.width))
+    pixels = picture.to_ndarray(format="bgr24", width=width, height=height, interpolation="AREA")
+    return np.asarray(pixels, dtype=np.uint8)
 
 
 def _reason(error: BaseException) -> str:

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from pydantic import SecretStr
 
+from apps.producer.image import to_width
 from apps.producer.jpeg import Jpeg
 from apps.producer.settings import Credentials
 from apps.producer.sources import CorruptImage, OversizeImage, Shot, Source, SourceError, mjpeg, open_source
@@ -177,3 +178,21 @@ def test_decoding_starts_at_a_key_frame() -> None:
     assert not keys.wanted(False)
     keys.seen(0.0)
     assert keys.wanted(True) and keys.wanted(False)
+
+
+@pytest.mark.parametrize(
+    ("width", "expected"), [(160, (160, 90)), (150, (150, 84)), (320, (320, 180)), (640, (320, 180))]
+)
+def test_video_is_reduced_to_the_width_like_any_image(
+    stopping: threading.Event, clip: Path, width: int, expected: tuple[int, int]
+) -> None:
+    with open_source(make_camera(f"file://{clip}", width=width), None, LIMIT, stopping) as source:
+        taken = shot(source)
+    with open_source(make_camera(f"file://{clip}", width=320), None, LIMIT, stopping) as source:
+        whole = shot(source)
+    assert size(taken) == expected
+    # In grey: the pattern's colours change at every second pixel, and the video holds half of them.
+    grey, wanted_grey = (
+        cv2.cvtColor(each, cv2.COLOR_BGR2GRAY).astype(int) for each in (pixels(taken), to_width(pixels(whole), width))
+    )
+    assert np.abs(grey - wanted_grey).mean() < 3
