@@ -31,8 +31,8 @@ def kafka_config(settings: Settings) -> dict[str, str | int | bool]:
     With equal partition counts, `range` assigns a camera's frames and results to the same member, and a static member
     keeps its partitions over a restart, so a camera's files stay together.
 
-    Records are stored and committed once a second, so nobody waits for one of them: a broker collects records for half a
-    second before it answers, instead of answering for each. An answer costs it the same with one record as with twenty.
+    Records are stored and committed once a second, so nobody waits for one of them: a broker collects records for half
+    a second before it answers, instead of answering for each.
     """
     return {
         "bootstrap.servers": settings.kafka_bootstrap_servers,

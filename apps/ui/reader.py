@@ -29,7 +29,7 @@ def kafka_config(settings: Settings) -> dict[str, str | int | bool]:
     """librdkafka's configuration. It requires a group although none is joined here.
 
     A broker collects records for a fifth of a second before it answers, which nobody sees on the wall, instead of
-    answering for each. An answer costs it the same with one record as with twenty.
+    answering for each.
     """
     return {
         "bootstrap.servers": settings.kafka_bootstrap_servers,
