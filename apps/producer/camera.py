@@ -10,7 +10,7 @@ from typing import Literal
 
 from apps.messages import Frame, first_sequence
 from apps.producer import metrics
-from apps.producer.image import encode
+from apps.producer.image import prepare
 from apps.producer.ledger import Ledger
 from apps.producer.pace import Backoff, Pace
 from apps.producer.sender import Sender
@@ -123,7 +123,7 @@ class CameraWorker:
                 self._turn("streaming", None)
 
     def _hand_over(self, shot: Shot) -> None:
-        encoded = encode(shot.image, self.camera)
+        encoded = prepare(shot.image, self.camera, self._max_frame_bytes)
         if len(encoded.jpeg) > self._max_frame_bytes:
             raise OversizeImage(f"{len(encoded.jpeg)} bytes, {self._max_frame_bytes} are allowed")
         name = self.camera.name

@@ -1,4 +1,4 @@
-"""Prepares a frame's image: size, masks, grey, JPEG."""
+"""Prepares a frame's image: size, masks, grey, JPEG. A camera's JPEG that needs none of these is sent as it came."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from apps.producer.jpeg import Jpeg
 from apps.producer.settings import Camera
+from apps.producer.sources import CorruptImage
 
 Image = NDArray[np.uint8]
 
@@ -22,6 +24,20 @@ class Encoded:
     height: int
 
 
+def prepare(image: Image | Jpeg, camera: Camera, max_bytes: int) -> Encoded:
+    """The image (pixels of height, width, BGR, or a camera's JPEG) as a JPEG by the camera's settings.
+
+    A JPEG that is already as the settings ask, in at most `max_bytes`, is returned unchanged: decoding and encoding it
+    again would be most of a producer's work, and lose detail. Raises CorruptImage if a JPEG does not decode, and
+    ValueError if the image cannot be encoded.
+    """
+    if not isinstance(image, Jpeg):
+        return encode(image, camera)
+    if _sendable(image, camera, max_bytes):
+        return Encoded(jpeg=image.data, width=image.width, height=image.height)
+    return encode(_decode(image), camera)
+
+
 def encode(image: Image, camera: Camera) -> Encoded:
     """The image (height, width, BGR) as a JPEG by the camera's settings. Raises ValueError if it cannot be encoded."""
     prepared = to_width(image, camera.width)
@@ -34,6 +50,20 @@ def encode(image: Image, camera: Camera) -> Encoded:
         raise ValueError("the image cannot be encoded")
     height, width = prepared.shape[:2]
     return Encoded(jpeg=jpeg.tobytes(), width=width, height=height)
+
+
+def _sendable(jpeg: Jpeg, camera: Camera, max_bytes: int) -> bool:
+    """Whether the JPEG is already as the camera's settings ask."""
+    right_colours = jpeg.grey or not camera.grey
+    small = jpeg.width <= camera.width and len(jpeg.data) <= max_bytes
+    return jpeg.plain and right_colours and small and not camera.masks
+
+
+def _decode(jpeg: Jpeg) -> Image:
+    image = cv2.imdecode(np.frombuffer(jpeg.data, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise CorruptImage(f"{len(jpeg.data)} bytes that do not decode")
+    return np.asarray(image, dtype=np.uint8)
 
 
 def to_width(image: Image, width: int) -> Image:

@@ -320,7 +320,11 @@ class Kafka(Section):
     heap_mib: int = Field(1024, ge=192, alias="heapMiB", description="Java heap of a broker (MiB).")
     volume_gib: int = Field(100, ge=1, alias="volumeGiB", description="Disk of a broker (GiB).")
     partitions: int = Field(
-        40, ge=1, description="Partitions of the frames topic and of each results topic; a camera stays in one."
+        40,
+        ge=1,
+        description="Partitions of the frames topic and of each results topic; a camera stays in one. Each costs every "
+        "model requests in every batch, so no more than needed: a multiple of replicas that is at least the most tasks "
+        "of a model and the most pods of a reader. A topic that has more keeps them.",
     )
     retention_hours: int = Field(6, ge=1, description="How long frames and results stay in Kafka (hours).")
     max_message_bytes: int = Field(
@@ -478,7 +482,9 @@ class Producers(Section):
     )
     frames_per_second: float = Field(1.0, gt=0, le=60, description="Rate limit of a camera.")
     width: int = Field(640, ge=64, le=7680, description="Width that images are reduced to (pixels); never enlarged.")
-    jpeg_quality: int = Field(80, ge=10, le=100, description="JPEG quality.")
+    jpeg_quality: int = Field(
+        80, ge=10, le=100, description="JPEG quality; an MJPEG camera's picture that fits is sent as it came."
+    )
     memory: Memory = Field(_memory(160, 512), description="Memory of a pod, for all its cameras.")
     vertical: Vertical = Field("off", description=VERTICAL)
 

@@ -40,6 +40,9 @@ def filebeat_yml(bootstrap_servers: str, elasticsearch_url: str, topics: Sequenc
                 "client_id": "filebeat",
                 "version": "2.1.0",
                 "initial_offset": "oldest",
+                # A broker collects results for this long before it answers, instead of answering for each.
+                "fetch": {"min": 1_048_576},
+                "max_wait_time": "200ms",
             }
         ],
         "processors": [
@@ -71,7 +74,7 @@ def filebeat_yml(bootstrap_servers: str, elasticsearch_url: str, topics: Sequenc
         },
         "setup.template.enabled": False,
         "setup.ilm.enabled": False,
-        "queue.mem": {"events": 2048, "flush.min_events": 256, "flush.timeout": "500ms"},
+        "queue.mem": {"events": 2048, "flush.min_events": 256, "flush.timeout": "100ms"},
         "path.logs": "/tmp",
         "logging.to_files": False,
         "logging.to_stderr": True,

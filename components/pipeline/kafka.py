@@ -59,6 +59,10 @@ def server_properties(zookeeper_connect: str, section: sections.Kafka) -> str:
         "controlled.shutdown.enable=true",
         f"message.max.bytes={max_message_bytes}",
         f"replica.fetch.max.bytes={max_message_bytes}",
+        # A follower's fetch is answered when this much has come or this time has passed, not for each record. A record
+        # is acknowledged and readable once followers have it, so the time is part of every frame's latency, twice.
+        "replica.fetch.min.bytes=262144",
+        "replica.fetch.wait.max.ms=100",
         f"replica.fetch.response.max.bytes={max(10 * max_message_bytes, 10485760)}",
         "log.retention.check.interval.ms=60000",
         # The default buffer of 128 MiB would not fit a small heap; the only compacted topics are Kafka's own.

@@ -85,8 +85,8 @@ def pipeline_topics(kafka: sections.Kafka, models: Sequence[str]) -> tuple[Topic
 class Topics(pulumi.ComponentResource):
     """A Job that changes Kafka's topics to match the declared ones; a changed declaration makes a new Job.
 
-    It creates missing topics, adds partitions and alters settings. It never deletes a topic, and refuses to remove
-    partitions: both would lose frames.
+    It creates missing topics, adds partitions and alters settings. It never deletes a topic or takes partitions away:
+    both would lose frames. A topic that has more partitions than declared keeps them, and its disk space is theirs.
     """
 
     bootstrap_servers: pulumi.Output[str]

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # topics.sh FILE: bring Kafka's topics to what FILE declares, a line each: NAME PARTITIONS REPLICATION KEY=VALUE,...
-# Creates, adds partitions, alters settings; never deletes. Exits 2 where that is not enough. Each Kafka tool is a JVM: list once, act only on what differs.
+# Creates, adds partitions, alters settings; never deletes. Each Kafka tool is a JVM: list once, act only on what differs.
+# Kafka cannot take partitions away, so a topic that has more than declared keeps them. Results are written to the
+# partition of their frame: a topic declared with as many partitions as the first, the frames, gets as many as that has.
 set -euo pipefail
 
 readonly file=$1
@@ -29,11 +31,36 @@ has_settings() {
   done
 }
 
-failed=0
+# SETTINGS DECLARED ACTUAL: the settings of a topic with more partitions than declared, which share the declared bytes.
+shared() {
+  local -a all
+  local i key least=0 bytes
+  IFS=, read -ra all <<<"$1"
+  for i in "${all[@]}"; do [[ $i != max.message.bytes=* ]] || least=${i#*=}; done
+  for i in "${!all[@]}"; do
+    key=${all[i]%%=*}
+    [[ $key == retention.bytes || $key == segment.bytes ]] || continue
+    bytes=$((${all[i]#*=} * $2 / $3))
+    # A segment must hold the largest record.
+    all[i]=$key=$((bytes > least ? bytes : least))
+  done
+  (IFS=, && printf '%s' "${all[*]}")
+}
+
+first_declared='' first_has=0
 while read -r name partitions replication settings; do
   [[ -n $name ]] || continue
   [[ $settings != - ]] || settings=
   have=$(partitions_of "$name")
+  : "${first_declared:=$partitions}"
+  declared=$partitions
+  if ((have > partitions)); then
+    echo "$name keeps its $have partitions: Kafka cannot reduce them to $partitions" >&2
+    partitions=$have
+  fi
+  if ((declared == first_declared && first_has > partitions)); then partitions=$first_has; fi
+  if ((first_has == 0)); then first_has=$partitions; fi
+  if ((partitions > declared)) && [[ -n $settings ]]; then settings=$(shared "$settings" "$declared" "$partitions"); fi
   if [[ -z $have ]]; then
     echo "creating $name: $partitions partitions, $replication replicas"
     configs=()
@@ -43,11 +70,6 @@ while read -r name partitions replication settings; do
     fi
     "$kafka/kafka-topics.sh" --bootstrap-server "$BOOTSTRAP_SERVERS" --create --if-not-exists --topic "$name" \
       --partitions "$partitions" --replication-factor "$replication" "${configs[@]}" </dev/null
-    continue
-  fi
-  if ((have > partitions)); then
-    echo "error: topic $name has $have partitions and the stack wants $partitions; Kafka cannot take partitions away: set kafka.partitions to $have or more" >&2
-    failed=2
     continue
   fi
   if ((have < partitions)); then
@@ -60,4 +82,3 @@ while read -r name partitions replication settings; do
       --add-config "$settings" </dev/null
   fi
 done <"$file"
-exit "$failed"

@@ -23,8 +23,9 @@ def open_source(
         return MjpegSource(camera.url, credentials, max_image_bytes, stopping)
     interval = 1 / camera.frames_per_second
     if parts.scheme == "file":
-        return VideoSource(parts.path, interval, stopping, looped=True)
-    return VideoSource(_with_credentials(camera.url, credentials), interval, stopping, looped=False)
+        return VideoSource(parts.path, interval, camera.width, stopping, looped=True)
+    place = _with_credentials(camera.url, credentials)
+    return VideoSource(place, interval, camera.width, stopping, looped=False)
 
 
 def _with_credentials(url: str, credentials: Credentials | None) -> str:

@@ -8,6 +8,8 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from apps.producer.jpeg import Jpeg
+
 
 class SourceError(Exception):
     """The camera cannot be reached or was lost. The message contains no credentials."""
@@ -23,9 +25,9 @@ class OversizeImage(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Shot:
-    """One image (height, width, BGR) and when it was taken."""
+    """One image and when it was taken: its pixels (height, width, BGR), or the JPEG that the camera sent."""
 
-    image: NDArray[np.uint8]
+    image: NDArray[np.uint8] | Jpeg
     captured_at: datetime
 
 

@@ -9,9 +9,7 @@ from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlsplit
 
-import cv2
-import numpy as np
-
+from apps.producer.jpeg import Jpeg, read_jpeg
 from apps.producer.settings import Credentials
 from apps.producer.sources.base import Closing, CorruptImage, OversizeImage, Shot, SourceError
 
@@ -21,7 +19,7 @@ _CHUNK: Final = 65536
 
 
 class MjpegSource(Closing):
-    """Reads every part of the stream, so that none becomes stale in a buffer, and decodes only those that are due."""
+    """Reads every part of the stream, so that none becomes stale in a buffer, and looks only at those that are due."""
 
     def __init__(
         self, url: str, credentials: Credentials | None, max_image_bytes: int, stopping: threading.Event
@@ -57,7 +55,7 @@ class MjpegSource(Closing):
             except (OSError, http.client.HTTPException) as lost:
                 raise SourceError(_reason(lost)) from None
             if time.monotonic() >= due:
-                return Shot(image=_decode(jpeg), captured_at=datetime.now(UTC))
+                return Shot(image=_whole(jpeg), captured_at=datetime.now(UTC))
         return None
 
     def close(self) -> None:
@@ -128,14 +126,11 @@ class MjpegSource(Closing):
         return line.rstrip(b"\r\n")
 
 
-def _decode(jpeg: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    # A truncated JPEG decodes without an error, with a grey lower part, so its end marker is checked.
-    if not jpeg.startswith(b"\xff\xd8") or b"\xff\xd9" not in jpeg[-64:]:
-        raise CorruptImage(f"{len(jpeg)} bytes that are no whole JPEG")
-    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-    if image is None:
-        raise CorruptImage(f"{len(jpeg)} bytes that do not decode")
-    return np.asarray(image, dtype=np.uint8)
+def _whole(part: bytes) -> Jpeg:
+    try:
+        return read_jpeg(part)
+    except ValueError as broken:
+        raise CorruptImage(str(broken)) from None
 
 
 def _reason(error: BaseException) -> str:

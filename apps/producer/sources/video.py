@@ -1,7 +1,9 @@
 """`rtsp://` streams and `file://` clips, through FFmpeg's libraries.
 
 A camera sends about 25 pictures per second and the pipeline needs far fewer, so decoding all would waste most of the
-work: every packet is read, but while key frames come at least as often as frames are due, only those are decoded.
+work: every packet is read, but while key frames come at least as often as frames are due, only those that are due are
+decoded. Where they do not, decoding stops after the last picture that is due before the next key frame. A picture is
+reduced to the wanted width before its colours are converted, because most pixels of a large one are not needed.
 """
 
 import threading
@@ -14,6 +16,7 @@ from typing import Final, TypeAlias
 import av
 import av.logging
 import numpy as np
+from numpy.typing import NDArray
 
 from apps.producer.sources.base import Closing, CorruptImage, Shot, SourceError
 
@@ -42,8 +45,9 @@ av.logging.set_level(None)
 class VideoSource(Closing):
     """An open stream or clip. A clip is played at its own rate in a loop, like a camera."""
 
-    def __init__(self, place: str, interval: float, stopping: threading.Event, *, looped: bool) -> None:
-        self._interval = interval
+    def __init__(self, place: str, interval: float, width: int, stopping: threading.Event, *, looped: bool) -> None:
+        """A frame is due every `interval` seconds. Wider pictures are reduced to `width` pixels."""
+        self._width = width
         self._stopping = stopping
         self._looped = looped
         options = {} if looped else _LIVE_OPTIONS
@@ -66,18 +70,18 @@ class VideoSource(Closing):
 
     def read(self, sequence: int, due: float) -> Shot | None:
         """The first picture decoded at or after `due`."""
-        for packet, seconds in self._packets:
+        for packet, moment in self._packets:
             if self._stopping.is_set():
                 return None
-            arrived, on_time = datetime.now(UTC), time.monotonic() >= due
+            arrived, now = datetime.now(UTC), time.monotonic()
             if packet.is_keyframe:
-                self._keys.seen(seconds)
-            if not self._keys.wanted(packet.is_keyframe):
+                self._keys.seen(moment)
+            if not self._keys.wanted(packet.is_keyframe, due, now):
                 continue
             if packet.pts is not None:
                 self._arrivals[packet.pts] = arrived
             picture = self._decode(packet)
-            if picture is not None and on_time:
+            if picture is not None and now >= due:
                 return self._shot(picture, arrived)
         if self._stopping.is_set():
             return None
@@ -90,6 +94,10 @@ class VideoSource(Closing):
     def _decode(self, packet: Packet) -> av.VideoFrame | None:
         try:
             pictures = packet.decode()
+            if self._keys.alone and not (pictures and pictures[-1].pts == packet.pts):
+                # The decoder keeps a key frame back to sort it among the next pictures, which it does not get.
+                pictures = self._stream.codec_context.decode(None) or pictures
+                self._stream.codec_context.flush_buffers()
         except av.FFmpegError as corrupt:
             self._bad += 1
             if self._bad > _LONGEST_LINE_OF_ERRORS:
@@ -109,8 +117,7 @@ class VideoSource(Closing):
             arrived = self._arrivals.get(picture.pts, arrived)
         self._arrivals = {pts: moment for pts, moment in self._arrivals.items() if moment > arrived}
         self._last = max(arrived, self._last + timedelta(microseconds=1))
-        image = np.asarray(picture.to_ndarray(format="bgr24"), dtype=np.uint8)
-        return Shot(image=image, captured_at=self._last)
+        return Shot(image=reduced(picture, self._width), captured_at=self._last)
 
     def _receive(self) -> Iterator[tuple[Packet, float]]:
         """A live stream's packets, each with its arrival time."""
@@ -122,7 +129,7 @@ class VideoSource(Closing):
             raise SourceError(_reason(lost)) from None
 
     def _play(self) -> Iterator[tuple[Packet, float]]:
-        """A clip's packets in a loop, each when it is due, with the seconds since the first start."""
+        """A clip's packets in a loop, each when it is due, with that time."""
         began = time.monotonic()
         passed, step = 0.0, 1 / float(self._stream.average_rate or 25)
         while True:
@@ -137,7 +144,7 @@ class VideoSource(Closing):
                     moment = seconds - first
                     if self._stopping.wait(max(0.0, began + passed + moment - time.monotonic())):
                         return
-                    yield packet, passed + moment
+                    yield packet, began + passed + moment
                 self._stream.codec_context.flush_buffers()
                 self._container.seek(0)
             except (av.FFmpegError, OSError) as lost:
@@ -149,7 +156,7 @@ class VideoSource(Closing):
 
 
 class KeyFrames:
-    """Decides from the spacing of key frames whether decoding only those is enough."""
+    """Decides from the spacing of key frames which packets to decode. All times are of `time.monotonic`."""
 
     def __init__(self, interval: float) -> None:
         self._interval = interval
@@ -157,19 +164,42 @@ class KeyFrames:
         self._spacing: float | None = None
         self._in_order = False
 
-    def seen(self, seconds: float) -> None:
+    def seen(self, moment: float) -> None:
         """Record a key frame's time."""
-        if self._last is not None and seconds > self._last:
-            spacing = seconds - self._last
+        if self._last is not None and moment > self._last:
+            spacing = moment - self._last
             self._spacing = spacing if self._spacing is None else max(spacing, 0.7 * self._spacing)
-        self._last = seconds
+        self._last = moment
 
-    def wanted(self, key: bool) -> bool:
-        """Whether to decode this packet. Decoding all packets begins and ends at a key frame."""
+    @property
+    def alone(self) -> bool:
+        """Whether key frames come often enough to decode nothing else."""
+        return self._spacing is not None and self._spacing <= self._interval * _SLACK
+
+    def wanted(self, key: bool, due: float, now: float) -> bool:
+        """Whether to decode the packet that came `now`, when the next frame is due at `due`.
+
+        A key frame needs no other packet, so it is decoded only when it is due. Any other picture needs all packets
+        since its key frame, so where key frames are not enough, packets are decoded from a key frame on, until the next
+        frame is due after the next key frame.
+        """
+        if key and self.alone:
+            self._in_order = False
+            return now >= due
         if key:
-            enough = self._spacing is not None and self._spacing <= self._interval * _SLACK
-            self._in_order = not enough
-        return key or self._in_order
+            self._in_order = True
+        if self._last is not None and self._spacing is not None and due >= self._last + self._spacing:
+            self._in_order = False
+        return self._in_order
+
+
+def reduced(picture: av.VideoFrame, width: int) -> NDArray[np.uint8]:
+    """The picture's pixels (height, width, BGR), reduced to `width` at the same aspect ratio if it is wider."""
+    if picture.width <= width:
+        return np.asarray(picture.to_ndarray(format="bgr24"), dtype=np.uint8)
+    height = max(1, round(picture.height * width / picture.width))
+    pixels = picture.to_ndarray(format="bgr24", width=width, height=height, interpolation="AREA")
+    return np.asarray(pixels, dtype=np.uint8)
 
 
 def _reason(error: BaseException) -> str:

@@ -2,8 +2,10 @@ import cv2
 import numpy as np
 import pytest
 
-from apps.producer.image import encode, masked, to_width
+from apps.producer.image import encode, masked, prepare, to_width
+from apps.producer.jpeg import read_jpeg
 from apps.producer.settings import Camera
+from apps.producer.sources import CorruptImage
 from apps.scenes import render
 
 IMAGE = render("cam-02", 1000, 1280, 720)
@@ -43,3 +45,65 @@ def test_a_mask_hides_its_rectangle_and_nothing_else() -> None:
 @pytest.mark.parametrize("mask", [(0.0, 0.0, 1.0, 1.0), (0.999, 0.999, 1.0, 1.0), (0.0, 0.0, 0.0001, 0.0001)])
 def test_masks_of_any_size_work(mask: tuple[float, float, float, float]) -> None:
     assert masked(IMAGE, (mask,)).shape == IMAGE.shape
+
+
+def jpeg(image: np.ndarray, *options: int) -> bytes:
+    return cv2.imencode(".jpg", image, options)[1].tobytes()
+
+
+def with_orientation(data: bytes, orientation: int) -> bytes:
+    """The JPEG with an Exif header that asks readers to turn it."""
+    entry = b"\x01\x12\x00\x03\x00\x00\x00\x01" + bytes([0, orientation, 0, 0])
+    body = b"Exif\0\0MM\0\x2a\0\0\0\x08\0\x01" + entry + b"\0\0\0\0"
+    return data[:2] + b"\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body + data[2:]
+
+
+@pytest.mark.parametrize("settings", [{"width": 1280}, {"width": 4000, "jpeg_quality": 10}])
+def test_a_jpeg_as_the_settings_ask_is_sent_as_it_came(settings: dict[str, int]) -> None:
+    data = jpeg(IMAGE)
+    sent = prepare(read_jpeg(data), camera(**settings), len(data))
+    assert (sent.jpeg, sent.width, sent.height) == (data, 1280, 720)
+
+
+def test_a_grey_jpeg_of_a_grey_camera_is_sent_as_it_came() -> None:
+    data = jpeg(cv2.cvtColor(IMAGE, cv2.COLOR_BGR2GRAY))
+    assert prepare(read_jpeg(data), camera(width=1280, grey=True), len(data)).jpeg == data
+
+
+@pytest.mark.parametrize("settings", [{"width": 640}, {"grey": True}, {"masks": [[0, 0, 0.5, 0.5]]}])
+def test_a_jpeg_that_the_settings_change_is_encoded_like_its_pixels(settings: dict[str, object]) -> None:
+    data, wanted = jpeg(IMAGE), camera(**{"width": 1280, **settings})
+    decoded = np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), dtype=np.uint8)
+    assert prepare(read_jpeg(data), wanted, len(data)) == encode(decoded, wanted)
+
+
+def test_a_jpeg_of_too_many_bytes_is_encoded_again() -> None:
+    data = jpeg(IMAGE, cv2.IMWRITE_JPEG_QUALITY, 100)
+    assert len(prepare(read_jpeg(data), camera(width=1280), len(data) - 1).jpeg) < 0.6 * len(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        jpeg(IMAGE, cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
+        with_orientation(jpeg(IMAGE), 1),
+    ],
+    ids=["progressive", "exif"],
+)
+def test_a_jpeg_that_readers_differ_on_is_encoded_again(data: bytes) -> None:
+    sent = prepare(read_jpeg(data), camera(width=1280), len(data))
+    assert (sent.width, sent.height) == (1280, 720)
+    assert read_jpeg(sent.jpeg).plain
+
+
+def test_a_jpeg_that_asks_for_a_turn_is_turned() -> None:
+    data = with_orientation(jpeg(IMAGE), 6)
+    sent = prepare(read_jpeg(data), camera(width=1280), len(data))
+    assert (sent.width, sent.height) == (720, 1280)
+
+
+def test_a_jpeg_that_does_not_decode_has_a_reason() -> None:
+    start = jpeg(IMAGE).index(b"\xff\xda")
+    data = jpeg(IMAGE)[: start + 2] + b"\0\x03\x07\xff\xd9"
+    with pytest.raises(CorruptImage, match="do not decode"):
+        prepare(read_jpeg(data), camera(grey=True), len(data))
