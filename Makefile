@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help bootstrap up down destroy preview status ssh kubeconfig lint format docs weights test-unit test-go test test-full timings \
-	conformance bench bench-preview bench-provision bench-drain bench-day bench-accuracy
+	conformance bench bench-preview bench-provision bench-drain bench-day bench-accuracy bench-frames bench-idle
 
 PYTHON := .venv/bin/python
 LAB := $(PYTHON) -m lab
@@ -104,6 +104,16 @@ bench-day: bootstrap ## A day of 40 cameras against the rules that scale the sta
 
 bench-accuracy: bootstrap ## What the detectors find on labelled real frames and rendered ones, and a frame's cost; WEIGHTS=your/own
 	@$(PYTHON) -m tests.bench.accuracy $(if $(WEIGHTS),--weights "$(WEIGHTS)")
+
+bench-frames: bootstrap ## On the lab: which rates are kept, how late, what a frame costs; RATES=20,40 SECONDS=120 KEEP=10 A=frozen
+	@$(PYTHON) -m tests.bench.frames --seconds $(or $(SECONDS),120) --keep $(or $(KEEP),10) \
+	  $(if $(RATES),--rates "$(RATES)") $(if $(A),--a "$(A)") $(if $(LOOP_SECONDS),--loop-seconds "$(LOOP_SECONDS)") \
+	  $(if $(MODELS),--models '$(MODELS)') $(if $(SETTINGS),--settings '$(SETTINGS)') \
+	  $(if $(ULTRALYTICS),--ultralytics "$(ULTRALYTICS)")
+
+bench-idle: bootstrap ## On the lab: the cores in use with its cameras at rest, by program; SECONDS=300
+	@$(PYTHON) -m tests.bench.idle --seconds $(or $(SECONDS),300) \
+	  $(if $(MODELS),--models '$(MODELS)') $(if $(SETTINGS),--settings '$(SETTINGS)')
 
 bench-provision: bootstrap ## `pulumi up` beside kubeadm by hand, on the lab's machines, which are made anew
 	@$(PYTHON) -m tests.bench.provision --repeat $(or $(REPEAT),1)

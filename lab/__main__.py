@@ -41,7 +41,8 @@ def up(_options: argparse.Namespace) -> None:
         raise LabError("the lab's machines need root: systemd and pods in privileged containers")
     with ThreadPoolExecutor(max_workers=1) as meanwhile:
         # Download Debian's packages while the toolchain compiles.
-        downloads: list[Future[Any]] = [meanwhile.submit(image.ensure), meanwhile.submit(clips.ensure)]
+        wanted: tuple[Callable[[], Any], ...] = (image.ensure, clips.ensure, clips.ensure_pictures)
+        downloads: list[Future[Any]] = [meanwhile.submit(each) for each in wanted]
         tools = toolchain.ensure()
         for download in downloads:
             download.result()

@@ -32,6 +32,9 @@ MIRROR = f"http://{GATEWAY}:{MIRROR_PORT}"
 
 CAMERAS_ADDRESS = IPv4Address("10.77.0.31")
 CAMERAS_PORT = 8554
+"""For RTSP."""
+CAMERAS_HTTP_PORT = 8080
+"""For MJPEG."""
 
 DEBIAN_MIRROR = os.environ.get("ARGUS_DEBIAN_MIRROR") or "http://deb.debian.org/debian"
 

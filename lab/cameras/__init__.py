@@ -1,4 +1,4 @@
-"""The camera machine: real H.264 footage over RTSP."""
+"""The camera machine: real footage, as H.264 over RTSP and as JPEGs over HTTP."""
 
 from typing import TypeAlias
 

@@ -1,7 +1,11 @@
-"""The cameras' clips, each encoded once from the footage, so that the server can repeat it without encoding."""
+"""The cameras' clips, each encoded once from the footage, so that the server can repeat it without encoding.
+
+As H.264 for RTSP, and the cameras' frames as JPEGs for MJPEG over HTTP.
+"""
 
 import hashlib
 import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Final
@@ -118,6 +122,8 @@ _ENCODING = (
     # The server finds frames by their delimiters, and the rate in the parameter sets, which every key frame repeats.
     *("-x264-params", "aud=1:repeat-headers=1:scenecut=0:force-cfr=1", "-f", "h264"),
 )
+# JPEGs as large as those that a producer makes of the same pictures at its usual quality, 80.
+_PICTURES = ("-an", "-c:v", "mjpeg", "-pix_fmt", "yuvj420p", "-q:v", "4", "-f", "mjpeg")
 
 
 def ensure() -> Path:
@@ -126,8 +132,23 @@ def ensure() -> Path:
     if not folder.is_dir():
         source = footage.ensure()
         with step("encoding the cameras' clips") as shown:
-            _make(source, folder, shown)
+            _make(CLIPS, lambda clip, made: encode(clip, source, made / f"{clip.camera}.h264"), folder, shown)
     return folder
+
+
+def ensure_pictures() -> Path:
+    """The folder of the cameras' JPEGs, a file `<camera>@<frames per second>.mjpeg` of each. Raises LabError."""
+    folder = CACHE / "cameras" / f"pictures-{_pictures_hash()}"
+    if not folder.is_dir():
+        source = footage.ensure()
+        with step("encoding the cameras' pictures") as shown:
+            _make(CAMERAS, lambda clip, made: encode_pictures(clip, source, made / pictures_file(clip)), folder, shown)
+    return folder
+
+
+def pictures_file(clip: Clip) -> str:
+    """The name of the file with the clip's JPEGs."""
+    return f"{clip.camera}@{clip.rate:g}.mjpeg"
 
 
 def filters(clip: Clip) -> str:
@@ -148,23 +169,41 @@ def filters(clip: Clip) -> str:
 
 def encode(clip: Clip, source: Path, target: Path) -> None:
     """Write the clip as an H.264 elementary stream. Raises LabError with FFmpeg's error."""
+    _ffmpeg(clip, source, ("-g", str(clip.key_interval), *_ENCODING), target)
+
+
+def encode_pictures(clip: Clip, source: Path, target: Path) -> None:
+    """Write the clip's frames as JPEGs, one after another. Raises LabError with FFmpeg's error."""
+    _ffmpeg(clip, source, _PICTURES, target)
+
+
+def _ffmpeg(clip: Clip, source: Path, encoding: tuple[str, ...], target: Path) -> None:
     # One thread, because the lab's programs are compiled at the same time.
     command = ("ffmpeg", "-nostdin", "-v", "error", "-threads", "1", "-i", str(source / clip.source))
-    output = ("-r", str(clip.rate), "-g", str(clip.key_interval), "-threads", "1", *_ENCODING, str(target))
+    output = ("-r", str(clip.rate), "-threads", "1", *encoding, str(target))
     run((*command, "-vf", filters(clip), *output), timeout=_ENCODE_SECONDS)
 
 
-def _make(source: Path, folder: Path, shown: Step) -> None:
+def _make(made: Sequence[Clip], write: Callable[[Clip, Path], None], folder: Path, shown: Step) -> None:
+    """Make the folder with each clip's file, whole or not at all; `write` gets the clip and where to write."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".clips-", dir=folder.parent) as work:
         ready = Path(work) / "ready"
         ready.mkdir()
-        for number, clip in enumerate(CLIPS):
-            shown.now(clip.camera, done=number, total=len(CLIPS))
-            encode(clip, source, ready / f"{clip.camera}.h264")
+        for number, clip in enumerate(made):
+            shown.now(clip.camera, done=number, total=len(made))
+            write(clip, ready)
         ready.rename(folder)
 
 
 def _recipe_hash() -> str:
-    recipe = repr((sorted(footage.CHECKSUMS.items()), _ENCODING, [(astuple(clip), filters(clip)) for clip in CLIPS]))
+    return _hash(_ENCODING, CLIPS)
+
+
+def _pictures_hash() -> str:
+    return _hash(_PICTURES, CAMERAS)
+
+
+def _hash(encoding: tuple[str, ...], made: Sequence[Clip]) -> str:
+    recipe = repr((sorted(footage.CHECKSUMS.items()), encoding, [(astuple(clip), filters(clip)) for clip in made]))
     return hashlib.sha256(recipe.encode()).hexdigest()[:16]

@@ -1,13 +1,14 @@
-"""The container `cameras`, which holds only one static program and its clips."""
+"""The container `cameras`, which holds only one static program, its clips and their pictures."""
 
 import hashlib
+import json
 import shutil
 import socket
 import tempfile
 from pathlib import Path
 
 from lab.cameras import clips
-from lab.config import CACHE, CAMERAS_ADDRESS, CAMERAS_PORT, LOGS, NETWORK
+from lab.config import CACHE, CAMERAS_ADDRESS, CAMERAS_HTTP_PORT, CAMERAS_PORT, LOGS, NETWORK
 from lab.podman import inspect_container, podman, remove_container, running, succeeds
 from lab.progress import now, wait_for
 from lab.toolchain import go_compiler
@@ -65,13 +66,13 @@ def status() -> str:
 
 
 def _ensure_image() -> str:
-    footage = clips.ensure()
+    footage, pictures = clips.ensure(), clips.ensure_pictures()
     go = go_compiler.ensure()
     key = _SERVER.key(go.version)
     binaries = CACHE / "cameras" / f"server-{key}"
     if not binaries.is_dir():
         build(_SERVER, binaries, LOGS / "camera-server.log", go)
-    identity = hashlib.sha256(f"{key} {footage.name}".encode()).hexdigest()[:12]
+    identity = hashlib.sha256(f"{key} {footage.name} {pictures.name}".encode()).hexdigest()[:12]
     reference = f"{REPOSITORY}:{identity}"
     if succeeds("image", "exists", reference):
         return reference
@@ -79,11 +80,13 @@ def _ensure_image() -> str:
         root = Path(work)
         root.chmod(0o755)
         shutil.copy2(binaries / "bin" / "camera-server", root / "camera-server")
-        shutil.copytree(footage, root / "clips")
+        for folder in (footage, pictures):
+            shutil.copytree(folder, root / "clips", dirs_exist_ok=True)
         archive = shutil.make_archive(str(CACHE / "cameras" / f".image-{identity}"), "tar", root)
     try:
-        entrypoint = f'ENTRYPOINT ["/camera-server", "-address", ":{CAMERAS_PORT}", "-clips", "/clips"]'
-        podman("import", "--change", entrypoint, archive, reference)
+        listening = ("-address", f":{CAMERAS_PORT}", "-http", f":{CAMERAS_HTTP_PORT}")
+        entrypoint = json.dumps(["/camera-server", *listening, "-clips", "/clips"])
+        podman("import", "--change", f"ENTRYPOINT {entrypoint}", archive, reference)
     finally:
         Path(archive).unlink()
     return reference
@@ -92,8 +95,9 @@ def _ensure_image() -> str:
 def _not_ready() -> str | None:
     if not running(CONTAINER):
         return f"the container {CONTAINER} is not running: {podman('logs', '--tail=3', CONTAINER, check=False)}"
-    try:
-        with socket.create_connection((str(CAMERAS_ADDRESS), CAMERAS_PORT), timeout=2):
-            return None
-    except OSError as refused:
-        return str(refused)
+    for port in (CAMERAS_PORT, CAMERAS_HTTP_PORT):
+        try:
+            socket.create_connection((str(CAMERAS_ADDRESS), port), timeout=2).close()
+        except OSError as refused:
+            return f"port {port}: {refused}"
+    return None

@@ -39,12 +39,12 @@ def names(cluster: ClusterClient, stage: str) -> list[str]:
     ]
 
 
-def lag(cluster: ClusterClient) -> float | None:
-    """The frames that the model has yet to read, from its driver; None while no driver knows.
+def lag(cluster: ClusterClient, model: str = MODEL) -> float | None:
+    """The frames that a model has yet to read, from its driver; None while no driver knows.
 
     A driver that waits to take over reports NaN.
     """
-    for pod in cluster.pods(f"app.kubernetes.io/name=model-{MODEL},app.kubernetes.io/component=driver"):
+    for pod in cluster.pods(f"app.kubernetes.io/name=model-{model},app.kubernetes.io/component=driver"):
         if "deletionTimestamp" in pod["metadata"]:
             continue
         for line in cluster.pod_text(pod["metadata"]["name"], "/metrics").splitlines():

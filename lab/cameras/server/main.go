@@ -1,9 +1,11 @@
-// Serves every clip of a folder as an RTSP camera of the file's name, over and over at the clip's own rate.
+// Serves every clip of a folder as a camera of the file's name, over and over: by RTSP at the clip's own rate, and as
+// MJPEG over HTTP at each viewer's rate.
 //
-//	server -address :8554 -clips /clips
+//	server -address :8554 -http :8080 -clips /clips
 //
-// A clip is an H.264 elementary stream (Annex B) without B-frames, with access unit delimiters and an SPS that says
-// its frame rate. Nothing is decoded or encoded: a camera costs what sending its bytes costs.
+// An RTSP clip, CLIP.h264, is an H.264 elementary stream (Annex B) without B-frames, with access unit delimiters and an
+// SPS that says its frame rate. An MJPEG clip, CLIP@RATE.mjpeg, is JPEGs one after another; its URL is
+// http://ADDRESS/mjpeg/CLIP?fps=RATE. Nothing is decoded or encoded: a camera costs what sending its bytes costs.
 package main
 
 import (
@@ -22,22 +24,27 @@ import (
 
 func main() {
 	address := flag.String("address", ":8554", "the address to listen on, for RTSP over TCP")
-	folder := flag.String("clips", "/clips", "the folder of the .h264 clips")
+	http := flag.String("http", ":8080", "the address to listen on, for MJPEG over HTTP")
+	folder := flag.String("clips", "/clips", "the folder of the .h264 and .mjpeg clips")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := serve(ctx, *address, *folder); err != nil {
+	if err := serve(ctx, *address, *http, *folder); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func serve(ctx context.Context, address, folder string) error {
+func serve(ctx context.Context, address, httpAddress, folder string) error {
 	files, err := filepath.Glob(filepath.Join(folder, "*.h264"))
 	if err != nil {
 		return err
 	}
 	if len(files) == 0 {
 		return fmt.Errorf("%s: no .h264 files", folder)
+	}
+	mjpeg, err := newMJPEG(folder)
+	if err != nil {
+		return err
 	}
 	cameras := make(map[string]*camera, len(files))
 	ready := make(chan struct{})
@@ -61,11 +68,12 @@ func serve(ctx context.Context, address, folder string) error {
 		log.Printf("rtsp %s/%s: %d frames at %.2f a second", address, name, len(clip.frames), clip.rate)
 	}
 	close(ready)
-	failed := make(chan error, len(cameras)+1)
+	failed := make(chan error, len(cameras)+2)
 	for _, camera := range cameras {
 		go func() { failed <- camera.play(ctx) }()
 	}
 	go func() { failed <- server.Wait() }()
+	go func() { failed <- serveMJPEG(ctx, httpAddress, mjpeg) }()
 	select {
 	case <-ctx.Done():
 		return nil

@@ -64,6 +64,29 @@ def test_a_camera_s_clip_has_a_key_frame_a_second_and_every_second_frame(source:
     assert key_frames(tmp_path / "camera.h264") == [number % 5 == 0 for number in range(10)]
 
 
+def test_a_camera_s_pictures_are_the_frames_of_its_clip(source: Path, tmp_path: Path) -> None:
+    clips.encode_pictures(clip(), source, tmp_path / "camera.mjpeg")
+    assert (tmp_path / "camera.mjpeg").read_bytes().count(b"\xff\xd9\xff\xd8") == 9, "one JPEG after another"
+    originals = pictures(source / "pattern.mkv")
+    sent = pictures(tmp_path / "camera.mjpeg")
+    nearest = [int(np.argmin([np.abs(picture - original).mean() for original in originals])) for picture in sent]
+    assert nearest == list(range(4, 24, 2))
+
+
+def test_all_cameras_pictures_are_made_once_each_named_with_its_rate(
+    monkeypatch: pytest.MonkeyPatch, source: Path, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(clips, "CACHE", tmp_path)
+    monkeypatch.setattr(clips, "CAMERAS", (clip(camera="gate-1"), clip(camera="gate-2", rate=2.5)))
+    monkeypatch.setattr(clips.footage, "ensure", lambda: source)
+    folder = clips.ensure_pictures()
+    assert sorted(path.name for path in folder.iterdir()) == ["gate-1@5.mjpeg", "gate-2@2.5.mjpeg"]
+    written = (folder / "gate-1@5.mjpeg").stat().st_mtime_ns
+    assert clips.ensure_pictures() == folder
+    assert (folder / "gate-1@5.mjpeg").stat().st_mtime_ns == written
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
 @pytest.mark.parametrize(
     ("changes", "filters"),
     [

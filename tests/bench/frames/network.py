@@ -1,0 +1,119 @@
+"""Runs a program of this repository inside the network of the lab's pods.
+
+Kafka's brokers are known to each other, and so to every client, by names that only the pods' network resolves. So the
+program runs on the host, with the host's files, but in the network and with the name servers of one of the page's pods,
+which reads Kafka and Elasticsearch itself.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from lab.config import ROOT, LabError
+from lab.shell import ending
+from tests.bench.frames.watch import OVER, READY, Order, Seen
+from tests.e2e.cluster import NAMESPACE, ClusterClient
+from tests.e2e.machines import is_ready
+
+PAGE = "app.kubernetes.io/name=ui"
+_CONFIG = "ui"
+"""The page's ConfigMap, which has the addresses of Kafka and Elasticsearch."""
+_RESOLVER = "/etc/resolv.conf"
+
+
+@dataclass(frozen=True)
+class Entrance:
+    """A process in the pods' network, and the addresses of Kafka and Elasticsearch there."""
+
+    process: int
+    kafka: str
+    search: str
+
+    @classmethod
+    def find(cls, cluster: ClusterClient, proc: Path = Path("/proc")) -> "Entrance":
+        """The network of one of the page's pods. Raises LabError if none is ready."""
+        ready = [pod for pod in cluster.pods(PAGE) if is_ready(pod) and "deletionTimestamp" not in pod["metadata"]]
+        if not ready:
+            raise LabError("no pod of the page is ready, in whose network Kafka could be asked")
+        container = ready[0]["status"]["containerStatuses"][0]["containerID"].rpartition("/")[2]
+        settings = cluster.get(f"/api/v1/namespaces/{NAMESPACE}/configmaps/{_CONFIG}")["data"]
+        return cls(
+            process_of(container, proc), settings["ARGUS_KAFKA_BOOTSTRAP_SERVERS"], settings["ARGUS_ELASTICSEARCH_URL"]
+        )
+
+    def command(self, *program: str) -> list[str]:
+        """The command line that runs a program there. Needs root."""
+        # The mount belongs to the program's own mount namespace alone.
+        bind = f'mount --bind "$1" {_RESOLVER} && shift && exec "$@"'
+        there = f"/proc/{self.process}"
+        return [
+            *("nsenter", f"--net={there}/ns/net", "unshare", "--mount"),
+            *("sh", "-c", bind, "sh", f"{there}/root{_RESOLVER}", *program),
+        ]
+
+
+def process_of(container: str, proc: Path = Path("/proc")) -> int:
+    """A process on this host of a container. Raises LabError if there is none."""
+    for each in sorted(int(path.name) for path in proc.iterdir() if path.name.isdigit()):
+        try:
+            if container in (proc / str(each) / "cgroup").read_text():
+                return each
+        except OSError:
+            continue
+    raise LabError(f"no process on this host is of the container {container}: the lab does not run here")
+
+
+class Watching:
+    """A step that is followed."""
+
+    def __init__(self, process: "subprocess.Popen[str]", errors: IO[str]) -> None:
+        self._process, self._errors = process, errors
+
+    def wait_for_the_end(self) -> None:
+        """Wait until the step's time is over. Raises LabError if the watch failed."""
+        self.expect(OVER)
+
+    def seen(self) -> Seen:
+        """What was seen, once the late results have come or not. Raises LabError if the watch failed."""
+        return Seen(**self._next())
+
+    def expect(self, word: str) -> None:
+        """Wait for the watch to say this. Raises LabError if it failed."""
+        if (said := self._next()) != word:
+            raise LabError(f"the watch says {said!r} and not {word!r}")
+
+    def _next(self) -> Any:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            self._errors.seek(0)
+            raise LabError(
+                f"the watch in the pods' network failed:\n{ending(self._errors.read().strip().splitlines())}"
+            )
+        return json.loads(line)
+
+
+@contextmanager
+def watching(entrance: Entrance, models: Sequence[str], seconds: float) -> Iterator[Watching]:
+    """Follow a step that begins with the block. Raises LabError with the end of the watch's errors."""
+    order = Order(kafka=entrance.kafka, search=entrance.search, models=tuple(models), seconds=seconds)
+    program = entrance.command(sys.executable, "-m", "tests.bench.frames.watch", json.dumps(asdict(order)))
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(
+            program, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=errors, stdin=subprocess.DEVNULL
+        ) as process,
+    ):
+        watched = Watching(process, errors)
+        try:
+            watched.expect(READY)
+            yield watched
+        finally:
+            if process.poll() is None:
+                process.kill()
