@@ -24,6 +24,9 @@ LABELS: Final = k.labels("producer", "camera")
 RECORD_OVERHEAD = 10_000
 """Bytes of Kafka's record size limit reserved for the key, the headers and the batch around an image."""
 
+_NOT_THE_PRODUCERS: Final = {"gated"}
+"""A camera's keys that concern other stages: a producer does not restart for them."""
+
 CAMERA_PORTS: Final[Mapping[str, int]] = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 """The port of a camera whose URL names none: FFmpeg's defaults."""
 
@@ -119,7 +122,9 @@ class Producers(pulumi.ComponentResource):
             "ARGUS_HTTP_PORT": str(k.HTTP_PORT),
             "ARGUS_PEERS": peers,
         }
-        files = {"cameras.json": json.dumps([camera.model_dump() for camera in cameras], indent=2)}
+        files = {
+            "cameras.json": json.dumps([camera.model_dump(exclude=_NOT_THE_PRODUCERS) for camera in cameras], indent=2)
+        }
         environment = core.v1.ConfigMap(
             f"{name}-environment",
             metadata=k.metadata(f"{name}-environment", args.namespace, labels),
