@@ -25,6 +25,8 @@ def job_spec(kind: str = "objects", weights: Path = NOWHERE, **changes: Any) -> 
         "code": NOWHERE,
         "call_seconds": 1.0,
         "call_memory_mib": 128,
+        "gate_seconds": None,
+        "ungated_cameras": (),
         "threads": 1,
         "results_topic": f"results.{kind}",
         "rejected_topic": "rejected",

@@ -14,11 +14,13 @@ from apps.messages.identity import (
     result_path,
 )
 from apps.messages.result import (
+    STILL,
     UNREADABLE,
     Detection,
     Keypoint,
     Point,
     Result,
+    Skipped,
     detection_from_document,
     result_from_document,
     result_from_json,
@@ -28,6 +30,7 @@ from apps.messages.timestamps import format_timestamp, parse_timestamp
 
 __all__ = [
     "SEQUENCE_SHIFT",
+    "STILL",
     "UNREADABLE",
     "Detection",
     "Frame",
@@ -35,6 +38,7 @@ __all__ = [
     "Keypoint",
     "Point",
     "Result",
+    "Skipped",
     "detection_from_document",
     "first_sequence",
     "format_timestamp",

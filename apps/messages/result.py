@@ -53,9 +53,32 @@ class Detection:
         return document
 
 
+STILL = "still"
+"""The reason to skip a frame in which nothing moved."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skipped:
+    """Why the model did not look at a frame, and the sequence of the frame that its detections are from (None: none).
+
+    A reader must accept reasons other than STILL: later versions may have more.
+    """
+
+    reason: str
+    carried_from: int | None
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The same as JSON."""
+        document: dict[str, Any] = {"skipped": self.reason}
+        if self.carried_from is not None:
+            document["carried_from"] = self.carried_from
+        return document
+
+
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """One model's detections in one frame, without the image."""
+    """One model's detections in one frame, without the image. `skipped` is None where the model looked at the frame."""
 
     camera: str
     sequence: int
@@ -66,6 +89,7 @@ class Result:
     model_version: str
     processed_at: datetime
     detections: tuple[Detection, ...]
+    skipped: Skipped | None = None
 
     @property
     def id(self) -> str:
@@ -75,7 +99,7 @@ class Result:
 
 def result_to_json(result: Result) -> bytes:
     """The record value of a result: compact UTF-8 JSON."""
-    document = {
+    document: dict[str, Any] = {
         "@timestamp": format_timestamp(result.captured_at),
         "event": {"id": result.id, "created": format_timestamp(result.processed_at)},
         "camera": {"name": result.camera},
@@ -83,6 +107,8 @@ def result_to_json(result: Result) -> bytes:
         "model": {"name": result.model, "version": result.model_version},
         "detections": [found.document for found in result.detections],
     }
+    if result.skipped is not None:
+        document["inference"] = result.skipped.document
     return json.dumps(document, separators=(",", ":")).encode()
 
 
@@ -124,9 +150,17 @@ def result_from_document(document: dict[str, Any]) -> Result:
             model_version=_text(document["model"]["version"]),
             processed_at=parse_timestamp(document["event"]["created"]),
             detections=tuple(detection_from_document(found) for found in document["detections"]),
+            skipped=_skipped(document.get("inference")),
         )
     except (KeyError, TypeError, AttributeError, OverflowError) as malformed:
         raise ValueError(f"not a result: {type(malformed).__name__} {malformed}") from malformed
+
+
+def _skipped(inference: dict[str, Any] | None) -> Skipped | None:
+    if inference is None:
+        return None
+    carried_from = inference.get("carried_from")
+    return Skipped(reason=_text(inference["skipped"]), carried_from=None if carried_from is None else int(carried_from))
 
 
 def _text(value: object) -> str:

@@ -12,10 +12,10 @@ from pyspark.sql.streaming.query import StreamingQuery
 from apps.spark_jobs.progress import Start
 from apps.spark_jobs.settings import Settings
 from apps.spark_jobs.spec import JobSpec
-from apps.spark_jobs.worker import SINK_SCHEMA, process
+from apps.spark_jobs.worker import SINK_SCHEMA, SKIPPED, process
 
 OUTCOME = "outcome"
-"""The observation in a batch's progress that counts rejected records."""
+"""The observation in a batch's progress that counts rejected records, and results without a look at the frame."""
 
 RECORD_OVERHEAD = 65_536
 """Bytes allowed for a record's key, headers and framing, beside the largest value."""
@@ -26,8 +26,11 @@ def start_query(spark: SparkSession, settings: Settings, start: Start, executors
     shutil.rmtree(settings.checkpoint, ignore_errors=True)
     tasks = executors * settings.cores_per_executor
     records = run_model(read_frames(spark, settings, start, tasks), settings.spec, tasks)
+    rejected = F.col("topic") == settings.rejected_topic
+    # A rejected record keeps the headers that its sender gave it.
+    carried = ~rejected & F.exists("headers", lambda header: header["key"] == SKIPPED)
     return (
-        records.observe(OUTCOME, F.count_if(F.col("topic") == settings.rejected_topic).alias("rejected"))
+        records.observe(OUTCOME, F.count_if(rejected).alias("rejected"), F.count_if(carried).alias("carried"))
         .writeStream.format("kafka")
         .queryName(settings.model_name)
         .option("kafka.bootstrap.servers", settings.kafka_bootstrap_servers)

@@ -45,6 +45,10 @@ class Settings(ServerSettings):
     code: Path
     call_seconds: float = Field(gt=0)
     call_memory_mib: int = Field(ge=1)
+    gate_seconds: float | None = Field(default=None, gt=0)
+    """The longest time between two frames of a camera that are looked at; None: the model looks at every frame."""
+    ungated_cameras: tuple[str, ...] = ()
+    """Cameras of which every frame is looked at."""
     threads: int = Field(default=1, ge=1)
     """Inference threads of one Python worker. A worker has one Spark core: more threads need spark.task.cpus too."""
     max_offsets_per_task: int = Field(ge=1)

@@ -14,6 +14,7 @@ class JobSpec:
     """The settings that are sent to the executors with the query, once per task.
 
     Hashable, because a worker caches one model per spec. `score_thresholds` are pairs of a label and its threshold.
+    `gate_seconds` is the longest time between two frames of a camera that are looked at; None: every frame is.
     """
 
     model: str
@@ -29,6 +30,8 @@ class JobSpec:
     code: Path
     call_seconds: float
     call_memory_mib: int
+    gate_seconds: float | None
+    ungated_cameras: tuple[str, ...]
     threads: int
     results_topic: str
     rejected_topic: str

@@ -29,6 +29,8 @@ class Status:
         self.batches = counter("batches", "Finished batches.")
         self.frames = counter("frames", "Records read from the frames topic.")
         self.rejected = counter("rejected", "Records set aside on the rejected topic.")
+        self.looked = counter("frames_looked", "Frames whose result the model found by looking at them.")
+        self.carried = counter("frames_carried", "Frames whose result is carried from an earlier one: nothing moved.")
         self.expired = counter("expired", "Records that retention removed before this job read them.")
         self.lag = gauge("lag_records", "Records on the frames topic that no finished batch holds.")
         # Unknown until Kafka is asked, which a driver that waits to take over does not do.

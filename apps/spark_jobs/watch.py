@@ -62,7 +62,11 @@ class Watcher(StreamingQueryListener):  # type: ignore[misc, unused-ignore]
         status, rows = self._status, int(progress["numInputRows"])
         status.batches.inc()
         status.frames.inc(rows)
-        status.rejected.inc(int((progress.get("observedMetrics") or {}).get(OUTCOME, {}).get("rejected", 0)))
+        outcome = (progress.get("observedMetrics") or {}).get(OUTCOME) or {}
+        rejected, carried = int(outcome.get("rejected", 0)), int(outcome.get("carried", 0))
+        status.rejected.inc(rejected)
+        status.carried.inc(carried)
+        status.looked.inc(rows - rejected - carried)
         expired = span(start, end) - rows
         if expired > 0:
             status.expired.inc(expired)

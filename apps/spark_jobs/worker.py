@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from apps.messages import FrameError, Result, frame_from_kafka, result_to_json
 from apps.messages.frame import Headers
+from apps.spark_jobs.gate import Gate, load_gate
 from apps.spark_jobs.models import Model, load_model
 from apps.spark_jobs.spec import JobSpec
 
@@ -16,6 +17,9 @@ logger = logging.getLogger(__name__)
 
 SINK_SCHEMA = "topic string, partition int, key binary, value binary, headers array<struct<key: string, value: binary>>"
 """The columns of Spark's Kafka sink."""
+
+SKIPPED = "skipped"
+"""The header of a result whose frame the model did not look at; the driver counts these."""
 
 ENVELOPE_BYTES = 4096
 """Bytes below the record limit that a rejected record keeps free for its key and headers."""
@@ -44,9 +48,9 @@ class Record:
 
 def process(batches: Iterable[pa.RecordBatch], spec: JobSpec) -> Iterator[pa.RecordBatch]:
     """Exactly one record to write for each record read: the model's result, or the record itself, rejected."""
-    model = load_model(spec)
+    model, gate = load_model(spec), load_gate(spec)
     for batch in batches:
-        yield to_arrow([answer(record, model, spec) for record in from_arrow(batch)])
+        yield to_arrow([answer(record, model, spec, gate) for record in from_arrow(batch)])
 
 
 def prepare(batches: Iterable[pa.RecordBatch], spec: JobSpec) -> Iterator[pa.RecordBatch]:
@@ -55,13 +59,13 @@ def prepare(batches: Iterable[pa.RecordBatch], spec: JobSpec) -> Iterator[pa.Rec
     yield from batches
 
 
-def answer(record: Record, model: Model, spec: JobSpec) -> Record:
-    """The result of one frame, or the rejected record with the reason."""
+def answer(record: Record, model: Model, spec: JobSpec, gate: Gate | None = None) -> Record:
+    """The result of one frame, or the rejected record with the reason. Without a gate, the model looks at the frame."""
     try:
         if record.value is not None and len(record.value) > spec.max_frame_bytes:
             raise FrameError(f"the value has {len(record.value)} bytes, more than {spec.max_frame_bytes}")
         frame = frame_from_kafka(record.key, record.value, record.headers)
-        detections = model.detect(frame)
+        detections, skipped = (model.detect(frame), None) if gate is None else gate.detect(frame, model.detect)
     except FrameError as error:
         return reject(record, str(error), spec)
     except Exception as error:
@@ -78,12 +82,19 @@ def answer(record: Record, model: Model, spec: JobSpec) -> Record:
         model_version=model.version,
         processed_at=datetime.now(UTC),
         detections=detections,
+        skipped=skipped,
     )
     value = result_to_json(result)
     if len(value) > spec.max_frame_bytes:
         # Kafka would refuse it, and so the whole batch would fail at every attempt.
         return reject(record, f"{len(detections)} detections, {len(value)} bytes: over {spec.max_frame_bytes}", spec)
-    return Record(topic=spec.results_topic, partition=record.partition, key=result.id.encode(), value=value, headers=[])
+    return Record(
+        topic=spec.results_topic,
+        partition=record.partition,
+        key=result.id.encode(),
+        value=value,
+        headers=[] if skipped is None else [(SKIPPED, skipped.reason.encode())],
+    )
 
 
 def reject(record: Record, reason: str, spec: JobSpec) -> Record:

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from apps.messages import Detection, format_timestamp, hour_of, result_from_document
 from apps.messages.names import IDENTITY_FIELD, NAME, NAME_PATTERN
+from apps.ui.inference import inference_json
 
 MAX_LABELS = 200
 
@@ -30,6 +31,8 @@ class SearchParameters(BaseModel):
     version: str | None = Field(default=None, min_length=1, max_length=200)
     label: str | None = Field(default=None, min_length=1, max_length=100)
     min_score: float | None = Field(default=None, ge=0, le=1)
+    inferred: bool | None = None
+    """True: only results of frames that the model looked at; false: only of those that it did not."""
     since: AwareDatetime | None = None
     until: AwareDatetime | None = None
     size: int = Field(default=24, ge=1, le=200)
@@ -63,6 +66,10 @@ def build_query(parameters: SearchParameters) -> dict[str, Any]:
         filters.append(
             {"nested": {"path": "detections", "ignore_unmapped": True, "query": {"bool": {"filter": found}}}}
         )
+    if parameters.inferred is not None:
+        # Results from before the gate lack the field: their frames were all looked at.
+        skipped = {"exists": {"field": "inference.skipped"}}
+        filters.append({"bool": {"must_not": [skipped]}} if parameters.inferred else skipped)
     body: dict[str, Any] = {
         "query": {"bool": {"filter": filters}},
         "size": parameters.size,
@@ -145,6 +152,7 @@ def _parse_hit(hit: dict[str, Any], parameters: SearchParameters) -> dict[str, A
         "height": result.height,
         "model": result.model,
         "model_version": result.model_version,
+        "inference": inference_json(result),
         "image": f"/api/frames/{result.camera}/{hour_of(result.captured_at)}/{result.sequence}.jpg",
         "detections": [{**found.document, "matches": matches(found, parameters)} for found in result.detections],
     }

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from apps.messages import Frame, Result, format_timestamp
+from apps.ui.inference import inference_json
 
 RING_FRAMES = 120
 EARLY_RESULTS = 30
@@ -207,6 +208,7 @@ def _shot_json(shot: Shot) -> dict[str, Any]:
             {
                 "model": result.model,
                 "model_version": result.model_version,
+                "inference": inference_json(result),
                 "detections": [found.document for found in result.detections],
             }
             for _, result in sorted(shot.results.items())

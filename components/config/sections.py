@@ -451,6 +451,9 @@ class Camera(Section):
     )
     jpeg_quality: Annotated[int, Field(ge=10, le=100)] | None = Field(None, description="Unset: producers.jpegQuality.")
     grey: bool = Field(False, description="Drop the colour.")
+    gated: bool = Field(
+        True, description="Whether models may skip its frames where nothing moved (models[].gate); false: never."
+    )
     masks: tuple[tuple[Fraction, Fraction, Fraction, Fraction], ...] = Field(
         (), description="Rectangles to blur, each x1, y1, x2, y2 as fractions of the image."
     )
@@ -508,6 +511,19 @@ class Executors(ReplicaRange):
         le=86400,
         description="One executor less after it has not been needed for this long (seconds). A new one takes some 20 s "
         "and the frames' patience, an idle one only memory.",
+    )
+
+
+class Gate(Section):
+    """Whether a model looks at a camera's frame only where something moved since the last one that it looked at."""
+
+    enabled: bool | None = Field(
+        None,
+        description="Where nothing moved, the result carries the detections of the frame that was looked at last, and "
+        "says so. Unset: on for kind objects, off for the others; kind motion has no gate.",
+    )
+    seconds: float = Field(
+        5.0, gt=0, le=3600, description="A frame is looked at anyway this long after the last one that was (seconds)."
     )
 
 
@@ -569,6 +585,7 @@ class Model(Section):
         alias="callMemoryMiB",
         description="Of kind python: what the code may hold of executorMemoryMiB, a core; with more it is ended.",
     )
+    gate: Gate = Field(Gate(), description="Frames in which nothing moved are not looked at.")
     trigger_seconds: float = Field(2.0, gt=0, le=60, description="Time between micro-batches (seconds).")
     batch_size: int = Field(16, ge=1, le=256, description="Frames that a Python worker holds at once.")
 
@@ -579,7 +596,15 @@ class Model(Section):
                 raise ValueError(f"a model of kind {self.kind} has no {key}: remove the key or use kind: {kind}")
         if self.kind == "python" and self.code is None:
             raise ValueError("a model of kind python needs code, the folder of its module")
+        if self.kind == "motion" and self.gate.enabled:
+            raise ValueError("a model of kind motion has no gate, as it looks for motion: remove gate.enabled")
         return self
+
+    @property
+    def gate_seconds(self) -> float | None:
+        """The longest time between two frames of a camera that are looked at; None: every frame is."""
+        enabled = self.kind == "objects" if self.gate.enabled is None else self.gate.enabled
+        return self.gate.seconds if enabled else None
 
     @property
     def memory(self) -> Memory:

@@ -74,6 +74,8 @@ def index_template(replicas: int) -> dict[str, Any]:
                         }
                     },
                     "model": {"properties": {"name": keyword, "version": keyword}},
+                    # Only in results of frames that the model did not look at.
+                    "inference": {"properties": {"skipped": keyword, "carried_from": {"type": "long"}}},
                     "detections": {
                         "type": "nested",
                         "properties": {

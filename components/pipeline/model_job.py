@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -38,13 +38,17 @@ BATCH_SECONDS is the longest that a batch with user code may take."""
 
 @dataclass(frozen=True, kw_only=True)
 class ModelJobArgs:
-    """Arguments of ModelJob; `max_message_bytes` is Kafka's limit on the size of a record."""
+    """Arguments of ModelJob; `max_message_bytes` is Kafka's limit on the size of a record.
+
+    The model looks at every frame of `ungated_cameras`, even where it has a gate.
+    """
 
     namespace: pulumi.Input[str]
     image: pulumi.Input[str]
     bootstrap_servers: pulumi.Input[str]
     model: sections.Model
     max_message_bytes: int
+    ungated_cameras: Sequence[str]
 
 
 def job_name(model: str) -> str:
@@ -204,6 +208,7 @@ def environment_of(model: sections.Model) -> dict[str, str]:
         "CODE": f"/opt/argus/code/{model.name}",
         "CALL_SECONDS": model.call_seconds,
         "CALL_MEMORY_MIB": model.call_memory_mib,
+        "GATE_SECONDS": model.gate_seconds,
         "STALL_SECONDS": STALL_SECONDS + (model.call_seconds if model.kind == "python" else 0),
         "CHECKPOINT": "/tmp/checkpoint",
         "HTTP_PORT": k.HTTP_PORT,
@@ -241,6 +246,8 @@ class ModelJob(pulumi.ComponentResource):
             "ARGUS_DRIVER_LEASE": lease.metadata.name,
             "ARGUS_DRIVER_SELECTOR": ",".join(f"{key}={value}" for key, value in labels.items()),
         }
+        if model.gate_seconds is not None and args.ungated_cameras:
+            variables["ARGUS_UNGATED_CAMERAS"] = json.dumps(args.ungated_cameras)
         files: dict[str, pulumi.Input[str]] = {
             "spark.properties": pulumi.Output.all(args.namespace, args.image).apply(
                 lambda known: spark_properties(job, known[0], known[1], args)
@@ -310,6 +317,7 @@ def _declare(pipeline: Pipeline) -> Iterator[ModelJob]:
             bootstrap_servers=pipeline.one(Topics).bootstrap_servers,
             model=model,
             max_message_bytes=pipeline.settings.kafka.max_message_bytes,
+            ungated_cameras=[camera.name for camera in pipeline.settings.cameras if not camera.gated],
         )
         yield ModelJob(job_name(model.name), args, pipeline.opts)
 

@@ -23,6 +23,9 @@ LABELS: Final = k.labels("producer", "camera")
 RECORD_OVERHEAD = 10_000
 """Bytes of Kafka's record size limit reserved for the key, the headers and the batch around an image."""
 
+_NOT_THE_PRODUCERS: Final = {"gated"}
+"""A camera's keys that concern other stages: a producer does not restart for them."""
+
 CAMERA_PORTS: Final[Mapping[str, int]] = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 """The port of a camera whose URL names none: FFmpeg's defaults."""
 
@@ -96,7 +99,9 @@ class Producers(pulumi.ComponentResource):
             "ARGUS_HTTP_PORT": str(k.HTTP_PORT),
             "ARGUS_PEERS": peers,
         }
-        files = {"cameras.json": json.dumps([camera.model_dump() for camera in cameras], indent=2)}
+        files = {
+            "cameras.json": json.dumps([camera.model_dump(exclude=_NOT_THE_PRODUCERS) for camera in cameras], indent=2)
+        }
         environment = k.config_map(f"{name}-environment", workload.named(f"{name}-environment"), variables)
         config = k.config_map(f"{name}-cameras", workload.named(f"{name}-cameras"), files)
         logins = pulumi.Output.secret({"cameras.json": _logins(settings.camera_credentials, cameras)})

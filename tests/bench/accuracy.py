@@ -11,17 +11,13 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from apps.messages import Frame
-from apps.producer.image import encode
-from apps.producer.settings import Camera
 from apps.scenes import all_actors, render
 from apps.scenes.seed import seeded_random
 from apps.spark_jobs.models import Model, load_model
@@ -30,9 +26,11 @@ from apps.weights import read_weights
 from components.config.sections import ARGUS_WEIGHTS
 from lab.cameras import footage
 from lab.progress import step
+from tests.bench import accuracy_gated
+from tests.bench.accuracy_pictures import Image, read_run, sent, truth
 from tests.bench.table import table
 from tests.jobs import job_spec
-from tests.labels import Run, runs
+from tests.labels import runs
 from tests.scoring import VEHICLES, Found, Real, Scores
 
 ROOT = Path(__file__).parents[2]
@@ -42,8 +40,6 @@ COST_HEADER = ("detector", "version", "ms of CPU a frame", "x scenes")
 LOWEST_SCORE = 0.01
 """Detections from this score on are kept for the curve; precision and recall are at SCORE."""
 _RENDERED_CAMERAS, _RENDERED_FRAMES = 12, 4
-
-Image = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -116,6 +112,15 @@ def main(arguments: list[str] | None = None) -> int:
         [one.name, one.model.version, f"{one.milliseconds:.1f}", f"{one.milliseconds / base:.2f}"] for one in detectors
     ]
     print(table(COST_HEADER, costs))
+    print()
+    with step("replaying the labelled runs with the gate"):
+        gated, milliseconds = accuracy_gated.rows(footage.ensure(), detectors[0].model)
+    print(table(accuracy_gated.HEADER, gated))
+    print(
+        f"\n{detectors[0].name} behind the gate: the share of pictures (of their twelfths, each gated by itself) that "
+        "were looked at;\nrecall and precision with the gate, and what they were without it. "
+        f"The gate costs {milliseconds:.2f} ms of CPU a frame."
+    )
     print(
         "\nPrecision and recall at the weights' own thresholds and IoU 0.5; one thread, medians, every detector on "
         f"every frame in turn; {os.cpu_count()} cores.\nDrawn boxes: {PICTURES.relative_to(ROOT)}/index.html. "
@@ -136,25 +141,8 @@ def real_pictures(folder: Path) -> Iterator[Picture]:
     for run in runs():
         for number, image in zip(range(run.first, run.first + run.count), read_run(folder, run), strict=True):
             frame, scale = sent(image, run.name, number)
-            real = tuple(
-                Real(label=label, box=_scaled(box, scale), counts=counts) for label, box, counts in run.truth(number)
-            )
-            yield Picture(f"real, {Path(run.footage).stem}{' crops' if run.crop else ''}", run.name, frame, real)
-
-
-def read_run(folder: Path, run: Run) -> Iterator[Image]:
-    """The run's pictures, as a camera would show them."""
-    video = cv2.VideoCapture(str(folder / run.footage))
-    try:
-        for number in range(run.first + run.count):
-            read, image = video.read()
-            if not read:
-                raise ValueError(f"{run.footage} ends before frame {number}, and {run.name} is longer")
-            if number >= run.first:
-                x, y, width, height = run.crop or (0, 0, image.shape[1], image.shape[0])
-                yield np.ascontiguousarray(image[y : y + height, x : x + width])
-    finally:
-        video.release()
+            group = f"real, {Path(run.footage).stem}{' crops' if run.crop else ''}"
+            yield Picture(group, run.name, frame, truth(run, number, scale))
 
 
 def rendered_pictures() -> Iterator[Picture]:
@@ -166,21 +154,6 @@ def rendered_pictures() -> Iterator[Picture]:
             frame, _ = sent(render(camera, sequence), camera, sequence)
             real = tuple(Real(label=one.label, box=one.box, counts=one.counts) for one in all_actors(camera, sequence))
             yield Picture("rendered", camera, frame, real)
-
-
-def sent(image: Image, camera: str, sequence: int) -> tuple[Frame, float]:
-    """The frame that a producer makes of the image, and its scale relative to the image."""
-    settings = Camera(name=camera, url="synthetic://street", frames_per_second=1, width=640, jpeg_quality=80)
-    encoded = encode(image, settings)
-    frame = Frame(
-        camera=camera,
-        sequence=sequence,
-        captured_at=datetime(2026, 11, 28, tzinfo=UTC),
-        width=encoded.width,
-        height=encoded.height,
-        jpeg=encoded.jpeg,
-    )
-    return frame, encoded.width / image.shape[1]
 
 
 def rows(one: Detector) -> list[list[str]]:
@@ -199,11 +172,6 @@ def rows(one: Detector) -> list[list[str]]:
             values = (figures.precision, figures.recall, figures.average_precision_50, figures.average_precision)
             lines.append([group, one.name, label, str(figures.objects), *(f"{value:.2f}" for value in values)])
     return lines
-
-
-def _scaled(box: Sequence[float], scale: float) -> tuple[float, float, float, float]:
-    x1, y1, x2, y2 = (edge * scale for edge in box)
-    return x1, y1, x2, y2
 
 
 def _draw(one: Detector, picture: Picture, found: Sequence[Found]) -> None:

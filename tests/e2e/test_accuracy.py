@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from apps.messages import frame_path, parse_timestamp
 from lab.cameras import footage
 from lab.config import CAMERAS_ADDRESS, CAMERAS_PORT
-from tests.bench.accuracy import read_run
+from tests.bench.accuracy_pictures import read_run
 from tests.e2e.conftest import Stack
 from tests.e2e.machines import stack_with
 from tests.e2e.waiting import wait_until

@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from apps.messages import Detection, Frame
-from apps.model_api.jpeg import Image, decode
+from apps.model_api.jpeg import Image
+from apps.spark_jobs.models.thumbnail import thumbnail
 
 LABEL = "motion"
-THUMBNAIL = (160, 160)
-"""Frames are compared at about this size: it shows all motion that matters, and decoding to it is cheap."""
 LEAST_CHANGE = 14.0
 """The least change of a pixel, in grey levels of 255, however low the camera's noise."""
 NOISE_FACTOR = 6.0
@@ -31,7 +30,7 @@ MAX_CAMERAS = 1024
 class _Seen:
     sequence: int
     captured_at: datetime
-    thumbnail: Image
+    picture: Image
 
 
 class MotionModel:
@@ -50,19 +49,19 @@ class MotionModel:
 
     def detect(self, frame: Frame) -> tuple[Detection, ...]:
         """The regions that changed since the camera's previous frame, best first."""
-        thumbnail = _thumbnail(frame)
+        picture = np.asarray(cv2.GaussianBlur(thumbnail(frame), (5, 5), 0), dtype=np.uint8)
         previous = self._latest.get(frame.camera)
         comparable = (
             previous is not None
-            and previous.thumbnail.shape == thumbnail.shape
+            and previous.picture.shape == picture.shape
             and abs(frame.captured_at - previous.captured_at) <= MAX_GAP
         )
         if previous is None or not comparable or frame.sequence > previous.sequence:
-            self._remember(frame, thumbnail)
+            self._remember(frame, picture)
         if previous is None or not comparable:
             return ()
-        ratio = (frame.width / thumbnail.shape[1], frame.height / thumbnail.shape[0])
-        found = changed_regions(previous.thumbnail, thumbnail)
+        ratio = (frame.width / picture.shape[1], frame.height / picture.shape[0])
+        found = changed_regions(previous.picture, picture)
         return tuple(
             Detection(
                 label=LABEL,
@@ -73,8 +72,8 @@ class MotionModel:
             if score >= self._threshold
         )
 
-    def _remember(self, frame: Frame, thumbnail: Image) -> None:
-        self._latest[frame.camera] = _Seen(frame.sequence, frame.captured_at, thumbnail)
+    def _remember(self, frame: Frame, picture: Image) -> None:
+        self._latest[frame.camera] = _Seen(frame.sequence, frame.captured_at, picture)
         self._latest.move_to_end(frame.camera)
         if len(self._latest) > self._max_cameras:
             self._latest.popitem(last=False)
@@ -100,15 +99,6 @@ def changed_regions(before: Image, after: Image) -> list[tuple[float, tuple[int,
             mean = float(inside.mean())
             regions.append((mean / (mean + limit), (x, y, width, height)))
     return regions
-
-
-def _thumbnail(frame: Frame) -> Image:
-    image = decode(frame, THUMBNAIL, grey=True)
-    scale = min(THUMBNAIL[0] / image.shape[1], THUMBNAIL[1] / image.shape[0], 1.0)
-    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
-    if size != image.shape[1::-1]:
-        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    return np.asarray(cv2.GaussianBlur(image, (5, 5), 0), dtype=np.uint8)
 
 
 def _without_light(before: npt.NDArray[np.float32], after: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -28,6 +28,9 @@ live.onUpdate = () => {
   const frame = live.tiles.get(name)?.camera.frame;
   const rows = frame?.results.flatMap((result) => result.detections.map((found) => row(result, found, frame))) ?? [];
   document.getElementById("detections").replaceChildren(...rows);
+  const carried = frame?.results.filter((result) => result.inference) ?? [];
+  const lines = carried.map((result) => element("li", "", `${result.model}: ${result.inference.text}`));
+  document.getElementById("carried").replaceChildren(...lines);
 };
 connectBoxesSwitch();
 live.run();

@@ -93,6 +93,14 @@ function overlay(frame) {
   return [shapes, ...found.filter((one) => !isClass(one, frame)).map((one) => box(one, frame)), classes];
 }
 
+// What a model found in a frame: its name and a number, fainter where it did not look at the frame itself.
+export function chip(result, count) {
+  const made = element("span", count ? "chip some" : "chip", `${result.model} ${count}`);
+  made.classList.toggle("carried", Boolean(result.inference));
+  if (result.inference) made.title = `${result.model}: ${result.inference.text}`;
+  return made;
+}
+
 export class Picture {
   constructor(emptyText) {
     this.root = element("div", "picture");

@@ -1,6 +1,6 @@
 // The search: its state is the page's address, so that it can be bookmarked and shared, and Back works.
 
-import { Picture, element, notice } from "./picture.js";
+import { Picture, chip, element, notice } from "./picture.js";
 
 const form = document.getElementById("form");
 const results = document.getElementById("results");
@@ -76,9 +76,9 @@ function card(hit) {
   age.dateTime = hit.captured_at;
   const version = element("span", "version", hit.model_version);
   version.title = `${hit.model} ${hit.model_version}`;
-  const chip = element("span", matching ? "chip some" : "chip", `${hit.model} ${matching}`);
-  caption.append(element("span", "name", hit.camera), chip, age, version);
+  caption.append(element("span", "name", hit.camera), chip(hit, matching), age, version);
   made.append(link, caption);
+  if (hit.inference) made.append(element("div", "carried", hit.inference.text));
   picture.show({ ...hit, results: [{ model: hit.model, detections: hit.detections }] });
   return made;
 }

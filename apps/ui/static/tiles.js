@@ -1,6 +1,6 @@
 // Live tiles: one request a second for all of them, images only for those that can be seen.
 
-import { Picture, age, element, notice } from "./picture.js";
+import { Picture, age, chip, element, notice } from "./picture.js";
 
 const PERIOD = 1000;
 const LATE_SECONDS = 15;
@@ -43,11 +43,7 @@ export class Tile {
     const { frame } = this.camera;
     if (!frame || !(await this.picture.show(frame))) return;
     this.root.dataset.sequence = frame.sequence;
-    this.chips.replaceChildren(
-      ...frame.results.map(({ model, detections }) =>
-        element("span", detections.length ? "chip some" : "chip", `${model} ${detections.length}`),
-      ),
-    );
+    this.chips.replaceChildren(...frame.results.map((result) => chip(result, result.detections.length)));
   }
 
   tick(now) {

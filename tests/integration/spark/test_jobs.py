@@ -12,7 +12,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
-from apps.messages import frame_headers, result_from_json
+from apps.messages import STILL, frame_headers, result_from_json
 from tests.integration.spark.driver import Driver, driver
 from tests.integration.topics import (
     KAFKA_LIMIT_S,
@@ -71,12 +71,12 @@ def job(request: pytest.FixtureRequest, kafka: str) -> Job:
     return Job(topics, topics.models[0], request.param, rejected, set(), set())
 
 
-def send(job: Job, sequences: range) -> None:
-    """Send one frame of every camera for every sequence; every tenth has a corrupt JPEG."""
+def send(job: Job, sequences: range, *, still: bool = False) -> None:
+    """Send one frame of every camera for every sequence; every tenth has a corrupt JPEG. `still`: nothing moves."""
     to = producer(job.topics.bootstrap)
     for sequence in sequences:
         for number, camera in enumerate(CAMERAS):
-            jpeg = picture(sequence)
+            jpeg = picture(0 if still else sequence)
             if (sequence + number) % 10 == 0:
                 jpeg = (jpeg[: len(jpeg) // 2], b"no picture at all", b"\xff\xd8\xff\xd9")[number % 3]
                 job.spoiled.add((camera, sequence))
@@ -159,6 +159,33 @@ def test_a_driver_killed_in_the_middle_loses_nothing(job: Job) -> None:
     answers = check_every_frame_has_its_answer(job)
     again = sum(answers.values()) - len(answers)
     assert again <= 2 * 40, "no more than the batches that were not committed was done again"
+
+
+@pytest.mark.parametrize("job", ["objects"], indirect=True)
+def test_still_frames_carry_detections_and_are_counted(job: Job) -> None:
+    send(job, range(1, 21), still=True)
+    with driver(**job.settings, gate_seconds=5, ungated_cameras=f'["{CAMERAS[0]}"]') as running:
+        wait_until_done(job, running)
+        counted = {name: running.metric(f"{name}_total") for name in ("frames_looked", "frames_carried", "rejected")}
+        assert running.stop() == 0
+    check_every_frame_has_its_answer(job)
+    results = {
+        (result.camera, result.sequence): result
+        for result in (result_from_json(value) for _, _, value, _ in records(job, f"results.{job.model}"))
+    }
+    carried = {identity: result.skipped for identity, result in results.items() if result.skipped is not None}
+    assert counted == {
+        "frames_looked": len(results) - len(carried),
+        "frames_carried": len(carried),
+        "rejected": len(job.spoiled),
+    }
+    assert {camera for camera, _ in carried} == set(CAMERAS[1:])
+    for (camera, sequence), skipped in carried.items():
+        assert skipped.reason == STILL and skipped.carried_from is not None
+        assert 0 < sequence - skipped.carried_from < 5
+        source = results[camera, skipped.carried_from]
+        assert source.skipped is None
+        assert results[camera, sequence].detections == source.detections
 
 
 @pytest.mark.parametrize("job", ["motion"], indirect=True)

@@ -18,7 +18,7 @@ import httpx
 import numpy as np
 import pytest
 
-from apps.messages import Detection, Frame, Result, format_timestamp, hour_of, result_to_json
+from apps.messages import STILL, Detection, Frame, Result, Skipped, format_timestamp, hour_of, result_to_json
 from apps.scenes import render, truth
 from components.pipeline.elasticsearch import index_template
 from tests.e2e.browser import browser
@@ -215,6 +215,25 @@ def test_a_search_finds_exactly_the_frames_that_fit(site: Site) -> None:
             break
         after = {"after": page["next"]}
     assert sorted(seen) == sorted(make_result(frame, site.topics.models[0]).id for frame in frames)
+
+
+def test_results_are_found_by_whether_the_model_looked(site: Site) -> None:
+    jpeg, found = picture("still-01", 7)
+    first = int(time.time()) << 20
+    frames = [make_frame("still-01", first + turn, datetime.now(UTC), jpeg) for turn in range(2)]
+    looked, still = (make_result(frame, site.topics.models[0], found) for frame in frames)
+    still = replace(still, skipped=Skipped(reason=STILL, carried_from=looked.sequence))
+    index(site.elasticsearch, [looked, still])
+
+    def hits(**query: str) -> dict[str, Any]:
+        answer = httpx.get(f"{site.ui.url}/api/search", params={"camera": "still-01", **query}, timeout=15).json()
+        return {hit["id"]: hit["inference"] for hit in answer["results"]}
+
+    said = {"skipped": STILL, "carried_from": first, "text": f"as in frame {first}: nothing moved"}
+    assert hits() == {looked.id: None, still.id: said}
+    assert hits(inferred="true") == {looked.id: None}
+    assert hits(inferred="false") == {still.id: said}
+    assert hits(inferred="false", label=found[0].label).keys() == {still.id}
 
 
 def test_label_and_score_must_fit_one_detection(site: Site) -> None:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -10,6 +11,7 @@ from apps.messages import (
     Frame,
     FrameError,
     Result,
+    Skipped,
     detection_from_document,
     first_sequence,
     format_timestamp,
@@ -44,6 +46,28 @@ def test_a_frame_survives_the_way_through_kafka() -> None:
 
 def test_a_result_survives_the_way_through_kafka() -> None:
     assert result_from_json(result_to_json(RESULT)) == RESULT
+
+
+@pytest.mark.parametrize(
+    ("skipped", "said"),
+    [
+        (None, None),
+        (Skipped(reason="still", carried_from=5), {"skipped": "still", "carried_from": 5}),
+        (Skipped(reason="overload", carried_from=None), {"skipped": "overload"}),
+    ],
+)
+def test_why_a_model_did_not_look_survives_the_way(skipped: Skipped | None, said: dict[str, Any] | None) -> None:
+    result = replace(RESULT, skipped=skipped)
+    document = json.loads(result_to_json(result))
+    assert document.get("inference") == said
+    assert result_from_json(json.dumps(document)) == result
+
+
+@pytest.mark.parametrize("unusable", ["still", {}, {"skipped": 1}, {"skipped": "still", "carried_from": "last"}])
+def test_an_unusable_reason_is_refused(unusable: object) -> None:
+    document = json.loads(result_to_json(RESULT)) | {"inference": unusable}
+    with pytest.raises(ValueError):
+        result_from_json(json.dumps(document))
 
 
 WHOLE = Detection(

@@ -31,6 +31,13 @@ def test_labels_have_their_own_thresholds(monkeypatch: pytest.MonkeyPatch) -> No
     assert Settings().spec.score_thresholds == (("person", 0.5), ("car", 1.0))
 
 
+def test_the_gate_is_off_unless_its_seconds_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (Settings().spec.gate_seconds, Settings().spec.ungated_cameras) == (None, ())
+    monkeypatch.setenv("ARGUS_GATE_SECONDS", "2.5")
+    monkeypatch.setenv("ARGUS_UNGATED_CAMERAS", '["door", "yard"]')
+    assert (Settings().spec.gate_seconds, Settings().spec.ungated_cameras) == (2.5, ("door", "yard"))
+
+
 def test_spark_is_told_where_the_driver_is() -> None:
     assert Settings().submit_arguments == (
         "--properties-file /etc/argus/spark.properties --conf spark.driver.host=127.0.0.1 "
@@ -46,6 +53,7 @@ def test_spark_is_told_where_the_driver_is() -> None:
         ("ARGUS_TRIGGER_SECONDS", "0"),
         ("ARGUS_MAXIMUM_EXECUTORS", "0"),
         ("ARGUS_SCORE_THRESHOLD", "1.5"),
+        ("ARGUS_GATE_SECONDS", "0"),
     ],
 )
 def test_a_wrong_value_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:

@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import pyarrow as pa
 import pytest
 
-from apps.messages import Detection, Frame, FrameError, frame_headers, result_from_json
+from apps.messages import STILL, Detection, Frame, FrameError, Skipped, frame_headers, result_from_json
+from apps.spark_jobs.gate import Gate
 from apps.spark_jobs.worker import Record, answer, from_arrow, process, reject, to_arrow
 from tests.jobs import job_spec
 from tests.unit.apps.spark_jobs.frames import frame, scene
@@ -40,6 +43,29 @@ def test_a_frame_becomes_one_result_in_its_own_partition() -> None:
     assert (result.camera, result.sequence, result.width, result.height) == ("gate", 42, 640, 360)
     assert result.model_version == "v1"
     assert [found.label for found in result.detections] == ["cat"]
+
+
+def test_a_still_frame_s_result_carries_the_last_detections_and_is_marked_for_the_driver() -> None:
+    gate = Gate(seconds=5)
+    looked, carried = (answer(record(frame(scene(), at)), Seeing(), SPEC, gate) for at in (42, 43))
+    assert (looked.headers, carried.headers) == ([], [("skipped", b"still")])
+    first, second = result_from_json(looked.value), result_from_json(carried.value)
+    assert (first.skipped, second.skipped) == (None, Skipped(reason=STILL, carried_from=42))
+    assert (second.sequence, second.detections) == (43, first.detections)
+    assert (carried.topic, carried.partition, carried.key) == ("results.motion", 7, b"gate/43/motion")
+
+
+def test_a_failure_of_a_gated_model_sets_its_frame_aside_and_is_not_carried() -> None:
+    gate = Gate(seconds=5)
+    written = [answer(record(frame(scene(), at)), Failing(MemoryError()), SPEC, gate) for at in (1, 2)]
+    assert [one.topic for one in written] == ["rejected", "rejected"]
+    assert result_from_json(answer(record(frame(scene(), 3)), Seeing(), SPEC, gate).value).skipped is None
+
+
+def test_a_job_with_a_gate_uses_it() -> None:
+    spec = replace(SPEC, gate_seconds=5.0)
+    (written,) = process([to_arrow([record(frame(scene(), sequence)) for sequence in range(3)])], spec)
+    assert [len(one.headers) for one in from_arrow(written)] == [0, 1, 1]
 
 
 @pytest.mark.parametrize(

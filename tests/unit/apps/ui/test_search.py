@@ -58,6 +58,7 @@ def test_without_filters_everything_is_asked_newest_first() -> None:
         {"after": "x"},
         {"after": "x,a/1/b"},
         {"since": "2026-11-23T22:00"},
+        {"inferred": "maybe"},
         {"no": "1"},
     ],
 )
@@ -93,6 +94,26 @@ def test_a_full_page_names_the_next() -> None:
     assert parse_page(answer, SearchParameters(size=3))["next"] is None
 
 
+@pytest.mark.parametrize(
+    ("inferred", "filters"),
+    [
+        (None, []),
+        ("true", [{"bool": {"must_not": [{"exists": {"field": "inference.skipped"}}]}}]),
+        ("false", [{"exists": {"field": "inference.skipped"}}]),
+    ],
+)
+def test_results_are_found_by_whether_the_model_looked(inferred: str | None, filters: list[dict[str, Any]]) -> None:
+    query = build_query(SearchParameters(inferred=inferred))  # type: ignore[arg-type]
+    assert query["query"]["bool"]["filter"] == filters
+
+
+def test_a_hit_says_in_words_why_the_model_did_not_look() -> None:
+    inference = {"skipped": "still", "carried_from": 5}
+    carried, looked = parse_page(found(hit(7, inference=inference), hit(5)), SearchParameters())["results"]
+    assert carried["inference"] == {**inference, "text": "as in frame 5: nothing moved"}
+    assert looked["inference"] is None
+
+
 def test_a_hit_says_what_its_model_gave_and_the_models_version() -> None:
     parts = {"polygon": [[1, 2], [3, 2], [3, 4]], "keypoints": [[2, 3, 0.4]], "angle": 0.5}
     detection = {"label": "car", "score": 0.9, "box": [1, 2, 3, 4], **parts}
@@ -114,6 +135,7 @@ def test_a_hit_says_what_its_model_gave_and_the_models_version() -> None:
         {"@timestamp": 1764},
         {"@timestamp": "2026-11-23"},
         {"frame": "gate/2"},
+        {"inference": "still"},
     ],
 )
 def test_a_document_that_is_no_result_hides_no_other(changes: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from apps.messages import Detection, Frame, Result
+from apps.messages import STILL, Detection, Frame, Result, Skipped
 from apps.ui.wall import EARLY_RESULTS, Rate, Ring, Wall
 
 START = datetime(2026, 11, 23, 22, tzinfo=UTC)
@@ -120,7 +120,7 @@ def test_a_browser_is_told_all_that_a_model_gave() -> None:
     )
     made.add_result(replace(result(1, "objects"), detections=(parts,)), now=0)
     [told] = made.changes(None, STREAMING)["cameras"][0]["frame"]["results"]
-    assert told == {"model": "objects", "model_version": "1", "detections": [parts.document]}
+    assert told == {"model": "objects", "model_version": "1", "inference": None, "detections": [parts.document]}
 
 
 @pytest.mark.parametrize("token", ["", "x", "x.5", ".", "1.1.1", None])
@@ -153,3 +153,13 @@ def test_a_rate_forgets() -> None:
     assert rate.per_second(10.9) == 0
     assert rate.per_second(11.1) == 5
     assert rate.per_second(25) == 0
+
+
+def test_a_tile_says_where_its_detections_come_from() -> None:
+    wall = Wall(["gate"], ["objects"], patience=PATIENCE, ring_bytes=1000)
+    wall.add_frame(frame(2), now=0)
+    wall.add_result(replace(result(2, "objects"), skipped=Skipped(reason=STILL, carried_from=1)), now=0)
+    (tile,) = wall.changes(None, {})["cameras"]
+    (shown,) = tile["frame"]["results"]
+    assert shown["inference"] == {"skipped": "still", "carried_from": 1, "text": "as in frame 1: nothing moved"}
+    assert [found["label"] for found in shown["detections"]] == ["car"]

@@ -146,6 +146,8 @@ MISTAKES = {
     "more producers than cameras": (change("producers.count", 41), "producers.count: 41"),
     "a duplicate model": (repeat_model, "models: the name 'objects' is used more"),
     "missing weights": (change("models.0.weights", "/nowhere/best.pt"), "/nowhere/best.pt does not exist"),
+    "a gate for motion": (change("models.1.gate", {"enabled": True}), "a model of kind motion has no gate"),
+    "a gate without time": (change("models.0.gate", {"seconds": 0}), "models[0].gate.seconds"),
     "weights for motion": (change("models.1.weights", "/nowhere/best.pt"), "a model of kind motion has no weights"),
     "more tasks than partitions": (change("models.0.executors", {"maximum": 41}), "41 executors x 1 cores = 41 tasks"),
     "fewer executors than the fewest": (

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from apps.messages import Detection, Result, result_to_json
+from apps.messages import STILL, Detection, Result, Skipped, result_to_json
 from components.pipeline.elasticsearch import elasticsearch_yml, index_template
 
 
@@ -56,6 +56,7 @@ def test_every_field_of_a_result_is_mapped() -> None:
                 angle=0.1,
             ),
         ),
+        skipped=Skipped(reason=STILL, carried_from=0),
     )
     template = index_template(2)["template"]
     assert mapped(template["mappings"]["properties"]) == fields(json.loads(result_to_json(result)))

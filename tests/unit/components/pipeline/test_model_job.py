@@ -81,6 +81,27 @@ def test_the_code_s_place_and_limits_reach_the_driver() -> None:
     assert (variables["ARGUS_CALL_SECONDS"], variables["ARGUS_CALL_MEMORY_MIB"]) == ("5.0", "256")
 
 
+def test_objects_are_gated_unless_the_stack_says_otherwise() -> None:
+    assert environment_of(model(kind="objects"))["ARGUS_GATE_SECONDS"] == "5.0"
+    assert environment_of(model(kind="objects", gate={"seconds": 2}))["ARGUS_GATE_SECONDS"] == "2.0"
+    assert "ARGUS_GATE_SECONDS" not in environment_of(model(kind="objects", gate={"enabled": False}))
+    assert "ARGUS_GATE_SECONDS" not in environment_of(model(kind="motion"))
+    assert "ARGUS_GATE_SECONDS" not in environment_of(model(kind="python", code=Path("/x")))
+    gated = model(kind="python", code=Path("/x"), gate={"enabled": True})
+    assert environment_of(gated)["ARGUS_GATE_SECONDS"] == "5.0"
+
+
+def test_a_camera_s_gate_is_a_matter_of_the_gated_models_alone(build: Build) -> None:
+    cameras = [{"name": "door", "url": "synthetic://street"}, {"name": "yard", "url": "synthetic://street"}]
+    before, after = (build(cameras=[{**cameras[0], **keys}, cameras[1]]) for keys in ({}, {"gated": False}))
+    assert environment_of_driver(after)["ARGUS_UNGATED_CAMERAS"] == '["door"]'
+    assert "ARGUS_UNGATED_CAMERAS" not in environment_of_driver(before)
+    changed = before.keys() ^ after.keys()
+    changed |= {name for name in before.keys() & after.keys() if before[name].inputs != after[name].inputs}
+    assert changed
+    assert all("model-objects" in name for name in changed), "no producer restarts, and no other model"
+
+
 def test_a_batch_ends_before_the_driver_counts_as_stalled_however_slow_the_code_may_be() -> None:
     for seconds in (0.1, 1, 10, 450, 600):
         slow = model(kind="python", code=Path("/x"), callSeconds=seconds)
