@@ -188,9 +188,11 @@ def test_a_preview_counts_and_one_that_fails_says_nothing_of_why(
 def test_an_interrupted_update_is_waited_for(tmp_path: Path) -> None:
     options = engine(tmp_path, UNTIL_INTERRUPTED="yes")
     program = textwrap.dedent(f"""
-        import os
+        import os, signal
         from pathlib import Path
         from lab import updates
+        # A shell's background jobs ignore the signal, and so would the programs that the tests start.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             updates.run({options["command"]!r}, title="pulumi up", environment=os.environ, expected=0,
                         log=Path({str(options["log"])!r}))
