@@ -137,13 +137,17 @@ def pulumi_mocks() -> Recorder:
 
 @pytest.fixture
 def program(pulumi_mocks: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Program]:
-    """`program(stack, {section: {key: value}})` runs `__main__` in preview with a changed stack file.
+    """`program(stack, {section: {key: value}}, models=…)` runs `__main__` in preview with a changed stack file.
 
     The private key that the file names is in a temporary home folder.
     """
 
-    def run(stack: str, changes: Mapping[str, Mapping[str, Any]] | None = None) -> Recorder:
+    def run(
+        stack: str, changes: Mapping[str, Mapping[str, Any]] | None = None, *, models: list[Any] | None = None
+    ) -> Recorder:
         config = yaml.safe_load((ROOT / stack).read_text())["config"]
+        if models is not None:
+            config["argus:models"] = models
         for section, values in (changes or {}).items():
             config[f"argus:{section}"] = {**config.get(f"argus:{section}", {}), **values}
         monkeypatch.setenv("HOME", str(tmp_path))
