@@ -1,5 +1,6 @@
 """Default environments of the apps for tests: what a component sets, without the prefix ARGUS_."""
 
+import json
 from collections.abc import Mapping
 from typing import Final
 
@@ -62,6 +63,15 @@ GIVEN: Final[Mapping[str, Mapping[str, str]]] = {
         "driver_selector": "app=model",
     },
 }
+
+
+_OF_EACH_MODEL: Final = ("weights", "precision", "device", "code", "call_seconds", "call_memory_mib")
+
+
+def further_models(*models: Mapping[str, object]) -> str:
+    """The value of ARGUS_FURTHER_MODELS: for each model its name, kind, topic and group, and changes of the rest."""
+    given = {name: GIVEN["apps.spark_jobs"][name] for name in _OF_EACH_MODEL}
+    return json.dumps([{**given, "contract": {}, "score_thresholds": {}, **model} for model in models])
 
 
 def variables(module: str, **changes: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A model job's driver: `python -m apps.spark_jobs`, configured by `ARGUS_…` and spark.properties."""
+"""The driver of one Spark application: `python -m apps.spark_jobs`, configured by `ARGUS_…` and spark.properties."""
 
 import logging
 import os
@@ -12,7 +12,7 @@ from apps.service.kubernetes import ACCOUNT, ApiServer
 from apps.service.process import on_stop, run
 from apps.spark_jobs import lost_executors
 from apps.spark_jobs.executors import Allocation, SparkExecutors
-from apps.spark_jobs.progress import GroupProgress, ProgressError
+from apps.spark_jobs.progress import CommonStart, Progress, ProgressError
 from apps.spark_jobs.query import start_query
 from apps.spark_jobs.settings import Settings
 from apps.spark_jobs.status import Status, serve
@@ -40,7 +40,7 @@ def work(settings: Settings) -> int:
 
 
 def _run(settings: Settings, stopping: threading.Event) -> int:
-    status = Status(settings.model_name, stall_seconds=settings.stall_seconds)
+    status = Status([each.model_name for each in settings.models], stall_seconds=settings.stall_seconds)
     server = serve(status, settings.http_port)
     takeover = takeover_of(settings)
     try:
@@ -57,28 +57,24 @@ def _run(settings: Settings, stopping: threading.Event) -> int:
 
 
 def _follow_frames(settings: Settings, status: Status, stopping: threading.Event) -> int:
-    progress = GroupProgress(settings.kafka_bootstrap_servers, settings.consumer_group, settings.frames_topic)
+    groups = {each.model_name: each.consumer_group for each in settings.models}
+    progress = Progress(settings.kafka_bootstrap_servers, groups, settings.frames_topic)
     spark = SparkSession.builder.appName(f"model-{settings.model_name}").getOrCreate()
     # The batch size bounds a worker's memory.
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", settings.batch_size)
     if ACCOUNT.exists():
         lost_executors.watch(lost_executors.ExecutorPods(spark.sparkContext.applicationId, ApiServer()), stopping)
-    allocation = Allocation(settings.limits, SparkExecutors(spark, settings.spec, settings.cores_per_executor))
+    allocation = Allocation(settings.limits, SparkExecutors(spark, settings.specs, settings.cores_per_executor))
     watcher = Watcher(settings.frames_topic, progress, status, allocation)
     spark.streams.addListener(watcher)
     try:
         while True:
             start = progress.start()
-            # Nothing else reports the lag before the first batch ends, and a first batch with a large lag takes long.
-            status.lag.set(start.waiting)
-            if start.expired:
-                status.expired.inc(start.expired)
-                logger.warning("%d records were gone from the log before this job read them", start.expired)
+            _note(start, status)
             watcher.terminated.clear()
             query = start_query(spark, settings, start, allocation.used)
-            logger.info(
-                "model %s reads %d partitions of %s", settings.model_name, len(start.offsets), settings.frames_topic
-            )
+            for model in start.models:
+                logger.info("model %s reads %d partitions of %s", model, len(start.offsets), settings.frames_topic)
             ended = _follow(query, watcher, allocation, stopping, settings.stop_seconds)
             if status.failure is not None:
                 logger.error("the query failed: %s", status.failure)
@@ -92,6 +88,18 @@ def _follow_frames(settings: Settings, status: Status, stopping: threading.Event
     finally:
         spark.stop()
         progress.close()
+
+
+def _note(start: CommonStart, status: Status) -> None:
+    """Report what waits for each model, and what expired.
+
+    Nothing else reports the lag before the first batch ends, and a first batch with a large lag takes long.
+    """
+    for model, found in start.models.items():
+        status.models[model].lag.set(found.waiting)
+        if found.expired:
+            status.models[model].expired.inc(found.expired)
+            logger.warning("%d records were gone from the log before model %s read them", found.expired, model)
 
 
 def _follow(

@@ -1,6 +1,6 @@
-"""Check that the model runs, before its driver starts: `python -m apps.spark_jobs.check`.
+"""Check that each model runs, before its driver starts: `python -m apps.spark_jobs.check`.
 
-It runs in the driver's container but as a separate process, so that the model's memory is freed before the driver
+It runs in the driver's container but as a separate process, so that the models' memory is freed before the driver
 starts. Kubernetes, and so `pulumi up`, shows its last line of output for a pod that does not become ready.
 """
 
@@ -22,7 +22,7 @@ FRAMES = 2
 
 
 def main() -> int:
-    """Return 0 if the model runs, 1 if it does not, 2 if the settings are wrong."""
+    """Return 0 if all models run, 1 if one does not, 2 if the settings are wrong."""
     return run(Settings, _work)
 
 
@@ -32,18 +32,24 @@ def _work(settings: Settings) -> int:
         # This driver replaces a lost one of the same version: no other driver is working, so every second counts.
         print(f"model {settings.model_name}: this image and this configuration have worked already")
         return 0
-    limit = threading.Timer(settings.check_seconds, _too_late, (settings,))
+    # One that does not run stops all, so that `pulumi up` says so, and the old driver goes on with all its models.
+    return 0 if all(_runs(spec, settings.check_seconds) for spec in settings.specs) else 1
+
+
+def _runs(spec: JobSpec, limit_seconds: float) -> bool:
+    """Whether the model runs. If not, the reason is printed."""
+    limit = threading.Timer(limit_seconds, _too_late, (spec.model, limit_seconds))
     limit.daemon = True
     limit.start()
     try:
-        version = check(settings.spec)
+        version = check(spec)
     except Exception as error:  # A user's weights or code may raise anything.
-        print(_refusal(settings, f"{type(error).__name__}: {error}"), file=sys.stderr)
-        return 1
+        print(_refusal(spec.model, f"{type(error).__name__}: {error}"), file=sys.stderr)
+        return False
     finally:
         limit.cancel()
-    print(f"model {settings.model_name} runs: {version}")
-    return 0
+    print(f"model {spec.model} runs: {version}")
+    return True
 
 
 def check(spec: JobSpec) -> str:
@@ -67,12 +73,12 @@ def check(spec: JobSpec) -> str:
     return model.version
 
 
-def _refusal(settings: Settings, reason: str) -> str:
-    return f"model {settings.model_name} does not run: {' '.join(reason.split())}"
+def _refusal(model: str, reason: str) -> str:
+    return f"model {model} does not run: {' '.join(reason.split())}"
 
 
-def _too_late(settings: Settings) -> None:
-    print(_refusal(settings, f"no answer within {settings.check_seconds:.0f} s"), file=sys.stderr, flush=True)
+def _too_late(model: str, limit_seconds: float) -> None:
+    print(_refusal(model, f"no answer within {limit_seconds:.0f} s"), file=sys.stderr, flush=True)
     os._exit(1)  # Native code may hang, and nothing else ends it.
 
 

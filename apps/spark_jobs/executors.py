@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -32,18 +32,18 @@ class Executors(Protocol):
         """Stop these executors without replacing them."""
 
     def prepare(self, count: int) -> None:
-        """Start loading the model on `count` executors, in the background."""
+        """Start loading the models on `count` executors, in the background."""
 
     @property
     def preparing(self) -> bool:
-        """Whether executors are still loading the model."""
+        """Whether executors are still loading the models."""
 
 
 class SparkExecutors:
     """Executors through Spark's developer API, which dynamic allocation uses too."""
 
-    def __init__(self, spark: SparkSession, spec: JobSpec, cores: int) -> None:
-        self._spark, self._spec, self._cores = spark, spec, cores
+    def __init__(self, spark: SparkSession, specs: Sequence[JobSpec], cores: int) -> None:
+        self._spark, self._specs, self._cores = spark, specs, cores
         self._context = spark.sparkContext._jsc.sc()
         self._jvm: Any = spark.sparkContext._jvm
         self._preparation: threading.Thread | None = None
@@ -65,9 +65,9 @@ class SparkExecutors:
         self._context.killExecutors(self._jvm.PythonUtils.toSeq(ids))
 
     def prepare(self, count: int) -> None:
-        """Start loading the model on `count` executors, in the background, by a job with one task for each core.
+        """Start loading the models on `count` executors, in the background, by a job with one task for each core.
 
-        New executors are idle, so they get their tasks at once. Where the model is loaded, the task ends at once.
+        New executors are idle, so they get their tasks at once. Where the models are loaded, the task ends at once.
         """
         self._preparation = threading.Thread(
             target=self._prepare, args=(count * self._cores,), name="prepare-executors", daemon=True
@@ -76,12 +76,12 @@ class SparkExecutors:
 
     @property
     def preparing(self) -> bool:
-        """Whether executors are still loading the model."""
+        """Whether executors are still loading the models."""
         return self._preparation is not None and self._preparation.is_alive()
 
     def _prepare(self, tasks: int) -> None:
         try:
-            self._spark.range(0, tasks, 1, tasks).mapInArrow(partial(prepare, spec=self._spec), "id long").collect()
+            self._spark.range(0, tasks, 1, tasks).mapInArrow(partial(prepare, specs=self._specs), "id long").collect()
         except Exception as error:  # From py4j or Spark while the application ends. The batches report real faults.
             logger.warning("executors are used as they are: %s", error)
 
@@ -91,7 +91,7 @@ class Allocation:
 
     A query is planned for as many tasks as its executors run at once, so it is restarted when their number changes:
     between two batches, from the committed offsets, when the executors to be stopped are idle. New executors load the
-    model first, so that no batch waits for it. A request can be withdrawn only until its executor starts.
+    models first, so that no batch waits for it. A request can be withdrawn only until its executor starts.
     """
 
     def __init__(self, limits: Limits, executors: Executors, clock: Callable[[], float] = time.monotonic) -> None:
@@ -139,7 +139,7 @@ class Allocation:
         logger.info("executors: %d before, %d now", before, self.used)
 
     def _prepare(self, running: list[str]) -> None:
-        """Load the model on new executors, also on one that replaces another."""
+        """Load the models on new executors, also on one that replaces another."""
         if set(running) <= self._prepared or self._executors.preparing:
             return
         self._executors.prepare(len(running))

@@ -1,20 +1,20 @@
-"""The job's progress: committed offsets of a Kafka consumer group (docs/adr/0004-progress-in-kafka.md).
+"""The progress of each model: committed offsets of its Kafka consumer group (docs/adr/0004-progress-in-kafka.md).
 
 Spark keeps its progress in a checkpoint directory and commits nothing. Here the checkpoint is temporary: each start
-reads the group's offsets and each finished batch commits them, so a driver needs no disk and Kafka tools see the lag.
+reads the groups' offsets and each finished batch commits them, so a driver needs no disk and Kafka tools see the lag.
 """
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-logger = logging.getLogger(__name__)
+from apps.spark_jobs.spec import Offsets
 
-Offsets = dict[int, int]
-"""Next offset to read, by partition."""
+logger = logging.getLogger(__name__)
 
 
 class ProgressError(RuntimeError):
@@ -23,11 +23,40 @@ class ProgressError(RuntimeError):
 
 @dataclass(frozen=True)
 class Start:
-    """The starting offsets, the number of records that retention removed unread, and the number that are unread."""
+    """A model's first offsets, the number of records that retention removed unread, and the number that are unread."""
 
     offsets: Offsets
     expired: int
     waiting: int
+
+
+@dataclass(frozen=True)
+class CommonStart:
+    """Where an application starts, from the start of each of its models by name."""
+
+    models: Mapping[str, Start]
+
+    @cached_property
+    def offsets(self) -> Offsets:
+        """The smallest offset of any model in each partition."""
+        lowest: Offsets = {}
+        for start in self.models.values():
+            for partition, offset in start.offsets.items():
+                lowest[partition] = min(offset, lowest.get(partition, offset))
+        return lowest
+
+    @cached_property
+    def answered(self) -> dict[str, Offsets]:
+        """By model and partition, the offset below which the model has answered what the application reads again.
+
+        Only partitions in which the models differ are in it. They differ until the first batch has ended.
+        """
+        return {
+            model: {
+                partition: offset for partition, offset in start.offsets.items() if offset > self.offsets[partition]
+            }
+            for model, start in self.models.items()
+        }
 
     def to_spark(self, topic: str) -> str:
         """Spark's `startingOffsets`: every partition with its offset."""
@@ -50,6 +79,24 @@ def starting_offsets(watermarks: Mapping[int, tuple[int, int]], committed: Mappi
     return Start(offsets, expired, span(offsets, {partition: high for partition, (_, high) in watermarks.items()}))
 
 
+def common_start(watermarks: Mapping[int, tuple[int, int]], committed: Mapping[str, Mapping[int, int]]) -> CommonStart:
+    """The start of each model from its group's committed offsets.
+
+    A model whose group has no commit at all starts where the others do. It is new here, and what Kafka keeps of the
+    last hours would hold up the others: they share one stream.
+    """
+    known = {model: starting_offsets(watermarks, offsets) for model, offsets in committed.items() if offsets}
+    together = CommonStart(known).offsets
+    return CommonStart(
+        {model: known.get(model) or starting_offsets(watermarks, together) for model in committed},
+    )
+
+
+def later(offsets: Offsets, answered: Offsets) -> Offsets:
+    """The offsets that a model has reached when the application has reached `offsets`."""
+    return {partition: max(offset, answered.get(partition, offset)) for partition, offset in offsets.items()}
+
+
 def offsets_of(described: Mapping[str, Mapping[str, int]] | None, topic: str) -> Offsets:
     """The offsets of one topic, from those that Spark reports for a source."""
     return {int(partition): offset for partition, offset in ((described or {}).get(topic) or {}).items()}
@@ -58,6 +105,36 @@ def offsets_of(described: Mapping[str, Mapping[str, int]] | None, topic: str) ->
 def span(start: Offsets, end: Offsets) -> int:
     """The number of records from `start` to `end`, over the partitions that both have."""
     return sum(max(0, offset - start[partition]) for partition, offset in end.items() if partition in start)
+
+
+class Progress:
+    """The progress of an application's models on one topic, each in a consumer group of its own."""
+
+    def __init__(self, bootstrap_servers: str, groups: Mapping[str, str], topic: str) -> None:
+        """`groups` are the models' consumer groups, by model."""
+        self._groups = {model: GroupProgress(bootstrap_servers, group, topic) for model, group in groups.items()}
+        self.started = CommonStart({})
+
+    def start(self) -> CommonStart:
+        """Read from Kafka where to start. Raises ProgressError if it does not answer."""
+        watermarks = next(iter(self._groups.values())).watermarks()
+        committed = {model: group.committed(sorted(watermarks)) for model, group in self._groups.items()}
+        self.started = common_start(watermarks, committed)
+        return self.started
+
+    def reached(self, model: str, offsets: Offsets) -> Offsets:
+        """The offsets that a model has reached when the application has reached `offsets`."""
+        return later(offsets, self.started.answered.get(model, {}))
+
+    def commit(self, offsets: Offsets) -> None:
+        """Commit what each model has reached. A group's offsets do not go back while its model waits for others."""
+        for model, group in self._groups.items():
+            group.commit(self.reached(model, offsets))
+
+    def close(self) -> None:
+        """Close the connections to Kafka."""
+        for group in self._groups.values():
+            group.close()
 
 
 class GroupProgress:
@@ -78,23 +155,28 @@ class GroupProgress:
             logger=logger,
         )
 
-    def start(self) -> Start:
-        """Read from Kafka where to start. Raises ProgressError if it does not answer."""
+    def watermarks(self) -> dict[int, tuple[int, int]]:
+        """The topic's earliest and next offset, by partition. Raises ProgressError if Kafka does not answer."""
         try:
-            partitions = self._partitions()
-            watermarks = {
+            return {
                 partition: self._consumer.get_watermark_offsets(
                     TopicPartition(self._topic, partition), timeout=self._timeout, cached=False
                 )
-                for partition in partitions
+                for partition in self._partitions()
             }
+        except KafkaException as error:
+            raise ProgressError(f"no offsets of {self._topic!r}: {error}") from error
+
+    def committed(self, partitions: Iterable[int]) -> Offsets:
+        """The group's committed offsets in these partitions. Raises ProgressError if Kafka does not answer."""
+        try:
             stored = self._consumer.committed(
                 [TopicPartition(self._topic, partition) for partition in partitions], timeout=self._timeout
             )
         except KafkaException as error:
             raise ProgressError(f"no offsets of {self._topic!r} for group {self._group!r}: {error}") from error
         self._committed = {found.partition: found.offset for found in stored if found.offset >= 0}
-        return starting_offsets(watermarks, self._committed)
+        return dict(self._committed)
 
     def commit(self, offsets: Offsets) -> None:
         """Commit the changed offsets. A failure is only logged: the next batch commits these offsets or higher ones."""

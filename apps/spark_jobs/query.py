@@ -1,36 +1,49 @@
-"""The streaming query: from Kafka, through the model in Arrow batches, to Kafka."""
+"""The streaming query: from Kafka, through the models in Arrow batches, to Kafka."""
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
-from apps.spark_jobs.progress import Start
+from apps.spark_jobs.progress import CommonStart
 from apps.spark_jobs.settings import Settings
-from apps.spark_jobs.spec import JobSpec
-from apps.spark_jobs.worker import SINK_SCHEMA, SKIPPED, process
+from apps.spark_jobs.spec import JobSpec, Offsets
+from apps.spark_jobs.worker import ANSWERS_SCHEMA, MODEL, SKIPPED, process
 
 OUTCOME = "outcome"
-"""The observation in a batch's progress that counts rejected records, and results without a look at the frame."""
+"""The observation in a batch's progress: each model's `answered_by`, `rejected_by` and `carried_by`."""
 
 RECORD_OVERHEAD = 65_536
 """Bytes allowed for a record's key, headers and framing, beside the largest value."""
 
 
-def start_query(spark: SparkSession, settings: Settings, start: Start, executors: int) -> StreamingQuery:
-    """Start the job's query at the given offsets, with a new checkpoint, for this many executors."""
+def answered_by(model: str) -> str:
+    """The count of all frames that the model has answered, by a result or by rejecting them."""
+    return f"answered by {model}"
+
+
+def rejected_by(model: str) -> str:
+    """The count of the frames that were rejected for this model."""
+    return f"rejected by {model}"
+
+
+def carried_by(model: str) -> str:
+    """The count of the frames that this model answered without a look at them."""
+    return f"carried by {model}"
+
+
+def start_query(spark: SparkSession, settings: Settings, start: CommonStart, executors: int) -> StreamingQuery:
+    """Start the application's query at the given offsets, with a new checkpoint, for this many executors."""
     shutil.rmtree(settings.checkpoint, ignore_errors=True)
     tasks = executors * settings.cores_per_executor
-    records = run_model(read_frames(spark, settings, start, tasks), settings.spec, tasks)
-    rejected = F.col("topic") == settings.rejected_topic
-    # A rejected record keeps the headers that its sender gave it.
-    carried = ~rejected & F.exists("headers", lambda header: header["key"] == SKIPPED)
+    records = run_models(read_frames(spark, settings, start, tasks), settings.specs, start.answered, tasks)
     return (
-        records.observe(OUTCOME, F.count_if(rejected).alias("rejected"), F.count_if(carried).alias("carried"))
+        records.observe(OUTCOME, *counts(settings))
+        .drop(MODEL)
         .writeStream.format("kafka")
         .queryName(settings.model_name)
         .option("kafka.bootstrap.servers", settings.kafka_bootstrap_servers)
@@ -46,7 +59,19 @@ def start_query(spark: SparkSession, settings: Settings, start: Start, executors
     )
 
 
-def read_frames(spark: SparkSession, settings: Settings, start: Start, tasks: int) -> DataFrame:
+def counts(settings: Settings) -> Iterator[Column]:
+    """The columns of the observation."""
+    rejected = F.col("topic") == settings.rejected_topic
+    # A rejected record keeps the headers that its sender gave it.
+    carried = ~rejected & F.exists("headers", lambda header: header["key"] == SKIPPED)
+    for model in settings.models:
+        own = F.col(MODEL) == model.model_name
+        yield F.count_if(own).alias(answered_by(model.model_name))
+        yield F.count_if(own & rejected).alias(rejected_by(model.model_name))
+        yield F.count_if(own & carried).alias(carried_by(model.model_name))
+
+
+def read_frames(spark: SparkSession, settings: Settings, start: CommonStart, tasks: int) -> DataFrame:
     """The frames topic from the given offsets on. Partitions that are added later are read from their beginning.
 
     A batch's size is limited by the number of tasks, so that each task needs only seconds for its share.
@@ -64,19 +89,23 @@ def read_frames(spark: SparkSession, settings: Settings, start: Start, tasks: in
         .option("kafka.max.partition.fetch.bytes", 262_144)
         .option("kafka.fetch.max.wait.ms", 100)
         .load()
-        .select("partition", "key", "value", "headers")
+        .select("partition", "offset", "key", "value", "headers")
     )
 
 
-def run_model(frames: DataFrame, spec: JobSpec, parallelism: int) -> DataFrame:
-    """One row for the Kafka sink for each row read.
+def run_models(
+    frames: DataFrame, specs: Sequence[JobSpec], answered: Mapping[str, Offsets], parallelism: int
+) -> DataFrame:
+    """For each row read, one row for the Kafka sink from each model that has not answered it before.
 
     `coalesce` puts many Kafka partitions into one task without a shuffle: one task per core instead of one per
     partition, which would be 40 calls of a Python worker per batch. Order within a partition is kept.
     """
-    return frames.coalesce(parallelism).mapInArrow(partial(run, spec=spec), SINK_SCHEMA)
+    return frames.coalesce(parallelism).mapInArrow(partial(run, specs=specs, answered=answered), ANSWERS_SCHEMA)
 
 
-def run(batches: Iterable[pa.RecordBatch], *, spec: JobSpec) -> Iterator[pa.RecordBatch]:
+def run(
+    batches: Iterable[pa.RecordBatch], *, specs: Sequence[JobSpec], answered: Mapping[str, Offsets]
+) -> Iterator[pa.RecordBatch]:
     """Call `process`. As a module's function it is imported by the worker rather than pickled."""
-    return process(batches, spec)
+    return process(batches, specs, answered)

@@ -4,7 +4,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from apps.messages.names import NAME_PATTERN
 from apps.service.settings import ServerSettings
@@ -17,23 +17,13 @@ def _pairs(value: object) -> object:
     return tuple(value.items()) if isinstance(value, dict) else value
 
 
-class Settings(ServerSettings):
-    """One model job. Spark's own settings (master, memory, cores) are in spark.properties."""
+class ModelSettings(BaseModel, extra="forbid", frozen=True):
+    """The settings that each model of an application has for itself."""
 
     model_name: str = Field(pattern=f"^{NAME_PATTERN}$")
     model_kind: ModelKind
-    kafka_bootstrap_servers: str = Field(min_length=1)
-    frames_topic: str = Field(min_length=1)
     results_topic: str = Field(min_length=1)
-    rejected_topic: str = Field(min_length=1)
     consumer_group: str = Field(min_length=1)
-    trigger_seconds: float = Field(gt=0)
-    cores_per_executor: int = Field(ge=1)
-    minimum_executors: int = Field(ge=1)
-    maximum_executors: int = Field(ge=1)
-    target_lag_seconds: float = Field(gt=0)
-    cool_down_seconds: float = Field(gt=0)
-    batch_size: int = Field(ge=1)
     weights: Path
     size: str | None = None
     precision: Precision
@@ -47,8 +37,28 @@ class Settings(ServerSettings):
     call_memory_mib: int = Field(ge=1)
     gate_seconds: float | None = Field(default=None, gt=0)
     """The longest time between two frames of a camera that are looked at; None: the model looks at every frame."""
+
+
+class Settings(ServerSettings, ModelSettings):
+    """A Spark application: its first model, further models, and what they share.
+
+    Spark's own settings (master, memory, cores) are in spark.properties.
+    """
+
+    further_models: tuple[ModelSettings, ...] | None = None
+    """The models that share the application, as JSON; unset: there are none."""
+    kafka_bootstrap_servers: str = Field(min_length=1)
+    frames_topic: str = Field(min_length=1)
+    rejected_topic: str = Field(min_length=1)
+    trigger_seconds: float = Field(gt=0)
+    cores_per_executor: int = Field(ge=1)
+    minimum_executors: int = Field(ge=1)
+    maximum_executors: int = Field(ge=1)
+    target_lag_seconds: float = Field(gt=0)
+    cool_down_seconds: float = Field(gt=0)
+    batch_size: int = Field(ge=1)
     ungated_cameras: tuple[str, ...] = ()
-    """Cameras of which every frame is looked at."""
+    """Cameras of which each model looks at every frame."""
     threads: int = Field(default=1, ge=1)
     """Inference threads of one Python worker. A worker has one Spark core: more threads need spark.task.cpus too."""
     max_offsets_per_task: int = Field(ge=1)
@@ -59,16 +69,16 @@ class Settings(ServerSettings):
     stop_seconds: float = Field(default=20, gt=0)
     """How long a stop waits for the running batch."""
     check_seconds: float = Field(default=180, gt=0)
-    """How long the model may take to load and process two pictures before the driver starts."""
+    """How long each model may take to load and process two pictures before the driver starts."""
     spark_properties: Path = Path("/etc/argus/spark.properties")
     driver_host: str = Field(min_length=1)
     """The pod's address, where executors reach this driver."""
     driver_pod_name: str = Field(min_length=1)
     """The pod that owns the executors: they are deleted with it."""
     driver_lease: str = Field(min_length=1)
-    """The Lease that names this model's active driver."""
+    """The Lease that names this application's active driver."""
     driver_selector: str = Field(min_length=1)
-    """The label selector of this model's driver pods."""
+    """The label selector of this application's driver pods."""
 
     @property
     def limits(self) -> Limits:
@@ -81,11 +91,20 @@ class Settings(ServerSettings):
         )
 
     @property
-    def spec(self) -> JobSpec:
-        """The settings that the executors need."""
+    def models(self) -> tuple[ModelSettings, ...]:
+        """The application's models, with the one that names it first."""
+        return (self, *(self.further_models or ()))
+
+    @property
+    def specs(self) -> tuple[JobSpec, ...]:
+        """The settings of each model that the executors need."""
+        return tuple(self._spec(each) for each in self.models)
+
+    def _spec(self, model: ModelSettings) -> JobSpec:
         names = {each.name for each in fields(JobSpec)} & type(self).model_fields.keys()
-        shared = {name: getattr(self, name) for name in names}
-        return JobSpec(model=self.model_name, kind=self.model_kind, **shared)
+        own = ModelSettings.model_fields.keys()
+        given = {name: getattr(model if name in own else self, name) for name in names}
+        return JobSpec(model=model.model_name, kind=model.model_kind, **given)
 
     @property
     def submit_arguments(self) -> str:

@@ -1,4 +1,4 @@
-"""The settings of a job that its executors need."""
+"""The settings of a model that its executors need."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,12 +6,15 @@ from typing import Literal
 
 from apps.weights.contract import Contract, Precision
 
+Offsets = dict[int, int]
+"""Next offset to read, by partition."""
+
 ModelKind = Literal["objects", "motion", "python"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobSpec:
-    """The settings that are sent to the executors with the query, once per task.
+    """One model's settings, which are sent to the executors with the query, once per task.
 
     Hashable, because a worker caches one model per spec. `score_thresholds` are pairs of a label and its threshold.
     `gate_seconds` is the longest time between two frames of a camera that are looked at; None: every frame is.

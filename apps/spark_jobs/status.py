@@ -2,45 +2,79 @@
 
 import math
 import time
+from collections.abc import Callable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from apps.service.health import Health, healthy
 from apps.service.http import Server
 
+PREFIX, LABELS = "argus_spark_", ("model",)
+
+
+class Metrics:
+    """The metrics of all models of an application. Each series is one model's, also of what the models share."""
+
+    def __init__(self, age: Callable[[], float]) -> None:
+        self.registry = CollectorRegistry()
+        self.age = age
+        self.batches = self._counter("batches", "Finished batches.")
+        self.frames = self._counter("frames", "Records read from the frames topic.")
+        self.rejected = self._counter("rejected", "Records set aside on the rejected topic.")
+        self.looked = self._counter("frames_looked", "Frames whose result the model found by looking at them.")
+        self.carried = self._counter(
+            "frames_carried", "Frames whose result is carried from an earlier one: nothing moved."
+        )
+        self.expired = self._counter("expired", "Records that retention removed before this job read them.")
+        self.lag = self._gauge("lag_records", "Records on the frames topic that no finished batch holds.")
+        self.input_rate = self._gauge("input_rows_per_second", "Records a second that arrived before the last batch.")
+        self.processed_rate = self._gauge(
+            "processed_rows_per_second", "Records a second that the last batch got through."
+        )
+        self.batch_seconds = self._gauge("batch_duration_seconds", "How long the last batch took.")
+        self.executors = self._gauge("executors", "Executors that the query is planned for.")
+        self.executors_wanted = self._gauge("executors_wanted", "Executors that the load asks for, within the limits.")
+        self.last_sign_age = self._gauge("last_sign_age_seconds", "Seconds since the last batch or idle report.")
+
+    def _counter(self, name: str, text: str) -> Counter:
+        return Counter(PREFIX + name, text, LABELS, registry=self.registry)
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(PREFIX + name, text, LABELS, registry=self.registry)
+
+
+class ModelStatus:
+    """What one model has done so far. What it shares with its application's other models is the same in each."""
+
+    def __init__(self, model: str, metrics: Metrics) -> None:
+        self.batches = metrics.batches.labels(model)
+        self.frames = metrics.frames.labels(model)
+        self.rejected = metrics.rejected.labels(model)
+        self.looked = metrics.looked.labels(model)
+        self.carried = metrics.carried.labels(model)
+        self.expired = metrics.expired.labels(model)
+        self.lag = metrics.lag.labels(model)
+        # Unknown until Kafka is asked, which a driver that waits to take over does not do.
+        self.lag.set(math.nan)
+        self.input_rate = metrics.input_rate.labels(model)
+        self.processed_rate = metrics.processed_rate.labels(model)
+        self.batch_seconds = metrics.batch_seconds.labels(model)
+        self.executors = metrics.executors.labels(model)
+        self.executors_wanted = metrics.executors_wanted.labels(model)
+        metrics.last_sign_age.labels(model).set_function(metrics.age)
+
 
 class Status:
-    """What the job has done so far. Thread-safe."""
+    """What the application has done so far. Thread-safe."""
 
-    def __init__(self, model: str, *, stall_seconds: float) -> None:
+    def __init__(self, models: Sequence[str], *, stall_seconds: float) -> None:
         self._stall_seconds = stall_seconds
         self._last_sign = time.monotonic()
         self._ready = self._works = False
         self.failure: str | None = None
-        self.registry = CollectorRegistry()
-        prefix, labels = "argus_spark_", ["model"]
-
-        def counter(name: str, text: str) -> Counter:
-            return Counter(prefix + name, text, labels, registry=self.registry).labels(model)
-
-        def gauge(name: str, text: str) -> Gauge:
-            return Gauge(prefix + name, text, labels, registry=self.registry).labels(model)
-
-        self.batches = counter("batches", "Finished batches.")
-        self.frames = counter("frames", "Records read from the frames topic.")
-        self.rejected = counter("rejected", "Records set aside on the rejected topic.")
-        self.looked = counter("frames_looked", "Frames whose result the model found by looking at them.")
-        self.carried = counter("frames_carried", "Frames whose result is carried from an earlier one: nothing moved.")
-        self.expired = counter("expired", "Records that retention removed before this job read them.")
-        self.lag = gauge("lag_records", "Records on the frames topic that no finished batch holds.")
-        # Unknown until Kafka is asked, which a driver that waits to take over does not do.
-        self.lag.set(math.nan)
-        self.input_rate = gauge("input_rows_per_second", "Records a second that arrived before the last batch.")
-        self.processed_rate = gauge("processed_rows_per_second", "Records a second that the last batch got through.")
-        self.batch_seconds = gauge("batch_duration_seconds", "How long the last batch took.")
-        self.executors = gauge("executors", "Executors that the query is planned for.")
-        self.executors_wanted = gauge("executors_wanted", "Executors that the load asks for, within the limits.")
-        gauge("last_sign_age_seconds", "Seconds since the last batch or idle report.").set_function(self.age)
+        metrics = Metrics(self.age)
+        self.registry = metrics.registry
+        self.models = {model: ModelStatus(model, metrics) for model in models}
 
     def sign_of_life(self) -> None:
         """A batch has finished or Spark reported that it is idle: executors run and Kafka answers."""

@@ -1,4 +1,4 @@
-"""Only one driver of a model works at a time, also while Kubernetes replaces it (docs/adr/0016-swapping-a-model.md).
+"""Only one driver of an application works at a time, also while it is replaced (docs/adr/0016-swapping-a-model.md).
 
 A Lease names the pod of the active driver. A new driver waits until that pod can no longer work. The Lease is not
 renewed: the state of the holder's pod in Kubernetes says whether the holder lives.
@@ -32,7 +32,7 @@ Pod = Mapping[str, Any]
 
 
 class Turn:
-    """Decides which driver works, from the Lease's holder and the pods of the model's drivers."""
+    """Decides which driver works, from the Lease's holder and the pods of the application's drivers."""
 
     def __init__(self, me: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._me, self._clock = me, clock

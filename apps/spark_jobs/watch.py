@@ -14,8 +14,8 @@ from pyspark.sql.streaming.listener import (
 )
 
 from apps.spark_jobs.executors import Allocation
-from apps.spark_jobs.progress import GroupProgress, offsets_of, span
-from apps.spark_jobs.query import OUTCOME
+from apps.spark_jobs.progress import Progress, offsets_of, span
+from apps.spark_jobs.query import OUTCOME, answered_by, carried_by, rejected_by
 from apps.spark_jobs.status import Status
 
 logger = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ class Watcher(StreamingQueryListener):  # type: ignore[misc, unused-ignore]
     If the driver is killed in between, the batch runs again and gives the same results with the same identities.
     """
 
-    def __init__(self, topic: str, progress: GroupProgress, status: Status, allocation: Allocation) -> None:
+    def __init__(self, topic: str, progress: Progress, status: Status, allocation: Allocation) -> None:
         self._topic, self._progress, self._status, self._allocation = topic, progress, status, allocation
         self.batch_finished = threading.Event()
         """Set at each finished batch and at each idle report."""
@@ -43,7 +43,8 @@ class Watcher(StreamingQueryListener):  # type: ignore[misc, unused-ignore]
 
     def onQueryIdle(self, event: QueryIdleEvent) -> None:
         """Record that there are no new frames, which counts as a sign of life."""
-        self._status.lag.set(0)
+        for model in self._status.models.values():
+            model.lag.set(0)
         self._scale(rows=0, busy_seconds=0, waiting=0)
         self._status.sign_of_life()
         self.batch_finished.set()
@@ -57,31 +58,37 @@ class Watcher(StreamingQueryListener):  # type: ignore[misc, unused-ignore]
     def batch_done(self, progress: dict[str, Any]) -> None:
         """Commit and count one batch, from Spark's JSON description of it."""
         source = progress["sources"][0]
-        start, end = (offsets_of(source[which], self._topic) for which in ("startOffset", "endOffset"))
+        start, end, latest = (
+            offsets_of(source.get(which), self._topic) for which in ("startOffset", "endOffset", "latestOffset")
+        )
         self._progress.commit(end)
-        status, rows = self._status, int(progress["numInputRows"])
-        status.batches.inc()
-        status.frames.inc(rows)
         outcome = (progress.get("observedMetrics") or {}).get(OUTCOME) or {}
-        rejected, carried = int(outcome.get("rejected", 0)), int(outcome.get("carried", 0))
-        status.rejected.inc(rejected)
-        status.carried.inc(carried)
-        status.looked.inc(rows - rejected - carried)
-        expired = span(start, end) - rows
-        if expired > 0:
-            status.expired.inc(expired)
-            logger.warning("%d records were gone from %s before this job read them", expired, self._topic)
-        latest = offsets_of(source.get("latestOffset"), self._topic)
-        waiting, busy = span(end, latest), float(progress.get("durationMs", {}).get("triggerExecution", 0)) / 1000
-        status.lag.set(waiting)
-        status.input_rate.set(float(progress.get("inputRowsPerSecond") or 0))
-        status.processed_rate.set(float(progress.get("processedRowsPerSecond") or 0))
-        status.batch_seconds.set(busy)
-        self._scale(rows=rows, busy_seconds=busy, waiting=waiting)
-        status.sign_of_life()
+        busy = float(progress.get("durationMs", {}).get("triggerExecution", 0)) / 1000
+        for name, model in self._status.models.items():
+            began, reached = (self._progress.reached(name, offsets) for offsets in (start, end))
+            frames = int(outcome.get(answered_by(name), progress["numInputRows"]))
+            model.batches.inc()
+            model.frames.inc(frames)
+            rejected, carried = (int(outcome.get(of(name), 0)) for of in (rejected_by, carried_by))
+            model.rejected.inc(rejected)
+            model.carried.inc(carried)
+            model.looked.inc(frames - rejected - carried)
+            self._count_expired(name, span(began, reached) - frames)
+            model.lag.set(span(reached, latest))
+            model.input_rate.set(float(progress.get("inputRowsPerSecond") or 0))
+            model.processed_rate.set(float(progress.get("processedRowsPerSecond") or 0))
+            model.batch_seconds.set(busy)
+        self._scale(rows=int(progress["numInputRows"]), busy_seconds=busy, waiting=span(end, latest))
+        self._status.sign_of_life()
         self.batch_finished.set()
+
+    def _count_expired(self, model: str, records: int) -> None:
+        if records > 0:
+            self._status.models[model].expired.inc(records)
+            logger.warning("%d records were gone from %s before model %s read them", records, self._topic, model)
 
     def _scale(self, *, rows: int, busy_seconds: float, waiting: int) -> None:
         self._allocation.batch_done(rows=rows, busy_seconds=busy_seconds, waiting=waiting)
-        self._status.executors.set(self._allocation.used)
-        self._status.executors_wanted.set(self._allocation.wanted)
+        for model in self._status.models.values():
+            model.executors.set(self._allocation.used)
+            model.executors_wanted.set(self._allocation.wanted)

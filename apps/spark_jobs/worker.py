@@ -1,22 +1,30 @@
-"""Runs in an executor's Python worker: Arrow batches of Kafka records in, one record for the sink out for each."""
+"""Runs in an executor's Python worker: Arrow batches of Kafka records in, each model's answers for the sink out."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 
 import pyarrow as pa
 
 from apps.messages import FrameError, Result, frame_from_kafka, result_to_json
 from apps.messages.frame import Headers
+from apps.model_api.jpeg import SharedFrame
 from apps.spark_jobs.gate import Gate, load_gate
 from apps.spark_jobs.models import Model, load_model
-from apps.spark_jobs.spec import JobSpec
+from apps.spark_jobs.spec import JobSpec, Offsets
 
 logger = logging.getLogger(__name__)
 
-SINK_SCHEMA = "topic string, partition int, key binary, value binary, headers array<struct<key: string, value: binary>>"
-"""The columns of Spark's Kafka sink."""
+MODEL = "model"
+"""The column with the name of the model that gave the answer."""
+
+ANSWERS_SCHEMA = (
+    "topic string, partition int, key binary, value binary, headers array<struct<key: string, value: binary>>, "
+    f"{MODEL} string"
+)
+"""The columns of Spark's Kafka sink, and MODEL."""
 
 SKIPPED = "skipped"
 """The header of a result whose frame the model did not look at; the driver counts these."""
@@ -45,26 +53,44 @@ class Record:
     value: bytes | None
     headers: Headers
 
+    @cached_property
+    def frame(self) -> SharedFrame:
+        """The frame in the record, parsed once for all models. Raises FrameError if there is none."""
+        return SharedFrame.of(frame_from_kafka(self.key, self.value, self.headers))
 
-def process(batches: Iterable[pa.RecordBatch], spec: JobSpec) -> Iterator[pa.RecordBatch]:
-    """Exactly one record to write for each record read: the model's result, or the record itself, rejected."""
-    model, gate = load_model(spec), load_gate(spec)
+
+def process(
+    batches: Iterable[pa.RecordBatch], specs: Sequence[JobSpec], answered: Mapping[str, Offsets]
+) -> Iterator[pa.RecordBatch]:
+    """Exactly one record to write for each record read and model: its result, or the record itself, rejected.
+
+    `answered` has by model and partition the offset below which the model has answered the records before.
+    """
+    models = [(load_model(spec), spec, load_gate(spec), answered.get(spec.model, {})) for spec in specs]
     for batch in batches:
-        yield to_arrow([answer(record, model, spec, gate) for record in from_arrow(batch)])
+        answers: list[Record] = []
+        by: list[str] = []
+        for record, partition, offset in zip(from_arrow(batch), *_places(batch), strict=True):
+            for model, spec, gate, done in models:
+                if offset >= done.get(partition, 0):
+                    answers.append(answer(record, model, spec, gate))
+                    by.append(spec.model)
+        yield to_arrow(answers).append_column(MODEL, pa.array(by, pa.string()))
 
 
-def prepare(batches: Iterable[pa.RecordBatch], spec: JobSpec) -> Iterator[pa.RecordBatch]:
-    """The same batches, after this process has loaded the model."""
-    load_model(spec)
+def prepare(batches: Iterable[pa.RecordBatch], specs: Sequence[JobSpec]) -> Iterator[pa.RecordBatch]:
+    """The same batches, after this process has loaded the models."""
+    for spec in specs:
+        load_model(spec)
     yield from batches
 
 
 def answer(record: Record, model: Model, spec: JobSpec, gate: Gate | None = None) -> Record:
-    """The result of one frame, or the rejected record with the reason. Without a gate, the model looks at the frame."""
+    """One model's result of one frame, or the rejected record with the reason. Without a gate, the model looks."""
     try:
         if record.value is not None and len(record.value) > spec.max_frame_bytes:
             raise FrameError(f"the value has {len(record.value)} bytes, more than {spec.max_frame_bytes}")
-        frame = frame_from_kafka(record.key, record.value, record.headers)
+        frame = record.frame
         detections, skipped = (model.detect(frame), None) if gate is None else gate.detect(frame, model.detect)
     except FrameError as error:
         return reject(record, str(error), spec)
@@ -121,6 +147,11 @@ def from_arrow(batch: pa.RecordBatch) -> Iterator[Record]:
             value=value.as_py(),
             headers=[(header["key"], header["value"]) for header in headers.as_py() or ()],
         )
+
+
+def _places(batch: pa.RecordBatch) -> tuple[list[int], list[int]]:
+    """The partition and the offset of each record of a batch."""
+    return batch.column("partition").to_pylist(), batch.column("offset").to_pylist()
 
 
 def to_arrow(records: list[Record]) -> pa.RecordBatch:

@@ -169,12 +169,40 @@ def _producers(settings: Settings) -> Iterator[str]:
 
 @_needs("models", "kafka")
 def _tasks(settings: Settings) -> Iterator[str]:
-    for index, model in enumerate(settings.models):
+    for index, model in _own_applications(settings):
         most, cores, partitions = model.executors.maximum, model.cores_per_executor, settings.kafka.partitions
         if most * cores > partitions:
             yield (
                 f"models[{index}].executors.maximum: {most} executors x {cores} cores = {most * cores} tasks, but only "
                 f"kafka.partitions = {partitions} can be read at once; {partitions // cores} executors are the most"
+            )
+
+
+def _own_applications(settings: Settings) -> Iterator[tuple[int, Model]]:
+    """The models that an application is named after, with their places in the list."""
+    return ((index, model) for index, model in enumerate(settings.models) if model.application is None)
+
+
+@_needs("models")
+def _applications(settings: Settings) -> Iterator[str]:
+    by_name = {model.name: model for model in settings.models}
+    for index, model in enumerate(settings.models):
+        if model.application is None:
+            continue
+        key, other = f"models[{index}].application", by_name.get(model.application)
+        if other is None:
+            yield f"{key}: there is no model {model.application!r}; name one of {', '.join(by_name)}, or remove the key"
+        elif other is model:
+            yield f"{key}: {model.name} names itself; remove the key for an application of its own"
+        elif other.application is not None:
+            yield (
+                f"{key}: {other.name} runs in the application of {other.application} itself; name a model that has "
+                "its own, or remove the key there"
+            )
+        for misplaced in model.misplaced:
+            yield (
+                f"models[{index}].{misplaced}: belongs to the whole application; set it at the model "
+                f"{model.application}, or remove {model.name}'s key application"
             )
 
 
@@ -189,12 +217,18 @@ def _models(settings: Settings) -> Iterator[str]:
         if model.code is not None:
             for problem in problems_of_code(model.code):
                 yield f"models[{index}].code: {problem}"
-            yield from _call_memory(f"models[{index}]", model)
+    for index, model in _own_applications(settings):
+        each = sum(one.call_memory_mib for one in settings.applications[model.name] if one.code is not None)
+        if each:
+            yield from _call_memory(f"models[{index}]", model, each)
 
 
-def _call_memory(key: str, model: Model) -> Iterator[str]:
-    """The memory allowed for user code must fit in the executor, and in the driver, which runs the code once."""
-    cores, each = model.cores_per_executor, model.call_memory_mib
+def _call_memory(key: str, model: Model, each: int) -> Iterator[str]:
+    """The memory allowed for user code must fit in the executor, and in the driver, which runs the code once.
+
+    `each` is the memory (MiB) for the code of all models of the application, on one core.
+    """
+    cores = model.cores_per_executor
     parts = f"{EXECUTOR_MIB} for Spark + {cores} cores x (callMemoryMiB {each} + {WORKER_MIB} for a Python worker)"
     needed = EXECUTOR_MIB + cores * (each + WORKER_MIB)
     if needed > model.executor_memory_mib:

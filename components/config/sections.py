@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -528,9 +528,15 @@ class Gate(Section):
 
 
 class Model(Section):
-    """One model: one Spark application."""
+    """One model: a Spark application of its own, or a part of another model's."""
 
     name: Name = Field(description="Name of the model: its results topic and index are named after it.")
+    application: Name | None = Field(
+        None,
+        description="Another model of the list in whose Spark application this one runs: they share its driver and "
+        "executors, and each frame is fetched and decoded once. What belongs to the application is set at that model. "
+        "Unset: an application of its own.",
+    )
     kind: Literal["objects", "motion", "python"] = Field(
         description="objects: a network on OpenVINO that detects, segments, poses or classifies; motion: frame "
         "differences; python: code of your own."
@@ -607,6 +613,12 @@ class Model(Section):
         return self.gate.seconds if enabled else None
 
     @property
+    def misplaced(self) -> list[str]:
+        """The keys that are set here and belong to the application, if that is another model's."""
+        keys = [(name, type(self).model_fields[name].alias or name) for name in APPLICATION_FIELDS]
+        return [key for name, key in keys if self.application is not None and name in self.model_fields_set]
+
+    @property
     def memory(self) -> Memory:
         """Memory of an executor, the model's larger pod."""
         return _memory(self.executor_memory_mib, self.executor_memory_mib)
@@ -615,6 +627,18 @@ class Model(Section):
     def network(self) -> Path:
         """For kind objects: the folder or file of its weights on this computer."""
         return self.weights if isinstance(self.weights, Path) else ARGUS_WEIGHTS / (self.weights or "nanodet")
+
+
+APPLICATION_FIELDS: Final = (
+    "executors",
+    "cores_per_executor",
+    "executor_memory_mib",
+    "driver_memory_mib",
+    "vertical",
+    "trigger_seconds",
+    "batch_size",
+)
+"""The fields of Model that concern the whole Spark application."""
 
 
 class ConsumerReplicas(LagReplicas):
@@ -726,6 +750,15 @@ class Settings(Section):
     def schedulable_machines(self) -> tuple[Machine, ...]:
         """The machines that the pipeline's pods may run on."""
         return self.all_machines if self.cluster.schedule_pods_on_control_planes else self.machines.active_workers
+
+    @property
+    def applications(self) -> dict[str, tuple[Model, ...]]:
+        """The models of each Spark application, by the name of the model that it is named after, which is the first."""
+        return {
+            first.name: (first, *(each for each in self.models if each.application == first.name))
+            for first in self.models
+            if first.application is None
+        }
 
     @property
     def scales_by_lag(self) -> bool:

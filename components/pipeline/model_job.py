@@ -1,4 +1,4 @@
-"""A model: one Spark application on Kubernetes, whose driver creates its own executors."""
+"""A model, or several together: one Spark application on Kubernetes, whose driver creates its own executors."""
 
 from __future__ import annotations
 
@@ -40,29 +40,35 @@ BATCH_SECONDS is the longest that a batch with user code may take."""
 class ModelJobArgs:
     """Arguments of ModelJob; `max_message_bytes` is Kafka's limit on the size of a record.
 
-    The model looks at every frame of `ungated_cameras`, even where it has a gate.
+    `models` are those of one application; what they share is as the first one says, after which it is named.
+    The models look at every frame of `ungated_cameras`, even those that have a gate.
     """
 
     namespace: pulumi.Input[str]
     image: pulumi.Input[str]
     bootstrap_servers: pulumi.Input[str]
-    model: sections.Model
+    models: Sequence[sections.Model]
     max_message_bytes: int
     ungated_cameras: Sequence[str]
 
+    @property
+    def first(self) -> sections.Model:
+        """The model that the application is named after."""
+        return self.models[0]
+
 
 def job_name(model: str) -> str:
-    """The name of a model's Kubernetes objects."""
+    """The name of the Kubernetes objects of the application that is named after this model."""
     return f"model-{model}"
 
 
 def labels_of(model: str, role: Role) -> dict[str, str]:
-    """The labels of a model's driver or executors."""
+    """The labels of an application's driver or executors."""
     return k.labels(job_name(model), role)
 
 
 def pods_of(model: str, role: Role) -> str:
-    """The key of a model's driver or executors in `Stage.pods`."""
+    """The key of an application's driver or executors in `Stage.pods`."""
     return f"{job_name(model)}-{role}"
 
 
@@ -90,8 +96,8 @@ def spark_properties(name: str, namespace: str, image: str, args: ModelJobArgs) 
         "spark.kubernetes.executor.apiPollingInterval": "60s",
         "spark.kubernetes.executor.eventProcessingInterval": "2s",
         "spark.kubernetes.executor.missingPodDetectDelta": "60s",
-        "spark.executor.instances": args.model.executors.minimum,
-        "spark.executor.cores": args.model.cores_per_executor,
+        "spark.executor.instances": args.first.executors.minimum,
+        "spark.executor.cores": args.first.cores_per_executor,
         "spark.driver.bindAddress": "0.0.0.0",
         "spark.driver.port": DRIVER_PORT,
         "spark.driver.blockManager.port": BLOCK_PORT,
@@ -99,7 +105,7 @@ def spark_properties(name: str, namespace: str, image: str, args: ModelJobArgs) 
         "spark.blockManager.port": BLOCK_PORT,
         "spark.driver.memory": f"{HEAP_MIB}m",
         "spark.executor.memory": f"{HEAP_MIB}m",
-        "spark.executor.memoryOverhead": f"{args.model.executor_memory_mib - HEAP_MIB}m",
+        "spark.executor.memoryOverhead": f"{args.first.executor_memory_mib - HEAP_MIB}m",
         # Spark reserves 300 MiB of heap by default, more than the whole heap here.
         "spark.testing.reservedMemory": 32 * 2**20,
         "spark.driver.extraJavaOptions": java,
@@ -110,7 +116,7 @@ def spark_properties(name: str, namespace: str, image: str, args: ModelJobArgs) 
         "spark.executorEnv.OMP_NUM_THREADS": "1",
         "spark.executorEnv.MALLOC_ARENA_MAX": "2",
         "spark.python.worker.reuse": "true",
-        "spark.sql.execution.arrow.maxRecordsPerBatch": args.model.batch_size,
+        "spark.sql.execution.arrow.maxRecordsPerBatch": args.first.batch_size,
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.eventLog.enabled": "false",
@@ -176,83 +182,103 @@ def executor_template(model: str) -> str:
     return json.dumps(template, indent=2) + "\n"
 
 
-def frames_per_task(model: sections.Model) -> int:
+def call_seconds(models: Sequence[sections.Model]) -> float:
+    """The longest that the user code of all models may take for one frame (seconds)."""
+    return sum(model.call_seconds for model in models if model.kind == "python")
+
+
+def frames_per_task(models: Sequence[sections.Model]) -> int:
     """The number of frames that a task can process within BATCH_SECONDS if every call takes its full time limit."""
-    return max(1, int(BATCH_SECONDS / model.call_seconds)) if model.kind == "python" else sys.maxsize
+    longest = call_seconds(models)
+    return max(1, int(BATCH_SECONDS / longest)) if longest else sys.maxsize
 
 
-def environment_of(model: sections.Model) -> dict[str, str]:
-    """The driver's environment variables that follow from the model alone; unset keys of the stack are left out."""
-    variables = {
-        "MODEL_NAME": model.name,
-        "MODEL_KIND": model.kind,
-        "FRAMES_TOPIC": FRAMES_TOPIC,
-        "RESULTS_TOPIC": results_topic(model.name),
-        "REJECTED_TOPIC": REJECTED_TOPIC,
-        "CONSUMER_GROUP": model_group(model.name),
-        "TRIGGER_SECONDS": model.trigger_seconds,
-        "CORES_PER_EXECUTOR": model.cores_per_executor,
-        "MINIMUM_EXECUTORS": model.executors.minimum,
-        "MAXIMUM_EXECUTORS": model.executors.maximum,
-        "TARGET_LAG_SECONDS": model.executors.target_lag_seconds,
-        "COOL_DOWN_SECONDS": model.executors.cool_down_seconds,
-        "BATCH_SIZE": model.batch_size,
-        "WEIGHTS": f"/opt/argus/weights/{model.name}",
-        "SIZE": model.size,
-        "PRECISION": model.precision,
-        "DEVICE": model.device,
-        "CONTRACT": json.dumps(model.contract.stated()),
-        "LABELS": None if model.labels is None else json.dumps(model.labels),
-        "SCORE_THRESHOLD": model.score_threshold,
-        "SCORE_THRESHOLDS": json.dumps(model.score_thresholds),
-        "CODE": f"/opt/argus/code/{model.name}",
-        "CALL_SECONDS": model.call_seconds,
-        "CALL_MEMORY_MIB": model.call_memory_mib,
-        "GATE_SECONDS": model.gate_seconds,
-        "STALL_SECONDS": STALL_SECONDS + (model.call_seconds if model.kind == "python" else 0),
-        "CHECKPOINT": "/tmp/checkpoint",
-        "HTTP_PORT": k.HTTP_PORT,
+def settings_of(model: sections.Model) -> dict[str, Any]:
+    """What the driver is told of each model (`ModelSettings`); unset keys of the stack are left out."""
+    settings = {
+        "model_name": model.name,
+        "model_kind": model.kind,
+        "results_topic": results_topic(model.name),
+        "consumer_group": model_group(model.name),
+        "weights": f"/opt/argus/weights/{model.name}",
+        "size": model.size,
+        "precision": model.precision,
+        "device": model.device,
+        "contract": model.contract.stated(),
+        "labels": model.labels,
+        "score_threshold": model.score_threshold,
+        "score_thresholds": model.score_thresholds,
+        "code": f"/opt/argus/code/{model.name}",
+        "call_seconds": model.call_seconds,
+        "call_memory_mib": model.call_memory_mib,
+        "gate_seconds": model.gate_seconds,
     }
-    return {f"ARGUS_{name}": str(value) for name, value in variables.items() if value is not None}
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def environment_of(models: Sequence[sections.Model]) -> dict[str, str]:
+    """The driver's environment variables that follow from the application's models alone."""
+    first, *others = models
+    settings = settings_of(first) | {
+        "frames_topic": FRAMES_TOPIC,
+        "rejected_topic": REJECTED_TOPIC,
+        "trigger_seconds": first.trigger_seconds,
+        "cores_per_executor": first.cores_per_executor,
+        "minimum_executors": first.executors.minimum,
+        "maximum_executors": first.executors.maximum,
+        "target_lag_seconds": first.executors.target_lag_seconds,
+        "cool_down_seconds": first.executors.cool_down_seconds,
+        "batch_size": first.batch_size,
+        "stall_seconds": STALL_SECONDS + call_seconds(models),
+        "checkpoint": "/tmp/checkpoint",
+        "http_port": k.HTTP_PORT,
+    }
+    if others:
+        settings["further_models"] = [settings_of(each) for each in others]
+    return {f"ARGUS_{name.upper()}": _variable(value) for name, value in settings.items()}
+
+
+def _variable(value: Any) -> str:
+    """The value of an environment variable: JSON for what is more than one word or number."""
+    return json.dumps(value) if isinstance(value, dict | list | tuple) else str(value)
 
 
 def driver_limit_mib(model: sections.Model) -> int:
-    """Memory limit (MiB) of the driver's container, which first checks the model with the memory of an executor."""
+    """Memory limit (MiB) of the driver's container, which first checks the models with the memory of an executor."""
     return max(model.driver_memory_mib, model.executor_memory_mib - HEAP_MIB)
 
 
 class ModelJob(pulumi.ComponentResource):
-    """The driver of one model, in client mode, with permission to manage its executors and nothing else.
+    """The driver of one application, in client mode, with permission to manage its executors and nothing else.
 
-    A new driver starts beside the old one, checks its model and waits; once it is ready, Kubernetes stops the old one,
+    A new driver starts beside the old one, checks its models and waits; once it is ready, Kubernetes stops the old one,
     and the new one continues from there. If the new driver fails, the old one keeps working (ADR 16), because its
-    ConfigMaps are never changed. Progress is the group's committed offsets in Kafka, so a driver may start on any node.
+    ConfigMaps are never changed. Progress is the groups' committed offsets in Kafka, so a driver may start on any node.
     """
 
     def __init__(self, name: str, args: ModelJobArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:ModelJob", name, None, opts)
-        model = args.model
-        job = job_name(model.name)
-        labels = labels_of(model.name, "driver")
+        job = job_name(args.first.name)
+        labels = labels_of(args.first.name, "driver")
         workload = k.Workload(job, args.namespace, labels, pulumi.ResourceOptions(parent=self))
         account = self._account(name, workload)
         lease = coordination.v1.Lease(f"{name}-lease", metadata=workload.metadata(), opts=workload.opts)
 
         variables: dict[str, pulumi.Input[str]] = {
-            **environment_of(model),
+            **environment_of(args.models),
             "ARGUS_KAFKA_BOOTSTRAP_SERVERS": args.bootstrap_servers,
-            "ARGUS_MAX_OFFSETS_PER_TASK": str(min(MAX_OFFSETS_PER_TASK, frames_per_task(model))),
+            "ARGUS_MAX_OFFSETS_PER_TASK": str(min(MAX_OFFSETS_PER_TASK, frames_per_task(args.models))),
             "ARGUS_MAX_FRAME_BYTES": str(args.max_message_bytes),
             "ARGUS_DRIVER_LEASE": lease.metadata.name,
             "ARGUS_DRIVER_SELECTOR": ",".join(f"{key}={value}" for key, value in labels.items()),
         }
-        if model.gate_seconds is not None and args.ungated_cameras:
+        if args.ungated_cameras and any(model.gate_seconds is not None for model in args.models):
             variables["ARGUS_UNGATED_CAMERAS"] = json.dumps(args.ungated_cameras)
         files: dict[str, pulumi.Input[str]] = {
             "spark.properties": pulumi.Output.all(args.namespace, args.image).apply(
                 lambda known: spark_properties(job, known[0], known[1], args)
             ),
-            "executor.yaml": executor_template(model.name),
+            "executor.yaml": executor_template(args.first.name),
         }
         environment = k.lasting_config(f"{name}-environment", workload.named(f"{job}-environment"), variables)
         config = k.lasting_config(f"{name}-spark", workload.named(f"{job}-spark"), files)
@@ -268,7 +294,7 @@ class ModelJob(pulumi.ComponentResource):
                 k.env_field("ARGUS_DRIVER_POD_NAME", "metadata.name"),
             ],
             ports=k.container_ports(ports),
-            resources=k.resources(cpu="50m", memory_mib=512, limit_mib=driver_limit_mib(model)),
+            resources=k.resources(cpu="50m", memory_mib=512, limit_mib=driver_limit_mib(args.first)),
             security_context=k.container_security(),
             startup_probe=k.http_probe(period=5, failures=120),
             readiness_probe=k.http_probe("/readyz"),
@@ -298,7 +324,7 @@ class ModelJob(pulumi.ComponentResource):
                 resources=["configmaps", "services", "persistentvolumeclaims"],
                 verbs=["get", "list", "watch"],
             ),
-            # The model's own Lease, which names the active driver.
+            # The application's own Lease, which names the active driver.
             rbac.v1.PolicyRuleArgs(
                 api_groups=["coordination.k8s.io"],
                 resources=["leases"],
@@ -310,20 +336,20 @@ class ModelJob(pulumi.ComponentResource):
 
 
 def _declare(pipeline: Pipeline) -> Iterator[ModelJob]:
-    for model in pipeline.settings.models:
+    for name, models in pipeline.settings.applications.items():
         args = ModelJobArgs(
             namespace=pipeline.namespace,
             image=pipeline.images["spark"],
             bootstrap_servers=pipeline.one(Topics).bootstrap_servers,
-            model=model,
+            models=models,
             max_message_bytes=pipeline.settings.kafka.max_message_bytes,
             ungated_cameras=[camera.name for camera in pipeline.settings.cameras if not camera.gated],
         )
-        yield ModelJob(job_name(model.name), args, pipeline.opts)
+        yield ModelJob(job_name(name), args, pipeline.opts)
 
 
 def _pods(settings: Settings) -> dict[str, dict[str, str]]:
-    return {pods_of(model.name, role): labels_of(model.name, role) for model in settings.models for role in ROLES}
+    return {pods_of(name, role): labels_of(name, role) for name in settings.applications for role in ROLES}
 
 
 STAGE: Final = Stage(
@@ -332,7 +358,7 @@ STAGE: Final = Stage(
     image=Image(name="spark", paths=(*APP, "apps/weights", "apps/model_api", "apps/spark_jobs"), models=True),
     kind="Deployment",
     memory_key="executorMemoryMiB",
-    workloads=lambda settings: {job_name(model.name): model for model in settings.models},
+    workloads=lambda settings: {job_name(name): models[0] for name, models in settings.applications.items()},
     pods=_pods,
     declare=_declare,
 )

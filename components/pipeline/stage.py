@@ -24,7 +24,7 @@ class Stage:
     name: str
     """Name of the stage's workload and volumes."""
     section: str
-    """The field of Settings with its section; where that is a list, each item describes one workload."""
+    """The field of Settings with its section; where that is a list, an item describes one workload."""
     image: Image
     pods: Mapping[str, Labels] | Callable[[Settings], Mapping[str, Labels]]
     """The labels of its pods, by the name of the kind of pod."""
@@ -45,10 +45,11 @@ class Stage:
         return self.kind == "StatefulSet"
 
     def sections(self, settings: Settings) -> list[tuple[str, Any]]:
-        """The section, or each of its items, with its key in the stack's configuration."""
+        """The section, or each of its items that describes a workload, with its key in the stack's configuration."""
         section = getattr(settings, self.section)
         if isinstance(section, tuple):
-            return [(f"{self.section}[{index}]", item) for index, item in enumerate(section)]
+            described = {id(item) for item in self.workloads_of(settings).values()}
+            return [(f"{self.section}[{index}]", item) for index, item in enumerate(section) if id(item) in described]
         return [(self.section, section)]
 
     def workloads_of(self, settings: Settings) -> Mapping[str, Any]:

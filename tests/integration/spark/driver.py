@@ -67,10 +67,10 @@ class Driver:
             raise RuntimeError(f"podman {arguments[0]}: {done.stderr.strip()}")
         return done.stdout + done.stderr
 
-    def metric(self, name: str) -> float:
-        """The value of `argus_spark_<name>`."""
+    def metric(self, name: str, model: str = "[^}]*") -> float:
+        """The value of `argus_spark_<name>` of a model; by default of the application's first."""
         text = httpx.get(f"{self.url}/metrics", timeout=10, trust_env=False).text
-        found = re.search(rf"^argus_spark_{name}{{[^}}]*}} (\S+)$", text, re.MULTILINE)
+        found = re.search(rf'^argus_spark_{name}{{model="{model}"}} (\S+)$', text, re.MULTILINE)
         if found is None:
             raise KeyError(name)
         return float(found[1])

@@ -56,6 +56,12 @@ class Job:
             "weights": "/opt/argus/weights/scenes",
         }
 
+    @property
+    def further(self) -> dict[str, object]:
+        """The model as a further one of another's application."""
+        names = ("model_name", "model_kind", "results_topic", "consumer_group", "weights")
+        return {name: self.settings[name] for name in names}
+
     def lag(self) -> int:
         done = committed(self.topics, f"spark.{self.model}")
         return sum(end - done[at] for at, end in ends(self.topics).items() if at[0] == self.topics.frames)

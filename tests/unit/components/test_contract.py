@@ -5,6 +5,7 @@ value that a component sets.
 """
 
 import importlib.util
+import json
 import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from apps.messages.names import results_topic
 from apps.producer.settings import Settings as ProducerSettings
 from apps.producer.settings import read_cameras, read_credentials
 from apps.service.settings import PREFIX, Settings, read
+from apps.spark_jobs.settings import ModelSettings
 from apps.spark_jobs.settings import Settings as DriverSettings
 from apps.spark_jobs.spec import JobSpec
 from apps.ui.settings import Settings as UiSettings
@@ -168,11 +170,11 @@ def test_every_camera_is_read_once_with_its_login(
 def test_a_driver_and_its_executors(found: Find, settings_of: Callable[[Container], Any]) -> None:
     for container in found("driver"):
         settings: DriverSettings = settings_of(container)
-        assert settings.results_topic == results_topic(settings.model_name)
-        spec = settings.spec
-        assert isinstance(spec, JobSpec)
-        # This is all that an executor receives beside Spark's own properties.
-        assert pickle.loads(pickle.dumps(spec)) == spec
+        for spec in settings.specs:
+            assert isinstance(spec, JobSpec)
+            assert spec.results_topic == results_topic(spec.model)
+            # This is all that an executor receives beside Spark's own properties.
+            assert pickle.loads(pickle.dumps(spec)) == spec
         properties = dict(
             line.split(" ", 1) for line in container.files[str(settings.spark_properties)].splitlines() if line
         )
@@ -186,15 +188,32 @@ def test_a_driver_and_its_executors(found: Find, settings_of: Callable[[Containe
         assert settings.batch_size == int(properties["spark.sql.execution.arrow.maxRecordsPerBatch"])
 
 
+def test_a_driver_reads_what_it_is_told_of_further_models(
+    program: Program, settings_of: Callable[[Container], Any]
+) -> None:
+    file = ROOT / "Pulumi.dev.yaml"
+    objects, motion = configuration(file)["argus:models"]
+    shared = {"name": motion["name"], "kind": motion["kind"], "application": objects["name"]}
+    (container,) = (each for each in containers(program(file, models=[objects, shared])) if each.name == "driver")
+    settings: DriverSettings = settings_of(container)
+    assert complaints(container, DriverSettings) == []
+    assert [spec.model for spec in settings.specs] == ["objects", "motion"]
+    for spec in settings.specs:
+        assert spec.results_topic == results_topic(spec.model)
+    # Nothing that a further model needs comes from a default.
+    told = json.loads(container.variables["ARGUS_FURTHER_MODELS"])[0].keys()
+    required = {name for name, field in ModelSettings.model_fields.items() if field.is_required()}
+    assert required <= told <= ModelSettings.model_fields.keys()
+
+
 def test_stages_meet_at_the_same_names(found: Find, settings_of: Callable[[Container], Any]) -> None:
     drivers = [settings_of(each) for each in found("driver")]
+    specs = [spec for each in drivers for spec in each.specs]
     (consumer,) = map(settings_of, found("consumer"))
     (ui,) = map(settings_of, found("ui"))
     producers = [settings_of(each) for each in found("producer")]
-    assert (
-        sorted(consumer.results_topics) == sorted(ui.results_topics) == sorted(each.results_topic for each in drivers)
-    )
-    assert sorted(ui.models) == sorted(each.model_name for each in drivers)
+    assert sorted(consumer.results_topics) == sorted(ui.results_topics) == sorted(each.results_topic for each in specs)
+    assert sorted(ui.models) == sorted(each.model for each in specs)
     assert len({each.frames_topic for each in (*producers, *drivers, consumer, ui)}) == 1
     assert len(ui.producer_urls) == len(producers)
     assert all(each.max_frame_bytes < driver.max_frame_bytes for each in producers for driver in drivers)

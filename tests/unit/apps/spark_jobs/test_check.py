@@ -8,7 +8,7 @@ import pytest
 from apps.messages import Frame
 from apps.model_api.jpeg import jpeg_size
 from apps.spark_jobs import check
-from tests.environments import variables
+from tests.environments import further_models, variables
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +61,20 @@ def test_one_line_says_why_a_model_does_not_run(
     monkeypatch.setattr(check, "load_model", load)
     assert check.main() == 1
     assert capsys.readouterr().err == f"model mine does not run: {reason}\n"
+
+
+def test_every_model_of_an_application_is_checked_and_the_one_that_does_not_run_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    theirs = {"model_name": "theirs", "model_kind": "motion", "results_topic": "t", "consumer_group": "g"}
+    monkeypatch.setenv("ARGUS_FURTHER_MODELS", further_models(theirs))
+    models = {"mine": Model(), "theirs": Model()}
+    monkeypatch.setattr(check, "load_model", lambda spec: models[spec.model])
+    assert check.main() == 0
+    assert [len(model.seen) for model in models.values()] == [2, 2]
+    models["theirs"] = Model(ValueError("no such layer"))
+    assert check.main() == 1
+    assert capsys.readouterr().err == "model theirs does not run: ValueError: no such layer\n"
 
 
 def test_a_model_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,8 @@
+import json
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -21,21 +24,68 @@ def test_the_environment_and_the_defaults() -> None:
 
 
 def test_what_the_executors_get_can_travel() -> None:
-    spec = Settings().spec
+    (spec,) = Settings().specs
     assert pickle.loads(pickle.dumps(spec)) == spec
     assert hash(spec) == hash(pickle.loads(pickle.dumps(spec)))
 
 
+FURTHER: Mapping[str, Any] = {
+    "model_name": "faces",
+    "model_kind": "objects",
+    "results_topic": "results.faces",
+    "consumer_group": "spark.faces",
+    "weights": "/opt/argus/weights/faces",
+    "precision": "fp32",
+    "device": "CPU",
+    "contract": {"names": ["face"]},
+    "labels": ["face"],
+    "score_thresholds": {"face": 0.5},
+    "code": "/opt/argus/code/faces",
+    "call_seconds": 10.0,
+    "call_memory_mib": 512,
+}
+
+
+def test_further_models_have_their_own_settings_and_share_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARGUS_FURTHER_MODELS", json.dumps([FURTHER]))
+    first, second = Settings().specs
+    assert (first.model, first.results_topic, first.labels) == ("objects", "results.objects", None)
+    assert (second.model, second.results_topic, second.labels) == ("faces", "results.faces", ("face",))
+    assert (second.precision, second.contract.names, second.score_thresholds) == ("fp32", ("face",), (("face", 0.5),))
+    assert (second.rejected_topic, second.max_frame_bytes) == (first.rejected_topic, first.max_frame_bytes)
+    assert hash(second) == hash(pickle.loads(pickle.dumps(second)))
+
+
+@pytest.mark.parametrize("changes", [{"trigger_seconds": 1}, {"model_kind": "segments"}, {"consumer_group": ""}])
+def test_a_wrong_or_unknown_setting_of_a_further_model_is_refused(
+    monkeypatch: pytest.MonkeyPatch, changes: Mapping[str, Any]
+) -> None:
+    monkeypatch.setenv("ARGUS_FURTHER_MODELS", json.dumps([{**FURTHER, **changes}]))
+    with pytest.raises(ValidationError, match=f"further_models.0.{next(iter(changes))}"):
+        Settings()
+
+
 def test_labels_have_their_own_thresholds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ARGUS_SCORE_THRESHOLDS", '{"person": 0.5, "car": 1}')
-    assert Settings().spec.score_thresholds == (("person", 0.5), ("car", 1.0))
+    assert Settings().specs[0].score_thresholds == (("person", 0.5), ("car", 1.0))
 
 
 def test_the_gate_is_off_unless_its_seconds_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert (Settings().spec.gate_seconds, Settings().spec.ungated_cameras) == (None, ())
+    (spec,) = Settings().specs
+    assert (spec.gate_seconds, spec.ungated_cameras) == (None, ())
     monkeypatch.setenv("ARGUS_GATE_SECONDS", "2.5")
     monkeypatch.setenv("ARGUS_UNGATED_CAMERAS", '["door", "yard"]')
-    assert (Settings().spec.gate_seconds, Settings().spec.ungated_cameras) == (2.5, ("door", "yard"))
+    (spec,) = Settings().specs
+    assert (spec.gate_seconds, spec.ungated_cameras) == (2.5, ("door", "yard"))
+
+
+def test_each_model_has_its_own_gate_and_cameras_are_ungated_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARGUS_GATE_SECONDS", "2.5")
+    monkeypatch.setenv("ARGUS_UNGATED_CAMERAS", '["door"]')
+    monkeypatch.setenv("ARGUS_FURTHER_MODELS", json.dumps([FURTHER, {**FURTHER, "gate_seconds": 1}]))
+    specs = Settings().specs
+    assert [spec.gate_seconds for spec in specs] == [2.5, None, 1]
+    assert {spec.ungated_cameras for spec in specs} == {("door",)}
 
 
 def test_spark_is_told_where_the_driver_is() -> None:

@@ -9,15 +9,17 @@ from apps.spark_jobs.status import Status, serve
 
 @pytest.fixture
 def status() -> Status:
-    return Status("objects", stall_seconds=60)
+    return Status(["objects", "motion"], stall_seconds=60)
 
 
 def test_metrics_and_health_over_http(status: Status) -> None:
-    status.rejected.inc(3)
+    status.models["objects"].rejected.inc(3)
     server = serve(status, 0)
     address = f"http://127.0.0.1:{server.port}"
     try:
-        assert 'argus_spark_rejected_total{model="objects"} 3.0' in urlopen(f"{address}/metrics").read().decode()
+        metrics = urlopen(f"{address}/metrics").read().decode()
+        assert 'argus_spark_rejected_total{model="objects"} 3.0' in metrics
+        assert 'argus_spark_rejected_total{model="motion"} 0.0' in metrics
         assert urlopen(f"{address}/healthz").read().startswith(b"ok: last batch")
         with pytest.raises(HTTPError, match="503"):
             urlopen(f"{address}/readyz")
@@ -30,7 +32,7 @@ def test_metrics_and_health_over_http(status: Status) -> None:
 
 
 def test_a_driver_that_waits_for_another_is_ready_and_well() -> None:
-    status = Status("objects", stall_seconds=60)
+    status = Status(["objects"], stall_seconds=60)
     status.waiting(None)
     assert status.readiness()[0] == 503, "there may be no other, and nothing works yet"
     status.waiting("model-objects-old")
@@ -41,7 +43,7 @@ def test_a_driver_that_waits_for_another_is_ready_and_well() -> None:
 
 
 def test_waiting_is_not_stalling() -> None:
-    status = Status("objects", stall_seconds=0.5)
+    status = Status(["objects"], stall_seconds=0.5)
     status._last_sign -= 10
     assert status.health()[0] == 503
     status.waiting(None)
@@ -49,13 +51,14 @@ def test_waiting_is_not_stalling() -> None:
 
 
 def test_the_lag_is_unknown_before_kafka_was_asked(status: Status) -> None:
-    lag = status.registry.get_sample_value("argus_spark_lag_records", {"model": "objects"})
-    assert lag is not None
-    assert math.isnan(lag)
+    for model in ("objects", "motion"):
+        lag = status.registry.get_sample_value("argus_spark_lag_records", {"model": model})
+        assert lag is not None
+        assert math.isnan(lag)
 
 
 def test_a_stalled_job_is_not_healthy() -> None:
-    assert Status("objects", stall_seconds=-1).health()[0] == 503
+    assert Status(["objects"], stall_seconds=-1).health()[0] == 503
 
 
 def test_a_failed_query_is_not_healthy(status: Status) -> None:

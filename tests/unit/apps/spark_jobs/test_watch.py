@@ -1,11 +1,12 @@
 """What the driver counts of a finished batch."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from apps.spark_jobs.progress import Offsets
-from apps.spark_jobs.query import OUTCOME
+from apps.spark_jobs.query import OUTCOME, answered_by, carried_by, rejected_by
 from apps.spark_jobs.status import Status
 from apps.spark_jobs.watch import Watcher
 
@@ -16,6 +17,9 @@ class Progress:
 
     def commit(self, offsets: Offsets) -> None:
         self.committed.append(offsets)
+
+    def reached(self, model: str, offsets: Offsets) -> Offsets:
+        return offsets
 
 
 class Allocation:
@@ -30,23 +34,35 @@ def batch(rows: int, observed: dict[str, Any] | None) -> dict[str, Any]:
     return {"sources": [offsets], "numInputRows": rows, "observedMetrics": observed}
 
 
+def counts(model: str, *, answered: int, rejected: int, carried: int) -> dict[str, int]:
+    return {answered_by(model): answered, rejected_by(model): rejected, carried_by(model): carried}
+
+
+def counted(observed: dict[str, Any] | None, models: Sequence[str]) -> dict[str, list[float | None]]:
+    """The driver's counts of frames, and of those looked at, carried and rejected, after one batch of 10 frames."""
+    status, progress = Status(models, stall_seconds=60), Progress()
+    Watcher("frames", progress, status, Allocation()).batch_done(batch(10, observed))  # type: ignore[arg-type]
+    assert progress.committed == [{0: 10}]
+    names = [f"argus_spark_{name}_total" for name in ("frames", "frames_looked", "frames_carried", "rejected")]
+    return {model: [status.registry.get_sample_value(name, {"model": model}) for name in names] for model in models}
+
+
 @pytest.mark.parametrize(
     ("observed", "looked", "carried", "rejected"),
     [
-        ({OUTCOME: {"rejected": 1, "carried": 6}}, 3, 6, 1),
-        ({OUTCOME: {"rejected": 0, "carried": 0}}, 10, 0, 0),
+        ({OUTCOME: counts("objects", answered=10, rejected=1, carried=6)}, 3, 6, 1),
+        ({OUTCOME: counts("objects", answered=10, rejected=0, carried=0)}, 10, 0, 0),
         (None, 10, 0, 0),
     ],
 )
 def test_frames_looked_at_carried_and_set_aside_are_counted_apart(
     observed: dict[str, Any] | None, looked: int, carried: int, rejected: int
 ) -> None:
-    status, progress = Status("objects", stall_seconds=60), Progress()
-    Watcher("frames", progress, status, Allocation()).batch_done(batch(10, observed))  # type: ignore[arg-type]
-    assert progress.committed == [{0: 10}]
+    assert counted(observed, ["objects"]) == {"objects": [10, looked, carried, rejected]}
 
-    def value(name: str) -> float | None:
-        return status.registry.get_sample_value(f"argus_spark_{name}_total", {"model": "objects"})
 
-    assert (value("frames"), value("frames_looked"), value("frames_carried")) == (10, looked, carried)
-    assert value("rejected") == rejected
+def test_each_model_of_an_application_is_counted_apart() -> None:
+    observed = counts("objects", answered=10, rejected=1, carried=6) | counts(
+        "motion", answered=8, rejected=2, carried=0
+    )
+    assert counted({OUTCOME: observed}, ["objects", "motion"]) == {"objects": [10, 3, 6, 1], "motion": [8, 6, 0, 2]}

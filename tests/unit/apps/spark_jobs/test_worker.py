@@ -1,11 +1,27 @@
+import itertools
+from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from apps.messages import STILL, Detection, Frame, FrameError, Skipped, frame_headers, result_from_json
+from apps.messages import (
+    STILL,
+    Detection,
+    Frame,
+    FrameError,
+    Skipped,
+    frame_from_kafka,
+    frame_headers,
+    result_from_json,
+)
+from apps.model_api.jpeg import decode
+from apps.spark_jobs import worker
 from apps.spark_jobs.gate import Gate
-from apps.spark_jobs.worker import Record, answer, from_arrow, process, reject, to_arrow
+from apps.spark_jobs.models import Model
+from apps.spark_jobs.spec import Offsets
+from apps.spark_jobs.worker import Record, answer, from_arrow, prepare, process, reject, to_arrow
 from tests.jobs import job_spec
 from tests.unit.apps.spark_jobs.frames import frame, scene
 
@@ -64,7 +80,7 @@ def test_a_failure_of_a_gated_model_sets_its_frame_aside_and_is_not_carried() ->
 
 def test_a_job_with_a_gate_uses_it() -> None:
     spec = replace(SPEC, gate_seconds=5.0)
-    (written,) = process([to_arrow([record(frame(scene(), sequence)) for sequence in range(3)])], spec)
+    (written,) = process([batch([record(frame(scene(), sequence)) for sequence in range(3)])], [spec], {})
     assert [len(one.headers) for one in from_arrow(written)] == [0, 1, 1]
 
 
@@ -130,11 +146,128 @@ def test_a_record_without_headers_may_have_none_at_all() -> None:
 def test_every_record_gives_exactly_one() -> None:
     frames = [record(frame(scene(), sequence)) for sequence in range(5)]
     frames[3] = record(frame(scene()), value=b"junk")
-    (written,) = process([to_arrow(frames)], SPEC)
+    (written,) = process([batch(frames)], [SPEC], {})
     assert [one.topic for one in from_arrow_with_topic(written)] == ["results.motion"] * 3 + [
         "rejected",
         "results.motion",
     ]
+
+
+def batch(records: list[Record], offsets: Iterable[int] = itertools.count()) -> pa.RecordBatch:
+    """What Spark sends to a worker."""
+    numbers = list(itertools.islice(offsets, len(records)))
+    return to_arrow(records).append_column("offset", pa.array(numbers, pa.int64()))
+
+
+class Looking(Seeing):
+    """A model that looks at the picture, and notes the frame."""
+
+    def __init__(self, *, grey: bool) -> None:
+        self.grey, self.seen, self.pictures = grey, list[Frame](), list[object]()
+
+    def detect(self, frame: Frame) -> tuple[Detection, ...]:
+        self.seen.append(frame)
+        self.pictures.append(decode(frame, (160, 160) if self.grey else (320, 192), grey=self.grey))
+        return super().detect(frame)
+
+
+OBJECTS, FACES = job_spec("objects"), job_spec("objects", model="faces", results_topic="results.faces")
+
+
+@pytest.fixture
+def models(monkeypatch: pytest.MonkeyPatch) -> dict[str, Model]:
+    """The models of a shared application, by name."""
+    found: dict[str, Model] = {"objects": Looking(grey=False), "faces": Looking(grey=False)}
+    monkeypatch.setattr(worker, "load_model", lambda spec: found[spec.model])
+    return found
+
+
+def answers(frames: list[Record], answered: dict[str, Offsets], offsets: Iterable[int]) -> list[tuple[str, str, int]]:
+    """By model, topic and number of the frame what the models have answered."""
+    (written,) = process([batch(frames, offsets)], [OBJECTS, FACES], answered)
+    keys = [key.as_py().decode().split("/") for key in written.column("key")]
+    names, topics = written.column("model").to_pylist(), written.column("topic").to_pylist()
+    return list(zip(names, topics, [int(key[1]) if len(key) > 1 else -1 for key in keys], strict=True))
+
+
+def test_models_that_share_an_application_each_answer_each_frame(models: dict[str, Model]) -> None:
+    frames = [record(frame(scene(), sequence)) for sequence in (1, 2)]
+    assert answers(frames, {}, [7, 8]) == [
+        ("objects", "results.objects", 1),
+        ("faces", "results.faces", 1),
+        ("objects", "results.objects", 2),
+        ("faces", "results.faces", 2),
+    ]
+
+
+def test_each_model_of_an_application_has_its_own_gate(models: dict[str, Model]) -> None:
+    gated = replace(OBJECTS, gate_seconds=5.0)
+    (written,) = process([batch([record(frame(scene(), sequence)) for sequence in (1, 2)])], [gated, FACES], {})
+    skipped = [bool(one.headers) for one in from_arrow(written)]
+    assert list(zip(written.column("model").to_pylist(), skipped, strict=True)) == [
+        ("objects", False),
+        ("faces", False),
+        ("objects", True),
+        ("faces", False),
+    ]
+
+
+def test_a_frame_is_parsed_and_decoded_once_for_all(models: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[bytes | None] = []
+
+    def counted(key: bytes | None, value: bytes | None, headers: Any) -> Frame:
+        parsed.append(value)
+        return frame_from_kafka(key, value, headers)
+
+    monkeypatch.setattr(worker, "frame_from_kafka", counted)
+    answers([record(frame(scene(), 1))], {}, [7])
+    assert len(parsed) == 1
+    assert models["objects"].seen[0] is models["faces"].seen[0]
+    assert models["objects"].pictures[0] is models["faces"].pictures[0]
+
+
+@pytest.mark.parametrize("failing", ["objects", "faces"])
+def test_a_model_that_fails_is_not_in_the_way_of_others(models: dict[str, Model], failing: str) -> None:
+    models[failing] = Failing(ZeroDivisionError("oops"))
+    (written,) = process([batch([record(frame(scene(), 1)), record(frame(scene(), 2))])], [OBJECTS, FACES], {})
+    for model in ("objects", "faces"):
+        own = [
+            one
+            for name, one in zip(written.column("model").to_pylist(), from_arrow_with_topic(written), strict=True)
+            if name == model
+        ]
+        assert {one.topic for one in own} == {"rejected" if model == failing else f"results.{model}"}
+        assert len(own) == 2
+        if model == failing:
+            assert dict(own[0].headers)["model"] == model.encode()
+            assert b"oops" in dict(own[0].headers)["reason"]
+
+
+def test_what_no_model_can_read_is_set_aside_for_each(models: dict[str, Model]) -> None:
+    assert answers([record(frame(scene()), value=b"junk")], {}, [7]) == [
+        ("objects", "rejected", -1),
+        ("faces", "rejected", -1),
+    ]
+
+
+def test_a_model_leaves_out_what_it_has_answered_before(models: dict[str, Model]) -> None:
+    frames = [record(frame(scene(), sequence), partition=sequence % 2) for sequence in (1, 2, 3, 4)]
+    assert [(model, number) for model, _, number in answers(frames, {"faces": {1: 12}}, [10, 11, 12, 13])] == [
+        ("objects", 1),
+        ("objects", 2),
+        ("faces", 2),
+        ("objects", 3),
+        ("faces", 3),
+        ("objects", 4),
+        ("faces", 4),
+    ]
+
+
+def test_a_worker_that_is_prepared_has_every_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[str] = []
+    monkeypatch.setattr(worker, "load_model", lambda spec: loaded.append(spec.model))
+    assert list(prepare([1, 2], [OBJECTS, FACES])) == [1, 2]
+    assert loaded == ["objects", "faces"]
 
 
 def from_arrow_with_topic(batch: pa.RecordBatch) -> list[Record]:

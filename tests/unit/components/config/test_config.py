@@ -145,6 +145,14 @@ MISTAKES = {
     ),
     "more producers than cameras": (change("producers.count", 41), "producers.count: 41"),
     "a duplicate model": (repeat_model, "models: the name 'objects' is used more"),
+    "an application of no model": (
+        change("models.1.application", "faces"),
+        "models[1].application: there is no model 'faces'; name one of objects, motion",
+    ),
+    "an application of its own, named": (
+        change("models.1.application", "motion"),
+        "models[1].application: motion names itself; remove the key",
+    ),
     "missing weights": (change("models.0.weights", "/nowhere/best.pt"), "/nowhere/best.pt does not exist"),
     "a gate for motion": (change("models.1.gate", {"enabled": True}), "a model of kind motion has no gate"),
     "a gate without time": (change("models.0.gate", {"seconds": 0}), "models[0].gate.seconds"),
@@ -343,3 +351,62 @@ def test_a_checkpoint_is_of_a_kind_that_runs(
 
 def test_the_reference_is_current() -> None:
     assert (ROOT / "docs" / "config.md").read_text() == reference(), "run `make docs`"
+
+
+def together(values: Values, **keys: Any) -> Values:
+    """Give the stack one application for both models, where the second one has further keys."""
+    values["models"] = [{"name": "objects", "kind": "objects"}, {"name": "motion", "kind": "motion", **keys}]
+    values["models"][1]["application"] = "objects"
+    return values
+
+
+def test_models_can_share_an_application(values: Values) -> None:
+    settings = load_values(together(values, scoreThreshold=0.5))
+    assert {name: [each.name for each in models] for name, models in settings.applications.items()} == {
+        "objects": ["objects", "motion"]
+    }
+    del values["models"][1]["application"]
+    assert [len(models) for models in load_values(values).applications.values()] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("executors", {"maximum": 1}),
+        ("coresPerExecutor", 1),
+        ("executorMemoryMiB", 1400),
+        ("driverMemoryMiB", 900),
+        ("vertical", "off"),
+        ("triggerSeconds", 2),
+        ("batchSize", 16),
+    ],
+)
+def test_what_belongs_to_an_application_is_set_at_the_model_that_it_is_named_after(
+    key: str, value: Any, values: Values
+) -> None:
+    assert list(problems_of(together(values, **{key: value}))) == [
+        f"models[1].{key}: belongs to the whole application; set it at the model objects, or remove motion's key "
+        "application"
+    ]
+
+
+def test_an_application_has_one_name(values: Values) -> None:
+    together(values)["models"].append({"name": "faces", "kind": "motion", "application": "motion"})
+    assert list(problems_of(values)) == [
+        "models[2].application: motion runs in the application of objects itself; name a model that has its own, or "
+        "remove the key there"
+    ]
+
+
+def test_the_code_of_all_models_of_an_application_has_room_in_its_executor(values: Values, tmp_path: Path) -> None:
+    (tmp_path / "model.py").write_text("class Model:\n    def detect(self, frame):\n        return ()\n")
+    code = {"kind": "python", "code": str(tmp_path), "callMemoryMiB": 400}
+    values["models"] = [{"name": "one", **code}, {"name": "two", **code, "application": "one"}]
+    assert list(problems_of(values)) == [
+        "models[0].executorMemoryMiB: 500 for Spark + 1 cores x (callMemoryMiB 800 + 150 for a Python worker) = 1450 "
+        "MiB, more than 1400; give at least 1450, or less callMemoryMiB or coresPerExecutor",
+        "models[0].driverMemoryMiB: the driver starts the code once, with 150 + callMemoryMiB 800 = 950 MiB, more than "
+        "900; give at least 950, or less callMemoryMiB",
+    ]
+    values["models"][0] |= {"executorMemoryMiB": 1450, "driverMemoryMiB": 950}
+    load_values(values, rules(STAGES))

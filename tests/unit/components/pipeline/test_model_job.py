@@ -1,5 +1,6 @@
 """A model's driver: how an old one is replaced, and settings that only its pod template has."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -76,19 +77,19 @@ def model(**keys: object) -> Model:
 
 
 def test_the_code_s_place_and_limits_reach_the_driver() -> None:
-    variables = environment_of(model(kind="python", code=Path("/x"), callSeconds=5, callMemoryMiB=256))
+    variables = environment_of([model(kind="python", code=Path("/x"), callSeconds=5, callMemoryMiB=256)])
     assert variables["ARGUS_CODE"] == "/opt/argus/code/view"
     assert (variables["ARGUS_CALL_SECONDS"], variables["ARGUS_CALL_MEMORY_MIB"]) == ("5.0", "256")
 
 
 def test_objects_are_gated_unless_the_stack_says_otherwise() -> None:
-    assert environment_of(model(kind="objects"))["ARGUS_GATE_SECONDS"] == "5.0"
-    assert environment_of(model(kind="objects", gate={"seconds": 2}))["ARGUS_GATE_SECONDS"] == "2.0"
-    assert "ARGUS_GATE_SECONDS" not in environment_of(model(kind="objects", gate={"enabled": False}))
-    assert "ARGUS_GATE_SECONDS" not in environment_of(model(kind="motion"))
-    assert "ARGUS_GATE_SECONDS" not in environment_of(model(kind="python", code=Path("/x")))
+    assert environment_of([model(kind="objects")])["ARGUS_GATE_SECONDS"] == "5.0"
+    assert environment_of([model(kind="objects", gate={"seconds": 2})])["ARGUS_GATE_SECONDS"] == "2.0"
+    assert "ARGUS_GATE_SECONDS" not in environment_of([model(kind="objects", gate={"enabled": False})])
+    assert "ARGUS_GATE_SECONDS" not in environment_of([model(kind="motion")])
+    assert "ARGUS_GATE_SECONDS" not in environment_of([model(kind="python", code=Path("/x"))])
     gated = model(kind="python", code=Path("/x"), gate={"enabled": True})
-    assert environment_of(gated)["ARGUS_GATE_SECONDS"] == "5.0"
+    assert environment_of([gated])["ARGUS_GATE_SECONDS"] == "5.0"
 
 
 def test_a_camera_s_gate_is_a_matter_of_the_gated_models_alone(build: Build) -> None:
@@ -104,10 +105,64 @@ def test_a_camera_s_gate_is_a_matter_of_the_gated_models_alone(build: Build) -> 
 
 def test_a_batch_ends_before_the_driver_counts_as_stalled_however_slow_the_code_may_be() -> None:
     for seconds in (0.1, 1, 10, 450, 600):
-        slow = model(kind="python", code=Path("/x"), callSeconds=seconds)
-        batch = frames_per_task(slow) * seconds
-        assert seconds <= batch <= max(400, seconds)
-        assert batch + 200 <= float(environment_of(slow)["ARGUS_STALL_SECONDS"])
-    other = model(kind="motion")
+        for count in (1, 2):
+            slow = [model(kind="python", code=Path("/x"), callSeconds=seconds)] * count
+            batch = frames_per_task(slow) * seconds * count
+            assert seconds <= batch <= max(400, seconds * count)
+            assert batch + 200 <= float(environment_of(slow)["ARGUS_STALL_SECONDS"])
+    other = [model(kind="motion")]
     assert frames_per_task(other) > 400
     assert environment_of(other)["ARGUS_STALL_SECONDS"] == "600", "a call of a user's code has no part in it"
+
+
+SHARED = [
+    {"name": "motion", "kind": "motion", "application": "objects", "scoreThreshold": 0.5},
+    {"name": "objects", "kind": "objects", "executors": {"maximum": 2}, "labels": ["person"]},
+    {"name": "faces", "kind": "objects", "weights": "scenes", "scoreThresholds": {"person": 0.7}},
+]
+
+
+def test_models_that_share_an_application_have_one_driver_named_after_the_first(build: Build) -> None:
+    objects = build(models=SHARED)
+    drivers = {key for key in objects if key.startswith("Deployment/model-")}
+    assert drivers == {"Deployment/model-objects", "Deployment/model-faces"}
+    assert not [key for key in objects if "model-motion" in key]
+    alone = build(models=[{**SHARED[1]}, SHARED[2]])
+    # Apart from the environment, whose name has a hash, the driver is that of the first model alone.
+    assert files_of_driver(objects) == files_of_driver(alone)
+    assert environment_of_driver(objects, "faces") == environment_of_driver(alone, "faces")
+    seen, before = environment_of_driver(objects), environment_of_driver(alone)
+    assert seen.keys() - before.keys() == {"ARGUS_FURTHER_MODELS"}
+    assert {name: seen[name] for name in before} == before
+
+
+def test_every_model_of_an_application_has_its_own_topic_group_and_settings(build: Build) -> None:
+    (further,) = json.loads(environment_of_driver(build(models=SHARED))["ARGUS_FURTHER_MODELS"])
+    assert (further["results_topic"], further["consumer_group"]) == ("results.motion", "spark.motion")
+    assert (further["model_kind"], further["score_threshold"], further["code"]) == (
+        "motion",
+        0.5,
+        "/opt/argus/code/motion",
+    )
+
+
+def test_a_camera_is_ungated_where_any_model_of_the_application_has_a_gate(build: Build) -> None:
+    first = {"name": "motion", "kind": "motion"}
+    cameras = [{"name": "door", "url": "synthetic://street", "gated": False}]
+    for second, told in (({"kind": "objects"}, '["door"]'), ({"kind": "objects", "gate": {"enabled": False}}, None)):
+        objects = build(cameras=cameras, models=[first, {"name": "faces", "application": "motion", **second}])
+        seen = environment_of_driver(objects, "motion")
+        assert seen.get("ARGUS_UNGATED_CAMERAS") == told
+        assert "ARGUS_GATE_SECONDS" not in seen, "the first model has no gate"
+        (further,) = json.loads(seen["ARGUS_FURTHER_MODELS"])
+        assert further.get("gate_seconds") == (5.0 if told else None)
+
+
+def test_topics_do_not_depend_on_the_application(build: Build) -> None:
+    apart = [{key: value for key, value in each.items() if key != "application"} for each in SHARED]
+    shared, own = (
+        {key: each.inputs for key, each in build(models=models).items() if "topics" in key}
+        for models in (SHARED, apart)
+    )
+    assert shared == own
+    assert "results.motion" in json.dumps(shared)
