@@ -108,8 +108,8 @@ def expected_frames(
     """The frames that every sink must have, from the producers' reports before and after and any sink's frames."""
     reached: dict[tuple[str, int], int] = defaultdict(int)
     for camera, sequence in seen:
-        run = camera, sequence >> SEQUENCE_SHIFT
-        reached[run] = max(reached[run], sequence)
+        camera_run = camera, sequence >> SEQUENCE_SHIFT
+        reached[camera_run] = max(reached[camera_run], sequence)
     expected: set[Frame] = set()
     for name, before in start.items():
         after = end[name]

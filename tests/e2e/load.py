@@ -40,15 +40,16 @@ def names(cluster: ClusterClient, stage: str) -> list[str]:
 
 
 def lag(cluster: ClusterClient, model: str = MODEL) -> float | None:
-    """The frames that a model has yet to read, from its driver; None while no driver knows.
+    """The frames that a model has yet to read, from its application's driver; None while no driver knows.
 
     A driver that waits to take over reports NaN.
     """
-    for pod in cluster.pods(f"app.kubernetes.io/name=model-{model},app.kubernetes.io/component=driver"):
+    series = f'argus_spark_lag_records{{model="{model}"}} '
+    for pod in cluster.pods("app.kubernetes.io/component=driver"):
         if "deletionTimestamp" in pod["metadata"]:
             continue
         for line in cluster.pod_text(pod["metadata"]["name"], "/metrics").splitlines():
-            if line.startswith("argus_spark_lag_records{"):
+            if line.startswith(series):
                 found = float(line.rsplit(" ", 1)[1])
                 if not math.isnan(found):
                     return found

@@ -6,14 +6,15 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from tests.bench.frames.cpu import TICKS
 from tests.bench.frames.figures import UNSTEADY, Latency, differ
 from tests.bench.frames.loops import Loop
-from tests.bench.frames.programs import Program, total
+from tests.bench.frames.programs import Part, Program, total
 from tests.bench.table import table
 
-LOAD = ("cluster", "pipeline", "machines", "kernel", "lab")
+LOAD: Final[tuple[Part, ...]] = ("cluster", "pipeline", "machines", "kernel", "lab")
 """The parts that belong to the lab, without the instrument and what else runs on the host."""
 _SHOWN_MS = 0.005
 
