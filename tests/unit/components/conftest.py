@@ -168,25 +168,16 @@ def unchanged() -> dict[Path, Recorder]:
 def program(
     pulumi_mocks: Recorder, unchanged: dict[Path, Recorder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Program]:
-    """`program(file, {section: {key: value}}, models=…)` runs `__main__` in preview with a changed stack file.
+    """`program(file, {section: {key: value}})` runs `__main__` in preview with a changed stack file.
 
     Without changes it runs once in the session, unless a test that changed the program wants it `anew`. The private key
     that the file names is in a temporary home folder.
     """
 
-    def run(
-        file: Path,
-        changes: Mapping[str, Mapping[str, Any]] | None = None,
-        *,
-        models: list[Any] | None = None,
-        anew: bool = False,
-    ) -> Recorder:
-        unchanged_file = not changes and models is None and not anew
-        if unchanged_file and file in unchanged:
+    def run(file: Path, changes: Mapping[str, Mapping[str, Any]] | None = None, *, anew: bool = False) -> Recorder:
+        if not changes and not anew and file in unchanged:
             return unchanged[file]
         config = configuration(file)
-        if models is not None:
-            config["argus:models"] = models
         for section, values in (changes or {}).items():
             config[f"argus:{section}"] = {**config.get(f"argus:{section}", {}), **values}
         monkeypatch.setenv("HOME", str(tmp_path))
@@ -197,7 +188,7 @@ def program(
         # The keys of machines that were seen before. No other local command prints a single line.
         pulumi_mocks.outputs["command:local:Command"] = lambda name, inputs: {"stdout": host_key(name)}
         pulumi_mocks.run(lambda: runpy.run_path(str(ROOT / "__main__.py")) and None, preview=True)
-        if unchanged_file:
+        if not changes and not anew:
             unchanged[file] = pulumi_mocks
         return pulumi_mocks
 

@@ -191,10 +191,7 @@ def test_a_driver_and_its_executors(found: Find, settings_of: Callable[[Containe
 def test_a_driver_reads_what_it_is_told_of_further_models(
     program: Program, settings_of: Callable[[Container], Any]
 ) -> None:
-    file = ROOT / "Pulumi.dev.yaml"
-    objects, motion = configuration(file)["argus:models"]
-    shared = {"name": motion["name"], "kind": motion["kind"], "application": objects["name"]}
-    (container,) = (each for each in containers(program(file, models=[objects, shared])) if each.name == "driver")
+    (container,) = (each for each in containers(program(ROOT / "Pulumi.dev.yaml")) if each.name == "driver")
     settings: DriverSettings = settings_of(container)
     assert complaints(container, DriverSettings) == []
     assert [spec.model for spec in settings.specs] == ["objects", "motion"]
