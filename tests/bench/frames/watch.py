@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -167,15 +167,19 @@ def follow(order: Order) -> Seen:
     time.sleep(LAG_PERIOD_S * 2)
     places = chosen(before, lags.ends(FRAMES_TOPIC), order.partitions)
     starts = {model: lags.ends(results_topic(model)) for model in order.models}
-    stop = threading.Event()
+    stop, all_added = threading.Event(), threading.Event()
     with ThreadPoolExecutor(2) as pool:
-        running = [pool.submit(_tail, order, places, search, seen, stop), pool.submit(search.run, stop)]
+        tail = pool.submit(_tail, order, places, search, seen, stop)
+        running = [tail, pool.submit(search.run, all_added)]
         try:
             _say(READY)
             _sample(order, lags, seen)
             _say(OVER)
         finally:
             stop.set()
+            # The tail may still add a result, which the search must look for before it ends.
+            wait([tail])
+            all_added.set()
         for model, start in starts.items():
             topic = results_topic(model)
             seen.to_result[model] = list(result_latencies(order, topic, start, lags.ends(topic)))
