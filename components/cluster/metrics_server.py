@@ -7,6 +7,7 @@ from typing import Final
 import pulumi
 from pulumi_kubernetes import apiregistration, apps, core, meta, rbac
 
+from components import kubernetes as k
 from components import versions
 from components.cluster.args import ClusterArgs
 
@@ -91,24 +92,23 @@ class MetricsServer(pulumi.ComponentResource):
                 rules=role_rules,
                 opts=child,
             )
-        subject = rbac.v1.SubjectArgs(kind="ServiceAccount", name=_NAME, namespace=_NAMESPACE)
+        subject = k.account_subject(_NAME, _NAMESPACE)
         for binding, role in (
             ("metrics-server:system:auth-delegator", "system:auth-delegator"),
             ("system:metrics-server", "system:metrics-server"),
         ):
-            rbac.v1.ClusterRoleBinding(
+            k.cluster_binding(
                 f"{name}-{role.removeprefix('system:')}-binding",
-                metadata=meta.v1.ObjectMetaArgs(name=binding, labels=_LABELS),
-                role_ref=rbac.v1.RoleRefArgs(api_group="rbac.authorization.k8s.io", kind="ClusterRole", name=role),
-                subjects=[subject],
+                binding,
+                _LABELS,
+                role=role,
+                subject=subject,
                 opts=child,
             )
         rbac.v1.RoleBinding(
             f"{name}-auth-reader-binding",
             metadata=_metadata("metrics-server-auth-reader"),
-            role_ref=rbac.v1.RoleRefArgs(
-                api_group="rbac.authorization.k8s.io", kind="Role", name="extension-apiserver-authentication-reader"
-            ),
+            role_ref=k.role_ref("Role", "extension-apiserver-authentication-reader"),
             subjects=[subject],
             opts=child,
         )

@@ -25,10 +25,10 @@ def _problems_of_module(path: Path) -> Iterator[str]:
         module = ast.parse(path.read_bytes(), filename=str(path))
     except SyntaxError as error:
         python = ".".join(map(str, sys.version_info[:2]))
-        yield f"{path}, line {error.lineno}: {error.msg}, as Python {python} reads it; mend the line"
+        yield f"{path}, line {error.lineno}: {error.msg}, as Python {python} reads it; correct the line"
         return
     except (OSError, ValueError, RecursionError) as error:
-        yield f"{path} is no Python source ({error}); mend it"
+        yield f"{path} is no Python source ({error}); correct it"
         return
     model = None
     for statement in _at_import(module.body):

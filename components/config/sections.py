@@ -5,6 +5,7 @@ Keys are camelCase in the stack file and snake_case here. Checks that need more 
 
 import math
 from collections.abc import Iterator
+from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal, Self
@@ -98,9 +99,9 @@ class Ssh(Section):
             raise ValueError("set exactly one of privateKeyFile and privateKey")
         return self
 
-    @property
+    @cached_property
     def key(self) -> str:
-        """The private key, read from its file if the stack names one."""
+        """The private key, read once from its file if the stack names one."""
         if self.private_key_file is not None:
             return self.private_key_file.read_text(encoding="utf-8")
         return self.private_key.get_secret_value() if self.private_key else ""

@@ -67,7 +67,7 @@ def _download_debian(work: Path) -> Path:
     # apt's download user cannot write to root's temporary folder.
     download = ("apt-get", "--quiet=2", "--option", "APT::Sandbox::User=root", "download", _DEBIAN_PACKAGE)
     if run(download, cwd=work, timeout=_DOWNLOAD_SECONDS, check=False).returncode != 0:
-        now(f"Debian's package lists do not lead to {_DEBIAN_PACKAGE}: fetching them anew")
+        now(f"Debian's package lists do not lead to {_DEBIAN_PACKAGE}: fetching them again")
         run(("apt-get", "--quiet=2", "update"), timeout=_UPDATE_SECONDS)
         run(download, cwd=work, timeout=_DOWNLOAD_SECONDS)
     return _only(work, "*.deb", _DEBIAN_PACKAGE)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from apps.messages import parse_timestamp
-from apps.scenes import LABELS, everything
+from apps.scenes import LABELS, all_actors
 from tests.e2e.accounting import Audit, versions_in_order
 from tests.e2e.cluster import ClusterClient
 from tests.e2e.conftest import Stack
@@ -161,7 +161,7 @@ def _measured(cluster: ClusterClient, audit: Audit, version: str) -> Scores:
     scores = Scores()
     for document in rendered:
         frame = document["frame"]
-        shown = everything(document["camera"]["name"], frame["sequence"], frame["width"], frame["height"])
+        shown = all_actors(document["camera"]["name"], frame["sequence"], frame["width"], frame["height"])
         scores.add(found_in(document), [Real(label=one.label, box=one.box, counts=one.counts) for one in shown])
     return scores
 

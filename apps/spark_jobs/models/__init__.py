@@ -44,7 +44,7 @@ class CheckedModel:
             try:
                 detection_from_document(one.document)
             except (ValueError, TypeError, OverflowError) as unusable:
-                raise AnswerError(f"a detection that nobody could read: {unusable}: {one}") from unusable
+                raise AnswerError(f"a detection that cannot be read: {unusable}: {one}") from unusable
         return self._wanted.kept(found)
 
 

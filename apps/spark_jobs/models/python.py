@@ -86,7 +86,7 @@ class PythonModel:
     def _end_where_it_grew(self, child: Child) -> None:
         """Ends code that leaks slowly: its calls can be too short for the checks during a call."""
         if (held := child.resident_mib) > self._memory_mib:
-            logger.warning("the code held %d MiB after a call, more than %d; it starts anew", held, self._memory_mib)
+            logger.warning("the code held %d MiB after a call, more than %d; it starts again", held, self._memory_mib)
             self.close()
 
 
