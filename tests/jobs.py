@@ -27,6 +27,7 @@ def job_spec(kind: str = "objects", weights: Path = NOWHERE, **changes: Any) -> 
         "call_memory_mib": 128,
         "gate_seconds": None,
         "ungated_cameras": (),
+        "overload_seconds": None,
         "threads": 1,
         "results_topic": f"results.{kind}",
         "rejected_topic": "rejected",

@@ -14,6 +14,7 @@ from apps.messages.identity import (
     result_path,
 )
 from apps.messages.result import (
+    OVERLOAD,
     STILL,
     UNREADABLE,
     Detection,
@@ -29,6 +30,7 @@ from apps.messages.result import (
 from apps.messages.timestamps import format_timestamp, parse_timestamp
 
 __all__ = [
+    "OVERLOAD",
     "SEQUENCE_SHIFT",
     "STILL",
     "UNREADABLE",

@@ -56,12 +56,15 @@ class Detection:
 STILL = "still"
 """The reason to skip a frame in which nothing moved."""
 
+OVERLOAD = "overload"
+"""The reason to skip a frame because the model is behind; its result has no detections."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Skipped:
     """Why the model did not look at a frame, and the sequence of the frame that its detections are from (None: none).
 
-    A reader must accept reasons other than STILL: later versions may have more.
+    A reader must accept reasons other than STILL and OVERLOAD: later versions may have more.
     """
 
     reason: str

@@ -9,13 +9,14 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
+from apps.messages import OVERLOAD, STILL
 from apps.spark_jobs.progress import CommonStart
 from apps.spark_jobs.settings import Settings
 from apps.spark_jobs.spec import JobSpec, Offsets
 from apps.spark_jobs.worker import ANSWERS_SCHEMA, MODEL, SKIPPED, process
 
 OUTCOME = "outcome"
-"""The observation in a batch's progress: each model's `answered_by`, `rejected_by` and `carried_by`."""
+"""The observation in a batch's progress: each model's `answered_by`, `rejected_by`, `carried_by` and `thinned_by`."""
 
 RECORD_OVERHEAD = 65_536
 """Bytes allowed for a record's key, headers and framing, beside the largest value."""
@@ -32,8 +33,13 @@ def rejected_by(model: str) -> str:
 
 
 def carried_by(model: str) -> str:
-    """The count of the frames that this model answered without a look at them."""
+    """The count of the frames whose result this model carried from an earlier one."""
     return f"carried by {model}"
+
+
+def thinned_by(model: str) -> str:
+    """The count of the frames that this model did not look at because it was behind."""
+    return f"thinned by {model}"
 
 
 def start_query(spark: SparkSession, settings: Settings, start: CommonStart, executors: int) -> StreamingQuery:
@@ -62,13 +68,19 @@ def start_query(spark: SparkSession, settings: Settings, start: CommonStart, exe
 def counts(settings: Settings) -> Iterator[Column]:
     """The columns of the observation."""
     rejected = F.col("topic") == settings.rejected_topic
-    # A rejected record keeps the headers that its sender gave it.
-    carried = ~rejected & F.exists("headers", lambda header: header["key"] == SKIPPED)
+    carried, thinned = (~rejected & _skipped(reason) for reason in (STILL, OVERLOAD))
     for model in settings.models:
         own = F.col(MODEL) == model.model_name
         yield F.count_if(own).alias(answered_by(model.model_name))
         yield F.count_if(own & rejected).alias(rejected_by(model.model_name))
         yield F.count_if(own & carried).alias(carried_by(model.model_name))
+        yield F.count_if(own & thinned).alias(thinned_by(model.model_name))
+
+
+def _skipped(reason: str) -> Column:
+    """Whether a result's frame was not looked at for this reason. A rejected record has its sender's headers."""
+    said = F.lit(reason.encode())
+    return F.exists("headers", lambda header: (header["key"] == SKIPPED) & (header["value"] == said))
 
 
 def read_frames(spark: SparkSession, settings: Settings, start: CommonStart, tasks: int) -> DataFrame:
@@ -89,7 +101,7 @@ def read_frames(spark: SparkSession, settings: Settings, start: CommonStart, tas
         .option("kafka.max.partition.fetch.bytes", 262_144)
         .option("kafka.fetch.max.wait.ms", 100)
         .load()
-        .select("partition", "offset", "key", "value", "headers")
+        .select("partition", "offset", "timestamp", "key", "value", "headers")
     )
 
 

@@ -37,6 +37,8 @@ class ModelSettings(BaseModel, extra="forbid", frozen=True):
     call_memory_mib: int = Field(ge=1)
     gate_seconds: float | None = Field(default=None, gt=0)
     """The longest time between two frames of a camera that are looked at; None: the model looks at every frame."""
+    overload_seconds: float | None = Field(default=None, gt=0)
+    """The delay beyond which the model looks at a share of each camera's frames only; None: it waits its turn."""
 
 
 class Settings(ServerSettings, ModelSettings):

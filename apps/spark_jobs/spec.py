@@ -18,6 +18,7 @@ class JobSpec:
 
     Hashable, because a worker caches one model per spec. `score_thresholds` are pairs of a label and its threshold.
     `gate_seconds` is the longest time between two frames of a camera that are looked at; None: every frame is.
+    `overload_seconds` is the delay beyond which frames are thinned; None: they never are.
     """
 
     model: str
@@ -35,6 +36,7 @@ class JobSpec:
     call_memory_mib: int
     gate_seconds: float | None
     ungated_cameras: tuple[str, ...]
+    overload_seconds: float | None
     threads: int
     results_topic: str
     rejected_topic: str

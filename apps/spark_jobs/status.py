@@ -25,6 +25,9 @@ class Metrics:
         self.carried = self._counter(
             "frames_carried", "Frames whose result is carried from an earlier one: nothing moved."
         )
+        self.thinned = self._counter(
+            "frames_thinned", "Frames that the model did not look at because it was behind (overload)."
+        )
         self.expired = self._counter("expired", "Records that retention removed before this job read them.")
         self.lag = self._gauge("lag_records", "Records on the frames topic that no finished batch holds.")
         self.input_rate = self._gauge("input_rows_per_second", "Records a second that arrived before the last batch.")
@@ -52,6 +55,7 @@ class ModelStatus:
         self.rejected = metrics.rejected.labels(model)
         self.looked = metrics.looked.labels(model)
         self.carried = metrics.carried.labels(model)
+        self.thinned = metrics.thinned.labels(model)
         self.expired = metrics.expired.labels(model)
         self.lag = metrics.lag.labels(model)
         # Unknown until Kafka is asked, which a driver that waits to take over does not do.

@@ -15,7 +15,7 @@ from pyspark.sql.streaming.listener import (
 
 from apps.spark_jobs.executors import Allocation
 from apps.spark_jobs.progress import Progress, offsets_of, span
-from apps.spark_jobs.query import OUTCOME, answered_by, carried_by, rejected_by
+from apps.spark_jobs.query import OUTCOME, answered_by, carried_by, rejected_by, thinned_by
 from apps.spark_jobs.status import Status
 
 logger = logging.getLogger(__name__)
@@ -69,10 +69,11 @@ class Watcher(StreamingQueryListener):  # type: ignore[misc, unused-ignore]
             frames = int(outcome.get(answered_by(name), progress["numInputRows"]))
             model.batches.inc()
             model.frames.inc(frames)
-            rejected, carried = (int(outcome.get(of(name), 0)) for of in (rejected_by, carried_by))
+            rejected, carried, thinned = (int(outcome.get(of(name), 0)) for of in (rejected_by, carried_by, thinned_by))
             model.rejected.inc(rejected)
             model.carried.inc(carried)
-            model.looked.inc(frames - rejected - carried)
+            model.thinned.inc(thinned)
+            model.looked.inc(frames - rejected - carried - thinned)
             self._count_expired(name, span(began, reached) - frames)
             model.lag.set(span(reached, latest))
             model.input_rate.set(float(progress.get("inputRowsPerSecond") or 0))

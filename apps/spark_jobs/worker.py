@@ -8,11 +8,12 @@ from functools import cached_property
 
 import pyarrow as pa
 
-from apps.messages import FrameError, Result, frame_from_kafka, result_to_json
+from apps.messages import OVERLOAD, Detection, FrameError, Result, Skipped, frame_from_kafka, result_to_json
 from apps.messages.frame import Headers
 from apps.model_api.jpeg import SharedFrame
 from apps.spark_jobs.gate import Gate, load_gate
 from apps.spark_jobs.models import Model, load_model
+from apps.spark_jobs.overload import Thinning, load_thinning
 from apps.spark_jobs.spec import JobSpec, Offsets
 
 logger = logging.getLogger(__name__)
@@ -66,15 +67,17 @@ def process(
 
     `answered` has by model and partition the offset below which the model has answered the records before.
     """
-    models = [(load_model(spec), spec, load_gate(spec), answered.get(spec.model, {})) for spec in specs]
+    models = [_Answering(load_model(spec), spec, answered.get(spec.model, {})) for spec in specs]
     for batch in batches:
         answers: list[Record] = []
         by: list[str] = []
+        for model in models:
+            model.begin(batch)
         for record, partition, offset in zip(from_arrow(batch), *_places(batch), strict=True):
-            for model, spec, gate, done in models:
-                if offset >= done.get(partition, 0):
-                    answers.append(answer(record, model, spec, gate))
-                    by.append(spec.model)
+            for model in models:
+                if offset >= model.answered.get(partition, 0):
+                    answers.append(model.answer(record))
+                    by.append(model.spec.model)
         yield to_arrow(answers).append_column(MODEL, pa.array(by, pa.string()))
 
 
@@ -85,13 +88,49 @@ def prepare(batches: Iterable[pa.RecordBatch], specs: Sequence[JobSpec]) -> Iter
     yield from batches
 
 
-def answer(record: Record, model: Model, spec: JobSpec, gate: Gate | None = None) -> Record:
-    """One model's result of one frame, or the rejected record with the reason. Without a gate, the model looks."""
+class _Answering:
+    """A model with what decides, in this process, which frames it looks at."""
+
+    def __init__(self, model: Model, spec: JobSpec, answered: Offsets) -> None:
+        self.spec, self.answered = spec, answered
+        self._model, self._gate, self._thinning = model, load_gate(spec), load_thinning(spec)
+        self._share = 1.0
+
+    def begin(self, batch: pa.RecordBatch) -> None:
+        """Find how late the batch is."""
+        if self._thinning is not None:
+            self._share = self._thinning.share(batch.column("timestamp").to_pylist())
+
+    def answer(self, record: Record) -> Record:
+        """The answer to one of the batch's records."""
+        return answer(record, self._model, self.spec, self._gate, thinning=self._thinning, share=self._share)
+
+
+def answer(
+    record: Record,
+    model: Model,
+    spec: JobSpec,
+    gate: Gate | None = None,
+    *,
+    thinning: Thinning | None = None,
+    share: float = 1.0,
+) -> Record:
+    """One model's result of one frame, or the rejected record with the reason.
+
+    The model looks unless the thinning, at this share, or else the gate decides against it.
+    """
     try:
         if record.value is not None and len(record.value) > spec.max_frame_bytes:
             raise FrameError(f"the value has {len(record.value)} bytes, more than {spec.max_frame_bytes}")
         frame = record.frame
-        detections, skipped = (model.detect(frame), None) if gate is None else gate.detect(frame, model.detect)
+        detections: tuple[Detection, ...] = ()
+        skipped: Skipped | None = None
+        if thinning is not None and not thinning.looks(frame.camera, share):
+            skipped = Skipped(reason=OVERLOAD, carried_from=None)
+        elif gate is None:
+            detections = model.detect(frame)
+        else:
+            detections, skipped = gate.detect(frame, model.detect)
     except FrameError as error:
         return reject(record, str(error), spec)
     except Exception as error:

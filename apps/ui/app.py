@@ -95,7 +95,7 @@ def create_app(settings: Settings) -> FastAPI:
         now = datetime.now(UTC)
         return {
             "now": now.timestamp(),
-            "statistics": wall.statistics(time.monotonic(), now),
+            "statistics": wall.statistics(time.monotonic()),
             "room": unschedulable_pods.advice,
             **wall.changes(since, producers.states),
         }

@@ -12,5 +12,5 @@ def inference_json(result: Result) -> dict[str, Any] | None:
 
 
 def _text(skipped: Skipped) -> str:
-    reason = "nothing moved" if skipped.reason == STILL else f"not inferred ({skipped.reason})"
+    reason = "nothing moved" if skipped.reason == STILL else f"not inferred: {skipped.reason}"
     return reason if skipped.carried_from is None else f"as in frame {skipped.carried_from}: {reason}"

@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from datetime import UTC, datetime
 from typing import cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -124,18 +125,24 @@ class Reader:
         kind = "frame" if message.topic() == self._frames_topic else "result"
         metrics.RECORDS.labels(kind).inc()
         try:
-            self._add(_parse(message, kind))
+            self._add(_parse(message, kind), _written_at(message))
         except UNREADABLE as malformed:
             metrics.MALFORMED.labels(kind).inc()
             logger.debug("skipped %s[%s]@%s: %s", message.topic(), message.partition(), message.offset(), malformed)
 
-    def _add(self, record: Frame | Result) -> None:
+    def _add(self, record: Frame | Result, written_at: datetime) -> None:
         if not NAME.fullmatch(record.camera):
             raise ValueError(f"the camera name {record.camera!r} is not of the form {NAME.pattern}")
         if isinstance(record, Frame):
             self._wall.add_frame(record, time.monotonic())
         else:
-            self._wall.add_result(record, time.monotonic())
+            self._wall.add_result(record, time.monotonic(), written_at)
+
+
+def _written_at(message: Message) -> datetime:
+    """When the record was written: a wall that starts reads records of before."""
+    _, milliseconds = message.timestamp()
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def _parse(message: Message, kind: str) -> Frame | Result:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from apps.messages import Frame, Result, format_timestamp
+from apps.messages import OVERLOAD, Frame, Result, format_timestamp
+from apps.ui.behind import Delay
 from apps.ui.inference import inference_json
 
 RING_FRAMES = 120
@@ -25,6 +26,15 @@ class Shot:
 
     frame: Frame
     results: dict[str, Result] = field(default_factory=dict)
+
+    @property
+    def inferred(self) -> set[str]:
+        """The models whose results say something about the picture."""
+        return {
+            model
+            for model, result in self.results.items()
+            if result.skipped is None or result.skipped.reason != OVERLOAD
+        }
 
 
 class Ring:
@@ -66,7 +76,8 @@ class Ring:
     def frame_to_show(self, models: Iterable[str], patience: timedelta) -> Shot | None:
         """The frame to show, among those at most `patience` older than the newest: the newest with all models' results.
 
-        If there is none, the newest with any result, else the newest frame.
+        If there is none, the newest with any result, else the newest frame. A result of a frame that its model left out
+        because it was behind says nothing about the picture, so it counts only where there is no other.
         """
         if not self._shots:
             return None
@@ -74,9 +85,10 @@ class Ring:
         wanted = set(models)
         earliest = newest.frame.captured_at - patience
         recent = [shot for shot in reversed(self._shots) if shot.frame.captured_at >= earliest]
-        complete = (shot for shot in recent if wanted <= shot.results.keys())
-        partial = (shot for shot in recent if shot.results)
-        return next(complete, None) or next(partial, None) or newest
+        complete = (shot for shot in recent if wanted <= shot.inferred)
+        partial = (shot for shot in recent if shot.inferred)
+        answered = (shot for shot in recent if shot.results)
+        return next(complete, None) or next(partial, None) or next(answered, None) or newest
 
     def _position(self, sequence: int) -> int:
         return bisect_left(self._shots, sequence, key=lambda shot: shot.frame.sequence)
@@ -126,20 +138,22 @@ class Wall:
         self._version = 0
         self._frames = Rate()
         self._results = Rate()
-        self._newest_result: datetime | None = None
+        self._delays = {model: Delay() for model in self._models}
 
     def add_frame(self, frame: Frame, now: float) -> None:
         """A frame came from Kafka at `now` (`time.monotonic`)."""
         with self._lock:
             self._frames.count(now)
+            for delay in self._delays.values():
+                delay.frame(now)
             self._tile(frame.camera).ring.add_frame(frame)
 
-    def add_result(self, result: Result, now: float) -> None:
-        """A result came from Kafka at `now` (`time.monotonic`)."""
+    def add_result(self, result: Result, now: float, written_at: datetime) -> None:
+        """A result came from Kafka at `now` (`time.monotonic`), where it was written at `written_at`."""
         with self._lock:
             self._results.count(now)
-            if self._newest_result is None or result.captured_at > self._newest_result:
-                self._newest_result = result.captured_at
+            if result.model in self._delays:
+                self._delays[result.model].result(now, (written_at - result.captured_at).total_seconds())
             self._tile(result.camera).ring.add_result(result)
 
     def cameras(self) -> list[str]:
@@ -174,16 +188,20 @@ class Wall:
                     changed.append({"name": name, **state, "frame": _shot_json(shot) if shot else None})
             return {"token": f"{self._epoch}.{self._version}", "cameras": changed}
 
-    def statistics(self, now: float, moment: datetime) -> dict[str, Any]:
-        """The statistics above the wall; `now` is `time.monotonic`, `moment` the same time as a date."""
+    def statistics(self, now: float) -> dict[str, Any]:
+        """The statistics above the wall at `now` (`time.monotonic`).
+
+        `latency_seconds` is the delay of the model that is furthest behind; None before the first frame and result.
+        """
         with self._lock:
-            newest = self._newest_result
+            behind = {model: delay.seconds(now) for model, delay in self._delays.items()}
             return {
                 "cameras": len(self._tiles),
                 "models": list(self._models),
                 "frames_per_second": round(self._frames.per_second(now), 1),
                 "results_per_second": round(self._results.per_second(now), 1),
-                "latency_seconds": round((moment - newest).total_seconds(), 1) if newest else None,
+                "behind_seconds": {model: None if late is None else round(late, 1) for model, late in behind.items()},
+                "latency_seconds": max((round(late, 1) for late in behind.values() if late is not None), default=None),
             }
 
     def _tile(self, camera: str) -> _Tile:

@@ -207,6 +207,28 @@ def _applications(settings: Settings) -> Iterator[str]:
 
 
 @_needs("models")
+def _overload(settings: Settings) -> Iterator[str]:
+    applications = {model.name: model for _, model in _own_applications(settings)}
+    for index, model in enumerate(settings.models):
+        limit, application = model.overload_seconds, applications.get(model.application or model.name)
+        if limit is None or application is None:
+            continue
+        key, executors = f"models[{index}].overload.seconds", application.executors
+        if limit <= 2 * application.trigger_seconds:
+            yield (
+                f"{key}: {limit:g} is not more than twice the triggerSeconds ({application.trigger_seconds:g}) of "
+                f"{application.name}, so frames would be thinned that only wait for their batch; choose more seconds, "
+                "or a shorter trigger"
+            )
+        elif executors.maximum > executors.minimum and limit <= executors.target_lag_seconds:
+            yield (
+                f"{key}: {limit:g} is not more than the executors' targetLagSeconds ({executors.target_lag_seconds:g}) "
+                f"of {application.name}, so frames would be thinned before an executor comes; choose more seconds, or "
+                "a smaller lag"
+            )
+
+
+@_needs("models")
 def _models(settings: Settings) -> Iterator[str]:
     for name in _repeated(model.name for model in settings.models):
         yield f"models: the name {name!r} is used more than once; every model needs its own"

@@ -528,6 +528,23 @@ class Gate(Section):
     )
 
 
+class Overload(Section):
+    """What gives way where frames come faster than the model gets through them."""
+
+    policy: Literal["wait", "thin"] = Field(
+        "wait",
+        description="wait: nothing, results come later and later until Kafka's retention removes what is unread; thin: "
+        "the model looks at an even share of each camera's frames, and the results of the others say so.",
+    )
+    seconds: float = Field(
+        20.0,
+        gt=0,
+        le=3600,
+        description="Of thin: frames are thinned where they are later than this (seconds), the more the later. More "
+        "than twice the application's triggerSeconds, and than its targetLagSeconds, as executors come first.",
+    )
+
+
 class Model(Section):
     """One model: a Spark application of its own, or a part of another model's."""
 
@@ -593,6 +610,7 @@ class Model(Section):
         description="Of kind python: what the code may hold of executorMemoryMiB, a core; with more it is ended.",
     )
     gate: Gate = Field(Gate(), description="Frames in which nothing moved are not looked at.")
+    overload: Overload = Field(Overload(), description="What gives way where frames come too fast for the model.")
     trigger_seconds: float = Field(2.0, gt=0, le=60, description="Time between micro-batches (seconds).")
     batch_size: int = Field(16, ge=1, le=256, description="Frames that a Python worker holds at once.")
 
@@ -612,6 +630,11 @@ class Model(Section):
         """The longest time between two frames of a camera that are looked at; None: every frame is."""
         enabled = self.kind == "objects" if self.gate.enabled is None else self.gate.enabled
         return self.gate.seconds if enabled else None
+
+    @property
+    def overload_seconds(self) -> float | None:
+        """The delay (seconds) beyond which frames are thinned; None: they never are."""
+        return self.overload.seconds if self.overload.policy == "thin" else None
 
     @property
     def misplaced(self) -> list[str]:

@@ -212,6 +212,7 @@ def settings_of(model: sections.Model) -> dict[str, Any]:
         "call_seconds": model.call_seconds,
         "call_memory_mib": model.call_memory_mib,
         "gate_seconds": model.gate_seconds,
+        "overload_seconds": model.overload_seconds,
     }
     return {name: value for name, value in settings.items() if value is not None}
 

@@ -4,6 +4,7 @@ import { Picture, age, chip, element, notice } from "./picture.js";
 
 const PERIOD = 1000;
 const LATE_SECONDS = 15;
+const BEHIND_SECONDS = 10;
 
 export class Tile {
   constructor(name) {
@@ -120,6 +121,11 @@ export class Live {
     show("frames", statistics.frames_per_second.toFixed(1));
     show("results", statistics.results_per_second.toFixed(1));
     show("latency", statistics.latency_seconds === null ? "–" : age(statistics.latency_seconds));
+    const delays = Object.entries(statistics.behind_seconds).filter(([, seconds]) => seconds !== null);
+    document.getElementById("latency").title = delays.map(([model, seconds]) => `${model} ${age(seconds)}`).join(", ");
+    const late = delays.filter(([, seconds]) => seconds > BEHIND_SECONDS);
+    const told = late.map(([model, seconds]) => `${model} is ${age(seconds)} behind`).join(", ");
+    show("behind", late.length ? `${told}: frames come faster than it gets through them, or it is starting.` : "");
   }
 }
 

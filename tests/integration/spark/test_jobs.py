@@ -1,5 +1,6 @@
 """The model jobs on a real Kafka: results and rejected records are exactly those of the frames sent."""
 
+import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
-from apps.messages import STILL, frame_headers, result_from_json
+from apps.messages import OVERLOAD, STILL, frame_headers, result_from_json
 from tests.integration.spark.driver import Driver, driver
 from tests.integration.topics import (
     KAFKA_LIMIT_S,
@@ -77,8 +78,9 @@ def job(request: pytest.FixtureRequest, kafka: str) -> Job:
     return Job(topics, topics.models[0], request.param, rejected, set(), set())
 
 
-def send(job: Job, sequences: range, *, still: bool = False) -> None:
+def send(job: Job, sequences: range, *, still: bool = False, seconds_ago: float = 0) -> None:
     """Send one frame of every camera for every sequence; every tenth has a corrupt JPEG. `still`: nothing moves."""
+    sent_at = round(1000 * (time.time() - seconds_ago))
     to = producer(job.topics.bootstrap)
     for sequence in sequences:
         for number, camera in enumerate(CAMERAS):
@@ -88,7 +90,7 @@ def send(job: Job, sequences: range, *, still: bool = False) -> None:
                 job.spoiled.add((camera, sequence))
             job.sent.add((camera, sequence))
             frame = make_frame(camera, sequence, STARTED + timedelta(seconds=sequence), jpeg)
-            to.produce(job.topics.frames, key=camera, value=jpeg, headers=frame_headers(frame))
+            to.produce(job.topics.frames, key=camera, value=jpeg, headers=frame_headers(frame), timestamp=sent_at)
     assert to.flush(30) == 0
 
 
@@ -192,6 +194,35 @@ def test_still_frames_carry_detections_and_are_counted(job: Job) -> None:
         source = results[camera, skipped.carried_from]
         assert source.skipped is None
         assert results[camera, sequence].detections == source.detections
+
+
+@pytest.mark.parametrize("job", ["objects"], indirect=True)
+def test_a_backlog_is_thinned_and_what_was_left_out_is_counted(job: Job) -> None:
+    send(job, range(1, 41), seconds_ago=60)
+    with driver(**job.settings, overload_seconds=10) as running:
+        wait_until_done(job, running)
+        counted = {name: running.metric(f"{name}_total") for name in ("frames_looked", "frames_thinned", "rejected")}
+        send(job, range(41, 43))
+        wait_until_done(job, running)
+        afterwards = running.metric("frames_thinned_total")
+        assert running.stop() == 0
+    results = [result_from_json(value) for _, _, value, _ in records(job, f"results.{job.model}")]
+    rejected = [(key.decode(), int(headers["sequence"])) for _, key, _, headers in records(job, job.rejected)]
+    answered = [*((result.camera, result.sequence) for result in results), *rejected]
+    assert Counter(answered) == Counter(job.sent)
+    late = [result for result in results if result.sequence <= 40]
+    left_out = [result for result in late if result.skipped is not None]
+    assert counted == {
+        "frames_looked": len(late) - len(left_out),
+        "frames_thinned": len(left_out),
+        "rejected": len([identity for identity in rejected if identity[1] <= 40]),
+    }
+    assert {result.skipped.reason for result in left_out if result.skipped} == {OVERLOAD}
+    assert not any(result.detections for result in left_out)
+    looked = Counter(camera for camera, sequence in answered if sequence <= 40)
+    looked.subtract(result.camera for result in left_out)
+    assert all(1 <= looked[camera] <= 15 for camera in CAMERAS), f"about a tenth of 40 of each: {looked}"
+    assert afterwards == counted["frames_thinned"], "a frame that was not late was left out"
 
 
 @pytest.mark.parametrize("job", ["motion"], indirect=True)

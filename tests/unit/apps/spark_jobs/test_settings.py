@@ -104,6 +104,7 @@ def test_spark_is_told_where_the_driver_is() -> None:
         ("ARGUS_MAXIMUM_EXECUTORS", "0"),
         ("ARGUS_SCORE_THRESHOLD", "1.5"),
         ("ARGUS_GATE_SECONDS", "0"),
+        ("ARGUS_OVERLOAD_SECONDS", "0"),
     ],
 )
 def test_a_wrong_value_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from apps.spark_jobs.progress import Offsets
-from apps.spark_jobs.query import OUTCOME, answered_by, carried_by, rejected_by
+from apps.spark_jobs.query import OUTCOME, answered_by, carried_by, rejected_by, thinned_by
 from apps.spark_jobs.status import Status
 from apps.spark_jobs.watch import Watcher
 
@@ -34,17 +34,24 @@ def batch(rows: int, observed: dict[str, Any] | None) -> dict[str, Any]:
     return {"sources": [offsets], "numInputRows": rows, "observedMetrics": observed}
 
 
-def counts(model: str, *, answered: int, rejected: int, carried: int) -> dict[str, int]:
-    return {answered_by(model): answered, rejected_by(model): rejected, carried_by(model): carried}
+def counts(model: str, *, answered: int, rejected: int, carried: int, thinned: int = 0) -> dict[str, int]:
+    counted = {answered_by: answered, rejected_by: rejected, carried_by: carried, thinned_by: thinned}
+    return {name(model): count for name, count in counted.items()}
 
 
-def counted(observed: dict[str, Any] | None, models: Sequence[str]) -> dict[str, list[float | None]]:
-    """The driver's counts of frames, and of those looked at, carried and rejected, after one batch of 10 frames."""
+def counted(
+    observed: dict[str, Any] | None,
+    models: Sequence[str],
+    names: Sequence[str] = ("frames", "frames_looked", "frames_carried", "rejected"),
+) -> dict[str, list[float | None]]:
+    """The driver's counts after one batch of 10 frames."""
     status, progress = Status(models, stall_seconds=60), Progress()
     Watcher("frames", progress, status, Allocation()).batch_done(batch(10, observed))  # type: ignore[arg-type]
     assert progress.committed == [{0: 10}]
-    names = [f"argus_spark_{name}_total" for name in ("frames", "frames_looked", "frames_carried", "rejected")]
-    return {model: [status.registry.get_sample_value(name, {"model": model}) for name in names] for model in models}
+    return {
+        model: [status.registry.get_sample_value(f"argus_spark_{name}_total", {"model": model}) for name in names]
+        for model in models
+    }
 
 
 @pytest.mark.parametrize(
@@ -59,6 +66,12 @@ def test_frames_looked_at_carried_and_set_aside_are_counted_apart(
     observed: dict[str, Any] | None, looked: int, carried: int, rejected: int
 ) -> None:
     assert counted(observed, ["objects"]) == {"objects": [10, looked, carried, rejected]}
+
+
+def test_frames_left_out_by_overload_are_counted_apart() -> None:
+    observed = {OUTCOME: counts("objects", answered=10, rejected=1, carried=2, thinned=4)}
+    names = ("frames", "frames_looked", "frames_carried", "frames_thinned", "rejected")
+    assert counted(observed, ["objects"], names) == {"objects": [10, 3, 2, 4, 1]}
 
 
 def test_each_model_of_an_application_is_counted_apart() -> None:

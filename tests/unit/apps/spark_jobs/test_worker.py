@@ -1,12 +1,14 @@
 import itertools
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from apps.messages import (
+    OVERLOAD,
     STILL,
     Detection,
     Frame,
@@ -20,6 +22,7 @@ from apps.model_api.jpeg import decode
 from apps.spark_jobs import worker
 from apps.spark_jobs.gate import Gate
 from apps.spark_jobs.models import Model
+from apps.spark_jobs.overload import Thinning
 from apps.spark_jobs.spec import Offsets
 from apps.spark_jobs.worker import Record, answer, from_arrow, prepare, process, reject, to_arrow
 from tests.jobs import job_spec
@@ -82,6 +85,28 @@ def test_a_job_with_a_gate_uses_it() -> None:
     spec = replace(SPEC, gate_seconds=5.0)
     (written,) = process([batch([record(frame(scene(), sequence)) for sequence in range(3)])], [spec], {})
     assert [len(one.headers) for one in from_arrow(written)] == [0, 1, 1]
+
+
+def test_a_frame_that_is_left_out_by_overload_has_a_result_that_says_so() -> None:
+    thinning = Thinning(seconds=10)
+    first, second = (
+        answer(record(frame(scene(), at)), Seeing(), SPEC, thinning=thinning, share=0.5) for at in (42, 43)
+    )
+    assert (first.headers, second.headers) == ([], [("skipped", b"overload")])
+    result = result_from_json(second.value)
+    assert (result.sequence, result.detections) == (43, ())
+    assert result.skipped == Skipped(reason=OVERLOAD, carried_from=None)
+    assert (second.topic, second.partition, second.key) == ("results.motion", 7, b"gate/43/motion")
+
+
+def test_a_batch_that_is_late_is_thinned_and_a_new_one_is_not() -> None:
+    spec = replace(SPEC, overload_seconds=10.0)
+    records = [record(frame(scene(), sequence)) for sequence in range(4)]
+    late, new = (datetime.now(UTC) - timedelta(seconds=ago) for ago in (19, 1))
+    batches = [batch(records, sent_at=late), batch(records, sent_at=new)]
+    first, second = process(batches, [spec], {})
+    assert [len(one.headers) for one in from_arrow(first)] == [0, 1, 0, 1]
+    assert [len(one.headers) for one in from_arrow(second)] == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -153,10 +178,17 @@ def test_every_record_gives_exactly_one() -> None:
     ]
 
 
-def batch(records: list[Record], offsets: Iterable[int] = itertools.count()) -> pa.RecordBatch:
+def batch(
+    records: list[Record], offsets: Iterable[int] = itertools.count(), sent_at: datetime | None = None
+) -> pa.RecordBatch:
     """What Spark sends to a worker."""
     numbers = list(itertools.islice(offsets, len(records)))
-    return to_arrow(records).append_column("offset", pa.array(numbers, pa.int64()))
+    moments = [sent_at or datetime.now(UTC)] * len(records)
+    columns = {"offset": pa.array(numbers, pa.int64()), "timestamp": pa.array(moments, pa.timestamp("us", "UTC"))}
+    made = to_arrow(records)
+    for name, column in columns.items():
+        made = made.append_column(name, column)
+    return made
 
 
 class Looking(Seeing):

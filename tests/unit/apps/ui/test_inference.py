@@ -27,8 +27,8 @@ def result(skipped: Skipped | None) -> Result:
     ("skipped", "text"),
     [
         (Skipped(reason=STILL, carried_from=123), "as in frame 123: nothing moved"),
-        (Skipped(reason="overload", carried_from=123), "as in frame 123: not inferred (overload)"),
-        (Skipped(reason="overload", carried_from=None), "not inferred (overload)"),
+        (Skipped(reason="overload", carried_from=123), "as in frame 123: not inferred: overload"),
+        (Skipped(reason="overload", carried_from=None), "not inferred: overload"),
     ],
 )
 def test_a_reason_is_said_in_words(skipped: Skipped, text: str) -> None:

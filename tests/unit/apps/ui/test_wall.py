@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from apps.messages import STILL, Detection, Frame, Result, Skipped
+from apps.messages import OVERLOAD, STILL, Detection, Frame, Result, Skipped
 from apps.ui.wall import EARLY_RESULTS, Rate, Ring, Wall
 
 START = datetime(2026, 11, 23, 22, tzinfo=UTC)
@@ -106,7 +106,7 @@ def test_a_browser_is_told_only_what_changed() -> None:
     second = made.changes(first["token"], STREAMING)
     assert [camera["name"] for camera in second["cameras"]] == ["lobby"]
     assert second["cameras"][0]["frame"]["image"] == "/api/cameras/lobby/frames/1.jpg"
-    made.add_result(result(1, "objects", "lobby"), now=0)
+    made.add_result(result(1, "objects", "lobby"), now=0, written_at=START)
     third = made.changes(second["token"], {"gate": {"state": "backoff", "error": "refused"}})
     assert {camera["name"]: camera["state"] for camera in third["cameras"]} == {"gate": "backoff", "lobby": "unknown"}
     assert third["cameras"][1]["frame"]["results"][0]["detections"][0]["label"] == "car"
@@ -118,7 +118,7 @@ def test_a_browser_is_told_all_that_a_model_gave() -> None:
     parts = Detection(
         label="car", score=0.9, box=(1, 2, 3, 4), polygon=((1, 2), (3, 2), (3, 4)), keypoints=((2, 3, 0.4),), angle=0.5
     )
-    made.add_result(replace(result(1, "objects"), detections=(parts,)), now=0)
+    made.add_result(replace(result(1, "objects"), detections=(parts,)), now=0, written_at=START)
     [told] = made.changes(None, STREAMING)["cameras"][0]["frame"]["results"]
     assert told == {"model": "objects", "model_version": "1", "inference": None, "detections": [parts.document]}
 
@@ -139,11 +139,30 @@ def test_statistics() -> None:
     made = wall()
     for sequence in range(10):
         made.add_frame(frame(sequence), now=100 + sequence)
-    made.add_result(result(8, "objects"), now=109)
-    told = made.statistics(110, START + timedelta(seconds=10))
+    made.add_result(result(8, "objects"), now=109, written_at=START + timedelta(seconds=10))
+    told = made.statistics(110)
     assert told["frames_per_second"] == 1.0
     assert told["results_per_second"] == 0.1
-    assert told["latency_seconds"] == 2.0
+    assert told["behind_seconds"] == {"motion": 10.0, "objects": 2.0}
+    assert told["latency_seconds"] == 10.0
+
+
+@pytest.mark.parametrize("models", [("objects",), ("objects", "motion")])
+def test_a_frame_that_was_not_inferred_is_not_shown_before_one_that_was(models: tuple[str, ...]) -> None:
+    made = ring(1, 2, 3)
+    for model in models:
+        made.add_result(result(1, model))
+        made.add_result(replace(result(2, model), skipped=Skipped(reason=STILL, carried_from=1)))
+        made.add_result(replace(result(3, model), skipped=Skipped(reason=OVERLOAD, carried_from=None)))
+    best = made.frame_to_show(models, PATIENCE)
+    assert best is not None and best.frame.sequence == 2
+
+
+def test_a_frame_that_was_not_inferred_is_shown_where_there_is_no_other() -> None:
+    made = ring(1, 2)
+    made.add_result(replace(result(1, "objects"), skipped=Skipped(reason=OVERLOAD, carried_from=None)))
+    best = made.frame_to_show(MODELS, PATIENCE)
+    assert best is not None and best.frame.sequence == 1
 
 
 def test_a_rate_forgets() -> None:
@@ -158,7 +177,9 @@ def test_a_rate_forgets() -> None:
 def test_a_tile_says_where_its_detections_come_from() -> None:
     wall = Wall(["gate"], ["objects"], patience=PATIENCE, ring_bytes=1000)
     wall.add_frame(frame(2), now=0)
-    wall.add_result(replace(result(2, "objects"), skipped=Skipped(reason=STILL, carried_from=1)), now=0)
+    wall.add_result(
+        replace(result(2, "objects"), skipped=Skipped(reason=STILL, carried_from=1)), now=0, written_at=START
+    )
     (tile,) = wall.changes(None, {})["cameras"]
     (shown,) = tile["frame"]["results"]
     assert shown["inference"] == {"skipped": "still", "carried_from": 1, "text": "as in frame 1: nothing moved"}

@@ -145,6 +145,14 @@ MISTAKES = {
     ),
     "more producers than cameras": (change("producers.count", 41), "producers.count: 41"),
     "a duplicate model": (repeat_model, "models: the name 'objects' is used more"),
+    "an overload that a trigger reaches": (
+        change("models.1.overload", {"policy": "thin", "seconds": 4}),
+        "models[1].overload.seconds: 4 is not more than twice the triggerSeconds (2) of motion",
+    ),
+    "an overload before an executor comes": (
+        change("models.1", {"name": "m", "kind": "motion", "overload": {"policy": "thin", "seconds": 10}}),
+        "models[1].overload.seconds: 10 is not more than the executors' targetLagSeconds (10) of m",
+    ),
     "an application of no model": (
         change("models.1.application", "faces"),
         "models[1].application: there is no model 'faces'; name one of objects, motion",

@@ -92,6 +92,12 @@ def test_objects_are_gated_unless_the_stack_says_otherwise() -> None:
     assert environment_of([gated])["ARGUS_GATE_SECONDS"] == "5.0"
 
 
+def test_frames_are_thinned_only_where_the_stack_says_so() -> None:
+    assert "ARGUS_OVERLOAD_SECONDS" not in environment_of([model(kind="objects")])
+    thinned = environment_of([model(kind="objects", overload={"policy": "thin"})])
+    assert thinned["ARGUS_OVERLOAD_SECONDS"] == "20.0"
+
+
 def test_a_camera_s_gate_is_a_matter_of_the_gated_models_alone(build: Build) -> None:
     cameras = [{"name": "door", "url": "synthetic://street"}, {"name": "yard", "url": "synthetic://street"}]
     before, after = (build(cameras=[{**cameras[0], **keys}, cameras[1]]) for keys in ({}, {"gated": False}))
