@@ -17,7 +17,7 @@ from apps.spark_jobs.query import start_query
 from apps.spark_jobs.settings import Settings
 from apps.spark_jobs.status import Status, serve
 from apps.spark_jobs.takeover import takeover_of
-from apps.spark_jobs.watch import Watcher
+from apps.spark_jobs.watch import SparkEvents, Watcher
 
 logger = logging.getLogger("apps.spark_jobs")
 
@@ -66,7 +66,7 @@ def _follow_frames(settings: Settings, status: Status, stopping: threading.Event
         lost_executors.watch(lost_executors.ExecutorPods(spark.sparkContext.applicationId, ApiServer()), stopping)
     allocation = Allocation(settings.limits, SparkExecutors(spark, settings.specs, settings.cores_per_executor))
     watcher = Watcher(settings.frames_topic, progress, status, allocation)
-    spark.streams.addListener(watcher)
+    SparkEvents(spark, watcher).listen()
     try:
         while True:
             start = progress.start()

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from pyspark.sql import SparkSession
 
@@ -45,13 +45,15 @@ class SparkExecutors:
     def __init__(self, spark: SparkSession, specs: Sequence[JobSpec], cores: int) -> None:
         self._spark, self._specs, self._cores = spark, specs, cores
         self._context = spark.sparkContext._jsc.sc()
-        self._jvm: Any = spark.sparkContext._jvm
+        self._jvm = cast(Any, spark.sparkContext._jvm)
+        # Py4J looks for a class of each part of such a name, in all jars: too much for each look at the executors.
+        self._converters = self._jvm.scala.jdk.javaapi.CollectionConverters
         self._preparation: threading.Thread | None = None
         self._stopped: set[str] = set()
 
     def running(self) -> list[str]:
         """The ids of the registered executors that were not stopped, oldest first."""
-        ids = self._jvm.scala.jdk.javaapi.CollectionConverters.asJava(self._context.getExecutorIds())
+        ids = self._converters.asJava(self._context.getExecutorIds())
         return sorted(set(ids) - self._stopped, key=lambda each: (len(each), each))
 
     def request(self, total: int) -> None:

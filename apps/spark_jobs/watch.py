@@ -3,15 +3,10 @@
 import json
 import logging
 import threading
-from typing import Any
+from typing import Any, cast
 
-from pyspark.sql.streaming.listener import (
-    QueryIdleEvent,
-    QueryProgressEvent,
-    QueryStartedEvent,
-    QueryTerminatedEvent,
-    StreamingQueryListener,
-)
+from pyspark.sql import SparkSession
+from pyspark.sql.streaming.listener import StreamingQueryListener
 
 from apps.spark_jobs.executors import Allocation
 from apps.spark_jobs.progress import Progress, offsets_of, span
@@ -21,7 +16,7 @@ from apps.spark_jobs.status import Status
 logger = logging.getLogger(__name__)
 
 
-class Watcher(StreamingQueryListener):  # type: ignore[misc, unused-ignore]
+class Watcher:
     """Commits a batch when Spark reports its progress, which is after Kafka has acknowledged all of its results.
 
     If the driver is killed in between, the batch runs again and gives the same results with the same identities.
@@ -34,14 +29,7 @@ class Watcher(StreamingQueryListener):  # type: ignore[misc, unused-ignore]
         self.terminated = threading.Event()
         """Set when the query has ended and all its batches have been committed."""
 
-    def onQueryStarted(self, event: QueryStartedEvent) -> None:
-        """Nothing to do: the first batch is the first sign of life."""
-
-    def onQueryProgress(self, event: QueryProgressEvent) -> None:
-        """Commit and count one batch."""
-        self.batch_done(json.loads(event.progress.json))
-
-    def onQueryIdle(self, event: QueryIdleEvent) -> None:
+    def idle(self) -> None:
         """Record that there are no new frames, which counts as a sign of life."""
         for model in self._status.models.values():
             model.lag.set(0)
@@ -49,10 +37,10 @@ class Watcher(StreamingQueryListener):  # type: ignore[misc, unused-ignore]
         self._status.sign_of_life()
         self.batch_finished.set()
 
-    def onQueryTerminated(self, event: QueryTerminatedEvent) -> None:
+    def ended(self, failure: str | None) -> None:
         """Keep the query's failure, if any: this is its last event."""
-        if event.exception is not None:
-            self._status.failure = event.exception.splitlines()[0]
+        if failure is not None:
+            self._status.failure = failure.splitlines()[0]
         self.terminated.set()
 
     def batch_done(self, progress: dict[str, Any]) -> None:
@@ -93,3 +81,45 @@ class Watcher(StreamingQueryListener):  # type: ignore[misc, unused-ignore]
         for model in self._status.models.values():
             model.executors.set(self._allocation.used)
             model.executors_wanted.set(self._allocation.wanted)
+
+
+class SparkEvents:
+    """Spark's events as they come from the JVM, passed on to a watcher.
+
+    PySpark's own listener copies every field of a batch's progress by itself, in some hundred calls into the JVM, which
+    took more than a driver of small batches needs for all the rest. Here the JVM writes the progress as JSON.
+    """
+
+    def __init__(self, spark: SparkSession, watcher: Watcher) -> None:
+        self._spark, self._watcher = spark, watcher
+
+    def listen(self) -> None:
+        """Begin to pass on the events of all queries of the session."""
+        self._spark.streams.addListener(cast(StreamingQueryListener, self))
+
+    @property
+    def _jlistener(self) -> Any:
+        # PySpark registers this object with Spark, in place of its own.
+        jvm = cast(Any, self._spark.sparkContext._jvm)
+        return jvm.org.apache.spark.sql.streaming.PythonStreamingQueryListenerWrapper(self)
+
+    def onQueryStarted(self, event: Any) -> None:
+        """Nothing to do: the first batch is the first sign of life."""
+
+    def onQueryProgress(self, event: Any) -> None:
+        """A batch has finished."""
+        self._watcher.batch_done(json.loads(event.progress().json()))
+
+    def onQueryIdle(self, event: Any) -> None:
+        """The query has looked for new frames, and there were none."""
+        self._watcher.idle()
+
+    def onQueryTerminated(self, event: Any) -> None:
+        """The query has ended."""
+        exception = event.exception()
+        self._watcher.ended(exception.get() if exception.isDefined() else None)
+
+    class Java:
+        """What Py4J needs to know."""
+
+        implements = ("org.apache.spark.sql.streaming.PythonStreamingQueryListener",)
