@@ -17,6 +17,15 @@ _SPEC_LABEL = "dev.argus.lab.spec"
 DISKS = ("/var/lib/containerd", "/var/lib/etcd", "/var/lib/kubelet", "/var/lib/argus")
 """A machine's directories on volumes: they need a real file system, not an overlay."""
 _BOOT_SECONDS = 120
+_INIT = (
+    "at=/sys/fs/cgroup/systemd; if mountpoint -q $at/release_agent; then umount $at/release_agent $at; fi; "
+    "exec /sbin/init"
+)
+"""Starts systemd. On cgroup v1, podman lays the host's `systemd` hierarchy over the machine's own, for all machines.
+
+Each kubelet then finds the pods of the others there, takes them for orphans, and spends half of its CPU on trying to
+remove them. So what podman mounted goes, and the machine's own is seen.
+"""
 _COMPLETE = frozenset({"running", "exited", "stopped"})
 """The states of a container that was started at least once."""
 
@@ -147,7 +156,9 @@ def _run_arguments(machine: Machine, reference: str) -> list[str]:
         "--pids-limit=-1",
         *disks,
         reference,
-        "/sbin/init",
+        "/bin/sh",
+        "-c",
+        _INIT,
     ]
 
 

@@ -65,6 +65,8 @@ def test_a_machine_is_a_host(machine: Machine) -> None:
     assert on(machine, "systemctl is-active containerd ssh dbus") == "active\nactive\nactive"
     assert on(machine, "findmnt --noheadings --output PROPAGATION /") == "shared"
     assert len(on(machine, "cat /etc/machine-id")) == 32
+    # Its processes are in control groups of its own, or kubelets would try to remove each other's pods.
+    assert "/../" not in on(machine, "cat /proc/1/cgroup")
     assert not on(machine, "swapon --show --noheadings")
     # Overlay mounts and fsync need a real file system.
     for disk in fleet.DISKS:

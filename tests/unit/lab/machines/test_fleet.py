@@ -11,7 +11,7 @@ def test_a_machine_is_its_own_host_with_disks_of_its_own() -> None:
     assert "--hostname=worker2" in arguments
     assert "--ip=10.77.0.22" in arguments
     assert "--volume=argus-lab-worker2-etcd:/var/lib/etcd" in arguments
-    assert arguments[-2:] == ["image:1", "/sbin/init"]
+    assert arguments[-4:] == ["image:1", "/bin/sh", "-c", fleet._INIT]
 
 
 def test_a_machine_is_outdated_by_a_new_image_and_by_a_new_key() -> None:
