@@ -21,7 +21,7 @@ from apps.spark_jobs.watch import SparkEvents, Watcher
 
 logger = logging.getLogger("apps.spark_jobs")
 
-CHECK_SECONDS = 1.0
+CHECK_SECONDS = 5.0
 """How often the driver asks the JVM whether the query is alive and which executors exist."""
 
 

@@ -18,6 +18,8 @@ SPARE = 1.14
 
 At 174 frames/s of 40 cameras that is 4.96 pictures a second, and the clips have 5: none comes twice.
 """
+SLOWEST = 0.5
+"""The least pictures a second of a camera: one that says nothing for 10 s is taken for dead."""
 _LONGEST_PATH = 250
 
 Fragment = Mapping[str, Any] | list[Any]
@@ -34,7 +36,7 @@ def measured(rate: float, models: Fragment, settings: Fragment) -> Callable[[dic
         config["argus:producers"]["framesPerSecond"] = round(each, 4)
         url = f"http://{CAMERAS_ADDRESS}:{CAMERAS_HTTP_PORT}/mjpeg"
         for camera, clip in zip(config["argus:cameras"], cycle(CAMERAS), strict=False):
-            camera["url"] = f"{url}/{clip.camera}?fps={each * SPARE:.4f}"
+            camera["url"] = f"{url}/{clip.camera}?fps={max(each * SPARE, SLOWEST):.4f}"
         config["argus:models"] = merged(config["argus:models"], models)
         for name, fragment in dict(settings).items():
             key = name if name.startswith("argus:") else f"argus:{name}"
