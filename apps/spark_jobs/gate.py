@@ -13,7 +13,7 @@ from apps.spark_jobs.models.stillness import still, view_of
 from apps.spark_jobs.spec import JobSpec
 
 MAX_CAMERAS = 1024
-"""The most cameras a worker keeps a reference of; one takes about 20 kB."""
+"""The most cameras that a worker keeps in mind; a reference of one takes about 20 kB."""
 MAX_AGE_SECONDS = 60.0
 """A reference is not used for longer than this after it was made, whatever the capture times say."""
 

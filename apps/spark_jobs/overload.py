@@ -7,10 +7,8 @@ from datetime import datetime
 from functools import cache
 from statistics import median
 
+from apps.spark_jobs.gate import MAX_CAMERAS
 from apps.spark_jobs.spec import JobSpec
-
-MAX_CAMERAS = 1024
-"""The most cameras that a worker keeps count of."""
 
 
 class Thinning:

@@ -194,14 +194,15 @@ class Wall:
         `latency_seconds` is the delay of the model that is furthest behind; None before the first frame and result.
         """
         with self._lock:
-            behind = {model: delay.seconds(now) for model, delay in self._delays.items()}
+            delays = {model: delay.seconds(now) for model, delay in self._delays.items()}
+            behind = {model: None if late is None else round(late, 1) for model, late in delays.items()}
             return {
                 "cameras": len(self._tiles),
                 "models": list(self._models),
                 "frames_per_second": round(self._frames.per_second(now), 1),
                 "results_per_second": round(self._results.per_second(now), 1),
-                "behind_seconds": {model: None if late is None else round(late, 1) for model, late in behind.items()},
-                "latency_seconds": max((round(late, 1) for late in behind.values() if late is not None), default=None),
+                "behind_seconds": behind,
+                "latency_seconds": max((late for late in behind.values() if late is not None), default=None),
             }
 
     def _tile(self, camera: str) -> _Tile:
