@@ -29,6 +29,8 @@ GIVEN: Final[Mapping[str, Mapping[str, str]]] = {
         "consumer_urls": "",
         "producer_urls": "",
         "cameras": "",
+        "access_dir": "/nowhere",
+        "probe_port": "0",
         "standby_machines": "",
     },
     "apps.spark_jobs": {

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
@@ -45,10 +46,18 @@ class SearchParameters(BaseModel):
         return self
 
 
-def build_query(parameters: SearchParameters) -> dict[str, Any]:
-    """The body of the search request for one page, newest first."""
+def only(cameras: Sequence[str]) -> list[dict[str, Any]]:
+    """The filters that leave only the cameras that somebody may see, by patterns of their names."""
+    if "*" in cameras:
+        return []
+    wanted = [{"wildcard": {"camera.name": {"value": pattern}}} for pattern in cameras]
+    return [{"bool": {"should": wanted, "minimum_should_match": 1}} if wanted else {"match_none": {}}]
+
+
+def build_query(parameters: SearchParameters, cameras: Sequence[str]) -> dict[str, Any]:
+    """The body of the search request for one page, newest first, of the cameras that match one of the patterns."""
     names = {"camera.name": parameters.camera, "model.name": parameters.model, "model.version": parameters.version}
-    filters: list[dict[str, Any]] = [{"term": {field: name}} for field, name in names.items() if name is not None]
+    filters = [*only(cameras), *({"term": {field: name}} for field, name in names.items() if name is not None)]
     time_range = {
         bound: format_timestamp(moment)
         for bound, moment in (("gte", parameters.since), ("lt", parameters.until))
@@ -86,10 +95,11 @@ def build_query(parameters: SearchParameters) -> dict[str, Any]:
     return body
 
 
-def build_choices() -> dict[str, Any]:
-    """The body of the request for the names offered as filters."""
+def build_choices(cameras: Sequence[str]) -> dict[str, Any]:
+    """The body of the request for the names offered as filters: those of the cameras that match one of the patterns."""
     return {
         "size": 0,
+        "query": {"bool": {"filter": only(cameras)}},
         "aggs": {
             "models": {"terms": {"field": "model.name", "size": MAX_LABELS}},
             "versions": {"terms": {"field": "model.version", "size": MAX_LABELS}},

@@ -4,7 +4,7 @@ import threading
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,6 +18,9 @@ EARLY_RESULTS = 30
 """How many frames' results a camera keeps before those frames have arrived."""
 
 RATE_SECONDS = 10
+
+Sees = Callable[[str], bool]
+"""Whether somebody may see the camera of this name."""
 
 
 @dataclass
@@ -111,12 +114,15 @@ class Rate:
     def per_second(self, now: float) -> float:
         """The rate over whole seconds, so without the current one."""
         second = int(now)
-        return sum(self._counts[at] for at in range(second - RATE_SECONDS, second)) / RATE_SECONDS
+        since = second - RATE_SECONDS
+        return sum(count for at, count in self._counts.items() if since <= at < second) / RATE_SECONDS
 
 
 @dataclass
 class _Tile:
     ring: Ring
+    frames: Rate = field(default_factory=Rate)
+    results: Rate = field(default_factory=Rate)
     shown: tuple[Any, ...] = ()
     version: int = 0
 
@@ -136,25 +142,26 @@ class Wall:
         # Versions count from 0 in each process, so tokens of another process must not be accepted.
         self._epoch = f"{time.time_ns():x}"
         self._version = 0
-        self._frames = Rate()
-        self._results = Rate()
         self._delays = {model: Delay() for model in self._models}
 
     def add_frame(self, frame: Frame, now: float) -> None:
         """A frame came from Kafka at `now` (`time.monotonic`)."""
         with self._lock:
-            self._frames.count(now)
             for delay in self._delays.values():
-                delay.frame(now)
-            self._tile(frame.camera).ring.add_frame(frame)
+                delay.frame(now, frame.camera)
+            tile = self._tile(frame.camera)
+            tile.frames.count(now)
+            tile.ring.add_frame(frame)
 
     def add_result(self, result: Result, now: float, written_at: datetime) -> None:
         """A result came from Kafka at `now` (`time.monotonic`), where it was written at `written_at`."""
         with self._lock:
-            self._results.count(now)
             if result.model in self._delays:
-                self._delays[result.model].result(now, (written_at - result.captured_at).total_seconds())
-            self._tile(result.camera).ring.add_result(result)
+                delay = (written_at - result.captured_at).total_seconds()
+                self._delays[result.model].result(now, delay, result.camera)
+            tile = self._tile(result.camera)
+            tile.results.count(now)
+            tile.ring.add_result(result)
 
     def cameras(self) -> list[str]:
         """All camera names, sorted."""
@@ -168,15 +175,17 @@ class Wall:
             shot = tile.ring.shot(sequence) if tile else None
         return shot.frame.jpeg if shot else None
 
-    def changes(self, since: str | None, states: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    def changes(self, since: str | None, states: dict[str, dict[str, Any]], sees: Sees) -> dict[str, Any]:
         """The new token and the JSON of each camera that changed since the token `since`; all cameras without one.
+
+        Only cameras that are seen are looked at.
 
         `states` are the cameras' states from their producers.
         """
         with self._lock:
             seen_version = self._version_of(since)
             changed = []
-            for name in sorted(self._tiles.keys() | states.keys()):
+            for name in sorted(filter(sees, self._tiles.keys() | states.keys())):
                 tile = self._tile(name)
                 shot = tile.ring.frame_to_show(self._models, self._patience)
                 state = states.get(name, {"state": "unknown", "error": None})
@@ -188,19 +197,20 @@ class Wall:
                     changed.append({"name": name, **state, "frame": _shot_json(shot) if shot else None})
             return {"token": f"{self._epoch}.{self._version}", "cameras": changed}
 
-    def statistics(self, now: float) -> dict[str, Any]:
-        """The statistics above the wall at `now` (`time.monotonic`).
+    def statistics(self, now: float, sees: Sees) -> dict[str, Any]:
+        """The statistics above the wall at `now` (`time.monotonic`), of the cameras that are seen alone.
 
         `latency_seconds` is the delay of the model that is furthest behind; None before the first frame and result.
         """
         with self._lock:
-            delays = {model: delay.seconds(now) for model, delay in self._delays.items()}
+            tiles = [tile for name, tile in self._tiles.items() if sees(name)]
+            delays = {model: delay.seconds(now, sees) for model, delay in self._delays.items()}
             behind = {model: None if late is None else round(late, 1) for model, late in delays.items()}
             return {
-                "cameras": len(self._tiles),
+                "cameras": len(tiles),
                 "models": list(self._models),
-                "frames_per_second": round(self._frames.per_second(now), 1),
-                "results_per_second": round(self._results.per_second(now), 1),
+                "frames_per_second": round(sum(tile.frames.per_second(now) for tile in tiles), 1),
+                "results_per_second": round(sum(tile.results.per_second(now) for tile in tiles), 1),
                 "behind_seconds": behind,
                 "latency_seconds": max((late for late in behind.values() if late is not None), default=None),
             }

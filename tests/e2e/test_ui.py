@@ -12,7 +12,7 @@ CAMERA = "cam-01"
 
 def test_the_wall_is_live(stack: Stack, artifacts: Path) -> None:
     with browser() as page:
-        page.open(stack.ui_url)
+        stack.login.in_browser(page)
         tile = f"document.querySelector('[data-camera={CAMERA}]')"
         # The wall also shows cameras that an earlier test has removed.
         tiles = "[...document.querySelectorAll('.tile')].map(tile => tile.dataset.camera)"
@@ -28,7 +28,7 @@ def test_the_wall_is_live(stack: Stack, artifacts: Path) -> None:
 
 def test_a_search_shows_stored_frames(stack: Stack, artifacts: Path) -> None:
     with browser() as page:
-        page.open(f"{stack.ui_url}/search?camera={CAMERA}&model=objects")
+        stack.login.in_browser(page, f"/search?camera={CAMERA}&model=objects")
         page.wait_for("document.querySelectorAll('.result').length > 0", seconds=60)
         found = page.evaluate("[...document.querySelectorAll('.result')].map(card => card.dataset.id)")
         assert all(identity.startswith(f"{CAMERA}/") and identity.endswith("/objects") for identity in found), found

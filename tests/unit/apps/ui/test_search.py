@@ -4,7 +4,9 @@ import pytest
 from pydantic import ValidationError
 
 from apps.messages import Detection
-from apps.ui.search import SearchParameters, build_query, matches, parse_choices, parse_page
+from apps.ui.search import SearchParameters, build_choices, build_query, matches, parse_choices, parse_page
+
+EVERYTHING = ("*",)
 
 
 def test_every_filter_is_in_the_query() -> None:
@@ -17,7 +19,7 @@ def test_every_filter_is_in_the_query() -> None:
         since="2026-11-23T23:00:00+01:00",
         after="5,a/1/b",
     )
-    query = build_query(parameters)
+    query = build_query(parameters, EVERYTHING)
     assert query["query"]["bool"]["filter"] == [
         {"term": {"camera.name": "gate"}},
         {"term": {"model.name": "objects"}},
@@ -42,7 +44,7 @@ def test_every_filter_is_in_the_query() -> None:
 
 
 def test_without_filters_everything_is_asked_newest_first() -> None:
-    query = build_query(SearchParameters())
+    query = build_query(SearchParameters(), EVERYTHING)
     assert query["query"] == {"bool": {"filter": []}}
     assert [next(iter(by)) for by in query["sort"]] == ["@timestamp", "event.id"]
     assert "search_after" not in query
@@ -103,7 +105,7 @@ def test_a_full_page_names_the_next() -> None:
     ],
 )
 def test_results_are_found_by_whether_the_model_looked(inferred: str | None, filters: list[dict[str, Any]]) -> None:
-    query = build_query(SearchParameters(inferred=inferred))  # type: ignore[arg-type]
+    query = build_query(SearchParameters(inferred=inferred), EVERYTHING)  # type: ignore[arg-type]
     assert query["query"]["bool"]["filter"] == filters
 
 
@@ -148,7 +150,7 @@ def test_a_page_goes_on_behind_what_it_cannot_read() -> None:
     last = {"_source": {}, "sort": [-5, None]}
     shown = parse_page(found(hit(3), last, {"sort": [-5, None]}), SearchParameters(size=3))
     assert shown["unreadable"] == 2
-    assert build_query(SearchParameters(after=shown["next"]))["search_after"] == [-5, None]
+    assert build_query(SearchParameters(after=shown["next"]), EVERYTHING)["search_after"] == [-5, None]
 
 
 def test_one_detection_must_fit_both() -> None:
@@ -161,3 +163,20 @@ def test_one_detection_must_fit_both() -> None:
 
 def test_no_index_means_no_choices() -> None:
     assert parse_choices({"hits": {}}) == {"cameras": [], "models": [], "versions": [], "labels": []}
+
+
+def test_only_the_cameras_that_somebody_may_see_are_searched_and_counted() -> None:
+    wanted = {
+        "bool": {
+            "should": [
+                {"wildcard": {"camera.name": {"value": "gate"}}},
+                {"wildcard": {"camera.name": {"value": "yard-*"}}},
+            ],
+            "minimum_should_match": 1,
+        }
+    }
+    query = build_query(SearchParameters(camera="gate"), ("gate", "yard-*"))
+    assert query["query"]["bool"]["filter"] == [wanted, {"term": {"camera.name": "gate"}}]
+    assert build_choices(("gate", "yard-*"))["query"] == {"bool": {"filter": [wanted]}}
+    assert build_choices(EVERYTHING)["query"] == {"bool": {"filter": []}}
+    assert build_query(SearchParameters(), ())["query"]["bool"]["filter"] == [{"match_none": {}}]

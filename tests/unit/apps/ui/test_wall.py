@@ -11,6 +11,10 @@ MODELS = ("motion", "objects")
 PATIENCE = timedelta(seconds=5)
 
 
+def everything(_: str) -> bool:
+    return True
+
+
 def frame(sequence: int, camera: str = "gate", size: int = 10) -> Frame:
     """A frame, captured one second after the previous sequence."""
     at = START + timedelta(seconds=sequence)
@@ -99,15 +103,15 @@ STREAMING = {"gate": {"state": "streaming", "error": None}}
 
 def test_a_browser_is_told_only_what_changed() -> None:
     made = wall()
-    first = made.changes(None, STREAMING)
+    first = made.changes(None, STREAMING, everything)
     assert [camera["name"] for camera in first["cameras"]] == ["gate", "lobby"]
-    assert made.changes(first["token"], STREAMING)["cameras"] == []
+    assert made.changes(first["token"], STREAMING, everything)["cameras"] == []
     made.add_frame(frame(1, "lobby"), now=0)
-    second = made.changes(first["token"], STREAMING)
+    second = made.changes(first["token"], STREAMING, everything)
     assert [camera["name"] for camera in second["cameras"]] == ["lobby"]
     assert second["cameras"][0]["frame"]["image"] == "/api/cameras/lobby/frames/1.jpg"
     made.add_result(result(1, "objects", "lobby"), now=0, written_at=START)
-    third = made.changes(second["token"], {"gate": {"state": "backoff", "error": "refused"}})
+    third = made.changes(second["token"], {"gate": {"state": "backoff", "error": "refused"}}, everything)
     assert {camera["name"]: camera["state"] for camera in third["cameras"]} == {"gate": "backoff", "lobby": "unknown"}
     assert third["cameras"][1]["frame"]["results"][0]["detections"][0]["label"] == "car"
 
@@ -119,19 +123,20 @@ def test_a_browser_is_told_all_that_a_model_gave() -> None:
         label="car", score=0.9, box=(1, 2, 3, 4), polygon=((1, 2), (3, 2), (3, 4)), keypoints=((2, 3, 0.4),), angle=0.5
     )
     made.add_result(replace(result(1, "objects"), detections=(parts,)), now=0, written_at=START)
-    [told] = made.changes(None, STREAMING)["cameras"][0]["frame"]["results"]
+    [told] = made.changes(None, STREAMING, everything)["cameras"][0]["frame"]["results"]
     assert told == {"model": "objects", "model_version": "1", "inference": None, "detections": [parts.document]}
 
 
 @pytest.mark.parametrize("token", ["", "x", "x.5", ".", "1.1.1", None])
 def test_a_foreign_token_gets_everything(token: str | None) -> None:
-    assert len(wall().changes(token, {})["cameras"]) == 2
+    assert len(wall().changes(token, {}, everything)["cameras"]) == 2
 
 
 def test_cameras_that_nobody_announced_join_the_wall() -> None:
     made = wall()
     made.add_frame(frame(1, "yard"), now=0)
-    names = [camera["name"] for camera in made.changes(None, {"attic": {"state": "backoff", "error": None}})["cameras"]]
+    states: dict[str, dict[str, object]] = {"attic": {"state": "backoff", "error": None}}
+    names = [camera["name"] for camera in made.changes(None, states, everything)["cameras"]]
     assert names == ["attic", "gate", "lobby", "yard"]
 
 
@@ -140,11 +145,28 @@ def test_statistics() -> None:
     for sequence in range(10):
         made.add_frame(frame(sequence), now=100 + sequence)
     made.add_result(result(8, "objects"), now=109, written_at=START + timedelta(seconds=10))
-    told = made.statistics(110)
+    told = made.statistics(110, everything)
     assert told["frames_per_second"] == 1.0
     assert told["results_per_second"] == 0.1
     assert told["behind_seconds"] == {"motion": 10.0, "objects": 2.0}
     assert told["latency_seconds"] == 10.0
+
+
+def test_cameras_that_are_not_seen_are_in_no_statistics_and_no_answer() -> None:
+    made, sees = wall(), {"lobby"}.__contains__
+    for sequence in range(10):
+        made.add_frame(frame(sequence), now=100 + sequence)
+    made.add_frame(frame(0, camera="lobby"), now=105)
+    made.add_result(result(0, "objects", camera="lobby"), now=105, written_at=START + timedelta(seconds=1))
+    made.add_result(result(0, "objects"), now=105, written_at=START + timedelta(seconds=60))
+    told = made.statistics(110, sees)
+    assert (told["cameras"], told["frames_per_second"], told["results_per_second"]) == (1, 0.1, 0.1)
+    assert told["behind_seconds"] == {"motion": 5.0, "objects": 1.0}
+    states: dict[str, dict[str, object]] = {name: {"state": "streaming", "error": None} for name in ("attic", "lobby")}
+    first = made.changes(None, states, sees)
+    assert [camera["name"] for camera in first["cameras"]] == ["lobby"]
+    made.add_frame(frame(11), now=111)
+    assert made.changes(first["token"], states, sees)["cameras"] == []
 
 
 @pytest.mark.parametrize("models", [("objects",), ("objects", "motion")])
@@ -180,7 +202,7 @@ def test_a_tile_says_where_its_detections_come_from() -> None:
     wall.add_result(
         replace(result(2, "objects"), skipped=Skipped(reason=STILL, carried_from=1)), now=0, written_at=START
     )
-    (tile,) = wall.changes(None, {})["cameras"]
+    (tile,) = wall.changes(None, {}, everything)["cameras"]
     (shown,) = tile["frame"]["results"]
     assert shown["inference"] == {"skipped": "still", "carried_from": 1, "text": "as in frame 1: nothing moved"}
     assert [found["label"] for found in shown["detections"]] == ["car"]
