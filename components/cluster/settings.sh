@@ -19,7 +19,7 @@ if [[ $CONTROL_PLANE == true ]]; then
 fi
 
 before=$(cksum </var/lib/kubelet/config.yaml)
-kubeadm upgrade node phase kubelet-config --kubeconfig /etc/kubernetes/kubelet.conf >/dev/null
+kubeadm upgrade node phase kubelet-config >/dev/null
 rm -rf /etc/kubernetes/tmp/kubeadm-kubelet-config*
 private_files
 if [[ $(cksum </var/lib/kubelet/config.yaml) != "$before" ]]; then

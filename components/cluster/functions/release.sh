@@ -11,8 +11,10 @@ fetch_one() {
     url=$BINARIES/$base/$name
     curl -fsSL --retry 3 -o "$target.new" "$url" 2>/dev/null || continue
     sum=$(awk -v name="$name" '$1 == name { print $2 }' <<<"$CHECKSUMS")
-    [[ $sum ]] || sum=$(curl -fsSL --retry 3 "$url.sha256" 2>/dev/null) ||
+    [[ $sum ]] || sum=$(curl -fsSL --retry 3 "$url.sha256" 2>/dev/null) || {
+      rm -f "$target.new"
       die "$url has no checksum: put $name.sha256 beside it, or give argus:cluster.checksums[\"$VERSION/$name\"]"
+    }
     echo "${sum%% *}  $target.new" | sha256sum --check --status || {
       rm -f "$target.new"
       die "$url does not have the SHA-256 ${sum%% *}: check argus:cluster.binaries and argus:cluster.checksums"

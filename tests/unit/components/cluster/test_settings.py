@@ -62,7 +62,7 @@ def test_a_control_plane_uploads_first_and_its_kubelet_comes_before_its_api_serv
     assert restarts(host) == ["restart kubelet.service"]
     assert [call.split(" --config")[0] for call in host.ran("kubeadm")] == [
         "init phase upload-config all",
-        "upgrade node phase kubelet-config --kubeconfig " + str(host.path("/etc/kubernetes/kubelet.conf")),
+        "upgrade node phase kubelet-config",
         "init phase control-plane apiserver",
     ]
     assert "starts anew" in done.stderr
