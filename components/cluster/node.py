@@ -67,7 +67,7 @@ class Node(pulumi.ComponentResource):
                 join_config=join_config(cluster, machine),
                 audit_policy=program("audit-policy.yaml") if control_plane else "",
                 authentication=authentication_config() if control_plane else "",
-                secrets_key=cluster.secrets_key,
+                secrets_key=cluster.secrets_key if control_plane else "",
             ),
             stdin=remote.printed(invitation, secret=True),
             secret=True,

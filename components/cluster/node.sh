@@ -2,7 +2,7 @@
 # Makes this machine a node, as control plane or worker. Already a member: does nothing. Invited by a live member: joins.
 # No cluster yet, and this is the machine where it starts: init.
 : "${NAME:?}" "${VIRTUAL_IP:?}" "${PORT:?}" "${BOOTSTRAP:?}" "${CONTROL_PLANE:?}" "${INIT_CONFIG?}" "${JOIN_CONFIG:?}"
-: "${ADDRESS:?}" "${AUDIT_POLICY?}" "${AUTHENTICATION?}" "${SECRETS_KEY:?}"
+: "${ADDRESS:?}" "${AUDIT_POLICY?}" "${AUTHENTICATION?}" "${SECRETS_KEY?}"
 alone node
 command -v kubeadm >/dev/null ||
   die "kubeadm is gone: a destroy was cut short here. Finish it with \`pulumi destroy\`, then run \`pulumi up\`"
