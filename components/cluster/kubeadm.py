@@ -37,6 +37,10 @@ ETCD_HEARTBEAT_MS = 250
 ETCD_ELECTION_MS = 2500
 """Fewer heartbeats (the default is 100 ms). A dead leader is replaced within 5 s; a slow disk causes no election."""
 
+ETCD_PROGRESS = "60s"
+"""How often etcd tells an idle watch how far it is. kubeadm says 5 s, which at rest is most of what etcd sends: an API
+server has some 60 watches. One that must know at once asks for it."""
+
 ENCRYPTION_CONFIG = "/etc/kubernetes/encryption.yaml"
 AUDIT_POLICY = "/etc/kubernetes/audit-policy.yaml"
 AUTHENTICATION = "/etc/kubernetes/authentication.yaml"
@@ -55,6 +59,9 @@ ANONYMOUS_PATHS = (
 )
 """The only paths of the API that answer a request without an identity."""
 
+PATCHES = "/etc/kubernetes/patches"
+"""node.sh writes patches of a control plane's static pods here; upgrade_node.sh uses them again."""
+
 
 def init_config(cluster: Cluster, machine: Machine) -> str:
     """The configuration of `kubeadm init`, for the machine where the cluster starts, as YAML documents."""
@@ -66,6 +73,7 @@ def init_config(cluster: Cluster, machine: Machine) -> str:
             "nodeRegistration": _registration(cluster, machine),
             # kubeadm always makes a token, but this one is not used: each machine is invited with its own.
             "bootstrapTokens": [{"ttl": "1m0s"}],
+            "patches": {"directory": PATCHES},
         },
         _cluster(cluster),
         _kubelet(cluster),
@@ -89,6 +97,7 @@ def join_config(cluster: Cluster, machine: Machine) -> str:
     }
     if machine.control_plane:
         config["controlPlane"] = {"localAPIEndpoint": _local_api(machine), "certificateKey": "@CERTIFICATE_KEY@"}
+        config["patches"] = {"directory": PATCHES}
     return _documents(config)
 
 
@@ -157,7 +166,13 @@ def _cluster(cluster: Cluster) -> dict[str, Any]:
         "scheduler": {"extraArgs": _flags({**LEADER_ELECTION, "profiling": "false"})},
         "etcd": {
             "local": {
-                "extraArgs": _flags({"heartbeat-interval": ETCD_HEARTBEAT_MS, "election-timeout": ETCD_ELECTION_MS})
+                "extraArgs": _flags(
+                    {
+                        "heartbeat-interval": ETCD_HEARTBEAT_MS,
+                        "election-timeout": ETCD_ELECTION_MS,
+                        "watch-progress-notify-interval": ETCD_PROGRESS,
+                    }
+                )
             }
         },
     }

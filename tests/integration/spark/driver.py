@@ -11,12 +11,15 @@ from pathlib import Path
 
 import httpx
 
+from components.pipeline.model_job import CHECKPOINT
 from tests.environments import variables
 from tests.integration.services import REPOSITORY, free_port, image, wait_for
 
 START_SECONDS = 300
 ENVIRONMENT = {"CONTAINERS_CONF": str(REPOSITORY / "lab" / "containers.conf"), **os.environ}
-PROPERTIES = """\
+PROPERTIES = (
+    "".join(f"{key} {value}\n" for key, value in CHECKPOINT.items())
+    + """\
 spark.driver.host 127.0.0.1
 spark.driver.bindAddress 127.0.0.1
 spark.driver.memory 256m
@@ -28,6 +31,7 @@ spark.ui.showConsoleProgress false
 spark.local.dir /tmp/spark
 spark.sql.adaptive.enabled false
 """
+)
 
 
 class Driver:
