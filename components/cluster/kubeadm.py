@@ -60,7 +60,7 @@ ANONYMOUS_PATHS = (
 """The only paths of the API that answer a request without an identity."""
 
 PATCHES = "/etc/kubernetes/patches"
-"""node.sh writes patches of a control plane's static pods here; upgrade_node.sh uses them again."""
+"""node.sh and settings.sh write patches of a control plane's static pods here; upgrade_node.sh uses them again."""
 
 
 def init_config(cluster: Cluster, machine: Machine) -> str:

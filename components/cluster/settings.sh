@@ -14,6 +14,7 @@ healthy() { curl -sf --max-time 2 -o /dev/null http://127.0.0.1:10248/healthz; }
 
 if [[ $CONTROL_PLANE == true ]]; then
   until_true 120 serves || die "the API server of $NAME is not ready, so its settings stay as they are"
+  static_pod_patches # the configuration names their folder
   printf '%s\n' "$CONFIG" >"$work/config"
   kubeadm init phase upload-config all --config "$work/config" >/dev/null
 fi
