@@ -41,6 +41,7 @@ cluster = Cluster(
         # Earlier versions called this output `looks`.
         checks=made.apply(lambda outputs: outputs.get("checks", outputs.get("looks", {}))),
     ),
+    pinned_images.options,
 )
 images = Images(
     "images",
@@ -56,7 +57,9 @@ provider = kubernetes.Provider(
     enable_secret_mutable=True,
     opts=pulumi.ResourceOptions(depends_on=cluster.drained),
 )
-in_cluster = pulumi.ResourceOptions(providers={"kubernetes": provider})
+in_cluster = pulumi.ResourceOptions.merge(
+    pulumi.ResourceOptions(providers={"kubernetes": provider}), pinned_images.options
+)
 namespace = Namespace("argus", NamespaceArgs(kubernetes_version=settings.cluster.kubernetes_version), in_cluster).name
 NetworkPolicies(
     "network-policies",

@@ -31,18 +31,6 @@ def on_every_resource(call: Callable[[pulumi.Resource], None]) -> None:
     pulumi.runtime.register_stack_transformation(lambda args: call(args.resource))
 
 
-def on_every_input(call: Callable[[str, str, Any], None]) -> None:
-    """Call `call` with the type, name and inputs of every resource when it is made; it may change the inputs.
-
-    Raises pulumi.RunError where there is no stack.
-    """
-
-    def transform(args: pulumi.ResourceTransformationArgs) -> None:
-        call(args.type_, args.name, args.props)
-
-    pulumi.runtime.register_stack_transformation(transform)
-
-
 def fields(value: Any) -> MutableMapping[str, Any] | None:
     """The fields of a dict or of one of the SDK's arguments, to read and to change; None for any other value."""
     if isinstance(value, dict):

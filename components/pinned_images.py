@@ -15,14 +15,17 @@ _CONTAINERS: Final = frozenset(("containers", "init_containers", "initContainers
 class PinnedImages:
     """Gives each image that a pod names by text the digest that the stack has for it; remembers those without one.
 
-    Images that come as outputs are the pipeline's own; Images pins those. Make it before any resource.
+    Images that come as outputs are the pipeline's own; Images pins those. `options` are for every component that makes
+    objects of Kubernetes: its children inherit the transformation.
     """
+
+    options: pulumi.ResourceOptions
 
     def __init__(self, section: sections.Images) -> None:
         self._section = section
         self._floating: dict[str, str] = {}
-        if section.digests or section.require_digests:
-            engine.on_every_input(self._pin)
+        asked = section.digests or section.require_digests
+        self.options = pulumi.ResourceOptions(transformations=[self._pin] if asked else None)
 
     def check(self) -> None:
         """Raise pulumi.RunError that names every image without a digest, if the stack requires digests."""
@@ -34,15 +37,15 @@ class PinnedImages:
             )
             raise pulumi.RunError(f"{len(self._floating)} images are used by their tag alone:\n{lines}")
 
-    def _pin(self, kind: str, name: str, inputs: Any) -> None:
-        if not kind.startswith("kubernetes:"):
+    def _pin(self, resource: pulumi.ResourceTransformationArgs) -> None:
+        if not resource.type_.startswith("kubernetes:"):
             return
-        for container in _containers(inputs):
+        for container in _containers(resource.props):
             reference = container.get("image")
             if isinstance(reference, str):
                 container["image"] = reference = self._section.pinned(reference)
                 if not has_digest(reference):
-                    self._floating.setdefault(reference, name)
+                    self._floating.setdefault(reference, resource.name)
 
 
 def _containers(value: Any) -> Iterator[MutableMapping[str, Any]]:
