@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -101,8 +102,10 @@ class CameraWorker:
             except SourceError as lost:
                 self._wait(str(lost))
             except Exception as unforeseen:
-                # No error of a decoder may end this camera for good or reveal its URL.
-                log.exception("%s: unforeseen trouble", self.camera.name)
+                # No error of a decoder may end this camera for good. Its message may hold the URL with the login, so
+                # only its place in the code is logged.
+                place = "".join(traceback.format_tb(unforeseen.__traceback__))
+                log.error("%s: unforeseen trouble: %s at\n%s", self.camera.name, type(unforeseen).__name__, place)
                 self._wait(type(unforeseen).__name__)
         metrics.STREAMING.labels(self.camera.name).set(0)
 
