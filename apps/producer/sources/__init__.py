@@ -5,12 +5,12 @@ from urllib.parse import urlsplit
 
 from apps.messages import camera_url
 from apps.producer.settings import Camera, Credentials
-from apps.producer.sources.base import CorruptImage, OversizeImage, Shot, Source, SourceError
+from apps.producer.sources.base import CorruptImage, NoPicture, OversizeImage, Shot, Source, SourceError
 from apps.producer.sources.mjpeg import MjpegSource
 from apps.producer.sources.synthetic import SyntheticSource
 from apps.producer.sources.video import VideoSource
 
-__all__ = ["CorruptImage", "OversizeImage", "Shot", "Source", "SourceError", "open_source"]
+__all__ = ["CorruptImage", "NoPicture", "OversizeImage", "Shot", "Source", "SourceError", "open_source"]
 
 
 def open_source(
