@@ -22,10 +22,20 @@ class Jpeg:
     data: bytes
     width: int
     height: int
-    grey: bool
+    components: int
+    """1: grey, 3: colours, 4: those of print."""
+    whole: bool
+    """Whether a decoder must hold all of it at once, as for a progressive one, or some rows."""
+    exif: bool
+    """Whether it has an Exif header, which may ask for a turn."""
     plain: bool
     """Whether every reader decodes it cheaply and to the same pixels: 8-bit baseline with its own Huffman tables, grey
     or three colours, and no Exif header, which may ask for a rotation that some readers make and others do not."""
+
+    @property
+    def grey(self) -> bool:
+        """Whether it has no colours."""
+        return self.components == 1
 
 
 def read_jpeg(data: bytes) -> Jpeg:
@@ -86,4 +96,12 @@ def _jpeg(data: bytes, frame: tuple[int, bytes] | None, *, tables: bool, exif: b
     if not width or not height:
         raise ValueError(f"{len(data)} bytes of a JPEG without pixels")
     usual = process in (_BASELINE, _EXTENDED) and header[0] == 8 and components in (1, 3)
-    return Jpeg(data=data, width=width, height=height, grey=components == 1, plain=usual and tables and not exif)
+    return Jpeg(
+        data=data,
+        width=width,
+        height=height,
+        components=components,
+        whole=process not in (_BASELINE, _EXTENDED),
+        exif=exif,
+        plain=usual and tables and not exif,
+    )
