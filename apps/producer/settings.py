@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -20,6 +20,7 @@ from apps.messages import camera_url
 from apps.messages.names import NAME_PATTERN
 from apps.service.settings import ServerSettings, SettingsError, mistakes
 
+Transport = Literal["auto", "tcp", "udp"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -53,6 +54,7 @@ class Camera(BaseModel):
     width: int = Field(default=640, ge=64, le=7680)
     jpeg_quality: int = Field(default=80, ge=1, le=100)
     grey: bool = False
+    transport: Transport = "auto"
     masks: tuple[tuple[Share, Share, Share, Share], ...] = ()
 
     @field_validator("masks")

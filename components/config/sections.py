@@ -454,6 +454,9 @@ class Camera(Section):
     )
     jpeg_quality: Annotated[int, Field(ge=10, le=100)] | None = Field(None, description="Unset: producers.jpegQuality.")
     grey: bool = Field(False, description="Drop the colour.")
+    transport: Literal["auto", "tcp", "udp"] = Field(
+        "auto", description="How RTSP's pictures travel; auto: over TCP, or UDP if the camera refuses that."
+    )
     gated: bool = Field(
         True, description="Whether models may skip its frames where nothing moved (models[].gate); false: never."
     )

@@ -28,9 +28,9 @@ def open_source(
         return MjpegSource(url, credentials, max_image_bytes, stopping)
     interval = 1 / camera.frames_per_second
     if parts.scheme == "file":
-        return VideoSource(parts.path, interval, camera.width, stopping, looped=True)
+        return VideoSource(parts.path, interval, camera.width, stopping, None)
     place = _for_ffmpeg(url, credentials)
-    return VideoSource(place, interval, camera.width, stopping, looped=False)
+    return VideoSource(place, interval, camera.width, stopping, camera.transport)
 
 
 def _for_ffmpeg(url: str, credentials: Credentials | None) -> str:

@@ -161,7 +161,7 @@ def test_a_jpeg_that_opencv_refuses_has_a_short_reason(monkeypatch: pytest.Monke
         raise cv2.error("OpenCV(5.0.0) /io/opencv/modules/imgcodecs/src/loadsave.cpp:79")
 
     monkeypatch.setattr(cv2, "imdecode", refuse)
-    with pytest.raises(CorruptImage, match="do not decode$"):
+    with pytest.raises(CorruptImage, match="do not decode"):
         prepare(read_jpeg(jpeg(IMAGE)), camera(), 10)
 
 
