@@ -205,16 +205,14 @@ class VideoSource(Closing):
         began = time.monotonic()
         passed, step = 0.0, 1 / float(self._stream.average_rate or 25)
         while True:
-            last: float | None = None
+            last: Packet | None = None
             moment = 0.0
             try:
                 for packet in self._container.demux(self._stream):
-                    if packet.dts is None or not packet.size:
+                    if not packet.size:
                         continue
-                    seconds = float(packet.dts * (self._stream.time_base or Fraction(1, 90_000)))
-                    pause = 0.0 if last is None else seconds - last
-                    moment += pause if abs(pause) <= _LONGEST_PAUSE_SECONDS else step
-                    last = seconds
+                    moment += 0.0 if last is None else self._pause(last, packet, step)
+                    last = packet
                     if self._stopping.wait(max(0.0, began + passed + moment - time.monotonic())):
                         return
                     yield packet, began + passed + moment
@@ -226,6 +224,13 @@ class VideoSource(Closing):
                 raise SourceError("the clip holds no pictures")
             passed += moment + step
             self._arrivals.clear()
+
+    def _pause(self, last: Packet, packet: Packet, step: float) -> float:
+        """The seconds between two packets of a clip; `step` where their times are missing or jump."""
+        if last.dts is None or packet.dts is None:
+            return step
+        pause = float((packet.dts - last.dts) * (self._stream.time_base or Fraction(1, 90_000)))
+        return pause if abs(pause) <= _LONGEST_PAUSE_SECONDS else step
 
 
 class KeyFrames:
@@ -267,12 +272,21 @@ class KeyFrames:
 
 
 def reduced(picture: av.VideoFrame, width: int) -> NDArray[np.uint8]:
-    """The picture's pixels (height, width, BGR), reduced to `width` at the same aspect ratio if it is wider."""
-    if picture.width <= width:
-        return np.asarray(picture.to_ndarray(format="bgr24"), dtype=np.uint8)
-    height = max(1, round(picture.height * width / picture.width))
-    pixels = picture.to_ndarray(format="bgr24", width=width, height=height, interpolation="AREA")
-    return np.asarray(pixels, dtype=np.uint8)
+    """The picture's pixels (height, width, BGR), turned as it asks, and reduced to `width` if it is wider then.
+
+    Its aspect ratio stays.
+    """
+    # The angle is counter-clockwise, like rot90's.
+    quarters = round(picture.rotation / 90) % 4
+    lies = quarters % 2 == 1
+    across, down = (picture.height, picture.width) if lies else (picture.width, picture.height)
+    if across <= width:
+        pixels = picture.to_ndarray(format="bgr24")
+    else:
+        down = max(1, round(down * width / across))
+        size = (down, width) if lies else (width, down)
+        pixels = picture.to_ndarray(format="bgr24", width=size[0], height=size[1], interpolation="AREA")
+    return np.asarray(np.ascontiguousarray(np.rot90(pixels, quarters)) if quarters else pixels, dtype=np.uint8)
 
 
 def _reason(error: BaseException, began: float, limit: float) -> str:

@@ -3,8 +3,11 @@
 import hashlib
 import re
 import socket
+import ssl
+import subprocess
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import cv2
 import pytest
@@ -210,6 +213,19 @@ def test_a_refused_login_says_so(stopping: threading.Event, challenge: str, told
     with raw_server(refuse) as server:
         assert told in reason(server.url(), stopping, LOGIN)
         assert len(server.requests) <= 2
+
+
+def test_a_certificate_that_nobody_vouches_for_says_so(stopping: threading.Event, tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    files = ["-keyout", str(key), "-out", str(certificate)]
+    kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=127.0.0.1"]
+    subprocess.run(["openssl", "req", *kind, *files], check=True, capture_output=True, timeout=60)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    with raw_server(stream(), tls) as server:
+        told = reason(server.url().replace("http:", "https:"), stopping, LOGIN)
+        assert "certificate is not trusted: self-signed certificate" in told.replace("self signed", "self-signed")
+        assert not server.requests
 
 
 def silent(server: RawServer, connection: socket.socket, request: str) -> None:
