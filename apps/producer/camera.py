@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,11 +16,17 @@ from apps.producer.ledger import Ledger
 from apps.producer.pace import Backoff, Pace
 from apps.producer.sender import Sender
 from apps.producer.settings import Camera
-from apps.producer.sources import CorruptImage, OversizeImage, Shot, Source, SourceError
+from apps.producer.sources import CorruptImage, NoPicture, OversizeImage, Shot, Source, SourceError
 
 log = logging.getLogger(__name__)
 
-State = Literal["connecting", "streaming", "backoff"]
+State = Literal["connecting", "streaming", "stalled", "backoff"]
+"""`stalled`: connected, but without a picture that can be used."""
+
+_STALLED_SECONDS = 10.0
+"""After this long without a picture that can be used, or two of its frames' intervals, a camera is stalled."""
+_ENDURED_SECONDS = 60.0
+"""A camera that sends no picture for this long is connected to again. Key frames can be nearly as far apart."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,12 +108,15 @@ class CameraWorker:
             except SourceError as lost:
                 self._wait(str(lost))
             except Exception as unforeseen:
-                # No error of a decoder may end this camera for good or reveal its URL.
-                log.exception("%s: unforeseen trouble", self.camera.name)
+                # No error of a decoder may end this camera for good. Its message may hold the URL with the login, so
+                # only its place in the code is logged.
+                place = "".join(traceback.format_tb(unforeseen.__traceback__))
+                log.error("%s: unforeseen trouble: %s at\n%s", self.camera.name, type(unforeseen).__name__, place)
                 self._wait(type(unforeseen).__name__)
         metrics.STREAMING.labels(self.camera.name).set(0)
 
     def _stream(self, source: Source) -> None:
+        self._last_usable = time.monotonic()
         while not self._stopping.is_set():
             due = self._pace.next_due(time.monotonic())
             try:
@@ -118,7 +128,13 @@ class CameraWorker:
                 self._reject("corrupt", corrupt)
             except OversizeImage as oversize:
                 self._reject("oversize", oversize)
+            except NoPicture as none:
+                if time.monotonic() > self._last_usable + _ENDURED_SECONDS:
+                    raise
+                log.warning("%s: %s", self.camera.name, none)
+                self._turn("stalled", str(none))
             else:
+                self._last_usable = time.monotonic()
                 self._backoff.reset()
                 self._turn("streaming", None)
 
@@ -154,6 +170,9 @@ class CameraWorker:
     def _reject(self, reason: str, why: Exception) -> None:
         log.warning("%s: an image was set aside (%s): %s", self.camera.name, reason, why)
         metrics.REJECTED.labels(self.camera.name, reason).inc()
+        patience = max(_STALLED_SECONDS, 2 * self._pace.interval)
+        if self.status.state != "streaming" or time.monotonic() > self._last_usable + patience:
+            self._turn("stalled", str(why))
 
     def _wait(self, error: str) -> None:
         seconds = self._backoff.wait()

@@ -34,7 +34,12 @@ def is_url(source: str) -> bool:
 def check_source(source: str) -> str:
     """An https:// URL without credentials, or a path. Raises ValueError with the remedy."""
     if is_url(source):
-        parts = urlsplit(source)
+        try:
+            parts = urlsplit(source)
+            _ = parts.port
+        except ValueError:
+            # Its message has a part of the URL, which may hold a login.
+            raise ValueError("this is no URL") from None
         if parts.scheme != "https" or not parts.hostname:
             raise ValueError("must be an https:// URL or a path")
         if parts.username or parts.password:

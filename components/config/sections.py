@@ -22,11 +22,12 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from apps.messages import camera_url
 from apps.messages.names import NAME_PATTERN
 from apps.weights.contract import Contract, Precision
 from components import versions
 from components.config.manifest import check_source
-from components.config.urls import check_camera_url, check_download_url
+from components.config.urls import check_download_url
 from components.ssh_keys import check_host_key
 
 Name = Annotated[str, StringConstraints(pattern=f"^{NAME_PATTERN}$")]
@@ -441,8 +442,9 @@ class Camera(Section):
     """One camera, named by URL."""
 
     name: Name = Field(description="Name of the camera: part of every frame's identity.")
-    url: Annotated[str, AfterValidator(check_camera_url)] = Field(
-        description="rtsp://, http(s):// (MJPEG), file:// (looped) or synthetic:// (rendered); no credentials in it."
+    url: Annotated[str, AfterValidator(camera_url.check)] = Field(
+        description="rtsp://, http(s):// (MJPEG), file:// (looped) or synthetic:// (rendered); no login in it: for a "
+        "camera that wants its own in the path or the query, `{username}` and `{password}` stand in their places."
     )
     frames_per_second: Annotated[float, Field(gt=0, le=60)] | None = Field(
         None, description="Rate limit; unset: producers.framesPerSecond."
@@ -452,6 +454,9 @@ class Camera(Section):
     )
     jpeg_quality: Annotated[int, Field(ge=10, le=100)] | None = Field(None, description="Unset: producers.jpegQuality.")
     grey: bool = Field(False, description="Drop the colour.")
+    transport: Literal["auto", "tcp", "udp"] = Field(
+        "auto", description="How RTSP's pictures travel; auto: over TCP, or UDP if the camera refuses that."
+    )
     gated: bool = Field(
         True, description="Whether models may skip its frames where nothing moved (models[].gate); false: never."
     )

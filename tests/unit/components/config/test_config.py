@@ -1,5 +1,6 @@
 """Every mistake in a stack's configuration gets a message with its key and the remedy."""
 
+import copy
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from components.config.reference import reference
 from components.config.rules import CHECKPOINTS, Rule
 from components.pipeline.rules import rules
 from components.pipeline.stages import STAGES
+from tests.unit.apps.messages.test_camera_url import LOGINS
 from tests.unit.apps.weights.graphs import anchors, folder, graph
 from tests.unit.components.host_keys import host_key
 from tests.unit.stacks import LAB, sections
@@ -85,6 +87,14 @@ def change(path: str, value: Any) -> Callable[[Values], None]:
     return edit
 
 
+def both(*edits: Callable[[Values], None]) -> Callable[[Values], None]:
+    def edit(values: Values) -> None:
+        for each in edits:
+            each(values)
+
+    return edit
+
+
 def drop_control_plane(values: Values) -> None:
     values["machines"]["controlPlanes"].pop()
 
@@ -134,6 +144,21 @@ MISTAKES = {
     "credentials in a URL": (change("cameras.0.url", "rtsp://me:hush@camera/1"), "cameraCredentials"),
     "a camera at no port": (change("cameras.0.url", "rtsp://camera:99999/1"), "the port is no number from 1 to 65535"),
     "a URL without a host": (change("cameras.0.url", "rtsp:///1"), "the URL names no host"),
+    "a login in the query": (
+        change("cameras.0.url", "http://camera/video.cgi?user=me&pwd=hush"),
+        "{username} or user={password}, and set cameraCredentials",
+    ),
+    "a place for a login without one": (
+        change("cameras.0.url", "http://camera/video.cgi?pwd={password}"),
+        "cameraCredentials.cam-01: required",
+    ),
+    "a login that is too long for FFmpeg": (
+        both(
+            change("cameras.0.url", "rtsp://camera/1"),
+            change("cameraCredentials", {"cam-01": {"username": "admin", "password": "#" * 42}}),
+        ),
+        "cameraCredentials.cam-01: too long for RTSP",
+    ),
     "a mask without area": (change("cameras.0.masks", [[0.5, 0, 0.1, 1]]), "needs x1 < x2"),
     "a login for no camera": (
         change("cameraCredentials", {"nobody": {"username": "u", "password": "p"}}),
@@ -198,6 +223,10 @@ MISTAKES = {
     "a manifest that is not there": (
         change("cluster.network.manifest", "/nowhere/cni.yaml"),
         "/nowhere/cni.yaml does not",
+    ),
+    "a login in the URL of a manifest": (
+        change("cluster.network.manifest", "https://me:hu/sh@x/cni.yaml"),
+        "cluster.network.manifest: (not shown",
     ),
     "a manifest over plain http": (change("cluster.network.manifest", "http://x/cni.yaml"), "must be an https:// URL"),
     "a login for a manifest": (
@@ -285,6 +314,21 @@ def test_a_secret_is_never_printed(values: Values) -> None:
     change("cameras.0.url", "rtsp://me:hush@camera/1")(values)
     change("machines.workers.0.hostKey", "-----BEGIN OPENSSH PRIVATE KEY-----\nhush")(values)
     assert "hush" not in "\n".join(problems_of(values))
+
+
+@pytest.mark.parametrize("url", LOGINS)
+def test_no_part_of_a_cameras_login_is_printed(values: Values, url: str) -> None:
+    places = ["cameras.0.url", "cameras.0", "cameras", "cameraCredentials"]
+    # Where no URL is expected, a word without a URL's signs is shown.
+    places += ["cameras.0.name", "cluster.binaries"] if "@" in url else []
+    for place in places:
+        given = copy.deepcopy(values)
+        change(place, url)(given)
+        assert "GEHEIM" not in "\n".join(problems_of(given)), place
+    change("cameraCredentials", {"cam-01": url, "cam-02": [url], "cam-03": {"username": [url]}})(values)
+    if "@" in url:
+        values["cameraCredentials"][url] = {}
+    assert "GEHEIM" not in "\n".join(problems_of(values))
 
 
 def test_pinned_machines_are_known_by_their_keys(values: Values) -> None:
