@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Removes what packages.sh installed, but no package that existed before.
+# Removes what packages.sh installed, but no package that existed before. Runs last, so it answers for all of the undo.
 systemctl disable -q --now kubelet.service 2>/dev/null || true
 restore /etc/systemd/system/kubelet.service /usr/local/bin/kube{adm,let,ctl}
 systemctl daemon-reload
@@ -14,3 +14,4 @@ rmdir --ignore-fail-on-non-empty /etc/kubernetes 2>/dev/null || true
 # The folder may be a mount point, which cannot be removed.
 find "$STATE" -mindepth 1 -delete
 rmdir "$STATE" 2>/dev/null || true
+echo undone
