@@ -27,10 +27,15 @@ from apps.messages.names import NAME_PATTERN
 from apps.weights.contract import Contract, Precision
 from components import versions
 from components.config.manifest import check_source
+from components.config.node_names import check_label_key, check_label_value, check_taint
 from components.config.urls import check_download_url
 from components.ssh_keys import check_host_key
 
 Name = Annotated[str, StringConstraints(pattern=f"^{NAME_PATTERN}$")]
+
+LabelKey = Annotated[str, AfterValidator(check_label_key)]
+LabelValue = Annotated[str, AfterValidator(check_label_value)]
+Taint = Annotated[str, AfterValidator(check_taint)]
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -118,8 +123,8 @@ class Machine(Section):
         description="Its public SSH host key, ECDSA or Ed25519, as in /etc/ssh/ssh_host_ecdsa_key.pub; no machine with "
         "another is touched.",
     )
-    labels: dict[str, str] = Field({}, description="Node labels to set.")
-    taints: tuple[str, ...] = Field((), description="Node taints to set, each `key=value:Effect` or `key:Effect`.")
+    labels: dict[LabelKey, LabelValue] = Field({}, description="Node labels to set.")
+    taints: tuple[Taint, ...] = Field((), description="Node taints to set, each `key=value:Effect` or `key:Effect`.")
 
     control_plane: ClassVar[bool] = True
     """Whether it runs Kubernetes' control plane; a Worker does not."""

@@ -53,7 +53,7 @@ FIRST_USE = """
     ssh = replace(ssh, host_keys={{CP1: [keys["cp1"]]}}, on_error=explained("explained", [first], options.port))
     told = remote.command("told", host=CP1, ssh=ssh, create=script("echo {word}"), dial_attempts=0,
         opts=pulumi.ResourceOptions())
-    pulumi.export("told", told.stdout)
+    pulumi.export("told", told.stdout.apply(remote.answer))
 """
 
 

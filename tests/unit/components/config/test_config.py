@@ -462,3 +462,66 @@ def test_the_code_of_all_models_of_an_application_has_room_in_its_executor(value
     ]
     values["models"][0] |= {"executorMemoryMiB": 1450, "driverMemoryMiB": 950}
     load_values(values, rules(STAGES))
+
+
+@pytest.mark.parametrize("value", ["", "a", "433e40", "y", "0o17", "yes", "1.5", "a_b.c-d", "x" * 63])
+def test_a_label_that_kubernetes_takes_arrives_as_it_is(values: Values, value: str) -> None:
+    values["machines"]["workers"][0]["labels"] = {"example.org/rack": value, "y": value}
+    assert load_values(values, rules(STAGES)).machines.workers[0].labels == {"example.org/rack": value, "y": value}
+
+
+@pytest.mark.parametrize(
+    "value", ["row 1", " bar", "bar ", "a/b", "it's $(id)", "-a", "a.", "ä", "a\n", "x" * 64, "a,b", "*"]
+)
+def test_a_label_that_kubernetes_refuses_is_refused_by_key(values: Values, value: str) -> None:
+    values["machines"]["workers"][0]["labels"] = {"rack": value}
+    (problem,) = problems_of(values)
+    assert problem.startswith("machines.workers[0].labels.rack: ")
+    assert "Kubernetes refuses this value" in problem
+
+
+@pytest.mark.parametrize("value", [True, 17, 4.33e42, None])
+def test_a_label_that_another_parser_read_as_no_text_is_refused_by_key(values: Values, value: object) -> None:
+    values["machines"]["controlPlanes"][0]["labels"] = {"rack": value}
+    (problem,) = problems_of(values)
+    assert problem.startswith("machines.controlPlanes[0].labels.rack: ")
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["", "a b", "/a", "a/", "a/b/c", "Example.org/a", "-a", "a=b", f"{'x' * 64}", "a..b/c", "kubernetes.io/hostname"],
+)
+def test_the_key_of_a_label_that_kubernetes_refuses_is_refused(values: Values, key: str) -> None:
+    values["machines"]["workers"][0]["labels"] = {key: "a"}
+    (problem,) = problems_of(values)
+    assert problem.startswith("machines.workers[0].labels.")
+
+
+@pytest.mark.parametrize(
+    "taint", ["dedicated:NoSchedule", "gpu=yes:PreferNoSchedule", "example.org/a=0o17:NoExecute", "a=:NoExecute"]
+)
+def test_a_taint_that_kubernetes_takes_arrives_as_it_is(values: Values, taint: str) -> None:
+    values["machines"]["workers"][0]["taints"] = [taint]
+    assert load_values(values, rules(STAGES)).machines.workers[0].taints == (taint,)
+
+
+@pytest.mark.parametrize(
+    "taint",
+    [
+        "",
+        "dedicated",
+        "dedicated=",
+        ":NoSchedule",
+        "a:noSchedule",
+        "a b:NoSchedule",
+        "a=b c:NoSchedule",
+        "a=b=c:NoSchedule",
+        "a:NoSchedule ",
+        "a:NoSchedule-",
+        "a:b:NoSchedule",
+    ],
+)
+def test_a_taint_that_kubernetes_refuses_is_refused_by_key(values: Values, taint: str) -> None:
+    values["machines"]["workers"][0]["taints"] = [taint]
+    (problem,) = problems_of(values)
+    assert problem.startswith("machines.workers[0].taints[0]: ")
