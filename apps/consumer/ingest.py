@@ -8,13 +8,21 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import cast
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import (
+    TIMESTAMP_LOG_APPEND_TIME,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
 
 from apps.consumer import metrics
 from apps.consumer.records import Headers, Kind, RejectedError, StoredFile, frame_file, result_file
 from apps.consumer.retention import oldest_kept
 from apps.consumer.settings import Settings
 from apps.consumer.storage import DiskStore
+from apps.messages import from_milliseconds
 from apps.service.health import Health, healthy, poll_health
 
 POLL_SECONDS = 0.5
@@ -198,8 +206,10 @@ class Ingest:
 
 def _file_of(is_frame: bool, message: Message) -> StoredFile:
     now = datetime.now(UTC)
+    kind, milliseconds = message.timestamp()
+    taken_at = from_milliseconds(milliseconds) if kind == TIMESTAMP_LOG_APPEND_TIME else None
     if not is_frame:
-        return result_file(message.value(), now)
+        return result_file(message.value(), now, taken_at)
     # Received headers are a list of pairs; the client's type also has a dictionary, for sending.
     headers = cast(Headers | None, message.headers())
-    return frame_file(message.key(), message.value(), headers, now)
+    return frame_file(message.key(), message.value(), headers, now, taken_at)

@@ -8,7 +8,16 @@ from functools import cached_property
 
 import pyarrow as pa
 
-from apps.messages import OVERLOAD, Detection, FrameError, Result, Skipped, frame_from_kafka, result_to_json
+from apps.messages import (
+    OVERLOAD,
+    Detection,
+    FrameError,
+    Result,
+    Skipped,
+    frame_from_kafka,
+    from_milliseconds,
+    result_to_json,
+)
 from apps.messages.frame import Headers
 from apps.model_api.jpeg import SharedFrame
 from apps.spark_jobs.gate import Gate, load_gate
@@ -30,6 +39,9 @@ ANSWERS_SCHEMA = (
 SKIPPED = "skipped"
 """The header of a result whose frame the model did not look at; the driver counts these."""
 
+TIMESTAMP_TYPE, LOG_APPEND_TIME = "timestampType", 1
+"""The column that says whose clock `timestamp` is from, and its value for the broker's."""
+
 ENVELOPE_BYTES = 4096
 """Bytes below the record limit that a rejected record keeps free for its key and headers."""
 
@@ -46,18 +58,22 @@ _ARROW_SCHEMA = pa.schema(
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """A Kafka record that was read or is to be written (`partition` None: chosen by its key)."""
+    """A Kafka record that was read or is to be written (`partition` None: chosen by its key).
+
+    `taken_at` is the time at which Kafka took a record that was read; None if its time is the sender's.
+    """
 
     topic: str
     partition: int | None
     key: bytes | None
     value: bytes | None
     headers: Headers
+    taken_at: datetime | None = None
 
     @cached_property
     def frame(self) -> SharedFrame:
         """The frame in the record, parsed once for all models. Raises FrameError if there is none."""
-        return SharedFrame.of(frame_from_kafka(self.key, self.value, self.headers))
+        return SharedFrame.of(frame_from_kafka(self.key, self.value, self.headers, self.taken_at))
 
 
 def process(
@@ -176,16 +192,29 @@ def reject(record: Record, reason: str, spec: JobSpec) -> Record:
 
 
 def from_arrow(batch: pa.RecordBatch) -> Iterator[Record]:
-    """The records of a batch, one at a time."""
+    """The records of a batch that was read or is to be written, one at a time."""
     columns = (batch.column(name) for name in ("partition", "key", "value", "headers"))
-    for partition, key, value, headers in zip(*columns, strict=True):
+    for partition, key, value, headers, taken_at in zip(*columns, _taken_at(batch), strict=True):
         yield Record(
             topic="",
             partition=partition.as_py(),
             key=key.as_py(),
             value=value.as_py(),
             headers=[(header["key"], header["value"]) for header in headers.as_py() or ()],
+            taken_at=taken_at,
         )
+
+
+def _taken_at(batch: pa.RecordBatch) -> list[datetime | None]:
+    """The time at which Kafka took each record; None where it is not known."""
+    if TIMESTAMP_TYPE not in batch.schema.names:
+        return [None] * batch.num_rows
+    milliseconds = batch.column("timestamp").cast(pa.timestamp("ms", "UTC"), safe=False).cast(pa.int64()).to_pylist()
+    kinds = batch.column(TIMESTAMP_TYPE).to_pylist()
+    return [
+        from_milliseconds(moment) if kind == LOG_APPEND_TIME else None
+        for kind, moment in zip(kinds, milliseconds, strict=True)
+    ]
 
 
 def _places(batch: pa.RecordBatch) -> tuple[list[int], list[int]]:

@@ -2,14 +2,13 @@
 
 import threading
 import time
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from apps.messages import OVERLOAD, Frame, Result, format_timestamp
+from apps.messages import OVERLOAD, Frame, Result, follows, format_timestamp
 from apps.ui.behind import Delay
 from apps.ui.inference import inference_json
 
@@ -38,11 +37,16 @@ class Shot:
 
 
 class Ring:
-    """One camera's recent frames, by ascending sequence, up to a number of frames and of bytes."""
+    """One camera's recent frames in the order of their coming, up to a number of frames and of bytes.
+
+    Neither sequences nor capture times say which frame is the newest: both are from the clock of the producer's
+    machine, which may have been ahead before it was set right.
+    """
 
     def __init__(self, max_frames: int, max_bytes: int) -> None:
         self._max_frames, self._max_bytes = max_frames, max_bytes
         self._shots: list[Shot] = []
+        self._by_sequence: dict[int, Shot] = {}
         self._size = 0
         # Kafka keeps no order between topics, so a result that is read before its frame waits here.
         self._early: dict[int, dict[str, Result]] = {}
@@ -51,30 +55,31 @@ class Ring:
         """Add a frame unless it is already there, and drop the oldest while the ring is too full."""
         if self.shot(frame.sequence):
             return
-        self._shots.insert(self._position(frame.sequence), Shot(frame, self._early.pop(frame.sequence, {})))
+        shot = Shot(frame, self._early.pop(frame.sequence, {}))
+        self._shots.insert(self._position(frame.sequence), shot)
+        self._by_sequence[frame.sequence] = shot
         self._size += len(frame.jpeg)
         while len(self._shots) > 1 and (len(self._shots) > self._max_frames or self._size > self._max_bytes):
-            self._size -= len(self._shots.pop(0).frame.jpeg)
+            oldest = self._shots.pop(0).frame
+            del self._by_sequence[oldest.sequence]
+            self._size -= len(oldest.jpeg)
 
     def add_result(self, result: Result) -> None:
         """Add a result to its frame, now or when the frame arrives. It is dropped if its frame was dropped."""
         shot = self.shot(result.sequence)
         if shot is not None:
             shot.results[result.model] = result
-        elif not self._shots or result.sequence > self._shots[0].frame.sequence:
+        elif not self._shots or follows(result.sequence, self._shots[0].frame.sequence):
             self._early.setdefault(result.sequence, {})[result.model] = result
             if len(self._early) > EARLY_RESULTS:
-                del self._early[min(self._early)]
+                del self._early[next(iter(self._early))]
 
     def shot(self, sequence: int) -> Shot | None:
         """The frame of that sequence, or None."""
-        at = self._position(sequence)
-        if at < len(self._shots) and self._shots[at].frame.sequence == sequence:
-            return self._shots[at]
-        return None
+        return self._by_sequence.get(sequence)
 
     def frame_to_show(self, models: Iterable[str], patience: timedelta) -> Shot | None:
-        """The frame to show, among those at most `patience` older than the newest: the newest with all models' results.
+        """The frame to show, among those captured within `patience` of the newest: the newest with all models' results.
 
         If there is none, the newest with any result, else the newest frame. A result of a frame that its model left out
         because it was behind says nothing about the picture, so it counts only where there is no other.
@@ -83,15 +88,21 @@ class Ring:
             return None
         newest = self._shots[-1]
         wanted = set(models)
-        earliest = newest.frame.captured_at - patience
-        recent = [shot for shot in reversed(self._shots) if shot.frame.captured_at >= earliest]
+        # A frame from before the clock was set back is not recent, although its time is later.
+        recent = [
+            shot for shot in reversed(self._shots) if abs(newest.frame.captured_at - shot.frame.captured_at) <= patience
+        ]
         complete = (shot for shot in recent if wanted <= shot.inferred)
         partial = (shot for shot in recent if shot.inferred)
         answered = (shot for shot in recent if shot.results)
         return next(complete, None) or next(partial, None) or next(answered, None) or newest
 
     def _position(self, sequence: int) -> int:
-        return bisect_left(self._shots, sequence, key=lambda shot: shot.frame.sequence)
+        """The place of a new frame: the end, or before the frames of its run that have overtaken it."""
+        at = len(self._shots)
+        while at > 0 and 0 < self._shots[at - 1].frame.sequence - sequence <= self._max_frames:
+            at -= 1
+        return at
 
 
 class Rate:

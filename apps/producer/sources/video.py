@@ -6,6 +6,7 @@ decoded. Where they do not, decoding stops after the last picture that is due be
 reduced to the wanted width before its colours are converted, because most pixels of a large one are not needed.
 """
 
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -36,6 +37,7 @@ _LIVE_OPTIONS: Final = {
 }
 
 _SLACK: Final = 1.05
+_MICROSECOND: Final = 1e-6
 _LONGEST_LINE_OF_ERRORS: Final = 25
 
 # FFmpeg's own messages contain the URL with its credentials.
@@ -64,8 +66,9 @@ class VideoSource(Closing):
         self._stream.codec_context.thread_count = 1
         self._keys = KeyFrames(interval)
         self._packets = self._play() if looped else self._receive()
-        self._arrivals: dict[int, datetime] = {}
-        self._last = datetime.min.replace(tzinfo=UTC)
+        # Arrivals are moments of `time.monotonic`, because the clock may be set while the stream is open.
+        self._arrivals: dict[int, float] = {}
+        self._last = -math.inf
         self._bad = 0
 
     def read(self, sequence: int, due: float) -> Shot | None:
@@ -73,16 +76,16 @@ class VideoSource(Closing):
         for packet, moment in self._packets:
             if self._stopping.is_set():
                 return None
-            arrived, now = datetime.now(UTC), time.monotonic()
+            now = time.monotonic()
             if packet.is_keyframe:
                 self._keys.seen(moment)
             if not self._keys.wanted(packet.is_keyframe, due, now):
                 continue
             if packet.pts is not None:
-                self._arrivals[packet.pts] = arrived
+                self._arrivals[packet.pts] = now
             picture = self._decode(packet)
             if picture is not None and now >= due:
-                return self._shot(picture, arrived)
+                return self._shot(picture, now)
         if self._stopping.is_set():
             return None
         raise SourceError("the stream ended")
@@ -108,7 +111,7 @@ class VideoSource(Closing):
         self._bad = 0
         return pictures[-1]
 
-    def _shot(self, picture: av.VideoFrame, arrived: datetime) -> Shot:
+    def _shot(self, picture: av.VideoFrame, arrived: float) -> Shot:
         """The picture with the arrival time of its packet; `arrived` is that of the packet that completed it.
 
         Display order differs from packet order, so times are made to increase.
@@ -116,8 +119,8 @@ class VideoSource(Closing):
         if picture.pts is not None:
             arrived = self._arrivals.get(picture.pts, arrived)
         self._arrivals = {pts: moment for pts, moment in self._arrivals.items() if moment > arrived}
-        self._last = max(arrived, self._last + timedelta(microseconds=1))
-        return Shot(image=reduced(picture, self._width), captured_at=self._last)
+        self._last = max(arrived, self._last + _MICROSECOND)
+        return Shot(image=reduced(picture, self._width), captured_at=_clock_time(self._last))
 
     def _receive(self) -> Iterator[tuple[Packet, float]]:
         """A live stream's packets, each with its arrival time."""
@@ -200,6 +203,11 @@ def reduced(picture: av.VideoFrame, width: int) -> NDArray[np.uint8]:
     height = max(1, round(picture.height * width / picture.width))
     pixels = picture.to_ndarray(format="bgr24", width=width, height=height, interpolation="AREA")
     return np.asarray(pixels, dtype=np.uint8)
+
+
+def _clock_time(moment: float) -> datetime:
+    """The time of a moment of `time.monotonic`, by the clock as it is set now."""
+    return datetime.now(UTC) - timedelta(seconds=time.monotonic() - moment)
 
 
 def _reason(error: BaseException) -> str:

@@ -65,6 +65,20 @@ def test_what_cannot_be_a_frame_is_refused_with_its_reason(changes: dict[str, ob
     assert refused.value.reason == reason
 
 
+@pytest.mark.parametrize("days", [-20_000, -1, 1, 27_000])
+def test_a_frame_of_a_wrong_clock_lies_where_kafka_took_it(days: int) -> None:
+    wrong = frame(captured_at=NOW + timedelta(days=days))
+    file = frame_file(b"gate-1", JPEG, list(frame_headers(wrong)), NOW, NOW)
+    assert (str(file.path), file.captured_at) == ("gate-1/2026-11-23T22/7.jpg", NOW)
+
+
+def test_nothing_is_refused_because_this_machine_s_clock_was_set_back() -> None:
+    behind, taken_at = NOW - timedelta(days=400), NOW
+    kept = frame_file(b"gate-1", JPEG, list(frame_headers(frame())), behind, taken_at)
+    assert str(kept.path) == "gate-1/2026-11-23T22/7.jpg"
+    assert str(result_file(result_to_json(result()), behind, taken_at).path) == "gate-1/2026-11-23T22/7.objects.json"
+
+
 @pytest.mark.parametrize(
     "value",
     [

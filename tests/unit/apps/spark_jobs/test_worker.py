@@ -179,16 +179,36 @@ def test_every_record_gives_exactly_one() -> None:
 
 
 def batch(
-    records: list[Record], offsets: Iterable[int] = itertools.count(), sent_at: datetime | None = None
+    records: list[Record],
+    offsets: Iterable[int] = itertools.count(),
+    sent_at: datetime | None = None,
+    *,
+    by_broker: bool = False,
 ) -> pa.RecordBatch:
     """What Spark sends to a worker."""
     numbers = list(itertools.islice(offsets, len(records)))
     moments = [sent_at or datetime.now(UTC)] * len(records)
-    columns = {"offset": pa.array(numbers, pa.int64()), "timestamp": pa.array(moments, pa.timestamp("us", "UTC"))}
+    columns = {
+        "offset": pa.array(numbers, pa.int64()),
+        "timestamp": pa.array(moments, pa.timestamp("us", "UTC")),
+        "timestampType": pa.array([int(by_broker)] * len(records), pa.int32()),
+    }
     made = to_arrow(records)
     for name, column in columns.items():
         made = made.append_column(name, column)
     return made
+
+
+@pytest.mark.parametrize("days", [-10_000, -1, 1, 10_000])
+def test_a_frame_of_a_wrong_clock_has_a_result_with_the_time_at_which_kafka_took_it(days: int) -> None:
+    wrong, right = frame(scene(), 1), frame(scene(), 2)
+    taken_at = right.captured_at + timedelta(seconds=3, milliseconds=7)
+    wrong = replace(wrong, captured_at=taken_at + timedelta(days=days))
+    (written,) = process([batch([record(wrong), record(right)], sent_at=taken_at, by_broker=True)], [SPEC], {})
+    times = [result_from_json(one.value).captured_at for one in from_arrow(written)]
+    assert times == [taken_at, right.captured_at]
+    (unknown,) = process([batch([record(wrong)], sent_at=taken_at)], [SPEC], {})
+    assert [result_from_json(one.value).captured_at for one in from_arrow(unknown)] == [wrong.captured_at]
 
 
 class Looking(Seeing):
@@ -247,9 +267,9 @@ def test_each_model_of_an_application_has_its_own_gate(models: dict[str, Model])
 def test_a_frame_is_parsed_and_decoded_once_for_all(models: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     parsed: list[bytes | None] = []
 
-    def counted(key: bytes | None, value: bytes | None, headers: Any) -> Frame:
+    def counted(key: bytes | None, value: bytes | None, *others: Any) -> Frame:
         parsed.append(value)
-        return frame_from_kafka(key, value, headers)
+        return frame_from_kafka(key, value, *others)
 
     monkeypatch.setattr(worker, "frame_from_kafka", counted)
     answers([record(frame(scene(), 1))], {}, [7])

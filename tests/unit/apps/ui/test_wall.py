@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from apps.messages import OVERLOAD, STILL, Detection, Frame, Result, Skipped
+from apps.messages import OVERLOAD, SEQUENCE_SHIFT, STILL, Detection, Frame, Result, Skipped
 from apps.ui.wall import EARLY_RESULTS, Rate, Ring, Wall
 
 START = datetime(2026, 11, 23, 22, tzinfo=UTC)
@@ -88,6 +88,55 @@ def test_results_whose_frames_never_come_are_forgotten() -> None:
     gone, kept = made.shot(0), made.shot(EARLY_RESULTS)
     assert gone is not None and not gone.results
     assert kept is not None and set(kept.results) == {"motion"}
+
+
+SET_BACK = 7200 << SEQUENCE_SHIFT
+"""By how much lower a run's numbers are when it starts after the clock was set back by two hours."""
+
+
+def test_a_clock_that_is_set_back_stops_no_camera() -> None:
+    made = Ring(max_frames=3, max_bytes=1000)
+    for at in range(5):
+        made.add_frame(replace(frame(at), captured_at=START + timedelta(hours=2, seconds=at)))
+        made.add_result(result(at, "motion"))
+    # The same run goes on: its numbers count up, its times do not.
+    made.add_frame(frame(5))
+    best = made.frame_to_show(MODELS, PATIENCE)
+    assert best is not None and best.frame.sequence == 5, "a frame of the wrong time is shown although there is a newer"
+
+
+def test_a_run_with_lower_numbers_takes_the_place_of_the_one_before() -> None:
+    made = Ring(max_frames=3, max_bytes=1000)
+    for at in range(5):
+        made.add_frame(replace(frame(at), sequence=SET_BACK + at))
+    for at in range(5):
+        made.add_result(result(at, "motion"))
+        made.add_frame(frame(at))
+        best = made.frame_to_show(["motion"], PATIENCE)
+        assert best is not None and best.frame.sequence == at and set(best.results) == {"motion"}
+    assert made.shot(SET_BACK + 4) is None
+
+
+def test_results_that_wait_from_before_the_clock_was_set_back_keep_no_others_out() -> None:
+    made = Ring(max_frames=20, max_bytes=1000)
+    for at in range(EARLY_RESULTS):
+        made.add_result(result(SET_BACK + at, "motion"))
+    made.add_result(result(1, "motion"))
+    made.add_frame(frame(1))
+    shot = made.shot(1)
+    assert shot is not None and set(shot.results) == {"motion"}
+
+
+def test_one_frame_from_the_future_is_not_shown_for_longer_than_any_other() -> None:
+    made = ring(1)
+    made.add_frame(replace(frame(2), captured_at=START + timedelta(days=27_000)))
+    for model in MODELS:
+        made.add_result(result(2, model))
+    for sequence in (3, 4):
+        made.add_frame(frame(sequence))
+    made.add_result(result(3, "motion"))
+    best = made.frame_to_show(MODELS, PATIENCE)
+    assert best is not None and best.frame.sequence == 3
 
 
 def wall() -> Wall:
