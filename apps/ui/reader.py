@@ -142,9 +142,11 @@ class Reader:
         if not NAME.fullmatch(record.camera):
             raise ValueError(f"the camera name {record.camera!r} is not of the form {NAME.pattern}")
         if isinstance(record, Frame):
-            self._wall.add_frame(record, time.monotonic())
+            kind, shown = "frame", self._wall.add_frame(record, time.monotonic())
         else:
-            self._wall.add_result(record, time.monotonic(), written_at)
+            kind, shown = "result", self._wall.add_result(record, time.monotonic(), written_at)
+        if not shown:
+            metrics.NOT_SHOWN.labels(kind).inc()
 
 
 def _parse(message: Message, kind: str, written_at: datetime) -> Frame | Result:

@@ -18,6 +18,12 @@ EARLY_RESULTS = 30
 
 RATE_SECONDS = 10
 
+MAX_UNKNOWN = 32
+"""The most cameras that the wall shows beside those that it was told of, so that no sender fills it with names."""
+
+UNKNOWN_SHARE = 4
+"""A camera that the wall was not told of shares, with all such, this part (1/4) of the memory for images."""
+
 
 @dataclass
 class Shot:
@@ -59,6 +65,14 @@ class Ring:
         self._shots.insert(self._position(frame.sequence), shot)
         self._by_sequence[frame.sequence] = shot
         self._size += len(frame.jpeg)
+        self._drop_surplus()
+
+    def limit(self, max_bytes: int) -> None:
+        """Change the number of bytes, and drop the oldest frames while there are more."""
+        self._max_bytes = max_bytes
+        self._drop_surplus()
+
+    def _drop_surplus(self) -> None:
         while len(self._shots) > 1 and (len(self._shots) > self._max_frames or self._size > self._max_bytes):
             oldest = self._shots.pop(0).frame
             del self._by_sequence[oldest.sequence]
@@ -133,16 +147,22 @@ class _Tile:
 
 
 class Wall:
-    """All cameras. Each change of a camera's tile gets the next version, so that a browser fetches only changes."""
+    """All cameras. Each change of a camera's tile gets the next version, so that a browser fetches only changes.
+
+    The stack names its cameras. Others join when they appear, up to MAX_UNKNOWN; what comes from more is only counted.
+    """
 
     def __init__(self, cameras: Iterable[str], models: Iterable[str], *, patience: timedelta, ring_bytes: int) -> None:
         self._models = tuple(models)
         self._patience = patience
-        names = list(cameras)
-        self._max_bytes = ring_bytes // max(len(names), 1)
-        self._tiles: dict[str, _Tile] = {}
-        for name in names:
-            self._tile(name)
+        known = set(cameras)
+        self._unknown_bytes = ring_bytes // UNKNOWN_SHARE
+        known_bytes = (ring_bytes - self._unknown_bytes) // max(len(known), 1)
+        self._tiles = {name: _Tile(Ring(RING_FRAMES, known_bytes)) for name in known}
+        self._unknown: list[Ring] = []
+        self._refused = 0
+        self._refused_camera: str | None = None
+        """The camera of the last record that was only counted."""
         self._lock = threading.Lock()
         # Versions count from 0 in each process, so tokens of another process must not be accepted.
         self._epoch = f"{time.time_ns():x}"
@@ -151,21 +171,30 @@ class Wall:
         self._results = Rate()
         self._delays = {model: Delay() for model in self._models}
 
-    def add_frame(self, frame: Frame, now: float) -> None:
-        """A frame came from Kafka at `now` (`time.monotonic`)."""
+    def add_frame(self, frame: Frame, now: float) -> bool:
+        """A frame came from Kafka at `now` (`time.monotonic`). Returns whether the wall shows its camera."""
         with self._lock:
             self._frames.count(now)
             for delay in self._delays.values():
                 delay.frame(now)
-            self._tile(frame.camera).ring.add_frame(frame)
+            tile = self._tile_of_record(frame.camera)
+            if tile is not None:
+                tile.ring.add_frame(frame)
+            return tile is not None
 
-    def add_result(self, result: Result, now: float, written_at: datetime) -> None:
-        """A result came from Kafka at `now` (`time.monotonic`), where it was written at `written_at`."""
+    def add_result(self, result: Result, now: float, written_at: datetime) -> bool:
+        """A result came from Kafka at `now` (`time.monotonic`), where it was written at `written_at`.
+
+        Returns whether the wall shows its camera.
+        """
         with self._lock:
             self._results.count(now)
             if result.model in self._delays:
                 self._delays[result.model].result(now, (written_at - result.captured_at).total_seconds())
-            self._tile(result.camera).ring.add_result(result)
+            tile = self._tile_of_record(result.camera)
+            if tile is not None:
+                tile.ring.add_result(result)
+            return tile is not None
 
     def cameras(self) -> list[str]:
         """All camera names, sorted."""
@@ -189,6 +218,8 @@ class Wall:
             changed = []
             for name in sorted(self._tiles.keys() | states.keys()):
                 tile = self._tile(name)
+                if tile is None:
+                    continue
                 shot = tile.ring.frame_to_show(self._models, self._patience)
                 state = states.get(name, {"state": "unknown", "error": None})
                 shown = (shot and shot.frame.sequence, shot and tuple(shot.results), state["state"], state["error"])
@@ -203,22 +234,38 @@ class Wall:
         """The statistics above the wall at `now` (`time.monotonic`).
 
         `latency_seconds` is the delay of the model that is furthest behind; None before the first frame and result.
+        `not_shown` has the number of records of cameras that are not on the wall, and the camera of the last of them.
         """
         with self._lock:
             behind = {model: delay.seconds(now) for model, delay in self._delays.items()}
             return {
                 "cameras": len(self._tiles),
                 "models": list(self._models),
+                "not_shown": {"records": self._refused, "camera": self._refused_camera},
                 "frames_per_second": round(self._frames.per_second(now), 1),
                 "results_per_second": round(self._results.per_second(now), 1),
                 "behind_seconds": {model: None if late is None else round(late, 1) for model, late in behind.items()},
                 "latency_seconds": max((round(late, 1) for late in behind.values() if late is not None), default=None),
             }
 
-    def _tile(self, camera: str) -> _Tile:
+    def _tile(self, camera: str) -> _Tile | None:
+        """The camera's tile, made if it is new; None if there are too many that the wall was not told of."""
         if camera not in self._tiles:
-            self._tiles[camera] = _Tile(Ring(RING_FRAMES, self._max_bytes))
+            if len(self._unknown) == MAX_UNKNOWN:
+                return None
+            ring = Ring(RING_FRAMES, 0)
+            self._tiles[camera] = _Tile(ring)
+            self._unknown.append(ring)
+            for each in self._unknown:
+                each.limit(self._unknown_bytes // len(self._unknown))
         return self._tiles[camera]
+
+    def _tile_of_record(self, camera: str) -> _Tile | None:
+        tile = self._tile(camera)
+        if tile is None:
+            self._refused += 1
+            self._refused_camera = camera
+        return tile
 
     def _version_of(self, token: str | None) -> int:
         epoch, _, version = (token or "").partition(".")

@@ -153,6 +153,61 @@ def test_a_rejected_value_is_cut_to_fit_under_the_limit_with_its_headers() -> No
     assert size < SPEC.max_frame_bytes
 
 
+LARGE = b"x" * 90_000
+OWN_HEADERS = frame_headers(frame(scene(size=(64, 48))))
+
+
+def size_in_kafka(written: Record) -> int:
+    """An upper bound of what Kafka's format makes of a record in a batch of its own: 61 bytes, and lengths."""
+    parts = [written.key or b"", written.value or b"", *(data or b"" for _, data in written.headers)]
+    names = [name.encode() for name, _ in written.headers]
+    return 61 + 30 + 10 * len(names) + sum(map(len, [*parts, *names]))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"key": LARGE}, id="a key"),
+        pytest.param({"key": LARGE, "value": LARGE}, id="a key and a value"),
+        pytest.param({"headers": [*OWN_HEADERS, ("note", LARGE)]}, id="a header's value"),
+        pytest.param({"headers": [(LARGE.decode(), b"1"), *OWN_HEADERS]}, id="a header's name"),
+        pytest.param({"headers": [("n", b"")] * 30_000}, id="many headers"),
+        pytest.param({"headers": [("n", None)] * 30_000, "key": LARGE, "value": LARGE}, id="all of it"),
+        pytest.param({"key": LARGE, "value": None, "headers": []}, id="nothing but a key"),
+        pytest.param({"key": "\u20ac".encode() * 30_000}, id="a key of many-byte letters"),
+    ],
+)
+def test_a_record_as_large_as_kafka_allows_is_set_aside_and_costs_no_other(changes: dict[str, Any]) -> None:
+    sound = frame(scene(), 2)
+    large = record(frame(scene(), 1), **{"value": b"no picture", **changes})
+    (written,) = process([batch([large, record(sound)])], [SPEC], {})
+    aside, result = from_arrow_with_topic(written)
+    assert (aside.topic, result.topic) == ("rejected", "results.motion")
+    assert size_in_kafka(aside) <= SPEC.max_frame_bytes
+    said = dict(aside.headers)
+    assert said["model"] == b"motion" and said["reason"].decode()
+    if "key" in changes:
+        assert said["truncated_key"] == str(len(changes["key"])).encode()
+        assert aside.key and changes["key"].startswith(aside.key)
+
+
+@pytest.mark.parametrize("letter", ["x", "\u20ac", "\U0001f408", "\ud800"])
+def test_a_reason_of_any_letters_leaves_room_for_the_rest(letter: str) -> None:
+    full = record(frame(scene()), key=LARGE, value=LARGE, headers=[("n", b"x" * 2000)])
+    written = reject(full, letter * 5000, replace(SPEC, model="m" * 40))
+    assert size_in_kafka(written) <= SPEC.max_frame_bytes
+    assert dict(written.headers)["reason"].decode()
+
+
+@pytest.mark.parametrize("count", range(1330, 1480, 3))
+def test_a_result_is_never_larger_than_kafka_allows(count: int) -> None:
+    class Crowded(Seeing):
+        def detect(self, frame: Frame) -> tuple[Detection, ...]:
+            return super().detect(frame) * count
+
+    assert size_in_kafka(answer(record(frame(scene())), Crowded(), SPEC)) <= SPEC.max_frame_bytes
+
+
 def test_records_survive_the_way_through_arrow() -> None:
     records = [
         record(frame(scene(size=(64, 48)))),

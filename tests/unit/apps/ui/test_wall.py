@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from apps.messages import OVERLOAD, SEQUENCE_SHIFT, STILL, Detection, Frame, Result, Skipped
-from apps.ui.wall import EARLY_RESULTS, Rate, Ring, Wall
+from apps.ui.wall import EARLY_RESULTS, MAX_UNKNOWN, Rate, Ring, Wall
 
 START = datetime(2026, 11, 23, 22, tzinfo=UTC)
 MODELS = ("motion", "objects")
@@ -182,6 +182,46 @@ def test_cameras_that_nobody_announced_join_the_wall() -> None:
     made.add_frame(frame(1, "yard"), now=0)
     names = [camera["name"] for camera in made.changes(None, {"attic": {"state": "backoff", "error": None}})["cameras"]]
     assert names == ["attic", "gate", "lobby", "yard"]
+
+
+def names_on(made: Wall) -> set[str]:
+    return {camera["name"] for camera in made.changes(None, STREAMING)["cameras"]}
+
+
+def test_unknown_names_do_not_grow_the_wall_without_bound_and_are_counted_and_said() -> None:
+    made = wall()
+    shown = [made.add_frame(frame(1, f"x-{number}"), now=0) for number in range(1000)]
+    shown += [made.add_result(result(1, "objects", f"y-{number}"), now=0, written_at=START) for number in range(500)]
+    assert sum(shown) == MAX_UNKNOWN == len(names_on(made)) - 2
+    told = made.statistics(1)
+    assert told["cameras"] == 2 + MAX_UNKNOWN
+    assert told["not_shown"] == {"records": 1500 - MAX_UNKNOWN, "camera": "y-499"}
+    assert made.add_frame(frame(2, "gate"), now=0) and made.add_frame(frame(2, "x-0"), now=0)
+    assert made.jpeg("gate", 2) and made.jpeg("x-0", 2) and not made.jpeg("x-999", 1)
+
+
+def test_names_from_producers_are_bounded_too() -> None:
+    made = wall()
+    states = {f"x-{number}": {"state": "streaming", "error": None} for number in range(1000)}
+    assert len(made.changes(None, states)["cameras"]) == 2 + MAX_UNKNOWN
+    assert made.statistics(1)["not_shown"] == {"records": 0, "camera": None}
+
+
+def test_unknown_cameras_take_no_memory_of_the_others() -> None:
+    made = Wall(["gate"], MODELS, patience=PATIENCE, ring_bytes=8000)
+    for sequence in range(60):
+        made.add_frame(frame(sequence, "gate", size=100), now=0)
+    for number in range(MAX_UNKNOWN):
+        for sequence in range(60):
+            made.add_frame(frame(sequence, f"x-{number}", size=100), now=0)
+    kept = {
+        name: sum(len(made.jpeg(name, sequence) or b"") for sequence in range(60)) for name in sorted(names_on(made))
+    }
+    assert kept.pop("gate") == 6000
+    kept.pop("lobby", None)
+    # The newest frame of a camera stays, however little memory is its own.
+    assert sum(kept.values()) <= 2000 + 100 * MAX_UNKNOWN
+    assert min(kept.values()) == 100
 
 
 def test_statistics() -> None:
