@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
 from apps.consumer import metrics
+from apps.consumer.clocks import BrokersClock
 from apps.consumer.storage import DiskStore, HourDirectory
 from apps.messages import hour_of
 from apps.messages.frame import CLOCK_TOLERANCE
@@ -61,8 +62,18 @@ def surplus(
 class Retention:
     """Applies both rules to a store, in a separate thread."""
 
-    def __init__(self, store: DiskStore, *, retention_hours: int, max_bytes: int, every_seconds: float) -> None:
+    def __init__(
+        self,
+        store: DiskStore,
+        *,
+        retention_hours: int,
+        max_bytes: int,
+        every_seconds: float,
+        brokers_clock: BrokersClock | None = None,
+    ) -> None:
+        """An hour is removed for its age only if it is too old by this machine's clock and by the brokers'."""
         self._store = store
+        self._brokers_clock = brokers_clock or BrokersClock()
         self._retention_hours = retention_hours
         self._max_bytes = max_bytes
         self._every_seconds = every_seconds
@@ -80,8 +91,8 @@ class Retention:
 
     def apply(self, now: datetime) -> int:
         """Remove hours that are too old or do not fit. Returns how many were removed."""
-        age = self._age(now)
-        removed = self._remove(expired(self._store.hours(), now, self._retention_hours, age), "age")
+        age, earlier = self._age(now), self._brokers_clock.earlier(now)
+        removed = self._remove(expired(self._store.hours(), earlier, self._retention_hours, age), "age")
         removed += self._remove(surplus(self._store.hours(), self._store.size, now, self._max_bytes, age), "bytes")
         metrics.DISK_BYTES.set(sum(self._store.size(directory) for directory in self._store.hours()))
         return removed

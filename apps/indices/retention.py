@@ -2,6 +2,7 @@
 
 Kubernetes runs it hourly. Whole indices are deleted, because deleting documents would cost as much as indexing them.
 An index of a day to come, made while some clock was wrong, counts as of the day on which this job first found it.
+What is deleted is too old by this machine's clock and by Elasticsearch's, so that one wrong clock deletes nothing.
 """
 
 import contextlib
@@ -40,6 +41,15 @@ def indices_ahead(names: Iterable[str], today: date) -> list[str]:
     return sorted(name for name in names if (day := day_of(name)) is not None and day > today + timedelta(days=1))
 
 
+def earlier_day(base: str, now: datetime) -> date:
+    """The day of `now`, which is this machine's time, or Elasticsearch's if that is earlier.
+
+    Raises OSError or ValueError if Elasticsearch does not answer.
+    """
+    (health,) = ask("GET", f"{base}/_cat/health?format=json&h=epoch")
+    return min(now, datetime.fromtimestamp(int(health["epoch"]), UTC)).date()
+
+
 def found_ahead_on(base: str, name: str, today: date) -> date:
     """The day on which an index was first found to be of a day to come; recorded in the index if that is today.
 
@@ -60,11 +70,11 @@ def work(settings: RetentionSettings) -> int:
     """Returns the process's exit status: 1 if an index could not be deleted, so that the job is retried."""
     base, failed = settings.base_url, 0
     try:
+        today = earlier_day(base, datetime.now(UTC))
         names = [row["index"] for row in ask("GET", f"{base}/_cat/indices/{RESULT_INDICES}?format=json&h=index")]
     except (OSError, ValueError) as error:
         logger.error("could not list the indices at %s: %s", base, error)
         return 1
-    today = datetime.now(UTC).date()
     doomed = expired_indices(names, today, settings.retention_days)
     for name in indices_ahead(names, today):
         try:

@@ -145,6 +145,7 @@ def parse_page(answer: dict[str, Any], parameters: SearchParameters) -> dict[str
     """The JSON of one page, with the cursor of the next page if there may be one.
 
     A stored document that is not a result is left out and counted, so that it does not fail the search.
+    `not_searched` is the number of parts of the index (shards) whose results are missing.
     """
     hits = answer["hits"]["hits"]
     total = answer["hits"]["total"]
@@ -154,6 +155,7 @@ def parse_page(answer: dict[str, Any], parameters: SearchParameters) -> dict[str
         "total_is_exact": total["relation"] == "eq",
         "results": results,
         "unreadable": len(hits) - len(results),
+        "not_searched": answer.get("_shards", {}).get("failed", 0),
         "next": _cursor_after(hits[-1]) if len(hits) == parameters.size else None,
     }
 

@@ -1,6 +1,6 @@
 """How the loop handles Kafka's errors."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +121,26 @@ def test_an_error_that_the_client_never_recovers_from_ends_the_process(
 @pytest.mark.parametrize("code", [KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._PARTITION_EOF])
 def test_the_loop_goes_on_after_any_other(settings: Settings, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     consumed(settings, monkeypatch, code)
+
+
+class Ahead(datetime):
+    """The clock of a machine that is ahead by 400 days."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:
+        return datetime.now(tz) + timedelta(days=400)
+
+
+def test_a_clock_that_is_ahead_takes_no_frame_for_expired(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = datetime.now(UTC)
+    frame = Frame(camera="gate", sequence=9, captured_at=now, width=64, height=48, jpeg=b"\xff\xd8")
+    client = GivingConsumer(Record(frame, now))
+    monkeypatch.setattr(ingest, "Consumer", lambda *_, **__: client)
+    monkeypatch.setattr(ingest, "datetime", Ahead)
+    loop = Ingest(settings, DiskStore(settings.data_dir), lambda: False)
+    client.stop = loop.stop
+    loop.run()
+    assert (settings.data_dir / frame_path("gate", now, 9)).exists()
 
 
 @pytest.mark.parametrize("days", [-20_000, -3, 0, 3, 27_000])

@@ -1,9 +1,12 @@
+import contextlib
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from apps.consumer.records import RejectedError, frame_file, result_file
-from apps.messages import Detection, Frame, Result, frame_headers, result_to_json
+from apps.messages import Detection, Frame, Result, Skipped, frame_headers, result_to_json
+from tests.unit.apps.mutants import mutants
 
 NOW = datetime(2026, 11, 23, 22, 14, 55, tzinfo=UTC)
 JPEG = b"\xff\xd8 an image"
@@ -97,3 +100,14 @@ def test_hostile_results_are_malformed(value: bytes | None) -> None:
     with pytest.raises(RejectedError) as refused:
         result_file(value, NOW)
     assert refused.value.reason == "malformed"
+
+
+def test_no_result_whatever_it_holds_ends_the_consumer_or_leaves_its_directory() -> None:
+    document = json.loads(result_to_json(result(skipped=Skipped(reason="still", carried_from=5))))
+    tried = 0
+    for mutant in mutants(document):
+        tried += 1
+        with contextlib.suppress(RejectedError):
+            file = result_file(json.dumps(mutant).encode(), NOW, NOW)
+            assert len(file.path.parts) == 3 and len(str(file.path)) < 150
+    assert tried > 400

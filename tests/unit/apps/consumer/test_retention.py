@@ -1,9 +1,12 @@
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from apps.consumer import clocks
+from apps.consumer.clocks import BrokersClock
 from apps.consumer.retention import Retention, expired, surplus
 from apps.consumer.storage import DiskStore, HourDirectory
 
@@ -102,3 +105,27 @@ def test_a_full_disk_costs_an_hour_from_the_future_that_was_written_earlier(tmp_
     assert retention.make_room()
     assert not retention.make_room()
     assert [directory.hour for directory in store.hours()] == ["2999-01-02T00"]
+
+
+def test_a_clock_that_is_ahead_deletes_nothing_by_age_where_the_brokers_know_better(tmp_path: Path) -> None:
+    store = DiskStore(tmp_path)
+    for hour in ("2026-11-21T22", "2026-11-23T21", "2026-11-23T22"):
+        written(store, hour, NOW)
+    brokers = BrokersClock()
+    retention = Retention(store, retention_hours=48, max_bytes=10_000, every_seconds=60, brokers_clock=brokers)
+    brokers.told(NOW)
+    assert retention.apply(NOW + timedelta(days=400)) == 1
+    assert [directory.hour for directory in store.hours()] == ["2026-11-23T21", "2026-11-23T22"]
+    brokers.told(NOW + timedelta(hours=49))
+    assert retention.apply(NOW) == 0
+    assert retention.apply(NOW + timedelta(days=400)) == 2
+
+
+def test_the_brokers_time_goes_on_without_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = BrokersClock()
+    assert clock.earlier(NOW) == NOW
+    moments = iter((100.0, 160.0, 160.0))
+    monkeypatch.setattr(clocks, "time", SimpleNamespace(monotonic=lambda: next(moments)))
+    clock.told(NOW)
+    assert clock.earlier(NOW + timedelta(days=1)) == NOW + timedelta(minutes=1)
+    assert clock.earlier(NOW - timedelta(days=1)) == NOW - timedelta(days=1)

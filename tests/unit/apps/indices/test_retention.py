@@ -34,9 +34,13 @@ class Indices:
     def __init__(self, *names: str) -> None:
         self.meta: dict[str, dict[str, Any]] = {name: {} for name in names}
         self.blocked: set[str] = set()
+        self.clock: datetime | None = None
+        """What Elasticsearch's clock shows; None: the same as the job's."""
 
     def ask(self, method: str, url: str, body: bytes | None = None) -> Any:
         name = url.removeprefix("http://search:9200/").split("/")[0]
+        if url.endswith("/_cat/health?format=json&h=epoch"):
+            return [{"epoch": str(int((self.clock or Clock.today).timestamp()))}]
         if name == "_cat":
             return [{"index": each} for each in self.meta]
         if method != "GET" and name in self.blocked:
@@ -49,6 +53,8 @@ class Indices:
 
 
 class Clock(datetime):
+    """What the job's clock shows."""
+
     today = datetime(2026, 11, 23, tzinfo=UTC)
 
     @classmethod
@@ -104,3 +110,13 @@ def test_an_index_that_refuses_keeps_no_other(monkeypatch: pytest.MonkeyPatch) -
     indices = Indices(old, AHEAD)
     indices.blocked.add(AHEAD)
     assert kept_on(indices, DAY, monkeypatch, status=1) == [AHEAD]
+
+
+@pytest.mark.parametrize("wrong", ["the job's", "Elasticsearch's"])
+def test_one_clock_that_is_ahead_deletes_nothing(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    indices = Indices(TODAY, TOMORROW)
+    job, indices.clock = DAY, DAY + timedelta(days=400)
+    if wrong == "the job's":
+        job, indices.clock = indices.clock, job
+    assert kept_on(indices, job, monkeypatch) == [TODAY, TOMORROW]
+    assert indices.meta == {TODAY: {}, TOMORROW: {}}

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -7,6 +6,7 @@ from pydantic import ValidationError
 
 from apps.messages import Detection
 from apps.ui.search import SearchParameters, build_query, matches, parse_choices, parse_page
+from tests.unit.apps.mutants import mutants
 
 
 def test_every_filter_is_in_the_query() -> None:
@@ -164,43 +164,6 @@ def test_a_document_that_is_no_result_hides_no_other(changes: dict[str, Any]) ->
     assert shown["unreadable"] == 1
 
 
-ODD: list[Any] = [
-    None,
-    True,
-    -1,
-    1.5,
-    2**63,
-    10**400,
-    float("nan"),
-    float("inf"),
-    "",
-    "x",
-    "9" * 5000,
-    "\ud800",
-    "x" * 100_000,
-    [],
-    {},
-    [[]],
-    ["gate"],
-    {"name": 1},
-    "0001-01-01T00:00:00+14:00",
-    "9999-12-31T23:59:59-14:00",
-    "2026-11-23T22:14:55.123",
-]
-
-
-def mutants(document: Any) -> Iterator[Any]:
-    """The document with each of its parts, itself too, replaced by each odd value or left out."""
-    yield from ODD
-    if isinstance(document, dict):
-        for key, part in document.items():
-            yield {name: other for name, other in document.items() if name != key}
-            yield from ({**document, key: other} for other in mutants(part))
-    elif isinstance(document, list):
-        for at, part in enumerate(document):
-            yield from ([*document[:at], other, *document[at + 1 :]] for other in mutants(part))
-
-
 def test_no_document_whatever_it_holds_hides_another_or_cannot_be_answered() -> None:
     detection = {"label": "car", "score": 0.9, "box": [1, 2, 3, 4], "polygon": [[1, 2], [3, 2], [3, 4]]}
     more = {"detections": [detection | {"keypoints": [[2, 3, 0.4]], "angle": 0.5}], "inference": {"skipped": "still"}}
@@ -249,6 +212,12 @@ def test_one_detection_must_fit_both() -> None:
     assert matches(Detection(label="car", score=0.5, box=box), parameters)
     assert not matches(Detection(label="car", score=0.4, box=box), parameters)
     assert not matches(Detection(label="dog", score=0.9, box=box), parameters)
+
+
+def test_what_could_not_be_searched_is_said() -> None:
+    assert parse_page(found(hit(1)), SearchParameters())["not_searched"] == 0
+    partly = found(hit(1)) | {"_shards": {"total": 5, "successful": 3, "skipped": 0, "failed": 2}}
+    assert parse_page(partly, SearchParameters())["not_searched"] == 2
 
 
 def test_no_index_means_no_choices() -> None:
