@@ -62,7 +62,7 @@ class CameraWorker:
         self._backoff = backoff or Backoff()
         self._pace = Pace(camera.frames_per_second, phase, time.monotonic())
         self.released = False
-        self._new_run()
+        self._new_run(first_sequence(datetime.now(UTC)))
 
     def start(self) -> None:
         """Start reading the camera, unless it has already been stopped."""
@@ -80,7 +80,8 @@ class CameraWorker:
     def take_back(self) -> None:
         """Read a released camera again, in a new run of sequence numbers. Its old thread must have ended."""
         self._stopping.clear()
-        self._new_run()
+        # If the clock was set back meanwhile, its number may be one that the last run has given.
+        self._new_run(max(first_sequence(datetime.now(UTC)), self.ledger.next_sequence))
         self.released = False
         self.start()
 
@@ -94,8 +95,8 @@ class CameraWorker:
         if self._thread.ident is not None:
             self._thread.join(seconds)
 
-    def _new_run(self) -> None:
-        self.ledger = Ledger(first_sequence(datetime.now(UTC)))
+    def _new_run(self, first: int) -> None:
+        self.ledger = Ledger(first)
         self.status = Status(state="connecting", error=None)
         self._thread = threading.Thread(target=self._run, name=f"camera-{self.camera.name}", daemon=True)
 
@@ -153,14 +154,15 @@ class CameraWorker:
         )
         # The identity is given before sending, because the answer can come before `send` returns. Only this thread
         # gives identities, and a frame that is not taken is the last of its run.
-        size = len(encoded.jpeg)
-        self.ledger.give()
-        taken = self._sender.send(frame, lambda delivered: self._book(frame.sequence, size, delivered))
+        size, ledger = len(encoded.jpeg), self.ledger
+        ledger.give()
+        taken = self._sender.send(frame, lambda delivered: self._book(ledger, frame.sequence, size, delivered))
         if not taken:
-            self.ledger.take_back()
+            ledger.take_back()
 
-    def _book(self, sequence: int, size: int, delivered: bool) -> None:
-        self.ledger.settle(sequence, delivered=delivered)
+    def _book(self, ledger: Ledger, sequence: int, size: int, delivered: bool) -> None:
+        """Record an answer. It may come after a new run has begun, so `ledger` is that of the frame's run."""
+        ledger.settle(sequence, delivered=delivered)
         if delivered:
             metrics.FRAMES.labels(self.camera.name).inc()
             metrics.BYTES.labels(self.camera.name).inc(size)

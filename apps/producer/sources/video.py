@@ -7,6 +7,7 @@ reduced to the wanted width before its colours are converted, because most pixel
 """
 
 import errno
+import math
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -58,6 +59,7 @@ _ALIGNMENT: Final = 1.25
 """FFmpeg counts the pixels of whole blocks."""
 
 _SLACK: Final = 1.05
+_MICROSECOND: Final = 1e-6
 _LONGEST_LINE_OF_ERRORS: Final = 25
 
 # FFmpeg's own messages contain the URL with its credentials.
@@ -108,8 +110,9 @@ class VideoSource(Closing):
         self._stream.codec_context.thread_count = 1
         self._keys = KeyFrames(interval)
         self._packets = self._play() if transport is None else self._receive()
-        self._arrivals: dict[int, datetime] = {}
-        self._last = datetime.min.replace(tzinfo=UTC)
+        # Arrivals are moments of `time.monotonic`, because the clock may be set while the stream is open.
+        self._arrivals: dict[int, float] = {}
+        self._last = -math.inf
         self._bad = 0
         self._alive = time.monotonic()
         self._had_key_frame = False
@@ -119,12 +122,12 @@ class VideoSource(Closing):
         for packet, moment in self._packets:
             if self._stopping.is_set():
                 return None
-            arrived, now = datetime.now(UTC), time.monotonic()
+            now = time.monotonic()
             if packet is None or not self._wanted(packet, moment, due, now):
                 self._check_alive(due, now)
                 continue
             if packet.pts is not None:
-                self._arrivals[packet.pts] = arrived
+                self._arrivals[packet.pts] = now
             picture = self._decode(packet)
             if picture is None:
                 self._check_alive(due, now)
@@ -134,7 +137,7 @@ class VideoSource(Closing):
                 continue
             if picture.is_corrupt:
                 raise CorruptImage("FFmpeg marks the picture as corrupt: a part of it was lost on the way")
-            return self._shot(picture, arrived)
+            return self._shot(picture, now)
         if self._stopping.is_set():
             return None
         raise SourceError("the stream ended")
@@ -176,7 +179,7 @@ class VideoSource(Closing):
         self._bad = 0
         return pictures[-1]
 
-    def _shot(self, picture: av.VideoFrame, arrived: datetime) -> Shot:
+    def _shot(self, picture: av.VideoFrame, arrived: float) -> Shot:
         """The picture with the arrival time of its packet; `arrived` is that of the packet that completed it.
 
         Display order differs from packet order, so times are made to increase.
@@ -184,8 +187,8 @@ class VideoSource(Closing):
         if picture.pts is not None:
             arrived = self._arrivals.get(picture.pts, arrived)
         self._arrivals = {pts: moment for pts, moment in self._arrivals.items() if moment > arrived}
-        self._last = max(arrived, self._last + timedelta(microseconds=1))
-        return Shot(image=reduced(picture, self._width), captured_at=self._last)
+        self._last = max(arrived, self._last + _MICROSECOND)
+        return Shot(image=reduced(picture, self._width), captured_at=_clock_time(self._last))
 
     def _receive(self) -> Iterator[Arrival]:
         """A live stream's packets, each with its arrival time; None for one that is not of the video, such as sound."""
@@ -287,6 +290,11 @@ def reduced(picture: av.VideoFrame, width: int) -> NDArray[np.uint8]:
         size = (down, width) if lies else (width, down)
         pixels = picture.to_ndarray(format="bgr24", width=size[0], height=size[1], interpolation="AREA")
     return np.asarray(np.ascontiguousarray(np.rot90(pixels, quarters)) if quarters else pixels, dtype=np.uint8)
+
+
+def _clock_time(moment: float) -> datetime:
+    """The time of a moment of `time.monotonic`, by the clock as it is set now."""
+    return datetime.now(UTC) - timedelta(seconds=time.monotonic() - moment)
 
 
 def _reason(error: BaseException, began: float, limit: float) -> str:

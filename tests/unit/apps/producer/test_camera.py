@@ -1,9 +1,11 @@
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, tzinfo
 
 import pytest
 
+from apps.messages import Frame
+from apps.producer import camera
 from apps.producer.camera import CameraWorker
 from apps.producer.pace import Backoff
 from apps.producer.sources import CorruptImage, NoPicture, OversizeImage, Shot, Source, SourceError
@@ -111,6 +113,57 @@ def test_what_a_full_queue_refuses_on_stopping_was_never_given(stopping: threadi
     stopping.set()
     worker.join(5)
     assert worker.ledger.account().queued == 0
+
+
+class Clock(datetime):
+    """A clock that shows what it is set to."""
+
+    shown = datetime(2026, 11, 23, 22, tzinfo=UTC)
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:
+        return cls.shown
+
+
+@pytest.mark.parametrize("back", [0, 1, 7200, 400 * 86400])
+def test_a_camera_that_is_taken_back_gives_no_number_twice_though_the_clock_was_set_back(
+    stopping: threading.Event, monkeypatch: pytest.MonkeyPatch, back: int
+) -> None:
+    monkeypatch.setattr(camera, "datetime", Clock)
+    sender = FakeSender()
+    worker = worker_of(lambda: Script([None] * 10_000), sender, stopping)
+    wait_for(lambda: len(sender.frames) > 3)
+    worker.release()
+    worker.join(5)
+    before = len(sender.frames)
+    monkeypatch.setattr(Clock, "shown", Clock.shown - timedelta(seconds=back))
+    worker.take_back()
+    wait_for(lambda: len(sender.frames) > before + 3)
+    worker.stop()
+    worker.join(5)
+    sequences = [frame.sequence for frame in sender.frames]
+    assert sequences == sorted(set(sequences))
+
+
+def test_an_answer_that_comes_after_a_new_run_has_begun_counts_in_its_own_run(stopping: threading.Event) -> None:
+    answers: list[Callable[[bool], None]] = []
+
+    class Late(FakeSender):
+        def send(self, frame: Frame, answer: Callable[[bool], None]) -> bool:
+            answers.append(answer)
+            return True
+
+    worker = worker_of(lambda: Script([None]), Late(), stopping)
+    wait_for(lambda: bool(answers))
+    worker.release()
+    worker.join(5)
+    old, answers[1:] = worker.ledger, []
+    worker.take_back()
+    worker.stop()
+    worker.join(5)
+    answers[0](False)
+    assert len(old.account().failed) == 1
+    assert worker.ledger.account().failed == ()
 
 
 @pytest.mark.parametrize("state", ["streaming"])
