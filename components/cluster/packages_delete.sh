@@ -12,11 +12,16 @@ others() {
     LC_ALL=C comm -23 - <(LC_ALL=C sort -u "$STATE/packages")
 }
 if [[ -s $STATE/packages ]]; then
-  packages=()
-  while read -r package; do
-    need=$(others "$package") || need=''
-    if [[ $need ]]; then say "$package stays, because ${need//$'\n'/, } needs it"; else packages+=("$package"); fi
-  done < <(sort -u "$STATE/packages")
+  mapfile -t packages < <(sort -u "$STATE/packages")
+  # A question takes apt-get seconds, so each package has its own only if somebody needs one of them.
+  if ! need=$(others "${packages[@]}") || [[ $need ]]; then
+    removable=()
+    for package in "${packages[@]}"; do
+      need=$(others "$package") || need=''
+      if [[ $need ]]; then say "$package stays, because ${need//$'\n'/, } needs it"; else removable+=("$package"); fi
+    done
+    packages=("${removable[@]}")
+  fi
   ((${#packages[@]} == 0)) || apt_get purge -y --autoremove "${packages[@]}"
 fi
 rmdir --ignore-fail-on-non-empty /etc/kubernetes 2>/dev/null || true

@@ -82,20 +82,45 @@ def test_nothing_is_removed_for_what_is_installed(worker: Host) -> None:
     assert "--no-remove" in next(call for call in worker.ran("apt-get") if " install " in call)
 
 
-def test_what_others_need_by_now_stays(worker: Host) -> None:
-    state = worker.path("/var/lib/argus")
+def remove(host: Host, simulated: str) -> tuple[list[str], str]:
+    """Undo an installation of three packages. Returns the calls of apt-get that change something, and the messages."""
+    state = host.path("/var/lib/argus")
     state.mkdir(parents=True, exist_ok=True)
     (state / "packages").write_text("containerd\nrunc\nsocat\nsocat\n")
-    worker.program(
-        "apt-get",
+    host.program("apt-get", simulated)
+    done = host.run("packages_delete.sh")
+    assert done.stdout == "undone\n"
+    return [call for call in host.ran("apt-get") if not call.startswith("-s")], done.stderr
+
+
+def test_what_others_need_by_now_stays(worker: Host) -> None:
+    purged, messages = remove(
+        worker,
         """case "$*" in
+          "-s purge containerd runc socat")
+            printf 'Remv docker.io [1]\\nPurg containerd [1]\\nPurg runc [1]\\nPurg socat [1]\\n' ;;
           "-s purge containerd") printf 'Purg docker.io [1]\\nPurg containerd [1]\\n' ;;
           "-s purge runc") printf 'Remv docker.io [1]\\nPurg containerd [1]\\nPurg runc [1]\\n' ;;
           "-s purge socat") echo 'Purg socat [1]' ;;
         esac""",
     )
-    done = worker.run("packages_delete.sh")
-    purged = [call for call in worker.ran("apt-get") if not call.startswith("-s")]
     assert purged == ["-qq purge -y --autoremove socat"]
-    assert "containerd stays, because docker.io needs it" in done.stderr
-    assert done.stdout == "undone\n"
+    assert "containerd stays, because docker.io needs it" in messages
+
+
+def test_all_is_removed_that_nobody_else_needs(worker: Host) -> None:
+    purged, _ = remove(worker, "[[ $1 != -s ]] || printf 'Purg %s [1]\n' \"${@:3}\"")
+    assert purged == ["-qq purge -y --autoremove containerd runc socat"]
+    assert len(worker.ran("apt-get")) == 2, "one question for all"
+
+
+def test_a_package_that_apt_does_not_know_does_not_make_others_go(worker: Host) -> None:
+    purged, messages = remove(
+        worker,
+        """case "$*" in
+          "-s purge containerd runc socat") exit 100 ;;
+          "-s purge containerd") printf 'Purg docker.io [1]\\nPurg containerd [1]\\n' ;;
+        esac""",
+    )
+    assert purged == ["-qq purge -y --autoremove runc socat"]
+    assert "containerd stays, because docker.io needs it" in messages
