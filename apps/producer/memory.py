@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import Final
 
 MIB: Final = 1 << 20
-_LIMIT_FILE: Final = Path("/sys/fs/cgroup/memory.max")
+_CGROUPS: Final = Path("/sys/fs/cgroup")
+_LIMIT_FILES: Final = ("memory.max", "memory/memory.limit_in_bytes")
+"""Those of cgroups of version 2 and 1."""
+_NO_LIMIT: Final = 1 << 50
+"""Version 1 has a number near 2^63 where there is no limit."""
 _USUAL_LIMIT: Final = 512 * MIB
 """The pod's memory where the kernel tells no limit, as on a developer's machine."""
 _SHARE: Final = 3
@@ -45,13 +49,14 @@ class Room:
                 self._changed.notify_all()
 
 
-def pod_memory(limit_file: Path = _LIMIT_FILE) -> int:
+def pod_memory(cgroups: Path = _CGROUPS) -> int:
     """The bytes of memory that this process's container may use."""
-    try:
-        return int(limit_file.read_text())
-    except (OSError, ValueError):
-        # `max`, or no cgroups of version 2.
-        return _USUAL_LIMIT
+    for file in _LIMIT_FILES:
+        # Version 2 has `max` where there is no limit.
+        with contextlib.suppress(OSError, ValueError):
+            if (limit := int((cgroups / file).read_text())) < _NO_LIMIT:
+                return limit
+    return _USUAL_LIMIT
 
 
 def most_video_pixels(size: int) -> int:

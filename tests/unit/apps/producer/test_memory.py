@@ -7,11 +7,21 @@ from apps.producer.memory import MIB, Room, TooLarge, most_video_pixels, pod_mem
 from tests.unit.apps.producer.conftest import wait_for
 
 
-@pytest.mark.parametrize(("told", "bytes_"), [("536870912\n", 512 * MIB), ("max\n", 512 * MIB), ("1000\n", 1000)])
-def test_the_pod_s_memory_is_what_the_kernel_allows(tmp_path: Path, told: str, bytes_: int) -> None:
-    (tmp_path / "memory.max").write_text(told)
-    assert pod_memory(tmp_path / "memory.max") == bytes_
-    assert pod_memory(tmp_path / "none") == 512 * MIB
+@pytest.mark.parametrize(
+    ("file", "told", "bytes_"),
+    [
+        ("memory.max", "268435456\n", 256 * MIB),
+        ("memory.max", "max\n", 512 * MIB),
+        ("memory.max", "1000\n", 1000),
+        ("memory/memory.limit_in_bytes", "268435456\n", 256 * MIB),
+        ("memory/memory.limit_in_bytes", "9223372036854771712\n", 512 * MIB),
+        ("none", "1000\n", 512 * MIB),
+    ],
+)
+def test_the_pod_s_memory_is_what_the_kernel_allows(tmp_path: Path, file: str, told: str, bytes_: int) -> None:
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text(told)
+    assert pod_memory(tmp_path) == bytes_
 
 
 def test_what_never_fits_is_refused_at_once() -> None:
