@@ -57,8 +57,8 @@ def index_template(replicas: int) -> dict[str, Any]:
         "template": {
             "settings": {
                 "number_of_shards": 1,
-                # No refresh_interval: an index that nobody has searched for 30 s is refreshed when somebody does.
                 "number_of_replicas": 1 if replicas > 1 else 0,
+                # No refresh_interval: an index that nobody has searched for 30 s is refreshed when somebody does.
             },
             "mappings": {
                 "dynamic": False,
