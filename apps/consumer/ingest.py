@@ -39,8 +39,8 @@ def kafka_config(settings: Settings) -> dict[str, str | int | bool]:
     With equal partition counts, `range` assigns a camera's frames and results to the same member, and a static member
     keeps its partitions over a restart, so a camera's files stay together.
 
-    Records are stored and committed once a second, so nobody waits for one of them: a broker collects records for half
-    a second before it answers, instead of answering for each.
+    Records are stored and committed once a second, so nobody waits for one of them: a broker collects records for a
+    second before it answers, instead of answering for each.
     """
     return {
         "bootstrap.servers": settings.kafka_bootstrap_servers,
@@ -56,7 +56,7 @@ def kafka_config(settings: Settings) -> dict[str, str | int | bool]:
         "queued.max.messages.kbytes": 16_384,
         "queued.min.messages": 1_000,
         "fetch.message.max.bytes": 4_194_304,
-        "fetch.wait.max.ms": 500,
+        "fetch.wait.max.ms": 1_000,
         "fetch.min.bytes": 1_048_576,
     }
 

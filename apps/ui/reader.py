@@ -35,8 +35,8 @@ logger = logging.getLogger(__name__)
 def kafka_config(settings: Settings) -> dict[str, str | int | bool]:
     """librdkafka's configuration. It requires a group although none is joined here.
 
-    A broker collects records for a fifth of a second before it answers, which nobody sees on the wall, instead of
-    answering for each.
+    A broker collects records for half a second before it answers, which nobody sees on the wall, instead of answering
+    for each.
     """
     return {
         "bootstrap.servers": settings.kafka_bootstrap_servers,
@@ -48,7 +48,7 @@ def kafka_config(settings: Settings) -> dict[str, str | int | bool]:
         "queued.max.messages.kbytes": 8_192,
         "queued.min.messages": 100,
         "fetch.message.max.bytes": 2_097_152,
-        "fetch.wait.max.ms": 200,
+        "fetch.wait.max.ms": 500,
         "fetch.min.bytes": 1_048_576,
     }
 

@@ -70,7 +70,8 @@ backend control-planes
     balance leastconn
     option httpchk GET /readyz
     http-check expect status 200
-    default-server check-ssl verify none inter 2s fastinter 1s downinter 1s fall 2 rise 1
+    default-server check-ssl verify none inter 5s fastinter 1s downinter 1s fall 2 rise 1
+    default-server observe layer4 error-limit 1 on-error fastinter
     default-server tcp-ut 8s
 {servers}"""
 
@@ -94,15 +95,17 @@ global_defs {{
 }}
 
 vrrp_script haproxy {{
-    script "/usr/bin/timeout 1 /bin/bash -c ':</dev/tcp/127.0.0.1/{args.cluster.endpoint_port}'"
+    script "/bin/bash -c ':</dev/tcp/127.0.0.1/{args.cluster.endpoint_port}'"
     interval 2
+    timeout 1
     fall 2
     rise 1
 }}
 
 vrrp_script api_server {{
-    script "/usr/bin/timeout 1 /bin/bash -c ':</dev/tcp/{args.machine.address}/{API_PORT}'"
+    script "/bin/bash -c ':</dev/tcp/{args.machine.address}/{API_PORT}'"
     interval 2
+    timeout 1
     fall 2
     rise 1
     weight 50

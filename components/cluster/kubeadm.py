@@ -38,10 +38,17 @@ ETCD_HEARTBEAT_MS = 250
 ETCD_ELECTION_MS = 2500
 """Fewer heartbeats (the default is 100 ms). A dead leader is replaced within 5 s; a slow disk causes no election."""
 
+ETCD_PROGRESS = "60s"
+"""How often etcd tells an idle watch how far it is. kubeadm says 5 s, which at rest is most of what etcd sends: an API
+server has some 60 watches. One that must know at once asks for it."""
+
 ENCRYPTION_CONFIG = "/etc/kubernetes/encryption.yaml"
 AUDIT_POLICY = "/etc/kubernetes/audit-policy.yaml"
 AUDIT_LOGS = "/var/log/kubernetes"
 """node.sh writes the first two for the API server, which writes its logs to the third; node_delete.sh removes all."""
+
+PATCHES = "/etc/kubernetes/patches"
+"""node.sh writes patches of a control plane's static pods here; upgrade_node.sh uses them again."""
 
 
 def init_config(cluster: Cluster, machine: Machine) -> str:
@@ -54,6 +61,7 @@ def init_config(cluster: Cluster, machine: Machine) -> str:
             "nodeRegistration": _registration(cluster, machine),
             # kubeadm always makes a token, but this one is not used: each machine is invited with its own.
             "bootstrapTokens": [{"ttl": "1m0s"}],
+            "patches": {"directory": PATCHES},
         },
         _cluster(cluster),
         _kubelet(cluster),
@@ -77,6 +85,7 @@ def join_config(cluster: Cluster, machine: Machine) -> str:
     }
     if machine.control_plane:
         config["controlPlane"] = {"localAPIEndpoint": _local_api(machine), "certificateKey": "@CERTIFICATE_KEY@"}
+        config["patches"] = {"directory": PATCHES}
     return _documents(config)
 
 
@@ -122,7 +131,13 @@ def _cluster(cluster: Cluster) -> dict[str, Any]:
         "scheduler": {"extraArgs": _flags({**LEADER_ELECTION, "profiling": "false"})},
         "etcd": {
             "local": {
-                "extraArgs": _flags({"heartbeat-interval": ETCD_HEARTBEAT_MS, "election-timeout": ETCD_ELECTION_MS})
+                "extraArgs": _flags(
+                    {
+                        "heartbeat-interval": ETCD_HEARTBEAT_MS,
+                        "election-timeout": ETCD_ELECTION_MS,
+                        "watch-progress-notify-interval": ETCD_PROGRESS,
+                    }
+                )
             }
         },
     }

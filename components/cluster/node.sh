@@ -69,6 +69,13 @@ if [[ $CONTROL_PLANE == true ]]; then
   printf '%s\n' "$AUDIT_POLICY" >/etc/kubernetes/audit-policy.yaml
   # `kubeadm reset` leaves this file. An unused key is generated again; a cluster without encryption needs none.
   rm -f /etc/kubernetes/encryption.yaml
+  # kubeadm lets kubelets ask these every second whether they are ready. Nothing but the pods' status depends on it, since
+  # HAProxy asks the API servers itself, and each question is a TLS handshake or a read that etcd's members agree on.
+  mkdir -p /etc/kubernetes/patches
+  for pod in etcd kube-apiserver kube-scheduler; do
+    printf 'spec: {containers: [{name: %s, readinessProbe: {periodSeconds: 10}}]}\n' "$pod" \
+      >"/etc/kubernetes/patches/$pod+strategic.yaml"
+  done
 fi
 
 if [[ $TOKEN ]]; then

@@ -9,6 +9,7 @@ fetch kubeadm
 pull_images
 systemctl start kubelet.service # an interrupted upgrade may have left it stopped
 options=(--ignore-preflight-errors "${IGNORE:-none}")
+[[ ! -d /etc/kubernetes/patches ]] || options+=(--patches /etc/kubernetes/patches)
 if [[ $CONTROL_PLANE == true ]]; then
   until_true 120 curl -ksf --max-time 2 -o /dev/null https://localhost:6443/readyz || die "the API server here is not ready"
 fi

@@ -100,9 +100,9 @@ def scratch_volume(name: str = "tmp", *, limit_mib: int | None = None) -> core.v
 
 
 def jvm_flags(heap_mib: int, *, share_of_mib: int | None = None) -> str:
-    """JVM flags for this heap (see heap_flags); below 1 GiB, the collector and compiler with the least overhead."""
+    """JVM flags for this heap (see heap_flags); below 1 GiB, the collector with the least overhead."""
     heap = f"{heap_flags(heap_mib, share_of_mib=share_of_mib)} -XX:+ExitOnOutOfMemoryError"
-    small = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=64m -Xss512k"
+    small = "-XX:+UseSerialGC -XX:ReservedCodeCacheSize=64m -Xss512k"
     return f"{heap} {small}" if heap_mib < 1024 else heap
 
 

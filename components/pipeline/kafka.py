@@ -51,7 +51,9 @@ def server_properties(zookeeper_connect: str, section: sections.Kafka) -> str:
         f"default.replication.factor={copies}",
         f"min.insync.replicas={in_sync}",
         f"offsets.topic.replication.factor={copies}",
-        "offsets.topic.num.partitions=12",
+        # Followers' fetches watch every partition, and the few groups here write little. An existing topic keeps its
+        # partitions.
+        f"offsets.topic.num.partitions={section.replicas}",
         f"transaction.state.log.replication.factor={copies}",
         f"transaction.state.log.min.isr={in_sync}",
         "unclean.leader.election.enable=false",

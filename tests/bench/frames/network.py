@@ -49,8 +49,10 @@ class Entrance:
 
     def command(self, *program: str) -> list[str]:
         """The command line that runs a program there. Needs root."""
-        # The mount belongs to the program's own mount namespace alone.
-        bind = f'mount --bind "$1" {_RESOLVER} && shift && exec "$@"'
+        # The mount belongs to the program's own mount namespace alone. It is of a copy: `mount` would follow the path
+        # below /proc to the host's own file.
+        copy = 'copy=$(mktemp) && cat "$1" >"$copy"'
+        bind = f'{copy} && mount --bind "$copy" {_RESOLVER} && rm "$copy" && shift && exec "$@"'
         there = f"/proc/{self.process}"
         return [
             *("nsenter", f"--net={there}/ns/net", "unshare", "--mount"),

@@ -1,8 +1,8 @@
 """Follows one step from inside the pods' network: lags, and how late frames and results are.
 
 Started by network.py, with its settings as JSON in the first argument. It prints a JSON line when it begins, one when
-the time is over, and then what it found. It costs the brokers and Elasticsearch little: it reads the frames of a few
-cameras as they come, the results of all cameras only once the time is over, and asks Elasticsearch for a few results.
+the time is over, and then what it found. It costs the brokers and Elasticsearch little: it reads the frames and results
+of one partition as they come, the results of all cameras only once the time is over, and asks Elasticsearch for a few.
 """
 
 import json
@@ -45,7 +45,7 @@ class Order:
     search: str
     models: tuple[str, ...]
     seconds: float
-    partitions: int = 4
+    partitions: int = 1
     late_seconds: float = LATE_S
 
 
@@ -233,7 +233,7 @@ def result_latencies(order: Order, topic: str, start: Offsets, end: Offsets) -> 
 
 
 def _tail(order: Order, places: Sequence[int], search: Search, seen: Seen, stop: threading.Event) -> None:
-    """Read the frames and results of a few partitions as they come."""
+    """Read the frames and results of these partitions as they come."""
     consumer = Consumer({"bootstrap.servers": order.kafka, "group.id": _GROUP, "fetch.wait.max.ms": 500, **_FETCH})
     topics = (FRAMES_TOPIC, *map(results_topic, order.models))
     ends = {topic: Lags(order).ends(topic) for topic in topics}

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.cluster.kubeadm import AUDIT_LOGS, AUDIT_POLICY, ENCRYPTION_CONFIG
+from components.cluster.kubeadm import AUDIT_LOGS, AUDIT_POLICY, ENCRYPTION_CONFIG, PATCHES
 from tests.unit.components.cluster.conftest import FOLDER, Host
+
+PROBED = ("etcd", "kube-apiserver", "kube-scheduler")
+"""The pods that kubeadm lets kubelets ask every second."""
 
 
 def key_of(host: Host) -> str:
@@ -122,6 +125,21 @@ def test_a_control_plane_has_the_audit_policy_before_it_starts(hosts: dict[str, 
     assert hosts["cp1"].path(AUDIT_POLICY).read_text() == "kind: Policy\n"
 
 
+def test_kubelets_seldom_ask_the_control_plane_pods_whether_they_are_ready(hosts: dict[str, Host]) -> None:
+    hosts["cp1"].join()
+    patches = sorted(hosts["cp1"].path(PATCHES).iterdir())
+    assert [patch.name for patch in patches] == [f"{pod}+strategic.yaml" for pod in PROBED]
+    for pod, patch in zip(PROBED, patches, strict=True):
+        (container,) = yaml.safe_load(patch.read_text())["spec"]["containers"]
+        assert container == {"name": pod, "readinessProbe": {"periodSeconds": 10}}
+
+
+def test_a_worker_has_no_patches(hosts: dict[str, Host]) -> None:
+    hosts["cp1"].join()
+    hosts["worker1"].join(hosts["cp1"].invite("worker1", control_plane=False), control_plane=False)
+    assert not hosts["worker1"].path(PATCHES).exists()
+
+
 def test_no_trace_is_left() -> None:
     removed = [
         word
@@ -132,3 +150,4 @@ def test_no_trace_is_left() -> None:
     assert AUDIT_LOGS in removed
     assert str(Path(ENCRYPTION_CONFIG).parent) in removed
     assert str(Path(AUDIT_POLICY).parent) in removed
+    assert str(Path(PATCHES).parent) in removed
