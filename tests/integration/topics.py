@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import cast
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -113,7 +114,9 @@ def frame_times(topics: Topics) -> dict[tuple[str, int], datetime]:
         for _ in range(sum(last.values())):
             record = consumer.poll(30)
             assert record is not None and record.error() is None
-            frame = frame_from_kafka(record.key(), record.value(), record.headers())
+            # Received headers are a list of pairs; the client's type also has a dictionary, for sending.
+            headers = cast(list[tuple[str, bytes | None]] | None, record.headers())
+            frame = frame_from_kafka(record.key(), record.value(), headers)
             found[frame.camera, frame.sequence] = from_milliseconds(record.timestamp()[1])
     finally:
         consumer.close()
