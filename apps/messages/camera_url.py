@@ -33,7 +33,7 @@ def check(url: str) -> str:
         raise ValueError(f"a login does not belong in the URL: {_ELSEWHERE} (an @ of the path is written %40)")
     if re.search(r"[\s\\\x00-\x1f\x7f]", url):
         raise ValueError("a URL has no spaces, backslashes or control characters: write them as %20 and the like")
-    if (key := _login_key(url)) is not None:
+    if (key := login_key(url)) is not None:
         raise ValueError(
             f"{key}= in the URL may be a login: write {key}={USERNAME} or {key}={PASSWORD}, and {_ELSEWHERE}"
         )
@@ -48,6 +48,15 @@ def check(url: str) -> str:
     if takes_login(url) and parts.scheme not in ("rtsp", "rtsps", "http", "https"):
         raise ValueError(f"{USERNAME} and {PASSWORD} are for cameras that are reached over the network")
     return url
+
+
+def login_key(url: str) -> str | None:
+    """The name of the first value in a URL's path or query that may be a login; None if there is none."""
+    for found in _PAIR.finditer(unquote(url.partition("://")[2])):
+        key, value = found["key"], found["value"]
+        if value not in ("", USERNAME, PASSWORD) and _SECRET_KEY.search(key.lower()):
+            return key
+    return None
 
 
 def takes_login(url: str) -> bool:
@@ -72,15 +81,6 @@ def too_long_for_rtsp(url: str, username: str, password: str) -> bool:
     if not url.startswith(("rtsp://", "rtsps://")) or takes_login(url):
         return False
     return len(userinfo(username, password).encode()) > LONGEST_RTSP_LOGIN
-
-
-def _login_key(url: str) -> str | None:
-    """The name of the first value in the path or the query that may be a login."""
-    for found in _PAIR.finditer(unquote(url.partition("://")[2])):
-        key, value = found["key"], found["value"]
-        if value not in ("", USERNAME, PASSWORD) and _SECRET_KEY.search(key.lower()):
-            return key
-    return None
 
 
 def _split(url: str) -> SplitResult:

@@ -28,7 +28,7 @@ from apps.weights.contract import Contract, Precision
 from components import versions
 from components.config.manifest import check_source
 from components.config.node_names import check_label_key, check_label_value, check_taint
-from components.config.urls import check_download_url
+from components.config.urls import check_download_url, check_registry
 from components.ssh_keys import check_host_key
 
 Name = Annotated[str, StringConstraints(pattern=f"^{NAME_PATTERN}$")]
@@ -265,9 +265,8 @@ class Backup(Section):
 class Images(Section):
     """Where the pipeline's images come from."""
 
-    registry: str | None = Field(
+    registry: Annotated[str, AfterValidator(check_registry)] | None = Field(
         None,
-        min_length=1,
         description="Registry that `pulumi up` pushes to and machines pull from, `host[:port][/path]`.",
     )
     insecure: bool = Field(False, description="The registry speaks plain http.")

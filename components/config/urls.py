@@ -1,15 +1,39 @@
 """Checks of the URLs in a stack's configuration. Each returns the URL or raises ValueError with the remedy."""
 
-from urllib.parse import urlsplit
+import re
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+from apps.messages import camera_url
+
+_REGISTRY: Final = re.compile(r"[\w.-]+(:[0-9]+)?(/[\w./-]*)?")
 
 
 def check_download_url(url: str) -> str:
     """Check an http(s) URL; return it without a trailing slash."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        # Its message has a part of the URL, which may hold a login.
-        raise ValueError("this is no URL") from None
+    parts = split_without_login(url, "let the server answer the machines without one")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("must be an http:// or https:// URL")
     return url.rstrip("/")
+
+
+def split_without_login(url: str, remedy: str) -> SplitResult:
+    """The parts of a URL that is kept as plain text. Raises ValueError with the remedy if a login may be in it."""
+    if "@" in url.replace("\uff20", "@") or camera_url.login_key(url):
+        raise ValueError(f"a login does not belong in the URL: {remedy} (an @ of the path is written %40)")
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        # Its message has a part of the URL, which may hold a login.
+        raise ValueError("this is no URL") from None
+    return parts
+
+
+def check_registry(registry: str) -> str:
+    """Check `host[:port][/path]`, as names of images begin; return it unchanged."""
+    if not _REGISTRY.fullmatch(registry):
+        raise ValueError(
+            "must be host[:port][/path], without a scheme or a login (`podman login` or `docker login` keeps that)"
+        )
+    return registry

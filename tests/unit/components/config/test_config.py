@@ -217,6 +217,9 @@ MISTAKES = {
         "consumer.replicas.maximum: 6, each on",
     ),
     "an unknown image": (change("images.overrides", {"kafak": "x"}), "there is no image 'kafak'"),
+    "a login for a registry": (change("images.registry", "me:hush@registry:5000/argus"), "`podman login`"),
+    "a registry with a scheme": (change("images.registry", "https://registry/argus"), "must be host[:port][/path]"),
+    "an empty registry": (change("images.registry", ""), "must be host[:port][/path]"),
     "no registry": (change("images", {}), "images.registry: required"),
     "too few machines": (change("kafka.replicas", 6), "only 5 machines run pods"),
     "nowhere to run": (no_workers, "no machine may run pods"),
@@ -329,6 +332,17 @@ def test_no_part_of_a_cameras_login_is_printed(values: Values, url: str) -> None
     if "@" in url:
         values["cameraCredentials"][url] = {}
     assert "GEHEIM" not in "\n".join(problems_of(values))
+
+
+@pytest.mark.parametrize(
+    "key", ["cluster.binaries", "cluster.registryMirror", "cluster.network.manifest", "images.registry"]
+)
+@pytest.mark.parametrize("url", [*(url for url in LOGINS if "://" in url), "s3://bucket/y?X-Amz-Signature=GEHEIM"])
+def test_a_login_in_any_other_url_is_refused_and_not_printed(values: Values, url: str, key: str) -> None:
+    change(key, f"https://{url.partition('://')[2]}")(values)
+    (problem,) = problems_of(values)
+    assert problem.startswith(f"{key}: (not shown: it may hold a login): ")
+    assert "GEHEIM" not in problem and "admin" not in problem
 
 
 def test_pinned_machines_are_known_by_their_keys(values: Values) -> None:
