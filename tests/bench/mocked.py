@@ -25,7 +25,7 @@ class Echo(mocks.Mocks):
         return {}, []
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        """Return the inputs, and a command's output: a host key for a local one, else unknown, as in a first preview."""
+        """Return the inputs, and what a command prints: a host key, or unknown if it is remote, as at first."""
         stdout = HOST_KEY if args.typ == "command:local:Command" else rpc.UNKNOWN
         printed = {"stdout": stdout, "stderr": ""} if args.typ.startswith("command:") else {}
         return f"{args.name}-id", {**args.inputs, **printed}
