@@ -14,6 +14,10 @@ answers "$HOST" || {
   exit 1
 }
 state=$(ask "$ENDPOINT" "$PREPARE")
-[[ $state == drained ]] || exit 0
-on "$HOST" "$UPGRADE"
+case $state in
+  drained) ;;
+  current) exit 0 ;;
+  *) echo "error: the machine at $ENDPOINT does not say whether $NODE is to be upgraded" >&2 && exit 1 ;;
+esac
+told "$HOST" "$UPGRADE"
 ask "$ENDPOINT" "$FINISH"

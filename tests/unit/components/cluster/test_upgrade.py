@@ -11,6 +11,7 @@ import components
 from components.cluster.preflight import Preflight, PreflightError
 from components.cluster.upgrade import refusal
 from components.remote import Script
+from tests.unit.components.answers import SHELL
 from tests.unit.components.cluster.conftest import Host, preflight_args
 from tests.unit.components.host_keys import host_key
 
@@ -45,16 +46,22 @@ def test_it_is_refused_at_preview_before_any_machine_is_changed(pulumi_mocks: An
         pulumi_mocks.run(lambda: Preflight("check", args).passed["cp1"], preview=preview)
 
 
-SSH = """#!/bin/bash
+SSH = (
+    f"""#!/bin/bash
+{SHELL}"""
+    + """
 while [[ $1 == -* ]]; do shift 2; done
 echo "${1#*@} $2" >>"$SAID"
 if [[ ${1#*@} == "$DEAD" ]]; then exit 255; fi
-if [[ $2 == prepare ]]; then echo "$STATE"; fi
-if [[ $2 == "$FAILS" ]]; then exit 1; fi
+echo "Welcome. drained"
+case $2 in "$FAILS") exit 1 ;; "$MUTE") ;; prepare) answer "$STATE" ;; *) answer "" ;; esac
 """
+)
 
 
-def said(folder: Path, *, state: str = "drained", dead: str = "", fails: str = "") -> tuple[int, list[str]]:
+def said(
+    folder: Path, *, state: str = "drained", dead: str = "", fails: str = "", mute: str = "nobody"
+) -> tuple[int, list[str]]:
     """The exit status of a node's upgrade, and its commands with their hosts."""
     for name, text in {"ssh": SSH, "sleep": "#!/bin/sh\n"}.items():
         (folder / name).write_text(text)
@@ -66,7 +73,7 @@ def said(folder: Path, *, state: str = "drained", dead: str = "", fails: str = "
     environment = {
         **{"PATH": f"{folder}:{os.environ['PATH']}", "ARGUS_SSH_KEY": "key", "SAID": str(folder / "said")},
         "ARGUS_KNOWN_HOSTS": known,
-        **{"STATE": state, "DEAD": dead, "FAILS": fails},
+        **{"STATE": state, "DEAD": dead, "FAILS": fails or "nothing", "MUTE": mute},
     }
     command = Script(files=files, values=values | parts).render()
     done = subprocess.run(["/bin/sh", "-c", command], env=environment, capture_output=True, check=False)
@@ -78,7 +85,18 @@ def test_a_node_is_drained_upgraded_and_put_back(tmp_path: Path) -> None:
 
 
 def test_a_node_that_has_its_version_is_left_alone(tmp_path: Path) -> None:
-    assert said(tmp_path, state="") == (0, ["endpoint prepare"])
+    assert said(tmp_path, state="current") == (0, ["endpoint prepare"])
+
+
+def test_an_answer_that_is_not_understood_does_not_mean_that_nothing_is_to_be_done(tmp_path: Path) -> None:
+    assert said(tmp_path, state="") == (1, ["endpoint prepare"])
+
+
+@pytest.mark.parametrize("part", ["prepare", "upgrade", "finish"])
+def test_a_part_that_does_not_answer_is_the_last(tmp_path: Path, part: str) -> None:
+    code, parts = said(tmp_path, mute=part)
+    assert code != 0
+    assert parts[-1].endswith(part)
 
 
 def test_nothing_is_drained_for_a_dead_machine(tmp_path: Path) -> None:
@@ -132,7 +150,7 @@ def test_prepare_marks_and_drains(member: Host) -> None:
 
 def test_a_node_in_its_version_is_not_drained(member: Host) -> None:
     member.program("kubectl", kubectl(kubelet="1.36.1", server="1.36.1"))
-    assert prepare(member) == ""
+    assert prepare(member) == "current\n"
     assert changes(member) == []
 
 
