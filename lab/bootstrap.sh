@@ -9,6 +9,7 @@ cache=${ARGUS_CACHE:-$HOME/.cache/argus}
 logs=$cache/logs
 heartbeat_seconds=60
 shown_lines=20
+lock_seconds=900
 # Unix time (seconds) at which the command began; `make up` sets it for all its programs.
 began=${ARGUS_BEGAN:-$EPOCHREALTIME}
 
@@ -89,6 +90,24 @@ missing_packages() {
     done
 }
 
+# apt_get ARGUMENTS: runs apt-get without questions. While another process holds its lock or dpkg's, as unattended-upgrades
+# does on a host in its first minutes, waits and says for which process.
+apt_get() {
+    local deadline=$((SECONDS + lock_seconds)) said busy status
+    said=$(mktemp)
+    while true; do
+        status=0
+        LC_ALL=C DEBIAN_FRONTEND=noninteractive apt-get "$@" 2>"$said" || status=$?
+        if ((status == 0 || SECONDS >= deadline)); then break; fi
+        busy=$(grep -m 1 -E 'Could not get lock|Unable to (acquire|lock)|was locked by another process' "$said") || break
+        echo "waiting for another process's packages: ${busy#E: }"
+        sleep 3
+    done
+    cat "$said" >&2
+    rm -f "$said"
+    return "$status"
+}
+
 # Installs packages without starting services, because the lab runs its own registry on its own address.
 apt_install() {
     local policy=/usr/sbin/policy-rc.d
@@ -98,9 +117,8 @@ apt_install() {
         printf '#!/bin/sh\nexit 101\n' >"$policy"
         chmod 0755 "$policy"
     fi
-    apt-get update --quiet
-    DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends \
-        --option Dpkg::Use-Pty=0 "$@"
+    apt_get update --quiet
+    apt_get install --yes --quiet --no-install-recommends --option Dpkg::Use-Pty=0 "$@"
     if [[ -d /run/systemd/system ]]; then
         # Disable only services that this run installed: a host that served SSH before keeps doing so.
         if [[ " $* " == *" docker-registry "* ]]; then systemctl disable --quiet docker-registry.service; fi

@@ -17,6 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import AfterValidator
 
 from apps.messages.identity import HOUR_PATTERN, MAX_SEQUENCE
 from apps.messages.names import NAME_PATTERN, RESULT_INDICES
@@ -39,8 +40,17 @@ SECURITY_HEADERS = {
 }
 FOREVER = "private, max-age=31536000, immutable"
 
+SHOWN = 100
+"""The most characters of a parameter's name in an answer."""
+
+
+def _existing_hour(hour: str) -> str:
+    datetime.strptime(hour, "%Y-%m-%dT%H").replace(tzinfo=UTC)
+    return hour
+
+
 Name = Annotated[str, PathParameter(pattern=f"^{NAME_PATTERN}$")]
-Hour = Annotated[str, PathParameter(pattern=f"^{HOUR_PATTERN}$")]
+Hour = Annotated[str, PathParameter(pattern=f"^{HOUR_PATTERN}$"), AfterValidator(_existing_hour)]
 Sequence = Annotated[int, PathParameter(ge=0, lt=MAX_SEQUENCE)]
 
 
@@ -80,8 +90,12 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _invalid_parameters)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
-    for path, name in (("/", "wall"), ("/search", "search"), ("/camera/{camera}", "camera")):
+    for path, name in (("/", "wall"), ("/search", "search")):
         app.add_api_route(path, _page(name), response_class=FileResponse)
+
+    @app.get("/camera/{camera}")
+    async def show_camera(camera: Name) -> FileResponse:
+        return await _page("camera")()
 
     @app.get("/api/cameras")
     def list_cameras() -> dict[str, Any]:
@@ -166,7 +180,7 @@ async def _invalid_parameters(_: Request, error: Exception) -> Response:
     """Answer a request with invalid parameters: the name and fault of each."""
     assert isinstance(error, RequestValidationError)
     mistakes = [
-        {"parameter": ".".join(str(part) for part in mistake["loc"][1:]) or "query", "message": mistake["msg"]}
+        {"parameter": ".".join(str(part) for part in mistake["loc"][1:])[:SHOWN] or "query", "message": mistake["msg"]}
         for mistake in error.errors()
     ]
     summary = "; ".join(f"{mistake['parameter']}: {mistake['message']}" for mistake in mistakes)

@@ -27,8 +27,11 @@ class Delay:
             self._unanswered_since = now
 
     def result(self, now: float, delay: float) -> None:
-        """A result has come, this many seconds after its frame was captured."""
-        self._recent.append((now, delay))
+        """A result has come, this many seconds after its frame was captured.
+
+        It is less than 0 where the frame's producer has a clock that is ahead: no delay is known then.
+        """
+        self._recent.append((now, max(0.0, delay)))
         self._unanswered_since = None
 
     def seconds(self, now: float) -> float | None:

@@ -8,8 +8,9 @@ explains how the API, its secrets and the kubelets are protected.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
@@ -262,5 +263,25 @@ def _flags(flags: Mapping[str, str | int]) -> list[dict[str, str]]:
     return [{"name": name, "value": str(value)} for name, value in flags.items()]
 
 
+_READ_DIFFERENTLY: Final = re.compile(
+    r"[-+]?(0[obx][0-9a-f_]+|[0-9][0-9_]*(\.[0-9_]*)?(e[-+]?[0-9]+)?|\.[0-9][0-9_]*(e[-+]?[0-9]+)?|\.(inf|nan))|[yn]",
+    re.IGNORECASE,
+)
+"""Texts that some YAML parser reads as a number or boolean, such as `433e40`, `0o17` and `y`; PyYAML quotes not all."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes every text that kubeadm's YAML parser would read as something else than a text."""
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar(
+        "tag:yaml.org,2002:str", value, style="'" if _READ_DIFFERENTLY.fullmatch(value) else None
+    )
+
+
+_Dumper.add_representer(str, _text)
+
+
 def _documents(*documents: Mapping[str, Any]) -> str:
-    return yaml.safe_dump_all(documents, sort_keys=False, default_flow_style=False, width=120)
+    return yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False, default_flow_style=False, width=120)

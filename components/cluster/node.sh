@@ -7,10 +7,10 @@ alone node
 command -v kubeadm >/dev/null ||
   die "kubeadm is gone: a destroy was cut short here. Finish it with \`pulumi destroy\`, then run \`pulumi up\`"
 
-TOKEN='' CA_HASH='' CERTIFICATE_KEY='' ENCRYPTION=''
+CLUSTER='' TOKEN='' CA_HASH='' CERTIFICATE_KEY='' ENCRYPTION=''
 while read -r line || [[ $line ]]; do
   key=${line%%=*} # splitting at IFS would drop a trailing = of the value
-  case $key in TOKEN | CA_HASH | CERTIFICATE_KEY | ENCRYPTION) printf -v "$key" %s "${line#*=}" ;; esac
+  case $key in CLUSTER | TOKEN | CA_HASH | CERTIFICATE_KEY | ENCRYPTION) printf -v "$key" %s "${line#*=}" ;; esac
 done
 
 if is_member; then
@@ -25,6 +25,8 @@ if is_member; then
   exit 0
 fi
 
+[[ $TOKEN || $CLUSTER == none ]] ||
+  die "the invitation of $NAME did not arrive: does a login shell here read standard input? Set argus:ssh.rerun to another word"
 endpoint=https://$VIRTUAL_IP:$PORT
 config=$(mktemp -p /run)
 trap 'rm -f "$config"' EXIT

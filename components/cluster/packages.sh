@@ -12,10 +12,10 @@ mkdir -p "$STATE" /etc/kubernetes
 echo "$SERVER" >"$STATE/cluster" # from now on, undo.sh treats the machine as one of this cluster
 if ((${#missing[@]})); then
   say "installing ${!missing[*]}"
-  export DEBIAN_FRONTEND=noninteractive
   printf '%s\n' "${!missing[@]}" >>"$STATE/packages"
-  apt-get update -qq
-  apt-get install -qq -y --no-install-recommends "${!missing[@]}" >/dev/null
+  apt_get update
+  # Nothing that is there is removed for them: containerd would replace that of Docker's own packages, and Docker with it.
+  apt_get install -y --no-remove --no-install-recommends "${!missing[@]}"
 fi
 
 # The programs of an existing node are replaced by upgrade_node.sh, after its drain, not while its pods run.

@@ -7,7 +7,7 @@
 declare -A keys=()
 silent=()
 while read -r host; do
-  if answers "$host"; then keys[$host]=$(on "$host" "$READ"); else silent+=("$host"); fi
+  if answers "$host"; then keys[$host]=$(told "$host" "$READ"); else silent+=("$host"); fi
 done <<<"$HOSTS"
 
 # others KEYS: the lines of all keys but KEY.
@@ -31,7 +31,7 @@ secret=${secret:-$(head -c 32 /dev/urandom | base64)}
 everywhere() {
   local host
   while read -r host; do
-    on "$host" "$PUT" <(printf '%s\n' "$1")
+    told "$host" "$PUT" <(printf '%s\n' "$1")
   done <<<"$HOSTS"
 }
 # A run that was cut short may have gone further: then no API server goes back to writing with the old key.

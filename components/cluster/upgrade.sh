@@ -14,11 +14,15 @@ answers "$HOST" || {
     "again. No other node is brought to the stack's version and settings before it" >&2
   exit 1
 }
-state=''
+state=current
 if [[ $PREPARE ]]; then state=$(ask "$ENDPOINT" "$PREPARE"); fi
-if [[ $state == drained ]]; then
-  on "$HOST" "$UPGRADE"
-  ask "$ENDPOINT" "$FINISH"
-fi
-on "$HOST" "$SETTINGS"
+case $state in
+  drained)
+    told "$HOST" "$UPGRADE"
+    ask "$ENDPOINT" "$FINISH"
+    ;;
+  current) ;;
+  *) echo "error: the machine at $ENDPOINT does not say whether $NODE is to be upgraded" >&2 && exit 1 ;;
+esac
+told "$HOST" "$SETTINGS"
 ask "$ENDPOINT" "$SERVING"

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final, TypeVar
 
+from apps.messages import camera_url
 from apps.weights import Contract, Precision, WeightsError, read_weights
 from components import versions
 from components.config import manifest
@@ -215,6 +216,15 @@ def _cameras(settings: Settings) -> Iterator[str]:
 def _credentials(settings: Settings) -> Iterator[str]:
     for name in settings.camera_credentials.keys() - {camera.name for camera in settings.cameras}:
         yield f"cameraCredentials: there is no camera {name!r}; remove it or add the camera"
+    for camera in settings.cameras:
+        login = settings.camera_credentials.get(camera.name)
+        if login is None and camera_url.takes_login(camera.url):
+            yield f"cameraCredentials.{camera.name}: required, because the camera's url has a place for its login"
+        if login and camera_url.too_long_for_rtsp(camera.url, login.username, login.password.get_secret_value()):
+            yield (
+                f"cameraCredentials.{camera.name}: too long for RTSP: user name, colon and password have at most "
+                f"{camera_url.LONGEST_RTSP_LOGIN} bytes, and {camera_url.ESCAPED} count three each"
+            )
 
 
 @_needs("cameras", "producers")

@@ -22,11 +22,13 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from apps.messages import camera_url
 from apps.messages.names import NAME_PATTERN
 from apps.weights.contract import Contract, Precision
 from components import versions
 from components.config.manifest import check_source
-from components.config.urls import check_camera_url, check_download_url
+from components.config.node_names import check_label_key, check_label_value, check_taint
+from components.config.urls import check_download_url, check_registry
 from components.ssh_keys import check_host_key
 
 Name = Annotated[str, StringConstraints(pattern=f"^{NAME_PATTERN}$")]
@@ -36,6 +38,10 @@ Checksum = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 PROGRAMS: Final = ("kubeadm", "kubelet", "kubectl")
 """The programs of a Kubernetes release that machines download."""
+
+LabelKey = Annotated[str, AfterValidator(check_label_key)]
+LabelValue = Annotated[str, AfterValidator(check_label_value)]
+Taint = Annotated[str, AfterValidator(check_taint)]
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -123,8 +129,8 @@ class Machine(Section):
         description="Its public SSH host key, ECDSA or Ed25519, as in /etc/ssh/ssh_host_ecdsa_key.pub; no machine with "
         "another is touched.",
     )
-    labels: dict[str, str] = Field({}, description="Node labels to set.")
-    taints: tuple[str, ...] = Field((), description="Node taints to set, each `key=value:Effect` or `key:Effect`.")
+    labels: dict[LabelKey, LabelValue] = Field({}, description="Node labels to set.")
+    taints: tuple[Taint, ...] = Field((), description="Node taints to set, each `key=value:Effect` or `key:Effect`.")
 
     control_plane: ClassVar[bool] = True
     """Whether it runs Kubernetes' control plane; a Worker does not."""
@@ -319,9 +325,8 @@ class Backup(Section):
 class Images(Section):
     """Where the pipeline's images come from."""
 
-    registry: str | None = Field(
+    registry: Annotated[str, AfterValidator(check_registry)] | None = Field(
         None,
-        min_length=1,
         description="Registry that `pulumi up` pushes to and machines pull from, `host[:port][/path]`.",
     )
     insecure: bool = Field(False, description="The registry speaks plain http.")
@@ -521,8 +526,9 @@ class Camera(Section):
     """One camera, named by URL."""
 
     name: Name = Field(description="Name of the camera: part of every frame's identity.")
-    url: Annotated[str, AfterValidator(check_camera_url)] = Field(
-        description="rtsp://, http(s):// (MJPEG), file:// (looped) or synthetic:// (rendered); no credentials in it."
+    url: Annotated[str, AfterValidator(camera_url.check)] = Field(
+        description="rtsp://, http(s):// (MJPEG), file:// (looped) or synthetic:// (rendered); no login in it: for a "
+        "camera that wants its own in the path or the query, `{username}` and `{password}` stand in their places."
     )
     frames_per_second: Annotated[float, Field(gt=0, le=60)] | None = Field(
         None, description="Rate limit; unset: producers.framesPerSecond."
@@ -532,6 +538,9 @@ class Camera(Section):
     )
     jpeg_quality: Annotated[int, Field(ge=10, le=100)] | None = Field(None, description="Unset: producers.jpegQuality.")
     grey: bool = Field(False, description="Drop the colour.")
+    transport: Literal["auto", "tcp", "udp"] = Field(
+        "auto", description="How RTSP's pictures travel; auto: over TCP, or UDP if the camera refuses that."
+    )
     gated: bool = Field(
         True, description="Whether models may skip its frames where nothing moved (models[].gate); false: never."
     )

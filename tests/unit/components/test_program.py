@@ -10,6 +10,7 @@ import pytest
 from components import engine
 from components.config import ConfigError
 from components.pipeline import stages
+from tests.unit.components.answers import unpacked
 from tests.unit.components.conftest import ROOT, Program
 from tests.unit.components.published_schema import mistakes_of
 from tests.unit.stacks import HOSTS, LAB, configuration
@@ -112,7 +113,7 @@ def test_a_manifest_takes_the_place_of_the_built_in_network(program: Program, tm
     assert resources.named("cluster-network-applied").inputs["stdin"] == manifest.read_text()
     assert not [each.name for each in resources.resources if each.type == "argus:cluster:Network"]
     (runtime, *_) = (each for each in resources.of_type(REMOTE_COMMAND) if each.name.endswith("runtime-configured"))
-    assert "/opt/cni/bin" in runtime.inputs["create"]
+    assert "/opt/cni/bin" in unpacked(runtime.inputs["create"])
 
 
 def test_a_manifest_that_is_not_there_is_refused_at_preview(program: Program, tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 import contextlib
 import http.client
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 
@@ -162,6 +164,25 @@ def test_two_that_start_at_one_time_agree(two: tuple[Producer, Producer]) -> Non
     twin.die()
 
 
+def test_a_clock_that_was_ahead_at_the_start_decides_nothing_once_it_is_right(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wrong = time.time() + 30 * 86_400
+    monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: wrong, monotonic=time.monotonic))
+    old = Producer("old", wrong, ["yard"])
+    old.start()
+    monkeypatch.setattr(module, "time", time)
+    new = Producer("new", time.time() + 1, ["yard"])
+    for producer in (old, new):
+        producer.peers += [old.address, new.address]
+    new.start()
+    try:
+        assert (old.cameras, new.cameras) == ([], ["yard"])
+    finally:
+        old.die()
+        new.die()
+
+
 def test_nobody_is_waited_for_who_does_not_answer(two: tuple[Producer, Producer]) -> None:
     old, new = two
     old.die()
@@ -191,6 +212,11 @@ def test_a_camera_that_is_not_let_go_is_read_after_a_limit(
         '{"by": "x", "started": 9, "cameras": 3}',
         '{"by": "x", "started": "late", "cameras": ["yard"]}',
         '{"by": "x", "cameras": ["yard"]}',
+        '{"by": "x", "started": NaN, "cameras": ["yard"]}',
+        '{"by": "x", "started": Infinity, "cameras": ["yard"]}',
+        '{"by": "x", "started": 1e999, "cameras": ["yard"]}',
+        f'{{"by": "x", "started": 1{"0" * 400}, "cameras": ["yard"]}}',
+        "[" * 100_000,
     ],
 )
 def test_nonsense_releases_nothing(two: tuple[Producer, Producer], body: str) -> None:

@@ -43,3 +43,9 @@ def test_results_of_before_are_forgotten_when_new_ones_come() -> None:
     delay.result(100, 300)
     delay.result(111, 4)
     assert delay.seconds(111) == 4
+
+
+def test_a_producer_whose_clock_is_ahead_gives_no_delay_below_zero() -> None:
+    delay = Delay()
+    delay.result(100, -1800)
+    assert delay.seconds(100) == 0

@@ -107,7 +107,7 @@ class Host:
         """The arguments of each call of a program."""
         return [line.removeprefix(f"{name} ") for line in self.noted.splitlines() if line.startswith(f"{name} ")]
 
-    def join(self, invitation: str = "", *, control_plane: bool = True) -> None:
+    def join(self, invitation: str = "CLUSTER=none", *, control_plane: bool = True) -> None:
         done = self.run(
             "node.sh",
             invitation,

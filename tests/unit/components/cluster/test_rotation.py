@@ -10,6 +10,7 @@ import yaml
 
 import components
 from components.remote import Script
+from tests.unit.components.answers import SHELL
 from tests.unit.components.cluster.conftest import Host
 from tests.unit.components.host_keys import host_key
 
@@ -18,25 +19,41 @@ HOSTS = ("cp1", "cp2", "cp3")
 OLD, NEW = "key1 b2xk", "2026-11 bmV3"
 
 # Each host is a file with its keys; `said` has what was asked of whom, and then the keys of all hosts.
-SSH = """#!/bin/bash
+SSH = (
+    f"""#!/bin/bash
+{SHELL}"""
+    + """
 while [[ $1 == -* ]]; do shift 2; done
 host=${1#*@}
+echo "Welcome to $host"
 [[ $host != "$DEAD" ]] || exit 255
 case $2 in
-  read) cat "$STATE/$host" ;;
+  "$MUTE") exit 0 ;;
+  read) answer "$(cat "$STATE/$host")" ;;
   put)
     new=$(cat)
-    [[ $new != "$(cat "$STATE/$host")" ]] || exit 0
+    [[ $new != "$(cat "$STATE/$host")" ]] || { answer "" && exit 0; }
     [[ "$host $(cut -d' ' -f1 <<<"$new" | paste -sd,)" != "$FAILS" ]] || exit 1
     printf '%s\\n' "$new" >"$STATE/$host"
-    echo "$host $(cut -d' ' -f1 <<<"$new" | paste -sd,)" >>"$STATE/said" ;;
-  rewrite) echo rewrite >>"$STATE/said" ;;
+    echo "$host $(cut -d' ' -f1 <<<"$new" | paste -sd,)" >>"$STATE/said"
+    answer "" ;;
+  rewrite)
+    echo rewrite >>"$STATE/said"
+    answer "" ;;
+  *) exit 0 ;;
 esac
 """
+)
 
 
 def rotate(
-    folder: Path, keys: Mapping[str, str], *, key: str = "2026-11", dead: str = "", fails: str = ""
+    folder: Path,
+    keys: Mapping[str, str],
+    *,
+    key: str = "2026-11",
+    dead: str = "",
+    fails: str = "",
+    mute: str = "nobody",
 ) -> tuple[int, list[str], str]:
     """The exit status of a rotation, its changes in order, and its messages."""
     programs = folder / "bin"
@@ -57,6 +74,7 @@ def rotate(
         "STATE": str(folder),
         "DEAD": dead,
         "FAILS": fails,
+        "MUTE": mute,
     }
     command = Script(files=files, values=values | parts).render()
     done = subprocess.run(["/bin/sh", "-c", command], env=environment, capture_output=True, text=True, check=False)
@@ -81,6 +99,16 @@ def test_all_read_before_one_writes_and_all_is_rewritten_before_the_old_key_goes
 def test_a_cluster_that_has_the_key_is_left_alone_also_where_a_machine_is_dead(tmp_path: Path) -> None:
     assert rotate(tmp_path, dict.fromkeys(HOSTS, NEW))[:2] == (0, [])
     assert rotate(tmp_path, dict.fromkeys(HOSTS, NEW), dead="cp2")[:2] == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("mute", "changed"), [("read", []), ("put", []), ("rewrite", [*each("key1,2026-11"), *each("2026-11,key1")])]
+)
+def test_a_machine_without_an_answer_is_not_one_without_keys(tmp_path: Path, mute: str, changed: list[str]) -> None:
+    code, changes, said = rotate(tmp_path, dict.fromkeys(HOSTS, OLD), mute=mute)
+    assert code != 0
+    assert "is not understood" in said
+    assert [change for change in changes if change != "rewrite"] == changed
 
 
 def test_nothing_is_changed_while_a_control_plane_is_dead(tmp_path: Path) -> None:

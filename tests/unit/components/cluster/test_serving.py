@@ -9,6 +9,7 @@ import pytest
 
 from components.cluster.kubelet_certificates import KubeletCertificates
 from components.remote import Ssh
+from tests.unit.components.answers import unpacked
 from tests.unit.components.cluster.conftest import Host, cluster_args, machine, machines, worker
 from tests.unit.components.conftest import Recorder, ssh_options
 from tests.unit.components.host_keys import host_key
@@ -114,6 +115,7 @@ def test_the_timer_s_program_knows_every_machine_of_the_stack(pulumi_mocks: Reco
         ssh=Ssh(options=ssh_options(), host_keys=keys),
     )
     pulumi_mocks.run(lambda: KubeletCertificates("granting", args.on(args.all_machines[0])))
-    installed = pulumi_mocks.named("granting-granted").inputs["create"]
+    installed = unpacked(pulumi_mocks.named("granting-granted").inputs["create"])
     assert all(node in installed for node in NODES)
     assert "grant_serving" in installed and "await_serving" not in installed
+    assert unpacked(installed) == installed, "the timer's program answers, and nobody reads that"
