@@ -9,6 +9,7 @@ systemd-analyze calendar "$SCHEDULE" >/dev/null 2>&1 ||
 key=$(cat)
 rm -f /etc/argus/backup-key /etc/argus/backup-hosts /var/lib/argus/backup-hosts
 if [[ $COPY_TO ]]; then
+  [[ $key ]] || die "the key for copies did not arrive on standard input: does a login shell here read it?"
   mkdir -p /etc/argus
   (umask 077 && printf '%s\n' "$key" >/etc/argus/backup-key)
   host=${COPY_TO%%:*}

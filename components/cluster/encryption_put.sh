@@ -3,6 +3,7 @@
 # nothing if it has them. The former file comes back if the API server does not start.
 alone node
 wanted=$(cat)
+[[ $wanted ]] || die "the keys did not arrive on standard input: does a login shell here read it?"
 [[ $(encryption_keys) != "$wanted" ]] || exit 0
 until_true 120 curl -ksf --max-time 2 -o /dev/null https://localhost:6443/readyz ||
   die "the API server here is not ready, so its key stays as it is"

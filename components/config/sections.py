@@ -28,11 +28,12 @@ from apps.weights.contract import Contract, Precision
 from components import versions
 from components.config.manifest import check_source
 from components.config.node_names import check_label_key, check_label_value, check_taint
-from components.config.urls import check_download_url, check_registry
+from components.config.urls import check_download_url, check_image, check_registry
 from components.ssh_keys import check_host_key
 
 Name = Annotated[str, StringConstraints(pattern=f"^{NAME_PATTERN}$")]
 
+ImageReference = Annotated[str, AfterValidator(check_image)]
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 Checksum = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
@@ -330,15 +331,14 @@ class Images(Section):
         description="Registry that `pulumi up` pushes to and machines pull from, `host[:port][/path]`.",
     )
     insecure: bool = Field(False, description="The registry speaks plain http.")
-    overrides: dict[str, str] = Field(
+    overrides: dict[str, ImageReference] = Field(
         {}, description="Image name (a folder of containers/) to a reference that is used instead of building it."
     )
-    base: str = Field(
+    base: ImageReference = Field(
         "debian:trixie-slim",
-        min_length=1,
         description="What images are built on; a digest (`debian:trixie-slim@sha256:…`) keeps it from changing.",
     )
-    digests: dict[str, Digest] = Field(
+    digests: dict[ImageReference, Digest] = Field(
         {},
         description="Reference of an image (`registry.k8s.io/pause:3.10.2`) to the digest by which pods use it; one of "
         "the cluster's own (cluster.imageRepository) is compared with it when a machine pulls it.",

@@ -5,12 +5,12 @@
 # a key. The first encrypts; all open.
 encryption_keys() {
   awk '$1 == "-" && $2 == "identity:" { print "identity" }
-    $1 == "-" && $2 == "name:" { name = $3 }
+    $1 == "-" && $2 == "name:" { name = $3; gsub(/"/, "", name) }
     $1 == "secret:" { print name, $2 }' /etc/kubernetes/encryption.yaml 2>/dev/null | sed '$ { /^identity$/d }'
 }
 
 # put_encryption <keys: writes the file from lines as `encryption_keys` prints them; umask keeps it from other users at all
-# times. What is not encrypted can always be read.
+# times. What is not encrypted can always be read. Names are quoted, because YAML reads `2026` or `on` as no text.
 put_encryption() {
   local name secret last=''
   (umask 077 && {
@@ -21,7 +21,7 @@ put_encryption() {
       if [[ $name == identity ]]; then
         echo '      - identity: {}'
       else
-        printf '%s\n' '      - secretbox:' '          keys:' "            - name: $name" "              secret: $secret"
+        printf '%s\n' '      - secretbox:' '          keys:' "            - name: \"$name\"" "              secret: $secret"
       fi
     done
     [[ $last == identity ]] || echo '      - identity: {}'

@@ -42,12 +42,14 @@ fetch() {
 # pull_images: pulls, in parallel, those of kubeadm's images whose names match IMAGES. An image with a line in DIGESTS must
 # have that digest: kubeadm starts it by its tag, but from what was pulled here.
 pull_images() {
-  local image each wanted got pulls=()
+  local image named each wanted got pulls=()
+  named=$(kubeadm config images list --image-repository "$REPOSITORY" --kubernetes-version "v$VERSION" 2>/dev/null) ||
+    die "kubeadm does not say which images Kubernetes $VERSION has"
   while read -r image; do
     [[ ${image##*/} =~ ^($IMAGES): ]] || continue
     ctr --namespace k8s.io images pull --hosts-dir /etc/containerd/certs.d "$image" >/dev/null 2>&1 &
     pulls+=("$! $image")
-  done < <(kubeadm config images list --image-repository "$REPOSITORY" --kubernetes-version "v$VERSION" 2>/dev/null)
+  done <<<"$named"
   for each in "${pulls[@]}"; do
     image=${each#* }
     wait "${each%% *}" || die "cannot pull $image: check argus:cluster.imageRepository and registryMirror"

@@ -123,14 +123,13 @@ def test_nothing_is_sent_that_is_not_encrypted_to_its_end(host: Host) -> None:
     assert names(host.root / "backups") == ["etcd-cp1-1.tar.gz"]
 
 
-@pytest.mark.parametrize("copies", [True, False])
-def test_only_the_host_of_the_given_key_gets_copies(host: Host, copies: bool) -> None:
+def install(host: Host, key: str, *, copies: bool) -> None:
+    """Install the timer and its settings."""
     for program in ("systemd-analyze", "systemctl"):
         host.program(program, "")
-    host.path("/etc/argus/backup-hosts").write_text("a host of an earlier stack")
     host.run(
         "backup.sh",
-        "the key" if copies else "",
+        key,
         schedule="hourly",
         directory=str(host.root / "backups"),
         keep=2,
@@ -142,6 +141,18 @@ def test_only_the_host_of_the_given_key_gets_copies(host: Host, copies: bool) ->
         recipients=[READER] if copies else [],
         key_recipients=[KEEPER] if copies else [],
     )
+
+
+def test_a_key_for_copies_that_does_not_arrive_is_said(host: Host) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        install(host, "", copies=True)
+    assert "did not arrive on standard input" in failed.value.stderr
+
+
+@pytest.mark.parametrize("copies", [True, False])
+def test_only_the_host_of_the_given_key_gets_copies(host: Host, copies: bool) -> None:
+    host.path("/etc/argus/backup-hosts").write_text("a host of an earlier stack")
+    install(host, "the key" if copies else "", copies=copies)
     known = host.path("/etc/argus/backup-hosts")
     assert known.exists() == copies
     if copies:

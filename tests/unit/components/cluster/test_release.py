@@ -98,6 +98,13 @@ def test_an_image_with_its_digest_or_without_one_to_have_is_kept(host: Host, giv
     assert not any("remove" in call for call in host.ran("ctr"))
 
 
+def test_images_that_kubeadm_does_not_name_are_no_reason_to_pull_none(host: Host) -> None:
+    host.program("kubeadm", "exit 1")
+    code, messages = run(host, "pull_images", digests=[f"{IMAGE} {DIGEST}"])
+    assert code != 0
+    assert "kubeadm does not say which images Kubernetes 1.36.1 has" in messages
+
+
 def test_an_image_with_another_digest_is_refused_and_removed(host: Host) -> None:
     host.program("kubeadm", f"echo {IMAGE}")
     host.program("ctr", CTR)

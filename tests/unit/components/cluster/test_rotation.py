@@ -173,6 +173,7 @@ def providers(host: Host) -> list[str]:
         (f"{OLD}\n{NEW}", ["key1", "2026-11", "identity"]),
         (NEW, ["2026-11", "identity"]),
         (f"identity\n{NEW}", ["identity", "2026-11", "identity"]),
+        ("2026 bmV3\n1e5 b2xk\non b2xk", ["2026", "1e5", "on", "identity"]),
     ],
 )
 def test_a_control_plane_says_the_keys_that_it_was_given(host: Host, keys: str, written: list[str]) -> None:
@@ -185,6 +186,20 @@ def test_a_control_plane_says_the_keys_that_it_was_given(host: Host, keys: str, 
     host.run("encryption_put.sh", f"{keys}\n")
     assert len(host.ran("pkill")) == ended, "it has these keys"
     assert not host.path("/etc/kubernetes/encryption.yaml.before").exists()
+
+
+def test_keys_that_do_not_arrive_are_not_taken_for_none(host: Host) -> None:
+    before = host.encryption.read_text()
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        host.run("encryption_put.sh")
+    assert "did not arrive on standard input" in failed.value.stderr
+    assert host.encryption.read_text() == before
+
+
+def test_a_control_plane_reads_the_names_that_an_earlier_version_did_not_quote(host: Host) -> None:
+    host.encryption.write_text(host.encryption.read_text().replace('"', ""))
+    assert "name: key1" in host.encryption.read_text()
+    assert host.run("encryption_read.sh").stdout.startswith("key1 ")
 
 
 def test_keys_with_which_no_api_server_starts_are_taken_back(host: Host) -> None:

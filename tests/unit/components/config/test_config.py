@@ -249,6 +249,15 @@ MISTAKES = {
     "an unknown image": (change("images.overrides", {"kafak": "x"}), "there is no image 'kafak'"),
     "a login for a registry": (change("images.registry", "me:hush@registry:5000/argus"), "`podman login`"),
     "a registry with a scheme": (change("images.registry", "https://registry/argus"), "must be host[:port][/path]"),
+    "a login for an image": (
+        change("images.overrides", {"kafka": "me:hush@registry/kafka"}),
+        "images.overrides.kafka: (not shown: it may hold a login): must be [host[:port]/]name",
+    ),
+    "a login for a pinned image": (
+        change("images.digests", {"me:hush@registry/kafka": f"sha256:{'0' * 64}"}),
+        "images.digests.(not shown)",
+    ),
+    "a base with a scheme": (change("images.base", "https://registry/debian"), "must be [host[:port]/]name"),
     "an empty registry": (change("images.registry", ""), "must be host[:port][/path]"),
     "no registry": (change("images", {}), "images.registry: required"),
     "too few machines": (change("kafka.replicas", 6), "only 5 machines run pods"),
