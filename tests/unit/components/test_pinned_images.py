@@ -7,7 +7,7 @@ import pulumi
 import pytest
 
 from components import versions
-from tests.unit.components.conftest import Program
+from tests.unit.components.conftest import Program, Recorder
 from tests.unit.stacks import HOSTS
 
 DIGEST = f"sha256:{'a' * 64}"
@@ -43,7 +43,9 @@ def images_in(value: Any) -> Iterator[str]:
             yield from images_in(inner)
 
 
-def test_every_image_without_a_digest_is_named_and_with_digests_every_pod_uses_them(program: Program) -> None:
+def test_every_image_without_a_digest_is_named_and_with_digests_every_pod_uses_them(
+    program: Program, pulumi_mocks: Recorder
+) -> None:
     with pytest.raises(pulumi.RunError) as refused:
         program(HOSTS, strict(RELEASE))
     named = {line.split('"')[1] for line in str(refused.value).splitlines() if "images.digests[" in line}
@@ -54,6 +56,7 @@ def test_every_image_without_a_digest_is_named_and_with_digests_every_pod_uses_t
         f"{REGISTRY}/pause:{versions.PAUSE}",
     } <= named
 
+    pulumi_mocks.resources.clear()  # What the refused program declared has no digests.
     resources = program(HOSTS, strict([*RELEASE, *named])).resources
     used = {image for each in resources if each.type.startswith("kubernetes:") for image in images_in(each.inputs)}
     assert {f"{reference}@{DIGEST}" for reference in named} <= used
