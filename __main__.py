@@ -49,9 +49,7 @@ images = Images(
 provider = kubernetes.Provider(
     "cluster",
     kubeconfig=cluster.kubeconfig,
-    # A stack has one cluster all its life. Without this, a kubeconfig that is read again counts as another cluster, and
-    # a preview would replace every object.
-    cluster_identifier="argus",
+    cluster_identifier=Cluster.IDENTIFIER,
     enable_config_map_mutable=True,
     enable_secret_mutable=True,
     opts=pulumi.ResourceOptions(depends_on=cluster.drained),
