@@ -105,10 +105,8 @@ var places = []string{"kubeconfig", "context", "cluster"}
 func diffConfig(old, inputs resource.PropertyMap) *pulumirpc.DiffResponse {
 	before, named := plugin.String(old, identifier)
 	after, stillNamed := plugin.String(inputs, identifier)
-	if named && stillNamed && before == after {
-		return plugin.DiffResponse(plugin.Differences(old, inputs), func(plugin.Change) bool { return false })
-	}
-	moved := otherCluster(old, inputs)
+	same := named && stillNamed && before == after
+	moved := !same && otherCluster(old, inputs)
 	return plugin.DiffResponse(plugin.Differences(old, inputs), func(change plugin.Change) bool {
 		path := change.Path.String()
 		return (path == identifier && named && stillNamed) || (moved && slices.Contains(places, path))
