@@ -53,6 +53,7 @@ images = Images(
 provider = kubernetes.Provider(
     "cluster",
     kubeconfig=cluster.kubeconfig,
+    cluster_identifier=Cluster.IDENTIFIER,
     enable_config_map_mutable=True,
     enable_secret_mutable=True,
     opts=pulumi.ResourceOptions(depends_on=cluster.drained),

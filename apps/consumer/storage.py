@@ -142,10 +142,11 @@ class DiskStore:
         """
         path = self._path(directory)
         try:
-            if path.stat().st_mtime > now.timestamp():
+            written = path.stat().st_mtime
+            if written > now.timestamp():
                 os.utime(path, (now.timestamp(), now.timestamp()))
                 return now
-            return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+            return datetime.fromtimestamp(written, UTC)
         except FileNotFoundError:
             return now
 

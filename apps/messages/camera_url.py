@@ -29,7 +29,7 @@ _UNSAFE_IN_USERINFO = re.compile(r"[^!-~\x80-\U0010ffff]|[%:@/?#\[\]\\]")
 
 def check(url: str) -> str:
     """Return the URL, or raise ValueError with the remedy. The message has no part of the URL that may be a login."""
-    if "@" in url.replace("\uff20", "@"):
+    if has_userinfo(url):
         raise ValueError(f"a login does not belong in the URL: {_ELSEWHERE} (an @ of the path is written %40)")
     if re.search(r"[\s\\\x00-\x1f\x7f]", url):
         raise ValueError("a URL has no spaces, backslashes or control characters: write them as %20 and the like")
@@ -48,6 +48,11 @@ def check(url: str) -> str:
     if takes_login(url) and parts.scheme not in ("rtsp", "rtsps", "http", "https"):
         raise ValueError(f"{USERNAME} and {PASSWORD} are for cameras that are reached over the network")
     return url
+
+
+def has_userinfo(url: str) -> bool:
+    """Whether a login may stand before the host: an @ anywhere, also the wide one, which some parsers take for it."""
+    return "@" in url or "\uff20" in url
 
 
 def login_key(url: str) -> str | None:

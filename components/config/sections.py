@@ -6,7 +6,7 @@ Keys are camelCase in the stack file and snake_case here. Checks that need more 
 import math
 from collections.abc import Iterator
 from functools import cached_property
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal, Self
 
@@ -26,6 +26,7 @@ from apps.messages import camera_url
 from apps.messages.names import NAME_PATTERN
 from apps.weights.contract import Contract, Precision
 from components import versions
+from components.config.addresses import Address, AddressRange
 from components.config.manifest import check_source
 from components.config.node_names import check_label_key, check_label_value, check_taint
 from components.config.urls import check_download_url, check_image, check_registry
@@ -124,7 +125,7 @@ class Machine(Section):
     """One host, reached over SSH; it becomes the node of the same name."""
 
     name: Name = Field(description="Host and node name, unique in the stack.")
-    address: IPv4Address = Field(description="IPv4 address for SSH and for the cluster's own traffic.")
+    address: Address = Field(description="IPv4 address for SSH and for the cluster's own traffic.")
     host_key: Annotated[str, AfterValidator(check_host_key)] | None = Field(
         None,
         description="Its public SSH host key, ECDSA or Ed25519, as in /etc/ssh/ssh_host_ecdsa_key.pub; no machine with "
@@ -209,18 +210,18 @@ class Cluster(Section):
     """The Kubernetes cluster that the machines become."""
 
     name: Name = Field(description="Name of the cluster, seen in its kubeconfig.")
-    endpoint: IPv4Address = Field(
+    endpoint: Address = Field(
         description="Virtual IP of the API, a free address on the control planes' network; keepalived holds it."
     )
     endpoint_port: Port = Field(8443, description="Port of the API at the virtual IP (HAProxy); not 6443.")
     kubernetes_version: Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")] = Field(
         versions.KUBERNETES, description="Kubernetes version, without a leading v."
     )
-    pod_network: IPv4Network = Field(
+    pod_network: AddressRange = Field(
         IPv4Network("10.244.0.0/16"),
         description="Addresses of pods; each node takes a /24. A network of your own must use these too.",
     )
-    service_network: IPv4Network = Field(IPv4Network("10.96.0.0/16"), description="Addresses of services.")
+    service_network: AddressRange = Field(IPv4Network("10.96.0.0/16"), description="Addresses of services.")
     network: Network = Field(
         Network(),
         description="The pods' network; unset: Argus's own, routes between the machines and no daemon. It enforces no "

@@ -20,7 +20,7 @@ def check_download_url(url: str) -> str:
 
 def split_without_login(url: str, remedy: str) -> SplitResult:
     """The parts of a URL that is kept as plain text. Raises ValueError with the remedy if a login may be in it."""
-    if "@" in url.replace("\uff20", "@") or camera_url.login_key(url):
+    if camera_url.has_userinfo(url) or camera_url.login_key(url):
         raise ValueError(f"a login does not belong in the URL: {remedy} (an @ of the path is written %40)")
     try:
         parts = urlsplit(url)

@@ -172,7 +172,6 @@ def follow(order: Order) -> Seen:
     places = chosen(before, lags.ends(FRAMES_TOPIC), order.partitions)
     ends = {topic: lags.ends(topic) for topic in (FRAMES_TOPIC, *map(results_topic, order.models))}
     from_now = [TopicPartition(topic, place, ends[topic][place]) for topic in ends for place in places]
-    starts = {model: lags.ends(results_topic(model)) for model in order.models}
     stop, all_added = threading.Event(), threading.Event()
     with ThreadPoolExecutor(2) as pool:
         tail = pool.submit(_tail, order, from_now, search, seen, stop)
@@ -186,9 +185,9 @@ def follow(order: Order) -> Seen:
             # The tail may still add a result, which the search must look for before it ends.
             wait([tail])
             all_added.set()
-        for model, start in starts.items():
+        for model in order.models:
             topic = results_topic(model)
-            seen.to_result[model] = list(result_latencies(order, topic, start, lags.ends(topic)))
+            seen.to_result[model] = list(result_latencies(order, topic, ends[topic], lags.ends(topic)))
         for each in running:
             each.result()
     if search.failed and not search.found:

@@ -41,6 +41,16 @@ def test_every_name_is_unique_and_every_component_has_one_shape_of_type(program:
     assert {"argus:cluster", "argus:pipeline"} <= components <= {"argus:cluster", "argus:pipeline", "argus:autoscaling"}
 
 
+@pytest.mark.parametrize("stack", SHIPPED)
+def test_the_cluster_has_an_identifier_that_no_configuration_changes(program: Program, stack: str) -> None:
+    providers = program(ROOT / stack).of_type("pulumi:providers:kubernetes")
+    # Another one would replace every object.
+    assert {each.name: each.inputs["clusterIdentifier"] for each in providers} == {
+        "cluster-provider": "argus",
+        "cluster": "argus",
+    }
+
+
 def test_real_hosts_run_the_official_images_that_their_stack_names(program: Program) -> None:
     resources = program(PROD)
     overrides = configuration(PROD)["argus:images"]["overrides"]

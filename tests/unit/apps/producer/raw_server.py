@@ -45,20 +45,28 @@ def raw_server(script: Script, tls: ssl.SSLContext | None = None) -> Iterator[Ra
                     server.requests.append(request.decode("utf-8"))
                     script(server, connection, server.requests[-1])
 
-        def accept() -> None:
-            while not server.done.is_set():
-                try:
-                    connection, _ = listening.accept()
-                except OSError:
-                    return
-                threading.Thread(target=serve, args=(connection,), daemon=True).start()
-
-        threading.Thread(target=accept, daemon=True).start()
-        try:
+        with serving(listening, serve, server.done):
             yield server
-        finally:
-            server.done.set()
-            listening.shutdown(socket.SHUT_RDWR)
+
+
+@contextlib.contextmanager
+def serving(listening: socket.socket, serve: Callable[[socket.socket], None], done: threading.Event) -> Iterator[None]:
+    """Serve each connection in a thread of its own until the block ends; `done` is set then."""
+
+    def accept() -> None:
+        while not done.is_set():
+            try:
+                connection, _ = listening.accept()
+            except OSError:
+                return
+            threading.Thread(target=serve, args=(connection,), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
+        listening.shutdown(socket.SHUT_RDWR)
 
 
 def answer(status: str = "200 OK", body: bytes = b"", **headers: str) -> bytes:

@@ -13,6 +13,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.unit.apps.producer.raw_server import serving
+
 _LONGEST = 1200
 _CLOCK = 90_000
 
@@ -172,17 +174,5 @@ def rtsp_camera(camera: RtspCamera) -> Iterator[RtspCamera]:
             with contextlib.suppress(OSError), connection:
                 camera.serve(connection)
 
-        def accept() -> None:
-            while not camera.done.is_set():
-                try:
-                    connection, _ = listening.accept()
-                except OSError:
-                    return
-                threading.Thread(target=serve, args=(connection,), daemon=True).start()
-
-        threading.Thread(target=accept, daemon=True).start()
-        try:
+        with serving(listening, serve, camera.done):
             yield camera
-        finally:
-            camera.done.set()
-            listening.shutdown(socket.SHUT_RDWR)
