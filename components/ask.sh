@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs on the computer that runs Pulumi: runs a command on the machine that holds the address HOST, and prints its output.
+# Runs on the computer that runs Pulumi: runs a command on the machine that holds the address HOST, and prints its answer.
 # READS: whether the command gets this script's standard input; DELETES: whether this is a delete, see cluster_lost.
 : "${HOST:?}" "${COMMAND:?}" "${READS:?}" "${DELETES:?}"
 

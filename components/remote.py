@@ -5,16 +5,22 @@ that an edited script or value simply runs again. It is sent without comments an
 that editing those runs nothing. There are no `triggers`: a trigger replaces the resource, which would first run its
 `delete` on a live machine.
 
+A machine's login shell may be any shell, and may print lines of its own. So a script travels as words that every shell
+leaves as they are, bash runs it without the user's start-up files, and what it prints comes back as one marked line,
+its *answer*. Where there is no such line, the script is not known to have run: that is an error, never an empty answer.
+
 Every connection checks the host's key (ADR 11). pulumi-command checks one key; an address that several machines may
 hold is contacted by OpenSSH from the computer that runs Pulumi, which checks a list of keys.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -26,6 +32,28 @@ from components import config, shell
 _HERE = Path(__file__).parent
 _KEY = "ARGUS_SSH_KEY"
 _KNOWN_HOSTS = "ARGUS_KNOWN_HOSTS"
+_WORD_LENGTH = 900
+"""Characters in a word of a command: csh takes no more than 1024."""
+_UNPACK = (
+    's=; until [ "$1" = . ]; do s=$s$1; shift || exit; done; shift; '
+    's=$(echo $s | base64 -d) && exec bash --norc -pc "$s" argus "$@"'
+)
+"""Joins the words up to `.`, decodes them and runs that, with the words after `.` as arguments.
+
+It has no character that a shell changes between single quotes. `--norc -p` makes bash ignore ~/.bashrc, which it reads
+when sshd started it, BASH_ENV and functions in the environment.
+"""
+_ANSWERING = """\
+argus_step() {
+%s
+}
+set -e
+answer=$(argus_step "$@")
+answer=$(printf %%s "$answer" | base64 -w 0)
+printf '\\nargus-answer:%%s:%%s:\\n' "${#answer}" "$answer"
+"""
+"""Runs a script and prints its answer; ssh.sh and `answer` read it. The length shows whether anything broke into it."""
+_ANSWER = re.compile(r"^argus-answer:(\d+):([A-Za-z0-9+/=]*):$", re.MULTILINE)
 
 Value = str | int | bool | Sequence[str]
 """A value for a script: a list becomes one line per item, a bool becomes `true` or `false`."""
@@ -55,23 +83,42 @@ class Ssh:
         return self.host_keys[host]
 
 
+class AnswerError(ValueError):
+    """A machine printed something else than the answer of a script."""
+
+
+def answer(printed: str) -> str:
+    """The answer of a script, from all that its machine printed. Raises AnswerError unless there is exactly one."""
+    found = [encoded for length, encoded in _ANSWER.findall(printed) if len(encoded) == int(length)]
+    if len(found) != 1:
+        raise AnswerError(f"{len(found)} answers in {len(printed)} characters")
+    return base64.b64decode(found[0], validate=True).decode()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Script:
     """Script files that run as one, in this order, and their values."""
 
     files: Sequence[Path]
     values: Mapping[str, Value]
+    on_machine: bool = False
+    """Whether it runs on a machine, where a login shell gets it, or in /bin/sh on the computer that runs Pulumi."""
 
     def render(self, user: str | None = None, *, rerun: str = "") -> str:
         """The command line that runs this script, with every value quoted; it contains no secrets.
 
         With `user`, who logs in to a machine, it runs as root. Another `rerun` makes another text, so it runs again.
+        On a machine, more words at its end become the script's arguments, and it prints an answer.
         """
         assignments = [f"{name}={shlex.quote(_text(value))}" for name, value in self.values.items()]
         if rerun:
             assignments.append(f"RERUN={shlex.quote(rerun)}")
-        parts = ["set -euo pipefail", *assignments, _body(tuple(self.files))]
-        return f"{'' if user in {None, 'root'} else 'sudo -n '}bash -c {shlex.quote(chr(10).join(parts))}"
+        text = "\n".join(["set -euo pipefail", *assignments, _body(tuple(self.files))])
+        if not self.on_machine:
+            return f"bash -c {shlex.quote(text)}"
+        packed = base64.b64encode((_ANSWERING % text).encode()).decode()
+        words = " ".join(packed[at : at + _WORD_LENGTH] for at in range(0, len(packed), _WORD_LENGTH))
+        return f"{'' if user in {None, 'root'} else 'sudo -n '}bash -c '{_UNPACK}' argus {words} ."
 
 
 def command(
@@ -87,7 +134,8 @@ def command(
 ) -> remote.Command:
     """A Command on `host`; with `secret`, its input and output are neither logged nor stored in plain text.
 
-    It has no `delete`, because the machine may be dead by then: Removal undoes what Commands did.
+    Its stdout is all that the machine printed; `answer` reads it. It has no `delete`, because the machine may be dead
+    by then: Removal undoes what Commands did.
     Raises ValueError unless exactly one key is accepted for the host.
     """
     (host_key,) = ssh.keys_of(host)
@@ -107,7 +155,7 @@ def command(
             dial_error_limit=dial_attempts,
             per_dial_timeout=5,
         ),
-        create=create.render(ssh.options.user, rerun=ssh.options.rerun),
+        create=replace(create, on_machine=True).render(ssh.options.user, rerun=ssh.options.rerun),
         stdin=stdin,
         logging=remote.Logging.NONE if secret else remote.Logging.STDERR,
         add_previous_output_in_env=False,
@@ -117,7 +165,7 @@ def command(
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """A command that runs on the machine that holds an address, and its output."""
+    """A command that runs on the machine that holds an address, and its answer."""
 
     command: local.Command
     stdout: pulumi.Output[str]
@@ -143,7 +191,7 @@ def ask(
     """
 
     def asked(script: Script, *, reads: bool = False, deletes: bool = False) -> Script:
-        text = script.render(ssh.options.user)
+        text = replace(script, on_machine=True).render(ssh.options.user)
         values: dict[str, Value] = {"HOST": host, "COMMAND": text, "READS": reads, "DELETES": deletes}
         return Script(files=[_HERE / "ask.sh"], values=values)
 

@@ -34,6 +34,27 @@ on() {
   return "$status"
 }
 
+# answer_in HOST PRINTED: prints the answer of a script (Script.render of remote.py) in all that HOST printed. Fails if
+# there is not exactly one: then the script is not known to have run. Shows nothing of what was printed, which may be secret.
+answer_in() {
+  local found length encoded
+  found=$(grep -aE '^argus-answer:[0-9]+:[A-Za-z0-9+/=]*:$' <<<"$2") || true
+  IFS=: read -r _ length encoded _ <<<"$found"
+  if [[ ! $found || $found == *$'\n'* || ${#encoded} != "$length" ]]; then
+    echo "error: the answer of $1 is not understood: the login shell of $SSH_USER there runs something else than the command" \
+      "that it is given, or ends before it (see that user's shell and its start-up files, and sshd's ForceCommand)" >&2
+    return 1
+  fi
+  if [[ $encoded ]]; then base64 -d <<<"$encoded" && echo; fi
+}
+
+# told HOST COMMAND [FILE]: runs a script and prints its answer; returns 255 if the connection failed.
+told() {
+  local printed
+  printed=$(on "$@") || return
+  answer_in "$1" "$printed"
+}
+
 # saved_input: saves standard input to a file for `on` or `ask`, and prints the file's path.
 saved_input() { cat >"$work/input" && echo "$work/input"; }
 
@@ -49,21 +70,23 @@ another_key() {
 }
 fingerprints() { ssh-keygen -lf - 2>/dev/null | awk '{ print $2, $NF }' | paste -sd, - | sed 's/,/, /g'; }
 
-# answers HOST: whether a login works; retries for a slow machine, but not for a host with an unknown key.
+# answers HOST: whether a login works, else 255 where the connection fails; retries for a slow machine, but not for a host
+# with an unknown key.
 answers() {
-  local attempt
+  local attempt status
   for attempt in 1 2 3; do
     if ((attempt > 1)); then sleep 2; fi
-    if on "$1" true; then return; fi
-    if unknown_key; then break; fi
+    status=0
+    on "$1" true >/dev/null || status=$?
+    if ((status == 0)) || unknown_key; then break; fi
   done
-  return 1
+  return "$status"
 }
 
 # holders HOST: prints the own addresses of the machines that may hold the address HOST.
 holders() { awk -v comment="may-have-$1" '$4 == comment { print $1 }' "$work/known_hosts"; }
 
-# ask HOST COMMAND [FILE]: prints the command's output. Tries to connect as often as pulumi-command does (11 times, with 75 s
+# ask HOST COMMAND [FILE]: like `told`, but tries to connect as often as pulumi-command does (11 times, with 75 s
 # of pauses), also if the connection was lost, so every command may run twice. If a host with an unknown key holds the
 # address, such as a machine that is leaving, the machines that may hold it are asked at their own addresses.
 ask() {
@@ -87,6 +110,6 @@ ask() {
     hosts=("${own[@]}")
     if ((${#hosts[@]} == 0)); then break; fi
   done
-  if ((status == 0)) && [[ $output ]]; then printf '%s\n' "$output"; fi
-  return "$status"
+  ((status == 0)) || return "$status"
+  answer_in "$host" "$output"
 }

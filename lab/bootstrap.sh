@@ -9,12 +9,13 @@ cache=${ARGUS_CACHE:-$HOME/.cache/argus}
 logs=$cache/logs
 heartbeat_seconds=60
 shown_lines=20
+lock_seconds=900
 # Unix time (seconds) at which the command began; `make up` sets it for all its programs.
 began=${ARGUS_BEGAN:-$EPOCHREALTIME}
 
 # The name after `=` is a program that makes the package unnecessary if it is already installed.
 packages=(
-    ca-certificates curl iproute2 iptables jq openssh-client openssh-server procps zstd
+    age ca-certificates curl iproute2 iptables jq openssh-client openssh-server procps zstd
     podman buildah runc netavark debootstrap debian-archive-keyring docker-registry ffmpeg
     chromium=chromium chromium-driver=chromedriver default-jre-headless=java
 )
@@ -89,6 +90,24 @@ missing_packages() {
     done
 }
 
+# apt_get ARGUMENTS: runs apt-get without questions. While another process holds its lock or dpkg's, as unattended-upgrades
+# does on a host in its first minutes, waits and says for which process.
+apt_get() {
+    local deadline=$((SECONDS + lock_seconds)) said busy status
+    said=$(mktemp)
+    while true; do
+        status=0
+        LC_ALL=C DEBIAN_FRONTEND=noninteractive apt-get "$@" 2>"$said" || status=$?
+        if ((status == 0 || SECONDS >= deadline)); then break; fi
+        busy=$(grep -m 1 -E 'Could not get lock|Unable to (acquire|lock)|was locked by another process' "$said") || break
+        echo "waiting for another process's packages: ${busy#E: }"
+        sleep 3
+    done
+    cat "$said" >&2
+    rm -f "$said"
+    return "$status"
+}
+
 # Installs packages without starting services, because the lab runs its own registry on its own address.
 apt_install() {
     local policy=/usr/sbin/policy-rc.d
@@ -98,9 +117,8 @@ apt_install() {
         printf '#!/bin/sh\nexit 101\n' >"$policy"
         chmod 0755 "$policy"
     fi
-    apt-get update --quiet
-    DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends \
-        --option Dpkg::Use-Pty=0 "$@"
+    apt_get update --quiet
+    apt_get install --yes --quiet --no-install-recommends --option Dpkg::Use-Pty=0 "$@"
     if [[ -d /run/systemd/system ]]; then
         # Disable only services that this run installed: a host that served SSH before keeps doing so.
         if [[ " $* " == *" docker-registry "* ]]; then systemctl disable --quiet docker-registry.service; fi
@@ -155,14 +173,16 @@ make_venv() {
     rm -rf "$1"
     "$python" -m venv "$1"
     # Log one line per package instead of progress bars.
-    "$1/bin/pip" install --disable-pip-version-check --no-input --progress-bar off \
-        --requirement "$root/requirements.txt" --requirement "$root/requirements-dev.txt"
+    local install=("$1/bin/pip" install --disable-pip-version-check --no-input --progress-bar off --require-hashes)
+    # Packages without a wheel are built with these, and not with what pip would fetch for it without looking at hashes.
+    "${install[@]}" --requirement "$root/requirements-build.lock"
+    "${install[@]}" --no-build-isolation --requirement "$root/requirements-dev.lock"
     touch "$1/.complete"
 }
 
 ensure_venv() {
     local key venv
-    key=$(cd "$root" && { "$python" -c 'import sys; print(sys.version, sys.base_prefix)' && cat requirements*.txt; } | sha256sum | cut -c1-16)
+    key=$(cd "$root" && { "$python" -c 'import sys; print(sys.version, sys.base_prefix)' && cat requirements*.lock; } | sha256sum | cut -c1-16)
     venv=$cache/venv/$key
     if [[ -e $root/.venv && ! -L $root/.venv ]]; then fail "$root/.venv is in the way: it must be a link into $cache"; fi
     mkdir -p "$cache/venv"

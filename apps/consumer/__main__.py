@@ -3,6 +3,7 @@
 import logging
 import sys
 
+from apps.consumer.clocks import BrokersClock
 from apps.consumer.files import file_handler
 from apps.consumer.ingest import Ingest
 from apps.consumer.retention import Retention
@@ -20,13 +21,15 @@ def work(settings: Settings) -> int:
     leftovers = store.remove_leftovers()
     if leftovers:
         logger.info("removed %d unfinished files of an interrupted run", leftovers)
+    brokers_clock = BrokersClock()
     retention = Retention(
         store,
         retention_hours=settings.retention_hours,
         max_bytes=settings.max_disk_bytes,
         every_seconds=settings.retention_seconds,
+        brokers_clock=brokers_clock,
     )
-    ingest = Ingest(settings, store, retention.make_room)
+    ingest = Ingest(settings, store, retention.make_room, brokers_clock)
     on_stop(ingest.stop)
     server = Server(settings.http_port, health=ingest.health, readiness=ingest.readiness, rest=file_handler(store))
     logger.info("serving %s on port %d", settings.data_dir, server.port)

@@ -8,13 +8,22 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import cast
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import (
+    TIMESTAMP_LOG_APPEND_TIME,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
 
 from apps.consumer import metrics
+from apps.consumer.clocks import BrokersClock
 from apps.consumer.records import Headers, Kind, RejectedError, StoredFile, frame_file, result_file
 from apps.consumer.retention import oldest_kept
 from apps.consumer.settings import Settings
 from apps.consumer.storage import DiskStore
+from apps.messages import from_milliseconds
 from apps.service.health import Health, healthy, poll_health
 
 POLL_SECONDS = 0.5
@@ -55,9 +64,19 @@ def kafka_config(settings: Settings) -> dict[str, str | int | bool]:
 class Ingest:
     """The loop. After `stop`, `run` makes all read records durable, commits them and returns."""
 
-    def __init__(self, settings: Settings, store: DiskStore, make_room: Callable[[], bool]) -> None:
-        """`make_room` is called when the disk is full and returns whether it removed anything."""
+    def __init__(
+        self,
+        settings: Settings,
+        store: DiskStore,
+        make_room: Callable[[], bool],
+        brokers_clock: BrokersClock | None = None,
+    ) -> None:
+        """`make_room` is called when the disk is full and returns whether it removed anything.
+
+        `brokers_clock` is told the time of each record that has one from its broker.
+        """
         self._settings = settings
+        self._brokers_clock = brokers_clock or BrokersClock()
         self._store = store
         self._make_room = make_room
         self._consumer = Consumer(kafka_config(settings), logger=logger)
@@ -126,8 +145,11 @@ class Ingest:
             return
         topic, partition, offset = message.topic(), message.partition(), message.offset()
         assert topic is not None and partition is not None and offset is not None
+        taken_at = _taken_at(message)
+        if taken_at is not None:
+            self._brokers_clock.told(taken_at)
         try:
-            self._write(_file_of(topic == self._settings.frames_topic, message))
+            self._write(_file_of(topic == self._settings.frames_topic, message, taken_at))
         except RejectedError as rejected:
             metrics.REJECTED.labels(rejected.reason).inc()
             logger.warning("skipped %s[%d]@%d: %s", topic, partition, offset, rejected)
@@ -135,7 +157,8 @@ class Ingest:
         self._records += 1
 
     def _write(self, file: StoredFile) -> None:
-        if file.hour < oldest_kept(datetime.now(UTC), self._settings.retention_hours):
+        now = self._brokers_clock.earlier(datetime.now(UTC))
+        if file.hour < oldest_kept(now, self._settings.retention_hours):
             metrics.EXPIRED.inc()
             return
         while True:
@@ -196,10 +219,16 @@ class Ingest:
         self._joined = False
 
 
-def _file_of(is_frame: bool, message: Message) -> StoredFile:
+def _taken_at(message: Message) -> datetime | None:
+    """The time at which a broker took the record; None where the record's time is its sender's."""
+    kind, milliseconds = message.timestamp()
+    return from_milliseconds(milliseconds) if kind == TIMESTAMP_LOG_APPEND_TIME else None
+
+
+def _file_of(is_frame: bool, message: Message, taken_at: datetime | None) -> StoredFile:
     now = datetime.now(UTC)
     if not is_frame:
-        return result_file(message.value(), now)
+        return result_file(message.value(), now, taken_at)
     # Received headers are a list of pairs; the client's type also has a dictionary, for sending.
     headers = cast(Headers | None, message.headers())
-    return frame_file(message.key(), message.value(), headers, now)
+    return frame_file(message.key(), message.value(), headers, now, taken_at)

@@ -1,4 +1,8 @@
-"""Deletes hours that are too old, then the oldest until the rest fits on the disk; never the current hour."""
+"""Deletes hours that are too old, then the oldest until the rest fits on the disk; never the current hour.
+
+An hour that is ahead of the clock, because the clock of a producer or of this machine was wrong, counts as the hour in
+which it was last written. So it goes with the frames that came at the same time.
+"""
 
 import logging
 import threading
@@ -6,10 +10,20 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
 from apps.consumer import metrics
+from apps.consumer.clocks import BrokersClock
 from apps.consumer.storage import DiskStore, HourDirectory
 from apps.messages import hour_of
+from apps.messages.frame import CLOCK_TOLERANCE
 
 logger = logging.getLogger(__name__)
+
+Age = Callable[[HourDirectory], str]
+"""The hour that a directory counts as."""
+
+
+def named_hour(directory: HourDirectory) -> str:
+    """The hour in the directory's name."""
+    return directory.hour
 
 
 def oldest_kept(now: datetime, retention_hours: int) -> str:
@@ -17,22 +31,28 @@ def oldest_kept(now: datetime, retention_hours: int) -> str:
     return hour_of(now - timedelta(hours=retention_hours - 1))
 
 
-def expired(hours: Iterable[HourDirectory], now: datetime, retention_hours: int) -> list[HourDirectory]:
+def expired(
+    hours: Iterable[HourDirectory], now: datetime, retention_hours: int, age: Age = named_hour
+) -> list[HourDirectory]:
     """The hours that are too old."""
     first = oldest_kept(now, retention_hours)
-    return sorted(directory for directory in hours if directory.hour < first)
+    return sorted(directory for directory in hours if age(directory) < first)
 
 
 def surplus(
-    hours: Iterable[HourDirectory], size: Callable[[HourDirectory], int], now: datetime, max_bytes: int
+    hours: Iterable[HourDirectory],
+    size: Callable[[HourDirectory], int],
+    now: datetime,
+    max_bytes: int,
+    age: Age = named_hour,
 ) -> list[HourDirectory]:
     """The oldest hours to remove so that the rest fits in `max_bytes`; never the current hour or a later one."""
-    ordered = sorted(hours)
+    ordered = sorted(hours, key=lambda directory: (age(directory), directory))
     excess = sum(size(directory) for directory in ordered) - max_bytes
     current = hour_of(now)
     removable: list[HourDirectory] = []
     for directory in ordered:
-        if excess <= 0 or directory.hour >= current:
+        if excess <= 0 or age(directory) >= current:
             break
         removable.append(directory)
         excess -= size(directory)
@@ -42,8 +62,18 @@ def surplus(
 class Retention:
     """Applies both rules to a store, in a separate thread."""
 
-    def __init__(self, store: DiskStore, *, retention_hours: int, max_bytes: int, every_seconds: float) -> None:
+    def __init__(
+        self,
+        store: DiskStore,
+        *,
+        retention_hours: int,
+        max_bytes: int,
+        every_seconds: float,
+        brokers_clock: BrokersClock | None = None,
+    ) -> None:
+        """An hour is removed for its age only if it is too old by this machine's clock and by the brokers'."""
         self._store = store
+        self._brokers_clock = brokers_clock or BrokersClock()
         self._retention_hours = retention_hours
         self._max_bytes = max_bytes
         self._every_seconds = every_seconds
@@ -61,18 +91,28 @@ class Retention:
 
     def apply(self, now: datetime) -> int:
         """Remove hours that are too old or do not fit. Returns how many were removed."""
-        removed = self._remove(expired(self._store.hours(), now, self._retention_hours), "age")
-        removed += self._remove(surplus(self._store.hours(), self._store.size, now, self._max_bytes), "bytes")
+        age, earlier = self._age(now), self._brokers_clock.earlier(now)
+        removed = self._remove(expired(self._store.hours(), earlier, self._retention_hours, age), "age")
+        removed += self._remove(surplus(self._store.hours(), self._store.size, now, self._max_bytes, age), "bytes")
         metrics.DISK_BYTES.set(sum(self._store.size(directory) for directory in self._store.hours()))
         return removed
 
     def make_room(self) -> bool:
         """Remove the oldest hour because the disk is full. Returns whether one was removed."""
-        current = hour_of(datetime.now(UTC))
-        oldest = next((directory for directory in self._store.hours() if directory.hour < current), None)
-        if oldest is None:
+        now = datetime.now(UTC)
+        age = self._age(now)
+        oldest = min(self._store.hours(), key=lambda directory: (age(directory), directory), default=None)
+        if oldest is None or age(oldest) >= hour_of(now):
             return False
         return self._remove([oldest], "disk full") > 0
+
+    def _age(self, now: datetime) -> Age:
+        latest = hour_of(now + CLOCK_TOLERANCE)
+
+        def age(directory: HourDirectory) -> str:
+            return directory.hour if directory.hour <= latest else hour_of(self._store.written_at(directory, now))
+
+        return age
 
     def _remove(self, removable: list[HourDirectory], why: str) -> int:
         count = 0

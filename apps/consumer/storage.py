@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -133,6 +134,21 @@ class DiskStore:
         except FileNotFoundError:
             return 0
         return cached[1]
+
+    def written_at(self, directory: HourDirectory, now: datetime) -> datetime:
+        """When a file was last added to an hour, at most `now`; `now` if the hour is gone.
+
+        A time ahead of `now` is from a wrong clock: it becomes `now`, on the disk too, so that the hour ages from here.
+        """
+        path = self._path(directory)
+        try:
+            written = path.stat().st_mtime
+            if written > now.timestamp():
+                os.utime(path, (now.timestamp(), now.timestamp()))
+                return now
+            return datetime.fromtimestamp(written, UTC)
+        except FileNotFoundError:
+            return now
 
     def remove(self, directory: HourDirectory) -> None:
         """Remove one hour, and its camera's directory if it was the last."""

@@ -1,8 +1,12 @@
 """`python -m apps.indices.retention` deletes the daily results indices that are too old, once.
 
 Kubernetes runs it hourly. Whole indices are deleted, because deleting documents would cost as much as indexing them.
+An index of a day to come, made while some clock was wrong, counts as of the day on which this job first found it.
+What is deleted is too old by this machine's clock and by Elasticsearch's, so that one wrong clock deletes nothing.
 """
 
+import contextlib
+import json
 import logging
 import sys
 import urllib.error
@@ -17,22 +21,68 @@ from apps.service.process import run
 
 logger = logging.getLogger("apps.indices.retention")
 
+FOUND_AHEAD = "found_ahead_on"
+"""The key of an index's `_meta` with the day on which it was first found to be of a day to come."""
+
+
+def oldest_kept(today: date, retention_days: int) -> date:
+    """The first of the last `retention_days`, which include today."""
+    return today - timedelta(days=retention_days - 1)
+
 
 def expired_indices(names: Iterable[str], today: date, retention_days: int) -> list[str]:
-    """The indices of days before the last `retention_days`, which include today. Other names are ignored."""
-    first_kept = today - timedelta(days=retention_days - 1)
+    """The indices of days before the last `retention_days`. Other names are ignored."""
+    first_kept = oldest_kept(today, retention_days)
     return sorted(name for name in names if (day := day_of(name)) is not None and day < first_kept)
+
+
+def indices_ahead(names: Iterable[str], today: date) -> list[str]:
+    """The indices of days after tomorrow. Tomorrow's may be right: clocks differ by some minutes."""
+    return sorted(name for name in names if (day := day_of(name)) is not None and day > today + timedelta(days=1))
+
+
+def earlier_day(base: str, now: datetime) -> date:
+    """The day of `now`, which is this machine's time, or Elasticsearch's if that is earlier.
+
+    Raises OSError or ValueError if Elasticsearch does not answer.
+    """
+    (health,) = ask("GET", f"{base}/_cat/health?format=json&h=epoch")
+    return min(now, datetime.fromtimestamp(int(health["epoch"]), UTC)).date()
+
+
+def found_ahead_on(base: str, name: str, today: date) -> date:
+    """The day on which an index was first found to be of a day to come; recorded in the index if that is today.
+
+    Raises OSError or ValueError if Elasticsearch refuses or does not answer.
+    """
+    meta = ask("GET", f"{base}/{name}/_mapping")[name]["mappings"].get("_meta", {})
+    with contextlib.suppress(ValueError, TypeError):
+        found = date.fromisoformat(meta.get(FOUND_AHEAD))
+        # A later day was recorded by a clock that was wrong itself.
+        if found <= today:
+            return found
+    ask("PUT", f"{base}/{name}/_mapping", json.dumps({"_meta": {**meta, FOUND_AHEAD: today.isoformat()}}).encode())
+    logger.warning("%s is of a day to come: it is kept as if it were of %s", name, today)
+    return today
 
 
 def work(settings: RetentionSettings) -> int:
     """Returns the process's exit status: 1 if an index could not be deleted, so that the job is retried."""
     base, failed = settings.base_url, 0
     try:
+        today = earlier_day(base, datetime.now(UTC))
         names = [row["index"] for row in ask("GET", f"{base}/_cat/indices/{RESULT_INDICES}?format=json&h=index")]
     except (OSError, ValueError) as error:
         logger.error("could not list the indices at %s: %s", base, error)
         return 1
-    doomed = expired_indices(names, datetime.now(UTC).date(), settings.retention_days)
+    doomed = expired_indices(names, today, settings.retention_days)
+    for name in indices_ahead(names, today):
+        try:
+            if found_ahead_on(base, name, today) < oldest_kept(today, settings.retention_days):
+                doomed.append(name)
+        except (OSError, ValueError) as error:
+            logger.error("could not find out how old %s is: %s", name, error)
+            failed += 1
     for name in doomed:
         try:
             ask("DELETE", f"{base}/{name}")

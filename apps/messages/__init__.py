@@ -8,6 +8,7 @@ from apps.messages.frame import Frame, FrameError, frame_from_kafka, frame_heade
 from apps.messages.identity import (
     SEQUENCE_SHIFT,
     first_sequence,
+    follows,
     frame_path,
     hour_of,
     result_id,
@@ -27,7 +28,7 @@ from apps.messages.result import (
     result_from_json,
     result_to_json,
 )
-from apps.messages.timestamps import format_timestamp, parse_timestamp
+from apps.messages.timestamps import format_timestamp, from_milliseconds, parse_timestamp
 
 __all__ = [
     "OVERLOAD",
@@ -43,10 +44,12 @@ __all__ = [
     "Skipped",
     "detection_from_document",
     "first_sequence",
+    "follows",
     "format_timestamp",
     "frame_from_kafka",
     "frame_headers",
     "frame_path",
+    "from_milliseconds",
     "hour_of",
     "parse_timestamp",
     "result_from_document",

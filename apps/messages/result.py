@@ -7,7 +7,8 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from apps.messages.identity import result_id
+from apps.messages.frame import check_side
+from apps.messages.identity import check_sequence, result_id
 from apps.messages.timestamps import format_timestamp, parse_timestamp
 
 Point = tuple[float, float]
@@ -145,10 +146,10 @@ def result_from_document(document: dict[str, Any]) -> Result:
     try:
         return Result(
             camera=_text(document["camera"]["name"]),
-            sequence=int(document["frame"]["sequence"]),
+            sequence=check_sequence(int(document["frame"]["sequence"])),
             captured_at=parse_timestamp(document["@timestamp"]),
-            width=int(document["frame"]["width"]),
-            height=int(document["frame"]["height"]),
+            width=check_side(int(document["frame"]["width"])),
+            height=check_side(int(document["frame"]["height"])),
             model=_text(document["model"]["name"]),
             model_version=_text(document["model"]["version"]),
             processed_at=parse_timestamp(document["event"]["created"]),
@@ -163,7 +164,9 @@ def _skipped(inference: dict[str, Any] | None) -> Skipped | None:
     if inference is None:
         return None
     carried_from = inference.get("carried_from")
-    return Skipped(reason=_text(inference["skipped"]), carried_from=None if carried_from is None else int(carried_from))
+    if carried_from is not None:
+        carried_from = check_sequence(int(carried_from))
+    return Skipped(reason=_text(inference["skipped"]), carried_from=carried_from)
 
 
 def _text(value: object) -> str:

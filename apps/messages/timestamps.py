@@ -1,14 +1,16 @@
 """UTC timestamps in messages: RFC 3339 with milliseconds, `2026-11-23T22:14:55.123Z`."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def format_timestamp(moment: datetime) -> str:
     """The moment in UTC with milliseconds. Raises ValueError for a moment without a time zone."""
     if moment.tzinfo is None:
         raise ValueError("a timestamp needs a time zone")
-    utc = moment.astimezone(UTC)
-    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
+    # `%Y` would not fill a year before 1000 to four digits.
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def parse_timestamp(text: str) -> datetime:
@@ -17,3 +19,8 @@ def parse_timestamp(text: str) -> datetime:
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone")
     return moment.astimezone(UTC)
+
+
+def from_milliseconds(milliseconds: int) -> datetime:
+    """The time of a Kafka record in UTC. Raises OverflowError outside the years 1 to 9999."""
+    return _EPOCH + timedelta(milliseconds=milliseconds)

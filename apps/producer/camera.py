@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,11 +16,17 @@ from apps.producer.ledger import Ledger
 from apps.producer.pace import Backoff, Pace
 from apps.producer.sender import Sender
 from apps.producer.settings import Camera
-from apps.producer.sources import CorruptImage, OversizeImage, Shot, Source, SourceError
+from apps.producer.sources import CorruptImage, NoPicture, OversizeImage, Shot, Source, SourceError
 
 log = logging.getLogger(__name__)
 
-State = Literal["connecting", "streaming", "backoff"]
+State = Literal["connecting", "streaming", "stalled", "backoff"]
+"""`stalled`: connected, but without a picture that can be used."""
+
+_STALLED_SECONDS = 10.0
+"""After this long without a picture that can be used, or two of its frames' intervals, a camera is stalled."""
+_ENDURED_SECONDS = 60.0
+"""A camera that sends no picture for this long is connected to again. Key frames can be nearly as far apart."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +62,7 @@ class CameraWorker:
         self._backoff = backoff or Backoff()
         self._pace = Pace(camera.frames_per_second, phase, time.monotonic())
         self.released = False
-        self._new_run()
+        self._new_run(first_sequence(datetime.now(UTC)))
 
     def start(self) -> None:
         """Start reading the camera, unless it has already been stopped."""
@@ -73,7 +80,8 @@ class CameraWorker:
     def take_back(self) -> None:
         """Read a released camera again, in a new run of sequence numbers. Its old thread must have ended."""
         self._stopping.clear()
-        self._new_run()
+        # If the clock was set back meanwhile, its number may be one that the last run has given.
+        self._new_run(max(first_sequence(datetime.now(UTC)), self.ledger.next_sequence))
         self.released = False
         self.start()
 
@@ -87,8 +95,8 @@ class CameraWorker:
         if self._thread.ident is not None:
             self._thread.join(seconds)
 
-    def _new_run(self) -> None:
-        self.ledger = Ledger(first_sequence(datetime.now(UTC)))
+    def _new_run(self, first: int) -> None:
+        self.ledger = Ledger(first)
         self.status = Status(state="connecting", error=None)
         self._thread = threading.Thread(target=self._run, name=f"camera-{self.camera.name}", daemon=True)
 
@@ -101,12 +109,15 @@ class CameraWorker:
             except SourceError as lost:
                 self._wait(str(lost))
             except Exception as unforeseen:
-                # No error of a decoder may end this camera for good or reveal its URL.
-                log.exception("%s: unforeseen trouble", self.camera.name)
+                # No error of a decoder may end this camera for good. Its message may hold the URL with the login, so
+                # only its place in the code is logged.
+                place = "".join(traceback.format_tb(unforeseen.__traceback__))
+                log.error("%s: unforeseen trouble: %s at\n%s", self.camera.name, type(unforeseen).__name__, place)
                 self._wait(type(unforeseen).__name__)
         metrics.STREAMING.labels(self.camera.name).set(0)
 
     def _stream(self, source: Source) -> None:
+        self._last_usable = time.monotonic()
         while not self._stopping.is_set():
             due = self._pace.next_due(time.monotonic())
             try:
@@ -118,7 +129,13 @@ class CameraWorker:
                 self._reject("corrupt", corrupt)
             except OversizeImage as oversize:
                 self._reject("oversize", oversize)
+            except NoPicture as none:
+                if time.monotonic() > self._last_usable + _ENDURED_SECONDS:
+                    raise
+                log.warning("%s: %s", self.camera.name, none)
+                self._turn("stalled", str(none))
             else:
+                self._last_usable = time.monotonic()
                 self._backoff.reset()
                 self._turn("streaming", None)
 
@@ -137,14 +154,15 @@ class CameraWorker:
         )
         # The identity is given before sending, because the answer can come before `send` returns. Only this thread
         # gives identities, and a frame that is not taken is the last of its run.
-        size = len(encoded.jpeg)
-        self.ledger.give()
-        taken = self._sender.send(frame, lambda delivered: self._book(frame.sequence, size, delivered))
+        size, ledger = len(encoded.jpeg), self.ledger
+        ledger.give()
+        taken = self._sender.send(frame, lambda delivered: self._book(ledger, frame.sequence, size, delivered))
         if not taken:
-            self.ledger.take_back()
+            ledger.take_back()
 
-    def _book(self, sequence: int, size: int, delivered: bool) -> None:
-        self.ledger.settle(sequence, delivered=delivered)
+    def _book(self, ledger: Ledger, sequence: int, size: int, delivered: bool) -> None:
+        """Record an answer. It may come after a new run has begun, so `ledger` is that of the frame's run."""
+        ledger.settle(sequence, delivered=delivered)
         if delivered:
             metrics.FRAMES.labels(self.camera.name).inc()
             metrics.BYTES.labels(self.camera.name).inc(size)
@@ -154,6 +172,9 @@ class CameraWorker:
     def _reject(self, reason: str, why: Exception) -> None:
         log.warning("%s: an image was set aside (%s): %s", self.camera.name, reason, why)
         metrics.REJECTED.labels(self.camera.name, reason).inc()
+        patience = max(_STALLED_SECONDS, 2 * self._pace.interval)
+        if self.status.state != "streaming" or time.monotonic() > self._last_usable + patience:
+            self._turn("stalled", str(why))
 
     def _wait(self, error: str) -> None:
         seconds = self._backoff.wait()

@@ -54,11 +54,21 @@ class Handover:
     ) -> None:
         """`started` is this producer's start in seconds since 1970, by default now."""
         self.me = me
-        self._started = time.time() if started is None else started
+        self._age = 0.0 if started is None else time.time() - started
+        self._since = time.monotonic()
         self._peers = peers
         self._workers = {worker.camera.name: worker for worker in workers}
         self._absent: dict[str, int] = {}
         self._deciding = threading.Lock()
+
+    @property
+    def started(self) -> float:
+        """When this producer started, in seconds since 1970, by the clock as it is set now.
+
+        So a clock that was wrong at the start decides nothing once it is right. It is rounded, because two readings of
+        two clocks differ by microseconds, and producers that started at one time must agree.
+        """
+        return round(time.time() - self._age - (time.monotonic() - self._since), 2)
 
     def take_over(self, stopping: threading.Event) -> None:
         """Claim the cameras and wait until no other producer that answers reads one of them, or for 15 s.
@@ -76,7 +86,7 @@ class Handover:
     def release(self, by: str, started: float, cameras: Collection[str]) -> Released:
         """Answer a claim of these cameras: release them if the other producer started later, else keep them."""
         mine = [name for name in cameras if name in self._workers and by != self.me]
-        if (started, by) < (self._started, self.me):
+        if (started, by) < (self.started, self.me):
             return Released(reading=[], kept=[name for name in mine if not self._workers[name].released])
         self._let_go(by, mine)
         return Released(reading=[name for name in mine if self._workers[name].reading], kept=[])
@@ -104,7 +114,7 @@ class Handover:
         """Claim the cameras that are not released; returns those that others still read."""
         wanted = sorted(name for name, worker in self._workers.items() if not worker.released)
         reading: set[str] = set()
-        for answer in self._ask_all("POST", RELEASE, {"by": self.me, "started": self._started, "cameras": wanted}):
+        for answer in self._ask_all("POST", RELEASE, {"by": self.me, "started": self.started, "cameras": wanted}):
             self._let_go(answer["producer"], answer.get("kept", ()))
             reading |= _cameras(answer)
         return reading

@@ -2,17 +2,25 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import NoDecode
 
+from apps.messages import camera_url
 from apps.messages.names import NAME_PATTERN
 from apps.service.settings import ServerSettings, SettingsError, mistakes
 
-SCHEMES = ("rtsp", "rtsps", "http", "https", "file", "synthetic")
-
+Transport = Literal["auto", "tcp", "udp"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -41,22 +49,13 @@ class Camera(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(pattern=f"^{NAME_PATTERN}$")
-    url: str
+    url: Annotated[str, AfterValidator(camera_url.check)]
     frames_per_second: float = Field(gt=0, le=60)
     width: int = Field(default=640, ge=64, le=7680)
     jpeg_quality: int = Field(default=80, ge=1, le=100)
     grey: bool = False
+    transport: Transport = "auto"
     masks: tuple[tuple[Share, Share, Share, Share], ...] = ()
-
-    @field_validator("url")
-    @classmethod
-    def _usable(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in SCHEMES:
-            raise ValueError(f"unknown scheme {parts.scheme!r}: use one of {', '.join(SCHEMES)}")
-        if parts.username or parts.password:
-            raise ValueError("a URL holds no user name or password: they belong in the credentials file")
-        return url
 
     @field_validator("masks")
     @classmethod

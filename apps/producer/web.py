@@ -1,6 +1,7 @@
 """A producer's HTTP server: health, metrics, the state of each camera, and claims of other producers."""
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from http import HTTPStatus
@@ -61,7 +62,9 @@ def _release(handover: Handover, body: bytes) -> Answer:
     try:
         asked = json.loads(body)
         by, started, names = str(asked["by"]), float(asked["started"]), [str(name) for name in asked["cameras"]]
-    except (ValueError, KeyError, TypeError):
+        if not math.isfinite(started):
+            raise ValueError("a time that no clock shows")
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         wanted = b'not {"by": ..., "started": seconds since 1970, "cameras": [...]}'
         return Answer(body=wanted, status=HTTPStatus.BAD_REQUEST)
     released = handover.release(by, started, names)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 
-from apps.messages import STILL, Detection, Frame, Skipped
+from apps.messages import STILL, Detection, Frame, Skipped, follows
 from apps.model_api.jpeg import Image
 from apps.spark_jobs.models.stillness import still, view_of
 from apps.spark_jobs.spec import JobSpec
@@ -66,7 +66,7 @@ class Gate:
             self._references.pop(frame.camera, None)
             raise
         # A late frame, of a batch that is run again, does not replace the reference.
-        if reference is None or frame.sequence > reference.sequence:
+        if reference is None or follows(frame.sequence, reference.sequence):
             self._keep(frame, view, detections)
         return detections, None
 

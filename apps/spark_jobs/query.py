@@ -101,7 +101,7 @@ def read_frames(spark: SparkSession, settings: Settings, start: CommonStart, tas
         .option("kafka.max.partition.fetch.bytes", 262_144)
         .option("kafka.fetch.max.wait.ms", 100)
         .load()
-        .select("partition", "offset", "timestamp", "key", "value", "headers")
+        .select("partition", "offset", "timestamp", "timestampType", "key", "value", "headers")
     )
 
 

@@ -8,7 +8,16 @@ from functools import cached_property
 
 import pyarrow as pa
 
-from apps.messages import OVERLOAD, Detection, FrameError, Result, Skipped, frame_from_kafka, result_to_json
+from apps.messages import (
+    OVERLOAD,
+    Detection,
+    FrameError,
+    Result,
+    Skipped,
+    frame_from_kafka,
+    from_milliseconds,
+    result_to_json,
+)
 from apps.messages.frame import Headers
 from apps.model_api.jpeg import SharedFrame
 from apps.spark_jobs.gate import Gate, load_gate
@@ -30,8 +39,17 @@ ANSWERS_SCHEMA = (
 SKIPPED = "skipped"
 """The header of a result whose frame the model did not look at; the driver counts these."""
 
+TIMESTAMP_TYPE, LOG_APPEND_TIME = "timestampType", 1
+"""The column that says whose clock `timestamp` is from, and its value for the broker's."""
+
 ENVELOPE_BYTES = 4096
-"""Bytes below the record limit that a rejected record keeps free for its key and headers."""
+"""Bytes below the record limit that a written record keeps free for its key, its headers and Kafka's framing."""
+
+KEY_BYTES, HEADERS_BYTES, REASON_BYTES = 1024, 2048, 512
+"""The most of a record's key, of its sender's headers together, and of the reason, that a rejected record keeps."""
+
+HEADER_OVERHEAD = 12
+"""Bytes of Kafka's framing for a header, at most."""
 
 _ARROW_SCHEMA = pa.schema(
     [
@@ -46,18 +64,22 @@ _ARROW_SCHEMA = pa.schema(
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """A Kafka record that was read or is to be written (`partition` None: chosen by its key)."""
+    """A Kafka record that was read or is to be written (`partition` None: chosen by its key).
+
+    `taken_at` is the time at which Kafka took a record that was read; None if its time is the sender's.
+    """
 
     topic: str
     partition: int | None
     key: bytes | None
     value: bytes | None
     headers: Headers
+    taken_at: datetime | None = None
 
     @cached_property
     def frame(self) -> SharedFrame:
         """The frame in the record, parsed once for all models. Raises FrameError if there is none."""
-        return SharedFrame.of(frame_from_kafka(self.key, self.value, self.headers))
+        return SharedFrame.of(frame_from_kafka(self.key, self.value, self.headers, self.taken_at))
 
 
 def process(
@@ -149,10 +171,10 @@ def answer(
         detections=detections,
         skipped=skipped,
     )
-    value = result_to_json(result)
-    if len(value) > spec.max_frame_bytes:
+    value, room = result_to_json(result), spec.max_frame_bytes - ENVELOPE_BYTES
+    if len(value) > room:
         # Kafka would refuse it, and so the whole batch would fail at every attempt.
-        return reject(record, f"{len(detections)} detections, {len(value)} bytes: over {spec.max_frame_bytes}", spec)
+        return reject(record, f"{len(detections)} detections, {len(value)} bytes: over {room}", spec)
     return Record(
         topic=spec.results_topic,
         partition=record.partition,
@@ -165,27 +187,64 @@ def answer(
 def reject(record: Record, reason: str, spec: JobSpec) -> Record:
     """The record for the rejected topic: unchanged, with the model and the reason as headers.
 
-    A value that would exceed the record limit with these headers is cut; `truncated` is its original size in bytes.
+    Kafka took the record as it was, but not with more headers if it is as large as is allowed, and one record that
+    Kafka refuses stops the model for good. So what is too large is cut, and a header has the original size in bytes:
+    `truncated` of the value, `truncated_key`, and `truncated_headers` of all headers, of which the first are kept.
     """
-    headers = [*record.headers, ("model", spec.model.encode()), ("reason", reason[:512].encode())]
-    value, room = record.value, max(0, spec.max_frame_bytes - ENVELOPE_BYTES)
+    headers, left_out = _first_headers(record.headers)
+    headers += [("model", spec.model.encode()), ("reason", _cut(reason))]
+    key, value, room = record.key, record.value, max(0, spec.max_frame_bytes - ENVELOPE_BYTES)
+    if left_out:
+        headers.append(("truncated_headers", str(left_out).encode()))
+    if key is not None and len(key) > KEY_BYTES:
+        headers.append(("truncated_key", str(len(key)).encode()))
+        key = key[:KEY_BYTES]
     if value is not None and len(value) > room:
         headers.append(("truncated", str(len(value)).encode()))
         value = value[:room]
-    return Record(topic=spec.rejected_topic, partition=None, key=record.key, value=value, headers=headers)
+    return Record(topic=spec.rejected_topic, partition=None, key=key, value=value, headers=headers)
+
+
+def _first_headers(headers: Headers) -> tuple[Headers, int]:
+    """The first headers, up to HEADERS_BYTES; the size of all in bytes if that is not all of them, else 0."""
+    kept: Headers = []
+    size = 0
+    for name, data in headers:
+        size += HEADER_OVERHEAD + len(name.encode()) + len(data or b"")
+        if size <= HEADERS_BYTES:
+            kept.append((name, data))
+    return kept, size if size > HEADERS_BYTES else 0
+
+
+def _cut(reason: str) -> bytes:
+    """The reason as UTF-8, cut between two characters."""
+    return reason.encode(errors="replace")[:REASON_BYTES].decode(errors="ignore").encode()
 
 
 def from_arrow(batch: pa.RecordBatch) -> Iterator[Record]:
-    """The records of a batch, one at a time."""
+    """The records of a batch that was read or is to be written, one at a time."""
     columns = (batch.column(name) for name in ("partition", "key", "value", "headers"))
-    for partition, key, value, headers in zip(*columns, strict=True):
+    for partition, key, value, headers, taken_at in zip(*columns, _taken_at(batch), strict=True):
         yield Record(
             topic="",
             partition=partition.as_py(),
             key=key.as_py(),
             value=value.as_py(),
             headers=[(header["key"], header["value"]) for header in headers.as_py() or ()],
+            taken_at=taken_at,
         )
+
+
+def _taken_at(batch: pa.RecordBatch) -> list[datetime | None]:
+    """The time at which Kafka took each record; None where it is not known."""
+    if TIMESTAMP_TYPE not in batch.schema.names:
+        return [None] * batch.num_rows
+    milliseconds = batch.column("timestamp").cast(pa.timestamp("ms", "UTC"), safe=False).cast(pa.int64()).to_pylist()
+    kinds = batch.column(TIMESTAMP_TYPE).to_pylist()
+    return [
+        from_milliseconds(moment) if kind == LOG_APPEND_TIME else None
+        for kind, moment in zip(kinds, milliseconds, strict=True)
+    ]
 
 
 def _places(batch: pa.RecordBatch) -> tuple[list[int], list[int]]:

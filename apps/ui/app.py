@@ -16,6 +16,7 @@ from fastapi import Path as PathParameter
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
+from pydantic import AfterValidator
 
 from apps.messages.identity import HOUR_PATTERN, MAX_SEQUENCE
 from apps.messages.names import NAME_PATTERN, RESULT_INDICES
@@ -46,8 +47,17 @@ SECURITY_HEADERS = {
 A_WHILE = "private, max-age=600, immutable"
 """A frame's picture never changes, but a browser must not show it long after somebody logged out."""
 
+SHOWN = 100
+"""The most characters of a parameter's name in an answer."""
+
+
+def _existing_hour(hour: str) -> str:
+    datetime.strptime(hour, "%Y-%m-%dT%H").replace(tzinfo=UTC)
+    return hour
+
+
 Name = Annotated[str, PathParameter(pattern=f"^{NAME_PATTERN}$")]
-Hour = Annotated[str, PathParameter(pattern=f"^{HOUR_PATTERN}$")]
+Hour = Annotated[str, PathParameter(pattern=f"^{HOUR_PATTERN}$"), AfterValidator(_existing_hour)]
 Sequence = Annotated[int, PathParameter(ge=0, lt=MAX_SEQUENCE)]
 
 
@@ -99,9 +109,13 @@ def create_app(settings: Settings, certificate: Certificate | None = None) -> Fa
     app.add_exception_handler(RequestValidationError, _invalid_parameters)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
-    for path, name in (("/", "wall"), ("/search", "search"), ("/camera/{camera}", "camera"), ("/login", "login")):
+    for path, name in (("/", "wall"), ("/search", "search"), ("/login", "login")):
         app.add_api_route(path, _page(name), response_class=FileResponse)
     add_login(app, accounts, sessions, cookie, audit)
+
+    @app.get("/camera/{camera}")
+    async def show_camera(camera: Name) -> FileResponse:
+        return await _page("camera")()
 
     @app.get("/api/cameras")
     def list_cameras(caller: Asking) -> dict[str, Any]:
@@ -181,7 +195,7 @@ async def _invalid_parameters(_: Request, error: Exception) -> Response:
     """Answer a request with invalid parameters: the name and fault of each."""
     assert isinstance(error, RequestValidationError)
     mistakes = [
-        {"parameter": ".".join(str(part) for part in mistake["loc"][1:]) or "query", "message": mistake["msg"]}
+        {"parameter": ".".join(str(part) for part in mistake["loc"][1:])[:SHOWN] or "query", "message": mistake["msg"]}
         for mistake in error.errors()
     ]
     summary = "; ".join(f"{mistake['parameter']}: {mistake['message']}" for mistake in mistakes)

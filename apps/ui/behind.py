@@ -28,8 +28,11 @@ class Delay:
         self._unanswered_since.setdefault(camera, now)
 
     def result(self, now: float, delay: float, camera: str) -> None:
-        """A camera's result has come, this many seconds after its frame was captured."""
-        self._recent.append((now, delay, camera))
+        """A camera's result has come, this many seconds after its frame was captured.
+
+        It is less than 0 where the frame's producer has a clock that is ahead: no delay is known then.
+        """
+        self._recent.append((now, max(0.0, delay), camera))
         self._unanswered_since.clear()
 
     def seconds(self, now: float, sees: Callable[[str], bool]) -> float | None:

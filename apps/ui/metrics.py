@@ -4,6 +4,9 @@ from prometheus_client import Counter, Gauge, Histogram
 
 RECORDS = Counter("argus_ui_records_total", "Records read from Kafka for the wall.", ["kind"])
 MALFORMED = Counter("argus_ui_malformed_total", "Records that are neither a frame nor a result, skipped.", ["kind"])
+NOT_SHOWN = Counter(
+    "argus_ui_not_shown_total", "Records of cameras beyond the most that the wall shows unannounced.", ["kind"]
+)
 REQUEST_SECONDS = Histogram(
     "argus_ui_request_seconds", "Time to answer a request.", ["route", "status"], buckets=(0.005, 0.02, 0.1, 0.5, 2, 10)
 )

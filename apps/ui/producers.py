@@ -6,6 +6,8 @@ from typing import Any
 
 import httpx
 
+from apps.messages.names import NAME
+
 POLL_SECONDS = 2.0
 TIMEOUT_SECONDS = 3.0
 
@@ -44,10 +46,15 @@ class Producers:
 
 
 def camera_states(body: Any) -> dict[str, dict[str, Any]]:
-    """`state` and `error` by camera name from a producer's answer. Raises ValueError if it is malformed."""
+    """`state` and `error` by camera name from a producer's answer; what cannot be a camera's name is left out.
+
+    Raises ValueError if it is malformed.
+    """
     try:
         return {
-            camera["name"]: {"state": str(camera["state"]), "error": camera.get("error")} for camera in body["cameras"]
+            camera["name"]: {"state": str(camera["state"]), "error": camera.get("error")}
+            for camera in body["cameras"]
+            if NAME.fullmatch(camera["name"])
         }
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a list of cameras: {type(error).__name__} {error}") from error

@@ -3,12 +3,19 @@
 import logging
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import cast
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import (
+    TIMESTAMP_LOG_APPEND_TIME,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
 
-from apps.messages import UNREADABLE, Frame, Result, frame_from_kafka, result_from_json
+from apps.messages import UNREADABLE, Frame, Result, frame_from_kafka, from_milliseconds, result_from_json
 from apps.messages.names import NAME
 from apps.ui import metrics
 from apps.ui.settings import Settings
@@ -125,7 +132,8 @@ class Reader:
         kind = "frame" if message.topic() == self._frames_topic else "result"
         metrics.RECORDS.labels(kind).inc()
         try:
-            self._add(_parse(message, kind), _written_at(message))
+            written_at = from_milliseconds(message.timestamp()[1])
+            self._add(_parse(message, kind, written_at), written_at)
         except UNREADABLE as malformed:
             metrics.MALFORMED.labels(kind).inc()
             logger.debug("skipped %s[%s]@%s: %s", message.topic(), message.partition(), message.offset(), malformed)
@@ -134,19 +142,16 @@ class Reader:
         if not NAME.fullmatch(record.camera):
             raise ValueError(f"the camera name {record.camera!r} is not of the form {NAME.pattern}")
         if isinstance(record, Frame):
-            self._wall.add_frame(record, time.monotonic())
+            kind, shown = "frame", self._wall.add_frame(record, time.monotonic())
         else:
-            self._wall.add_result(record, time.monotonic(), written_at)
+            kind, shown = "result", self._wall.add_result(record, time.monotonic(), written_at)
+        if not shown:
+            metrics.NOT_SHOWN.labels(kind).inc()
 
 
-def _written_at(message: Message) -> datetime:
-    """When the record was written: a wall that starts reads records of before."""
-    _, milliseconds = message.timestamp()
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
-
-
-def _parse(message: Message, kind: str) -> Frame | Result:
+def _parse(message: Message, kind: str, written_at: datetime) -> Frame | Result:
     if kind == "result":
         return result_from_json(message.value() or b"")
     headers = cast(list[tuple[str, bytes | None]] | None, message.headers())
-    return frame_from_kafka(message.key(), message.value(), headers)
+    taken_at = written_at if message.timestamp()[0] == TIMESTAMP_LOG_APPEND_TIME else None
+    return frame_from_kafka(message.key(), message.value(), headers, taken_at)

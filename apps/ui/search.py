@@ -3,23 +3,51 @@
 import logging
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-from apps.messages import Detection, format_timestamp, hour_of, result_from_document
+from apps.messages import UNREADABLE, Detection, format_timestamp, hour_of, result_from_document
 from apps.messages.names import IDENTITY_FIELD, NAME, NAME_PATTERN
 from apps.ui.inference import inference_json
 
 MAX_LABELS = 200
+MAX_IDENTITY = 200
+"""The most characters of an identity in a cursor; a result's identity has at most 102."""
+
+LONGEST = range(-(2**63), 2**63)
+"""The sort values of Elasticsearch: the first is that of a document without a time."""
+
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
+"""The times that can be asked for."""
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 logger = logging.getLogger(__name__)
 
 
 def _cursor(text: str) -> str:
-    if not re.match(r"-?[0-9]{1,19},", text):
+    found = re.fullmatch(rf"(-?[0-9]{{1,19}}),[^\x00-\x1f\x7f-\x9f]{{0,{MAX_IDENTITY}}}", text)
+    if found is None or int(found[1]) not in LONGEST:
         raise ValueError("must be the `next` of an earlier answer")
     return text
+
+
+def _printable(text: str) -> str:
+    if CONTROL.search(text):
+        raise ValueError("must not contain control characters")
+    return text
+
+
+def _representable(moment: datetime) -> datetime:
+    if not EARLIEST <= moment <= LATEST:
+        raise ValueError(f"must be between {EARLIEST.year} and {LATEST.year}")
+    return moment.astimezone(UTC)
+
+
+Text = Annotated[str, AfterValidator(_printable)]
+Moment = Annotated[AwareDatetime, AfterValidator(_representable)]
 
 
 class SearchParameters(BaseModel):
@@ -29,13 +57,13 @@ class SearchParameters(BaseModel):
 
     camera: str | None = Field(default=None, pattern=f"^{NAME_PATTERN}$")
     model: str | None = Field(default=None, pattern=f"^{NAME_PATTERN}$")
-    version: str | None = Field(default=None, min_length=1, max_length=200)
-    label: str | None = Field(default=None, min_length=1, max_length=100)
-    min_score: float | None = Field(default=None, ge=0, le=1)
+    version: Text | None = Field(default=None, min_length=1, max_length=200)
+    label: Text | None = Field(default=None, min_length=1, max_length=100)
+    min_score: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
     inferred: bool | None = None
     """True: only results of frames that the model looked at; false: only of those that it did not."""
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Moment | None = None
+    until: Moment | None = None
     size: int = Field(default=24, ge=1, le=200)
     after: Annotated[str, AfterValidator(_cursor)] | None = None
 
@@ -127,6 +155,7 @@ def parse_page(answer: dict[str, Any], parameters: SearchParameters) -> dict[str
     """The JSON of one page, with the cursor of the next page if there may be one.
 
     A stored document that is not a result is left out and counted, so that it does not fail the search.
+    `not_searched` is the number of parts of the index (shards) whose results are missing.
     """
     hits = answer["hits"]["hits"]
     total = answer["hits"]["total"]
@@ -136,12 +165,21 @@ def parse_page(answer: dict[str, Any], parameters: SearchParameters) -> dict[str
         "total_is_exact": total["relation"] == "eq",
         "results": results,
         "unreadable": len(hits) - len(results),
+        "not_searched": answer.get("_shards", {}).get("failed", 0),
         "next": _cursor_after(hits[-1]) if len(hits) == parameters.size else None,
     }
 
 
 def _cursor_after(hit: dict[str, Any]) -> str:
-    return ",".join("" if value is None else str(value) for value in hit["sort"])
+    """The cursor behind a hit.
+
+    A malformed document may have any text as its identity. It is cut before a control character and to MAX_IDENTITY, so
+    that it fits in a URL: only malformed documents of the same millisecond sort between it and the whole text.
+    """
+    moment, identity = hit["sort"]
+    moment = LONGEST.start if moment is None else moment
+    plain = "" if identity is None else CONTROL.split(str(identity), maxsplit=1)[0][:MAX_IDENTITY]
+    return f"{moment},{plain}"
 
 
 def _parse_hit(hit: dict[str, Any], parameters: SearchParameters) -> dict[str, Any] | None:
@@ -150,8 +188,8 @@ def _parse_hit(hit: dict[str, Any], parameters: SearchParameters) -> dict[str, A
         result = result_from_document(hit.get("_source", {}))
         if not NAME.fullmatch(result.camera):
             raise ValueError(f"the camera name {result.camera!r} is not of the form {NAME_PATTERN}")
-    except (ValueError, TypeError) as malformed:
-        logger.warning("%s in %s is left out of a search: %s", hit.get("_id"), hit.get("_index"), malformed)
+    except (*UNREADABLE, TypeError) as malformed:
+        logger.warning("%.200r in %s is left out of a search: %.200s", hit.get("_id"), hit.get("_index"), malformed)
         return None
     return {
         "id": result.id,
@@ -176,4 +214,5 @@ def matches(found: Detection, parameters: SearchParameters) -> bool:
 
 
 def _names(terms: dict[str, Any] | None) -> list[str]:
-    return sorted(bucket["key"] for bucket in (terms or {}).get("buckets", ()))
+    # Where an index has another mapping than Argus's, a name may be a number.
+    return sorted(key for bucket in (terms or {}).get("buckets", ()) if isinstance(key := bucket["key"], str))

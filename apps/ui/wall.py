@@ -2,14 +2,13 @@
 
 import threading
 import time
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from apps.messages import OVERLOAD, Frame, Result, format_timestamp
+from apps.messages import OVERLOAD, Frame, Result, follows, format_timestamp
 from apps.ui.behind import Delay
 from apps.ui.inference import inference_json
 
@@ -21,6 +20,12 @@ RATE_SECONDS = 10
 
 Sees = Callable[[str], bool]
 """Whether somebody may see the camera of this name."""
+
+MAX_UNKNOWN = 32
+"""The most cameras that the wall shows beside those that it was told of, so that no sender fills it with names."""
+
+UNKNOWN_SHARE = 4
+"""A camera that the wall was not told of shares, with all such, this part (1/4) of the memory for images."""
 
 
 @dataclass
@@ -41,11 +46,16 @@ class Shot:
 
 
 class Ring:
-    """One camera's recent frames, by ascending sequence, up to a number of frames and of bytes."""
+    """One camera's recent frames in the order of their coming, up to a number of frames and of bytes.
+
+    Neither sequences nor capture times say which frame is the newest: both are from the clock of the producer's
+    machine, which may have been ahead before it was set right.
+    """
 
     def __init__(self, max_frames: int, max_bytes: int) -> None:
         self._max_frames, self._max_bytes = max_frames, max_bytes
         self._shots: list[Shot] = []
+        self._by_sequence: dict[int, Shot] = {}
         self._size = 0
         # Kafka keeps no order between topics, so a result that is read before its frame waits here.
         self._early: dict[int, dict[str, Result]] = {}
@@ -54,30 +64,39 @@ class Ring:
         """Add a frame unless it is already there, and drop the oldest while the ring is too full."""
         if self.shot(frame.sequence):
             return
-        self._shots.insert(self._position(frame.sequence), Shot(frame, self._early.pop(frame.sequence, {})))
+        shot = Shot(frame, self._early.pop(frame.sequence, {}))
+        self._shots.insert(self._position(frame.sequence), shot)
+        self._by_sequence[frame.sequence] = shot
         self._size += len(frame.jpeg)
+        self._drop_surplus()
+
+    def limit(self, max_bytes: int) -> None:
+        """Change the number of bytes, and drop the oldest frames while there are more."""
+        self._max_bytes = max_bytes
+        self._drop_surplus()
+
+    def _drop_surplus(self) -> None:
         while len(self._shots) > 1 and (len(self._shots) > self._max_frames or self._size > self._max_bytes):
-            self._size -= len(self._shots.pop(0).frame.jpeg)
+            oldest = self._shots.pop(0).frame
+            del self._by_sequence[oldest.sequence]
+            self._size -= len(oldest.jpeg)
 
     def add_result(self, result: Result) -> None:
         """Add a result to its frame, now or when the frame arrives. It is dropped if its frame was dropped."""
         shot = self.shot(result.sequence)
         if shot is not None:
             shot.results[result.model] = result
-        elif not self._shots or result.sequence > self._shots[0].frame.sequence:
+        elif not self._shots or follows(result.sequence, self._shots[0].frame.sequence):
             self._early.setdefault(result.sequence, {})[result.model] = result
             if len(self._early) > EARLY_RESULTS:
-                del self._early[min(self._early)]
+                del self._early[next(iter(self._early))]
 
     def shot(self, sequence: int) -> Shot | None:
         """The frame of that sequence, or None."""
-        at = self._position(sequence)
-        if at < len(self._shots) and self._shots[at].frame.sequence == sequence:
-            return self._shots[at]
-        return None
+        return self._by_sequence.get(sequence)
 
     def frame_to_show(self, models: Iterable[str], patience: timedelta) -> Shot | None:
-        """The frame to show, among those at most `patience` older than the newest: the newest with all models' results.
+        """The frame to show, among those captured within `patience` of the newest: the newest with all models' results.
 
         If there is none, the newest with any result, else the newest frame. A result of a frame that its model left out
         because it was behind says nothing about the picture, so it counts only where there is no other.
@@ -86,15 +105,21 @@ class Ring:
             return None
         newest = self._shots[-1]
         wanted = set(models)
-        earliest = newest.frame.captured_at - patience
-        recent = [shot for shot in reversed(self._shots) if shot.frame.captured_at >= earliest]
+        # A frame from before the clock was set back is not recent, although its time is later.
+        recent = [
+            shot for shot in reversed(self._shots) if abs(newest.frame.captured_at - shot.frame.captured_at) <= patience
+        ]
         complete = (shot for shot in recent if wanted <= shot.inferred)
         partial = (shot for shot in recent if shot.inferred)
         answered = (shot for shot in recent if shot.results)
         return next(complete, None) or next(partial, None) or next(answered, None) or newest
 
     def _position(self, sequence: int) -> int:
-        return bisect_left(self._shots, sequence, key=lambda shot: shot.frame.sequence)
+        """The place of a new frame: the end, or before the frames of its run that have overtaken it."""
+        at = len(self._shots)
+        while at > 0 and 0 < self._shots[at - 1].frame.sequence - sequence <= self._max_frames:
+            at -= 1
+        return at
 
 
 class Rate:
@@ -128,40 +153,55 @@ class _Tile:
 
 
 class Wall:
-    """All cameras. Each change of a camera's tile gets the next version, so that a browser fetches only changes."""
+    """All cameras. Each change of a camera's tile gets the next version, so that a browser fetches only changes.
+
+    The stack names its cameras. Others join when they appear, up to MAX_UNKNOWN; what comes from more is only counted.
+    """
 
     def __init__(self, cameras: Iterable[str], models: Iterable[str], *, patience: timedelta, ring_bytes: int) -> None:
         self._models = tuple(models)
         self._patience = patience
-        names = list(cameras)
-        self._max_bytes = ring_bytes // max(len(names), 1)
-        self._tiles: dict[str, _Tile] = {}
-        for name in names:
-            self._tile(name)
+        known = set(cameras)
+        self._unknown_bytes = ring_bytes // UNKNOWN_SHARE
+        known_bytes = (ring_bytes - self._unknown_bytes) // max(len(known), 1)
+        self._tiles = {name: _Tile(Ring(RING_FRAMES, known_bytes)) for name in known}
+        self._unknown: list[Ring] = []
+        self._refused = 0
+        self._refused_camera: str | None = None
+        """The camera of the last record that was only counted."""
         self._lock = threading.Lock()
         # Versions count from 0 in each process, so tokens of another process must not be accepted.
         self._epoch = f"{time.time_ns():x}"
         self._version = 0
         self._delays = {model: Delay() for model in self._models}
 
-    def add_frame(self, frame: Frame, now: float) -> None:
-        """A frame came from Kafka at `now` (`time.monotonic`)."""
+    def add_frame(self, frame: Frame, now: float) -> bool:
+        """A frame came from Kafka at `now` (`time.monotonic`). Returns whether the wall shows its camera."""
         with self._lock:
+            tile = self._tile_of_record(frame.camera)
+            if tile is None:
+                return False
             for delay in self._delays.values():
                 delay.frame(now, frame.camera)
-            tile = self._tile(frame.camera)
             tile.frames.count(now)
             tile.ring.add_frame(frame)
+            return True
 
-    def add_result(self, result: Result, now: float, written_at: datetime) -> None:
-        """A result came from Kafka at `now` (`time.monotonic`), where it was written at `written_at`."""
+    def add_result(self, result: Result, now: float, written_at: datetime) -> bool:
+        """A result came from Kafka at `now` (`time.monotonic`), where it was written at `written_at`.
+
+        Returns whether the wall shows its camera.
+        """
         with self._lock:
+            tile = self._tile_of_record(result.camera)
+            if tile is None:
+                return False
             if result.model in self._delays:
                 delay = (written_at - result.captured_at).total_seconds()
                 self._delays[result.model].result(now, delay, result.camera)
-            tile = self._tile(result.camera)
             tile.results.count(now)
             tile.ring.add_result(result)
+            return True
 
     def cameras(self) -> list[str]:
         """All camera names, sorted."""
@@ -187,6 +227,8 @@ class Wall:
             changed = []
             for name in sorted(filter(sees, self._tiles.keys() | states.keys())):
                 tile = self._tile(name)
+                if tile is None:
+                    continue
                 shot = tile.ring.frame_to_show(self._models, self._patience)
                 state = states.get(name, {"state": "unknown", "error": None})
                 shown = (shot and shot.frame.sequence, shot and tuple(shot.results), state["state"], state["error"])
@@ -201,6 +243,7 @@ class Wall:
         """The statistics above the wall at `now` (`time.monotonic`), of the cameras that are seen alone.
 
         `latency_seconds` is the delay of the model that is furthest behind; None before the first frame and result.
+        `not_shown` has the number of records of cameras that are not on the wall, and the camera of the last of them.
         """
         with self._lock:
             tiles = [tile for name, tile in self._tiles.items() if sees(name)]
@@ -209,16 +252,31 @@ class Wall:
             return {
                 "cameras": len(tiles),
                 "models": list(self._models),
+                "not_shown": {"records": self._refused, "camera": self._refused_camera},
                 "frames_per_second": round(sum(tile.frames.per_second(now) for tile in tiles), 1),
                 "results_per_second": round(sum(tile.results.per_second(now) for tile in tiles), 1),
                 "behind_seconds": behind,
                 "latency_seconds": max((late for late in behind.values() if late is not None), default=None),
             }
 
-    def _tile(self, camera: str) -> _Tile:
+    def _tile(self, camera: str) -> _Tile | None:
+        """The camera's tile, made if it is new; None if there are too many that the wall was not told of."""
         if camera not in self._tiles:
-            self._tiles[camera] = _Tile(Ring(RING_FRAMES, self._max_bytes))
+            if len(self._unknown) == MAX_UNKNOWN:
+                return None
+            ring = Ring(RING_FRAMES, 0)
+            self._tiles[camera] = _Tile(ring)
+            self._unknown.append(ring)
+            for each in self._unknown:
+                each.limit(self._unknown_bytes // len(self._unknown))
         return self._tiles[camera]
+
+    def _tile_of_record(self, camera: str) -> _Tile | None:
+        tile = self._tile(camera)
+        if tile is None:
+            self._refused += 1
+            self._refused_camera = camera
+        return tile
 
     def _version_of(self, token: str | None) -> int:
         epoch, _, version = (token or "").partition(".")

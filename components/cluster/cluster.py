@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -15,6 +16,12 @@ from components.cluster.stages import Stages
 
 class Cluster(pulumi.ComponentResource):
     """A highly available Kubernetes cluster on the given machines."""
+
+    IDENTIFIER: Final = "argus"
+    """Says to Kubernetes providers that a stack has one cluster all its life.
+
+    Without it, a kubeconfig that is read again counts as another cluster, and a preview would replace every object.
+    """
 
     kubeconfig: pulumi.Output[str]
     """The administrator's kubeconfig, a secret; available once every node is ready."""
@@ -44,11 +51,15 @@ class Cluster(pulumi.ComponentResource):
         members = {**control_planes, **stages.join_workers(runtimes, control_planes)}
         connected = stages.connect_pods(members)
         upgraded = stages.upgrade_nodes(members, connected)
+        stages.encrypt_secrets(upgraded)
         stages.label_nodes(members)
         stages.spread_dns(upgraded)
         self.kubeconfig = stages.read_kubeconfig(upgraded)
         provider = kubernetes.Provider(
-            f"{name}-provider", kubeconfig=self.kubeconfig, opts=pulumi.ResourceOptions(parent=self)
+            f"{name}-provider",
+            kubeconfig=self.kubeconfig,
+            cluster_identifier=self.IDENTIFIER,
+            opts=pulumi.ResourceOptions(parent=self),
         )
         stages.measure_pods(provider)
         volumes = stages.provide_volumes(provider, runtimes)

@@ -7,7 +7,9 @@ is_member || exit 0
 address=$(until_true 60 node_address "$NODE") || die "the API server does not answer"
 [[ $address ]] || exit 0
 admin cordon "$NODE" >&2
-mapfile -t released < <(claims_on "$NODE")
+claims=$(until_true 60 claims_on "$NODE") || die "the API server does not answer"
+released=()
+if [[ $claims ]]; then mapfile -t released <<<"$claims"; fi
 # A claim is deleted once its pod is gone; the replacement pod makes a new claim on another machine.
 for claim in "${released[@]}"; do
   admin --namespace "${claim% *}" delete persistentvolumeclaim "${claim#* }" --wait=false >&2

@@ -5,6 +5,8 @@
 # This is the first step that sees control planes removed from the list: without them, etcd must keep a live majority, and
 # most of its members must stay.
 if is_member; then
+  listed=$(until_true 60 etcd member list </dev/null) ||
+    die "etcd does not answer, so whether it would keep its majority is not known (docs/operations.md, Back up and restore)"
   staying=0 living=0 leaving=()
   while read -r member; do
     if ! grep -qxF "$member" <<<"$CONTROL_PLANES"; then
@@ -13,7 +15,7 @@ if is_member; then
       staying=$((staying + 1))
       if is_ready "$member"; then living=$((living + 1)); fi
     fi
-  done < <(etcd member list </dev/null | awk -F', ' '$3 { print $3 }')
+  done < <(awk -F', ' '$3 { print $3 }' <<<"$listed")
   if ((${#leaving[@]} && (${#leaving[@]} > staying || 2 * living <= staying))); then
     die "without ${leaving[*]}, etcd would have $living living of $staying members, and loses its majority: take out one" \
       "control plane at a time, a dead one first, each with its own \`pulumi up\`"
@@ -36,9 +38,10 @@ if [[ $CHANGED == true ]]; then systemctl reload-or-restart haproxy.service; els
 # the adverts, or it would take the virtual IP too.
 peers=''
 if is_member; then
+  known=$(until_true 60 control_plane_addresses) || die "the API server does not answer"
   while read -r peer; do
-    if ! grep -qwF "$peer" <<<"$KEEPALIVED"; then peers+="        $peer"$'\n'; fi
-  done < <(control_plane_addresses)
+    if [[ $peer ]] && ! grep -qwF "$peer" <<<"$KEEPALIVED"; then peers+="        $peer"$'\n'; fi
+  done <<<"$known"
 fi
 
 CHANGED=false

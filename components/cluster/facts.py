@@ -7,9 +7,12 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from components import remote
 from components.cluster.args import ClusterArgs
 
 _MAXIMUM_SKEW_SECONDS = 60
+_SHOWN = 60
+"""Characters shown of what a machine printed."""
 _SYSTEMS = {"debian": 12, "ubuntu": 22}
 _UNIQUE = {
     "machine_id": "rm /etc/machine-id && systemd-machine-id-setup, then reboot",
@@ -19,7 +22,7 @@ _UNIQUE = {
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """The output of facts.sh."""
+    """The answer of facts.sh."""
 
     skew_seconds: int
     """How far the machine's clock is ahead of the clock of the computer that runs Pulumi."""
@@ -40,9 +43,12 @@ class Facts:
     """URL of the API server if the machine is already a node of this or another cluster; else empty."""
 
     @classmethod
-    def parse(cls, text: str) -> Facts:
-        """The facts in the output of facts.sh."""
-        return cls(**json.loads(text))
+    def parse(cls, printed: str) -> Facts:
+        """The facts, from all that the machine printed. Raises ValueError where they are not there, or not complete."""
+        try:
+            return cls(**json.loads(remote.answer(printed)))
+        except TypeError as incomplete:
+            raise ValueError(str(incomplete)) from incomplete
 
 
 def problems(facts: Mapping[str, Facts | str], args: ClusterArgs, accepted: Collection[str] = ()) -> list[str]:
@@ -91,6 +97,16 @@ def no_answer(reason: str) -> str:
     return (
         f"does not answer over SSH ({reason}): check that the machine runs, that its address is right and that"
         " argus:ssh names a user and key that may log in"
+    )
+
+
+def not_understood(printed: str) -> str:
+    """The problem of a machine that ran something else than facts.sh, or whose facts cannot be read."""
+    first = next((line.strip() for line in printed.splitlines() if line.strip()), "")
+    said = f"it printed {first[:_SHOWN]!r}" if first else "it printed nothing"
+    return (
+        f"answers over SSH, but its facts are not understood ({said}): see that the login shell of argus:ssh.user runs"
+        " the command that it is given, and that neither its start-up files nor sshd's ForceCommand run another"
     )
 
 

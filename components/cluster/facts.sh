@@ -4,6 +4,10 @@
 
 # Standard input: the time on the computer that runs Pulumi, and a digest of what is asked (unused here).
 read -r reference _ || true
+[[ $reference =~ ^[0-9]+$ ]] || {
+  echo "error: the time did not arrive on standard input: does a login shell here read it?" >&2
+  exit 1
+}
 skew=$(($(date +%s) - reference))
 
 quoted() {

@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
 # Runs on the control plane that holds the virtual IP. Prints the credentials (secret) that one machine needs to join, or
-# nothing if there is no cluster yet. They expire after two hours. upload-certs encrypts the cluster's keys with a key that
+# CLUSTER=none if there is no cluster yet. They expire after two hours. upload-certs encrypts the cluster's keys with a key that
 # only new control planes get; a cluster has one such secret, so machines that join at the same time get the same key.
 # With the argument `rejoin`, the machine says that it is not a member, even if the cluster has its node.
 : "${JOINING:?}" "${ADDRESS:?}" "${CONTROL_PLANE:?}" "${VERSION:?}"
 export KUBECONFIG=/etc/kubernetes/admin.conf
 
-[[ -s $KUBECONFIG && -s $STATE/member ]] || exit 0
+if [[ ! -s $KUBECONFIG || ! -s $STATE/member ]]; then
+  echo "CLUSTER=none"
+  exit 0
+fi
 address=$(until_true 60 node_address "$JOINING") || die "the API server does not answer"
 if [[ $address != "$ADDRESS" || ${1:-} == rejoin ]]; then
   runs=$(until_true 60 cluster_version) || die "the API server does not answer"
@@ -20,7 +23,13 @@ if [[ $address && $address != "$ADDRESS" ]]; then
   until_true 60 forget "$JOINING" || die "the cluster does not forget the dead $JOINING: see above"
 elif [[ $CONTROL_PLANE == true ]] && [[ ! $address || ${1:-} == rejoin ]]; then
   # The etcd member may remain from an interrupted join, or from a disk that is gone.
-  until_true 60 forget_etcd_member "$JOINING" || die "etcd does not answer"
+  until_true 60 forget_etcd_member "$JOINING" || {
+    if is_ready "$JOINING"; then
+      die "$JOINING says that it is no node, but its node is Ready and a member of etcd. It is not invited anew while it lives:" \
+        "see that $STATE is there on it, or run \`kubeadm reset\` on it, then \`pulumi up\`"
+    fi
+    die "etcd does not answer"
+  }
 fi
 if [[ $address && ${1:-} == rejoin ]]; then
   # kubeadm refuses the name of a node that is Ready. A node whose join was interrupted may stay Ready, so do not insist.

@@ -9,9 +9,13 @@ if [[ ${PULUMI_COMMAND_STDOUT:-} ]]; then
     echo "error: $NODE ($HOST) cannot be asked whether it is a node; see above" >&2
     exit 1
   }
-  [[ $answer == yes ]] || rejoin=rejoin # a script that succeeds prints only yes or no
+  case $answer in
+    yes) ;;
+    no) rejoin=rejoin ;;
+    *) echo "error: $NODE ($HOST) does not say whether it is a node" >&2 && exit 1 ;;
+  esac
 fi
-ask "$ENDPOINT" "$INVITE${rejoin:+ invitation $rejoin}" || {
+ask "$ENDPOINT" "$INVITE${rejoin:+ $rejoin}" || {
   echo "error: $NODE ($HOST) is not invited: see above" >&2
   exit 1
 }

@@ -16,12 +16,12 @@ FUNCTIONS: Final = tuple(f"functions/{file.name}" for file in sorted(_HERE.glob(
 
 def script(*files: str, **values: Value) -> Script:
     """Scripts of this package with the shared functions; a value named `x` here is the variable `X` in the scripts."""
-    return _script((*FUNCTIONS, *files), values)
+    return _script((*FUNCTIONS, *files), values, on_machine=True)
 
 
 def script_from_here(file: str, **values: Value) -> Script:
     """A script of this package for the computer that runs Pulumi, without the shared functions."""
-    return _script((file,), values)
+    return _script((file,), values, on_machine=False)
 
 
 def program(file: str) -> str:
@@ -32,5 +32,6 @@ def program(file: str) -> str:
     return f"#!/usr/bin/env bash\n{shell.minimal(text)}"
 
 
-def _script(files: Sequence[str], values: Mapping[str, Value]) -> Script:
-    return Script(files=[_HERE / file for file in files], values={name.upper(): each for name, each in values.items()})
+def _script(files: Sequence[str], values: Mapping[str, Value], *, on_machine: bool) -> Script:
+    named = {name.upper(): each for name, each in values.items()}
+    return Script(files=[_HERE / file for file in files], values=named, on_machine=on_machine)

@@ -7,7 +7,7 @@
 noted() { admin get node "$1" -o jsonpath='{.metadata.annotations.argus\.dev/metadata}'; }
 
 while read -r node _ given; do
-  before=$(until_true 30 noted "$node")
+  before=$(until_true 30 noted "$node") || die "the API server does not answer, or knows no node $node"
   [[ $before != "$given" ]] || continue
   read -ra words <<<"$given"
   read -ra old <<<"$before"

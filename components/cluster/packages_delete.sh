@@ -1,16 +1,31 @@
 #!/usr/bin/env bash
-# Removes what packages.sh installed, but no package that existed before.
+# Removes what packages.sh installed, but no package that existed before or that another one needs by now, as Docker needs
+# containerd. Runs last, so it answers for all of the undo.
 systemctl disable -q --now kubelet.service 2>/dev/null || true
 restore /etc/systemd/system/kubelet.service /usr/local/bin/kube{adm,let,ctl}
 systemctl daemon-reload
 restore /etc/modules-load.d/argus.conf /etc/sysctl.d/90-argus.conf
 [[ ! -e $STATE/sysctl ]] || sysctl -q -p "$STATE/sysctl" 2>/dev/null || true
+# others PACKAGE...: prints the packages that Argus did not install and that would go with these.
+others() {
+  LC_ALL=C apt-get -s purge "$@" | awk '$1 == "Purg" || $1 == "Remv" { print $2 }' | LC_ALL=C sort -u |
+    LC_ALL=C comm -23 - <(LC_ALL=C sort -u "$STATE/packages")
+}
 if [[ -s $STATE/packages ]]; then
-  export DEBIAN_FRONTEND=noninteractive
   mapfile -t packages < <(sort -u "$STATE/packages")
-  apt-get purge -qq -y --autoremove "${packages[@]}" >/dev/null
+  # A question takes apt-get seconds, so each package has its own only if somebody needs one of them.
+  if ! need=$(others "${packages[@]}") || [[ $need ]]; then
+    removable=()
+    for package in "${packages[@]}"; do
+      need=$(others "$package") || need=''
+      if [[ $need ]]; then say "$package stays, because ${need//$'\n'/, } needs it"; else removable+=("$package"); fi
+    done
+    packages=("${removable[@]}")
+  fi
+  ((${#packages[@]} == 0)) || apt_get purge -y --autoremove "${packages[@]}"
 fi
 rmdir --ignore-fail-on-non-empty /etc/kubernetes 2>/dev/null || true
 # The folder may be a mount point, which cannot be removed.
 find "$STATE" -mindepth 1 -delete
 rmdir "$STATE" 2>/dev/null || true
+echo undone

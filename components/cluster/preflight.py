@@ -17,7 +17,7 @@ from pulumi_command.remote import Command
 from components import engine, remote
 from components.cluster import network, upgrade
 from components.cluster.args import ClusterArgs
-from components.cluster.facts import Facts, no_answer, problems
+from components.cluster.facts import Facts, no_answer, not_understood, problems
 from components.cluster.host_keys import HostKeys, explained, mismatch
 from components.cluster.kubeadm import API_PORT
 from components.cluster.machine import script
@@ -133,6 +133,10 @@ class _UnreachableMachines:
             return None if answer.exception() is None else "see its error above"
         return self._reasons.get(machine, "")
 
+    def failed(self, machine: str) -> bool:
+        """Whether the failure of this machine's command is held back."""
+        return machine in self._reasons
+
     def release(self) -> None:
         """Release the failures that were held back, which end the program."""
         self._released.set()
@@ -163,12 +167,17 @@ async def _facts_of(
     port: int,
     unreachable: _UnreachableMachines,
 ) -> Facts | str | None:
-    """A machine's facts, its problem if it does not answer, or None if neither is known."""
+    """A machine's facts, its problem if they cannot be had, or None if neither is known, as in a preview."""
     answer, key = asyncio.ensure_future(output.future()), asyncio.ensure_future(host_key.future())
     reason = await unreachable.reason(machine.name, answer)
     if reason is None:
         text = await answer
-        return Facts.parse(text) if text else None
+        if text is None:
+            return None
+        try:
+            return Facts.parse(text)
+        except ValueError:
+            return not_understood(text)
     if not reason:
         return None
     # If reading the host key failed, there is no key to compare with.
@@ -196,7 +205,7 @@ async def _check(
         members = await accepted.future()
         found = problems(answers, args, members) if members is not None else []
         text = "no machine was changed, because\n  " + "\n  ".join(found)
-        lost = [outputs[name] for name, each in facts.items() if isinstance(each, str)]
+        lost = [outputs[name] for name in facts if unreachable.failed(name)]
         if unreachable.hooks and lost:
             # Once released, these failures end the program before an exception raised here would show: report first.
             unheard = ", ".join(name for name, each in facts.items() if each is None)

@@ -9,7 +9,9 @@ is_upgraded() {
 until_true 180 is_upgraded || die "$NODE is not ready in Kubernetes $VERSION: journalctl -u kubelet on it tells why"
 until_true 120 etcd endpoint health --cluster >/dev/null 2>&1 || die "an etcd member is not healthy after $NODE's upgrade"
 if [[ $state == *'|schedulable' ]]; then admin uncordon "$NODE" >&2; fi
-mapfile -t claims < <(claims_on "$NODE")
+found=$(until_true 60 claims_on "$NODE") || die "the API server does not answer"
+claims=()
+if [[ $found ]]; then mapfile -t claims <<<"$found"; fi
 await_owners "${claims[@]}"
 admin annotate node "$NODE" argus.dev/upgrade- >&2
 say "$NODE runs Kubernetes $VERSION"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs on the control plane that holds the virtual IP, before a node is upgraded: refuses unsupported version changes,
-# waits until all nodes are Ready, drains the node and prints `drained`. Prints nothing if there is nothing to upgrade.
+# waits until all nodes are Ready, drains the node and prints `drained`; prints `current` if there is nothing to upgrade.
 : "${NODE:?}" "${VERSION:?}"
 is_member || die "$NODE is not upgraded: this machine holds the virtual IP and is no control plane"
 
@@ -15,7 +15,10 @@ minor() { cut -d. -f2 <<<"$1"; }
 
 state=$(until_true 60 upgrade_state "$NODE") || die "the API server does not answer, or knows no node $NODE"
 IFS='|' read -r runs cordoned mark <<<"$state"
-[[ $runs != "$VERSION" || $mark ]] || exit 0
+if [[ $runs == "$VERSION" && ! $mark ]]; then
+  echo current
+  exit 0
+fi
 newest=$(printf '%s\n' "$runs" "$VERSION" | sort -V | tail -n 1)
 [[ $newest == "$VERSION" ]] || die "$NODE runs Kubernetes $runs, and Kubernetes does not go back: set" \
   "argus:cluster.kubernetesVersion to $runs or newer"

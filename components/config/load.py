@@ -14,8 +14,19 @@ from components.config.rules import Rule, problems
 from components.config.sections import Settings
 
 PROJECT = "argus"
-_SECRET_KEYS = ("privateKey", "password", "copyKey", "hostKey", "passwordHash", "tokenHash")
-"""Keys whose values are not printed; hostKey, because a user may give the private key by mistake."""
+_SECRET_KEYS = (
+    "privateKey",
+    "password",
+    "copyKey",
+    "hostKey",
+    "copyHostKey",
+    "cameraCredentials",
+    "passwordHash",
+    "tokenHash",
+)
+"""Keys whose values are not printed; host keys, because a user may give the private key by mistake."""
+_MAY_HOLD_A_LOGIN = re.compile(r"@|\uff20|%40|://.*[?=#]")
+"""A text with a login in a URL, whatever its signs are: no part of it can be told to be harmless."""
 _RENAMED = {"ssh.mend": "ssh.rerun"}
 """The new names of keys that earlier versions had."""
 
@@ -84,19 +95,33 @@ def _described(error: ErrorDetails) -> str:
         return f"{key}: unknown key; see docs/config.md for the keys there are"
     if error["type"] == "missing":
         return f"{key}: required and missing"
-    given = error["input"]
-    value = "(secret)" if any(part in _SECRET_KEYS for part in error["loc"]) else _shortened(given)
     message = error["msg"].removeprefix("Value error, ")
-    return f"{key}: {message}" if isinstance(given, dict) else f"{key}: {value}: {message}"
+    if isinstance(error["input"], dict):
+        return f"{key}: {message}"
+    return f"{key}: {_shown(error['loc'], error['input'])}: {message}"
+
+
+def _shown(location: tuple[int | str, ...], value: Any) -> str:
+    """The given value, unless it is a secret or may hold one."""
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    address = location[0] == "cameras" and (len(location) < 3 or location[2] == "url")
+    if any(part in _SECRET_KEYS for part in location):
+        return "(secret)"
+    if address or _MAY_HOLD_A_LOGIN.search(text):
+        return "(not shown: it may hold a login)"
+    return _shortened(text)
 
 
 def _key(location: tuple[int | str, ...]) -> str:
     key = ""
     for part in location:
-        key += f"[{part}]" if isinstance(part, int) else f".{part}" if key else part
+        if isinstance(part, int):
+            key += f"[{part}]"
+            continue
+        name = "(not shown)" if _MAY_HOLD_A_LOGIN.search(part) else part
+        key += f".{name}" if key else name
     return key
 
 
-def _shortened(value: Any, limit: int = 80) -> str:
-    text = re.sub(r"//[^/@\s]*@", "//(credentials)@", json.dumps(value, default=str))
+def _shortened(text: str, limit: int = 80) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import yaml
+
+from components.config.urls import split_without_login
 
 _TIMEOUT_SECONDS = 30
 _REMEDY = "give what `kubectl apply -f` takes, such as the output of `helm template`"
@@ -34,11 +35,9 @@ def is_url(source: str) -> bool:
 def check_source(source: str) -> str:
     """An https:// URL without credentials, or a path. Raises ValueError with the remedy."""
     if is_url(source):
-        parts = urlsplit(source)
+        parts = split_without_login(source, "download the manifest and give its path")
         if parts.scheme != "https" or not parts.hostname:
             raise ValueError("must be an https:// URL or a path")
-        if parts.username or parts.password:
-            raise ValueError("credentials do not belong in the URL: download the manifest and give its path")
     return source
 
 

@@ -6,7 +6,7 @@ Keys are camelCase in the stack file and snake_case here. Checks that need more 
 import math
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal, Self
 
@@ -24,14 +24,28 @@ from pydantic.alias_generators import to_camel
 
 from apps.access.document import CAMERAS_PATTERN, USER_PATTERN, Role
 from apps.access.hashes import check_password_hash, check_token_hash
+from apps.messages import camera_url
 from apps.messages.names import NAME_PATTERN
 from apps.weights.contract import Contract, Precision
 from components import versions
+from components.config.addresses import Address, AddressRange
 from components.config.manifest import check_source
-from components.config.urls import check_camera_url, check_download_url
+from components.config.node_names import check_label_key, check_label_value, check_taint
+from components.config.urls import check_download_url, check_image, check_registry
 from components.ssh_keys import check_host_key
 
 Name = Annotated[str, StringConstraints(pattern=f"^{NAME_PATTERN}$")]
+
+ImageReference = Annotated[str, AfterValidator(check_image)]
+Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+Checksum = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+PROGRAMS: Final = ("kubeadm", "kubelet", "kubectl")
+"""The programs of a Kubernetes release that machines download."""
+
+LabelKey = Annotated[str, AfterValidator(check_label_key)]
+LabelValue = Annotated[str, AfterValidator(check_label_value)]
+Taint = Annotated[str, AfterValidator(check_taint)]
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -113,14 +127,14 @@ class Machine(Section):
     """One host, reached over SSH; it becomes the node of the same name."""
 
     name: Name = Field(description="Host and node name, unique in the stack.")
-    address: IPv4Address = Field(description="IPv4 address for SSH and for the cluster's own traffic.")
+    address: Address = Field(description="IPv4 address for SSH and for the cluster's own traffic.")
     host_key: Annotated[str, AfterValidator(check_host_key)] | None = Field(
         None,
         description="Its public SSH host key, ECDSA or Ed25519, as in /etc/ssh/ssh_host_ecdsa_key.pub; no machine with "
         "another is touched.",
     )
-    labels: dict[str, str] = Field({}, description="Node labels to set.")
-    taints: tuple[str, ...] = Field((), description="Node taints to set, each `key=value:Effect` or `key:Effect`.")
+    labels: dict[LabelKey, LabelValue] = Field({}, description="Node labels to set.")
+    taints: tuple[Taint, ...] = Field((), description="Node taints to set, each `key=value:Effect` or `key:Effect`.")
 
     control_plane: ClassVar[bool] = True
     """Whether it runs Kubernetes' control plane; a Worker does not."""
@@ -198,18 +212,18 @@ class Cluster(Section):
     """The Kubernetes cluster that the machines become."""
 
     name: Name = Field(description="Name of the cluster, seen in its kubeconfig.")
-    endpoint: IPv4Address = Field(
+    endpoint: Address = Field(
         description="Virtual IP of the API, a free address on the control planes' network; keepalived holds it."
     )
     endpoint_port: Port = Field(8443, description="Port of the API at the virtual IP (HAProxy); not 6443.")
     kubernetes_version: Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")] = Field(
         versions.KUBERNETES, description="Kubernetes version, without a leading v."
     )
-    pod_network: IPv4Network = Field(
+    pod_network: AddressRange = Field(
         IPv4Network("10.244.0.0/16"),
         description="Addresses of pods; each node takes a /24. A network of your own must use these too.",
     )
-    service_network: IPv4Network = Field(IPv4Network("10.96.0.0/16"), description="Addresses of services.")
+    service_network: AddressRange = Field(IPv4Network("10.96.0.0/16"), description="Addresses of services.")
     network: Network = Field(
         Network(),
         description="The pods' network; unset: Argus's own, routes between the machines and no daemon. It enforces no "
@@ -219,12 +233,25 @@ class Cluster(Section):
         "https://dl.k8s.io",
         description="Where machines download `v<version>/bin/linux/amd64/{kubeadm,kubelet,kubectl}` from.",
     )
+    checksums: dict[str, Checksum] = Field(
+        {},
+        description="SHA-256 of each program of a release, by `<version>/<program>` (`1.36.1/kubelet`), as its "
+        "publisher says it; unset: as the `.sha256` beside the program says, which must be there.",
+    )
+    require_checksums: bool = Field(
+        False, description="Refuse a version whose programs are not in `checksums`, before anything is changed."
+    )
     image_repository: str = Field("registry.k8s.io", description="Registry of the control plane's images.")
     registry_mirror: Annotated[str, AfterValidator(check_download_url)] | None = Field(
         None, description="URL of a registry that containerd asks first for every image; http:// for a plain one."
     )
     schedule_pods_on_control_planes: bool = Field(
         False, description="Let ordinary pods run on control planes too; for clusters of few machines."
+    )
+    secrets_key: Name = Field(
+        "key1",
+        description="Name of the key that encrypts Secrets in etcd; another name (a date, say) makes a new key, "
+        "rewrites every Secret with it, and takes the old key out.",
     )
     kubelet: KubeletOptions = Field(KubeletOptions(), description="Settings of every kubelet.")
     kube_proxy: KubeProxyOptions = Field(KubeProxyOptions(), description="Settings of every kube-proxy.")
@@ -235,9 +262,19 @@ class Cluster(Section):
         20, ge=0, alias="minimumDiskGiB", description="A machine with less free space in /var/lib is refused (GiB)."
     )
 
+    @property
+    def checksums_of_programs(self) -> list[str]:
+        """The checksum of each program of the version, `program checksum`; empty where the stack gives none."""
+        given = {program: self.checksums.get(f"{self.kubernetes_version}/{program}") for program in PROGRAMS}
+        return [f"{program} {checksum}" for program, checksum in given.items() if checksum]
+
+
+AgeRecipient = Annotated[str, StringConstraints(pattern=r"^age1[02-9ac-hj-np-z]{58}$")]
+"""An age public key (https://age-encryption.org/v1)."""
+
 
 class Backup(Section):
-    """Snapshots of etcd on every control plane, each with the keys needed to restore it."""
+    """Snapshots of etcd on every control plane, and encrypted copies of them and of the cluster's keys elsewhere."""
 
     schedule: str = Field(
         "hourly", min_length=1, description="When, as systemd writes it (`hourly`, `*-*-* 03:00`; man systemd.time)."
@@ -250,26 +287,75 @@ class Backup(Section):
         None, description="Where copies go over SSH, `user@host:/path`; what must outlive the machines."
     )
     copy_key: SecretStr | None = Field(None, description="The private key for copyTo, as a Pulumi secret.")
+    copy_host_key: Annotated[str, AfterValidator(check_host_key)] | None = Field(
+        None,
+        description="The public SSH host key of copyTo's host, as a machine's `hostKey`; no other host gets copies.",
+    )
+    recipients: tuple[AgeRecipient, ...] = Field(
+        (),
+        description="Public keys (`age1…`, from `age-keygen`) that copies are encrypted to; any of their private keys "
+        "opens one. Keep those off the machines.",
+    )
+    key_recipients: tuple[AgeRecipient, ...] = Field(
+        (),
+        description="Public keys that the copy of the cluster's own keys is encrypted to, so that who can open a "
+        "snapshot need not be who can open the keys; unset: recipients.",
+    )
 
     @model_validator(mode="after")
-    def _key_for_copies(self) -> Self:
-        if (self.copy_to is None) != (self.copy_key is None):
-            raise ValueError("set copyTo and copyKey together, or neither")
+    def _whole_copies(self) -> Self:
+        needed = {
+            "copyTo": self.copy_to,
+            "copyKey": self.copy_key,
+            "copyHostKey": self.copy_host_key,
+            "recipients": self.recipients or None,
+        }
+        missing = [key for key, value in needed.items() if value is None]
+        if self.copy_to is not None and missing:
+            raise ValueError(
+                f"copyTo needs {', '.join(missing)} too: copies are encrypted (`age-keygen` makes a key pair) and go "
+                "to a host that is known by its key"
+            )
+        if self.copy_to is None and (self.copy_key or self.copy_host_key or self.key_recipients or self.recipients):
+            raise ValueError("there is no copyTo to send copies to; set it, or remove the keys for copies")
         return self
+
+    @property
+    def openers_of_keys(self) -> tuple[str, ...]:
+        """The public keys that the copy of the cluster's keys is encrypted to."""
+        return self.key_recipients or self.recipients
 
 
 class Images(Section):
     """Where the pipeline's images come from."""
 
-    registry: str | None = Field(
+    registry: Annotated[str, AfterValidator(check_registry)] | None = Field(
         None,
-        min_length=1,
         description="Registry that `pulumi up` pushes to and machines pull from, `host[:port][/path]`.",
     )
     insecure: bool = Field(False, description="The registry speaks plain http.")
-    overrides: dict[str, str] = Field(
+    overrides: dict[str, ImageReference] = Field(
         {}, description="Image name (a folder of containers/) to a reference that is used instead of building it."
     )
+    base: ImageReference = Field(
+        "debian:trixie-slim",
+        description="What images are built on; a digest (`debian:trixie-slim@sha256:…`) keeps it from changing.",
+    )
+    digests: dict[ImageReference, Digest] = Field(
+        {},
+        description="Reference of an image (`registry.k8s.io/pause:3.10.2`) to the digest by which pods use it; one of "
+        "the cluster's own (cluster.imageRepository) is compared with it when a machine pulls it.",
+    )
+    require_digests: bool = Field(
+        False,
+        description="Refuse an image that is used by its tag alone, which its registry may give another content; use "
+        "also the images that are built here by their digest.",
+    )
+
+    def pinned(self, reference: str) -> str:
+        """The reference with its digest, where `digests` has one."""
+        digest = self.digests.get(reference)
+        return f"{reference}@{digest}" if digest else reference
 
 
 class Storage(Section):
@@ -443,8 +529,9 @@ class Camera(Section):
     """One camera, named by URL."""
 
     name: Name = Field(description="Name of the camera: part of every frame's identity.")
-    url: Annotated[str, AfterValidator(check_camera_url)] = Field(
-        description="rtsp://, http(s):// (MJPEG), file:// (looped) or synthetic:// (rendered); no credentials in it."
+    url: Annotated[str, AfterValidator(camera_url.check)] = Field(
+        description="rtsp://, http(s):// (MJPEG), file:// (looped) or synthetic:// (rendered); no login in it: for a "
+        "camera that wants its own in the path or the query, `{username}` and `{password}` stand in their places."
     )
     frames_per_second: Annotated[float, Field(gt=0, le=60)] | None = Field(
         None, description="Rate limit; unset: producers.framesPerSecond."
@@ -454,6 +541,9 @@ class Camera(Section):
     )
     jpeg_quality: Annotated[int, Field(ge=10, le=100)] | None = Field(None, description="Unset: producers.jpegQuality.")
     grey: bool = Field(False, description="Drop the colour.")
+    transport: Literal["auto", "tcp", "udp"] = Field(
+        "auto", description="How RTSP's pictures travel; auto: over TCP, or UDP if the camera refuses that."
+    )
     gated: bool = Field(
         True, description="Whether models may skip its frames where nothing moved (models[].gate); false: never."
     )

@@ -1,38 +1,50 @@
 """Checks of the URLs in a stack's configuration. Each returns the URL or raises ValueError with the remedy."""
 
+import re
+from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-CAMERA_SCHEMES = ("rtsp", "rtsps", "http", "https", "file", "synthetic")
+from apps.messages import camera_url
 
-
-def check_camera_url(url: str) -> str:
-    """Check a camera's URL: a supported scheme, a host or path, and no credentials."""
-    parts = urlsplit(url)
-    if parts.scheme not in CAMERA_SCHEMES:
-        allowed = ", ".join(f"{scheme}://" for scheme in CAMERA_SCHEMES)
-        raise ValueError(f"the scheme {parts.scheme or '(none)'!r} is not one of {allowed}")
-    if parts.username or parts.password:
-        raise ValueError("credentials do not belong in the URL: set cameraCredentials.<camera> as Pulumi secrets")
-    if parts.scheme == "file" and not parts.path.startswith("/"):
-        raise ValueError("a file:// URL needs an absolute path: file:///path/in/the/pod")
-    _check_port(parts)
-    if parts.scheme != "file" and not parts.hostname:
-        raise ValueError("the URL names no host" if parts.scheme != "synthetic" else "write synthetic://<scene>")
-    return url
-
-
-def _check_port(parts: SplitResult) -> None:
-    try:
-        named = parts.port
-    except ValueError:
-        named = 0
-    if named == 0:
-        raise ValueError("the port is no number from 1 to 65535")
+_REGISTRY: Final = re.compile(r"[\w.-]+(:[0-9]+)?(/[\w./-]*)?")
+_IMAGE: Final = re.compile(r"[\w.-]+(:[0-9]+)?(/[\w.-]+)*(:[\w.-]+)?(@sha256:[0-9a-f]{64})?")
 
 
 def check_download_url(url: str) -> str:
     """Check an http(s) URL; return it without a trailing slash."""
-    parts = urlsplit(url)
+    parts = split_without_login(url, "let the server answer the machines without one")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("must be an http:// or https:// URL")
     return url.rstrip("/")
+
+
+def split_without_login(url: str, remedy: str) -> SplitResult:
+    """The parts of a URL that is kept as plain text. Raises ValueError with the remedy if a login may be in it."""
+    if camera_url.has_userinfo(url) or camera_url.login_key(url):
+        raise ValueError(f"a login does not belong in the URL: {remedy} (an @ of the path is written %40)")
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        # Its message has a part of the URL, which may hold a login.
+        raise ValueError("this is no URL") from None
+    return parts
+
+
+def check_registry(registry: str) -> str:
+    """Check `host[:port][/path]`, as names of images begin; return it unchanged."""
+    if not _REGISTRY.fullmatch(registry):
+        raise ValueError(
+            "must be host[:port][/path], without a scheme or a login (`podman login` or `docker login` keeps that)"
+        )
+    return registry
+
+
+def check_image(reference: str) -> str:
+    """Check the reference of an image; return it unchanged."""
+    if not _IMAGE.fullmatch(reference):
+        raise ValueError(
+            "must be [host[:port]/]name[:tag][@sha256:digest], without a scheme or a login (`podman login` or"
+            " `docker login` keeps that)"
+        )
+    return reference

@@ -58,7 +58,7 @@ def index_template(replicas: int) -> dict[str, Any]:
             "settings": {
                 "number_of_shards": 1,
                 "number_of_replicas": 1 if replicas > 1 else 0,
-                "refresh_interval": "1s",
+                # No refresh_interval: an index that nobody has searched for 30 s is refreshed when somebody does.
             },
             "mappings": {
                 "dynamic": False,

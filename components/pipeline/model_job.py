@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -147,6 +147,11 @@ def spark_properties(name: str, namespace: str, image: str, args: ModelJobArgs) 
         "spark.sql.streaming.numRecentProgressUpdates": "2",
         "spark.sql.streaming.kafka.useDeprecatedOffsetFetching": "false",
     }
+    return properties_file(properties)
+
+
+def properties_file(properties: Mapping[str, Any]) -> str:
+    """The text of a file of Spark properties."""
     return "".join(f"{key} {value}\n" for key, value in properties.items())
 
 

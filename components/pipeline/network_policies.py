@@ -22,6 +22,8 @@ DNS_NAMESPACE: Final = "kube-system"
 DNS_LABELS: Final[Mapping[str, str]] = {"k8s-app": "kube-dns"}
 """Namespace and labels of kubeadm's CoreDNS pods."""
 
+_UNPRIVILEGED_UDP: Final = networking.v1.NetworkPolicyPortArgs(port=1024, end_port=65535, protocol="UDP")
+
 _KEDA: Final[dict[str, Labels]] = {
     "keda-operator": keda.OPERATOR_LABELS,
     "keda-adapter": keda.ADAPTER_LABELS,
@@ -176,9 +178,11 @@ def _to_the_outside(kind: str, args: NetworkPoliciesArgs) -> Iterator[networking
     if kind == "producer" and (ports := producers.camera_ports(camera.url for camera in args.cameras)):
         own = (args.cluster.pod_network, args.cluster.service_network)
         outside = networking.v1.IPBlockArgs(cidr="0.0.0.0/0", except_=[str(each) for each in own])
-        yield networking.v1.NetworkPolicyEgressRuleArgs(
-            to=[networking.v1.NetworkPolicyPeerArgs(ip_block=outside)], ports=_tcp(ports)
-        )
+        there = [networking.v1.NetworkPolicyPeerArgs(ip_block=outside)]
+        yield networking.v1.NetworkPolicyEgressRuleArgs(to=there, ports=_tcp(ports))
+        if any(camera.transport == "udp" for camera in args.cameras):
+            # A camera chooses the ports at which it expects the producer's reports.
+            yield networking.v1.NetworkPolicyEgressRuleArgs(to=there, ports=[_UNPRIVILEGED_UDP])
     if kind in (*(pods_of(model, "driver") for model in args.models), *_KEDA, *_VPA, "ui"):
         # To any address, because some networks (Cilium by default) do not match nodes by address.
         yield networking.v1.NetworkPolicyEgressRuleArgs(ports=_tcp((API_PORT,)))

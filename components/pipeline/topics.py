@@ -68,6 +68,9 @@ def pipeline_topics(kafka: sections.Kafka, models: Sequence[str]) -> tuple[Topic
         settings = {
             "cleanup.policy": "delete",
             "max.message.bytes": str(kafka.max_message_bytes),
+            # Retention goes by the brokers' clocks: with the senders', one record from the future would keep its whole
+            # segment, and a sender whose clock is far behind would have its records deleted at once.
+            "message.timestamp.type": "LogAppendTime",
             "min.insync.replicas": str(2 if copies == 3 else 1),
             "retention.ms": str(kafka.retention_hours * 3_600_000),
             "segment.ms": str(max(kafka.retention_hours * 3_600_000 // 6, 600_000)),

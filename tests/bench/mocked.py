@@ -11,7 +11,7 @@ from typing import Any
 
 import pulumi
 import yaml
-from pulumi.runtime import mocks
+from pulumi.runtime import mocks, rpc
 
 ROOT = Path(__file__).parents[2]
 HOST_KEY = f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{'A' * 43}"
@@ -25,8 +25,8 @@ class Echo(mocks.Mocks):
         return {}, []
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        """Return the inputs, and a command's output: a host key for a local one, else nothing."""
-        stdout = HOST_KEY if args.typ == "command:local:Command" else ""
+        """Return the inputs, and what a command prints: a host key, or unknown if it is remote, as at first."""
+        stdout = HOST_KEY if args.typ == "command:local:Command" else rpc.UNKNOWN
         printed = {"stdout": stdout, "stderr": ""} if args.typ.startswith("command:") else {}
         return f"{args.name}-id", {**args.inputs, **printed}
 

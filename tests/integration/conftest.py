@@ -37,3 +37,10 @@ def elasticsearch() -> Iterator[str]:
 def topics(kafka: str) -> Topics:
     """New topics for one test: frames, and results of the models objects and motion."""
     return create_topics(kafka, suffix=uuid.uuid4().hex[:8], models=("objects", "motion"), partitions=4)
+
+
+@pytest.fixture
+def topics_of_senders_times(kafka: str) -> Topics:
+    """Like `topics`, but of a version before Kafka's own time was recorded: each record has the time of its sender."""
+    suffix = uuid.uuid4().hex[:8]
+    return create_topics(kafka, suffix=suffix, models=("objects", "motion"), partitions=4, senders_times=True)

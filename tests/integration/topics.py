@@ -3,15 +3,27 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import cast
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from apps.messages import Detection, Frame, Result, frame_headers, result_to_json
+from apps.messages import (
+    Detection,
+    Frame,
+    Result,
+    frame_from_kafka,
+    frame_headers,
+    from_milliseconds,
+    result_to_json,
+)
 from apps.messages.names import results_topic
+from components.config.sections import Kafka as KafkaSection
+from components.pipeline.topics import pipeline_topics
 
 KAFKA_LIMIT_S = 120
+TIMES = "message.timestamp.type"
 
 
 @dataclass(frozen=True)
@@ -31,10 +43,14 @@ class Topics:
         return (self.frames, *self.results)
 
 
-def create_topics(bootstrap: str, *, suffix: str, models: Iterable[str], partitions: int) -> Topics:
+def create_topics(
+    bootstrap: str, *, suffix: str, models: Iterable[str], partitions: int, senders_times: bool = False
+) -> Topics:
+    """New topics, whose records have the times of the broker, as in a stack, or of their senders."""
     topics = Topics(bootstrap, f"frames-{suffix}", tuple(f"{model}-{suffix}" for model in models))
     admin = AdminClient({"bootstrap.servers": bootstrap})
-    create(admin, [NewTopic(name, partitions, 1) for name in topics.all])
+    config = {} if senders_times else {TIMES: pipeline_topics(KafkaSection(), [])[0].settings[TIMES]}
+    create(admin, [NewTopic(name, partitions, 1, config=config) for name in topics.all])
     return topics
 
 
@@ -86,6 +102,25 @@ def send_frame(to: Producer, topics: Topics, frame: Frame) -> None:
 
 def send_result(to: Producer, topics: Topics, result: Result, partition: int) -> None:
     to.produce(results_topic(result.model), key=result.id, value=result_to_json(result), partition=partition)
+
+
+def frame_times(topics: Topics) -> dict[tuple[str, int], datetime]:
+    """Kafka's time of each frame, by camera and sequence."""
+    last = {partition: end for (topic, partition), end in ends(topics).items() if topic == topics.frames}
+    consumer = Consumer({"bootstrap.servers": topics.bootstrap, "group.id": "none", "enable.auto.commit": False})
+    found = {}
+    try:
+        consumer.assign([TopicPartition(topics.frames, partition, 0) for partition in last])
+        for _ in range(sum(last.values())):
+            record = consumer.poll(30)
+            assert record is not None and record.error() is None
+            # Received headers are a list of pairs; the client's type also has a dictionary, for sending.
+            headers = cast(list[tuple[str, bytes | None]] | None, record.headers())
+            frame = frame_from_kafka(record.key(), record.value(), headers)
+            found[frame.camera, frame.sequence] = from_milliseconds(record.timestamp()[1])
+    finally:
+        consumer.close()
+    return found
 
 
 def ends(topics: Topics) -> dict[tuple[str, int], int]:

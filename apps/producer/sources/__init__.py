@@ -1,36 +1,44 @@
 """Sources of frames: one module for each kind of URL, chosen by its scheme."""
 
 import threading
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
+from apps.messages import camera_url
 from apps.producer.settings import Camera, Credentials
-from apps.producer.sources.base import CorruptImage, OversizeImage, Shot, Source, SourceError
+from apps.producer.sources.base import CorruptImage, NoPicture, OversizeImage, Shot, Source, SourceError
 from apps.producer.sources.mjpeg import MjpegSource
 from apps.producer.sources.synthetic import SyntheticSource
 from apps.producer.sources.video import VideoSource
 
-__all__ = ["CorruptImage", "OversizeImage", "Shot", "Source", "SourceError", "open_source"]
+__all__ = ["CorruptImage", "NoPicture", "OversizeImage", "Shot", "Source", "SourceError", "open_source"]
 
 
 def open_source(
     camera: Camera, credentials: Credentials | None, max_image_bytes: int, stopping: threading.Event
 ) -> Source:
     """Open a camera. Raises SourceError, which never contains credentials, if it cannot be reached."""
-    parts = urlsplit(camera.url)
+    url = camera.url
+    if credentials is not None and camera_url.takes_login(url):
+        url = camera_url.with_login(url, credentials.username, credentials.password.get_secret_value())
+        credentials = None
+    parts = urlsplit(url)
     if parts.scheme == "synthetic":
         return SyntheticSource(camera.name, camera.width, stopping)
     if parts.scheme in {"http", "https"}:
-        return MjpegSource(camera.url, credentials, max_image_bytes, stopping)
+        return MjpegSource(url, credentials, max_image_bytes, stopping)
     interval = 1 / camera.frames_per_second
     if parts.scheme == "file":
-        return VideoSource(parts.path, interval, camera.width, stopping, looped=True)
-    place = _with_credentials(camera.url, credentials)
-    return VideoSource(place, interval, camera.width, stopping, looped=False)
+        return VideoSource(parts.path, interval, camera.width, stopping, None)
+    place = _for_ffmpeg(url, credentials)
+    return VideoSource(place, interval, camera.width, stopping, camera.transport)
 
 
-def _with_credentials(url: str, credentials: Credentials | None) -> str:
+def _for_ffmpeg(url: str, credentials: Credentials | None) -> str:
+    """The URL with the login where FFmpeg looks for it."""
     if credentials is None:
         return url
-    user, password = quote(credentials.username, safe=""), quote(credentials.password.get_secret_value(), safe="")
+    username, password = credentials.username, credentials.password.get_secret_value()
+    if camera_url.too_long_for_rtsp(url, username, password):
+        raise SourceError(f"the login is longer than the {camera_url.LONGEST_RTSP_LOGIN} bytes that FFmpeg keeps")
     parts = urlsplit(url)
-    return parts._replace(netloc=f"{user}:{password}@{parts.netloc}").geturl()
+    return parts._replace(netloc=f"{camera_url.userinfo(username, password)}@{parts.netloc}").geturl()

@@ -15,6 +15,10 @@ class SourceError(Exception):
     """The camera cannot be reached or was lost. The message contains no credentials."""
 
 
+class NoPicture(SourceError):
+    """The camera is connected, but sends no picture. It can be read on: one may come yet."""
+
+
 class CorruptImage(Exception):
     """One image could not be decoded; the next may be fine."""
 
@@ -38,7 +42,8 @@ class Source(Protocol):
         """The first image at or after `due` (time.monotonic); None when told to stop.
 
         `sequence` is the identity that the image will have, for sources that render. Raises SourceError when the
-        camera is lost, CorruptImage or OversizeImage for one bad image.
+        camera is lost, NoPicture when it has sent no picture for some seconds, and CorruptImage or OversizeImage for
+        one bad image; after these three it can be read on.
         """
         ...
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from apps.messages import Detection, Frame
+from apps.messages import Detection, Frame, follows
 from apps.model_api.jpeg import Image
 from apps.spark_jobs.models.thumbnail import thumbnail
 
@@ -36,8 +36,8 @@ class _Seen:
 class MotionModel:
     """Compares each frame with the camera's latest one in this process.
 
-    A camera's first frame, and one after a gap, has no motion. A late frame (a lower sequence) is compared too, but
-    does not replace the latest one.
+    A camera's first frame, and one after a gap, has no motion. A late frame (a lower sequence of the same run) is
+    compared too, but does not replace the latest one.
     """
 
     version = "difference-1"
@@ -56,7 +56,7 @@ class MotionModel:
             and previous.picture.shape == picture.shape
             and abs(frame.captured_at - previous.captured_at) <= MAX_GAP
         )
-        if previous is None or not comparable or frame.sequence > previous.sequence:
+        if previous is None or not comparable or follows(frame.sequence, previous.sequence):
             self._remember(frame, picture)
         if previous is None or not comparable:
             return ()

@@ -92,7 +92,9 @@ async function load(after) {
     next = page.next;
     const count = page.total_is_exact ? page.total.toLocaleString() : `more than ${page.total.toLocaleString()}`;
     const unreadable = page.unreadable ? `; ${page.unreadable} here cannot be read` : "";
-    notice(page.total ? `${count} results${unreadable}` : "Nothing found.", page.unreadable > 0);
+    const missing = page.not_searched ? `; ${page.not_searched} parts of the index could not be searched` : "";
+    const found = page.total ? `${count} results` : `Nothing found${missing ? "" : "."}`;
+    notice(`${found}${unreadable}${missing}`, page.unreadable + page.not_searched > 0);
   } catch (error) {
     if (request !== latest) return;
     if (!after) {

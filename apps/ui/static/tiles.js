@@ -124,6 +124,9 @@ export class Live {
     document.getElementById("latency").title = delays.map(([model, seconds]) => `${model} ${age(seconds)}`).join(", ");
     const late = delays.filter(([, seconds]) => seconds > BEHIND_SECONDS);
     const told = late.map(([model, seconds]) => `${model} is ${age(seconds)} behind`).join(", ");
+    const { records, camera } = statistics.not_shown;
+    const others = `${records} frames and results of cameras that the stack does not name, such as ${camera}`;
+    show("not-shown", records ? `${others}, are not shown: there are too many such names.` : "");
     show("behind", late.length ? `${told}: frames come faster than it gets through them, or it is starting.` : "");
   }
 }

@@ -13,9 +13,11 @@ etcd() {
     --key=/etc/kubernetes/pki/etcd/peer.key "$@"
 }
 
-# forget_etcd_member NAME: removes a member that did not leave by itself, so that it no longer counts for the quorum.
+# forget_etcd_member NAME: removes a member that did not leave by itself, so that it no longer counts for the quorum. Fails
+# while the cluster has a node of this name that is Ready.
 forget_etcd_member() {
-  local id
+  local id condition
   id=$(etcd member list | awk -F', ' -v name="$1" '$3 == name { print $1 }') || return
-  [[ ! $id ]] || etcd member remove "$id" >&2
+  [[ $id ]] || return 0
+  condition=$(ready "$1") && [[ $condition != True ]] && etcd member remove "$id" >&2
 }

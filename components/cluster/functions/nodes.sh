@@ -17,9 +17,10 @@ control_plane_addresses() {
     -o jsonpath='{range .items[*]}{.status.addresses[?(@.type=="InternalIP")].address}{"\n"}{end}'
 }
 
-# ready NAME: prints the status of a node's Ready condition (True, False or Unknown); fails if the API does not answer.
+# ready NAME: prints the status of a node's Ready condition (True, False or Unknown), or nothing if there is no such node;
+# fails if the API does not answer.
 ready() {
-  admin get node "$1" --request-timeout=10s -o jsonpath='{.status.conditions[?(@.type=="Ready")].status}'
+  admin get node "$1" --ignore-not-found --request-timeout=10s -o jsonpath='{.status.conditions[?(@.type=="Ready")].status}'
 }
 is_ready() { [[ $(ready "$1") == True ]]; }
 
@@ -56,9 +57,10 @@ upgrade_state() {
   echo "${oldest#v}|$others"
 }
 
-# forget NAME: deletes the node, pods and etcd member of a machine that left or died. May be repeated if it fails.
+# forget NAME: deletes the etcd member, node and pods of a machine that left or died. The member goes first, because only the
+# node tells whether the machine lives. May be repeated if it fails.
 forget() {
-  admin delete node "$1" --ignore-not-found --wait=false --request-timeout=10s >&2 &&
-    give_up_pods "$1" &&
-    forget_etcd_member "$1"
+  forget_etcd_member "$1" &&
+    admin delete node "$1" --ignore-not-found --wait=false --request-timeout=10s >&2 &&
+    give_up_pods "$1"
 }

@@ -22,12 +22,14 @@ drain() {
 
 # await_owners CLAIM...: waits until the StatefulSets whose pods made these claims have all replicas ready.
 await_owners() {
-  local claim namespace pod service
+  local claim namespace pod service found
   for claim in "$@"; do
     namespace=${claim% *} pod=${claim#* data-}
     service=statefulset/${pod%-*}
     # When the whole cluster is destroyed, the services are already gone.
-    [[ $(admin --namespace "$namespace" get "$service" --ignore-not-found -o name) ]] || continue
+    found=$(until_true 60 admin --namespace "$namespace" get "$service" --ignore-not-found -o name) ||
+      die "the API server does not answer"
+    [[ $found ]] || continue
     admin --namespace "$namespace" rollout status "$service" --timeout=300s >&2 ||
       die "$service is not whole: kubectl --namespace $namespace describe pod $pod"
   done

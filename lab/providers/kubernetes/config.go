@@ -3,10 +3,14 @@ package main
 import (
 	"fmt"
 	"os"
+	"reflect"
+	"slices"
 	"strconv"
 
+	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	clientapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 
@@ -87,4 +91,65 @@ func restConfig(config clientcmd.ClientConfig) (*rest.Config, error) {
 	client.UserAgent = "pulumi-kubernetes/" + version
 	client.WarningHandler = rest.NoWarnings{}
 	return client, nil
+}
+
+// identifier is the setting by which a user names the cluster, so that nothing else tells whether it is another one.
+const identifier = "clusterIdentifier"
+
+// places are the settings that say where the cluster is.
+var places = []string{"kubeconfig", "context", "cluster"}
+
+// diffConfig compares the provider's settings as the official plugin does. Of a cluster with an identifier, another
+// identifier alone means another cluster. Of one without, a place that is not known yet is taken for another cluster,
+// and so is one whose cluster (address, CA) differs.
+func diffConfig(old, inputs resource.PropertyMap) *pulumirpc.DiffResponse {
+	before, named := plugin.String(old, identifier)
+	after, stillNamed := plugin.String(inputs, identifier)
+	same := named && stillNamed && before == after
+	moved := !same && otherCluster(old, inputs)
+	return plugin.DiffResponse(plugin.Differences(old, inputs), func(change plugin.Change) bool {
+		path := change.Path.String()
+		return (path == identifier && named && stillNamed) || (moved && slices.Contains(places, path))
+	})
+}
+
+// otherCluster tells whether the places of the settings may mean another cluster.
+func otherCluster(old, inputs resource.PropertyMap) bool {
+	for _, place := range places {
+		if inputs[resource.PropertyKey(place)].IsComputed() {
+			return true
+		}
+	}
+	before, after := activeCluster(newSettings(old)), activeCluster(newSettings(inputs))
+	return before != nil && after != nil && !reflect.DeepEqual(before, after)
+}
+
+// activeCluster is the entry of the kubeconfig that the settings choose; nil where there is none.
+func activeCluster(settings settings) *clientapi.Cluster {
+	config, err := settings.clientConfig()
+	if err != nil {
+		return nil
+	}
+	raw, err := config.RawConfig()
+	if err != nil {
+		return nil
+	}
+	name := settings.cluster
+	if name == "" {
+		current := settings.context
+		if current == "" {
+			current = raw.CurrentContext
+		}
+		context, ok := raw.Contexts[current]
+		if !ok {
+			return nil
+		}
+		name = context.Cluster
+	}
+	cluster, ok := raw.Clusters[name]
+	if !ok {
+		return nil
+	}
+	cluster.LocationOfOrigin = ""
+	return cluster
 }

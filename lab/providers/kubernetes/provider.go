@@ -62,8 +62,7 @@ func (p *provider) CheckConfig(_ context.Context, request *pulumirpc.CheckReques
 	return &pulumirpc.CheckResponse{Inputs: request.GetNews(), Failures: failures}, nil
 }
 
-// DiffConfig never asks for a replacement but where the user says that it is another cluster: certificates in a
-// kubeconfig are renewed, and endpoints move, while the objects stay.
+// DiffConfig asks for a replacement, and so for one of every object, where the settings mean another cluster.
 func (p *provider) DiffConfig(_ context.Context, request *pulumirpc.DiffRequest) (*pulumirpc.DiffResponse, error) {
 	old, err := plugin.Decode(request.GetOldInputs())
 	if err != nil {
@@ -73,9 +72,7 @@ func (p *provider) DiffConfig(_ context.Context, request *pulumirpc.DiffRequest)
 	if err != nil {
 		return nil, err
 	}
-	return plugin.DiffResponse(plugin.Differences(old, inputs), func(change plugin.Change) bool {
-		return change.Path.String() == "clusterIdentifier" && change.Kind == pulumirpc.PropertyDiff_UPDATE
-	}), nil
+	return diffConfig(plugin.PlainMap(old), plugin.PlainMap(inputs)), nil
 }
 
 // Configure takes the provider's settings; the cluster is contacted when the first object needs it.

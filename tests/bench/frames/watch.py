@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import httpx
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, IsolationLevel, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from apps.messages import frame_from_kafka, result_from_json
@@ -64,11 +64,18 @@ class Seen:
 
 
 class Lags:
-    """The end of the frames topic and how far behind it each model's group is."""
+    """The end of the frames topic and how far behind it each model's group is.
+
+    What groups have committed is read by consumers that join nothing: an AdminClient that asks a broker which no longer
+    coordinates the group ends the process (librdkafka 2.16, a null pointer in its answer's handling).
+    """
 
     def __init__(self, order: Order) -> None:
         self._admin = AdminClient({"bootstrap.servers": order.kafka})
-        self._groups = {model: model_group(model) for model in order.models}
+        self._groups = {
+            model: Consumer({"bootstrap.servers": order.kafka, "group.id": model_group(model), **_FETCH})
+            for model in order.models
+        }
         self._partitions = self.ends(FRAMES_TOPIC).keys()
 
     def ends(self, topic: str) -> Offsets:
@@ -95,13 +102,10 @@ class Lags:
             )
         return sum(ends.values()), lags
 
-    def _committed(self, group: str) -> Offsets:
+    def _committed(self, group: Consumer) -> Offsets:
         wanted = [TopicPartition(FRAMES_TOPIC, partition) for partition in self._partitions]
-        asked = self._admin.list_consumer_group_offsets(
-            [ConsumerGroupTopicPartitions(group, wanted)], request_timeout=_TIMEOUT_S
-        )
         # A negative offset: the group has committed none.
-        return {each.partition: each.offset for each in asked[group].result().topic_partitions if each.offset >= 0}
+        return {each.partition: each.offset for each in group.committed(wanted, _TIMEOUT_S) if each.offset >= 0}
 
 
 class Search:
@@ -166,10 +170,11 @@ def follow(order: Order) -> Seen:
     before = lags.ends(FRAMES_TOPIC)
     time.sleep(LAG_PERIOD_S * 2)
     places = chosen(before, lags.ends(FRAMES_TOPIC), order.partitions)
-    starts = {model: lags.ends(results_topic(model)) for model in order.models}
+    ends = {topic: lags.ends(topic) for topic in (FRAMES_TOPIC, *map(results_topic, order.models))}
+    from_now = [TopicPartition(topic, place, ends[topic][place]) for topic in ends for place in places]
     stop, all_added = threading.Event(), threading.Event()
     with ThreadPoolExecutor(2) as pool:
-        tail = pool.submit(_tail, order, places, search, seen, stop)
+        tail = pool.submit(_tail, order, from_now, search, seen, stop)
         running = [tail, pool.submit(search.run, all_added)]
         try:
             _say(READY)
@@ -180,9 +185,9 @@ def follow(order: Order) -> Seen:
             # The tail may still add a result, which the search must look for before it ends.
             wait([tail])
             all_added.set()
-        for model, start in starts.items():
+        for model in order.models:
             topic = results_topic(model)
-            seen.to_result[model] = list(result_latencies(order, topic, start, lags.ends(topic)))
+            seen.to_result[model] = list(result_latencies(order, topic, ends[topic], lags.ends(topic)))
         for each in running:
             each.result()
     if search.failed and not search.found:
@@ -232,12 +237,10 @@ def result_latencies(order: Order, topic: str, start: Offsets, end: Offsets) -> 
         consumer.close()
 
 
-def _tail(order: Order, places: Sequence[int], search: Search, seen: Seen, stop: threading.Event) -> None:
-    """Read the frames and results of these partitions as they come."""
+def _tail(order: Order, places: Sequence[TopicPartition], search: Search, seen: Seen, stop: threading.Event) -> None:
+    """Read the frames and results of these places as they come."""
     consumer = Consumer({"bootstrap.servers": order.kafka, "group.id": _GROUP, "fetch.wait.max.ms": 500, **_FETCH})
-    topics = (FRAMES_TOPIC, *map(results_topic, order.models))
-    ends = {topic: Lags(order).ends(topic) for topic in topics}
-    consumer.assign([TopicPartition(topic, place, ends[topic][place]) for topic in topics for place in places])
+    consumer.assign([*places])
     try:
         while not stop.is_set():
             message: Any = consumer.poll(0.5)

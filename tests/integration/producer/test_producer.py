@@ -65,8 +65,9 @@ def frames_in(topics: Topics) -> list[tuple[int, Frame, int]]:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_what_was_acknowledged_is_in_the_topic_once_and_nothing_else(
-    topics: Topics, tmp_path: Path, number: signal.Signals
+    topics_of_senders_times: Topics, tmp_path: Path, number: signal.Signals
 ) -> None:
+    topics = topics_of_senders_times
     with start(topics, tmp_path, [synthetic(camera) for camera in range(1, CAMERAS + 1)]) as running:
         wait_for("frames", lambda: all(camera["acked"] >= 20 for camera in cameras_of(running).values()), seconds=60)
         said = cameras_of(running)

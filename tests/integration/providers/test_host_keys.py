@@ -4,6 +4,8 @@ import json
 import socket
 from pathlib import Path
 
+import pytest
+
 from components.ssh_keys import fingerprint
 from tests.integration.providers.conftest import Hosts, Project
 
@@ -53,7 +55,7 @@ FIRST_USE = """
     ssh = replace(ssh, host_keys={{CP1: [keys["cp1"]]}}, on_error=explained("explained", [first], options.port))
     told = remote.command("told", host=CP1, ssh=ssh, create=script("echo {word}"), dial_attempts=0,
         opts=pulumi.ResourceOptions())
-    pulumi.export("told", told.stdout)
+    pulumi.export("told", told.stdout.apply(remote.answer))
 """
 
 
@@ -220,6 +222,40 @@ def test_a_drain_of_an_earlier_version_becomes_one_of_this_and_drains_nothing(
         assert project.state("drain")["type"] == "command:local:Command"
         project.destroy()
     assert log.read_text() == "drained\n"
+
+
+STEP = """
+    from pulumi_command import local, remote as plugin
+    plugin.Command("told", connection=plugin.ConnectionArgs(host=CP1, port=options.port, private_key=ssh.private_key),
+        create="bash -c 'echo one; echo one >> {log}'")
+    local.Command("undo", delete="echo undone as it was >> {log}")
+"""
+STEP_NOW = """
+    ssh = replace(ssh, host_keys={{CP1: [{key!r}]}})
+    told = remote.command("told", host=CP1, ssh=ssh, create=script("echo one; echo two >> {log}"),
+        opts=pulumi.ResourceOptions())
+    pulumi.export("told", told.stdout.apply(remote.answer))
+    if {undo}:
+        remote.command_from_here("undo", ssh=ssh, hosts=[CP1], delete=script("echo undone >> {log}"),
+            opts=pulumi.ResourceOptions())
+"""
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_a_step_of_an_earlier_version_runs_again_and_its_undo_is_the_last_one_that_was_declared(
+    project: Project, hosts: Hosts, tmp_path: Path, stays: bool
+) -> None:
+    log = tmp_path / "log"
+    with hosts.up("cp1", CP1):
+        write(project, hosts, STEP.format(log=log))
+        project.up()
+        write(project, hosts, STEP_NOW.format(key=hosts.public_key("cp1"), log=log, undo=stays))
+        assert project.changes() == ({"update": 2} if stays else {"update": 1, "delete": 1})
+        project.up()
+        assert project.outputs()["told"] == "one"
+        assert project.changes() == {}
+        project.destroy()
+    assert log.read_text().splitlines() == ["one", "two", "undone" if stays else "undone as it was"]
 
 
 def test_a_cluster_that_is_given_up_is_not_asked_to_drain(project: Project, hosts: Hosts, tmp_path: Path) -> None:

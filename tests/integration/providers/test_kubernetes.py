@@ -8,7 +8,7 @@ from tests.integration.providers.conftest import ApiServer, Project
 HEAD = """
     import pulumi
     import pulumi_kubernetes as k
-    provider = k.Provider("cluster", kubeconfig={kubeconfig!r})
+    provider = k.Provider("cluster", kubeconfig={kubeconfig!r}, cluster_identifier="test")
     opts = pulumi.ResourceOptions(provider=provider)
 """
 
@@ -157,7 +157,7 @@ def test_without_a_cluster_preview_works_and_deletion_says_what_to_do(project: P
     project.up()
     gone = api_server.kubeconfig.read_text().replace("https://127.0.0.1:", "https://127.0.0.2:")
     project.program(HEAD.format(kubeconfig=gone) + body)
-    assert project.changes() == {"update": 1}  # Only the provider: a moved endpoint replaces nothing.
+    assert project.changes() == {"update": 1}  # Only the provider: of a cluster with an identifier, any place will do.
     project.up()
     project.program(HEAD.format(kubeconfig=gone))
     start = time.monotonic()
@@ -166,6 +166,35 @@ def test_without_a_cluster_preview_works_and_deletion_says_what_to_do(project: P
     project.environment["PULUMI_K8S_DELETE_UNREACHABLE"] = "true"
     assert "dropped from the state" in project.up().text
     api_server.kubectl("delete", "configmap", "lost", "lost-before")
+
+
+def test_a_kubeconfig_that_is_not_known_yet_replaces_nothing_of_a_cluster_with_an_identifier(
+    project: Project, api_server: ApiServer
+) -> None:
+    program = """
+    import pulumi
+    import pulumi_command as command
+    import pulumi_kubernetes as k
+    read = command.local.Command("read", create="cat {path} # {time}")
+    provider = k.Provider("cluster", kubeconfig=read.stdout, {identifier})
+    k.core.v1.ConfigMap("kept", metadata={{"name": "kept"}}, opts=pulumi.ResourceOptions(provider=provider))
+    """
+
+    def write_late(time: int, identifier: str) -> None:
+        project.program(program.format(path=api_server.kubeconfig, time=time, identifier=identifier))
+
+    named = 'cluster_identifier="test"'
+    write_late(1, "")
+    project.up()
+    uid = api_server.get("configmap", "kept")["metadata"]["uid"]
+    write_late(2, "")
+    assert project.changes().get("replace", 0) >= 2, "as the official plugin says: it may be another cluster"
+    write_late(2, named)
+    project.up()
+    write_late(3, named)
+    assert project.changes().keys() == {"update"}
+    project.up()
+    assert api_server.get("configmap", "kept")["metadata"]["uid"] == uid
 
 
 def test_what_only_the_real_plugin_does_is_refused_clearly(project: Project, api_server: ApiServer) -> None:

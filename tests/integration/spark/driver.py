@@ -11,27 +11,25 @@ from pathlib import Path
 
 import httpx
 
-from components.pipeline.model_job import CHECKPOINT
+from components.pipeline.model_job import CHECKPOINT, properties_file
 from tests.environments import variables
 from tests.integration.services import REPOSITORY, free_port, image, wait_for
 
 START_SECONDS = 300
 ENVIRONMENT = {"CONTAINERS_CONF": str(REPOSITORY / "lab" / "containers.conf"), **os.environ}
-PROPERTIES = (
-    "".join(f"{key} {value}\n" for key, value in CHECKPOINT.items())
-    + """\
-spark.driver.host 127.0.0.1
-spark.driver.bindAddress 127.0.0.1
-spark.driver.memory 256m
-spark.executor.memory 256m
-spark.testing.reservedMemory 33554432
-spark.driver.extraJavaOptions -XX:+UseSerialGC -XX:TieredStopAtLevel=1
-spark.ui.enabled false
-spark.ui.showConsoleProgress false
-spark.local.dir /tmp/spark
-spark.sql.adaptive.enabled false
-"""
-)
+PROPERTIES = {
+    **CHECKPOINT,
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.memory": "256m",
+    "spark.executor.memory": "256m",
+    "spark.testing.reservedMemory": 33554432,
+    "spark.driver.extraJavaOptions": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.local.dir": "/tmp/spark",
+    "spark.sql.adaptive.enabled": "false",
+}
 
 
 class Driver:
@@ -41,7 +39,7 @@ class Driver:
         self.name = f"argus-test-spark-{uuid.uuid4().hex[:8]}"
         self.url = f"http://127.0.0.1:{(port := free_port())}"
         properties = folder / "spark.properties"
-        properties.write_text(f"spark.master {master}\n{PROPERTIES}")
+        properties.write_text(properties_file({"spark.master": master, **PROPERTIES}))
         properties.chmod(0o644)
         folder.chmod(0o755)
         arguments = [

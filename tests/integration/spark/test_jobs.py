@@ -22,12 +22,14 @@ from tests.integration.topics import (
     create,
     create_topics,
     ends,
+    frame_times,
     make_frame,
     producer,
+    send_frame,
 )
 
 CAMERAS = tuple(f"camera-{number}" for number in range(8))
-STARTED = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
+STARTED = datetime.now(UTC).replace(microsecond=0)
 
 
 @dataclass(frozen=True)
@@ -68,14 +70,18 @@ class Job:
         return sum(end - done[at] for at, end in ends(self.topics).items() if at[0] == self.topics.frames)
 
 
-@pytest.fixture(params=["objects", "motion"])
-def job(request: pytest.FixtureRequest, kafka: str) -> Job:
+def create_job(kafka: str, kind: str, *, senders_times: bool = False) -> Job:
     suffix = uuid.uuid4().hex[:8]
-    topics = create_topics(kafka, suffix=suffix, models=[request.param], partitions=4)
+    topics = create_topics(kafka, suffix=suffix, models=[kind], partitions=4, senders_times=senders_times)
     rejected = f"rejected-{suffix}"
     admin = AdminClient({"bootstrap.servers": kafka})  # Must outlive its futures.
     create(admin, [NewTopic(rejected, 4, 1)])
-    return Job(topics, topics.models[0], request.param, rejected, set(), set())
+    return Job(topics, topics.models[0], kind, rejected, set(), set())
+
+
+@pytest.fixture(params=["objects", "motion"])
+def job(request: pytest.FixtureRequest, kafka: str) -> Job:
+    return create_job(kafka, request.param)
 
 
 def send(job: Job, sequences: range, *, still: bool = False, seconds_ago: float = 0) -> None:
@@ -196,8 +202,9 @@ def test_still_frames_carry_detections_and_are_counted(job: Job) -> None:
         assert results[camera, sequence].detections == source.detections
 
 
-@pytest.mark.parametrize("job", ["objects"], indirect=True)
-def test_a_backlog_is_thinned_and_what_was_left_out_is_counted(job: Job) -> None:
+def test_a_backlog_is_thinned_and_what_was_left_out_is_counted(kafka: str) -> None:
+    # The senders' times stand for a delay that would take a minute.
+    job = create_job(kafka, "objects", senders_times=True)
     send(job, range(1, 41), seconds_ago=60)
     with driver(**job.settings, overload_seconds=10) as running:
         wait_until_done(job, running)
@@ -223,6 +230,43 @@ def test_a_backlog_is_thinned_and_what_was_left_out_is_counted(job: Job) -> None
     looked.subtract(result.camera for result in left_out)
     assert all(1 <= looked[camera] <= 15 for camera in CAMERAS), f"about a tenth of 40 of each: {looked}"
     assert afterwards == counted["frames_thinned"], "a frame that was not late was left out"
+
+
+@pytest.mark.parametrize("job", ["motion"], indirect=True)
+def test_a_result_has_the_time_at_which_kafka_took_a_frame_of_a_wrong_clock(job: Job) -> None:
+    days = {"ahead": 400, "behind": -400, "right": 0}
+    to = producer(job.topics.bootstrap)
+    for camera, ahead in days.items():
+        frame = make_frame(camera, 1, STARTED + timedelta(days=ahead), picture(1))
+        send_frame(to, job.topics, frame)
+    assert to.flush(30) == 0
+    taken = frame_times(job.topics)
+    with driver(**job.settings) as running:
+        wait_until_done(job, running)
+        assert running.stop() == 0
+    results = [result_from_json(value) for _, _, value, _ in records(job, f"results.{job.model}")]
+    assert {(result.camera, result.captured_at) for result in results} == {
+        ("ahead", taken["ahead", 1]),
+        ("behind", taken["behind", 1]),
+        ("right", STARTED),
+    }
+
+
+@pytest.mark.parametrize("job", ["motion"], indirect=True)
+def test_what_kafka_would_refuse_with_more_headers_is_cut_and_set_aside(job: Job) -> None:
+    largest = 900_000  # The broker's limit for a record is 2,000,000.
+    to = producer(job.topics.bootstrap)
+    to.produce(job.topics.frames, key=b"k" * largest, value=b"v" * largest, headers=[("note", b"n" * 100_000)])
+    to.produce(job.topics.frames, key="../../etc", value=picture(1), headers=[("sequence", b"9" * 5000)])
+    assert to.flush(30) == 0
+    with driver(**job.settings) as running:
+        wait_until_done(job, running)
+        assert running.metric("rejected_total") == 2
+        assert running.stop() == 0
+    large, named = sorted(records(job, job.rejected), key=lambda record: len(record[1]), reverse=True)
+    assert large[3]["truncated_key"] == str(largest).encode() and large[3]["truncated_headers"]
+    assert large[1] == b"k" * len(large[1])
+    assert named[1] == b"../../etc" and b"name" in named[3]["reason"]
 
 
 @pytest.mark.parametrize("job", ["motion"], indirect=True)

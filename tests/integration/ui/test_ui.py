@@ -19,7 +19,17 @@ import httpx
 import numpy as np
 import pytest
 
-from apps.messages import STILL, Detection, Frame, Result, Skipped, format_timestamp, hour_of, result_to_json
+from apps.messages import (
+    STILL,
+    Detection,
+    Frame,
+    Result,
+    Skipped,
+    first_sequence,
+    format_timestamp,
+    hour_of,
+    result_to_json,
+)
 from apps.scenes import render, truth
 from components.pipeline.elasticsearch import index_template
 from tests.accounts import BEARER, PASSWORD, user, write_access
@@ -354,6 +364,26 @@ def test_a_browser_sees_tiles_move_and_finds_frames(site: Site) -> None:
         page.wait_for("[...document.querySelectorAll('.result img')].every((image) => image.naturalWidth === 640)")
         page.screenshot("search")
         assert page.complaints == []
+
+
+def test_a_tile_goes_on_after_a_frame_of_a_clock_that_was_ahead(site: Site) -> None:
+    jpeg, _ = picture("clock-01", 7)
+    now = datetime.now(UTC)
+    ahead = make_frame("clock-01", first_sequence(now + timedelta(days=400)), now + timedelta(days=400), jpeg)
+    right = make_frame("clock-01", first_sequence(now), now, jpeg)
+
+    def shown() -> dict[str, Any]:
+        tiles = site.ui.get("/api/wall").json()["cameras"]
+        return next((tile["frame"] for tile in tiles if tile["name"] == "clock-01"), None) or {}
+
+    to = producer(site.topics.bootstrap)
+    for frame in (ahead, right):
+        send_frame(to, site.topics, frame)
+        assert to.flush(30) == 0
+        wait_for("the frame", lambda frame=frame: shown().get("sequence") == frame.sequence)
+        assert abs(datetime.fromisoformat(shown()["captured_at"]) - now) < timedelta(hours=1)
+    statistics = site.ui.get("/api/wall").json()["statistics"]
+    assert statistics["not_shown"] == {"records": 0, "camera": None}
 
 
 def test_an_image_stored_after_its_result_was_found_appears(site: Site) -> None:

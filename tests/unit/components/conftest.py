@@ -75,7 +75,8 @@ class Recorder(mocks.Mocks):
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         """Return the inputs, plus the outputs that the test defines for this type."""
         inputs = _unwrap(args.inputs)
-        defaults: dict[str, Any] = {"stdout": "", "stderr": ""} if args.typ.startswith("command:") else {}
+        printed = rpc.UNKNOWN if pulumi.runtime.is_dry_run() else ""
+        defaults: dict[str, Any] = {"stdout": printed, "stderr": printed} if args.typ.startswith("command:") else {}
         answer = self.outputs[args.typ](args.name, inputs) if args.typ in self.outputs else {}
         return f"{args.name}-id", {**inputs, **defaults, **answer}
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from components.config.sections import Cluster
+from components.config.sections import Camera, Cluster
 from components.pipeline.network_policies import NetworkPolicies, NetworkPoliciesArgs
 from tests.unit.components.conftest import Program
 from tests.unit.components.network_policy import End, Policy, allowed, rules
@@ -229,6 +229,27 @@ def test_only_producers_reach_cameras_and_only_at_their_ports(stack: Stack) -> N
     cameras = {LAB: (8554,), HOSTS: (80, 554)}
     assert found == {("producer", port) for port in cameras[stack.file]}
     assert not any(stack.reaches("producer", inside, port) for inside in (ELSEWHERE, SERVICE) for port in ports)
+
+
+@pytest.mark.parametrize(("transport", "open_to_udp"), [("udp", True), ("auto", False), ("tcp", False)])
+def test_a_producer_reaches_cameras_over_udp_where_one_is_read_so(
+    pulumi_mocks: Any, transport: str, open_to_udp: bool
+) -> None:
+    labels = {"app.kubernetes.io/name": "producer"}
+    args = NetworkPoliciesArgs(
+        namespace=NAMESPACE,
+        pods={"producer": labels},
+        models=[],
+        cameras=[Camera.model_validate({"name": "gate", "url": "rtsp://192.0.2.9/1", "transport": transport})],
+        cluster=Cluster(name="test", endpoint=IPv4Address("192.0.2.10")),
+    )
+    pulumi_mocks.run(lambda: NetworkPolicies("network", args) and None)
+    policies = [each.inputs for each in pulumi_mocks.resources if each.custom]
+    producer = End(address=IPv4Address("10.244.1.2"), namespace=NAMESPACE, labels=labels)
+    assert allowed(policies, producer, CAMERA, 554)
+    assert allowed(policies, producer, CAMERA, 49152, "UDP") == open_to_udp
+    assert not allowed(policies, producer, CAMERA, 53, "UDP")
+    assert not allowed(policies, producer, ELSEWHERE, 49152, "UDP")
 
 
 def test_a_pod_that_nobody_knows_reaches_nobody(stack: Stack) -> None:

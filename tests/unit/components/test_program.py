@@ -10,6 +10,7 @@ import pytest
 from components import engine
 from components.config import ConfigError
 from components.pipeline import stages
+from tests.unit.components.answers import unpacked
 from tests.unit.components.conftest import ROOT, Program
 from tests.unit.components.published_schema import mistakes_of
 from tests.unit.stacks import HOSTS, LAB, configuration
@@ -38,6 +39,16 @@ def test_every_name_is_unique_and_every_component_has_one_shape_of_type(program:
     components = {each.type.rsplit(":", 1)[0] for each in resources if not each.custom}
     # Autoscalers exist only if a number may change.
     assert {"argus:cluster", "argus:pipeline"} <= components <= {"argus:cluster", "argus:pipeline", "argus:autoscaling"}
+
+
+@pytest.mark.parametrize("stack", SHIPPED)
+def test_the_cluster_has_an_identifier_that_no_configuration_changes(program: Program, stack: str) -> None:
+    providers = program(ROOT / stack).of_type("pulumi:providers:kubernetes")
+    # Another one would replace every object.
+    assert {each.name: each.inputs["clusterIdentifier"] for each in providers} == {
+        "cluster-provider": "argus",
+        "cluster": "argus",
+    }
 
 
 def test_real_hosts_run_the_official_images_that_their_stack_names(program: Program) -> None:
@@ -112,7 +123,7 @@ def test_a_manifest_takes_the_place_of_the_built_in_network(program: Program, tm
     assert resources.named("cluster-network-applied").inputs["stdin"] == manifest.read_text()
     assert not [each.name for each in resources.resources if each.type == "argus:cluster:Network"]
     (runtime, *_) = (each for each in resources.of_type(REMOTE_COMMAND) if each.name.endswith("runtime-configured"))
-    assert "/opt/cni/bin" in runtime.inputs["create"]
+    assert "/opt/cni/bin" in unpacked(runtime.inputs["create"])
 
 
 def test_a_manifest_that_is_not_there_is_refused_at_preview(program: Program, tmp_path: Path) -> None:

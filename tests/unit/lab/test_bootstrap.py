@@ -17,6 +17,7 @@ TOOLS = (
     "grep",
     "ln",
     "mkdir",
+    "mktemp",
     "cat",
     "rm",
     "sha256sum",
@@ -164,6 +165,45 @@ def test_a_python_without_ensurepip_gets_debians_package(bootstrap: Bootstrap, h
     assert done.stdout == "Python's venv python3-venv\n"
 
 
+LOCKED = "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 4711 (unattended-upgr)"
+
+
+def locked(folder: Path, *, times: int) -> None:
+    """An apt-get that another process's lock refuses so many times, and a sleep that takes no time."""
+    (folder / "sleep").unlink()
+    program(
+        folder,
+        "apt-get",
+        f"""
+echo "$1" >>"$CALLS"
+if (($(grep -c . "$CALLS") <= {times})); then echo "{LOCKED}" >&2; exit 100; fi""",
+    )
+    program(folder, "sleep", "exit 0")
+
+
+def test_a_lock_is_waited_for_and_its_holder_named(bootstrap: Bootstrap, host: Path, tmp_path: Path) -> None:
+    locked(host, times=2)
+    done = bootstrap("apt_get update && apt_get install")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "calls").read_text().split() == ["update", "update", "update", "install"]
+    assert done.stdout.count("held by process 4711 (unattended-upgr)") == 2
+
+
+def test_a_lock_is_not_waited_for_without_end(bootstrap: Bootstrap, host: Path, tmp_path: Path) -> None:
+    locked(host, times=9)
+    done = bootstrap("lock_seconds=0; apt_get update")
+    assert (done.returncode, done.stderr.strip()) == (100, LOCKED)
+    assert (tmp_path / "calls").read_text().split() == ["update"]
+
+
+def test_another_error_of_apt_ends_at_once(bootstrap: Bootstrap, host: Path, tmp_path: Path) -> None:
+    program(host, "apt-get", 'echo "$1" >>"$CALLS"; echo "E: Unable to locate package made-up" >&2; exit 100')
+    done = bootstrap("apt_get install; echo never")
+    assert (done.returncode, done.stdout) == (100, "")
+    assert "made-up" in done.stderr
+    assert (tmp_path / "calls").read_text().split() == ["install"]
+
+
 def test_a_debian_that_is_too_old_is_said_with_its_remedy(bootstrap: Bootstrap) -> None:
     done = bootstrap("new_enough() { false; }; install_packages() { :; }; ensure_python")
     assert done.returncode == 1
@@ -178,7 +218,7 @@ def test_another_system_than_debian_is_refused(bootstrap: Bootstrap, host: Path)
 
 
 def requirements(tmp_path: Path, text: str) -> None:
-    for name in ("requirements.txt", "requirements-dev.txt"):
+    for name in ("requirements-build.lock", "requirements-dev.lock"):
         (tmp_path / "root" / name).write_text(text)
 
 

@@ -1,9 +1,12 @@
+import contextlib
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from apps.consumer.records import RejectedError, frame_file, result_file
-from apps.messages import Detection, Frame, Result, frame_headers, result_to_json
+from apps.messages import Detection, Frame, Result, Skipped, frame_headers, result_to_json
+from tests.unit.apps.mutants import mutants
 
 NOW = datetime(2026, 11, 23, 22, 14, 55, tzinfo=UTC)
 JPEG = b"\xff\xd8 an image"
@@ -65,6 +68,20 @@ def test_what_cannot_be_a_frame_is_refused_with_its_reason(changes: dict[str, ob
     assert refused.value.reason == reason
 
 
+@pytest.mark.parametrize("days", [-20_000, -1, 1, 27_000])
+def test_a_frame_of_a_wrong_clock_lies_where_kafka_took_it(days: int) -> None:
+    wrong = frame(captured_at=NOW + timedelta(days=days))
+    file = frame_file(b"gate-1", JPEG, list(frame_headers(wrong)), NOW, NOW)
+    assert (str(file.path), file.captured_at) == ("gate-1/2026-11-23T22/7.jpg", NOW)
+
+
+def test_nothing_is_refused_because_this_machine_s_clock_was_set_back() -> None:
+    behind, taken_at = NOW - timedelta(days=400), NOW
+    kept = frame_file(b"gate-1", JPEG, list(frame_headers(frame())), behind, taken_at)
+    assert str(kept.path) == "gate-1/2026-11-23T22/7.jpg"
+    assert str(result_file(result_to_json(result()), behind, taken_at).path) == "gate-1/2026-11-23T22/7.objects.json"
+
+
 @pytest.mark.parametrize(
     "value",
     [
@@ -83,3 +100,14 @@ def test_hostile_results_are_malformed(value: bytes | None) -> None:
     with pytest.raises(RejectedError) as refused:
         result_file(value, NOW)
     assert refused.value.reason == "malformed"
+
+
+def test_no_result_whatever_it_holds_ends_the_consumer_or_leaves_its_directory() -> None:
+    document = json.loads(result_to_json(result(skipped=Skipped(reason="still", carried_from=5))))
+    tried = 0
+    for mutant in mutants(document):
+        tried += 1
+        with contextlib.suppress(RejectedError):
+            file = result_file(json.dumps(mutant).encode(), NOW, NOW)
+            assert len(file.path.parts) == 3 and len(str(file.path)) < 150
+    assert tried > 400

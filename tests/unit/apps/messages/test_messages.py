@@ -14,6 +14,7 @@ from apps.messages import (
     Skipped,
     detection_from_document,
     first_sequence,
+    follows,
     format_timestamp,
     frame_from_kafka,
     frame_headers,
@@ -167,6 +168,89 @@ ENDLESS = result_to_json(RESULT).replace(b'"sequence":', b'"sequence":1e999,"was
 def test_what_is_no_result_is_a_value_error(value: bytes) -> None:
     with pytest.raises(ValueError):
         result_from_json(value)
+
+
+@pytest.mark.parametrize(
+    ("off", "kept"),
+    [
+        (timedelta(minutes=59), True),
+        (timedelta(minutes=-59), True),
+        (timedelta(hours=2), False),
+        (timedelta(days=27_000), False),
+        (timedelta(hours=-2), False),
+        (timedelta(days=-20_000), False),
+    ],
+)
+def test_a_capture_time_far_from_when_kafka_took_the_frame_is_replaced(off: timedelta, kept: bool) -> None:
+    claimed = replace(FRAME, captured_at=MOMENT + off)
+    frame = frame_from_kafka(b"gate-1", FRAME.jpeg, frame_headers(claimed), MOMENT)
+    assert frame == (claimed if kept else FRAME)
+    assert frame_from_kafka(b"gate-1", FRAME.jpeg, frame_headers(claimed)) == claimed
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("sequence", b"-1"),
+        ("sequence", str(2**63).encode()),
+        ("sequence", b"9" * 4000),
+        ("sequence", b"9" * 5000),
+        ("width", b"0"),
+        ("height", b"65536"),
+        ("width", b"9" * 4000),
+        ("captured_at", b"0001-01-01T00:00:00+14:00"),
+        ("captured_at", b"9999-12-31T23:59:59-14:00"),
+        ("captured_at", b"x" * 700_000),
+    ],
+)
+def test_a_header_out_of_range_is_refused_in_few_words(header: str, value: bytes) -> None:
+    headers = [(name, value if name == header else data) for name, data in frame_headers(FRAME)]
+    with pytest.raises(FrameError, match="malformed") as refused:
+        frame_from_kafka(b"gate-1", FRAME.jpeg, headers, MOMENT)
+    assert len(str(refused.value)) < 300
+
+
+@pytest.mark.parametrize("key", [b"x" * 700_000, b"../etc", b"Gate", b"gate\n", b" "])
+def test_a_key_that_is_no_camera_is_refused_in_few_words(key: bytes) -> None:
+    with pytest.raises(FrameError, match="camera name") as refused:
+        frame_from_kafka(key, FRAME.jpeg, frame_headers(FRAME))
+    assert refused.value.reason == "name"
+    assert len(str(refused.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        ("frame", "sequence", -1),
+        ("frame", "sequence", 2**63),
+        ("frame", "width", 0),
+        ("frame", "height", 10**400),
+        ("inference", "carried_from", 2**63),
+    ],
+)
+def test_a_result_out_of_range_is_refused(part: str, name: str, value: int) -> None:
+    document = json.loads(result_to_json(replace(RESULT, skipped=Skipped(reason="still", carried_from=5))))
+    document[part][name] = value
+    with pytest.raises(ValueError):
+        result_from_json(json.dumps(document))
+
+
+@pytest.mark.parametrize("year", [1, 1969, 1970, 2026, 2106, 9999])
+def test_a_run_has_numbers_that_json_keeps_exact_however_wrong_the_clock_is(year: int) -> None:
+    assert 0 <= first_sequence(MOMENT.replace(year=year)) < 2**53
+
+
+def test_a_frame_of_a_run_that_a_clock_set_back_started_follows() -> None:
+    last, back = first_sequence(MOMENT) + 9, first_sequence(MOMENT - timedelta(seconds=7))
+    assert follows(last + 1, last) and follows(back, last) and follows(last, back)
+    assert not follows(last, last) and not follows(last - 1, last)
+
+
+def test_times_and_paths_are_in_order_for_any_year() -> None:
+    early = MOMENT.replace(year=999)
+    assert str(frame_path("gate-1", early, 7)) == "gate-1/0999-11-23T22/7.jpg"
+    assert format_timestamp(early) == "0999-11-23T22:14:55.123Z"
+    assert parse_timestamp(format_timestamp(early)) == early
 
 
 def test_a_later_run_has_higher_sequences_and_json_keeps_them_exact() -> None:

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class MjpegCamera:
-    """Serves `parts` in a loop at /stream and records the requests' `authorizations`."""
+    """Serves `parts` in a loop at /stream and records the requests' `paths` and `authorizations`."""
 
     def __init__(self, parts: list[bytes]) -> None:
         self.parts = parts
@@ -18,6 +18,8 @@ class MjpegCamera:
         self.rounds: int | None = None
         self.login: tuple[str, str] | None = None
         self.connections = 0
+        self.paths: list[str] = []
+        self.authorizations: list[str | None] = []
         self.gate = threading.Event()
         self.gate.set()
         self.url = ""
@@ -36,6 +38,8 @@ def mjpeg_camera(parts: list[bytes]) -> Iterator[MjpegCamera]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             camera.connections += 1
+            camera.paths.append(self.path)
+            camera.authorizations.append(self.headers.get("Authorization"))
             if not camera.allowed(self.headers.get("Authorization")):
                 self.send_error(401)
                 return

@@ -3,8 +3,11 @@
 import contextlib
 import http.client
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
 
@@ -24,11 +27,14 @@ IMAGE = render("unit", 1, 64, 64)
 class Endless(Closing):
     """A source that always has a picture while its gate is open."""
 
-    def __init__(self, go_on: threading.Event) -> None:
+    def __init__(self, go_on: threading.Event, held: threading.Event) -> None:
         self._go_on = go_on
+        self._held = held
 
     def read(self, sequence: int, due: float) -> Shot | None:
-        self._go_on.wait(10)
+        if not self._go_on.is_set():
+            self._held.set()
+            self._go_on.wait(10)
         return Shot(image=IMAGE, captured_at=datetime.now(UTC))
 
     def close(self) -> None:
@@ -44,15 +50,16 @@ class Producer:
         self.stopping = threading.Event()
         self.go_on = threading.Event()
         self.go_on.set()
+        self.held = {name: threading.Event() for name in cameras}
         self.workers = [
             CameraWorker(
                 make_camera("rtsp://10.0.0.1/x", name=name, frames_per_second=60),
-                lambda: Endless(self.go_on),
+                partial(Endless, self.go_on, held),
                 self.sender,
                 threading.Event(),
                 max_frame_bytes=100_000,
             )
-            for name in cameras
+            for name, held in self.held.items()
         ]
         self.peers: list[Address] = []
         self.handover = Handover(me, self.peers, self.workers, started)
@@ -64,6 +71,11 @@ class Producer:
         self.handover.take_over(self.stopping)
         for worker in self.workers:
             worker.start()
+
+    def hang(self, camera: str) -> None:
+        """Let no read end from now on, and wait for one of this camera that has begun."""
+        self.go_on.clear()
+        wait_for(self.held[camera].is_set)
 
     def die(self) -> None:
         """End without notifying the other producers."""
@@ -112,7 +124,7 @@ def test_a_camera_moves_without_being_read_twice(two: tuple[Producer, Producer])
 def test_a_read_in_hand_is_waited_for(two: tuple[Producer, Producer]) -> None:
     old, new = two
     wait_for(lambda: bool(old.frames("yard")))
-    old.go_on.clear()
+    old.hang("yard")
     starting = threading.Thread(target=new.start, daemon=True)
     starting.start()
     wait_for(lambda: old.cameras == ["gate"])
@@ -162,6 +174,25 @@ def test_two_that_start_at_one_time_agree(two: tuple[Producer, Producer]) -> Non
     twin.die()
 
 
+def test_a_clock_that_was_ahead_at_the_start_decides_nothing_once_it_is_right(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wrong = time.time() + 30 * 86_400
+    monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: wrong, monotonic=time.monotonic))
+    old = Producer("old", wrong, ["yard"])
+    old.start()
+    monkeypatch.setattr(module, "time", time)
+    new = Producer("new", time.time() + 1, ["yard"])
+    for producer in (old, new):
+        producer.peers += [old.address, new.address]
+    new.start()
+    try:
+        assert (old.cameras, new.cameras) == ([], ["yard"])
+    finally:
+        old.die()
+        new.die()
+
+
 def test_nobody_is_waited_for_who_does_not_answer(two: tuple[Producer, Producer]) -> None:
     old, new = two
     old.die()
@@ -176,7 +207,7 @@ def test_a_camera_that_is_not_let_go_is_read_after_a_limit(
     monkeypatch.setattr(module, "_LIMIT_SECONDS", 0.3)
     old, new = two
     wait_for(lambda: bool(old.frames("yard")))
-    old.go_on.clear()
+    old.hang("yard")
     new.start()
     assert "does not stop reading yard" in caplog.text
 
@@ -191,6 +222,11 @@ def test_a_camera_that_is_not_let_go_is_read_after_a_limit(
         '{"by": "x", "started": 9, "cameras": 3}',
         '{"by": "x", "started": "late", "cameras": ["yard"]}',
         '{"by": "x", "cameras": ["yard"]}',
+        '{"by": "x", "started": NaN, "cameras": ["yard"]}',
+        '{"by": "x", "started": Infinity, "cameras": ["yard"]}',
+        '{"by": "x", "started": 1e999, "cameras": ["yard"]}',
+        f'{{"by": "x", "started": 1{"0" * 400}, "cameras": ["yard"]}}',
+        "[" * 100_000,
     ],
 )
 def test_nonsense_releases_nothing(two: tuple[Producer, Producer], body: str) -> None:

@@ -2,10 +2,12 @@ import cv2
 import numpy as np
 import pytest
 
+from apps.producer import image as module
 from apps.producer.image import encode, masked, prepare, to_width
 from apps.producer.jpeg import read_jpeg
+from apps.producer.memory import MIB, Room
 from apps.producer.settings import Camera
-from apps.producer.sources import CorruptImage
+from apps.producer.sources import CorruptImage, OversizeImage
 from apps.scenes import render
 
 IMAGE = render("cam-02", 1000, 1280, 720)
@@ -107,3 +109,84 @@ def test_a_jpeg_that_does_not_decode_has_a_reason() -> None:
     data = jpeg(IMAGE)[: start + 2] + b"\0\x03\x07\xff\xd9"
     with pytest.raises(CorruptImage, match="do not decode"):
         prepare(read_jpeg(data), camera(grey=True), len(data))
+
+
+def of_size(data: bytes, width: int, height: int) -> bytes:
+    """The JPEG with another size in its header."""
+    at = next(data.find(bytes([0xFF, marker])) for marker in (0xC0, 0xC2) if bytes([0xFF, marker, 0, 17]) in data)
+    return data[: at + 5] + height.to_bytes(2, "big") + width.to_bytes(2, "big") + data[at + 9 :]
+
+
+def test_a_huge_jpeg_is_reduced_while_it_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LARGE", 1280 * 720 * 3 - 1)
+    decoded: list[int] = []
+    decode = cv2.imdecode
+    monkeypatch.setattr(cv2, "imdecode", lambda data, flags: decoded.append(flags) or decode(data, flags))
+    data = jpeg(IMAGE)
+    for width, flags in ((160, cv2.IMREAD_REDUCED_COLOR_8), (161, cv2.IMREAD_REDUCED_COLOR_4), (641, cv2.IMREAD_COLOR)):
+        sent = prepare(read_jpeg(data), camera(width=width), len(data))
+        assert (decoded.pop(), sent.width) == (flags, width)
+        whole = encode(IMAGE, camera(width=width))
+        difference = np.abs(pixels(sent.jpeg).astype(int) - pixels(whole.jpeg))
+        assert difference.mean() < 4
+    # An Exif header may ask for a turn, so the height counts.
+    turned = prepare(read_jpeg(with_orientation(data, 6)), camera(width=100), len(data))
+    assert (decoded.pop(), turned.width, turned.height) == (cv2.IMREAD_REDUCED_COLOR_4, 100, 178)
+
+
+def pixels(data: bytes) -> np.ndarray:
+    return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR))
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (of_size(jpeg(IMAGE), 65500, 65500), r"65500 x 65500 pixels: decoding takes 191 MiB of memory, 170 are"),
+        (of_size(jpeg(IMAGE, cv2.IMWRITE_JPEG_PROGRESSIVE, 1), 6000, 6000), "decoding takes 207 MiB"),
+        (with_orientation(of_size(jpeg(IMAGE), 60000, 60000), 1), "decoding takes 321 MiB"),
+    ],
+    ids=["baseline", "progressive", "exif"],
+)
+def test_a_jpeg_that_would_take_too_much_memory_is_not_decoded(
+    monkeypatch: pytest.MonkeyPatch, data: bytes, told: str
+) -> None:
+    monkeypatch.setattr(module, "DECODING", Room(512 * MIB // 3))
+    monkeypatch.setattr(cv2, "imdecode", None)
+    with pytest.raises(OversizeImage, match=told):
+        prepare(read_jpeg(data), camera(), len(data))
+
+
+def test_a_jpeg_that_opencv_refuses_has_a_short_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(data: object, flags: int) -> None:
+        raise cv2.error("OpenCV(5.0.0) /io/opencv/modules/imgcodecs/src/loadsave.cpp:79")
+
+    monkeypatch.setattr(cv2, "imdecode", refuse)
+    with pytest.raises(CorruptImage, match="do not decode"):
+        prepare(read_jpeg(jpeg(IMAGE)), camera(), 10)
+
+
+@pytest.mark.parametrize("most_bytes", [10, 10**6], ids=["encoded again", "as it came"])
+def test_a_frame_is_not_so_high_that_who_decodes_it_runs_out_of_memory(most_bytes: int) -> None:
+    data = jpeg(IMAGE[:20, :20])
+    assert prepare(read_jpeg(of_size(data, 20, 2560)), camera(width=640), most_bytes).height == 2560
+    with pytest.raises(OversizeImage, match="20 x 2561 pixels: higher than 4 times"):
+        prepare(read_jpeg(of_size(data, 20, 2561)), camera(width=640), most_bytes)
+    with pytest.raises(OversizeImage, match="higher than 4 times"):
+        prepare(np.zeros((2561, 20, 3), np.uint8), camera(width=640), most_bytes)
+
+
+@pytest.mark.parametrize("settings", [{"width": 640}, {"width": 1280}, {"grey": True, "width": 1280}])
+def test_pictures_of_every_kind_come_out_as_every_reader_reads_them(settings: dict[str, object]) -> None:
+    """Whatever their coding is, they look the same."""
+    kinds = {
+        "grey": jpeg(cv2.cvtColor(IMAGE, cv2.COLOR_BGR2GRAY)),
+        "progressive": jpeg(IMAGE, cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
+        "4:4:4": jpeg(IMAGE, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
+        "restarts": jpeg(IMAGE, cv2.IMWRITE_JPEG_RST_INTERVAL, 3),
+    }
+    wanted = pixels(encode(IMAGE, camera(**{**settings, "grey": True})).jpeg).astype(int)
+    for kind, data in kinds.items():
+        sent = prepare(read_jpeg(data), camera(**settings), len(data))
+        assert read_jpeg(sent.jpeg).plain, kind
+        found = cv2.cvtColor(pixels(sent.jpeg), cv2.COLOR_BGR2GRAY)
+        assert np.abs(found - wanted[:, :, 0]).mean() < 3, kind

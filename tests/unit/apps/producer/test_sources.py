@@ -1,7 +1,7 @@
 import socket
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
 import av
@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from apps.producer.image import to_width
 from apps.producer.jpeg import Jpeg
 from apps.producer.settings import Credentials
-from apps.producer.sources import CorruptImage, OversizeImage, Shot, Source, SourceError, mjpeg, open_source
+from apps.producer.sources import CorruptImage, OversizeImage, Shot, Source, SourceError, mjpeg, open_source, video
 from apps.producer.sources.video import KeyFrames, VideoSource
 from apps.scenes import render
 from tests.unit.apps.producer.conftest import make_camera
@@ -136,6 +136,35 @@ def test_a_clip_plays_at_its_own_rate_over_and_over(stopping: threading.Event, c
     moments = [one.captured_at for one in taken]
     assert moments == sorted(set(moments))
     assert all(asked <= moment <= datetime.now(UTC) for moment in moments)
+
+
+class Clock(datetime):
+    """The computer's clock, ahead of the right time or behind it."""
+
+    ahead = timedelta(0)
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:
+        return datetime.now(tz) + cls.ahead
+
+
+@pytest.mark.parametrize(
+    ("ahead", "rate"), [(timedelta(hours=2), 1), (timedelta(days=-400), 10), (timedelta(seconds=30), 10)]
+)
+def test_a_clock_that_is_set_while_a_stream_is_open_is_right_from_the_next_frame_on(
+    stopping: threading.Event, monkeypatch: pytest.MonkeyPatch, clip: Path, ahead: timedelta, rate: int
+) -> None:
+    monkeypatch.setattr(video, "datetime", Clock)
+    monkeypatch.setattr(Clock, "ahead", ahead)
+    with open_source(make_camera(f"file://{clip}", frames_per_second=rate), None, LIMIT, stopping) as source:
+        began = time.monotonic()
+        for slot in range(2):
+            taken = shot(source, began + slot / rate)
+            assert abs(datetime.now(UTC) + ahead - taken.captured_at) < timedelta(seconds=2)
+        monkeypatch.setattr(Clock, "ahead", timedelta(0))
+        for slot in range(2, 4):
+            taken = shot(source, began + slot / rate)
+            assert abs(datetime.now(UTC) - taken.captured_at) < timedelta(seconds=2)
 
 
 def test_a_slow_camera_decodes_key_frames_alone(stopping: threading.Event, clip: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from apps.messages import STILL, Detection, Frame, FrameError, Skipped
+from apps.messages import SEQUENCE_SHIFT, STILL, Detection, Frame, FrameError, Skipped
 from apps.spark_jobs.gate import MAX_AGE_SECONDS, Gate, load_gate
 from tests.jobs import job_spec
 from tests.unit.apps.spark_jobs.frames import frame, scene
@@ -112,6 +112,19 @@ def test_slow_changes_add_up_until_they_are_looked_at(gate: Gate, model: Model) 
     carried = [one.sequence - source for one, source in zip(frames, answers, strict=True) if source is not None]
     assert answers.count(None) >= 3
     assert carried and max(carried) <= 3
+
+
+def test_after_the_clock_was_set_back_still_frames_are_carried_again_at_once(gate: Gate, model: Model) -> None:
+    run, back = 1000 << SEQUENCE_SHIFT, 990 << SEQUENCE_SHIFT
+    assert looks(
+        gate,
+        model,
+        frame(EMPTY, run, seconds=7200),
+        frame(EMPTY, run + 1, seconds=1),
+        frame(EMPTY, run + 2, seconds=2),
+        frame(EMPTY, back, seconds=-8),
+        frame(EMPTY, back + 1, seconds=-7),
+    ) == [None, None, run + 1, None, back]
 
 
 def test_a_frame_is_looked_at_when_the_time_is_over(gate: Gate, model: Model) -> None:

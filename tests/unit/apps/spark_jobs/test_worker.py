@@ -153,6 +153,61 @@ def test_a_rejected_value_is_cut_to_fit_under_the_limit_with_its_headers() -> No
     assert size < SPEC.max_frame_bytes
 
 
+LARGE = b"x" * 90_000
+OWN_HEADERS = frame_headers(frame(scene(size=(64, 48))))
+
+
+def size_in_kafka(written: Record) -> int:
+    """An upper bound of what Kafka's format makes of a record in a batch of its own: 61 bytes, and lengths."""
+    parts = [written.key or b"", written.value or b"", *(data or b"" for _, data in written.headers)]
+    names = [name.encode() for name, _ in written.headers]
+    return 61 + 30 + 10 * len(names) + sum(map(len, [*parts, *names]))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"key": LARGE}, id="a key"),
+        pytest.param({"key": LARGE, "value": LARGE}, id="a key and a value"),
+        pytest.param({"headers": [*OWN_HEADERS, ("note", LARGE)]}, id="a header's value"),
+        pytest.param({"headers": [(LARGE.decode(), b"1"), *OWN_HEADERS]}, id="a header's name"),
+        pytest.param({"headers": [("n", b"")] * 30_000}, id="many headers"),
+        pytest.param({"headers": [("n", None)] * 30_000, "key": LARGE, "value": LARGE}, id="all of it"),
+        pytest.param({"key": LARGE, "value": None, "headers": []}, id="nothing but a key"),
+        pytest.param({"key": "\u20ac".encode() * 30_000}, id="a key of many-byte letters"),
+    ],
+)
+def test_a_record_as_large_as_kafka_allows_is_set_aside_and_costs_no_other(changes: dict[str, Any]) -> None:
+    sound = frame(scene(), 2)
+    large = record(frame(scene(), 1), **{"value": b"no picture", **changes})
+    (written,) = process([batch([large, record(sound)])], [SPEC], {})
+    aside, result = from_arrow_with_topic(written)
+    assert (aside.topic, result.topic) == ("rejected", "results.motion")
+    assert size_in_kafka(aside) <= SPEC.max_frame_bytes
+    said = dict(aside.headers)
+    assert said["model"] == b"motion" and said["reason"].decode()
+    if "key" in changes:
+        assert said["truncated_key"] == str(len(changes["key"])).encode()
+        assert aside.key and changes["key"].startswith(aside.key)
+
+
+@pytest.mark.parametrize("letter", ["x", "\u20ac", "\U0001f408", "\ud800"])
+def test_a_reason_of_any_letters_leaves_room_for_the_rest(letter: str) -> None:
+    full = record(frame(scene()), key=LARGE, value=LARGE, headers=[("n", b"x" * 2000)])
+    written = reject(full, letter * 5000, replace(SPEC, model="m" * 40))
+    assert size_in_kafka(written) <= SPEC.max_frame_bytes
+    assert dict(written.headers)["reason"].decode()
+
+
+@pytest.mark.parametrize("count", range(1330, 1480, 3))
+def test_a_result_is_never_larger_than_kafka_allows(count: int) -> None:
+    class Crowded(Seeing):
+        def detect(self, frame: Frame) -> tuple[Detection, ...]:
+            return super().detect(frame) * count
+
+    assert size_in_kafka(answer(record(frame(scene())), Crowded(), SPEC)) <= SPEC.max_frame_bytes
+
+
 def test_records_survive_the_way_through_arrow() -> None:
     records = [
         record(frame(scene(size=(64, 48)))),
@@ -179,16 +234,36 @@ def test_every_record_gives_exactly_one() -> None:
 
 
 def batch(
-    records: list[Record], offsets: Iterable[int] = itertools.count(), sent_at: datetime | None = None
+    records: list[Record],
+    offsets: Iterable[int] = itertools.count(),
+    sent_at: datetime | None = None,
+    *,
+    by_broker: bool = False,
 ) -> pa.RecordBatch:
     """What Spark sends to a worker."""
     numbers = list(itertools.islice(offsets, len(records)))
     moments = [sent_at or datetime.now(UTC)] * len(records)
-    columns = {"offset": pa.array(numbers, pa.int64()), "timestamp": pa.array(moments, pa.timestamp("us", "UTC"))}
+    columns = {
+        "offset": pa.array(numbers, pa.int64()),
+        "timestamp": pa.array(moments, pa.timestamp("us", "UTC")),
+        "timestampType": pa.array([int(by_broker)] * len(records), pa.int32()),
+    }
     made = to_arrow(records)
     for name, column in columns.items():
         made = made.append_column(name, column)
     return made
+
+
+@pytest.mark.parametrize("days", [-10_000, -1, 1, 10_000])
+def test_a_frame_of_a_wrong_clock_has_a_result_with_the_time_at_which_kafka_took_it(days: int) -> None:
+    wrong, right = frame(scene(), 1), frame(scene(), 2)
+    taken_at = right.captured_at + timedelta(seconds=3, milliseconds=7)
+    wrong = replace(wrong, captured_at=taken_at + timedelta(days=days))
+    (written,) = process([batch([record(wrong), record(right)], sent_at=taken_at, by_broker=True)], [SPEC], {})
+    times = [result_from_json(one.value).captured_at for one in from_arrow(written)]
+    assert times == [taken_at, right.captured_at]
+    (unknown,) = process([batch([record(wrong)], sent_at=taken_at)], [SPEC], {})
+    assert [result_from_json(one.value).captured_at for one in from_arrow(unknown)] == [wrong.captured_at]
 
 
 class Looking(Seeing):
@@ -247,9 +322,9 @@ def test_each_model_of_an_application_has_its_own_gate(models: dict[str, Model])
 def test_a_frame_is_parsed_and_decoded_once_for_all(models: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     parsed: list[bytes | None] = []
 
-    def counted(key: bytes | None, value: bytes | None, headers: Any) -> Frame:
+    def counted(key: bytes | None, value: bytes | None, *others: Any) -> Frame:
         parsed.append(value)
-        return frame_from_kafka(key, value, headers)
+        return frame_from_kafka(key, value, *others)
 
     monkeypatch.setattr(worker, "frame_from_kafka", counted)
     answers([record(frame(scene(), 1))], {}, [7])

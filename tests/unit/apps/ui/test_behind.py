@@ -49,6 +49,12 @@ def test_results_of_before_are_forgotten_when_new_ones_come() -> None:
     assert delay.seconds(111, everything) == 4
 
 
+def test_a_producer_whose_clock_is_ahead_gives_no_delay_below_zero() -> None:
+    delay = Delay()
+    delay.result(100, -1800, "gate")
+    assert delay.seconds(100, everything) == 0
+
+
 def test_only_the_cameras_that_are_seen_count() -> None:
     delay = Delay()
     delay.result(100, 2, "gate")

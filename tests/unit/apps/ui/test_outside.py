@@ -44,6 +44,11 @@ def test_states_of_cameras() -> None:
     assert camera_states(told) == {"gate": {"state": "backoff", "error": "refused"}}
 
 
+def test_what_cannot_be_a_camera_s_name_hides_no_other() -> None:
+    named = [{"name": name, "state": "streaming"} for name in ("../x", "gate", "x" * 100_000, "Gate", "")]
+    assert list(camera_states({"cameras": named})) == ["gate"]
+
+
 @pytest.mark.parametrize("told", [None, [], {}, {"cameras": [{}]}, {"cameras": ["gate"]}, {"cameras": 3}])
 def test_anything_else_is_refused(told: object) -> None:
     with pytest.raises(ValueError, match="not a list of cameras"):

@@ -1,10 +1,12 @@
 from typing import Any
 
 import pytest
+from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
 from apps.messages import Detection
 from apps.ui.search import SearchParameters, build_choices, build_query, matches, parse_choices, parse_page
+from tests.unit.apps.mutants import mutants
 
 EVERYTHING = ("*",)
 
@@ -62,6 +64,24 @@ def test_without_filters_everything_is_asked_newest_first() -> None:
         {"since": "2026-11-23T22:00"},
         {"inferred": "maybe"},
         {"no": "1"},
+        {"min_score": "nan"},
+        {"min_score": "-inf"},
+        {"size": "9" * 5000},
+        {"version": "a\x00b"},
+        {"label": "line\nbreak"},
+        {"label": "\x7f"},
+        {"label": "x" * 100_000},
+        {"camera": "gate\n"},
+        {"since": "0001-01-01T00:00:00+14:00"},
+        {"since": "1969-12-31T23:59:59Z"},
+        {"until": "9999-12-31T23:59:59-14:00"},
+        {"until": "99999-01-01T00:00:00Z"},
+        {"until": "nan"},
+        {"after": "9223372036854775808,a/1/b"},
+        {"after": "-9223372036854775809,a/1/b"},
+        {"after": "5,a\x00b"},
+        {"after": "5," + "x" * 201},
+        {"after": "\u0665,x"},
     ],
 )
 def test_bad_parameters_are_refused_by_name(bad: dict[str, object]) -> None:
@@ -146,6 +166,41 @@ def test_a_document_that_is_no_result_hides_no_other(changes: dict[str, Any]) ->
     assert shown["unreadable"] == 1
 
 
+def test_no_document_whatever_it_holds_hides_another_or_cannot_be_answered() -> None:
+    detection = {"label": "car", "score": 0.9, "box": [1, 2, 3, 4], "polygon": [[1, 2], [3, 2], [3, 4]]}
+    more = {"detections": [detection | {"keypoints": [[2, 3, 0.4]], "angle": 0.5}], "inference": {"skipped": "still"}}
+    tried = 0
+    for source in mutants(hit(2, **more)["_source"]):
+        tried += 1
+        odd = {"_source": source, "_id": source, "sort": [1764, "x"]}
+        shown = parse_page(found(hit(3), odd, hit(1)), SearchParameters())
+        assert [shown["results"][at]["sequence"] for at in (0, -1)] == [3, 1]
+        assert len(shown["results"]) + shown["unreadable"] == 3
+        assert JSONResponse(shown).body
+    assert tried > 500
+
+
+@pytest.mark.parametrize(
+    ("identity", "cut"),
+    [("x" * 30_000, "x" * 200), ("gate\n/5", "gate"), ("\x00", None), ("gate,5,objects", "gate,5,objects")],
+)
+def test_the_page_behind_a_document_with_any_identity_can_be_asked_for(identity: str, cut: str | None) -> None:
+    shown = parse_page(found({"_source": {}, "sort": [1764, identity]}), SearchParameters(size=1))
+    assert build_query(SearchParameters(after=shown["next"]))["search_after"] == [1764, cut]
+
+
+@pytest.mark.parametrize("moment", [None, -(2**63), 2**63 - 1])
+def test_the_page_behind_a_document_with_any_time_can_be_asked_for(moment: int | None) -> None:
+    shown = parse_page(found({"_source": {}, "sort": [moment, "x"]}), SearchParameters(size=1))
+    after = build_query(SearchParameters(after=shown["next"]))["search_after"]
+    assert after == [-(2**63) if moment is None else moment, "x"]
+
+
+def test_a_name_that_is_no_text_hides_no_other() -> None:
+    buckets = [{"key": key} for key in ("gate", 7, 1.5, True, None, "lobby")]
+    assert parse_choices({"aggregations": {"cameras": {"buckets": buckets}}})["cameras"] == ["gate", "lobby"]
+
+
 def test_a_page_goes_on_behind_what_it_cannot_read() -> None:
     last = {"_source": {}, "sort": [-5, None]}
     shown = parse_page(found(hit(3), last, {"sort": [-5, None]}), SearchParameters(size=3))
@@ -159,6 +214,12 @@ def test_one_detection_must_fit_both() -> None:
     assert matches(Detection(label="car", score=0.5, box=box), parameters)
     assert not matches(Detection(label="car", score=0.4, box=box), parameters)
     assert not matches(Detection(label="dog", score=0.9, box=box), parameters)
+
+
+def test_what_could_not_be_searched_is_said() -> None:
+    assert parse_page(found(hit(1)), SearchParameters())["not_searched"] == 0
+    partly = found(hit(1)) | {"_shards": {"total": 5, "successful": 3, "skipped": 0, "failed": 2}}
+    assert parse_page(partly, SearchParameters())["not_searched"] == 2
 
 
 def test_no_index_means_no_choices() -> None:

@@ -3,8 +3,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from apps.messages import OVERLOAD, STILL, Detection, Frame, Result, Skipped
-from apps.ui.wall import EARLY_RESULTS, Rate, Ring, Wall
+from apps.messages import OVERLOAD, SEQUENCE_SHIFT, STILL, Detection, Frame, Result, Skipped
+from apps.ui.wall import EARLY_RESULTS, MAX_UNKNOWN, Rate, Ring, Wall
 
 START = datetime(2026, 11, 23, 22, tzinfo=UTC)
 MODELS = ("motion", "objects")
@@ -94,6 +94,55 @@ def test_results_whose_frames_never_come_are_forgotten() -> None:
     assert kept is not None and set(kept.results) == {"motion"}
 
 
+SET_BACK = 7200 << SEQUENCE_SHIFT
+"""By how much lower a run's numbers are when it starts after the clock was set back by two hours."""
+
+
+def test_a_clock_that_is_set_back_stops_no_camera() -> None:
+    made = Ring(max_frames=3, max_bytes=1000)
+    for at in range(5):
+        made.add_frame(replace(frame(at), captured_at=START + timedelta(hours=2, seconds=at)))
+        made.add_result(result(at, "motion"))
+    # The same run goes on: its numbers count up, its times do not.
+    made.add_frame(frame(5))
+    best = made.frame_to_show(MODELS, PATIENCE)
+    assert best is not None and best.frame.sequence == 5, "a frame of the wrong time is shown although there is a newer"
+
+
+def test_a_run_with_lower_numbers_takes_the_place_of_the_one_before() -> None:
+    made = Ring(max_frames=3, max_bytes=1000)
+    for at in range(5):
+        made.add_frame(replace(frame(at), sequence=SET_BACK + at))
+    for at in range(5):
+        made.add_result(result(at, "motion"))
+        made.add_frame(frame(at))
+        best = made.frame_to_show(["motion"], PATIENCE)
+        assert best is not None and best.frame.sequence == at and set(best.results) == {"motion"}
+    assert made.shot(SET_BACK + 4) is None
+
+
+def test_results_that_wait_from_before_the_clock_was_set_back_keep_no_others_out() -> None:
+    made = Ring(max_frames=20, max_bytes=1000)
+    for at in range(EARLY_RESULTS):
+        made.add_result(result(SET_BACK + at, "motion"))
+    made.add_result(result(1, "motion"))
+    made.add_frame(frame(1))
+    shot = made.shot(1)
+    assert shot is not None and set(shot.results) == {"motion"}
+
+
+def test_one_frame_from_the_future_is_not_shown_for_longer_than_any_other() -> None:
+    made = ring(1)
+    made.add_frame(replace(frame(2), captured_at=START + timedelta(days=27_000)))
+    for model in MODELS:
+        made.add_result(result(2, model))
+    for sequence in (3, 4):
+        made.add_frame(frame(sequence))
+    made.add_result(result(3, "motion"))
+    best = made.frame_to_show(MODELS, PATIENCE)
+    assert best is not None and best.frame.sequence == 3
+
+
 def wall() -> Wall:
     return Wall(["gate", "lobby"], MODELS, patience=PATIENCE, ring_bytes=10_000)
 
@@ -138,6 +187,46 @@ def test_cameras_that_nobody_announced_join_the_wall() -> None:
     states: dict[str, dict[str, object]] = {"attic": {"state": "backoff", "error": None}}
     names = [camera["name"] for camera in made.changes(None, states, everything)["cameras"]]
     assert names == ["attic", "gate", "lobby", "yard"]
+
+
+def names_on(made: Wall) -> set[str]:
+    return {camera["name"] for camera in made.changes(None, STREAMING, everything)["cameras"]}
+
+
+def test_unknown_names_do_not_grow_the_wall_without_bound_and_are_counted_and_said() -> None:
+    made = wall()
+    shown = [made.add_frame(frame(1, f"x-{number}"), now=0) for number in range(1000)]
+    shown += [made.add_result(result(1, "objects", f"y-{number}"), now=0, written_at=START) for number in range(500)]
+    assert sum(shown) == MAX_UNKNOWN == len(names_on(made)) - 2
+    told = made.statistics(1, everything)
+    assert told["cameras"] == 2 + MAX_UNKNOWN
+    assert told["not_shown"] == {"records": 1500 - MAX_UNKNOWN, "camera": "y-499"}
+    assert made.add_frame(frame(2, "gate"), now=0) and made.add_frame(frame(2, "x-0"), now=0)
+    assert made.jpeg("gate", 2) and made.jpeg("x-0", 2) and not made.jpeg("x-999", 1)
+
+
+def test_names_from_producers_are_bounded_too() -> None:
+    made = wall()
+    states = {f"x-{number}": {"state": "streaming", "error": None} for number in range(1000)}
+    assert len(made.changes(None, states, everything)["cameras"]) == 2 + MAX_UNKNOWN
+    assert made.statistics(1, everything)["not_shown"] == {"records": 0, "camera": None}
+
+
+def test_unknown_cameras_take_no_memory_of_the_others() -> None:
+    made = Wall(["gate"], MODELS, patience=PATIENCE, ring_bytes=8000)
+    for sequence in range(60):
+        made.add_frame(frame(sequence, "gate", size=100), now=0)
+    for number in range(MAX_UNKNOWN):
+        for sequence in range(60):
+            made.add_frame(frame(sequence, f"x-{number}", size=100), now=0)
+    kept = {
+        name: sum(len(made.jpeg(name, sequence) or b"") for sequence in range(60)) for name in sorted(names_on(made))
+    }
+    assert kept.pop("gate") == 6000
+    kept.pop("lobby", None)
+    # The newest frame of a camera stays, however little memory is its own.
+    assert sum(kept.values()) <= 2000 + 100 * MAX_UNKNOWN
+    assert min(kept.values()) == 100
 
 
 def test_statistics() -> None:

@@ -18,6 +18,7 @@ from components.cluster import Cluster
 from components.cluster.node_metadata import line
 from components.cluster.preflight import PreflightError
 from components.remote import Ssh
+from tests.unit.components.answers import printed, unpacked
 from tests.unit.components.cluster.conftest import cluster_args, machine, machines, worker
 from tests.unit.components.conftest import ssh_options
 from tests.unit.components.host_keys import host_key
@@ -57,7 +58,7 @@ def facts(name: str, **changes: Any) -> str:
         "virtual_ip_holder": "",
         "cluster": "",
     }
-    return json.dumps(fit | changes)
+    return printed(json.dumps(fit | changes))
 
 
 def answers(name: str, inputs: dict[str, Any]) -> dict[str, Any]:
@@ -101,9 +102,11 @@ STEPS = ("packages", "runtime", "removal", "drain", "upgrade")
 def test_every_step_is_a_component_of_the_cluster(cluster: Any) -> None:
     per_machine = {f"lab-{name}-{step}" for name in ADDRESSES for step in STEPS}
     endpoints = {f"lab-{machine.name}-endpoint" for machine in CONTROL_PLANES}
-    endpoints |= {f"lab-{machine.name}-{step}" for machine in CONTROL_PLANES for step in ("certificates", "backup")}
+    timers = ("certificates", "kubelets", "backup")
+    endpoints |= {f"lab-{machine.name}-{step}" for machine in CONTROL_PLANES for step in timers}
     nodes = {f"lab-{name}" for name in ADDRESSES}
-    shared = {f"lab-{step}" for step in ("preflight", "network", "metadata", "dns", "kubeconfig", "metrics", "storage")}
+    steps = ("preflight", "network", "secrets-key", "metadata", "dns", "kubeconfig", "metrics", "storage")
+    shared = {f"lab-{step}" for step in steps}
     children = {each.name for each in cluster.children("lab")}
     assert children == per_machine | endpoints | nodes | shared | {"lab-provider"}
     for each in cluster.resources:
@@ -119,8 +122,7 @@ def test_control_planes_are_alike(cluster: Any) -> None:
     assert {types[machine.name] for machine in CONTROL_PLANES} == {"argus:cluster:ControlPlane"}
     assert {types[machine.name] for machine in WORKERS} == {"argus:cluster:Worker"}
     scripts = {
-        cluster.named(f"lab-{machine.name}-joined")
-        .inputs["create"]
+        unpacked(cluster.named(f"lab-{machine.name}-joined").inputs["create"])
         .replace(machine.name, "NAME")
         .replace(machine.host, "ADDRESS")
         .replace("BOOTSTRAP=true", "BOOTSTRAP=false")
@@ -138,7 +140,8 @@ def test_secrets_stay_secret(cluster: Any) -> None:
     for each in cluster.of_type(LOCAL_COMMAND):
         assert ("environment" in each.secret_inputs | each.secret_outputs) is ("environment" in each.inputs), each.name
     for each in cluster.of_type(COMMAND) + cluster.of_type(LOCAL_COMMAND):
-        assert KEY not in "".join(str(each.inputs.get(key)) for key in ("create", "update", "delete")), each.name
+        text = "".join(str(each.inputs.get(key)) for key in ("create", "update", "delete"))
+        assert KEY not in text + unpacked(text), each.name
         if each.name.endswith(("-invitation", "-joined", "-read")):
             assert {"stdout", "stderr"} <= each.secret_outputs, each.name
             assert each.inputs["logging"] == "none", each.name
@@ -275,8 +278,8 @@ def test_every_step_on_a_machine_is_undone_by_its_removal(cluster: Any) -> None:
     undo = {name: cluster.named(f"lab-{name}-removal-undo") for name in ADDRESSES}
     for name, each in undo.items():
         assert f"HOST={ADDRESSES[name]}" in each.inputs["delete"]
-        assert ("keepalived" in each.inputs["delete"]) is name.startswith("cp")
-        assert KEY not in each.inputs["delete"]
+        assert ("keepalived" in unpacked(each.inputs["delete"])) is name.startswith("cp")
+        assert KEY not in each.inputs["delete"] + unpacked(each.inputs["delete"])
         assert "environment" in each.secret_inputs | each.secret_outputs
         assert each.inputs["triggers"] == [ADDRESSES[name]]
         assert f"lab-{name}-removal-undo" in cluster.named(f"lab-{name}-packages").depends_on
@@ -342,7 +345,7 @@ def test_volumes_are_on_the_machines_that_run_pods(cluster: Any) -> None:
 
 
 def test_labels_and_taints(cluster: Any) -> None:
-    script = cluster.named("lab-metadata-set").inputs["create"]
+    script = unpacked(cluster.named("lab-metadata-set").inputs["create"])
     assert re.search(r"worker1 \w+ label zone=a taint gpu=yes:NoSchedule", script)
 
 

@@ -1,10 +1,12 @@
 """All problems of all machines are reported at once, with remedies."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
-from components.cluster.facts import Facts, no_answer, problems
+from components.cluster.facts import Facts, no_answer, not_understood, problems
+from tests.unit.components.answers import printed
 from tests.unit.components.cluster.conftest import cluster_args, cluster_section, machine, machines
 
 ARGS = cluster_args(
@@ -63,6 +65,21 @@ def test_a_problem_is_named_with_its_machine(change: dict[str, object], says: st
     assert len(found) == 1
     assert found[0].startswith("cp1 (192.0.2.11): ")
     assert says in found[0]
+
+
+def test_facts_are_told_from_what_a_login_shell_prints() -> None:
+    answer = printed(json.dumps(vars(FIT)))
+    assert Facts.parse(f"Welcome.\nno new line{answer}Bye\n") == FIT
+
+
+@pytest.mark.parametrize(
+    "said", ["", "Welcome.\n", json.dumps(vars(FIT)), printed(""), printed("{}"), printed("{"), printed("[]")]
+)
+def test_facts_that_are_not_understood_are_a_problem_of_their_machine(said: str) -> None:
+    with pytest.raises(ValueError):
+        Facts.parse(said)
+    assert "its facts are not understood (it printed " in not_understood(said)
+    assert len(not_understood("x" * 5000)) < 400
 
 
 def test_all_problems_of_all_machines_come_together() -> None:

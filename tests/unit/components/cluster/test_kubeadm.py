@@ -66,3 +66,14 @@ def test_only_schedulable_control_planes_lose_their_taint() -> None:
 def test_a_living_node_has_several_chances_to_say_so() -> None:
     renewal = NODE_LEASE_SECONDS / 4
     assert 3 * renewal <= NODE_MONITOR_GRACE_SECONDS
+
+
+@pytest.mark.parametrize(
+    "name", ["433e40", "1e3", "0o17", "0x1f", "0b1", "017", "17", "y", "n", "yes", "no", "on", "off", "null"]
+)
+def test_a_name_that_a_parser_reads_as_something_else_is_quoted(name: str) -> None:
+    odd = machine(name, "192.0.2.11")
+    cluster = cluster_section(name=name)
+    for text in (init_config(cluster, odd), join_config(cluster, odd)):
+        assert f"\n  name: '{name}'\n" in text
+    assert f"\nclusterName: '{name}'\n" in init_config(cluster, odd)

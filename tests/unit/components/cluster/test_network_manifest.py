@@ -14,6 +14,7 @@ from components.cluster.machine import FUNCTIONS
 from components.cluster.network import refusal
 from components.cluster.preflight import Preflight, PreflightError
 from components.remote import Script
+from tests.unit.components.answers import unpacked
 from tests.unit.components.cluster.conftest import Host, cluster_args, cluster_section, preflight_args
 from tests.unit.components.cluster.test_cluster import ADDRESSES, ARGS, COMMAND, LOCAL_COMMAND, answering
 
@@ -57,7 +58,8 @@ def test_its_text_is_a_secret_and_its_digest_shows_a_change(pulumi_mocks: Any, t
         assert {"stdin", "stdout", "stderr"} <= applied.secret_outputs
         assert applied.inputs["logging"] == "none"
         for each in recorder.of_type(COMMAND) + recorder.of_type(LOCAL_COMMAND):
-            assert "hush" not in each.inputs.get("create", "") + each.inputs.get("delete", ""), each.name
+            commands = each.inputs.get("create", "") + each.inputs.get("delete", "")
+            assert "hush" not in commands + unpacked(commands), each.name
         scripts.append(applied.inputs["create"])
     assert scripts[0] != scripts[1]
 
@@ -120,7 +122,7 @@ def machine(hosts: dict[str, Host]) -> Host:
 
 def _prepare(host: Host, network: NetworkKind) -> None:
     plugins = {"built-in": "/usr/lib/cni", "manifest": "/opt/cni/bin"}[network]
-    release = {"version": "1.36.1", "repository": "registry.k8s.io", "images": "pause"}
+    release = {"version": "1.36.1", "repository": "registry.k8s.io", "images": "pause", "digests": ""}
     host.run("container_runtime.sh", config="x", mirror="", network=network, plugins=str(host.path(plugins)), **release)
 
 

@@ -91,3 +91,18 @@ def test_where_no_cluster_is_there_is_nobody_to_leave(half_joined: Host) -> None
         half_joined.join()
     assert not half_joined.ran("ctr")
     assert half_joined.ran("kubeadm")[0].startswith("reset")
+
+
+@pytest.mark.parametrize("invitation", ["", "CLUSTER=", "Welcome to cp1"])
+def test_no_cluster_starts_and_nothing_is_cleared_where_the_invitation_did_not_arrive(
+    hosts: dict[str, Host], half_joined: Host, invitation: str
+) -> None:
+    for host in (hosts["cp1"], half_joined):
+        with pytest.raises(subprocess.CalledProcessError) as refused:
+            host.join(invitation)
+        assert f"the invitation of {host.name} did not arrive" in refused.value.stderr
+        assert not host.path("noted").exists() or not host.ran("kubeadm")
+
+
+def test_where_there_is_no_cluster_an_invitation_says_so(hosts: dict[str, Host]) -> None:
+    assert hosts["cp1"].invite("cp2") == "CLUSTER=none\n"

@@ -9,6 +9,7 @@ import pytest
 
 from components.cluster.preflight import Preflight, PreflightError
 from components.remote import Ssh
+from tests.unit.components.answers import printed
 from tests.unit.components.cluster.conftest import preflight_args
 from tests.unit.components.conftest import Recorder, ssh_options
 
@@ -36,7 +37,7 @@ def checks(mocks: Recorder, at: float, monkeypatch: pytest.MonkeyPatch, **args: 
     """Run an update at this second with a machine that answers `FACTS`. Returns the checks' inputs by address."""
     monkeypatch.setattr(time, "time", lambda: at)
     mocks.resources.clear()
-    mocks.outputs["command:remote:Command"] = lambda name, inputs: {"stdout": json.dumps(FACTS)}
+    mocks.outputs["command:remote:Command"] = lambda name, inputs: {"stdout": printed(json.dumps(FACTS))}
 
     def program() -> Any:
         preflight = Preflight("preflight", preflight_args(**args))
@@ -83,3 +84,12 @@ def test_an_accepted_member_is_not_judged_by_what_it_was_before(
     assert checks(pulumi_mocks, 2000, monkeypatch, checks=first) == first
     with pytest.raises(PreflightError, match=r"in use by 02:99:99:99:99:99"):
         checks(pulumi_mocks, 2000, monkeypatch)
+
+
+@pytest.mark.parametrize("said", ["", "This account is currently not available.\n", json.dumps(FACTS)])
+def test_a_machine_whose_facts_are_not_understood_does_not_pass(pulumi_mocks: Recorder, said: str) -> None:
+    pulumi_mocks.outputs["command:remote:Command"] = lambda name, inputs: {"stdout": said}
+    with pytest.raises(
+        PreflightError, match=r"cp1 \(192\.0\.2\.11\): answers over SSH, but its facts are not understood"
+    ):
+        pulumi_mocks.run(lambda: Preflight("preflight", preflight_args()).passed["cp1"])

@@ -13,6 +13,7 @@ from components import shell
 from components.cluster.removal import Removal
 from components.remote import Ssh
 from components.ssh_keys import fingerprint
+from tests.unit.components.answers import SHELL, unpacked
 from tests.unit.components.cluster.conftest import cluster_args, machine, machines, worker
 from tests.unit.components.conftest import ssh_options
 from tests.unit.components.host_keys import host_key
@@ -22,7 +23,10 @@ MACHINE, ENDPOINT = "192.0.2.12", "192.0.2.10"
 ED25519 = "ssh-ed25519"
 KEY = "-----BEGIN OPENSSH PRIVATE KEY-----"
 # Records the host and the command. Fails unless the key is the user's and readable only by the user.
-SSH = """#!/usr/bin/env bash
+SSH = (
+    f"""#!/usr/bin/env bash
+{SHELL}"""
+    + """
 while [[ $1 == -* ]]; do
   case $1 in -i) key=$2 ;; -E) log=$2 ;; esac
   shift 2
@@ -33,8 +37,13 @@ mkdir -p "$SAID/$host"
 printf '%s' "$2" >"$SAID/$host/$(ls "$SAID/$host" | wc -l)"
 case " $DEAD " in *" $host "*) echo "connect to $host: No route to host" >"$log" && exit 255 ;; esac
 case " $STRANGE " in *" $host "*) echo "Host key verification failed." >"$log" && exit 255 ;; esac
-if [[ $2 != true && $host == "$FAILS" ]]; then exit 1; fi
+if [[ $host == "$REFUSES" ]]; then echo "This account is currently not available." && exit 1; fi
+echo "Welcome to $host"
+if [[ $2 == true ]]; then exit; fi
+if [[ $host == "$FAILS" ]]; then exit 1; fi
+if [[ $host != "$MUTE" ]]; then answer "$UNDONE"; fi
 """
+)
 KEYSCAN = f"""#!/usr/bin/env bash
 echo "${{!#}} {host_key("a stranger", ED25519)}"
 """
@@ -66,7 +75,17 @@ class Rehearsal:
         mocks.run(lambda: Removal("cp2-removal", args).undo.id)
         self.inputs = mocks.named("cp2-removal-undo").inputs
 
-    def run(self, *, dead: str = "", strange: str = "", fails: str = "", given_up: bool = False) -> Outcome:
+    def run(
+        self,
+        *,
+        dead: str = "",
+        strange: str = "",
+        fails: str = "",
+        refuses: str = "",
+        mute: str = "",
+        undone: str = "undone",
+        given_up: bool = False,
+    ) -> Outcome:
         programs, said = self._folder / "bin", self._folder / "said"
         programs.mkdir()
         said.mkdir()
@@ -83,6 +102,9 @@ class Rehearsal:
             "DEAD": dead,
             "STRANGE": strange,
             "FAILS": fails,
+            "REFUSES": refuses,
+            "MUTE": mute,
+            "UNDONE": undone,
             "ARGUS_CLUSTER_LOST": str(given_up).lower(),
         }
         done = subprocess.run(
@@ -101,9 +123,9 @@ def test_a_living_machine_is_undone_then_forgotten(pulumi_mocks: Any, tmp_path: 
     assert outcome.code == 0, outcome.text
     _, undo = outcome.said[MACHINE]
     for file in FOLDER.glob("*_delete.sh"):
-        assert shell.minimal(file.read_text()) in undo.replace("'\\''", "'").replace("'\"'\"'", "'"), file
+        assert shell.minimal(file.read_text()) in unpacked(undo), file
     _, forget = outcome.said[ENDPOINT]
-    assert f"ADDRESS={MACHINE}" in forget
+    assert f"ADDRESS={MACHINE}" in unpacked(forget)
     assert not forget.endswith("lost")
 
 
@@ -121,6 +143,7 @@ def test_a_dead_machine_is_forgotten_as_it_is(pulumi_mocks: Any, tmp_path: Path)
     assert set(outcome.said[MACHINE]) == {"true"}
     assert len(outcome.said[MACHINE]) == 3
     assert len(outcome.said[ENDPOINT]) == 2
+    assert outcome.said[ENDPOINT][1].endswith(" . lost"), "its node may be Ready: only its SSH server may be down"
 
 
 def test_a_machine_with_another_host_key_is_left_alone_and_forgotten_if_it_is_lost(
@@ -132,7 +155,7 @@ def test_a_machine_with_another_host_key_is_left_alone_and_forgotten_if_it_is_lo
     for owner in ("a stranger", "cp2"):
         assert fingerprint(host_key(owner, ED25519)) in outcome.text
     assert outcome.said[MACHINE] == ["true"]
-    assert outcome.said[ENDPOINT][1].endswith("' forget lost")
+    assert outcome.said[ENDPOINT][1].endswith(" . lost")
 
 
 def test_nobody_but_a_control_plane_is_told_to_forget(pulumi_mocks: Any, tmp_path: Path) -> None:
@@ -160,7 +183,7 @@ def test_only_a_control_plane_has_an_endpoint_to_undo(
     pulumi_mocks: Any, tmp_path: Path, control_plane: bool, undone: bool
 ) -> None:
     outcome = Rehearsal(pulumi_mocks, tmp_path, control_plane=control_plane).run()
-    assert ("keepalived" in outcome.said[MACHINE][1]) is undone
+    assert ("keepalived" in unpacked(outcome.said[MACHINE][1])) is undone
 
 
 def test_another_user_undoes_as_root(pulumi_mocks: Any, tmp_path: Path) -> None:
@@ -171,5 +194,39 @@ def test_another_user_undoes_as_root(pulumi_mocks: Any, tmp_path: Path) -> None:
 
 def test_the_key_is_secret_and_in_no_command(pulumi_mocks: Any, tmp_path: Path) -> None:
     rehearsal = Rehearsal(pulumi_mocks, tmp_path)
-    assert KEY not in rehearsal.inputs["delete"]
+    assert KEY not in rehearsal.inputs["delete"] + unpacked(rehearsal.inputs["delete"])
     assert "environment" in pulumi_mocks.named("cp2-removal-undo").secret_outputs
+
+
+def test_a_machine_on_which_argus_finds_nothing_is_forgotten_only_if_it_is_lost(
+    pulumi_mocks: Any, tmp_path: Path
+) -> None:
+    """Its state may be on a disk that is not mounted, while its node is Ready."""
+    outcome = Rehearsal(pulumi_mocks, tmp_path).run(undone="")
+    assert outcome.code == 0, outcome.text
+    assert outcome.said[ENDPOINT][1].endswith(" . lost")
+
+
+def test_a_machine_that_does_not_say_that_it_was_undone_stays_in_the_stack(pulumi_mocks: Any, tmp_path: Path) -> None:
+    outcome = Rehearsal(pulumi_mocks, tmp_path).run(mute=MACHINE)
+    assert outcome.code == 1
+    assert f"error: the answer of {MACHINE} is not understood" in outcome.text
+    assert f"cp2 ({MACHINE}) was not left as it was found" in outcome.text
+    assert ENDPOINT not in outcome.said
+
+
+@pytest.mark.parametrize("refuses", [MACHINE, ENDPOINT])
+def test_a_machine_that_runs_no_command_is_not_taken_for_a_dead_one(
+    pulumi_mocks: Any, tmp_path: Path, refuses: str
+) -> None:
+    outcome = Rehearsal(pulumi_mocks, tmp_path).run(refuses=refuses)
+    assert outcome.code == 1
+    assert f"{refuses}" in outcome.text
+    assert "does not answer" not in outcome.text
+    assert set(outcome.said[refuses]) == {"true"}
+
+
+def test_a_control_plane_that_does_not_say_that_it_forgot_is_an_error(pulumi_mocks: Any, tmp_path: Path) -> None:
+    outcome = Rehearsal(pulumi_mocks, tmp_path).run(dead=MACHINE, mute=ENDPOINT)
+    assert outcome.code == 1
+    assert f"error: the answer of {ENDPOINT} is not understood" in outcome.text

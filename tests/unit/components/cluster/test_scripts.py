@@ -1,6 +1,7 @@
 """Scripts as sent to a machine: values arrive unchanged, and the code is what the linter checks."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,8 @@ from components.cluster.container_runtime import containerd_config, mirror_confi
 from components.cluster.endpoint import haproxy_config, keepalived_config
 from components.cluster.machine import FUNCTIONS, script
 from components.cluster.network import cni_config
-from components.remote import Script
+from components.remote import AnswerError, Script, answer
+from tests.unit.components.answers import printed
 from tests.unit.components.cluster.conftest import cluster_args, cluster_section, endpoint_args
 
 FOLDER = Path(components.cluster.__file__).parent
@@ -30,6 +32,119 @@ def test_values_arrive_as_they_were_given(tmp_path: Path) -> None:
     file = tmp_path / "print.sh"
     file.write_text('#!/usr/bin/env bash\nprintf %s "$VALUE"\n')
     assert run(Script(files=[file], values={"VALUE": NASTY}).render()) == NASTY
+
+
+SHELLS = [each for each in ("bash", "dash", "zsh", "tcsh", "bsd-csh", "csh", "fish") if shutil.which(each)]
+"""Those of the login shells that are on this computer."""
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_login_shell_hands_a_script_on_as_it_is(shell: str, tmp_path: Path) -> None:
+    file = tmp_path / "print.sh"
+    file.write_text('#!/usr/bin/env bash\nprintf "%s|%s|" "$VALUE" "${1:-}"\ncat\n' + "# filler\n" * 5000)
+    rendered = Script(files=[file], values={"VALUE": NASTY}, on_machine=True).render()
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    done = subprocess.run(
+        [shell, "-c", f"{rendered} argument"],
+        input=NASTY,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert answer(done.stdout) == f"{NASTY}|argument|{NASTY}"
+
+
+def test_no_shell_has_a_character_of_a_script_to_change() -> None:
+    """Words of letters and digits, and one between single quotes without what a shell changes there; none over 1024."""
+    rendered = script("node.sh", name=NASTY).render()
+    before, quoted, after = rendered.split("'")
+    assert before == "bash -c "
+    assert not set(quoted) & set("\n\\!`")
+    assert re.fullmatch(r" argus [A-Za-z0-9+/= ]+ \.", after)
+    assert max(map(len, (quoted, *after.split()))) < 1024
+
+
+def test_a_script_runs_without_the_files_and_variables_that_change_bash(tmp_path: Path) -> None:
+    (tmp_path / ".bashrc").write_text("echo noise; grep() { echo wrong; }; shopt -s extglob nullglob; cd /\n")
+    file = tmp_path / "print.sh"
+    file.write_text(
+        "#!/usr/bin/env bash\ndate() { echo right; }\ndate; type -t grep; shopt -q nullglob || echo plain\n"
+    )
+    done = subprocess.run(
+        # Bash reads ~/.bashrc where it seems to have been started by sshd, and BASH_ENV always.
+        ["bash", "-c", Script(files=[file], values={}, on_machine=True).render()],
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "BASH_ENV": str(tmp_path / ".bashrc"),
+            "SSH_CLIENT": "192.0.2.1 1 22",
+            "BASH_FUNC_date%%": "() { echo wrong; }",
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "noise" in done.stdout
+    assert answer(done.stdout) == "right\nfile\nplain"
+
+
+@pytest.mark.parametrize("body", ["exit 3", "false | true", "echo said; false", "(exit 3)", 'echo "$UNSET"'])
+def test_a_script_that_fails_has_no_answer(tmp_path: Path, body: str) -> None:
+    file = tmp_path / "fail.sh"
+    file.write_text(f"#!/usr/bin/env bash\n{body}\necho reached\n")
+    rendered = Script(files=[file], values={}, on_machine=True).render()
+    done = subprocess.run(["/bin/sh", "-c", rendered], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    with pytest.raises(AnswerError):
+        answer(done.stdout)
+
+
+def test_a_script_that_was_cut_off_does_not_run(tmp_path: Path) -> None:
+    file = tmp_path / "touch.sh"
+    file.write_text(f"#!/usr/bin/env bash\ntouch {tmp_path}/ran\n{'# filler' * 1000}\n")
+    rendered = Script(files=[file], values={}, on_machine=True).render()
+    for cut in (rendered[:-2], rendered[: len(rendered) // 2], f"{rendered[:-7]} ."):
+        done = subprocess.run(["/bin/sh", "-c", cut], capture_output=True, check=False, timeout=20)
+        assert done.returncode != 0
+    assert not (tmp_path / "ran").exists()
+
+
+ANSWERS = ["", "yes", "two\nlines", "ä\t\x1b[0m", "argus-answer:4:bm8=:", "x" * 100_000]
+NOISE = [
+    "",
+    "Welcome\n",
+    "no end of line",
+    "\r\n\x00\n",
+    "argus-answer:\n",
+    "argus-answer:3:bm8=:\n",
+    "\nargus-answer:4:\n",
+]
+
+
+@pytest.mark.parametrize("noise", NOISE)
+@pytest.mark.parametrize("given", ANSWERS, ids=lambda given: given[:10])
+def test_an_answer_is_told_from_all_else(given: str, noise: str) -> None:
+    assert answer(f"{noise}{printed(given)}{noise}") == given
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "",
+        "yes",
+        f"{printed('yes')}{printed('no')}",
+        f"{printed('yes')}{printed('yes')}",
+        printed("yes")[:-3],
+        printed("yes").replace("ll", "l\nnoise\nl").replace("eW", "e\nW"),
+        printed("yes").replace("eW", "eAW"),
+        f"> {printed('yes').lstrip()}",
+    ],
+)
+def test_what_is_no_answer_is_refused(said: str) -> None:
+    with pytest.raises(AnswerError):
+        answer(said)
 
 
 def test_lists_and_flags_have_one_form(tmp_path: Path) -> None:
@@ -51,6 +166,12 @@ def test_another_user_becomes_root() -> None:
     given = script("kubeconfig.sh", quarter="2026-4")
     assert given.render("root").startswith("bash -c ")
     assert given.render("admin") == f"sudo -n {given.render('root')}"
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.sh")), ids=lambda path: path.name)
+def test_no_script_takes_all_that_a_machine_prints_for_its_answer(path: Path) -> None:
+    """`on` of ssh.sh does; `told` and `ask` do not."""
+    assert not re.search(r"(^|[;({]|\bthen|\belse|\bdo|&&|\|\|)\s*on \S", path.read_text(), re.MULTILINE)
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.sh")), ids=lambda path: path.name)

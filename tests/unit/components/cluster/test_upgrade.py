@@ -11,6 +11,7 @@ import components
 from components.cluster.preflight import Preflight, PreflightError
 from components.cluster.upgrade import refusal
 from components.remote import Script
+from tests.unit.components.answers import SHELL
 from tests.unit.components.cluster.conftest import Host, preflight_args
 from tests.unit.components.host_keys import host_key
 
@@ -45,28 +46,45 @@ def test_it_is_refused_at_preview_before_any_machine_is_changed(pulumi_mocks: An
         pulumi_mocks.run(lambda: Preflight("check", args).passed["cp1"], preview=preview)
 
 
-SSH = """#!/bin/bash
+SETTLED = ["machine settings", "endpoint serving"]
+"""What follows for every node, upgraded or not."""
+
+SSH = (
+    f"""#!/bin/bash
+{SHELL}"""
+    + """
 while [[ $1 == -* ]]; do shift 2; done
 echo "${1#*@} $2" >>"$SAID"
 if [[ ${1#*@} == "$DEAD" ]]; then exit 255; fi
-if [[ $2 == prepare ]]; then echo "$STATE"; fi
-if [[ $2 == "$FAILS" ]]; then exit 1; fi
+echo "Welcome. drained"
+case $2 in "$FAILS") exit 1 ;; "$MUTE") ;; prepare) answer "$STATE" ;; *) answer "" ;; esac
 """
+)
 
 
-def said(folder: Path, *, state: str = "drained", dead: str = "", fails: str = "") -> tuple[int, list[str]]:
+def said(
+    folder: Path,
+    *,
+    state: str = "drained",
+    dead: str = "",
+    fails: str = "",
+    mute: str = "nobody",
+    joined: bool = False,
+) -> tuple[int, list[str]]:
     """The exit status of a node's upgrade, and its commands with their hosts."""
     for name, text in {"ssh": SSH, "sleep": "#!/bin/sh\n"}.items():
         (folder / name).write_text(text)
         (folder / name).chmod(0o755)
     values = {"NODE": "worker1", "HOST": "machine", "ENDPOINT": "endpoint", "SSH_USER": "root", "SSH_PORT": 22}
-    parts = {"PREPARE": "prepare", "UPGRADE": "upgrade", "FINISH": "finish"}
+    parts = {each.upper(): each for each in ("prepare", "upgrade", "finish", "settings", "serving")}
+    if joined:
+        parts["PREPARE"] = ""
     files = [FOLDER / "ssh.sh", FOLDER / "cluster" / "upgrade.sh"]
     known = "\n".join(f"{host} {host_key(host)}" for host in ("machine", "endpoint"))
     environment = {
         **{"PATH": f"{folder}:{os.environ['PATH']}", "ARGUS_SSH_KEY": "key", "SAID": str(folder / "said")},
         "ARGUS_KNOWN_HOSTS": known,
-        **{"STATE": state, "DEAD": dead, "FAILS": fails},
+        **{"STATE": state, "DEAD": dead, "FAILS": fails or "nothing", "MUTE": mute},
     }
     command = Script(files=files, values=values | parts).render()
     done = subprocess.run(["/bin/sh", "-c", command], env=environment, capture_output=True, check=False)
@@ -74,18 +92,34 @@ def said(folder: Path, *, state: str = "drained", dead: str = "", fails: str = "
 
 
 def test_a_node_is_drained_upgraded_and_put_back(tmp_path: Path) -> None:
-    assert said(tmp_path) == (0, ["endpoint prepare", "machine upgrade", "endpoint finish"])
+    parts = ["endpoint prepare", "machine upgrade", "endpoint finish", *SETTLED]
+    assert said(tmp_path) == (0, parts)
 
 
-def test_a_node_that_has_its_version_is_left_alone(tmp_path: Path) -> None:
-    assert said(tmp_path, state="") == (0, ["endpoint prepare"])
+def test_a_node_that_has_its_version_gets_its_settings_only(tmp_path: Path) -> None:
+    assert said(tmp_path, state="current") == (0, ["endpoint prepare", *SETTLED])
+
+
+def test_a_node_that_has_just_joined_is_not_asked_for_its_version(tmp_path: Path) -> None:
+    assert said(tmp_path, joined=True) == (0, SETTLED)
+
+
+def test_an_answer_that_is_not_understood_does_not_mean_that_nothing_is_to_be_done(tmp_path: Path) -> None:
+    assert said(tmp_path, state="") == (1, ["endpoint prepare"])
+
+
+@pytest.mark.parametrize("part", ["prepare", "upgrade", "finish", "settings", "serving"])
+def test_a_part_that_does_not_answer_is_the_last(tmp_path: Path, part: str) -> None:
+    code, parts = said(tmp_path, mute=part)
+    assert code != 0
+    assert parts[-1].endswith(part)
 
 
 def test_nothing_is_drained_for_a_dead_machine(tmp_path: Path) -> None:
     assert said(tmp_path, dead="machine") == (1, [])
 
 
-@pytest.mark.parametrize("part", ["prepare", "upgrade"])
+@pytest.mark.parametrize("part", ["prepare", "upgrade", "finish", "settings", "serving"])
 def test_a_part_that_fails_is_the_last(tmp_path: Path, part: str) -> None:
     code, parts = said(tmp_path, fails=part)
     assert code != 0
@@ -132,7 +166,7 @@ def test_prepare_marks_and_drains(member: Host) -> None:
 
 def test_a_node_in_its_version_is_not_drained(member: Host) -> None:
     member.program("kubectl", kubectl(kubelet="1.36.1", server="1.36.1"))
-    assert prepare(member) == ""
+    assert prepare(member) == "current\n"
     assert changes(member) == []
 
 

@@ -1,5 +1,6 @@
 """Every mistake in a stack's configuration gets a message with its key and the remedy."""
 
+import copy
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from components.config.reference import reference
 from components.config.rules import CHECKPOINTS, Rule
 from components.pipeline.rules import rules
 from components.pipeline.stages import STAGES
+from tests.unit.apps.messages.test_camera_url import LOGINS
 from tests.unit.apps.weights.graphs import anchors, folder, graph
 from tests.unit.components.host_keys import host_key
 from tests.unit.stacks import LAB, sections
@@ -85,6 +87,14 @@ def change(path: str, value: Any) -> Callable[[Values], None]:
     return edit
 
 
+def both(*edits: Callable[[Values], None]) -> Callable[[Values], None]:
+    def edit(values: Values) -> None:
+        for each in edits:
+            each(values)
+
+    return edit
+
+
 def drop_control_plane(values: Values) -> None:
     values["machines"]["controlPlanes"].pop()
 
@@ -126,6 +136,42 @@ MISTAKES = {
     "a network with host bits": (change("cluster.podNetwork", "10.244.0.1/16"), "cluster.podNetwork"),
     "an unsupported version": (change("cluster.kubernetesVersion", "1.29.0"), "1.29.0 is not supported"),
     "a malformed version": (change("cluster.kubernetesVersion", "latest"), "cluster.kubernetesVersion"),
+    "checksums that are required": (
+        change("cluster.requireChecksums", True),
+        'cluster.checksums["1.36.1/kubelet"]: missing; give the SHA-256',
+    ),
+    "checksums of some programs": (
+        change("cluster.checksums", {"1.36.1/kubelet": "0" * 64}),
+        'cluster.checksums["1.36.1/kubeadm"]: missing',
+    ),
+    "a checksum of no program": (
+        change("cluster.checksums", {"kubelet": "0" * 64}),
+        "cluster.checksums: 'kubelet' is no program of a release; write `1.36.1/kubelet`",
+    ),
+    "a checksum that is none": (
+        change("cluster.checksums", {"1.36.1/kubelet": "x"}),
+        "cluster.checksums.1.36.1/kubelet",
+    ),
+    "a floating base": (change("images.requireDigests", True), "images.base: debian:trixie-slim is a tag alone"),
+    "a floating image": (
+        change("images", {"requireDigests": True, "overrides": {"kafka": "apache/kafka:3"}}),
+        "images.overrides.kafka: apache/kafka:3 is a tag alone",
+    ),
+    "a floating image of the cluster's": (
+        change("images.requireDigests", True),
+        'images.digests["10.77.0.1:5000/kube-apiserver:v1.36.1"]: missing',
+    ),
+    "a digest that is none": (change("images.digests", {"pause:3": "latest"}), "images.digests.pause:3"),
+    "a digest of a digest": (
+        change("images.digests", {f"pause@sha256:{'0' * 64}": f"sha256:{'0' * 64}"}),
+        "has a digest already; write the reference without it",
+    ),
+    "a machine's IPv6 address": (change("machines.workers.0.address", "fd00::21"), "IPv6 is not supported"),
+    "an IPv6 endpoint": (change("cluster.endpoint", "[fd00::10]"), "IPv6 is not supported"),
+    "an IPv6 address with its card": (change("machines.workers.0.address", "fe80::1%eth0"), "IPv6 is not supported"),
+    "IPv6 pods": (change("cluster.podNetwork", "fd00:10::/56"), "IPv6 is not supported"),
+    "IPv6 services": (change("cluster.serviceNetwork", "fd00:96::/112"), "IPv6 is not supported"),
+    "a machine by its name": (change("machines.workers.0.address", "worker1.example"), "must be an IPv4 address"),
     "a duplicate host": (change("machines.workers.0.address", "10.77.0.11"), "address 10.77.0.11 is used more"),
     "a duplicate name": (change("machines.workers.0.name", "cp1"), "the name 'cp1' is used more"),
     "a name that is no host name": (change("machines.workers.0.name", "Worker_1"), "machines.workers[0].name"),
@@ -134,6 +180,21 @@ MISTAKES = {
     "credentials in a URL": (change("cameras.0.url", "rtsp://me:hush@camera/1"), "cameraCredentials"),
     "a camera at no port": (change("cameras.0.url", "rtsp://camera:99999/1"), "the port is no number from 1 to 65535"),
     "a URL without a host": (change("cameras.0.url", "rtsp:///1"), "the URL names no host"),
+    "a login in the query": (
+        change("cameras.0.url", "http://camera/video.cgi?user=me&pwd=hush"),
+        "{username} or user={password}, and set cameraCredentials",
+    ),
+    "a place for a login without one": (
+        change("cameras.0.url", "http://camera/video.cgi?pwd={password}"),
+        "cameraCredentials.cam-01: required",
+    ),
+    "a login that is too long for FFmpeg": (
+        both(
+            change("cameras.0.url", "rtsp://camera/1"),
+            change("cameraCredentials", {"cam-01": {"username": "admin", "password": "#" * 42}}),
+        ),
+        "cameraCredentials.cam-01: too long for RTSP",
+    ),
     "a mask without area": (change("cameras.0.masks", [[0.5, 0, 0.1, 1]]), "needs x1 < x2"),
     "a login for no camera": (
         change("cameraCredentials", {"nobody": {"username": "u", "password": "p"}}),
@@ -192,12 +253,28 @@ MISTAKES = {
         "consumer.replicas.maximum: 6, each on",
     ),
     "an unknown image": (change("images.overrides", {"kafak": "x"}), "there is no image 'kafak'"),
+    "a login for a registry": (change("images.registry", "me:hush@registry:5000/argus"), "`podman login`"),
+    "a registry with a scheme": (change("images.registry", "https://registry/argus"), "must be host[:port][/path]"),
+    "a login for an image": (
+        change("images.overrides", {"kafka": "me:hush@registry/kafka"}),
+        "images.overrides.kafka: (not shown: it may hold a login): must be [host[:port]/]name",
+    ),
+    "a login for a pinned image": (
+        change("images.digests", {"me:hush@registry/kafka": f"sha256:{'0' * 64}"}),
+        "images.digests.(not shown)",
+    ),
+    "a base with a scheme": (change("images.base", "https://registry/debian"), "must be [host[:port]/]name"),
+    "an empty registry": (change("images.registry", ""), "must be host[:port][/path]"),
     "no registry": (change("images", {}), "images.registry: required"),
     "too few machines": (change("kafka.replicas", 6), "only 5 machines run pods"),
     "nowhere to run": (no_workers, "no machine may run pods"),
     "a manifest that is not there": (
         change("cluster.network.manifest", "/nowhere/cni.yaml"),
         "/nowhere/cni.yaml does not",
+    ),
+    "a login in the URL of a manifest": (
+        change("cluster.network.manifest", "https://me:hu/sh@x/cni.yaml"),
+        "cluster.network.manifest: (not shown",
     ),
     "a manifest over plain http": (change("cluster.network.manifest", "http://x/cni.yaml"), "must be an https:// URL"),
     "a login for a manifest": (
@@ -285,6 +362,32 @@ def test_a_secret_is_never_printed(values: Values) -> None:
     change("cameras.0.url", "rtsp://me:hush@camera/1")(values)
     change("machines.workers.0.hostKey", "-----BEGIN OPENSSH PRIVATE KEY-----\nhush")(values)
     assert "hush" not in "\n".join(problems_of(values))
+
+
+@pytest.mark.parametrize("url", LOGINS)
+def test_no_part_of_a_cameras_login_is_printed(values: Values, url: str) -> None:
+    places = ["cameras.0.url", "cameras.0", "cameras", "cameraCredentials"]
+    # Where no URL is expected, a word without a URL's signs is shown.
+    places += ["cameras.0.name", "cluster.binaries"] if "@" in url else []
+    for place in places:
+        given = copy.deepcopy(values)
+        change(place, url)(given)
+        assert "GEHEIM" not in "\n".join(problems_of(given)), place
+    change("cameraCredentials", {"cam-01": url, "cam-02": [url], "cam-03": {"username": [url]}})(values)
+    if "@" in url:
+        values["cameraCredentials"][url] = {}
+    assert "GEHEIM" not in "\n".join(problems_of(values))
+
+
+@pytest.mark.parametrize(
+    "key", ["cluster.binaries", "cluster.registryMirror", "cluster.network.manifest", "images.registry"]
+)
+@pytest.mark.parametrize("url", [*(url for url in LOGINS if "://" in url), "s3://bucket/y?X-Amz-Signature=GEHEIM"])
+def test_a_login_in_any_other_url_is_refused_and_not_printed(values: Values, url: str, key: str) -> None:
+    change(key, f"https://{url.partition('://')[2]}")(values)
+    (problem,) = problems_of(values)
+    assert problem.startswith(f"{key}: (not shown: it may hold a login): ")
+    assert "GEHEIM" not in problem and "admin" not in problem
 
 
 def test_pinned_machines_are_known_by_their_keys(values: Values) -> None:
@@ -418,3 +521,66 @@ def test_the_code_of_all_models_of_an_application_has_room_in_its_executor(value
     ]
     values["models"][0] |= {"executorMemoryMiB": 1450, "driverMemoryMiB": 950}
     load_values(values, rules(STAGES))
+
+
+@pytest.mark.parametrize("value", ["", "a", "433e40", "y", "0o17", "yes", "1.5", "a_b.c-d", "x" * 63])
+def test_a_label_that_kubernetes_takes_arrives_as_it_is(values: Values, value: str) -> None:
+    values["machines"]["workers"][0]["labels"] = {"example.org/rack": value, "y": value}
+    assert load_values(values, rules(STAGES)).machines.workers[0].labels == {"example.org/rack": value, "y": value}
+
+
+@pytest.mark.parametrize(
+    "value", ["row 1", " bar", "bar ", "a/b", "it's $(id)", "-a", "a.", "ä", "a\n", "x" * 64, "a,b", "*"]
+)
+def test_a_label_that_kubernetes_refuses_is_refused_by_key(values: Values, value: str) -> None:
+    values["machines"]["workers"][0]["labels"] = {"rack": value}
+    (problem,) = problems_of(values)
+    assert problem.startswith("machines.workers[0].labels.rack: ")
+    assert "Kubernetes refuses this value" in problem
+
+
+@pytest.mark.parametrize("value", [True, 17, 4.33e42, None])
+def test_a_label_that_another_parser_read_as_no_text_is_refused_by_key(values: Values, value: object) -> None:
+    values["machines"]["controlPlanes"][0]["labels"] = {"rack": value}
+    (problem,) = problems_of(values)
+    assert problem.startswith("machines.controlPlanes[0].labels.rack: ")
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["", "a b", "/a", "a/", "a/b/c", "Example.org/a", "-a", "a=b", f"{'x' * 64}", "a..b/c", "kubernetes.io/hostname"],
+)
+def test_the_key_of_a_label_that_kubernetes_refuses_is_refused(values: Values, key: str) -> None:
+    values["machines"]["workers"][0]["labels"] = {key: "a"}
+    (problem,) = problems_of(values)
+    assert problem.startswith("machines.workers[0].labels.")
+
+
+@pytest.mark.parametrize(
+    "taint", ["dedicated:NoSchedule", "gpu=yes:PreferNoSchedule", "example.org/a=0o17:NoExecute", "a=:NoExecute"]
+)
+def test_a_taint_that_kubernetes_takes_arrives_as_it_is(values: Values, taint: str) -> None:
+    values["machines"]["workers"][0]["taints"] = [taint]
+    assert load_values(values, rules(STAGES)).machines.workers[0].taints == (taint,)
+
+
+@pytest.mark.parametrize(
+    "taint",
+    [
+        "",
+        "dedicated",
+        "dedicated=",
+        ":NoSchedule",
+        "a:noSchedule",
+        "a b:NoSchedule",
+        "a=b c:NoSchedule",
+        "a=b=c:NoSchedule",
+        "a:NoSchedule ",
+        "a:NoSchedule-",
+        "a:b:NoSchedule",
+    ],
+)
+def test_a_taint_that_kubernetes_refuses_is_refused_by_key(values: Values, taint: str) -> None:
+    values["machines"]["workers"][0]["taints"] = [taint]
+    (problem,) = problems_of(values)
+    assert problem.startswith("machines.workers[0].taints[0]: ")

@@ -19,6 +19,7 @@ from components.pipeline import stages
 from components.pipeline.kafka import STAGE as KAFKA
 from components.pipeline.stage import Pipeline, Stage
 from components.pipeline.topics import Topics
+from tests.unit.components.answers import unpacked
 from tests.unit.components.conftest import ROOT, Program, Recorder
 from tests.unit.components.pipeline.conftest import Build, settings
 from tests.unit.components.pipeline.test_pipeline import templates
@@ -142,7 +143,7 @@ def test_a_new_stage_is_its_module_its_section_and_a_line(with_snapshots: Run, r
     else:
         assert "pull-snapshots" not in cached
         assert [each.inputs["spec"]["capacity"] for each in volumes] == [{"storage": "5Gi"}] * 3
-        assert "snapshots" in made.named("cluster-storage-worker-1-folders").inputs["create"]
+        assert "snapshots" in unpacked(made.named("cluster-storage-worker-1-folders").inputs["create"])
 
     (component,) = made.children("snapshots")
     assert component.inputs["data"]["image"] == reference

@@ -107,3 +107,8 @@ def test_retention_fits_the_brokers_disk() -> None:
     assert worst < 0.85 * 8 * 2**30
     assert all(topic.settings["max.message.bytes"] == "2000000" for topic in topics)
     assert all(int(topic.settings["segment.bytes"]) >= 2_000_000 for topic in topics)
+
+
+def test_retention_goes_by_the_brokers_clocks() -> None:
+    topics = pipeline_topics(Kafka(), ["objects"])
+    assert {topic.settings["message.timestamp.type"] for topic in topics} == {"LogAppendTime"}

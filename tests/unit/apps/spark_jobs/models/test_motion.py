@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from apps.messages import SEQUENCE_SHIFT
 from apps.spark_jobs.models.motion import MotionModel
 from tests.unit.apps.spark_jobs.frames import frame, scene
 
@@ -69,6 +70,13 @@ def test_a_late_frame_is_answered_and_does_not_become_the_latest(model: MotionMo
     model.detect(frame(with_object(scene()), 5))
     assert len(model.detect(frame(scene(), 4))) == 1
     assert model.detect(frame(with_object(scene()), 6)) == ()
+
+
+def test_a_run_of_lower_numbers_after_the_clock_was_set_back_becomes_the_latest(model: MotionModel) -> None:
+    run, back = 1000 << SEQUENCE_SHIFT, 990 << SEQUENCE_SHIFT
+    model.detect(frame(scene(), run, seconds=20))
+    assert len(model.detect(frame(with_object(scene()), back, seconds=10))) == 1
+    assert model.detect(frame(with_object(scene()), back + 1, seconds=11)) == ()
 
 
 def test_after_a_gap_it_begins_anew(model: MotionModel) -> None:
