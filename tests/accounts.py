@@ -14,6 +14,11 @@ BEARER: Final[Mapping[str, str]] = {"Authorization": f"Bearer {TOKEN}"}
 HASH: Final = hash_password(PASSWORD)
 
 
+def everything(_: str) -> bool:
+    """What somebody sees who sees every camera."""
+    return True
+
+
 def user(role: Role, *cameras: str, version: int = 1) -> User:
     """A user with PASSWORD who sees the cameras that match these patterns."""
     return User(hash=HASH, role=role, cameras=cameras, version=version)

@@ -30,6 +30,7 @@ GIVEN: Final[Mapping[str, Mapping[str, str]]] = {
         "producer_urls": "",
         "cameras": "",
         "access_dir": "/nowhere",
+        "sessions_config_map": "ui-sessions",
         "probe_port": "0",
         "standby_machines": "",
     },

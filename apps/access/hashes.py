@@ -63,12 +63,17 @@ def check_token_hash(text: str) -> str:
 
 def check_hash(text: str) -> str:
     """The text, if it is the hash of a password or of a token. Raises ValueError with the remedy."""
-    return check_token_hash(text) if text.startswith("sha256$") else check_password_hash(text)
+    return check_password_hash(text) if is_slow(text) else check_token_hash(text)
+
+
+def is_slow(stored: str) -> bool:
+    """Whether it takes long to verify against this hash: it is a password's, not a random token's."""
+    return not stored.startswith("sha256$")
 
 
 def verify(secret: str, stored: str) -> bool:
     """Whether the secret has this hash. Takes some tenths of a second for a password."""
-    if stored.startswith("sha256$"):
+    if not is_slow(stored):
         return hmac.compare_digest(hash_token(secret), stored)
     found = _PASSWORD.fullmatch(stored)
     if found is None:

@@ -25,6 +25,9 @@ def work(settings: Settings) -> int:
         host="0.0.0.0",
         port=settings.http_port,
         access_log=False,
+        # Anybody can write X-Forwarded-For; uvicorn would believe it of whoever comes through `kubectl port-forward`.
+        proxy_headers=False,
+        server_header=False,
         log_config=None,
         ssl_context_factory=(lambda *_: certificate.context) if certificate else None,
         timeout_graceful_shutdown=GRACEFUL_SECONDS,

@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from apps.access.document import ACCESS_FILE, KEY_FILE, Access, Rights
-from apps.access.hashes import hash_password, hash_token, verify
+from apps.access.hashes import hash_password, hash_token, is_slow, verify
 from apps.service.settings import SettingsError, mistakes
 from apps.ui.caller import Caller, Kind
 
@@ -85,10 +85,17 @@ class Accounts:
         self._waiting += 1
         try:
             async with self._hashing:
-                right = await asyncio.to_thread(verify, password, found.hash if found else self._nobody)
+                right = await asyncio.to_thread(self._verified, password, found.hash if found else self._nobody)
         finally:
             self._waiting -= 1
         return content.users[name] if found and right else None
+
+    def _verified(self, password: str, stored: str) -> bool:
+        """Whether the password has this hash. A drawn password's hash is fast, which would tell who has one."""
+        right = verify(password, stored)
+        if not is_slow(stored):
+            verify(password, self._nobody)
+        return right
 
     def _read_again(self) -> None:
         try:

@@ -26,6 +26,7 @@ from apps.ui.archive import Archive, ArchiveUnavailableError
 from apps.ui.audit import Audit
 from apps.ui.caller import Caller
 from apps.ui.certificate import Certificate
+from apps.ui.ended import EndedSessions
 from apps.ui.guard import Asking, Cookie, Guard
 from apps.ui.login import add_login
 from apps.ui.probes import Probes
@@ -40,7 +41,8 @@ from apps.ui.wall import Wall
 STATIC = Path(__file__).with_name("static")
 SEARCH_SECONDS = 10
 SECURITY_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
@@ -69,7 +71,8 @@ def create_app(settings: Settings, certificate: Certificate | None = None) -> Fa
     accounts = Accounts(settings.access_dir)
     audit = Audit()
     cookie = Cookie(secure=certificate is not None)
-    sessions = Sessions(lambda: accounts.content.key, lambda: accounts.limits)
+    ended = EndedSessions(settings.sessions_config_map)
+    sessions = Sessions(lambda: accounts.content.key, lambda: accounts.limits, ended)
     wall = Wall(
         settings.cameras,
         settings.models,
@@ -91,7 +94,7 @@ def create_app(settings: Settings, certificate: Certificate | None = None) -> Fa
         probes = Probes(settings.probe_port, reader)
         reader.start()
         watched = [certificate] if certificate else []
-        polling = [asyncio.create_task(each.run()) for each in (probes, producers, unschedulable_pods, *watched)]
+        polling = [asyncio.create_task(each.run()) for each in (probes, producers, unschedulable_pods, ended, *watched)]
         try:
             yield
         finally:
@@ -130,7 +133,7 @@ def create_app(settings: Settings, certificate: Certificate | None = None) -> Fa
         changes = wall.changes(since, producers.states, caller.sees)
         return {
             "now": now.timestamp(),
-            "statistics": wall.statistics(time.monotonic(), caller.sees),
+            "statistics": _counted(wall.statistics(time.monotonic(), caller.sees), caller),
             "room": unschedulable_pods.advice if caller.has("operator") else None,
             **changes,
             "cameras": _told(changes["cameras"], caller),
@@ -150,7 +153,7 @@ def create_app(settings: Settings, certificate: Certificate | None = None) -> Fa
     @app.get("/api/search")
     async def search(caller: Asking, parameters: Annotated[SearchParameters, Query()]) -> Response:
         body = build_query(parameters, caller.cameras)
-        return await _search(elasticsearch, body, lambda answer: parse_page(answer, parameters))
+        return await _search(elasticsearch, body, lambda answer: parse_page(answer, parameters, caller.sees))
 
     @app.get("/api/choices")
     async def list_choices(caller: Asking) -> Response:
@@ -162,6 +165,11 @@ def create_app(settings: Settings, certificate: Certificate | None = None) -> Fa
 def _told(cameras: list[dict[str, Any]], caller: Caller) -> list[dict[str, Any]]:
     """The cameras; why one cannot be read names machines and addresses, so only operators are told."""
     return cameras if caller.has("operator") else [{**camera, "error": None} for camera in cameras]
+
+
+def _counted(statistics: dict[str, Any], caller: Caller) -> dict[str, Any]:
+    """The statistics; a camera that the wall does not show may be anybody's, so only who sees all is told of it."""
+    return statistics if caller.sees_all else {**statistics, "not_shown": {"records": 0, "camera": None}}
 
 
 def _page(name: str) -> Callable[[], Awaitable[FileResponse]]:

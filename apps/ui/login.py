@@ -36,19 +36,23 @@ def add_login(app: FastAPI, accounts: Accounts, sessions: Sessions, cookie: Cook
     @app.post("/api/login")
     async def log_in(request: Request, login: Login) -> Response:
         address, now = address_of(request), time.monotonic()
-        wait = max(users.wait(login.name, now), addresses.wait(address, now))
-        if wait > 0:
+        of_address, of_user = addresses.wait(address, now), users.wait(login.name, now)
+        if of_address > 0 or of_user > 0:
             metrics.LOGINS.labels("throttled").inc()
+            # An address can try endless names, and must not fill the log with them.
             audit.once(
-                ("throttled", login.name, address),
+                ("throttled", address, "" if of_address > 0 else login.name),
                 lambda: audit.write("login", "failure", address=address, name=login.name, reason="throttled"),
             )
-            return wait_for(wait)
+            return wait_for(max(of_address, of_user))
         users.tried(login.name, now)
         addresses.tried(address, now)
         try:
             caller = await accounts.by_password(login.name, login.password.get_secret_value())
         except BusyError:
+            # Nothing was guessed.
+            users.right(login.name, forget=False)
+            addresses.right(address, forget=False)
             metrics.LOGINS.labels("busy").inc()
             return wait_for(5)
         if caller is None:

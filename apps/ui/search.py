@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
@@ -151,15 +151,16 @@ def parse_choices(answer: dict[str, Any]) -> dict[str, list[str]]:
     }
 
 
-def parse_page(answer: dict[str, Any], parameters: SearchParameters) -> dict[str, Any]:
+def parse_page(answer: dict[str, Any], parameters: SearchParameters, sees: Callable[[str], bool]) -> dict[str, Any]:
     """The JSON of one page, with the cursor of the next page if there may be one.
 
-    A stored document that is not a result is left out and counted, so that it does not fail the search.
+    A stored document that is not a result is left out and counted, so that it does not fail the search. So is one that
+    names a camera that is not seen beside one that is, by which Elasticsearch has found it.
     `not_searched` is the number of parts of the index (shards) whose results are missing.
     """
     hits = answer["hits"]["hits"]
     total = answer["hits"]["total"]
-    results = [read for hit in hits if (read := _parse_hit(hit, parameters)) is not None]
+    results = [read for hit in hits if (read := _parse_hit(hit, parameters, sees)) is not None]
     return {
         "total": total["value"],
         "total_is_exact": total["relation"] == "eq",
@@ -182,12 +183,14 @@ def _cursor_after(hit: dict[str, Any]) -> str:
     return f"{moment},{plain}"
 
 
-def _parse_hit(hit: dict[str, Any], parameters: SearchParameters) -> dict[str, Any] | None:
+def _parse_hit(hit: dict[str, Any], parameters: SearchParameters, sees: Callable[[str], bool]) -> dict[str, Any] | None:
     """A hit's JSON for the page, or None if the document is not a result."""
     try:
         result = result_from_document(hit.get("_source", {}))
         if not NAME.fullmatch(result.camera):
             raise ValueError(f"the camera name {result.camera!r} is not of the form {NAME_PATTERN}")
+        if not sees(result.camera):
+            raise ValueError(f"it was found by another camera than its own, {result.camera}")
     except (*UNREADABLE, TypeError) as malformed:
         logger.warning("%.200r in %s is left out of a search: %.200s", hit.get("_id"), hit.get("_index"), malformed)
         return None

@@ -2,18 +2,16 @@
 
 import hashlib
 import secrets
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from itsdangerous import BadData, URLSafeSerializer
 
+from apps.ui.ended import EndedSessions
+
 RENEWALS = 10
 """A session in use is signed anew this often within its idle time."""
-
-MOST_ENDED = 10_000
-"""The most sessions that a pod remembers as ended by their users."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,15 +36,11 @@ class Session:
 
 
 class Sessions:
-    """Signs sessions and reads them back. A session that its user has ended is refused here until it would have ended.
+    """Signs sessions and reads them back. A session that its user has ended is refused until it would have ended."""
 
-    Other pods do not learn of it: there, a copy of the cookie is good until it has been idle for too long.
-    """
-
-    def __init__(self, key: Callable[[], str], limits: Callable[[], tuple[float, float]]) -> None:
+    def __init__(self, key: Callable[[], str], limits: Callable[[], tuple[float, float]], ended: EndedSessions) -> None:
         """`key` is the present key, and `limits` the present idle and absolute limits (seconds)."""
-        self._key, self._limits = key, limits
-        self._ended: OrderedDict[str, None] = OrderedDict()
+        self._key, self._limits, self._ended = key, limits, ended
 
     def sign(self, session: Session) -> str:
         """The value of the cookie."""
@@ -79,9 +73,8 @@ class Sessions:
 
     def end(self, session: Session) -> None:
         """Refuse the session from now on."""
-        self._ended[session.identity] = None
-        if len(self._ended) > MOST_ENDED:
-            self._ended.popitem(last=False)
+        _, absolute = self._limits()
+        self._ended.add(session.identity, session.begun + absolute)
 
     def _serializer(self) -> URLSafeSerializer:
         return URLSafeSerializer(

@@ -28,6 +28,9 @@ class Settings(ServerSettings):
     access_dir: Path
     """The folder with users, tokens and the key of sessions (apps/access/document.py), read again when it changes."""
 
+    sessions_config_map: str = Field(min_length=1)
+    """The ConfigMap by which the page's pods tell each other of logouts."""
+
     tls_dir: Path | None = None
     """The folder with tls.crt and tls.key, read again when they change; without it the page is served in plain."""
 

@@ -153,7 +153,7 @@ class _Tile:
 
 
 class Wall:
-    """All cameras. Each change of a camera's tile gets the next version, so that a browser fetches only changes.
+    """All cameras. A tile has the time at which it was seen to have changed, so that a browser fetches only changes.
 
     The stack names its cameras. Others join when they appear, up to MAX_UNKNOWN; what comes from more is only counted.
     """
@@ -170,7 +170,8 @@ class Wall:
         self._refused_camera: str | None = None
         """The camera of the last record that was only counted."""
         self._lock = threading.Lock()
-        # Versions count from 0 in each process, so tokens of another process must not be accepted.
+        # Versions are times of this machine's clock, so tokens of another process must not be accepted. Numbers that
+        # count changes would tell everybody how much happens at cameras that are not theirs.
         self._epoch = f"{time.time_ns():x}"
         self._version = 0
         self._delays = {model: Delay() for model in self._models}
@@ -224,6 +225,7 @@ class Wall:
         """
         with self._lock:
             seen_version = self._version_of(since)
+            self._version = max(self._version + 1, time.monotonic_ns())
             changed = []
             for name in sorted(filter(sees, self._tiles.keys() | states.keys())):
                 tile = self._tile(name)
@@ -233,7 +235,6 @@ class Wall:
                 state = states.get(name, {"state": "unknown", "error": None})
                 shown = (shot and shot.frame.sequence, shot and tuple(shot.results), state["state"], state["error"])
                 if shown != tile.shown:
-                    self._version += 1
                     tile.shown, tile.version = shown, self._version
                 if tile.version > seen_version:
                     changed.append({"name": name, **state, "frame": _shot_json(shot) if shot else None})

@@ -67,6 +67,12 @@ class Ui(pulumi.ComponentResource):
         super().__init__("argus:pipeline:Ui", name, None, pipeline.opts)
         settings, section = pipeline.settings, pipeline.settings.ui
         workload = pipeline.workload("ui", LABELS, self)
+        # Its content is the pods': by it they tell each other of logouts.
+        logouts = core.v1.ConfigMap(
+            f"{name}-sessions",
+            metadata=workload.named("ui-sessions").metadata(),
+            opts=pulumi.ResourceOptions.merge(workload.opts, pulumi.ResourceOptions(ignore_changes=["data"])),
+        )
         variables: dict[str, pulumi.Input[str]] = {
             "ARGUS_KAFKA_BOOTSTRAP_SERVERS": pipeline.one(Topics).bootstrap_servers,
             "ARGUS_FRAMES_TOPIC": FRAMES_TOPIC,
@@ -80,6 +86,7 @@ class Ui(pulumi.ComponentResource):
             "ARGUS_HTTP_PORT": str(k.HTTP_PORT),
             "ARGUS_PROBE_PORT": str(k.PROBE_PORT),
             "ARGUS_ACCESS_DIR": k.SECRETS_DIR,
+            "ARGUS_SESSIONS_CONFIG_MAP": logouts.metadata.name.apply(str),
         }
         # Pods read these again when they change, so a new user or certificate restarts nothing.
         secrets = [("secrets", k.SECRETS_DIR, self._access(name, pipeline, workload))]
@@ -98,6 +105,12 @@ class Ui(pulumi.ComponentResource):
         ]
         # The page shows which pods cannot be scheduled.
         sees_pods = rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["pods"], verbs=["get", "list"])
+        tells_logouts = rbac.v1.PolicyRuleArgs(
+            api_groups=[""],
+            resources=["configmaps"],
+            resource_names=[logouts.metadata.name],
+            verbs=["get", "update"],
+        )
         deployment = k.deployment(
             f"{name}-deployment",
             workload,
@@ -105,7 +118,7 @@ class Ui(pulumi.ComponentResource):
             [*(k.secret_volume(secret, volume) for volume, _, secret in secrets), k.scratch_volume()],
             contents=[variables],
             replicas=section.replicas.fixed,
-            service_account=k.service_account(name, workload, [sees_pods]),
+            service_account=k.service_account(name, workload, [sees_pods, tells_logouts]),
             grace_seconds=15,
         )
         if section.replicas.fixed is None:

@@ -7,7 +7,8 @@ const button = form.querySelector("button");
 function next() {
   try {
     const wanted = new URL(new URLSearchParams(location.search).get("next") ?? "/", location.origin);
-    return wanted.origin === location.origin ? wanted.pathname + wanted.search : "/";
+    // With its host: a path that begins with two slashes would name another one.
+    return wanted.origin === location.origin ? wanted.origin + wanted.pathname + wanted.search : "/";
   } catch {
     return "/";
   }

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 import cv2
 import httpx
@@ -43,7 +44,12 @@ from tests.integration.topics import Topics, create_topics, make_frame, make_res
 CAMERAS = [f"street-{number:02d}" for number in range(1, 13)]
 FEED_SECONDS = 1.0
 GROUP = CAMERAS[:3]
-USERS = {"admin": user("admin", "*"), "anna": user("viewer", *GROUP)}
+USERS = {
+    "admin": user("admin", "*"),
+    "anna": user("viewer", *GROUP),
+    "otto": user("operator", "yard"),
+    "vera": user("viewer", "yard"),
+}
 
 
 @dataclass(frozen=True)
@@ -512,16 +518,64 @@ def test_without_a_login_there_is_nothing_to_see(site: Site) -> None:
     }
 
 
+@pytest.mark.parametrize(("name", "told"), [("otto", True), ("vera", False)])
+def test_only_an_operator_is_told_why_a_camera_cannot_be_read(site: Site, name: str, told: bool) -> None:
+    with login(site, name).client() as client:
+        assert client.get("/api/access").status_code == 403
+        [camera] = client.get("/api/cameras").json()["cameras"]
+        assert (camera["name"], camera["state"]) == ("yard", "backoff")
+        assert ("refused" in (camera["error"] or "")) is told
+    with browser() as page:
+        login(site, name).in_browser(page)
+        page.wait_for("document.querySelector('[data-camera=yard]')?.dataset.state === 'backoff'")
+        assert ("refused" in page.evaluate("document.querySelector('.trouble').textContent")) is told
+        page.screenshot(f"wall-of-{name}")
+        assert page.complaints == []
+
+
+def test_a_login_leads_to_no_other_site(site: Site) -> None:
+    here = urlsplit(site.ui.url).netloc
+    elsewhere = ("//evil.test/", "/.//evil.test/", "/\\evil.test/", "http://evil.test/", f"{site.ui.url}//evil.test/")
+    with browser() as page:
+        login(site, "anna").in_browser(page)
+        for wanted in (*elsewhere, "javascript:alert(1)", "/search?camera=street-01"):
+            # Who is logged in already is led on at once, by the same rule.
+            page.open(f"{site.ui.url}/login?next={quote(wanted, safe='')}")
+            page.wait_for("location.pathname !== '/login'")
+            assert page.evaluate("location.host") == here, wanted
+        assert page.evaluate("location.pathname + location.search") == "/search?camera=street-01"
+
+
+def written(site: Site) -> list[dict[str, Any]]:
+    """The lines of the audit log."""
+    lines = [line for line in site.ui.log.read_text().splitlines() if line.startswith('{"@timestamp"')]
+    return [json.loads(line) for line in lines]
+
+
+def test_an_address_is_the_connection_s_and_not_what_a_request_says(site: Site) -> None:
+    forged = {"X-Forwarded-For": "203.0.113.9", "X-Real-IP": "203.0.113.9", "Forwarded": "for=203.0.113.9"}
+    answer = httpx.post(
+        f"{site.ui.url}/api/login",
+        json={"name": "stranger", "password": "x"},
+        headers=forged,
+        timeout=30,
+        trust_env=False,
+    )
+    assert answer.status_code == 401 and "server" not in answer.headers
+
+    def tries() -> list[str]:
+        return [each["source"]["ip"] for each in written(site) if each.get("user") == {"name": "stranger"}]
+
+    wait_for("the line", lambda: bool(tries()))
+    assert tries() == ["127.0.0.1"]
+
+
 def test_who_looked_is_on_standard_output(site: Site) -> None:
     with login(site, "anna").client() as anna:
         assert anna.get("/api/wall").status_code == 200
 
-    def written() -> list[dict[str, Any]]:
-        lines = [line for line in site.ui.log.read_text().splitlines() if line.startswith('{"@timestamp"')]
-        return [json.loads(line) for line in lines]
-
     def looks() -> list[dict[str, Any]]:
-        return [each for each in written() if each["event"]["action"] == "look" and each["user"]["name"] == "anna"]
+        return [each for each in written(site) if each["event"]["action"] == "look" and each["user"]["name"] == "anna"]
 
     wait_for("the look", lambda: any(each["look"]["what"] == "wall" for each in looks()))
     assert PASSWORD not in site.ui.log.read_text()

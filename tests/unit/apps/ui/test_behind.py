@@ -1,10 +1,7 @@
 import pytest
 
 from apps.ui.behind import Delay
-
-
-def everything(_: str) -> bool:
-    return True
+from tests.accounts import everything
 
 
 def test_nothing_is_known_before_the_first_frame() -> None:

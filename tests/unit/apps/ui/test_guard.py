@@ -13,6 +13,7 @@ from starlette.routing import Mount, Route
 from apps.access.document import ROLES
 from apps.ui.app import STATIC
 from apps.ui.guard import MAX_BODY, PUBLIC, RULES
+from apps.ui.wall import Wall
 from tests.accounts import BEARER, PASSWORD, token, user, write_access
 from tests.unit.apps.ui.page import SITE, Browser, make_app
 
@@ -138,6 +139,20 @@ def test_lists_leave_other_cameras_out(logged_in: Callable[[str], Browser]) -> N
     assert [tile["name"] for tile in wall["cameras"]] == ["yard-1", "yard-2"]
     assert wall["statistics"]["cameras"] == 2
     assert [each["name"] for each in browser.get("/api/cameras").json()["cameras"]] == ["yard-1", "yard-2"]
+
+
+def test_what_the_wall_does_not_show_is_told_to_who_sees_everything(
+    app: FastAPI, logged_in: Callable[[str], Browser], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = {"records": 7, "camera": HIDDEN}
+    real = Wall.statistics
+    monkeypatch.setattr(Wall, "statistics", lambda *given: {**real(*given), "not_shown": refused})
+    for name in USERS:
+        told = logged_in(name).get("/api/wall")
+        assert told.json()["statistics"]["not_shown"] == {"records": 0, "camera": None}
+        assert HIDDEN not in told.text
+    told = Browser(app).ask("GET", "/api/wall", headers=BEARER)
+    assert told.json()["statistics"]["not_shown"] == refused
 
 
 def test_an_admin_sees_who_may_see_what_but_no_hash(logged_in: Callable[[str], Browser]) -> None:

@@ -5,14 +5,11 @@ import pytest
 
 from apps.messages import OVERLOAD, SEQUENCE_SHIFT, STILL, Detection, Frame, Result, Skipped
 from apps.ui.wall import EARLY_RESULTS, MAX_UNKNOWN, Rate, Ring, Wall
+from tests.accounts import everything
 
 START = datetime(2026, 11, 23, 22, tzinfo=UTC)
 MODELS = ("motion", "objects")
 PATIENCE = timedelta(seconds=5)
-
-
-def everything(_: str) -> bool:
-    return True
 
 
 def frame(sequence: int, camera: str = "gate", size: int = 10) -> Frame:
@@ -256,6 +253,17 @@ def test_cameras_that_are_not_seen_are_in_no_statistics_and_no_answer() -> None:
     assert [camera["name"] for camera in first["cameras"]] == ["lobby"]
     made.add_frame(frame(11), now=111)
     assert made.changes(first["token"], states, sees)["cameras"] == []
+
+
+def test_the_token_does_not_tell_how_much_happens_at_other_cameras(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [5000]
+    monkeypatch.setattr("time.monotonic_ns", lambda: now[0])
+    made = wall()
+    for sequence in range(5):
+        made.add_frame(frame(sequence), now=0)
+        assert len(made.changes(None, {}, {"gate"}.__contains__)["cameras"]) == 1
+    now[0] = 9000
+    assert made.changes(None, {}, {"lobby"}.__contains__)["token"].endswith(".9000")
 
 
 @pytest.mark.parametrize("models", [("objects",), ("objects", "motion")])

@@ -72,6 +72,20 @@ def test_a_change_of_users_restarts_nothing(build: Build, change: dict[str, Any]
     assert {key for key in before if before[key].inputs != after[key].inputs} == {"Secret/ui-access"}
 
 
+def test_the_pods_may_write_no_other_config_map(build: Build) -> None:
+    objects = build()
+    assert objects["ConfigMap/ui"].inputs["data"]["ARGUS_SESSIONS_CONFIG_MAP"] == "ui-sessions"
+    assert "data" not in objects["ConfigMap/ui-sessions"].inputs, "it is the pods'"
+    rules = {rule["resources"][0]: rule for rule in objects["Role/ui"].inputs["rules"]}
+    assert rules["configmaps"] == {
+        "apiGroups": [""],
+        "resources": ["configmaps"],
+        "resourceNames": ["ui-sessions"],
+        "verbs": ["get", "update"],
+    }
+    assert rules["pods"]["verbs"] == ["get", "list"] and len(rules) == 2
+
+
 @pytest.mark.parametrize(("changes", "drawn"), [({}, True), ({"access": ACCESS}, False)])
 def test_a_password_is_drawn_only_where_there_is_no_user(
     pulumi_mocks: Any, changes: dict[str, Any], drawn: bool
