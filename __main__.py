@@ -7,6 +7,7 @@ from components import config, registrations, remote, stack_outputs, versions
 from components.autoscaling import Keda, KedaArgs, Vpa, VpaArgs
 from components.cluster import Cluster, ClusterArgs
 from components.images import Images, ImagesArgs
+from components.pinned_images import PinnedImages
 from components.pipeline import stages
 from components.pipeline.image_cache import ImageCache, ImageCacheArgs
 from components.pipeline.namespace import Namespace, NamespaceArgs
@@ -18,6 +19,7 @@ from components.pipeline.vertical import VerticalScaling, VerticalScalingArgs, t
 STAGES = stages.STAGES
 settings = config.load(rules(STAGES))
 registrations.wait_for_all()
+pinned_images = PinnedImages(settings.images)
 
 # The stack's last outputs tell which versions the cluster can be upgraded to, which kind of network it must keep, and
 # which machines need not be checked again.
@@ -33,11 +35,13 @@ cluster = Cluster(
         backup=settings.backup,
         pods=stages.pod_memory_mib(STAGES, settings),
         volumes_gib=stages.volumes_gib(STAGES, settings),
+        digests=settings.images.digests,
         running_version=made.apply(lambda outputs: outputs.get("kubernetesVersion")),
         running_network=made.apply(lambda outputs: outputs.get("network")),
         # Earlier versions called this output `looks`.
         checks=made.apply(lambda outputs: outputs.get("checks", outputs.get("looks", {}))),
     ),
+    pinned_images.options,
 )
 images = Images(
     "images",
@@ -54,7 +58,9 @@ provider = kubernetes.Provider(
     enable_secret_mutable=True,
     opts=pulumi.ResourceOptions(depends_on=cluster.drained),
 )
-in_cluster = pulumi.ResourceOptions(providers={"kubernetes": provider})
+in_cluster = pulumi.ResourceOptions.merge(
+    pulumi.ResourceOptions(providers={"kubernetes": provider}), pinned_images.options
+)
 namespace = Namespace("argus", NamespaceArgs(kubernetes_version=settings.cluster.kubernetes_version), in_cluster).name
 NetworkPolicies(
     "network-policies",
@@ -96,6 +102,8 @@ ImageCache(
     ),
     pulumi.ResourceOptions.merge(in_cluster, pulumi.ResourceOptions(depends_on=pipeline.components)),
 )
+
+pinned_images.check()
 
 pulumi.export("kubeconfig", cluster.kubeconfig)
 pulumi.export("kubernetesVersion", cluster.kubernetes_version)

@@ -1,31 +1,50 @@
 #!/usr/bin/env bash
 # Builds ARGUS_IMAGE and pushes it, unless its registry has it already; the tag is a hash of the content.
 # stdin: the build context, one file per line: `SOURCE<tab>PATH IN THE CONTEXT`.
-# ARGUS_DOCKERFILE: path in the context. ARGUS_REGISTRY_INSECURE: not empty if the registry uses plain http.
+# ARGUS_DOCKERFILE: path in the context. ARGUS_BASE: the image that it builds on.
+# ARGUS_REGISTRY_INSECURE: not empty if the registry uses plain http.
+# ARGUS_PRINT_DIGEST: not empty if the image's digest in the registry is to be printed.
 set -euo pipefail
 
-: "${ARGUS_IMAGE:?}" "${ARGUS_DOCKERFILE:?}"
+: "${ARGUS_IMAGE:?}" "${ARGUS_DOCKERFILE:?}" "${ARGUS_BASE:?}"
 readonly insecure=${ARGUS_REGISTRY_INSECURE:-}
 
 say() { printf '%s: %s\n' "$ARGUS_IMAGE" "$*" >&2; }
 
-# Whether the registry has this tag. If it cannot be asked (a login is needed), the answer is no, and the push decides.
-pushed() {
+# Prints the headers of the image's manifest; fails if the registry does not have this tag, or cannot be asked.
+manifest() {
   local registry=${ARGUS_IMAGE%%/*} path tag scheme=https
   path=${ARGUS_IMAGE#*/}
   tag=${path##*:}
   path=${path%:*}
   [[ -z $insecure ]] || scheme=http
-  curl --silent --fail --output /dev/null --head --max-time 20 \
+  curl --silent --fail --head --max-time 20 \
     --header 'Accept: application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json' \
     "$scheme://$registry/v2/$path/manifests/$tag"
+}
+
+# Ends the script if the registry has the image. If it cannot be asked (a login is needed), the push decides.
+done_if_pushed() {
+  local headers
+  headers=$(manifest) || return 0
+  print_digest "$(tr -d '\r' <<<"$headers" | sed -n 's/^docker-content-digest: *//Ip')"
+  exit 0
+}
+
+print_digest() {
+  [[ ${ARGUS_PRINT_DIGEST:-} ]] || return 0
+  [[ $1 == sha256:* ]] || {
+    say "the registry does not say its digest, which images.requireDigests needs"
+    exit 1
+  }
+  echo "$1"
 }
 
 command -v curl >/dev/null || {
   say "install curl, which asks the registry for the image, or set images.overrides"
   exit 1
 }
-if pushed; then exit 0; fi
+done_if_pushed
 
 tool=$(command -v podman || command -v docker) || {
   say "install podman (or docker) to build images, or set images.overrides"
@@ -35,7 +54,7 @@ tool=$(command -v podman || command -v docker) || {
 # One build at a time: Pulumi starts all builds in parallel, and each uses every core.
 exec 9>"${TMPDIR:-/tmp}/argus-build-$(id -u).lock"
 flock 9
-if pushed; then exit 0; fi
+done_if_pushed
 
 context=$(mktemp -d "${TMPDIR:-/tmp}/argus-context.XXXXXX")
 trap 'rm -rf "$context"' EXIT
@@ -44,15 +63,21 @@ while IFS=$'\t' read -r source target; do
 done
 
 say "building"
-build=(build --tag "$ARGUS_IMAGE" --file "$context/$ARGUS_DOCKERFILE" --network host)
+build=(build --tag "$ARGUS_IMAGE" --file "$context/$ARGUS_DOCKERFILE" --build-arg "BASE=$ARGUS_BASE" --network host)
 push=(push)
 if [[ $(basename "$tool") == podman ]]; then
   # Keep layers for the next build; chroot isolation also works inside a container.
   build+=(--layers --isolation chroot --format docker)
   # zstd decompresses several times faster than gzip.
-  push+=(--format oci --compression-format zstd)
+  push+=(--format oci --compression-format zstd --digestfile "$context/.digest")
   [[ -z $insecure ]] || push+=(--tls-verify=false)
 fi
 "$tool" "${build[@]}" "$context" >&2
 say "pushing"
 "$tool" "${push[@]}" "$ARGUS_IMAGE" >&2
+if [[ ${ARGUS_PRINT_DIGEST:-} ]]; then
+  # docker has no file for it.
+  [[ -e $context/.digest ]] ||
+    "$tool" image inspect --format '{{index .RepoDigests 0}}' "$ARGUS_IMAGE" | sed 's/.*@//' >"$context/.digest"
+  print_digest "$(<"$context/.digest")"
+fi

@@ -1,9 +1,10 @@
 """All uses of the internals of Pulumi's SDK, in one place because any version of the SDK may change them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
 import pulumi
+from pulumi._types import is_input_type
 from pulumi.runtime.config import CONFIG
 from pulumi.runtime.proto import resource_pb2
 from pulumi.runtime.settings import SETTINGS, monitor_supports_feature
@@ -28,6 +29,13 @@ def parallel_operations() -> int:
 def on_every_resource(call: Callable[[pulumi.Resource], None]) -> None:
     """Call `call` with every resource when it is made. Raises pulumi.RunError where there is no stack."""
     pulumi.runtime.register_stack_transformation(lambda args: call(args.resource))
+
+
+def fields(value: Any) -> MutableMapping[str, Any] | None:
+    """The fields of a dict or of one of the SDK's arguments, to read and to change; None for any other value."""
+    if isinstance(value, dict):
+        return value
+    return vars(value) if is_input_type(type(value)) else None
 
 
 async def read_stack_outputs(stack: str) -> Mapping[str, Any]:

@@ -16,7 +16,6 @@ from components.config import sections
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 SCRIPT: Final = Path(__file__).with_name("build_image.sh")
-BASE: Final = "debian:trixie-slim"
 
 APP: Final = ("apps/__init__.py", "apps/messages", "apps/service")
 """The paths that every image with an app of this repository contains."""
@@ -98,9 +97,9 @@ def context(image: Image, models: Mapping[str, Path]) -> list[Staged]:
     return parts
 
 
-def content_tag(parts: list[Staged]) -> str:
+def content_tag(parts: list[Staged], base: str) -> str:
     """A tag that changes if and only if the base image, or a file's target, mode or content changes."""
-    digest = hashlib.sha256(BASE.encode())
+    digest = hashlib.sha256(base.encode())
     for part in parts:
         for target, path in part.files():
             executable = bool(path.stat().st_mode & 0o100)
@@ -112,7 +111,8 @@ def content_tag(parts: list[Staged]) -> str:
 class Images(pulumi.ComponentResource):
     """The reference of each image, available once the registry has it.
 
-    The tag is a hash of the content, so unchanged sources are not built or pushed again. Images are never deleted from
+    The tag is a hash of the content, so unchanged sources are not built or pushed again. Where the stack requires
+    digests, the reference has the digest that the registry gave the image. Images are never deleted from
     the registry, because machines may still run them.
     """
 
@@ -126,11 +126,11 @@ class Images(pulumi.ComponentResource):
     def _reference(self, name: str, image: Image, args: ImagesArgs) -> pulumi.Output[str]:
         section = args.section
         if image.name in section.overrides:
-            return pulumi.Output.from_input(section.overrides[image.name])
+            return pulumi.Output.from_input(section.pinned(section.overrides[image.name]))
         if section.registry is None:
             raise ValueError(f"images.registry is unset and images.overrides has no {image.name}: set one of them")
         parts = context(image, dict(place for model in args.models if (place := model_files(model))))
-        reference = f"{section.registry}/argus/{image.name}:{content_tag(parts)}"
+        reference = f"{section.registry}/argus/{image.name}:{content_tag(parts, section.base)}"
         staged = "".join(f"{_portable(path)}\t{target}\n" for part in parts for target, path in part.files())
         build = local.Command(
             f"{name}-{image.name}",
@@ -138,11 +138,15 @@ class Images(pulumi.ComponentResource):
             stdin=staged,
             environment={
                 "ARGUS_IMAGE": reference,
+                "ARGUS_BASE": section.base,
                 "ARGUS_DOCKERFILE": f"containers/{image.name}/Dockerfile",
                 "ARGUS_REGISTRY_INSECURE": "1" if section.insecure else "",
+                **({"ARGUS_PRINT_DIGEST": "1"} if section.require_digests else {}),
             },
             opts=pulumi.ResourceOptions(parent=self, custom_timeouts=pulumi.CustomTimeouts(create="60m", update="60m")),
         )
+        if section.require_digests:
+            return build.stdout.apply(lambda digest: f"{reference}@{digest.strip()}")
         return build.create.apply(lambda _: reference)
 
 

@@ -15,7 +15,7 @@ began=${ARGUS_BEGAN:-$EPOCHREALTIME}
 
 # The name after `=` is a program that makes the package unnecessary if it is already installed.
 packages=(
-    ca-certificates curl iproute2 iptables jq openssh-client openssh-server procps zstd
+    age ca-certificates curl iproute2 iptables jq openssh-client openssh-server procps zstd
     podman buildah runc netavark debootstrap debian-archive-keyring docker-registry ffmpeg
     chromium=chromium chromium-driver=chromedriver default-jre-headless=java
 )
@@ -173,14 +173,16 @@ make_venv() {
     rm -rf "$1"
     "$python" -m venv "$1"
     # Log one line per package instead of progress bars.
-    "$1/bin/pip" install --disable-pip-version-check --no-input --progress-bar off \
-        --requirement "$root/requirements.txt" --requirement "$root/requirements-dev.txt"
+    local install=("$1/bin/pip" install --disable-pip-version-check --no-input --progress-bar off --require-hashes)
+    # Packages without a wheel are built with these, and not with what pip would fetch for it without looking at hashes.
+    "${install[@]}" --requirement "$root/requirements-build.lock"
+    "${install[@]}" --no-build-isolation --requirement "$root/requirements-dev.lock"
     touch "$1/.complete"
 }
 
 ensure_venv() {
     local key venv
-    key=$(cd "$root" && { "$python" -c 'import sys; print(sys.version, sys.base_prefix)' && cat requirements*.txt; } | sha256sum | cut -c1-16)
+    key=$(cd "$root" && { "$python" -c 'import sys; print(sys.version, sys.base_prefix)' && cat requirements*.lock; } | sha256sum | cut -c1-16)
     venv=$cache/venv/$key
     if [[ -e $root/.venv && ! -L $root/.venv ]]; then fail "$root/.venv is in the way: it must be a link into $cache"; fi
     mkdir -p "$cache/venv"

@@ -34,6 +34,8 @@ class ClusterArgs:
     """The memory (MiB) of each pod that must fit on some machine, by the configuration key that sets it."""
     volumes_gib: Mapping[str, int] = field(default_factory=dict)
     """Size (GiB) of each stateful service's local volume; empty where the user names a storage class."""
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """The digest that an image must have, by its reference; other images are not checked."""
 
     @property
     def all_machines(self) -> tuple[Machine, ...]:
@@ -54,6 +56,11 @@ class ClusterArgs:
     def server(self) -> str:
         """URL of the API, which identifies this cluster."""
         return f"https://{self.cluster.endpoint}:{self.cluster.endpoint_port}"
+
+    @property
+    def digests_of_images(self) -> list[str]:
+        """Each of the digests as a line for the machines' scripts, `reference digest`."""
+        return [f"{reference} {digest}" for reference, digest in sorted(self.digests.items())]
 
     @property
     def network(self) -> NetworkKind:

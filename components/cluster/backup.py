@@ -12,7 +12,8 @@ from components.cluster.machine import program, script
 class Backup(pulumi.ComponentResource):
     """A timer that takes snapshots of etcd on one control plane, and `restore-etcd` for when etcd's majority is lost.
 
-    A snapshot holds every Kubernetes object, but none of the pipeline's data (frames and results).
+    A snapshot holds every Kubernetes object, but none of the pipeline's data (frames and results), and not the keys
+    that open its Secrets. Copies elsewhere are encrypted; the cluster's keys are a copy of their own.
     """
 
     def __init__(self, name: str, args: MachineArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -28,6 +29,9 @@ class Backup(pulumi.ComponentResource):
                 directory=options.directory,
                 keep=options.keep,
                 copy_to=options.copy_to or "",
+                copy_host_key=options.copy_host_key or "",
+                recipients=options.recipients,
+                key_recipients=options.openers_of_keys,
                 tool=program("etcd_tool.sh"),
                 backup=program("backup_etcd.sh"),
                 restore=program("restore_etcd.sh"),

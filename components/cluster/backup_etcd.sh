@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# backup-etcd: saves a snapshot of etcd with the keys needed to restore it on another machine, and deletes the oldest.
-# Reads DIRECTORY, KEEP and COPY_TO (`user@host:/path`, or empty) from /etc/argus/backup.
+# backup-etcd: saves a snapshot of etcd, deletes the oldest, and sends encrypted copies of the snapshot and of the cluster's
+# keys to another host. The snapshot's Secrets are encrypted with a key that is not in it. What leaves this machine can be
+# opened only by the operator's private keys, which are not here.
+# Reads DIRECTORY, KEEP, COPY_TO (`user@host:/path`, or empty), RECIPIENTS and KEY_RECIPIENTS from /etc/argus/backup.
 set -euo pipefail
 # shellcheck source=/dev/null
 . /etc/argus/backup
-: "${DIRECTORY:?}" "${KEEP:?}" "${COPY_TO?}"
-name=etcd-$(cat /var/lib/argus/member)
-file=$name-$(date -u +%Y%m%dT%H%M%SZ).tar.gz
+: "${DIRECTORY:?}" "${KEEP:?}" "${COPY_TO?}" "${RECIPIENTS?}" "${KEY_RECIPIENTS?}"
+member=$(cat /var/lib/argus/member)
+file=etcd-$member-$(date -u +%Y%m%dT%H%M%SZ).tar.gz
 umask 077
 mkdir -p "$DIRECTORY"
 work=$(mktemp -d -p "$DIRECTORY" .work.XXXXXX)
@@ -14,18 +16,41 @@ trap 'rm -rf "$work"' EXIT
 
 /usr/local/lib/argus/etcd-tool "$work" etcdctl --endpoints=https://127.0.0.1:2379 --cacert=/pki/ca.crt \
   --cert=/pki/healthcheck-client.crt --key=/pki/healthcheck-client.key snapshot save /work/etcd.db >&2
-cp -a /etc/kubernetes/pki "$work/"
-[[ ! -e /etc/kubernetes/encryption.yaml ]] || cp -a /etc/kubernetes/encryption.yaml "$work/"
-tar --create --gzip --directory "$work" --file "$DIRECTORY/.$file" .
+tar --create --gzip --directory "$work" --file "$DIRECTORY/.$file" ./etcd.db
 mv "$DIRECTORY/.$file" "$DIRECTORY/$file"
 
-prune="ls -1t $name-*.tar.gz | tail -n +$((KEEP + 1)) | xargs -r rm -f"
-(cd "$DIRECTORY" && bash -c "$prune")
-if [[ $COPY_TO ]]; then
-  options=(-i /etc/argus/backup-key -o BatchMode=yes -o IdentitiesOnly=yes -o StrictHostKeyChecking=accept-new
-    -o UserKnownHostsFile=/var/lib/argus/backup-hosts)
-  scp -q "${options[@]}" "$DIRECTORY/$file" "$COPY_TO/"
-  # shellcheck disable=SC2029 # the path is expanded here on purpose
-  ssh "${options[@]}" "${COPY_TO%%:*}" "cd '${COPY_TO#*:}' && $prune"
-fi
+# prune NAME: prints the command that keeps the newest files of that name in the present folder.
+prune() { echo "ls -1t $1 | tail -n +$((KEEP + 1)) | xargs -r rm -f"; }
+(cd "$DIRECTORY" && bash -c "$(prune "etcd-$member-*.tar.gz")")
 echo "$DIRECTORY/$file"
+[[ $COPY_TO ]] || exit 0
+
+# encrypted RECIPIENTS: encrypts standard input. It is sent only after all of it is encrypted: a copy cut short would replace
+# an older whole one.
+encrypted() {
+  local each options=()
+  while read -r each; do options+=(--recipient "$each"); done <<<"$1"
+  age --encrypt "${options[@]}"
+}
+# send FOLDER FILE NAMES: writes standard input to a file on the other host and prunes the files of these names there.
+send() {
+  ssh -i /etc/argus/backup-key -o BatchMode=yes -o IdentitiesOnly=yes -o StrictHostKeyChecking=yes \
+    -o UserKnownHostsFile=/etc/argus/backup-hosts -o GlobalKnownHostsFile=/dev/null -o UpdateHostKeys=no "${COPY_TO%%:*}" \
+    "umask 077 && mkdir -p '$1' && cd '$1' && cat >'.$2' && mv '.$2' '$2' && $(prune "$3")"
+}
+folder=${COPY_TO#*:}
+encrypted "$RECIPIENTS" <"$DIRECTORY/$file" >"$work/copy"
+send "$folder" "$file.age" "etcd-$member-*.tar.gz.age" <"$work/copy"
+
+# The keys change seldom: they are sent when they, their recipients or the other host have changed.
+keys() {
+  local files=(pki)
+  [[ ! -e /etc/kubernetes/encryption.yaml ]] || files+=(encryption.yaml)
+  tar --create --sort=name --directory /etc/kubernetes "${files[@]}"
+}
+sent=$({ keys && echo "$COPY_TO $KEY_RECIPIENTS"; } | sha256sum)
+if [[ $(cat /var/lib/argus/backup-keys 2>/dev/null) != "$sent" ]]; then
+  keys | gzip | encrypted "$KEY_RECIPIENTS" >"$work/copy"
+  send "$folder/keys" "keys-${file#etcd-}.age" "keys-$member-*.tar.gz.age" <"$work/copy"
+  echo "$sent" >/var/lib/argus/backup-keys
+fi

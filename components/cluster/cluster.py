@@ -51,6 +51,7 @@ class Cluster(pulumi.ComponentResource):
         members = {**control_planes, **stages.join_workers(runtimes, control_planes)}
         connected = stages.connect_pods(members)
         upgraded = stages.upgrade_nodes(members, connected)
+        stages.encrypt_secrets(upgraded)
         stages.label_nodes(members)
         stages.spread_dns(upgraded)
         self.kubeconfig = stages.read_kubeconfig(upgraded)

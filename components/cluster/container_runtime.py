@@ -34,6 +34,7 @@ class ContainerRuntime(pulumi.ComponentResource):
                 repository=args.cluster.image_repository,
                 version=args.cluster.kubernetes_version,
                 images=node_images(args.machine),
+                digests=args.digests_of_images,
                 network=args.network,
                 plugins=_PLUGINS[args.network],
             ),

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Configures containerd and the CNI plugins, and pulls the first images.
 : "${CONFIG:?}" "${MIRROR?}" "${NETWORK:?}" "${PLUGINS:?}"
-: "${VERSION:?}" "${REPOSITORY:?}" "${IMAGES:?}"
+: "${VERSION:?}" "${REPOSITORY:?}" "${IMAGES:?}" "${DIGESTS?}"
 
 # A node without a record joined before other networks were supported, so it uses Argus's own.
 if is_member; then

@@ -44,11 +44,24 @@ server has some 60 watches. One that must know at once asks for it."""
 
 ENCRYPTION_CONFIG = "/etc/kubernetes/encryption.yaml"
 AUDIT_POLICY = "/etc/kubernetes/audit-policy.yaml"
+AUTHENTICATION = "/etc/kubernetes/authentication.yaml"
 AUDIT_LOGS = "/var/log/kubernetes"
-"""node.sh writes the first two for the API server, which writes its logs to the third; node_delete.sh removes all."""
+"""node.sh writes the first three for the API server, which logs to the fourth; node_delete.sh removes all."""
+
+CA = "/etc/kubernetes/pki/ca.crt"
+
+ANONYMOUS_PATHS = (
+    # HAProxy, the kubelet and Argus's own steps ask an API server how it is.
+    "/livez",
+    "/readyz",
+    "/healthz",
+    # A machine that joins reads the cluster's CA here, and checks it against the hash in its invitation.
+    "/api/v1/namespaces/kube-public/configmaps/cluster-info",
+)
+"""The only paths of the API that answer a request without an identity."""
 
 PATCHES = "/etc/kubernetes/patches"
-"""node.sh writes patches of a control plane's static pods here; upgrade_node.sh uses them again."""
+"""node.sh and settings.sh write patches of a control plane's static pods here; upgrade_node.sh uses them again."""
 
 
 def init_config(cluster: Cluster, machine: Machine) -> str:
@@ -89,6 +102,22 @@ def join_config(cluster: Cluster, machine: Machine) -> str:
     return _documents(config)
 
 
+def kubelet_config(cluster: Cluster) -> str:
+    """The kubelets' configuration, as YAML; kubeadm fills in the rest."""
+    return _documents(_kubelet(cluster))
+
+
+def authentication_config() -> str:
+    """The API servers' authentication configuration: which requests need no identity. As YAML."""
+    return _documents(
+        {
+            "apiVersion": "apiserver.config.k8s.io/v1",
+            "kind": "AuthenticationConfiguration",
+            "anonymous": {"enabled": True, "conditions": [{"path": path} for path in ANONYMOUS_PATHS]},
+        }
+    )
+
+
 def _cluster(cluster: Cluster) -> dict[str, Any]:
     return {
         "apiVersion": _API,
@@ -106,15 +135,22 @@ def _cluster(cluster: Cluster) -> dict[str, Any]:
                     "default-unreachable-toleration-seconds": POD_TOLERATION_SECONDS,
                     "profiling": "false",
                     "encryption-provider-config": ENCRYPTION_CONFIG,
+                    "authentication-config": AUTHENTICATION,
+                    # NodeRestriction is kubeadm's. Whoever sets a service's external IPs takes others' traffic.
+                    "enable-admission-plugins": "NodeRestriction,DenyServiceExternalIPs",
+                    "kubelet-certificate-authority": CA,
+                    # Every client supports it: Go, OpenSSL 3 (HAProxy, Python, curl) and Java 21.
+                    "tls-min-version": "VersionTLS13",
                     "audit-policy-file": AUDIT_POLICY,
                     "audit-log-path": f"{AUDIT_LOGS}/audit.log",
-                    "audit-log-maxage": 7,
-                    "audit-log-maxbackup": 3,
-                    "audit-log-maxsize": 50,
+                    "audit-log-maxage": 30,
+                    "audit-log-maxbackup": 10,
+                    "audit-log-maxsize": 100,
                 }
             ),
             "extraVolumes": [
                 _host_path("encryption", ENCRYPTION_CONFIG, "File", read_only=True),
+                _host_path("authentication", AUTHENTICATION, "File", read_only=True),
                 _host_path("audit-policy", AUDIT_POLICY, "File", read_only=True),
                 _host_path("audit-logs", AUDIT_LOGS, "DirectoryOrCreate", read_only=False),
             ],
@@ -176,6 +212,10 @@ def _kubelet(cluster: Cluster) -> dict[str, Any]:
         # a seccomp profile must get the container runtime's default profile, not none.
         "tlsMinVersion": "VersionTLS13",
         "seccompDefault": True,
+        # The kubelet asks the cluster's CA for its serving certificate; kubelet_certificates.py says who grants it.
+        "serverTLSBootstrap": True,
+        # A pod that forks without end must not take the machine's process IDs.
+        "podPidsLimit": 4096,
     }
     if cluster.kubelet.feature_gates:
         config["featureGates"] = dict(cluster.kubelet.feature_gates)

@@ -15,14 +15,12 @@ _NAME: Final = "metrics-server"
 _NAMESPACE: Final = "kube-system"
 _LABELS: Final = {"k8s-app": _NAME}
 _PORT: Final = 10250
+_CA: Final = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"
+"""The cluster's CA, which Kubernetes gives every pod that has a service account's token."""
 
 
 class MetricsServer(pulumi.ComponentResource):
-    """metrics-server and its RBAC permissions.
-
-    `--kubelet-insecure-tls`, because kubeadm's kubelets use self-signed certificates, and signed ones would need a
-    controller that approves them. The kubelet still checks the request's token; only its own identity is not verified.
-    """
+    """metrics-server and its RBAC permissions. It starts after every kubelet has a certificate of the cluster's CA."""
 
     def __init__(
         self,
@@ -133,7 +131,7 @@ def _pod(image: str) -> core.v1.PodSpecArgs:
                     "--cert-dir=/tmp",
                     f"--secure-port={_PORT}",
                     "--kubelet-preferred-address-types=InternalIP",
-                    "--kubelet-insecure-tls",
+                    f"--kubelet-certificate-authority={_CA}",
                     "--metric-resolution=15s",
                 ],
                 ports=[core.v1.ContainerPortArgs(name="https", container_port=_PORT, protocol="TCP")],

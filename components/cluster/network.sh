@@ -63,4 +63,4 @@ ip -4 route show proto "$protocol" | while read -r network _; do
 done
 
 # Written last, because the kubelet reports the node Ready once this file exists.
-put /etc/cni/net.d/10-argus.conflist 0644 <<<"${CNI//@NETWORK@/$own}"
+put /etc/cni/net.d/10-argus.conflist 0600 <<<"${CNI//@NETWORK@/$own}"

@@ -6,7 +6,7 @@ import pulumi
 
 from components import remote
 from components.cluster.args import MachineArgs
-from components.cluster.kubeadm import init_config, join_config
+from components.cluster.kubeadm import authentication_config, init_config, join_config
 from components.cluster.machine import program, script, script_from_here
 
 
@@ -57,6 +57,7 @@ class Node(pulumi.ComponentResource):
             create=script(
                 "node.sh",
                 name=machine.name,
+                address=machine.host,
                 virtual_ip=args.endpoint,
                 port=cluster.endpoint_port,
                 # The cluster starts on the first control plane if there is none yet; later it is like the others.
@@ -65,6 +66,8 @@ class Node(pulumi.ComponentResource):
                 init_config=init_config(cluster, machine) if control_plane else "",
                 join_config=join_config(cluster, machine),
                 audit_policy=program("audit-policy.yaml") if control_plane else "",
+                authentication=authentication_config() if control_plane else "",
+                secrets_key=cluster.secrets_key if control_plane else "",
             ),
             stdin=remote.printed(invitation, secret=True),
             secret=True,

@@ -2,7 +2,7 @@
 # Makes this machine a node, as control plane or worker. Already a member: does nothing. Invited by a live member: joins.
 # No cluster yet, and this is the machine where it starts: init.
 : "${NAME:?}" "${VIRTUAL_IP:?}" "${PORT:?}" "${BOOTSTRAP:?}" "${CONTROL_PLANE:?}" "${INIT_CONFIG?}" "${JOIN_CONFIG:?}"
-: "${AUDIT_POLICY?}"
+: "${ADDRESS:?}" "${AUDIT_POLICY?}" "${AUTHENTICATION?}" "${SECRETS_KEY?}"
 alone node
 command -v kubeadm >/dev/null ||
   die "kubeadm is gone: a destroy was cut short here. Finish it with \`pulumi destroy\`, then run \`pulumi up\`"
@@ -62,24 +62,15 @@ if compgen -G '/etc/kubernetes/*.conf' >/dev/null || compgen -G '/etc/kubernetes
   kubeadm reset --force --cleanup-tmp-dir >/dev/null 2>&1
 fi
 
-# put_encryption <content: writes the key that encrypts secrets in etcd; umask keeps it from other users at all times.
-put_encryption() { (umask 077 && cat >/etc/kubernetes/encryption.yaml); }
-
 if [[ $CONTROL_PLANE == true ]]; then
-  printf '%s\n' "$AUDIT_POLICY" >/etc/kubernetes/audit-policy.yaml
+  api_server_files
   # `kubeadm reset` leaves this file. An unused key is generated again; a cluster without encryption needs none.
   rm -f /etc/kubernetes/encryption.yaml
-  # kubeadm lets kubelets ask these every second whether they are ready. Nothing but the pods' status depends on it, since
-  # HAProxy asks the API servers itself, and each question is a TLS handshake or a read that etcd's members agree on.
-  mkdir -p /etc/kubernetes/patches
-  for pod in etcd kube-apiserver kube-scheduler; do
-    printf 'spec: {containers: [{name: %s, readinessProbe: {periodSeconds: 10}}]}\n' "$pod" \
-      >"/etc/kubernetes/patches/$pod+strategic.yaml"
-  done
+  static_pod_patches
 fi
 
 if [[ $TOKEN ]]; then
-  [[ ! $ENCRYPTION ]] || base64 -d <<<"$ENCRYPTION" | put_encryption
+  [[ ! $ENCRYPTION ]] || (umask 077 && base64 -d <<<"$ENCRYPTION" >/etc/kubernetes/encryption.yaml)
   filled=${JOIN_CONFIG//@TOKEN@/$TOKEN}
   filled=${filled//@CA_HASH@/$CA_HASH}
   printf '%s\n' "${filled//@CERTIFICATE_KEY@/$CERTIFICATE_KEY}" >"$config"
@@ -90,19 +81,7 @@ elif [[ $BOOTSTRAP == true ]]; then
     die "a cluster answers at $endpoint, but no living control plane has invited $NAME: check that the virtual IP is free"
   fi
   key=$(head -c 32 /dev/urandom | base64)
-  # The first provider writes; all are tried for reading, so that `identity` reads unencrypted data.
-  put_encryption <<FILE
-apiVersion: apiserver.config.k8s.io/v1
-kind: EncryptionConfiguration
-resources:
-  - resources: [secrets]
-    providers:
-      - secretbox:
-          keys:
-            - name: key1
-              secret: $key
-      - identity: {}
-FILE
+  put_encryption <<<"$SECRETS_KEY $key"
   printf '%s\n' "$INIT_CONFIG" >"$config"
   kubeadm init --config "$config" --skip-token-print --skip-certificate-key-print >&2
 else
@@ -111,6 +90,9 @@ fi
 
 if [[ $CONTROL_PLANE == true ]]; then
   until_true 60 curl -ksf --max-time 2 -o /dev/null https://localhost:6443/readyz || die "the API server is not ready"
+  # Until then the API servers do not reach this kubelet, and so not etcd by its pod here, which other steps ask. A cluster
+  # from before kubelets asked for certificates tells this one by settings.sh.
+  if grep -qs '^serverTLSBootstrap: true' /var/lib/kubelet/config.yaml; then await_serving "$NAME" "$ADDRESS"; fi
   # Invitations come from the holder of the virtual IP, so a member must hold it before the next machine asks.
   if [[ $BOOTSTRAP == true ]]; then
     until_true 30 holds "$VIRTUAL_IP" || [[ $TOKEN ]] || die "the virtual IP $VIRTUAL_IP stays with another machine"

@@ -28,6 +28,8 @@ _EVERYWHERE: Final = (
     "util-linux",
 )
 _CONTROL_PLANE: Final = ("haproxy", "keepalived")
+_FOR_COPIES: Final = ("age", "openssh-client")
+"""For a control plane that sends encrypted copies of its backups."""
 
 
 class Packages(pulumi.ComponentResource):
@@ -41,11 +43,18 @@ class Packages(pulumi.ComponentResource):
             ssh=args.ssh,
             create=script(
                 "packages.sh",
-                packages=_EVERYWHERE + (_CONTROL_PLANE if args.machine.control_plane else ()),
+                packages=_packages(args),
                 binaries=args.cluster.binaries.rstrip("/"),
                 server=args.server,
                 version=args.cluster.kubernetes_version,
+                checksums=args.cluster.checksums_of_programs,
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.register_outputs({})
+
+
+def _packages(args: MachineArgs) -> tuple[str, ...]:
+    if not args.machine.control_plane:
+        return _EVERYWHERE
+    return _EVERYWHERE + _CONTROL_PLANE + (_FOR_COPIES if args.backup.copy_to else ())

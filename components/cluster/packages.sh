@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs Debian packages and Kubernetes binaries, kernel settings, and the kubelet's service.
-: "${PACKAGES:?}" "${SERVER:?}" "${VERSION:?}" "${BINARIES:?}"
+: "${PACKAGES:?}" "${SERVER:?}" "${VERSION:?}" "${BINARIES:?}" "${CHECKSUMS?}"
 
 alone node
 declare -A missing=()
@@ -40,7 +40,7 @@ modprobe -aq overlay nf_conntrack 2>/dev/null || true
 sysctl -q -p /etc/sysctl.d/90-argus.conf 2>/dev/null || say "some kernel settings are not this machine's to set"
 [[ $(sysctl -n net.ipv4.ip_forward) == 1 ]] || die "net.ipv4.ip_forward cannot be turned on here"
 
-put /etc/systemd/system/kubelet.service 0644 <<'FILE'
+put /etc/systemd/system/kubelet.service 0600 <<'FILE'
 [Unit]
 Description=Kubernetes node agent
 Wants=network-online.target containerd.service

@@ -72,10 +72,10 @@ class Drain(pulumi.ComponentResource):
 
 def _undo(args: MachineArgs) -> remote.Script:
     endpoint = ["endpoint_delete.sh"] if args.machine.control_plane else []
-    timers = ["backup_delete.sh", "certificates_delete.sh"] if args.machine.control_plane else []
+    timers = [f"{timer}_delete.sh" for timer in ("backup", "kubelet_certificates", "certificates")]
     return script(
         "undo.sh",
-        *timers,
+        *(timers if args.machine.control_plane else ()),
         "network_delete.sh",
         "node_delete.sh",
         "network_manifest_delete.sh",

@@ -46,6 +46,7 @@ due || exit 0
 # Another control plane may be renewing its certificates or may be dead: try again at the next daily run.
 serves || { echo "the cluster is not well; certificates are not renewed now" >&2; exit 1; }
 kubeadm certs renew all
+chmod go-rwx "${renewed[@]}"
 for program in etcd kube-apiserver kube-controller-manager kube-scheduler; do
   pkill -f "^$program " || true
   sleep 2

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # restore-etcd [BACKUP]: after the loss of etcd's majority, restores etcd on this control plane alone, from the given backup
-# or the newest local one. etcd's old data is kept in /var/lib/argus/etcd-before-restore.
+# or the newest local one. An encrypted copy (.age) needs the operator's private key on standard input, which is not stored.
+# etcd's old data is kept in /var/lib/argus/etcd-before-restore.
 set -euo pipefail
 # shellcheck source=/dev/null
 . /etc/argus/backup
@@ -23,7 +24,8 @@ begin_again() {
   fi
 }
 trap begin_again EXIT
-tar --extract --gzip --directory "$work" --file "$backup" ./etcd.db
+opened() { if [[ $backup == *.age ]]; then age --decrypt --identity - "$backup"; else cat "$backup"; fi; }
+opened | tar --extract --gzip --directory "$work" ./etcd.db
 
 echo "stopping the control plane of $member"
 mkdir -p "$aside"

@@ -14,6 +14,7 @@ from components.cluster.container_runtime import ContainerRuntime
 from components.cluster.dns import Dns
 from components.cluster.endpoint import Endpoint
 from components.cluster.kubeconfig import Kubeconfig
+from components.cluster.kubelet_certificates import KubeletCertificates
 from components.cluster.metrics_server import MetricsServer
 from components.cluster.network import Network
 from components.cluster.network_manifest import NetworkManifest
@@ -21,6 +22,7 @@ from components.cluster.node import Node
 from components.cluster.node_metadata import NodeMetadata
 from components.cluster.packages import Packages
 from components.cluster.removal import Drain, Removal
+from components.cluster.secrets_key import SecretsKey
 from components.cluster.storage import LocalStorage
 from components.cluster.upgrade import Upgrade
 from components.config import Machine
@@ -79,6 +81,7 @@ class Stages:
         wait = [*endpoints, members[first.name]]
         members |= {each.name: self._node(each, [*wait, runtimes[each.name]]) for each in others}
         self._on([first, *others], Certificates, "certificates", members)
+        self._on([first, *others], KubeletCertificates, "kubelets", members)
         self._on([first, *others], Backup, "backup", members)
         return members
 
@@ -94,12 +97,16 @@ class Stages:
         return network(f"{self._name}-network", self._args, self._after(list(members.values()))).ready
 
     def upgrade_nodes(self, members: ByMachine, connected: Sequence[pulumi.Resource]) -> pulumi.Resource:
-        """Upgrade Kubernetes one node at a time, control planes first; return the last node's upgrade."""
+        """Version and settings of one node at a time, control planes first; return the last node's upgrade."""
         after = [*members.values(), *connected]
         for machine in self._args.all_machines:
             name = f"{self._name}-{machine.name}-upgrade"
             after = [Upgrade(name, self._args.on(machine), self._after(after)).upgraded]
         return after[0]
+
+    def encrypt_secrets(self, upgraded: pulumi.Resource) -> None:
+        """The key of Secrets in etcd: one that the stack names anew replaces the old one."""
+        SecretsKey(f"{self._name}-secrets-key", self._args, self._after([upgraded]))
 
     def label_nodes(self, members: ByMachine) -> None:
         """The labels and taints that the stack gives its machines."""

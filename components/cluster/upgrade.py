@@ -1,4 +1,4 @@
-"""Upgrades Kubernetes one node at a time: drain, upgrade, and return to service."""
+"""Brings nodes to the stack's Kubernetes version and settings, one at a time."""
 
 from __future__ import annotations
 
@@ -7,19 +7,22 @@ import pulumi
 from components import remote
 from components.cluster.args import MachineArgs
 from components.cluster.container_runtime import node_images
-from components.cluster.machine import script, script_from_here
+from components.cluster.kubeadm import authentication_config, init_config, kubelet_config
+from components.cluster.machine import program, script, script_from_here
 
 
 class Upgrade(pulumi.ComponentResource):
-    """Upgrades one node; a new machine needs nothing, because it joins with the wanted version.
+    """Upgrades one node, then applies the settings of its kubelet and API server; a new machine needs no upgrade.
 
     One command does everything from the drain to the last pod's return, so that an interrupted upgrade is run again as
-    a whole; each part first checks how far the node is. Dependencies between nodes give the order. Preflight checks
-    with `refusal`, before any machine is changed, whether the cluster can change to the version.
+    a whole; each part first checks how far the node is. Settings need no drain: pods run on while a kubelet restarts,
+    and the other API servers serve while one does. They have no undo of their own, because they leave with the node.
+    Dependencies between nodes give the order. Preflight checks with `refusal`, before any machine is changed, whether
+    the cluster can change to the version.
     """
 
     upgraded: pulumi.Resource
-    """The next node depends on this: the node has the wanted version and is back in service."""
+    """The next node depends on this: the node has the wanted version and settings and is back in service."""
 
     def __init__(self, name: str, args: MachineArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:Upgrade", name, {}, opts)
@@ -30,24 +33,45 @@ class Upgrade(pulumi.ComponentResource):
             version=version,
             binaries=cluster.binaries.rstrip("/"),
             repository=cluster.image_repository,
+            checksums=cluster.checksums_of_programs,
             images=node_images(machine),
+            digests=args.digests_of_images,
             control_plane=machine.control_plane,
             ignore="" if cluster.kubelet.fail_cgroup_v1 else "SystemVerification",
         )
-        self.upgraded = remote.command_from_here(
-            f"{name}-node",
-            ssh=args.ssh,
-            hosts=[machine.host, args.endpoint],
-            update=script_from_here(
+        control_plane = machine.control_plane
+        settings = script(
+            "settings.sh",
+            name=machine.name,
+            address=machine.host,
+            control_plane=control_plane,
+            config=init_config(cluster, machine) if control_plane else "",
+            audit_policy=program("audit-policy.yaml") if control_plane else "",
+            authentication=authentication_config() if control_plane else "",
+            # Workers read the kubelets' settings in the cluster: this makes another text when those change.
+            kubelet=kubelet_config(cluster),
+        )
+
+        def brought(prepare: str) -> remote.Script:
+            return script_from_here(
                 "upgrade.sh",
                 node=machine.name,
                 host=machine.host,
                 endpoint=args.endpoint,
-                prepare=script("upgrade_prepare.sh", node=machine.name, version=version).render(user),
+                prepare=prepare,
                 upgrade=upgrade.render(user),
                 finish=script("upgrade_finish.sh", node=machine.name, version=version).render(user),
-            ),
-            opts=pulumi.ResourceOptions(parent=self, custom_timeouts=pulumi.CustomTimeouts(update="30m")),
+                settings=settings.render(user),
+                serving=script("serving.sh", node=machine.name, address=machine.host).render(user),
+            )
+
+        self.upgraded = remote.command_from_here(
+            f"{name}-node",
+            ssh=args.ssh,
+            hosts=[machine.host, args.endpoint],
+            create=brought(prepare=""),
+            update=brought(script("upgrade_prepare.sh", node=machine.name, version=version).render(user)),
+            opts=pulumi.ResourceOptions(parent=self, custom_timeouts=pulumi.CustomTimeouts(create="30m", update="30m")),
         )
         self.register_outputs({})
 

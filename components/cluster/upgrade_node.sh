@@ -2,6 +2,7 @@
 # Runs on a drained node: upgrades kubeadm, then what kubeadm manages, then the kubelet. The first control plane that runs
 # this also upgrades what the cluster shares.
 : "${CONTROL_PLANE:?}" "${IGNORE?}" "${VERSION:?}" "${BINARIES:?}" "${REPOSITORY:?}" "${IMAGES:?}"
+: "${CHECKSUMS?}" "${DIGESTS?}"
 alone node
 is_member || die "this machine is no node: set argus:ssh.rerun to another word and run \`pulumi up\`"
 

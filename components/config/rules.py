@@ -14,7 +14,7 @@ from apps.weights import Contract, Precision, WeightsError, read_weights
 from components import versions
 from components.config import manifest
 from components.config.code import problems_of_code
-from components.config.sections import Model, Settings
+from components.config.sections import PROGRAMS, Model, Settings
 from components.ssh_keys import kind
 
 _Check = TypeVar("_Check", bound="Callable[[Settings], Iterator[str]]")
@@ -24,6 +24,11 @@ EXECUTOR_MIB, WORKER_MIB = 500, 150
 
 _MODEL_CLASS = re.compile(rb"cultralytics\.nn\.tasks\n(\w+)\n")
 """A class in a pickle: the opcode `c`, the module, the name."""
+
+_KUBEADM_IMAGES: Final = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
+"""The images of a release that have its version as tag; only kubeadm knows the tags of the others."""
+
+_HOW_TO_ASK: Final = "`skopeo inspect --format '{{.Digest}}' docker://IMAGE` says it"
 
 CHECKPOINTS = frozenset(
     ("DetectionModel", "SegmentationModel", "PoseModel", "OBBModel", "ClassificationModel", "RTDETRDetectionModel")
@@ -72,6 +77,11 @@ def _needs(*sections: str) -> Callable[[_Check], _Check]:
         return check
 
     return registered
+
+
+def has_digest(reference: str) -> bool:
+    """Whether a reference names an image by its digest, so that its registry cannot give it another content."""
+    return re.search(r"@sha256:[0-9a-f]{64}$", reference) is not None
 
 
 def _repeated(values: Iterable[object]) -> list[object]:
@@ -147,6 +157,53 @@ def _version(settings: Settings) -> Iterator[str]:
     if wanted.rpartition(".")[0] not in versions.KUBERNETES_MINORS:
         supported = ", ".join(f"{minor}.x" for minor in versions.KUBERNETES_MINORS)
         yield f"cluster.kubernetesVersion: {wanted} is not supported; choose {supported}"
+
+
+@_needs("cluster")
+def _checksums(settings: Settings) -> Iterator[str]:
+    cluster = settings.cluster
+    version = cluster.kubernetes_version
+    for key in cluster.checksums:
+        if not re.fullmatch(rf"\d+\.\d+\.\d+/({'|'.join(PROGRAMS)})", key):
+            yield f"cluster.checksums: {key!r} is no program of a release; write `{version}/kubelet`"
+    if cluster.checksums or cluster.require_checksums:
+        for program in PROGRAMS:
+            if f"{version}/{program}" not in cluster.checksums:
+                yield (
+                    f'cluster.checksums["{version}/{program}"]: missing; give the SHA-256 that its publisher says '
+                    f"(https://dl.k8s.io/v{version}/bin/linux/amd64/{program}.sha256)"
+                )
+
+
+@_needs("images")
+def _digests(settings: Settings) -> Iterator[str]:
+    images = settings.images
+    for reference in images.digests:
+        if "@" in reference:
+            yield f"images.digests: {reference!r} has a digest already; write the reference without it"
+    if not images.require_digests:
+        return
+    floating = {"images.base": images.base}
+    floating |= {f"images.overrides.{name}": images.pinned(each) for name, each in images.overrides.items()}
+    for key, reference in floating.items():
+        if not has_digest(reference):
+            yield (
+                f"{key}: {reference} is a tag alone, which its registry may give another content, and "
+                f"images.requireDigests is set; write it with its digest, {reference}@sha256:… ({_HOW_TO_ASK})"
+            )
+
+
+@_needs("cluster", "images")
+def _digests_of_the_cluster(settings: Settings) -> Iterator[str]:
+    cluster, images = settings.cluster, settings.images
+    if images.require_digests:
+        for program in _KUBEADM_IMAGES:
+            reference = f"{cluster.image_repository}/{program}:v{cluster.kubernetes_version}"
+            if reference not in images.digests:
+                yield (
+                    f'images.digests["{reference}"]: missing, and images.requireDigests is set; give its digest '
+                    f"({_HOW_TO_ASK})"
+                )
 
 
 @_needs("cameras")

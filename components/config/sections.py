@@ -29,10 +29,17 @@ from components import versions
 from components.config.addresses import Address, AddressRange
 from components.config.manifest import check_source
 from components.config.node_names import check_label_key, check_label_value, check_taint
-from components.config.urls import check_download_url, check_registry
+from components.config.urls import check_download_url, check_image, check_registry
 from components.ssh_keys import check_host_key
 
 Name = Annotated[str, StringConstraints(pattern=f"^{NAME_PATTERN}$")]
+
+ImageReference = Annotated[str, AfterValidator(check_image)]
+Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+Checksum = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+PROGRAMS: Final = ("kubeadm", "kubelet", "kubectl")
+"""The programs of a Kubernetes release that machines download."""
 
 LabelKey = Annotated[str, AfterValidator(check_label_key)]
 LabelValue = Annotated[str, AfterValidator(check_label_value)]
@@ -224,12 +231,25 @@ class Cluster(Section):
         "https://dl.k8s.io",
         description="Where machines download `v<version>/bin/linux/amd64/{kubeadm,kubelet,kubectl}` from.",
     )
+    checksums: dict[str, Checksum] = Field(
+        {},
+        description="SHA-256 of each program of a release, by `<version>/<program>` (`1.36.1/kubelet`), as its "
+        "publisher says it; unset: as the `.sha256` beside the program says, which must be there.",
+    )
+    require_checksums: bool = Field(
+        False, description="Refuse a version whose programs are not in `checksums`, before anything is changed."
+    )
     image_repository: str = Field("registry.k8s.io", description="Registry of the control plane's images.")
     registry_mirror: Annotated[str, AfterValidator(check_download_url)] | None = Field(
         None, description="URL of a registry that containerd asks first for every image; http:// for a plain one."
     )
     schedule_pods_on_control_planes: bool = Field(
         False, description="Let ordinary pods run on control planes too; for clusters of few machines."
+    )
+    secrets_key: Name = Field(
+        "key1",
+        description="Name of the key that encrypts Secrets in etcd; another name (a date, say) makes a new key, "
+        "rewrites every Secret with it, and takes the old key out.",
     )
     kubelet: KubeletOptions = Field(KubeletOptions(), description="Settings of every kubelet.")
     kube_proxy: KubeProxyOptions = Field(KubeProxyOptions(), description="Settings of every kube-proxy.")
@@ -240,9 +260,19 @@ class Cluster(Section):
         20, ge=0, alias="minimumDiskGiB", description="A machine with less free space in /var/lib is refused (GiB)."
     )
 
+    @property
+    def checksums_of_programs(self) -> list[str]:
+        """The checksum of each program of the version, `program checksum`; empty where the stack gives none."""
+        given = {program: self.checksums.get(f"{self.kubernetes_version}/{program}") for program in PROGRAMS}
+        return [f"{program} {checksum}" for program, checksum in given.items() if checksum]
+
+
+AgeRecipient = Annotated[str, StringConstraints(pattern=r"^age1[02-9ac-hj-np-z]{58}$")]
+"""An age public key (https://age-encryption.org/v1)."""
+
 
 class Backup(Section):
-    """Snapshots of etcd on every control plane, each with the keys needed to restore it."""
+    """Snapshots of etcd on every control plane, and encrypted copies of them and of the cluster's keys elsewhere."""
 
     schedule: str = Field(
         "hourly", min_length=1, description="When, as systemd writes it (`hourly`, `*-*-* 03:00`; man systemd.time)."
@@ -255,12 +285,43 @@ class Backup(Section):
         None, description="Where copies go over SSH, `user@host:/path`; what must outlive the machines."
     )
     copy_key: SecretStr | None = Field(None, description="The private key for copyTo, as a Pulumi secret.")
+    copy_host_key: Annotated[str, AfterValidator(check_host_key)] | None = Field(
+        None,
+        description="The public SSH host key of copyTo's host, as a machine's `hostKey`; no other host gets copies.",
+    )
+    recipients: tuple[AgeRecipient, ...] = Field(
+        (),
+        description="Public keys (`age1…`, from `age-keygen`) that copies are encrypted to; any of their private keys "
+        "opens one. Keep those off the machines.",
+    )
+    key_recipients: tuple[AgeRecipient, ...] = Field(
+        (),
+        description="Public keys that the copy of the cluster's own keys is encrypted to, so that who can open a "
+        "snapshot need not be who can open the keys; unset: recipients.",
+    )
 
     @model_validator(mode="after")
-    def _key_for_copies(self) -> Self:
-        if (self.copy_to is None) != (self.copy_key is None):
-            raise ValueError("set copyTo and copyKey together, or neither")
+    def _whole_copies(self) -> Self:
+        needed = {
+            "copyTo": self.copy_to,
+            "copyKey": self.copy_key,
+            "copyHostKey": self.copy_host_key,
+            "recipients": self.recipients or None,
+        }
+        missing = [key for key, value in needed.items() if value is None]
+        if self.copy_to is not None and missing:
+            raise ValueError(
+                f"copyTo needs {', '.join(missing)} too: copies are encrypted (`age-keygen` makes a key pair) and go "
+                "to a host that is known by its key"
+            )
+        if self.copy_to is None and (self.copy_key or self.copy_host_key or self.key_recipients or self.recipients):
+            raise ValueError("there is no copyTo to send copies to; set it, or remove the keys for copies")
         return self
+
+    @property
+    def openers_of_keys(self) -> tuple[str, ...]:
+        """The public keys that the copy of the cluster's keys is encrypted to."""
+        return self.key_recipients or self.recipients
 
 
 class Images(Section):
@@ -271,9 +332,28 @@ class Images(Section):
         description="Registry that `pulumi up` pushes to and machines pull from, `host[:port][/path]`.",
     )
     insecure: bool = Field(False, description="The registry speaks plain http.")
-    overrides: dict[str, str] = Field(
+    overrides: dict[str, ImageReference] = Field(
         {}, description="Image name (a folder of containers/) to a reference that is used instead of building it."
     )
+    base: ImageReference = Field(
+        "debian:trixie-slim",
+        description="What images are built on; a digest (`debian:trixie-slim@sha256:…`) keeps it from changing.",
+    )
+    digests: dict[ImageReference, Digest] = Field(
+        {},
+        description="Reference of an image (`registry.k8s.io/pause:3.10.2`) to the digest by which pods use it; one of "
+        "the cluster's own (cluster.imageRepository) is compared with it when a machine pulls it.",
+    )
+    require_digests: bool = Field(
+        False,
+        description="Refuse an image that is used by its tag alone, which its registry may give another content; use "
+        "also the images that are built here by their digest.",
+    )
+
+    def pinned(self, reference: str) -> str:
+        """The reference with its digest, where `digests` has one."""
+        digest = self.digests.get(reference)
+        return f"{reference}@{digest}" if digest else reference
 
 
 class Storage(Section):

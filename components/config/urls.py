@@ -7,6 +7,7 @@ from urllib.parse import SplitResult, urlsplit
 from apps.messages import camera_url
 
 _REGISTRY: Final = re.compile(r"[\w.-]+(:[0-9]+)?(/[\w./-]*)?")
+_IMAGE: Final = re.compile(r"[\w.-]+(:[0-9]+)?(/[\w.-]+)*(:[\w.-]+)?(@sha256:[0-9a-f]{64})?")
 
 
 def check_download_url(url: str) -> str:
@@ -37,3 +38,13 @@ def check_registry(registry: str) -> str:
             "must be host[:port][/path], without a scheme or a login (`podman login` or `docker login` keeps that)"
         )
     return registry
+
+
+def check_image(reference: str) -> str:
+    """Check the reference of an image; return it unchanged."""
+    if not _IMAGE.fullmatch(reference):
+        raise ValueError(
+            "must be [host[:port]/]name[:tag][@sha256:digest], without a scheme or a login (`podman login` or"
+            " `docker login` keeps that)"
+        )
+    return reference

@@ -9,7 +9,14 @@ import yaml
 from components.cluster import ClusterArgs
 from components.cluster.container_runtime import containerd_config, mirror_config
 from components.cluster.endpoint import haproxy_config, keepalived_config
-from components.cluster.kubeadm import AUDIT_POLICY, ENCRYPTION_CONFIG, init_config, join_config
+from components.cluster.kubeadm import (
+    AUDIT_POLICY,
+    AUTHENTICATION,
+    ENCRYPTION_CONFIG,
+    authentication_config,
+    init_config,
+    join_config,
+)
 from components.cluster.machine import program
 from components.cluster.network import cni_config
 from components.config import Machine
@@ -30,6 +37,7 @@ def files(args: ClusterArgs, machine: Machine, *, token: str, certificate_key: s
         written["etc/haproxy/haproxy.cfg"] = haproxy_config(args.on(machine))
         written["etc/keepalived/keepalived.conf"] = keepalived_config(args.on(machine))
         written[AUDIT_POLICY.lstrip("/")] = program("audit-policy.yaml")
+        written[AUTHENTICATION.lstrip("/")] = authentication_config()
         written[ENCRYPTION_CONFIG.lstrip("/")] = _encryption(bytes.fromhex(certificate_key))
     if machine == args.machines.control_planes[0]:
         # Argus makes a token and key for each machine; a person uses those of init for all.

@@ -2,14 +2,16 @@
 
 import subprocess
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
 from lab.config import machine
 from lab.machines import ssh
+from tests.e2e.accounting import Audit
 from tests.e2e.cluster import NAMESPACE
 from tests.e2e.conftest import Stack
-from tests.e2e.machines import CONTROL_PLANES, KUBECTL, etcdctl, kubectl, on
+from tests.e2e.machines import CONTROL_PLANES, KUBECTL, etcdctl, kubectl, on, stack_with
 from tests.e2e.waiting import wait_until
 
 SECRET = "producer-0-credentials"
@@ -25,6 +27,21 @@ def test_secrets_are_encrypted_in_etcd_with_one_key(stack: Stack) -> None:
     keys = {on(name, "sha256sum </etc/kubernetes/encryption.yaml")[0] for name in CONTROL_PLANES}
     assert len(keys) == 1
     assert on("worker1", "ls /etc/kubernetes | grep -c encryption || true") == ["0"]
+
+
+def test_the_key_of_secrets_changes_by_one_edit_and_no_frame_is_missed(stack: Stack, tmp_path: Path) -> None:
+    audit = Audit.open(stack.cluster)
+    edited = stack_with(tmp_path, lambda config: config["argus:cluster"].update(secretsKey="second"))
+    try:
+        stack.pulumi("up", "--yes", "--skip-preview", "--config-file", str(edited))
+        stored = etcdctl("cp1", "get --prefix --print-value-only /registry/secrets/ | grep -a -o 'secretbox:v1:[^:]*'")
+        assert set(stored) == {"secretbox:v1:second"}
+        for name in CONTROL_PLANES:
+            assert on(name, "grep -c 'name:' /etc/kubernetes/encryption.yaml") == ["1"], "the old key is still there"
+        assert stack.cluster.get(f"/api/v1/namespaces/{NAMESPACE}/secrets/{SECRET}")["data"]
+    finally:
+        stack.pulumi("up", "--yes", "--skip-preview")
+    audit.close(on_disk=False)
 
 
 def test_who_changed_what_is_on_record_without_what_it_says(stack: Stack) -> None:

@@ -1,6 +1,6 @@
 """Makes the test models: draws pictures, trains on them, exports, and writes down what Ultralytics finds.
 
-    pip install -r tests/models/requirements.txt
+    pip install --require-hashes -r tests/models/requirements.lock
     python -m tests.models.make OUT [--only TASK]
 
 `OUT` keeps datasets, runs and checkpoints (some hundred megabytes); what tests read goes beside this file. A training

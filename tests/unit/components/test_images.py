@@ -20,8 +20,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "app"
 
 
-def tag(folder: Path) -> str:
-    return content_tag([Staged(source=folder, target="apps/app")])
+def tag(folder: Path, base: str = "debian:trixie-slim") -> str:
+    return content_tag([Staged(source=folder, target="apps/app")], base)
 
 
 def test_the_tag_changes_with_content_place_and_mode_only(folder: Path) -> None:
@@ -35,7 +35,7 @@ def test_the_tag_changes_with_content_place_and_mode_only(folder: Path) -> None:
     (folder / "main.py").write_text("print(2)\n")
     edited = tag(folder)
     (folder / "main.py").rename(folder / "other.py")
-    assert len({before, executable, edited, tag(folder)}) == 4
+    assert len({before, executable, edited, tag(folder), tag(folder, f"debian@sha256:{'0' * 64}")}) == 5
 
 
 def test_what_is_hidden_beside_a_users_code_stays_here(folder: Path) -> None:
@@ -82,19 +82,76 @@ def test_a_built_image_is_named_by_registry_and_tag(pulumi_mocks: Any, tmp_path:
     assert "apps/spark_jobs/weights/" not in {line.split("\t")[1] for line in command.inputs["stdin"].splitlines()}
 
 
-@pytest.mark.parametrize(("has", "lacks"), [((), "curl"), (("curl",), "podman")])
-def test_a_computer_without_a_program_is_told_which(tmp_path: Path, has: tuple[str, ...], lacks: str) -> None:
-    for name in has:
-        (tmp_path / name).write_text("#!/bin/sh\nexit 22\n", encoding="utf-8")
-        (tmp_path / name).chmod(0o755)
-    environment = {"PATH": str(tmp_path), "ARGUS_IMAGE": "registry:5000/argus/ui:1", "ARGUS_DOCKERFILE": "Dockerfile"}
-    ended = subprocess.run(
+DIGEST = f"sha256:{'a' * 64}"
+
+
+def test_images_are_used_by_digest_where_the_stack_says_so(pulumi_mocks: Any) -> None:
+    pulumi_mocks.outputs["command:local:Command"] = lambda name, inputs: {"stdout": f"{DIGEST}\n"}
+    overrides = {image: f"example.org/{image}:1" for image in IMAGES if image != "ui"}
+    section = {"registry": "r", "overrides": overrides, "digests": {"example.org/kafka:1": DIGEST}}
+    refs = pulumi_mocks.run(lambda: images_of(requireDigests=True, base=f"debian@{DIGEST}", **section))
+    assert refs["kafka"] == f"example.org/kafka:1@{DIGEST}"
+    assert refs["ui"].startswith("r/argus/ui:") and refs["ui"].endswith(f"@{DIGEST}")
+    environment = pulumi_mocks.named("images-ui").inputs["environment"]
+    assert environment["ARGUS_BASE"] == f"debian@{DIGEST}"
+    assert environment["ARGUS_PRINT_DIGEST"] == "1"
+
+
+def build(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the build on a computer whose programs are in a folder."""
+    named = {"ARGUS_IMAGE": "registry:5000/argus/ui:1", "ARGUS_DOCKERFILE": "Dockerfile", "ARGUS_BASE": "debian:1"}
+    return subprocess.run(
         ["/bin/bash", SCRIPT],
-        env=environment,
+        env={"PATH": str(folder), "TMPDIR": str(folder), **named, **environment},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def program(folder: Path, name: str, text: str) -> None:
+    (folder / name).write_text(f"#!/bin/bash\n{text}\n", encoding="utf-8")
+    (folder / name).chmod(0o755)
+
+
+@pytest.mark.parametrize(("asked", "printed"), [("", ""), ("1", f"{DIGEST}\n")])
+def test_an_image_that_the_registry_has_is_not_built_and_its_digest_is_printed(
+    tmp_path: Path, asked: str, printed: str
+) -> None:
+    program(tmp_path, "curl", f"printf 'HTTP/1.1 200 OK\\r\\nDocker-Content-Digest: {DIGEST}\\r\\n'")
+    path = f"{tmp_path}:/usr/bin:/bin"
+    done = build(tmp_path, PATH=path, ARGUS_PRINT_DIGEST=asked)
+    assert (done.returncode, done.stdout) == (0, printed)
+
+
+def test_a_registry_that_says_no_digest_is_named(tmp_path: Path) -> None:
+    program(tmp_path, "curl", "printf 'HTTP/1.1 200 OK\\r\\n'")
+    done = build(tmp_path, PATH=f"{tmp_path}:/usr/bin:/bin", ARGUS_PRINT_DIGEST="1")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "images.requireDigests" in done.stderr
+
+
+def test_a_built_image_stands_on_the_base_and_its_pushed_digest_is_printed(tmp_path: Path) -> None:
+    program(tmp_path, "curl", "exit 22")
+    said = tmp_path / "said"
+    program(
+        tmp_path,
+        "podman",
+        f'echo "$*" >>{said}\nwhile (($#)); do [[ $1 != --digestfile ]] || printf {DIGEST} >"$2"; shift; done',
+    )
+    done = build(tmp_path, PATH=f"{tmp_path}:/usr/bin:/bin", ARGUS_PRINT_DIGEST="1")
+    assert (done.returncode, done.stdout) == (0, f"{DIGEST}\n"), done.stderr
+    built, pushed = said.read_text().splitlines()
+    assert "--build-arg BASE=debian:1" in built
+    assert pushed.endswith("registry:5000/argus/ui:1")
+
+
+@pytest.mark.parametrize(("has", "lacks"), [((), "curl"), (("curl",), "podman")])
+def test_a_computer_without_a_program_is_told_which(tmp_path: Path, has: tuple[str, ...], lacks: str) -> None:
+    for name in has:
+        (tmp_path / name).write_text("#!/bin/sh\nexit 22\n", encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+    ended = build(tmp_path)
     assert ended.returncode == 1
     assert ended.stderr.startswith(f"registry:5000/argus/ui:1: install {lacks}")

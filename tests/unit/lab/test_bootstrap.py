@@ -218,7 +218,7 @@ def test_another_system_than_debian_is_refused(bootstrap: Bootstrap, host: Path)
 
 
 def requirements(tmp_path: Path, text: str) -> None:
-    for name in ("requirements.txt", "requirements-dev.txt"):
+    for name in ("requirements-build.lock", "requirements-dev.lock"):
         (tmp_path / "root" / name).write_text(text)
 
 

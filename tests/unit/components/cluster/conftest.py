@@ -44,6 +44,7 @@ PROGRAMS = {
 }
 
 MOVED = (
+    "/etc/argus",
     "/etc/kubernetes",
     "/etc/containerd",
     "/etc/cni",
@@ -51,6 +52,7 @@ MOVED = (
     "/etc/keepalived",
     "/etc/systemd/system",
     "/opt/cni",
+    "/usr/local/bin",
     "/usr/lib/cni",
     "/usr/local/lib/argus",
     "/var/lib",
@@ -110,6 +112,7 @@ class Host:
             "node.sh",
             invitation,
             name=self.name,
+            address="192.0.2.99",
             virtual_ip="192.0.2.10",
             port=8443,
             bootstrap=self.name == "cp1",
@@ -117,6 +120,8 @@ class Host:
             init_config="kind: InitConfiguration",
             join_config="kind: JoinConfiguration # @TOKEN@ @CA_HASH@ @CERTIFICATE_KEY@",
             audit_policy="kind: Policy" if control_plane else "",
+            authentication="kind: AuthenticationConfiguration" if control_plane else "",
+            secrets_key="key1",
         )
         assert done.stdout == ""
 
@@ -131,7 +136,7 @@ class Host:
         for path in MOVED:
             text = text.replace(path, str(self.path(path)))
         text = text.replace("/run/argus-", str(self.root / "run-argus-"))
-        for patient in ("until_true 60 is_lost", "until_true 120 left"):
+        for patient in ("until_true 60 is_lost", "until_true 120 left", "until_true 240 api_server_after"):
             text = text.replace(patient, f"until_true 1 {patient.split()[-1]}")
         moved = self.root / Path(file).name
         moved.write_text(text.replace("mktemp -p /run", f"mktemp -p {self.root}"))

@@ -23,7 +23,7 @@ def renewing(hosts: dict[str, Host]) -> Host:
     host = hosts["cp1"]
     host.run("certificates.sh", days=90, renew=host.moved("renew_certificates.sh").read_text())
     host.path("noted").unlink()
-    for program in ("curl", "pkill", "sleep"):
+    for program in ("chmod", "curl", "pkill", "sleep"):
         host.program(program, "")
     host.program("openssl", openssl())
     return host

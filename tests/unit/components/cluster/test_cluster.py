@@ -102,9 +102,11 @@ STEPS = ("packages", "runtime", "removal", "drain", "upgrade")
 def test_every_step_is_a_component_of_the_cluster(cluster: Any) -> None:
     per_machine = {f"lab-{name}-{step}" for name in ADDRESSES for step in STEPS}
     endpoints = {f"lab-{machine.name}-endpoint" for machine in CONTROL_PLANES}
-    endpoints |= {f"lab-{machine.name}-{step}" for machine in CONTROL_PLANES for step in ("certificates", "backup")}
+    timers = ("certificates", "kubelets", "backup")
+    endpoints |= {f"lab-{machine.name}-{step}" for machine in CONTROL_PLANES for step in timers}
     nodes = {f"lab-{name}" for name in ADDRESSES}
-    shared = {f"lab-{step}" for step in ("preflight", "network", "metadata", "dns", "kubeconfig", "metrics", "storage")}
+    steps = ("preflight", "network", "secrets-key", "metadata", "dns", "kubeconfig", "metrics", "storage")
+    shared = {f"lab-{step}" for step in steps}
     children = {each.name for each in cluster.children("lab")}
     assert children == per_machine | endpoints | nodes | shared | {"lab-provider"}
     for each in cluster.resources:

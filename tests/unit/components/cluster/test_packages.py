@@ -30,7 +30,14 @@ def worker(hosts: dict[str, Host]) -> Host:
 def install(host: Host) -> str:
     """Run the step until its downloads, which fail here. Returns its messages."""
     with pytest.raises(subprocess.CalledProcessError) as ended:
-        host.run("packages.sh", packages=("runc",), server="https://x", version="1.36.1", binaries="http://127.0.0.1:9")
+        host.run(
+            "packages.sh",
+            packages=("runc",),
+            server="https://x",
+            version="1.36.1",
+            binaries="http://127.0.0.1:9",
+            checksums=(),
+        )
     return str(ended.value.stderr)
 
 

@@ -168,6 +168,12 @@ def test_another_user_becomes_root() -> None:
     assert given.render("admin") == f"sudo -n {given.render('root')}"
 
 
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.sh")), ids=lambda path: path.name)
+def test_no_script_takes_all_that_a_machine_prints_for_its_answer(path: Path) -> None:
+    """`on` of ssh.sh does; `told` and `ask` do not."""
+    assert not re.search(r"(^|[;({]|\bthen|\belse|\bdo|&&|\|\|)\s*on \S", path.read_text(), re.MULTILINE)
+
+
 @pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.sh")), ids=lambda path: path.name)
 def test_shell_is_clean(path: Path) -> None:
     shellcheck = shutil.which("shellcheck", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")

@@ -46,6 +46,9 @@ def test_it_is_refused_at_preview_before_any_machine_is_changed(pulumi_mocks: An
         pulumi_mocks.run(lambda: Preflight("check", args).passed["cp1"], preview=preview)
 
 
+SETTLED = ["machine settings", "endpoint serving"]
+"""What follows for every node, upgraded or not."""
+
 SSH = (
     f"""#!/bin/bash
 {SHELL}"""
@@ -60,14 +63,22 @@ case $2 in "$FAILS") exit 1 ;; "$MUTE") ;; prepare) answer "$STATE" ;; *) answer
 
 
 def said(
-    folder: Path, *, state: str = "drained", dead: str = "", fails: str = "", mute: str = "nobody"
+    folder: Path,
+    *,
+    state: str = "drained",
+    dead: str = "",
+    fails: str = "",
+    mute: str = "nobody",
+    joined: bool = False,
 ) -> tuple[int, list[str]]:
     """The exit status of a node's upgrade, and its commands with their hosts."""
     for name, text in {"ssh": SSH, "sleep": "#!/bin/sh\n"}.items():
         (folder / name).write_text(text)
         (folder / name).chmod(0o755)
     values = {"NODE": "worker1", "HOST": "machine", "ENDPOINT": "endpoint", "SSH_USER": "root", "SSH_PORT": 22}
-    parts = {"PREPARE": "prepare", "UPGRADE": "upgrade", "FINISH": "finish"}
+    parts = {each.upper(): each for each in ("prepare", "upgrade", "finish", "settings", "serving")}
+    if joined:
+        parts["PREPARE"] = ""
     files = [FOLDER / "ssh.sh", FOLDER / "cluster" / "upgrade.sh"]
     known = "\n".join(f"{host} {host_key(host)}" for host in ("machine", "endpoint"))
     environment = {
@@ -81,18 +92,23 @@ def said(
 
 
 def test_a_node_is_drained_upgraded_and_put_back(tmp_path: Path) -> None:
-    assert said(tmp_path) == (0, ["endpoint prepare", "machine upgrade", "endpoint finish"])
+    parts = ["endpoint prepare", "machine upgrade", "endpoint finish", *SETTLED]
+    assert said(tmp_path) == (0, parts)
 
 
-def test_a_node_that_has_its_version_is_left_alone(tmp_path: Path) -> None:
-    assert said(tmp_path, state="current") == (0, ["endpoint prepare"])
+def test_a_node_that_has_its_version_gets_its_settings_only(tmp_path: Path) -> None:
+    assert said(tmp_path, state="current") == (0, ["endpoint prepare", *SETTLED])
+
+
+def test_a_node_that_has_just_joined_is_not_asked_for_its_version(tmp_path: Path) -> None:
+    assert said(tmp_path, joined=True) == (0, SETTLED)
 
 
 def test_an_answer_that_is_not_understood_does_not_mean_that_nothing_is_to_be_done(tmp_path: Path) -> None:
     assert said(tmp_path, state="") == (1, ["endpoint prepare"])
 
 
-@pytest.mark.parametrize("part", ["prepare", "upgrade", "finish"])
+@pytest.mark.parametrize("part", ["prepare", "upgrade", "finish", "settings", "serving"])
 def test_a_part_that_does_not_answer_is_the_last(tmp_path: Path, part: str) -> None:
     code, parts = said(tmp_path, mute=part)
     assert code != 0
@@ -103,7 +119,7 @@ def test_nothing_is_drained_for_a_dead_machine(tmp_path: Path) -> None:
     assert said(tmp_path, dead="machine") == (1, [])
 
 
-@pytest.mark.parametrize("part", ["prepare", "upgrade"])
+@pytest.mark.parametrize("part", ["prepare", "upgrade", "finish", "settings", "serving"])
 def test_a_part_that_fails_is_the_last(tmp_path: Path, part: str) -> None:
     code, parts = said(tmp_path, fails=part)
     assert code != 0

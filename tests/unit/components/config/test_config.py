@@ -136,6 +136,36 @@ MISTAKES = {
     "a network with host bits": (change("cluster.podNetwork", "10.244.0.1/16"), "cluster.podNetwork"),
     "an unsupported version": (change("cluster.kubernetesVersion", "1.29.0"), "1.29.0 is not supported"),
     "a malformed version": (change("cluster.kubernetesVersion", "latest"), "cluster.kubernetesVersion"),
+    "checksums that are required": (
+        change("cluster.requireChecksums", True),
+        'cluster.checksums["1.36.1/kubelet"]: missing; give the SHA-256',
+    ),
+    "checksums of some programs": (
+        change("cluster.checksums", {"1.36.1/kubelet": "0" * 64}),
+        'cluster.checksums["1.36.1/kubeadm"]: missing',
+    ),
+    "a checksum of no program": (
+        change("cluster.checksums", {"kubelet": "0" * 64}),
+        "cluster.checksums: 'kubelet' is no program of a release; write `1.36.1/kubelet`",
+    ),
+    "a checksum that is none": (
+        change("cluster.checksums", {"1.36.1/kubelet": "x"}),
+        "cluster.checksums.1.36.1/kubelet",
+    ),
+    "a floating base": (change("images.requireDigests", True), "images.base: debian:trixie-slim is a tag alone"),
+    "a floating image": (
+        change("images", {"requireDigests": True, "overrides": {"kafka": "apache/kafka:3"}}),
+        "images.overrides.kafka: apache/kafka:3 is a tag alone",
+    ),
+    "a floating image of the cluster's": (
+        change("images.requireDigests", True),
+        'images.digests["10.77.0.1:5000/kube-apiserver:v1.36.1"]: missing',
+    ),
+    "a digest that is none": (change("images.digests", {"pause:3": "latest"}), "images.digests.pause:3"),
+    "a digest of a digest": (
+        change("images.digests", {f"pause@sha256:{'0' * 64}": f"sha256:{'0' * 64}"}),
+        "has a digest already; write the reference without it",
+    ),
     "a machine's IPv6 address": (change("machines.workers.0.address", "fd00::21"), "IPv6 is not supported"),
     "an IPv6 endpoint": (change("cluster.endpoint", "[fd00::10]"), "IPv6 is not supported"),
     "an IPv6 address with its card": (change("machines.workers.0.address", "fe80::1%eth0"), "IPv6 is not supported"),
@@ -225,6 +255,15 @@ MISTAKES = {
     "an unknown image": (change("images.overrides", {"kafak": "x"}), "there is no image 'kafak'"),
     "a login for a registry": (change("images.registry", "me:hush@registry:5000/argus"), "`podman login`"),
     "a registry with a scheme": (change("images.registry", "https://registry/argus"), "must be host[:port][/path]"),
+    "a login for an image": (
+        change("images.overrides", {"kafka": "me:hush@registry/kafka"}),
+        "images.overrides.kafka: (not shown: it may hold a login): must be [host[:port]/]name",
+    ),
+    "a login for a pinned image": (
+        change("images.digests", {"me:hush@registry/kafka": f"sha256:{'0' * 64}"}),
+        "images.digests.(not shown)",
+    ),
+    "a base with a scheme": (change("images.base", "https://registry/debian"), "must be [host[:port]/]name"),
     "an empty registry": (change("images.registry", ""), "must be host[:port][/path]"),
     "no registry": (change("images", {}), "images.registry: required"),
     "too few machines": (change("kafka.replicas", 6), "only 5 machines run pods"),

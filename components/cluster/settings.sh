@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Brings a member's settings to what the stack says: those of its kubelet, and on a control plane those of its API server.
+# A member that has them is left as it is. One node at a time, control planes first: a control plane also uploads the
+# configuration, which workers, later machines and upgrades read.
+: "${NAME:?}" "${ADDRESS:?}" "${CONTROL_PLANE:?}" "${CONFIG?}" "${AUDIT_POLICY?}" "${AUTHENTICATION?}" "${KUBELET:?}"
+alone node
+is_member || die "this machine is no node: set argus:ssh.rerun to another word and run \`pulumi up\`"
+
+work=$(mktemp -p /run -d)
+trap 'rm -rf "$work"' EXIT
+manifest=/etc/kubernetes/manifests/kube-apiserver.yaml
+serves() { curl -ksf --max-time 2 -o /dev/null https://localhost:6443/readyz; }
+healthy() { curl -sf --max-time 2 -o /dev/null http://127.0.0.1:10248/healthz; }
+
+if [[ $CONTROL_PLANE == true ]]; then
+  until_true 120 serves || die "the API server of $NAME is not ready, so its settings stay as they are"
+  static_pod_patches # the configuration names their folder
+  printf '%s\n' "$CONFIG" >"$work/config"
+  kubeadm init phase upload-config all --config "$work/config" >/dev/null
+fi
+
+before=$(cksum </var/lib/kubelet/config.yaml)
+kubeadm upgrade node phase kubelet-config >/dev/null
+rm -rf /etc/kubernetes/tmp/kubeadm-kubelet-config*
+private_files
+if [[ $(cksum </var/lib/kubelet/config.yaml) != "$before" ]]; then
+  say "restarting the kubelet of $NAME with its new settings; its pods run on"
+  systemctl restart kubelet.service
+fi
+until_true 60 healthy || die "the kubelet of $NAME is not healthy: journalctl -u kubelet tells why"
+[[ $CONTROL_PLANE == true ]] || exit 0
+
+await_serving "$NAME" "$ADDRESS"
+api_server_files
+# A cluster from before secrets were encrypted has no such file; this one leaves them as they are.
+[[ -s /etc/kubernetes/encryption.yaml ]] || put_encryption <<<identity
+cp -p "$manifest" "$work/before"
+process=$(pgrep -o -f '^kube-apiserver ') || true
+kubeadm init phase control-plane apiserver --config "$work/config" >/dev/null
+cmp -s "$manifest" "$work/before" && exit 0
+say "the API server of $NAME starts anew with its new settings; the others serve"
+until_true 240 api_server_after "$process" || {
+  cp -p "$work/before" "$manifest"
+  die "the API server of $NAME does not start with the stack's settings; the former ones are back. Its log is in /var/log/pods"
+}
