@@ -12,3 +12,5 @@ REQUEST_SECONDS = Histogram(
 )
 UNSCHEDULABLE = Gauge("argus_ui_pods_without_room", "Pods of the pipeline that no machine has room for.")
 PARTITIONS = Gauge("argus_ui_partitions", "Partitions that the wall reads.")
+LOGINS = Counter("argus_ui_logins_total", "Tries to log in with a password.", ["outcome"])
+REFUSED = Counter("argus_ui_refused_total", "Requests refused before any route saw them.", ["reason"])
