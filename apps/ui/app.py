@@ -93,8 +93,10 @@ def create_app(settings: Settings, certificate: Certificate | None = None) -> Fa
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         probes = Probes(settings.probe_port, reader)
         reader.start()
-        watched = [certificate] if certificate else []
-        polling = [asyncio.create_task(each.run()) for each in (probes, producers, unschedulable_pods, ended, *watched)]
+        pollers = [probes.run, producers.run, unschedulable_pods.run, ended.run]
+        if certificate:
+            pollers.append(certificate.run)
+        polling = [asyncio.create_task(run()) for run in pollers]
         try:
             yield
         finally:

@@ -140,7 +140,7 @@ class Ui(pulumi.ComponentResource):
         made = core.v1.Secret(
             f"{name}-access",
             metadata=workload.named("ui-access").metadata(),
-            string_data=pulumi.Output.secret(files),
+            string_data=files,
             opts=workload.opts,
         )
         return made.metadata.name.apply(str)
