@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import httpx
@@ -28,13 +29,11 @@ class Login:
 
     def client(self, transport: httpx.BaseTransport | None = None) -> httpx.Client:
         """A client with a session of its own. Raises httpx.HTTPError if the page does not answer or refuses."""
-        client = httpx.Client(base_url=self.url, timeout=30, trust_env=False, transport=transport)
-        try:
-            client.post("/api/login", json={"name": self.name, "password": self.password}).raise_for_status()
-        except httpx.HTTPError:
-            client.close()
-            raise
-        return client
+        settings = partial(httpx.Client, base_url=self.url, timeout=30, trust_env=False, transport=transport)
+        # A client that has asked something cannot be entered by `with` any more.
+        with settings() as first:
+            first.post("/api/login", json={"name": self.name, "password": self.password}).raise_for_status()
+        return settings(cookies=first.cookies)
 
     def in_browser(self, page: Page, path: str = "/") -> None:
         """Open a path, which leads to the form, fill it in, and wait until the path is shown."""
