@@ -1,7 +1,8 @@
-"""Jobs for the results' indices in Elasticsearch: one installs their template, one deletes old indices.
+"""Jobs for the results' indices in Elasticsearch: one installs their template, one deletes old indices, and one compares
+them with Kafka and the disks.
 
-They run in the consumer's image and use the standard library: Elasticsearch's client would cost each run more time and
-memory than the few requests.
+They run in the consumer's image and ask Elasticsearch by the standard library: its client would cost each run more time
+and memory than the few requests.
 """
 
 import json
