@@ -24,6 +24,7 @@ from apps.messages.names import NAME_PATTERN, RESULT_INDICES
 from apps.service.health import poll_health
 from apps.ui import metrics
 from apps.ui.archive import Archive, ArchiveUnavailableError
+from apps.ui.not_searchable import NotSearchable
 from apps.ui.producers import Producers
 from apps.ui.reader import Reader
 from apps.ui.search import SearchParameters, build_choices, build_query, parse_choices, parse_page
@@ -68,6 +69,7 @@ def create_app(settings: Settings) -> FastAPI:
     producers = Producers(settings.producer_urls, client)
     archive = Archive(settings.consumer_urls, client)
     unschedulable_pods = UnschedulablePods(settings.standby_machines)
+    not_searchable = NotSearchable(client)
     elasticsearch = AsyncElasticsearch(
         settings.elasticsearch_url, node_class=HttpxAsyncHttpNode, request_timeout=SEARCH_SECONDS, max_retries=1
     )
@@ -75,7 +77,7 @@ def create_app(settings: Settings) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         reader.start()
-        polling = [asyncio.create_task(each.run()) for each in (producers, unschedulable_pods)]
+        polling = [asyncio.create_task(each.run()) for each in (producers, unschedulable_pods, not_searchable)]
         try:
             yield
         finally:
@@ -111,6 +113,7 @@ def create_app(settings: Settings) -> FastAPI:
             "now": now.timestamp(),
             "statistics": wall.statistics(time.monotonic()),
             "room": unschedulable_pods.advice,
+            "not_searchable": not_searchable.notice,
             **wall.changes(since, producers.states),
         }
 
