@@ -26,6 +26,7 @@ BROKERS_CLIENTS = (
     "producer",
     "consumer",
     "filebeat",
+    "comparison",
     "ui",
     *DRIVERS,
     "model-objects-executor",
@@ -40,10 +41,13 @@ NEEDED = {
     ("elasticsearch-template", "elasticsearch", "http"),
     ("elasticsearch-retention", "elasticsearch", "http"),
     ("filebeat", "elasticsearch", "http"),
+    ("comparison", "elasticsearch", "http"),
+    ("comparison", "consumer", "http"),
     ("ui", "elasticsearch", "http"),
     ("producer", "producer", "http"),
     ("ui", "producer", "http"),
     ("ui", "consumer", "http"),
+    ("ui", "filebeat", "stats"),
     ("model-objects-executor", "model-objects", "driver"),
     ("model-objects-executor", "model-objects", "blocks"),
     ("model-objects-executor", "model-objects-executor", "blocks"),
@@ -187,7 +191,7 @@ def test_pods_reach_whatever_they_are_told_of(stack: Stack) -> None:
     told = {(client, server, port) for client, pod in stack.pods.items() for server, port in pod.told}
     assert [each for each in told if not stack.reaches(*each)] == []
     # All needed connections except those learnt at run time: to other brokers, nodes, drivers and executors.
-    learnt = {("kafka", "kafka"), ("elasticsearch", "elasticsearch")}
+    learnt = {("kafka", "kafka"), ("elasticsearch", "elasticsearch"), ("ui", "filebeat")}
     # And those that KEDA reads from a ScaledObject or has built in.
     learnt |= {(client, server) for client, server, _ in KEDA_NEEDED}
     assert {(client, server) for client, server, _ in told} == {
