@@ -1,5 +1,4 @@
-"""Jobs for the results' indices in Elasticsearch: one installs their template, one deletes old indices, and one compares
-them with Kafka and the disks.
+"""Jobs for the results' indices in Elasticsearch: their template, their retention, the comparison with Kafka and disks.
 
 They run in the consumer's image and ask Elasticsearch by the standard library: its client would cost each run more time
 and memory than the few requests.
