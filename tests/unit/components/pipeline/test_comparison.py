@@ -27,9 +27,12 @@ def test_the_page_finds_the_report_and_the_counters(build: Build) -> None:
     template = objects["CronJob/comparison"].inputs["spec"]["jobTemplate"]["spec"]["template"]
     assert template["metadata"]["labels"][NAME] == COMPARISON
     filebeat = objects["Deployment/filebeat"].inputs["spec"]["template"]
+    (container,) = filebeat["spec"]["containers"]
+    # The numbers of Pulumi's mocks have a fraction.
+    ports = [{**port, "containerPort": int(port["containerPort"])} for port in container["ports"]]
     pod = {
         "metadata": {"name": "filebeat-1", "labels": filebeat["metadata"]["labels"]},
-        "spec": filebeat["spec"],
+        "spec": {"containers": [{"ports": ports}]},
         "status": {"podIP": "10.244.0.9"},
     }
     assert filebeat["metadata"]["labels"][NAME] == FILEBEAT
