@@ -103,7 +103,7 @@ class Server:
             self._server.close()
             closed.set()
 
-        # The server must be closed in its own thread, which would otherwise go on listening. That thread takes this lock
+        # The server must be closed in its own thread, which would otherwise go on listening. That thread takes the lock
         # before it runs `end`, which closes what a pull writes to.
         trigger = self._server.trigger
         with trigger.lock:

@@ -93,9 +93,13 @@ def create_app(settings: Settings, certificate: Certificate | None = None) -> Fa
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         probes = Probes(settings.probe_port, reader)
         reader.start()
-        pollers = [probes.run, producers.run, unschedulable_pods.run, ended.run]
-        if certificate:
-            pollers.append(certificate.run)
+        pollers = [
+            probes.run,
+            producers.run,
+            unschedulable_pods.run,
+            ended.run,
+            *([certificate.run] if certificate else []),
+        ]
         polling = [asyncio.create_task(run()) for run in pollers]
         try:
             yield
