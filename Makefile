@@ -23,7 +23,8 @@ up: ## From nothing to a running pipeline: the lab, then `pulumi up`
 	lab/bootstrap.sh; \
 	$(LAB) up; \
 	$(LAB) pulumi -- up --yes --skip-preview; \
-	echo "Argus shows its cameras at $$($(LAB) output uiUrl), after $$((SECONDS - start)) s"
+	echo "Argus shows its cameras at $$($(LAB) output uiUrl), after $$((SECONDS - start)) s"; \
+	echo "Log in as admin; the password is what \`$(LAB) output uiPassword\` prints"
 
 down: ## Remove the lab: machines, disks, network, services; the host is as before
 	@lab/bootstrap.sh

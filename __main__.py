@@ -8,7 +8,7 @@ from components.autoscaling import Keda, KedaArgs, Vpa, VpaArgs
 from components.cluster import Cluster, ClusterArgs
 from components.images import Images, ImagesArgs
 from components.pinned_images import PinnedImages
-from components.pipeline import stages
+from components.pipeline import stages, ui
 from components.pipeline.image_cache import ImageCache, ImageCacheArgs
 from components.pipeline.namespace import Namespace, NamespaceArgs
 from components.pipeline.network_policies import NetworkPolicies, NetworkPoliciesArgs, pods
@@ -109,4 +109,6 @@ pulumi.export("kubeconfig", cluster.kubeconfig)
 pulumi.export("kubernetesVersion", cluster.kubernetes_version)
 pulumi.export("network", cluster.network)
 pulumi.export("checks", cluster.checks)
-pulumi.export("uiUrl", f"http://{settings.cluster.endpoint}:{settings.ui.node_port}")
+pulumi.export("uiUrl", f"{settings.ui.scheme}://{settings.cluster.endpoint}:{settings.ui.node_port}")
+if password := pipeline.one(ui.Ui).password:
+    pulumi.export("uiPassword", password)

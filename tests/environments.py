@@ -29,6 +29,9 @@ GIVEN: Final[Mapping[str, Mapping[str, str]]] = {
         "consumer_urls": "",
         "producer_urls": "",
         "cameras": "",
+        "access_dir": "/nowhere",
+        "sessions_config_map": "ui-sessions",
+        "probe_port": "0",
         "standby_machines": "",
     },
     "apps.spark_jobs": {

@@ -7,6 +7,7 @@ import uvicorn
 
 from apps.service.process import on_stop, run
 from apps.ui.app import create_app
+from apps.ui.certificate import Certificate
 from apps.ui.settings import Settings
 
 GRACEFUL_SECONDS = 5
@@ -18,12 +19,17 @@ def work(settings: Settings) -> int:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     # uvicorn raises the signal again after it has stopped. With this handler, a requested stop exits with 0.
     on_stop(lambda: None)
+    certificate = Certificate(settings.tls_dir) if settings.tls_dir else None
     uvicorn.run(
-        create_app(settings),
+        create_app(settings, certificate),
         host="0.0.0.0",
         port=settings.http_port,
         access_log=False,
+        # Anybody can write X-Forwarded-For; uvicorn would believe it of whoever comes through `kubectl port-forward`.
+        proxy_headers=False,
+        server_header=False,
         log_config=None,
+        ssl_context_factory=(lambda *_: certificate.context) if certificate else None,
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
     )
     return 0

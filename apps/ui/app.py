@@ -1,4 +1,4 @@
-"""The web application: pages, their JSON API, probes and metrics."""
+"""The web application: pages and their JSON API."""
 
 import asyncio
 import contextlib
@@ -14,20 +14,27 @@ from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 from fastapi import FastAPI, Query, Request, Response
 from fastapi import Path as PathParameter
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
+from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import AfterValidator
 
 from apps.messages.identity import HOUR_PATTERN, MAX_SEQUENCE
 from apps.messages.names import NAME_PATTERN, RESULT_INDICES
-from apps.service.health import poll_health
 from apps.ui import metrics
+from apps.ui.accounts import Accounts
 from apps.ui.archive import Archive, ArchiveUnavailableError
+from apps.ui.audit import Audit
+from apps.ui.caller import Caller
+from apps.ui.certificate import Certificate
+from apps.ui.ended import EndedSessions
+from apps.ui.guard import Asking, Cookie, Guard
+from apps.ui.login import add_login
 from apps.ui.not_searchable import NotSearchable
+from apps.ui.probes import Probes
 from apps.ui.producers import Producers
 from apps.ui.reader import Reader
 from apps.ui.search import SearchParameters, build_choices, build_query, parse_choices, parse_page
+from apps.ui.sessions import Sessions
 from apps.ui.settings import Settings
 from apps.ui.unschedulable import UnschedulablePods
 from apps.ui.wall import Wall
@@ -35,11 +42,13 @@ from apps.ui.wall import Wall
 STATIC = Path(__file__).with_name("static")
 SEARCH_SECONDS = 10
 SECURITY_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-FOREVER = "private, max-age=31536000, immutable"
+A_WHILE = "private, max-age=600, immutable"
+"""A frame's picture never changes, but a browser must not show it long after somebody logged out."""
 
 SHOWN = 100
 """The most characters of a parameter's name in an answer."""
@@ -55,8 +64,16 @@ Hour = Annotated[str, PathParameter(pattern=f"^{HOUR_PATTERN}$"), AfterValidator
 Sequence = Annotated[int, PathParameter(ge=0, lt=MAX_SEQUENCE)]
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The application. Its Kafka reader and clients start and stop with it."""
+def create_app(settings: Settings, certificate: Certificate | None = None) -> FastAPI:
+    """The application, served with this certificate or in plain. Its Kafka reader and clients start and stop with it.
+
+    Raises SettingsError if the users cannot be read.
+    """
+    accounts = Accounts(settings.access_dir)
+    audit = Audit()
+    cookie = Cookie(secure=certificate is not None)
+    ended = EndedSessions(settings.sessions_config_map)
+    sessions = Sessions(lambda: accounts.content.key, lambda: accounts.limits, ended)
     wall = Wall(
         settings.cameras,
         settings.models,
@@ -76,45 +93,60 @@ def create_app(settings: Settings) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        probes = Probes(settings.probe_port, reader)
         reader.start()
-        polling = [asyncio.create_task(each.run()) for each in (producers, unschedulable_pods, not_searchable)]
+        pollers = [
+            probes.run,
+            producers.run,
+            unschedulable_pods.run,
+            not_searchable.run,
+            ended.run,
+            *([certificate.run] if certificate else []),
+        ]
+        polling = [asyncio.create_task(run()) for run in pollers]
         try:
             yield
         finally:
             for task in polling:
                 task.cancel()
+            await asyncio.to_thread(probes.close)
             await asyncio.to_thread(reader.stop)
             await elasticsearch.close()
             await client.aclose()
 
     app = FastAPI(title="Argus", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.middleware("http")(Guard(accounts, sessions, cookie, audit))
+    # Added last, so that it also sees what the guard refuses.
     app.middleware("http")(_add_headers_and_measure)
     app.add_exception_handler(RequestValidationError, _invalid_parameters)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
-    for path, name in (("/", "wall"), ("/search", "search")):
+    for path, name in (("/", "wall"), ("/search", "search"), ("/login", "login")):
         app.add_api_route(path, _page(name), response_class=FileResponse)
+    add_login(app, accounts, sessions, cookie, audit)
 
     @app.get("/camera/{camera}")
     async def show_camera(camera: Name) -> FileResponse:
         return await _page("camera")()
 
     @app.get("/api/cameras")
-    def list_cameras() -> dict[str, Any]:
+    def list_cameras(caller: Asking) -> dict[str, Any]:
         states = producers.states
         unknown = {"state": "unknown", "error": None}
-        names = sorted({*wall.cameras(), *states})
-        return {"cameras": [{"name": name, **states.get(name, unknown)} for name in names]}
+        names = sorted(filter(caller.sees, {*wall.cameras(), *states}))
+        return {"cameras": _told([{"name": name, **states.get(name, unknown)} for name in names], caller)}
 
     @app.get("/api/wall")
-    def show_wall(since: Annotated[str | None, Query(max_length=100)] = None) -> dict[str, Any]:
+    def show_wall(caller: Asking, since: Annotated[str | None, Query(max_length=100)] = None) -> dict[str, Any]:
         now = datetime.now(UTC)
+        changes = wall.changes(since, producers.states, caller.sees)
         return {
             "now": now.timestamp(),
-            "statistics": wall.statistics(time.monotonic()),
-            "room": unschedulable_pods.advice,
-            "not_searchable": not_searchable.notice,
-            **wall.changes(since, producers.states),
+            "statistics": _counted(wall.statistics(time.monotonic(), caller.sees), caller),
+            "room": unschedulable_pods.advice if caller.has("operator") else None,
+            "not_searchable": not_searchable.notice if caller.has("operator") else None,
+            **changes,
+            "cameras": _told(changes["cameras"], caller),
         }
 
     @app.get("/api/cameras/{camera}/frames/{sequence}.jpg")
@@ -129,27 +161,25 @@ def create_app(settings: Settings) -> FastAPI:
             return _error(503, str(error))
 
     @app.get("/api/search")
-    async def search(parameters: Annotated[SearchParameters, Query()]) -> Response:
-        return await _search(elasticsearch, build_query(parameters), lambda answer: parse_page(answer, parameters))
+    async def search(caller: Asking, parameters: Annotated[SearchParameters, Query()]) -> Response:
+        body = build_query(parameters, caller.cameras)
+        return await _search(elasticsearch, body, lambda answer: parse_page(answer, parameters, caller.sees))
 
     @app.get("/api/choices")
-    async def list_choices() -> Response:
-        return await _search(elasticsearch, build_choices(), parse_choices)
-
-    @app.get("/healthz")
-    def healthz() -> Response:
-        status, reason = poll_health(reader.poll_age)
-        return PlainTextResponse(reason, status_code=status)
-
-    @app.get("/readyz")
-    def readyz() -> Response:
-        return JSONResponse({"reading": reader.ready}, status_code=200 if reader.ready else 503)
-
-    @app.get("/metrics")
-    def prometheus() -> Response:
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    async def list_choices(caller: Asking) -> Response:
+        return await _search(elasticsearch, build_choices(caller.cameras), parse_choices)
 
     return app
+
+
+def _told(cameras: list[dict[str, Any]], caller: Caller) -> list[dict[str, Any]]:
+    """The cameras; why one cannot be read names machines and addresses, so only operators are told."""
+    return cameras if caller.has("operator") else [{**camera, "error": None} for camera in cameras]
+
+
+def _counted(statistics: dict[str, Any], caller: Caller) -> dict[str, Any]:
+    """The statistics; a camera that the wall does not show may be anybody's, so only who sees all is told of it."""
+    return statistics if caller.sees_all else {**statistics, "not_shown": {"records": 0, "camera": None}}
 
 
 def _page(name: str) -> Callable[[], Awaitable[FileResponse]]:
@@ -162,7 +192,7 @@ def _page(name: str) -> Callable[[], Awaitable[FileResponse]]:
 def _image(jpeg: bytes | None) -> Response:
     if jpeg is None:
         return _error(404, "there is no such frame (any more)")
-    return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": FOREVER})
+    return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": A_WHILE})
 
 
 async def _search(

@@ -1,6 +1,7 @@
 """How far behind each model is. No I/O; the caller keeps threads apart."""
 
 from collections import deque
+from collections.abc import Callable
 from statistics import median
 
 WINDOW_SECONDS = 10
@@ -18,26 +19,26 @@ class Delay:
     """
 
     def __init__(self) -> None:
-        self._recent: deque[tuple[float, float]] = deque(maxlen=MOST_RESULTS)
-        self._unanswered_since: float | None = None
+        self._recent: deque[tuple[float, float, str]] = deque(maxlen=MOST_RESULTS)
+        self._unanswered_since: dict[str, float] = {}
+        """By camera, when its first frame came after the last result of any camera."""
 
-    def frame(self, now: float) -> None:
-        """A frame has come."""
-        if self._unanswered_since is None:
-            self._unanswered_since = now
+    def frame(self, now: float, camera: str) -> None:
+        """A camera's frame has come."""
+        self._unanswered_since.setdefault(camera, now)
 
-    def result(self, now: float, delay: float) -> None:
-        """A result has come, this many seconds after its frame was captured.
+    def result(self, now: float, delay: float, camera: str) -> None:
+        """A camera's result has come, this many seconds after its frame was captured.
 
         It is less than 0 where the frame's producer has a clock that is ahead: no delay is known then.
         """
-        self._recent.append((now, max(0.0, delay)))
-        self._unanswered_since = None
+        self._recent.append((now, max(0.0, delay), camera))
+        self._unanswered_since.clear()
 
-    def seconds(self, now: float) -> float | None:
-        """The delay at `now`; None where there has been neither a result nor a frame."""
+    def seconds(self, now: float, sees: Callable[[str], bool]) -> float | None:
+        """The delay at `now` of the cameras that are seen; None where they have neither a result nor a frame."""
         while len(self._recent) > 1 and self._recent[0][0] < now - WINDOW_SECONDS:
             self._recent.popleft()
-        delays = [median(delay for _, delay in self._recent)] if self._recent else []
-        waiting = [now - self._unanswered_since] if self._unanswered_since is not None else []
-        return max(delays + waiting, default=None)
+        delays = [delay for _, delay, camera in self._recent if sees(camera)]
+        waiting = [now - since for camera, since in self._unanswered_since.items() if sees(camera)]
+        return max([*([median(delays)] if delays else []), *waiting], default=None)

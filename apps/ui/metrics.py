@@ -25,3 +25,5 @@ FILEBEAT_EVENTS = Gauge(
     ["kind"],
 )
 PARTITIONS = Gauge("argus_ui_partitions", "Partitions that the wall reads.")
+LOGINS = Counter("argus_ui_logins_total", "Tries to log in with a password.", ["outcome"])
+REFUSED = Counter("argus_ui_refused_total", "Requests refused before any route saw them.", ["reason"])

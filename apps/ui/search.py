@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
@@ -73,10 +74,18 @@ class SearchParameters(BaseModel):
         return self
 
 
-def build_query(parameters: SearchParameters) -> dict[str, Any]:
-    """The body of the search request for one page, newest first."""
+def only(cameras: Sequence[str]) -> list[dict[str, Any]]:
+    """The filters that leave only the cameras that somebody may see, by patterns of their names."""
+    if "*" in cameras:
+        return []
+    wanted = [{"wildcard": {"camera.name": {"value": pattern}}} for pattern in cameras]
+    return [{"bool": {"should": wanted, "minimum_should_match": 1}} if wanted else {"match_none": {}}]
+
+
+def build_query(parameters: SearchParameters, cameras: Sequence[str]) -> dict[str, Any]:
+    """The body of the search request for one page, newest first, of the cameras that match one of the patterns."""
     names = {"camera.name": parameters.camera, "model.name": parameters.model, "model.version": parameters.version}
-    filters: list[dict[str, Any]] = [{"term": {field: name}} for field, name in names.items() if name is not None]
+    filters = [*only(cameras), *({"term": {field: name}} for field, name in names.items() if name is not None)]
     time_range = {
         bound: format_timestamp(moment)
         for bound, moment in (("gte", parameters.since), ("lt", parameters.until))
@@ -114,10 +123,11 @@ def build_query(parameters: SearchParameters) -> dict[str, Any]:
     return body
 
 
-def build_choices() -> dict[str, Any]:
-    """The body of the request for the names offered as filters."""
+def build_choices(cameras: Sequence[str]) -> dict[str, Any]:
+    """The body of the request for the names offered as filters: those of the cameras that match one of the patterns."""
     return {
         "size": 0,
+        "query": {"bool": {"filter": only(cameras)}},
         "aggs": {
             "models": {"terms": {"field": "model.name", "size": MAX_LABELS}},
             "versions": {"terms": {"field": "model.version", "size": MAX_LABELS}},
@@ -141,15 +151,16 @@ def parse_choices(answer: dict[str, Any]) -> dict[str, list[str]]:
     }
 
 
-def parse_page(answer: dict[str, Any], parameters: SearchParameters) -> dict[str, Any]:
+def parse_page(answer: dict[str, Any], parameters: SearchParameters, sees: Callable[[str], bool]) -> dict[str, Any]:
     """The JSON of one page, with the cursor of the next page if there may be one.
 
-    A stored document that is not a result is left out and counted, so that it does not fail the search.
+    A stored document that is not a result is left out and counted, so that it does not fail the search. So is one that
+    names a camera that is not seen beside one that is, by which Elasticsearch has found it.
     `not_searched` is the number of parts of the index (shards) whose results are missing.
     """
     hits = answer["hits"]["hits"]
     total = answer["hits"]["total"]
-    results = [read for hit in hits if (read := _parse_hit(hit, parameters)) is not None]
+    results = [read for hit in hits if (read := _parse_hit(hit, parameters, sees)) is not None]
     return {
         "total": total["value"],
         "total_is_exact": total["relation"] == "eq",
@@ -172,12 +183,14 @@ def _cursor_after(hit: dict[str, Any]) -> str:
     return f"{moment},{plain}"
 
 
-def _parse_hit(hit: dict[str, Any], parameters: SearchParameters) -> dict[str, Any] | None:
+def _parse_hit(hit: dict[str, Any], parameters: SearchParameters, sees: Callable[[str], bool]) -> dict[str, Any] | None:
     """A hit's JSON for the page, or None if the document is not a result."""
     try:
         result = result_from_document(hit.get("_source", {}))
         if not NAME.fullmatch(result.camera):
             raise ValueError(f"the camera name {result.camera!r} is not of the form {NAME_PATTERN}")
+        if not sees(result.camera):
+            raise ValueError(f"it was found by another camera than its own, {result.camera}")
     except (*UNREADABLE, TypeError) as malformed:
         logger.warning("%.200r in %s is left out of a search: %.200s", hit.get("_id"), hit.get("_index"), malformed)
         return None

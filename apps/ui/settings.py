@@ -1,5 +1,7 @@
 """The UI's settings, from the environment."""
 
+from pathlib import Path
+
 from pydantic import Field, field_validator
 
 from apps.messages.names import model_of
@@ -11,6 +13,9 @@ MEBIBYTE = 1024**2
 class Settings(ServerSettings):
     """The environment of the UI."""
 
+    probe_port: int = Field(ge=0, le=65535)
+    """Where probes and metrics are answered; the page is at `http_port`."""
+
     kafka_bootstrap_servers: str = Field(min_length=1)
     frames_topic: str = Field(min_length=1)
     results_topics: Words
@@ -19,6 +24,15 @@ class Settings(ServerSettings):
     producer_urls: Words
     cameras: Words
     """The cameras that the wall shows from its start; others are added when they appear."""
+
+    access_dir: Path
+    """The folder with users, tokens and the key of sessions (apps/access/document.py), read again when it changes."""
+
+    sessions_config_map: str = Field(min_length=1)
+    """The ConfigMap by which the page's pods tell each other of logouts."""
+
+    tls_dir: Path | None = None
+    """The folder with tls.crt and tls.key, read again when they change; without it the page is served in plain."""
 
     standby_machines: Words
     """Spare machines of the stack, which can be added when pods do not fit."""

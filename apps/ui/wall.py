@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,6 +17,9 @@ EARLY_RESULTS = 30
 """How many frames' results a camera keeps before those frames have arrived."""
 
 RATE_SECONDS = 10
+
+Sees = Callable[[str], bool]
+"""Whether somebody may see the camera of this name."""
 
 MAX_UNKNOWN = 32
 """The most cameras that the wall shows beside those that it was told of, so that no sender fills it with names."""
@@ -136,18 +139,21 @@ class Rate:
     def per_second(self, now: float) -> float:
         """The rate over whole seconds, so without the current one."""
         second = int(now)
-        return sum(self._counts[at] for at in range(second - RATE_SECONDS, second)) / RATE_SECONDS
+        since = second - RATE_SECONDS
+        return sum(count for at, count in self._counts.items() if since <= at < second) / RATE_SECONDS
 
 
 @dataclass
 class _Tile:
     ring: Ring
+    frames: Rate = field(default_factory=Rate)
+    results: Rate = field(default_factory=Rate)
     shown: tuple[Any, ...] = ()
     version: int = 0
 
 
 class Wall:
-    """All cameras. Each change of a camera's tile gets the next version, so that a browser fetches only changes.
+    """All cameras. A tile has the time at which it was seen to have changed, so that a browser fetches only changes.
 
     The stack names its cameras. Others join when they appear, up to MAX_UNKNOWN; what comes from more is only counted.
     """
@@ -164,23 +170,23 @@ class Wall:
         self._refused_camera: str | None = None
         """The camera of the last record that was only counted."""
         self._lock = threading.Lock()
-        # Versions count from 0 in each process, so tokens of another process must not be accepted.
+        # Versions are times of this machine's clock, so tokens of another process must not be accepted. Numbers that
+        # count changes would tell everybody how much happens at cameras that are not theirs.
         self._epoch = f"{time.time_ns():x}"
         self._version = 0
-        self._frames = Rate()
-        self._results = Rate()
         self._delays = {model: Delay() for model in self._models}
 
     def add_frame(self, frame: Frame, now: float) -> bool:
         """A frame came from Kafka at `now` (`time.monotonic`). Returns whether the wall shows its camera."""
         with self._lock:
-            self._frames.count(now)
-            for delay in self._delays.values():
-                delay.frame(now)
             tile = self._tile_of_record(frame.camera)
-            if tile is not None:
-                tile.ring.add_frame(frame)
-            return tile is not None
+            if tile is None:
+                return False
+            for delay in self._delays.values():
+                delay.frame(now, frame.camera)
+            tile.frames.count(now)
+            tile.ring.add_frame(frame)
+            return True
 
     def add_result(self, result: Result, now: float, written_at: datetime) -> bool:
         """A result came from Kafka at `now` (`time.monotonic`), where it was written at `written_at`.
@@ -188,13 +194,15 @@ class Wall:
         Returns whether the wall shows its camera.
         """
         with self._lock:
-            self._results.count(now)
-            if result.model in self._delays:
-                self._delays[result.model].result(now, (written_at - result.captured_at).total_seconds())
             tile = self._tile_of_record(result.camera)
-            if tile is not None:
-                tile.ring.add_result(result)
-            return tile is not None
+            if tile is None:
+                return False
+            if result.model in self._delays:
+                delay = (written_at - result.captured_at).total_seconds()
+                self._delays[result.model].result(now, delay, result.camera)
+            tile.results.count(now)
+            tile.ring.add_result(result)
+            return True
 
     def cameras(self) -> list[str]:
         """All camera names, sorted."""
@@ -208,15 +216,18 @@ class Wall:
             shot = tile.ring.shot(sequence) if tile else None
         return shot.frame.jpeg if shot else None
 
-    def changes(self, since: str | None, states: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    def changes(self, since: str | None, states: dict[str, dict[str, Any]], sees: Sees) -> dict[str, Any]:
         """The new token and the JSON of each camera that changed since the token `since`; all cameras without one.
+
+        Only cameras that are seen are looked at.
 
         `states` are the cameras' states from their producers.
         """
         with self._lock:
             seen_version = self._version_of(since)
+            self._version = max(self._version + 1, time.monotonic_ns())
             changed = []
-            for name in sorted(self._tiles.keys() | states.keys()):
+            for name in sorted(filter(sees, self._tiles.keys() | states.keys())):
                 tile = self._tile(name)
                 if tile is None:
                     continue
@@ -224,27 +235,27 @@ class Wall:
                 state = states.get(name, {"state": "unknown", "error": None})
                 shown = (shot and shot.frame.sequence, shot and tuple(shot.results), state["state"], state["error"])
                 if shown != tile.shown:
-                    self._version += 1
                     tile.shown, tile.version = shown, self._version
                 if tile.version > seen_version:
                     changed.append({"name": name, **state, "frame": _shot_json(shot) if shot else None})
             return {"token": f"{self._epoch}.{self._version}", "cameras": changed}
 
-    def statistics(self, now: float) -> dict[str, Any]:
-        """The statistics above the wall at `now` (`time.monotonic`).
+    def statistics(self, now: float, sees: Sees) -> dict[str, Any]:
+        """The statistics above the wall at `now` (`time.monotonic`), of the cameras that are seen alone.
 
         `latency_seconds` is the delay of the model that is furthest behind; None before the first frame and result.
         `not_shown` has the number of records of cameras that are not on the wall, and the camera of the last of them.
         """
         with self._lock:
-            delays = {model: delay.seconds(now) for model, delay in self._delays.items()}
+            tiles = [tile for name, tile in self._tiles.items() if sees(name)]
+            delays = {model: delay.seconds(now, sees) for model, delay in self._delays.items()}
             behind = {model: None if late is None else round(late, 1) for model, late in delays.items()}
             return {
-                "cameras": len(self._tiles),
+                "cameras": len(tiles),
                 "models": list(self._models),
                 "not_shown": {"records": self._refused, "camera": self._refused_camera},
-                "frames_per_second": round(self._frames.per_second(now), 1),
-                "results_per_second": round(self._results.per_second(now), 1),
+                "frames_per_second": round(sum(tile.frames.per_second(now) for tile in tiles), 1),
+                "results_per_second": round(sum(tile.results.per_second(now) for tile in tiles), 1),
                 "behind_seconds": behind,
                 "latency_seconds": max((late for late in behind.values() if late is not None), default=None),
             }

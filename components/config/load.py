@@ -14,7 +14,16 @@ from components.config.rules import Rule, problems
 from components.config.sections import Settings
 
 PROJECT = "argus"
-_SECRET_KEYS = ("privateKey", "password", "copyKey", "hostKey", "copyHostKey", "cameraCredentials")
+_SECRET_KEYS = (
+    "privateKey",
+    "password",
+    "copyKey",
+    "hostKey",
+    "copyHostKey",
+    "cameraCredentials",
+    "passwordHash",
+    "tokenHash",
+)
 """Keys whose values are not printed; host keys, because a user may give the private key by mistake."""
 _MAY_HOLD_A_LOGIN = re.compile(r"@|\uff20|%40|://.*[?=#]")
 """A text with a login in a URL, whatever its signs are: no part of it can be told to be harmless."""

@@ -44,7 +44,7 @@ def _rows(model: type[Any], prefix: str) -> Iterator[str]:
     for name, field in _fields(model).items():
         key = f"{prefix}{field.alias or name}"
         inner = _model_in(field.annotation)
-        listed = "[]" if _origin(field) == "tuple" else ""
+        listed = {"tuple": "[]", "dict": ".<name>"}.get(_origin(field), "")
         if inner is not None:
             if field.description:
                 yield f"| `{key}{listed}` | section | {_default(field)} | {field.description} |"

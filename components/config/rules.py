@@ -1,5 +1,6 @@
 """Rules between the keys of a stack. Each rule yields problems; none connects to a machine."""
 
+import fnmatch
 import re
 import zipfile
 from collections import Counter
@@ -14,7 +15,7 @@ from apps.weights import Contract, Precision, WeightsError, read_weights
 from components import versions
 from components.config import manifest
 from components.config.code import problems_of_code
-from components.config.sections import PROGRAMS, Model, Settings
+from components.config.sections import ALL_CAMERAS, PROGRAMS, Model, Settings
 from components.ssh_keys import kind
 
 _Check = TypeVar("_Check", bound="Callable[[Settings], Iterator[str]]")
@@ -374,6 +375,28 @@ def _checkpoint(path: Path) -> Iterator[str]:
         yield f"weights: {path} is no checkpoint of Ultralytics, or damaged; give one, an .onnx or an OpenVINO export"
     elif not kinds & CHECKPOINTS:
         yield f"weights: {path} holds a {', '.join(sorted(kinds))}; Argus runs {', '.join(sorted(CHECKPOINTS))}"
+
+
+@_needs("access", "cameras")
+def _groups(settings: Settings) -> Iterator[str]:
+    access = settings.access
+    if ALL_CAMERAS in access.groups:
+        yield f"access.groups.{ALL_CAMERAS}: this is every camera in any stack; choose another name"
+    for group, patterns in access.groups.items():
+        for pattern in patterns:
+            if not any(fnmatch.fnmatchcase(camera.name, pattern) for camera in settings.cameras):
+                yield (
+                    f"access.groups.{group}: {pattern!r} is the name of no camera; name one, `*` stands for any "
+                    "characters"
+                )
+    for part, entries in (("users", access.users), ("tokens", access.tokens)):
+        for name, entry in entries.items():
+            for group in entry.groups:
+                if group not in access.patterns:
+                    yield (
+                        f"access.{part}.{name}.groups: there is no group {group!r}; name one of "
+                        f"{', '.join(access.patterns)}, or add it to access.groups"
+                    )
 
 
 @_needs("elasticsearch")

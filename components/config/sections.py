@@ -4,7 +4,7 @@ Keys are camelCase in the stack file and snake_case here. Checks that need more 
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -22,6 +22,8 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from apps.access.document import CAMERAS_PATTERN, USER_PATTERN, Role
+from apps.access.hashes import check_password_hash, check_token_hash
 from apps.messages import camera_url
 from apps.messages.names import NAME_PATTERN
 from apps.weights.contract import Contract, Precision
@@ -811,6 +813,102 @@ class Ui(Section):
     node_port: int = Field(
         30080, ge=30000, le=32767, description="Port of the page on every machine and the virtual IP."
     )
+    tls_secret: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")] | None = Field(
+        None,
+        description="A Secret of the namespace argus with tls.crt and tls.key: the page is then served over TLS alone, "
+        "and a renewed certificate needs no restart. It must be there before the page starts.",
+    )
+
+    @property
+    def scheme(self) -> str:
+        """How a browser reaches the page."""
+        return "https" if self.tls_secret else "http"
+
+
+def _secretly(check: Callable[[str], str]) -> AfterValidator:
+    """A check of a secret's text."""
+
+    def checked(secret: SecretStr) -> SecretStr:
+        check(secret.get_secret_value())
+        return secret
+
+    return AfterValidator(checked)
+
+
+GroupName = Annotated[str, StringConstraints(pattern=f"^{NAME_PATTERN}$")]
+UserName = Annotated[str, StringConstraints(pattern=f"^{USER_PATTERN}$")]
+CameraPattern = Annotated[str, StringConstraints(pattern=f"^{CAMERAS_PATTERN}$")]
+
+ALL_CAMERAS: Final = "all"
+"""The group that every stack has."""
+
+_ROLE = (
+    "viewer: live and stored pictures, and the search; operator: also why a camera or a pod is in trouble; admin: also "
+    "who may see what (/api/access)."
+)
+_GROUPS = "The groups whose cameras may be seen; `all` is every camera."
+
+
+class User(Section):
+    """A user of the page."""
+
+    password_hash: Annotated[SecretStr, _secretly(check_password_hash)] = Field(
+        description="What `python -m components.config.password` prints for the password, as a Pulumi secret."
+    )
+    role: Role = Field("viewer", description=_ROLE)
+    groups: tuple[GroupName, ...] = Field(min_length=1, description=_GROUPS)
+    version: int = Field(1, ge=1, description="Another number ends the user's sessions; another password does too.")
+
+
+class ApiToken(Section):
+    """A program that asks the page's API, with `Authorization: Bearer <token>`."""
+
+    token_hash: Annotated[SecretStr, _secretly(check_token_hash)] = Field(
+        description="What `python -m components.config.password --token` prints beside the token, as a Pulumi secret."
+    )
+    role: Role = Field("viewer", description=_ROLE)
+    groups: tuple[GroupName, ...] = Field(min_length=1, description=_GROUPS)
+
+
+class PageSessions(Section):
+    """When a login to the page ends."""
+
+    idle_minutes: float = Field(
+        60.0, gt=0, description="After this long without a request (minutes); an open wall asks each second."
+    )
+    absolute_hours: float = Field(12.0, gt=0, description="After this long in any case (hours).")
+
+    @model_validator(mode="after")
+    def _idle_is_shorter(self) -> Self:
+        if self.idle_minutes > 60 * self.absolute_hours:
+            raise ValueError(
+                f"idleMinutes {self.idle_minutes:g} is longer than absoluteHours {self.absolute_hours:g}; lower one or "
+                "raise the other"
+            )
+        return self
+
+
+class Access(Section):
+    """Who may look at what. Without users there is one, `admin`, whose password is the secret output `uiPassword`."""
+
+    groups: dict[GroupName, tuple[CameraPattern, ...]] = Field(
+        {},
+        description="Groups of cameras by name: camera names, in which `*` stands for any characters and `?` for one.",
+    )
+    users: dict[UserName, User] = Field({}, description="Users by name.")
+    tokens: dict[UserName, ApiToken] = Field({}, description="Programs by name.")
+    sessions: PageSessions = Field(PageSessions(), description="When a login ends.")
+    redraw: str = Field(
+        "",
+        max_length=60,
+        description="Any word, such as a date; when it changes, the key of sessions and the password of `admin` are "
+        "drawn anew, which ends every session.",
+    )
+
+    @property
+    def patterns(self) -> dict[str, tuple[str, ...]]:
+        """The patterns of each group's cameras."""
+        return {ALL_CAMERAS: ("*",), **self.groups}
 
 
 class VerticalLimits(Section):
@@ -853,6 +951,7 @@ class Settings(Section):
     models: tuple[Model, ...] = Field(min_length=1, description="The models.")
     consumer: Consumer = Consumer()
     ui: Ui = Ui()
+    access: Access = Access()
     vertical: VerticalLimits = VerticalLimits()
 
     @property

@@ -11,23 +11,32 @@ from components.kubernetes.configuration import env_from
 
 HTTP_PORT: Final = 8080
 HTTP_PORTS: Final = {"http": HTTP_PORT}
+PROBE_PORT: Final = 8081
+"""The port for probes and metrics of an app whose HTTP_PORT anybody may reach."""
 
 
 def app_container(
-    name: str, image: pulumi.Input[str], environment: pulumi.Input[str], memory: Memory, *, cpu: str
+    name: str,
+    image: pulumi.Input[str],
+    environment: pulumi.Input[str],
+    memory: Memory,
+    *,
+    cpu: str,
+    probe_port: int = HTTP_PORT,
 ) -> core.v1.ContainerArgs:
     """The container of an app that reads its settings from the ConfigMap `environment` and reports its health over
-    HTTP. It may write only to a volume `tmp`, unless more are mounted."""
+    HTTP at `probe_port`. It may write only to a volume `tmp`, unless more are mounted."""
+    ports = HTTP_PORTS if probe_port == HTTP_PORT else {**HTTP_PORTS, "probes": probe_port}
     return core.v1.ContainerArgs(
         name=name,
         image=image,
         env_from=env_from(environment),
-        ports=container_ports(HTTP_PORTS),
+        ports=container_ports(ports),
         resources=resources_of(memory, cpu=cpu),
         security_context=container_security(),
-        startup_probe=http_probe(period=5, failures=60),
-        readiness_probe=http_probe("/readyz"),
-        liveness_probe=http_probe(period=20),
+        startup_probe=http_probe(port=probe_port, period=5, failures=60),
+        readiness_probe=http_probe("/readyz", probe_port),
+        liveness_probe=http_probe(port=probe_port, period=20),
         volume_mounts=[mount("tmp", "/tmp")],
     )
 

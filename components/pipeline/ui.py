@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 import pulumi
-from pulumi_kubernetes import rbac
+from pulumi_kubernetes import core, rbac
 
+from apps.access import document, hashes
 from apps.messages.names import FRAMES_TOPIC
+from components import drawn
 from components import kubernetes as k
 from components.autoscaling import CpuScaling, CpuScalingArgs
+from components.config import sections
 from components.images import APP, Image
 from components.pipeline.consumer import Consumer
 from components.pipeline.elasticsearch import Elasticsearch
@@ -18,17 +21,58 @@ from components.pipeline.stage import Pipeline, Stage
 from components.pipeline.topics import Topics, results_topics
 
 LABELS: Final = k.labels("ui", "web")
+TLS_DIR: Final = "/etc/argus-tls"
+BREAK_GLASS: Final = "admin"
+"""The user of a stack that names none."""
+
+
+def access_file(section: sections.Access, password: str | None) -> str:
+    """What a pod reads of who may look at what, as JSON; `password` is the drawn one of a stack that names no user."""
+    users = {
+        name: document.User(
+            hash=user.password_hash.get_secret_value(),
+            role=user.role,
+            cameras=document.patterns(user.groups, section.patterns),
+            version=user.version,
+        )
+        for name, user in section.users.items()
+    }
+    if password is not None:
+        everything = section.patterns[sections.ALL_CAMERAS]
+        users[BREAK_GLASS] = document.User(hash=hashes.hash_token(password), role="admin", cameras=everything)
+    access = document.Access(
+        users=users,
+        tokens={
+            name: document.Token(
+                hash=token.token_hash.get_secret_value(),
+                role=token.role,
+                cameras=document.patterns(token.groups, section.patterns),
+            )
+            for name, token in section.tokens.items()
+        },
+        idle_seconds=60 * section.sessions.idle_minutes,
+        absolute_seconds=3600 * section.sessions.absolute_hours,
+    )
+    return access.model_dump_json(indent=2)
 
 
 class Ui(pulumi.ComponentResource):
     """The web page's pods, reachable at the same port on every machine."""
 
     node_port: pulumi.Output[int]
+    password: pulumi.Output[str] | None
+    """The drawn password of `admin`, a secret; None if the stack names users."""
 
     def __init__(self, name: str, pipeline: Pipeline) -> None:
         super().__init__("argus:pipeline:Ui", name, None, pipeline.opts)
         settings, section = pipeline.settings, pipeline.settings.ui
         workload = pipeline.workload("ui", LABELS, self)
+        # Its content is the pods': by it they tell each other of logouts.
+        logouts = core.v1.ConfigMap(
+            f"{name}-sessions",
+            metadata=workload.named("ui-sessions").metadata(),
+            opts=pulumi.ResourceOptions.merge(workload.opts, pulumi.ResourceOptions(ignore_changes=["data"])),
+        )
         variables: dict[str, pulumi.Input[str]] = {
             "ARGUS_KAFKA_BOOTSTRAP_SERVERS": pipeline.one(Topics).bootstrap_servers,
             "ARGUS_FRAMES_TOPIC": FRAMES_TOPIC,
@@ -40,34 +84,72 @@ class Ui(pulumi.ComponentResource):
             "ARGUS_CAMERAS": ",".join(camera.name for camera in settings.cameras),
             "ARGUS_STANDBY_MACHINES": ",".join(machine.name for machine in settings.machines.standby),
             "ARGUS_HTTP_PORT": str(k.HTTP_PORT),
+            "ARGUS_PROBE_PORT": str(k.PROBE_PORT),
+            "ARGUS_ACCESS_DIR": k.SECRETS_DIR,
+            "ARGUS_SESSIONS_CONFIG_MAP": logouts.metadata.name.apply(str),
         }
+        # Pods read these again when they change, so a new user or certificate restarts nothing.
+        secrets = [("secrets", k.SECRETS_DIR, self._access(name, pipeline, workload))]
+        if section.tls_secret:
+            variables["ARGUS_TLS_DIR"] = TLS_DIR
+            secrets.append(("tls", TLS_DIR, pulumi.Output.from_input(section.tls_secret)))
         config = k.config_map(f"{name}-config", workload, variables)
         k.service(f"{name}-service", workload, k.HTTP_PORTS, node_port=section.node_port)
         k.disruption_budget(f"{name}-budget", workload)
-        container = k.app_container("ui", pipeline.images["ui"], config, section.memory, cpu="30m")
+        container = k.app_container(
+            "ui", pipeline.images["ui"], config, section.memory, cpu="30m", probe_port=k.PROBE_PORT
+        )
+        container.volume_mounts = [
+            *(k.mount(volume, path, read_only=True) for volume, path, _ in secrets),
+            k.mount("tmp", "/tmp"),
+        ]
         # The page shows which pods cannot be scheduled.
         sees_pods = rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["pods"], verbs=["get", "list"])
+        tells_logouts = rbac.v1.PolicyRuleArgs(
+            api_groups=[""],
+            resources=["configmaps"],
+            resource_names=[logouts.metadata.name],
+            verbs=["get", "update"],
+        )
         deployment = k.deployment(
             f"{name}-deployment",
             workload,
             container,
-            [k.scratch_volume()],
+            [*(k.secret_volume(secret, volume) for volume, _, secret in secrets), k.scratch_volume()],
             contents=[variables],
             replicas=section.replicas.fixed,
-            service_account=k.service_account(name, workload, [sees_pods]),
+            service_account=k.service_account(name, workload, [sees_pods, tells_logouts]),
             grace_seconds=15,
         )
         if section.replicas.fixed is None:
             scaling = CpuScalingArgs(workload=workload.named(deployment.metadata.name), replicas=section.replicas)
             CpuScaling(name, scaling, workload.opts)
         self.node_port = pulumi.Output.from_input(section.node_port)
-        self.register_outputs({"node_port": self.node_port})
+        self.register_outputs({"node_port": self.node_port, "password": self.password})
+
+    def _access(self, name: str, pipeline: Pipeline, workload: k.Workload) -> pulumi.Output[str]:
+        """The name of the Secret with who may look at what, and the key of sessions."""
+        section = pipeline.settings.access
+        key = drawn.secret(f"{name}-session-key", redraw=section.redraw, opts=workload.opts)
+        self.password = None
+        if not section.users:
+            self.password = drawn.secret(f"{name}-password", redraw=section.redraw, opts=workload.opts)
+        files = pulumi.Output.all(key, self.password).apply(
+            lambda given: {document.KEY_FILE: f"{given[0]}\n", document.ACCESS_FILE: access_file(section, given[1])}
+        )
+        made = core.v1.Secret(
+            f"{name}-access",
+            metadata=workload.named("ui-access").metadata(),
+            string_data=files,
+            opts=workload.opts,
+        )
+        return made.metadata.name.apply(str)
 
 
 STAGE: Final = Stage(
     name="ui",
     section="ui",
-    image=Image(name="ui", paths=(*APP, "apps/ui")),
+    image=Image(name="ui", paths=(*APP, "apps/access", "apps/ui")),
     pods={"ui": LABELS},
     kind="Deployment",
     declare=lambda pipeline: [Ui("ui", pipeline)],

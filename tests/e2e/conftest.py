@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.cluster import ClusterClient
+from tests.e2e.page import Login
 from tests.e2e.timings import Timings
 from tests.e2e.waiting import wait_until
 
@@ -24,8 +25,8 @@ class Stack:
     """The dev stack on the lab."""
 
     cluster: ClusterClient
-    """Set by `connect`, like the page's address."""
-    ui_url: str
+    """Set by `connect`, like the login to the page."""
+    login: Login
 
     def __init__(self, directory: Path) -> None:
         self._kubeconfig = directory / "kubeconfig"
@@ -36,7 +37,7 @@ class Stack:
         outputs: dict[str, Any] = json.loads(printed)
         self._kubeconfig.touch(mode=0o600)
         self._kubeconfig.write_text(outputs["kubeconfig"])
-        self.cluster, self.ui_url = client(self._kubeconfig), outputs["uiUrl"]
+        self.cluster, self.login = client(self._kubeconfig), Login.from_outputs(outputs)
 
     def up_killed(self, moment: str, reached: Callable[[], bool], config: Path) -> None:
         """Run `pulumi up`, kill it and its child processes when `reached` returns true, and unlock the stack."""

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 
 from tests.e2e.cluster import ClusterClient
+from tests.e2e.page import Login
 
 PERIOD_S = 5.0
 MODEL = "objects"
@@ -59,8 +60,9 @@ def lag(cluster: ClusterClient, model: str = MODEL) -> float | None:
 class Watch:
     """Samples in a separate thread. Values that cannot be read are left out."""
 
-    def __init__(self, cluster: ClusterClient, ui_url: str) -> None:
-        self._cluster, self._ui_url = cluster, ui_url
+    def __init__(self, cluster: ClusterClient, login: Login) -> None:
+        self._cluster, self._login = cluster, login
+        self._client: httpx.Client | None = None
         self._began = time.monotonic()
         self._stop = threading.Event()
         self.samples: list[Sample] = []
@@ -109,7 +111,12 @@ class Watch:
             self.samples.append(sample)
 
     def _page(self) -> dict[str, float]:
-        statistics: dict[str, Any] = httpx.get(f"{self._ui_url}/api/wall", trust_env=False).json()["statistics"]
+        if self._client is None:
+            self._client = self._login.client()
+        answer = self._client.get("/api/wall")
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            self._client = None
+        statistics: dict[str, Any] = answer.raise_for_status().json()["statistics"]
         found = {"frames/s": statistics["frames_per_second"], "latency": statistics["latency_seconds"]}
         return {key: value for key, value in found.items() if value is not None}
 

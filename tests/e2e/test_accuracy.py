@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import httpx
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -119,7 +118,7 @@ def _run_of(document: Document) -> str:
 
 def _pictured(stack: Stack, documents: list[Document]) -> Iterator[tuple[str, Document, Image]]:
     """The results whose pictures are already served, each with its run and picture."""
-    with httpx.Client(base_url=stack.ui_url, timeout=30, trust_env=False) as page, ThreadPoolExecutor(8) as pool:
+    with stack.login.client() as page, ThreadPoolExecutor(8) as pool:
 
         def stored(document: Document) -> bytes | None:
             camera, sequence = document["camera"]["name"], document["frame"]["sequence"]

@@ -92,7 +92,7 @@ def test_pods_follow_the_load(
         wait_until("the lag at its target", lambda: _behind(lag(cluster)), limit_s)
 
     between = {"minimum": 2, "maximum": 3}
-    watch = Watch(cluster, stack.ui_url)
+    watch = Watch(cluster, stack.login)
     try:
         up(LOW, between)
         # The model's driver was restarted and finds a backlog that makes it request executors.

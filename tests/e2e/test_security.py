@@ -29,6 +29,7 @@ def test_secrets_are_encrypted_in_etcd_with_one_key(stack: Stack) -> None:
     assert on("worker1", "ls /etc/kubernetes | grep -c encryption || true") == ["0"]
 
 
+@pytest.mark.full
 def test_the_key_of_secrets_changes_by_one_edit_and_no_frame_is_missed(stack: Stack, tmp_path: Path) -> None:
     audit = Audit.open(stack.cluster)
     edited = stack_with(tmp_path, lambda config: config["argus:cluster"].update(secretsKey="second"))

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import httpx
@@ -20,7 +20,11 @@ class App:
     def __init__(self, module: str, log: Path, environment: dict[str, str]) -> None:
         self.port = int(environment["ARGUS_HTTP_PORT"])
         self.url = f"http://127.0.0.1:{self.port}"
+        # Where the page answers probes and metrics.
+        self.probe_url = f"http://127.0.0.1:{environment.get('ARGUS_PROBE_PORT', self.port)}"
         self.log = log
+        self.headers: Mapping[str, str] = {}
+        """What every request shows, such as a token."""
         with log.open("ab") as sink:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", module],
@@ -31,15 +35,18 @@ class App:
             )
 
     def get(self, path: str) -> httpx.Response:
-        return httpx.get(f"{self.url}{path}", timeout=15, trust_env=False)
+        return httpx.get(f"{self.url}{path}", headers=self.headers, timeout=15, trust_env=False)
+
+    def probe(self, path: str) -> httpx.Response:
+        return httpx.get(f"{self.probe_url}{path}", timeout=15, trust_env=False)
 
     def wait_until_ready(self) -> None:
         def ready() -> bool:
             if self.process.poll() is not None:
                 raise RuntimeError(f"it ended with {self.process.returncode}: {self.log.read_text()[-2000:]}")
-            return self.get("/readyz").status_code == 200
+            return self.probe("/readyz").status_code == 200
 
-        wait_for(f"{self.url}/readyz", ready, seconds=60)
+        wait_for(f"{self.probe_url}/readyz", ready, seconds=60)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send the signal and wait. Returns the exit status."""

@@ -1,3 +1,4 @@
+import { showAccount } from "./account.js";
 import { element, isClass } from "./picture.js";
 import { Live, connectBoxesSwitch } from "./tiles.js";
 
@@ -34,3 +35,4 @@ live.onUpdate = () => {
 };
 connectBoxesSwitch();
 live.run();
+showAccount();

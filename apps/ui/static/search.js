@@ -1,5 +1,6 @@
 // The search: its state is the page's address, so that it can be bookmarked and shared, and Back works.
 
+import { get, showAccount } from "./account.js";
 import { Picture, chip, element, notice } from "./picture.js";
 
 const form = document.getElementById("form");
@@ -39,13 +40,6 @@ function readForm() {
     if (value) query.set(name, TIMES.includes(name) ? new Date(value).toISOString() : value);
   }
   return query;
-}
-
-async function get(url) {
-  const response = await fetch(url);
-  const body = await response.json();
-  if (!response.ok) throw new Error(body.error ?? `answer ${response.status}`);
-  return body;
 }
 
 async function fillChoices() {
@@ -131,3 +125,4 @@ addEventListener("popstate", () => location.reload());
 fillForm();
 load();
 fillChoices();
+showAccount();

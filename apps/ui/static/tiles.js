@@ -1,5 +1,6 @@
 // Live tiles: one request a second for all of them, images only for those that can be seen.
 
+import { get } from "./account.js";
 import { Picture, age, chip, element, notice } from "./picture.js";
 
 const PERIOD = 1000;
@@ -81,9 +82,7 @@ export class Live {
   async poll() {
     try {
       const query = this.token ? `?since=${this.token}` : "";
-      const response = await fetch(`/api/wall${query}`, { signal: AbortSignal.timeout(10 * PERIOD) });
-      if (!response.ok) throw new Error(`answer ${response.status}`);
-      this.apply(await response.json());
+      this.apply(await get(`/api/wall${query}`, { signal: AbortSignal.timeout(10 * PERIOD) }));
       notice("");
     } catch (error) {
       notice(`The server does not answer (${error.message}); trying again.`, true);

@@ -1,3 +1,4 @@
+import { showAccount } from "./account.js";
 import { Live, connectBoxesSwitch } from "./tiles.js";
 
 const wall = document.getElementById("wall");
@@ -26,3 +27,4 @@ live.onUpdate = (update) => {
 applySize();
 connectBoxesSwitch();
 live.run();
+showAccount();

@@ -24,4 +24,6 @@ static_pod_patches() {
 private_files() {
   find /var/lib/kubelet/config.yaml /etc/systemd/system/kubelet.service /etc/cni/net.d /etc/kubernetes/manifests \
     /etc/kubernetes/pki -type f -perm /077 -exec chmod go-rwx {} + 2>/dev/null || true
+  # kubeadm makes this folder private, but leaves one as it is that exists, as a disk of its own does.
+  [[ ! -d /var/lib/etcd ]] || chmod go-rwx /var/lib/etcd
 }

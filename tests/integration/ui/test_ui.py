@@ -1,6 +1,7 @@
 """The UI against a real Kafka, Elasticsearch, consumer and browser."""
 
 import json
+import ssl
 import threading
 import time
 import uuid
@@ -12,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 import cv2
 import httpx
@@ -31,13 +33,23 @@ from apps.messages import (
 )
 from apps.scenes import render, truth
 from components.pipeline.elasticsearch import index_template
+from tests.accounts import BEARER, PASSWORD, user, write_access
+from tests.certificates import certificate
 from tests.e2e.browser import browser
+from tests.e2e.page import Login
 from tests.integration.processes import App, app
 from tests.integration.services import free_port, wait_for
 from tests.integration.topics import Topics, create_topics, make_frame, make_result, producer, send_frame, send_result
 
 CAMERAS = [f"street-{number:02d}" for number in range(1, 13)]
 FEED_SECONDS = 1.0
+GROUP = CAMERAS[:3]
+USERS = {
+    "admin": user("admin", "*"),
+    "anna": user("viewer", *GROUP),
+    "otto": user("operator", "yard"),
+    "vera": user("viewer", "yard"),
+}
 
 
 @dataclass(frozen=True)
@@ -48,6 +60,10 @@ class Site:
     topics: Topics
     elasticsearch: str
     sent: list[Frame]
+
+
+def login(site: Site, name: str) -> Login:
+    return Login(url=site.ui.url, name=name, password=PASSWORD)
 
 
 def picture(camera: str, sequence: int) -> tuple[bytes, list[Detection]]:
@@ -95,6 +111,11 @@ def index(url: str, results: list[Result]) -> None:
         timeout=30,
     )
     assert not answer.json()["errors"], answer.text[:500]
+
+
+def search(site: Site, **parameters: str) -> dict[str, Any]:
+    """The page's answer to a search. Fails for any answer but 200."""
+    return dict(site.ui.get(f"/api/search?{httpx.QueryParams(parameters)}").raise_for_status().json())
 
 
 def stored_path(frame: Frame) -> str:
@@ -174,8 +195,11 @@ def site(kafka: str, elasticsearch: str, tmp_path_factory: pytest.TempPathFactor
             consumer_urls=f"{stored.url},http://127.0.0.1:{free_port()}",
             producer_urls=producer_url,
             cameras=",".join(CAMERAS),
+            probe_port=str(free_port()),
+            access_dir=str(write_access(folder / "access", USERS)),
         )
         with ui as served:
+            served.headers = BEARER
             feeder = threading.Thread(target=feed)
             feeder.start()
             wait_for("frames", lambda: len(sent) > 3 * len(CAMERAS), seconds=60)
@@ -219,7 +243,7 @@ def test_a_search_finds_exactly_the_frames_that_fit(site: Site) -> None:
     seen: list[str] = []
     after: dict[str, str] = {}
     while True:
-        page = httpx.get(f"{site.ui.url}/api/search", params={**query, **after}, timeout=15).json()
+        page = search(site, **query, **after)
         seen += [hit["id"] for hit in page["results"]]
         if not page["next"]:
             break
@@ -236,8 +260,7 @@ def test_results_are_found_by_whether_the_model_looked(site: Site) -> None:
     index(site.elasticsearch, [looked, still])
 
     def hits(**query: str) -> dict[str, Any]:
-        answer = httpx.get(f"{site.ui.url}/api/search", params={"camera": "still-01", **query}, timeout=15).json()
-        return {hit["id"]: hit["inference"] for hit in answer["results"]}
+        return {hit["id"]: hit["inference"] for hit in search(site, camera="still-01", **query)["results"]}
 
     said = {"skipped": STILL, "carried_from": first, "text": f"as in frame {first}: nothing moved"}
     assert hits() == {looked.id: None, still.id: said}
@@ -247,9 +270,7 @@ def test_results_are_found_by_whether_the_model_looked(site: Site) -> None:
 
 
 def test_label_and_score_must_fit_one_detection(site: Site) -> None:
-    hits = httpx.get(
-        f"{site.ui.url}/api/search", params={"label": "person", "min_score": "0.8", "size": "100"}, timeout=15
-    ).json()
+    hits = search(site, label="person", min_score="0.8", size="100")
     assert hits["results"]
     for hit in hits["results"]:
         assert any(found["label"] == "person" and found["score"] >= 0.8 for found in hit["detections"])
@@ -301,7 +322,7 @@ def test_poison_on_the_topics_does_not_stop_the_wall(site: Site) -> None:
     to.produce(site.topics.results[0], value=b"[" * 100_000)
     to.produce(site.topics.frames, key=b"\xff", value=b"x")
     assert to.flush(10) == 0
-    wait_for("the count", lambda: 'argus_ui_malformed_total{kind="result"} 2' in site.ui.get("/metrics").text)
+    wait_for("the count", lambda: 'argus_ui_malformed_total{kind="result"} 2' in site.ui.probe("/metrics").text)
     before = site.ui.get("/api/wall").json()
     wait_for("news", lambda: site.ui.get(f"/api/wall?since={before['token']}").json()["cameras"])
 
@@ -315,8 +336,11 @@ def test_without_elasticsearch_the_wall_goes_on_and_the_search_says_so(
         kafka_bootstrap_servers=kafka,
         frames_topic=topics.frames,
         elasticsearch_url=f"http://127.0.0.1:{free_port()}",
+        probe_port=str(free_port()),
+        access_dir=str(write_access(tmp_path / "access")),
     )
     with ui as served:
+        served.headers = BEARER
         answer = served.get("/api/search")
         assert answer.status_code == 503 and "search is not available" in answer.json()["error"]
         assert served.get("/api/wall").status_code == 200
@@ -325,7 +349,7 @@ def test_without_elasticsearch_the_wall_goes_on_and_the_search_says_so(
 
 def test_a_browser_sees_tiles_move_and_finds_frames(site: Site) -> None:
     with browser() as page:
-        page.open(f"{site.ui.url}/")
+        login(site, "admin").in_browser(page)
         page.wait_for(f"document.querySelectorAll('.tile[data-sequence]').length === {len(CAMERAS)}")
         first = page.evaluate("document.querySelector('.tile').dataset.sequence")
         page.wait_for(f"document.querySelector('.tile').dataset.sequence !== '{first}'")
@@ -373,7 +397,7 @@ def test_an_image_stored_after_its_result_was_found_appears(site: Site) -> None:
     frame = make_frame("late-01", int(time.time()) << 20, datetime.now(UTC), jpeg)
     index(site.elasticsearch, [make_result(frame, site.topics.models[0], found)])
     with browser() as page:
-        page.open(f"{site.ui.url}/search?camera=late-01")
+        login(site, "admin").in_browser(page, "/search?camera=late-01")
         page.wait_for("document.querySelector('.result .empty')?.textContent === 'image not available'")
         to = producer(site.topics.bootstrap)
         send_frame(to, site.topics, frame)
@@ -402,20 +426,16 @@ def test_what_each_task_gives_is_found_and_drawn(site: Site) -> None:
         f"{site.elasticsearch}/results-{given.model}-odd/_doc?refresh=true", json=no_result, timeout=30
     ).raise_for_status()
 
-    def search(**parameters: str) -> dict[str, Any]:
-        answer = httpx.get(f"{site.ui.url}/api/search", params={"camera": "tasks", **parameters}, timeout=15)
-        return dict(answer.raise_for_status().json())
-
-    first = search()
+    first = search(site, camera="tasks")
     assert [hit["id"] for hit in first["results"]] == [given.id] and first["unreadable"] == 1
-    [hit] = search(version="tasks 1")["results"]
+    [hit] = search(site, camera="tasks", version="tasks 1")["results"]
     assert hit["model_version"] == "tasks 1"
     assert hit["detections"] == [{**one.document, "matches": True} for one in given.detections]
-    assert search(version="tasks 2")["results"] == []
-    seen, after = [], search(size="1")
+    assert search(site, camera="tasks", version="tasks 2")["results"] == []
+    seen, after = [], search(site, camera="tasks", size="1")
     while after["next"]:
         seen += [*after["results"], *[None] * after["unreadable"]]
-        after = search(size="1", after=after["next"])
+        after = search(site, camera="tasks", size="1", after=after["next"])
     assert len(seen) == 2, "one page each, the last of them too"
 
     to = producer(site.topics.bootstrap)
@@ -423,7 +443,7 @@ def test_what_each_task_gives_is_found_and_drawn(site: Site) -> None:
     assert to.flush(30) == 0
     wait_for("the stored image", lambda: site.ui.get(stored_path(frame)).status_code == 200)
     with browser() as page:
-        page.open(f"{site.ui.url}/search?camera=tasks&version=tasks+1")
+        login(site, "admin").in_browser(page, "/search?camera=tasks&version=tasks+1")
         page.wait_for("document.querySelector('.result img')?.naturalWidth === 640")
         assert page.evaluate("document.querySelectorAll('.boxes polygon').length") == 1
         assert page.evaluate("document.querySelectorAll('.boxes .point').length") == 2
@@ -432,3 +452,160 @@ def test_what_each_task_gives_is_found_and_drawn(site: Site) -> None:
         assert page.evaluate("document.querySelectorAll('.box:not(.bare)').length") == 2
         page.screenshot("tasks")
         assert page.complaints == []
+
+
+def test_a_viewer_s_browser_shows_its_cameras_alone_until_it_logs_out(site: Site) -> None:
+    names = "[...document.querySelectorAll('.tile')].map(tile => tile.dataset.camera)"
+    with browser() as page:
+        page.open(f"{site.ui.url}/search?camera={GROUP[0]}")
+        page.wait_for("document.querySelector('#form button') !== null")
+        page.screenshot("login")
+        login(site, "anna").in_browser(page)
+        page.wait_for(f"document.querySelectorAll('.tile[data-sequence]').length === {len(GROUP)}")
+        assert page.evaluate(names) == GROUP
+        assert page.wait_for("document.querySelector('.who')?.textContent") == "anna"
+        page.screenshot("wall-of-a-viewer")
+        assert page.complaints == []
+        page.open(f"{site.ui.url}/search")
+        # The wall's filter offers the cameras that the search finds.
+        cameras = "[...document.querySelector('[name=camera]').options].map(option => option.value)"
+        page.wait_for(f"{cameras}.length > 1")
+        assert set(page.evaluate(cameras)) == {"", *GROUP}
+        page.open(f"{site.ui.url}/camera/{CAMERAS[-1]}")
+        assert "none of your groups" in page.evaluate("document.body.textContent")
+        page.open(f"{site.ui.url}/")
+        page.wait_for("document.querySelector('.account button') !== null")
+        page.evaluate("document.querySelector('.account button').click()")
+        page.wait_for("location.pathname === '/login'")
+        page.open(f"{site.ui.url}/")
+        page.wait_for("location.pathname === '/login'")
+
+
+def test_a_wall_whose_session_is_over_leads_to_the_login(site: Site) -> None:
+    with browser() as page:
+        login(site, "admin").in_browser(page)
+        page.wait_for("document.querySelectorAll('.tile[data-sequence]').length > 0")
+        page.forget_cookies()
+        page.wait_for("location.pathname === '/login' && location.search === '?next=%2F'")
+
+
+def test_a_viewer_gets_no_other_camera_by_direct_requests(site: Site) -> None:
+    mine, other = (next(frame for frame in site.sent if frame.camera == camera) for camera in (GROUP[0], CAMERAS[-1]))
+    with login(site, "anna").client() as anna:
+        wait_for("the stored image", lambda: site.ui.get(stored_path(other)).status_code == 200)
+        wait_for("the stored image", lambda: anna.get(stored_path(mine)).status_code == 200)
+        assert anna.get(stored_path(other)).status_code == 403
+        shown = {tile["name"]: tile["frame"] for tile in site.ui.get("/api/wall").json()["cameras"]}
+        assert anna.get(shown[GROUP[0]]["image"]).status_code == 200
+        assert anna.get(shown[CAMERAS[-1]]["image"]).status_code == 403
+        assert [tile["name"] for tile in anna.get("/api/wall").json()["cameras"]] == GROUP
+        until = format_timestamp(site.sent[len(CAMERAS) * 3 - 1].captured_at)
+        found = anna.get(f"/api/search?size=200&until={until}").json()
+        assert {hit["camera"] for hit in found["results"]} == set(GROUP)
+        everything = search(site, size="200", until=until)
+        mine_of_all = [hit["id"] for hit in everything["results"] if hit["camera"] in GROUP]
+        assert found["total"] == len(found["results"]) == len(mine_of_all)
+        assert set(anna.get("/api/choices").json()["cameras"]) == set(GROUP)
+        assert anna.get(f"/api/search?camera={CAMERAS[-1]}").status_code == 403
+
+
+def test_without_a_login_there_is_nothing_to_see(site: Site) -> None:
+    frame = site.sent[0]
+    paths = ["/api/wall", "/api/search", "/api/choices", "/api/cameras", stored_path(frame), "/metrics", "/healthz"]
+    answers = {path: httpx.get(f"{site.ui.url}{path}", timeout=15, trust_env=False) for path in paths}
+    assert {path: answer.status_code for path, answer in answers.items()} == {
+        path: 401 if path.startswith("/api/") else 303 for path in paths
+    }
+
+
+@pytest.mark.parametrize(("name", "told"), [("otto", True), ("vera", False)])
+def test_only_an_operator_is_told_why_a_camera_cannot_be_read(site: Site, name: str, told: bool) -> None:
+    with login(site, name).client() as client:
+        assert client.get("/api/access").status_code == 403
+        [camera] = client.get("/api/cameras").json()["cameras"]
+        assert (camera["name"], camera["state"]) == ("yard", "backoff")
+        assert ("refused" in (camera["error"] or "")) is told
+    with browser() as page:
+        login(site, name).in_browser(page)
+        page.wait_for("document.querySelector('[data-camera=yard]')?.dataset.state === 'backoff'")
+        assert ("refused" in page.evaluate("document.querySelector('.trouble').textContent")) is told
+        page.screenshot(f"wall-of-{name}")
+        assert page.complaints == []
+
+
+def test_a_login_leads_to_no_other_site(site: Site) -> None:
+    here = urlsplit(site.ui.url).netloc
+    elsewhere = ("//evil.test/", "/.//evil.test/", "/\\evil.test/", "http://evil.test/", f"{site.ui.url}//evil.test/")
+    with browser() as page:
+        login(site, "anna").in_browser(page)
+        for wanted in (*elsewhere, "javascript:alert(1)", "/search?camera=street-01"):
+            # Who is logged in already is led on at once, by the same rule.
+            page.open(f"{site.ui.url}/login?next={quote(wanted, safe='')}")
+            page.wait_for("location.pathname !== '/login'")
+            assert page.evaluate("location.host") == here, wanted
+        assert page.evaluate("location.pathname + location.search") == "/search?camera=street-01"
+
+
+def written(site: Site) -> list[dict[str, Any]]:
+    """The lines of the audit log."""
+    lines = [line for line in site.ui.log.read_text().splitlines() if line.startswith('{"@timestamp"')]
+    return [json.loads(line) for line in lines]
+
+
+def test_an_address_is_the_connection_s_and_not_what_a_request_says(site: Site) -> None:
+    forged = {"X-Forwarded-For": "203.0.113.9", "X-Real-IP": "203.0.113.9", "Forwarded": "for=203.0.113.9"}
+    answer = httpx.post(
+        f"{site.ui.url}/api/login",
+        json={"name": "stranger", "password": "x"},
+        headers=forged,
+        timeout=30,
+        trust_env=False,
+    )
+    assert answer.status_code == 401 and "server" not in answer.headers
+
+    def tries() -> list[str]:
+        return [each["source"]["ip"] for each in written(site) if each.get("user") == {"name": "stranger"}]
+
+    wait_for("the line", lambda: bool(tries()))
+    assert tries() == ["127.0.0.1"]
+
+
+def test_who_looked_is_on_standard_output(site: Site) -> None:
+    with login(site, "anna").client() as anna:
+        assert anna.get("/api/wall").status_code == 200
+
+    def looks() -> list[dict[str, Any]]:
+        return [each for each in written(site) if each["event"]["action"] == "look" and each["user"]["name"] == "anna"]
+
+    wait_for("the look", lambda: any(each["look"]["what"] == "wall" for each in looks()))
+    assert PASSWORD not in site.ui.log.read_text()
+
+
+def test_over_tls_the_page_says_so_and_its_cookie_too(kafka: str, topics: Topics, tmp_path: Path) -> None:
+    tls = certificate(tmp_path / "tls", "first")
+    ui = app(
+        "apps.ui",
+        tmp_path / "log",
+        kafka_bootstrap_servers=kafka,
+        frames_topic=topics.frames,
+        probe_port=str(free_port()),
+        access_dir=str(write_access(tmp_path / "access", USERS)),
+        tls_dir=str(tls),
+    )
+    with ui as served:
+        trusted = ssl.create_default_context(cafile=tls / "tls.crt")
+        url = f"https://localhost:{served.port}"
+        answer = httpx.post(f"{url}/api/login", json={"name": "anna", "password": PASSWORD}, verify=trusted)
+        assert answer.status_code == 200
+        cookie = answer.headers["set-cookie"]
+        assert cookie.startswith("__Host-argus-session=") and "Secure" in cookie
+        assert httpx.get(f"{url}/api/me", cookies=answer.cookies, verify=trusted).json()["name"] == "anna"
+        with pytest.raises(httpx.HTTPError):
+            served.get("/login")  # in plain
+        # A certificate of another authority, which the first does not know, is shown without a restart.
+        renewed = certificate(tmp_path / "renewed", "second")
+        for name in ("tls.key", "tls.crt"):
+            (renewed / name).replace(tls / name)
+        trusted = ssl.create_default_context(cafile=tls / "tls.crt")
+        wait_for("the renewed certificate", lambda: httpx.get(f"{url}/login", verify=trusted).status_code == 200)
+        assert served.stop() == 0

@@ -76,7 +76,7 @@ class Recorder(mocks.Mocks):
         """Return the inputs, plus the outputs that the test defines for this type."""
         inputs = _unwrap(args.inputs)
         printed = rpc.UNKNOWN if pulumi.runtime.is_dry_run() else ""
-        defaults = {"stdout": printed, "stderr": printed} if args.typ == "command:remote:Command" else {}
+        defaults: dict[str, Any] = {"stdout": printed, "stderr": printed} if args.typ.startswith("command:") else {}
         answer = self.outputs[args.typ](args.name, inputs) if args.typ in self.outputs else {}
         return f"{args.name}-id", {**inputs, **defaults, **answer}
 

@@ -132,13 +132,13 @@ def stack(request: pytest.FixtureRequest, program: Program) -> Stack:
 
 def _pods(objects: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Pod]]:
     """Each kind of pod in the pipeline's namespace, from the objects; executors from their driver."""
-    files = {each["metadata"]["name"]: each["data"] for each in objects if each["kind"] == "ConfigMap"}
+    files = {each["metadata"]["name"]: each.get("data", {}) for each in objects if each["kind"] == "ConfigMap"}
     services = {each["metadata"]["name"]: each for each in objects if each["kind"] == "Service"}
     for number, each in enumerate(objects, start=10):
         address = IPv4Address(f"10.244.1.{number % 250}")
         if each["metadata"].get("namespace") != NAMESPACE:
             continue
-        if each["kind"] == "ConfigMap" and "executor.yaml" in each["data"]:
+        if each["kind"] == "ConfigMap" and "executor.yaml" in each.get("data", {}):
             template = json.loads(each["data"]["executor.yaml"])
             properties = dict(line.split(" ", 1) for line in each["data"]["spark.properties"].splitlines())
             labels = template["metadata"]["labels"]

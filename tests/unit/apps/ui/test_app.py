@@ -1,6 +1,7 @@
 """How the page's server answers requests with odd parameters."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -9,6 +10,7 @@ from elasticsearch import TransportError
 
 from apps.ui import app as ui
 from apps.ui.settings import Settings
+from tests.accounts import BEARER, write_access
 from tests.environments import GIVEN
 
 
@@ -35,17 +37,17 @@ class Consumerless:
 
 
 @pytest.fixture
-def given(monkeypatch: pytest.MonkeyPatch) -> Settings:
+def given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
     monkeypatch.setattr(ui, "AsyncElasticsearch", Elasticsearch)
     monkeypatch.setattr(ui, "Reader", Consumerless)
-    return Settings(**{**GIVEN["apps.ui"], "cameras": ("gate",)})
+    return Settings(**{**GIVEN["apps.ui"], "cameras": ("gate",), "access_dir": write_access(tmp_path / "access")})
 
 
 def answers(settings: Settings, *urls: str) -> list[httpx.Response]:
     async def ask() -> list[httpx.Response]:
         # With this transport an exception that the app does not handle is answered as uvicorn does: by 500.
         transport = httpx.ASGITransport(app=ui.create_app(settings), raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://ui") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://ui", headers=BEARER) as client:
             return [await client.get(url) for url in urls]
 
     return asyncio.run(ask())

@@ -15,6 +15,7 @@ from apps.ui import reader
 from apps.ui.reader import Reader
 from apps.ui.settings import Settings
 from apps.ui.wall import MAX_UNKNOWN, Wall
+from tests.accounts import everything
 from tests.environments import GIVEN
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -75,7 +76,7 @@ def frame(sequence: int, captured_at: datetime = NOW, camera: str = "gate") -> F
 
 
 def shown(wall: Wall, camera: str = "gate") -> dict[str, Any] | None:
-    (tile,) = (tile for tile in wall.changes(None, {})["cameras"] if tile["name"] == camera)
+    (tile,) = (tile for tile in wall.changes(None, {}, everything)["cameras"] if tile["name"] == camera)
     return tile["frame"]
 
 

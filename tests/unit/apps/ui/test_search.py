@@ -5,8 +5,11 @@ from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
 from apps.messages import Detection
-from apps.ui.search import SearchParameters, build_query, matches, parse_choices, parse_page
+from apps.ui.search import SearchParameters, build_choices, build_query, matches, parse_choices, parse_page
+from tests.accounts import everything
 from tests.unit.apps.mutants import mutants
+
+EVERYTHING = ("*",)
 
 
 def test_every_filter_is_in_the_query() -> None:
@@ -19,7 +22,7 @@ def test_every_filter_is_in_the_query() -> None:
         since="2026-11-23T23:00:00+01:00",
         after="5,a/1/b",
     )
-    query = build_query(parameters)
+    query = build_query(parameters, EVERYTHING)
     assert query["query"]["bool"]["filter"] == [
         {"term": {"camera.name": "gate"}},
         {"term": {"model.name": "objects"}},
@@ -44,7 +47,7 @@ def test_every_filter_is_in_the_query() -> None:
 
 
 def test_without_filters_everything_is_asked_newest_first() -> None:
-    query = build_query(SearchParameters())
+    query = build_query(SearchParameters(), EVERYTHING)
     assert query["query"] == {"bool": {"filter": []}}
     assert [next(iter(by)) for by in query["sort"]] == ["@timestamp", "event.id"]
     assert "search_after" not in query
@@ -106,12 +109,12 @@ def found(*hits: dict[str, Any]) -> dict[str, Any]:
 
 def test_a_full_page_names_the_next() -> None:
     answer = {"hits": {"total": {"value": 10_000, "relation": "gte"}, "hits": [hit(2), hit(1)]}}
-    full = parse_page(answer, SearchParameters(size=2, label="dog"))
+    full = parse_page(answer, SearchParameters(size=2, label="dog"), everything)
     assert full["next"] == "1764,gate/1/objects"
     assert not full["total_is_exact"]
     assert full["results"][0]["image"] == "/api/frames/gate/2026-11-23T22/2.jpg"
     assert full["results"][0]["detections"][0]["matches"] is False
-    assert parse_page(answer, SearchParameters(size=3))["next"] is None
+    assert parse_page(answer, SearchParameters(size=3), everything)["next"] is None
 
 
 @pytest.mark.parametrize(
@@ -123,13 +126,13 @@ def test_a_full_page_names_the_next() -> None:
     ],
 )
 def test_results_are_found_by_whether_the_model_looked(inferred: str | None, filters: list[dict[str, Any]]) -> None:
-    query = build_query(SearchParameters(inferred=inferred))  # type: ignore[arg-type]
+    query = build_query(SearchParameters(inferred=inferred), EVERYTHING)  # type: ignore[arg-type]
     assert query["query"]["bool"]["filter"] == filters
 
 
 def test_a_hit_says_in_words_why_the_model_did_not_look() -> None:
     inference = {"skipped": "still", "carried_from": 5}
-    carried, looked = parse_page(found(hit(7, inference=inference), hit(5)), SearchParameters())["results"]
+    carried, looked = parse_page(found(hit(7, inference=inference), hit(5)), SearchParameters(), everything)["results"]
     assert carried["inference"] == {**inference, "text": "as in frame 5: nothing moved"}
     assert looked["inference"] is None
 
@@ -137,7 +140,7 @@ def test_a_hit_says_in_words_why_the_model_did_not_look() -> None:
 def test_a_hit_says_what_its_model_gave_and_the_models_version() -> None:
     parts = {"polygon": [[1, 2], [3, 2], [3, 4]], "keypoints": [[2, 3, 0.4]], "angle": 0.5}
     detection = {"label": "car", "score": 0.9, "box": [1, 2, 3, 4], **parts}
-    shown = parse_page(found(hit(1, detections=[detection])), SearchParameters(label="car"))
+    shown = parse_page(found(hit(1, detections=[detection])), SearchParameters(label="car"), everything)
     assert shown["unreadable"] == 0
     assert shown["results"][0]["model_version"] == "nanodet sharp"
     assert shown["results"][0]["detections"] == [{**detection, "matches": True}]
@@ -159,7 +162,7 @@ def test_a_hit_says_what_its_model_gave_and_the_models_version() -> None:
     ],
 )
 def test_a_document_that_is_no_result_hides_no_other(changes: dict[str, Any]) -> None:
-    shown = parse_page(found(hit(3), hit(2, **changes), hit(1)), SearchParameters())
+    shown = parse_page(found(hit(3), hit(2, **changes), hit(1)), SearchParameters(), everything)
     assert [result["sequence"] for result in shown["results"]] == [3, 1]
     assert shown["unreadable"] == 1
 
@@ -171,7 +174,7 @@ def test_no_document_whatever_it_holds_hides_another_or_cannot_be_answered() -> 
     for source in mutants(hit(2, **more)["_source"]):
         tried += 1
         odd = {"_source": source, "_id": source, "sort": [1764, "x"]}
-        shown = parse_page(found(hit(3), odd, hit(1)), SearchParameters())
+        shown = parse_page(found(hit(3), odd, hit(1)), SearchParameters(), everything)
         assert [shown["results"][at]["sequence"] for at in (0, -1)] == [3, 1]
         assert len(shown["results"]) + shown["unreadable"] == 3
         assert JSONResponse(shown).body
@@ -183,14 +186,14 @@ def test_no_document_whatever_it_holds_hides_another_or_cannot_be_answered() -> 
     [("x" * 30_000, "x" * 200), ("gate\n/5", "gate"), ("\x00", None), ("gate,5,objects", "gate,5,objects")],
 )
 def test_the_page_behind_a_document_with_any_identity_can_be_asked_for(identity: str, cut: str | None) -> None:
-    shown = parse_page(found({"_source": {}, "sort": [1764, identity]}), SearchParameters(size=1))
-    assert build_query(SearchParameters(after=shown["next"]))["search_after"] == [1764, cut]
+    shown = parse_page(found({"_source": {}, "sort": [1764, identity]}), SearchParameters(size=1), everything)
+    assert build_query(SearchParameters(after=shown["next"]), EVERYTHING)["search_after"] == [1764, cut]
 
 
 @pytest.mark.parametrize("moment", [None, -(2**63), 2**63 - 1])
 def test_the_page_behind_a_document_with_any_time_can_be_asked_for(moment: int | None) -> None:
-    shown = parse_page(found({"_source": {}, "sort": [moment, "x"]}), SearchParameters(size=1))
-    after = build_query(SearchParameters(after=shown["next"]))["search_after"]
+    shown = parse_page(found({"_source": {}, "sort": [moment, "x"]}), SearchParameters(size=1), everything)
+    after = build_query(SearchParameters(after=shown["next"]), EVERYTHING)["search_after"]
     assert after == [-(2**63) if moment is None else moment, "x"]
 
 
@@ -201,9 +204,9 @@ def test_a_name_that_is_no_text_hides_no_other() -> None:
 
 def test_a_page_goes_on_behind_what_it_cannot_read() -> None:
     last = {"_source": {}, "sort": [-5, None]}
-    shown = parse_page(found(hit(3), last, {"sort": [-5, None]}), SearchParameters(size=3))
+    shown = parse_page(found(hit(3), last, {"sort": [-5, None]}), SearchParameters(size=3), everything)
     assert shown["unreadable"] == 2
-    assert build_query(SearchParameters(after=shown["next"]))["search_after"] == [-5, None]
+    assert build_query(SearchParameters(after=shown["next"]), EVERYTHING)["search_after"] == [-5, None]
 
 
 def test_one_detection_must_fit_both() -> None:
@@ -215,10 +218,35 @@ def test_one_detection_must_fit_both() -> None:
 
 
 def test_what_could_not_be_searched_is_said() -> None:
-    assert parse_page(found(hit(1)), SearchParameters())["not_searched"] == 0
+    assert parse_page(found(hit(1)), SearchParameters(), everything)["not_searched"] == 0
     partly = found(hit(1)) | {"_shards": {"total": 5, "successful": 3, "skipped": 0, "failed": 2}}
-    assert parse_page(partly, SearchParameters())["not_searched"] == 2
+    assert parse_page(partly, SearchParameters(), everything)["not_searched"] == 2
 
 
 def test_no_index_means_no_choices() -> None:
     assert parse_choices({"hits": {}}) == {"cameras": [], "models": [], "versions": [], "labels": []}
+
+
+def test_only_the_cameras_that_somebody_may_see_are_searched_and_counted() -> None:
+    wanted = {
+        "bool": {
+            "should": [
+                {"wildcard": {"camera.name": {"value": "gate"}}},
+                {"wildcard": {"camera.name": {"value": "yard-*"}}},
+            ],
+            "minimum_should_match": 1,
+        }
+    }
+    query = build_query(SearchParameters(camera="gate"), ("gate", "yard-*"))
+    assert query["query"]["bool"]["filter"] == [wanted, {"term": {"camera.name": "gate"}}]
+    assert build_choices(("gate", "yard-*"))["query"] == {"bool": {"filter": [wanted]}}
+    assert build_choices(EVERYTHING)["query"] == {"bool": {"filter": []}}
+    assert build_query(SearchParameters(), ())["query"]["bool"]["filter"] == [{"match_none": {}}]
+
+
+def test_a_document_that_names_a_second_camera_shows_only_to_who_sees_its_own() -> None:
+    # Elasticsearch finds it by either of `camera.name` and `camera: {name}`.
+    both = hit(1, **{"camera.name": "yard-1"})
+    shown = parse_page(found(both, hit(2)), SearchParameters(), {"yard-1"}.__contains__)
+    assert (shown["results"], shown["unreadable"]) == ([], 2)
+    assert len(parse_page(found(both), SearchParameters(), everything)["results"]) == 1

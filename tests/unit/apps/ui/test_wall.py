@@ -5,6 +5,7 @@ import pytest
 
 from apps.messages import OVERLOAD, SEQUENCE_SHIFT, STILL, Detection, Frame, Result, Skipped
 from apps.ui.wall import EARLY_RESULTS, MAX_UNKNOWN, Rate, Ring, Wall
+from tests.accounts import everything
 
 START = datetime(2026, 11, 23, 22, tzinfo=UTC)
 MODELS = ("motion", "objects")
@@ -148,15 +149,15 @@ STREAMING = {"gate": {"state": "streaming", "error": None}}
 
 def test_a_browser_is_told_only_what_changed() -> None:
     made = wall()
-    first = made.changes(None, STREAMING)
+    first = made.changes(None, STREAMING, everything)
     assert [camera["name"] for camera in first["cameras"]] == ["gate", "lobby"]
-    assert made.changes(first["token"], STREAMING)["cameras"] == []
+    assert made.changes(first["token"], STREAMING, everything)["cameras"] == []
     made.add_frame(frame(1, "lobby"), now=0)
-    second = made.changes(first["token"], STREAMING)
+    second = made.changes(first["token"], STREAMING, everything)
     assert [camera["name"] for camera in second["cameras"]] == ["lobby"]
     assert second["cameras"][0]["frame"]["image"] == "/api/cameras/lobby/frames/1.jpg"
     made.add_result(result(1, "objects", "lobby"), now=0, written_at=START)
-    third = made.changes(second["token"], {"gate": {"state": "backoff", "error": "refused"}})
+    third = made.changes(second["token"], {"gate": {"state": "backoff", "error": "refused"}}, everything)
     assert {camera["name"]: camera["state"] for camera in third["cameras"]} == {"gate": "backoff", "lobby": "unknown"}
     assert third["cameras"][1]["frame"]["results"][0]["detections"][0]["label"] == "car"
 
@@ -168,24 +169,25 @@ def test_a_browser_is_told_all_that_a_model_gave() -> None:
         label="car", score=0.9, box=(1, 2, 3, 4), polygon=((1, 2), (3, 2), (3, 4)), keypoints=((2, 3, 0.4),), angle=0.5
     )
     made.add_result(replace(result(1, "objects"), detections=(parts,)), now=0, written_at=START)
-    [told] = made.changes(None, STREAMING)["cameras"][0]["frame"]["results"]
+    [told] = made.changes(None, STREAMING, everything)["cameras"][0]["frame"]["results"]
     assert told == {"model": "objects", "model_version": "1", "inference": None, "detections": [parts.document]}
 
 
 @pytest.mark.parametrize("token", ["", "x", "x.5", ".", "1.1.1", None])
 def test_a_foreign_token_gets_everything(token: str | None) -> None:
-    assert len(wall().changes(token, {})["cameras"]) == 2
+    assert len(wall().changes(token, {}, everything)["cameras"]) == 2
 
 
 def test_cameras_that_nobody_announced_join_the_wall() -> None:
     made = wall()
     made.add_frame(frame(1, "yard"), now=0)
-    names = [camera["name"] for camera in made.changes(None, {"attic": {"state": "backoff", "error": None}})["cameras"]]
+    states: dict[str, dict[str, object]] = {"attic": {"state": "backoff", "error": None}}
+    names = [camera["name"] for camera in made.changes(None, states, everything)["cameras"]]
     assert names == ["attic", "gate", "lobby", "yard"]
 
 
 def names_on(made: Wall) -> set[str]:
-    return {camera["name"] for camera in made.changes(None, STREAMING)["cameras"]}
+    return {camera["name"] for camera in made.changes(None, STREAMING, everything)["cameras"]}
 
 
 def test_unknown_names_do_not_grow_the_wall_without_bound_and_are_counted_and_said() -> None:
@@ -193,7 +195,7 @@ def test_unknown_names_do_not_grow_the_wall_without_bound_and_are_counted_and_sa
     shown = [made.add_frame(frame(1, f"x-{number}"), now=0) for number in range(1000)]
     shown += [made.add_result(result(1, "objects", f"y-{number}"), now=0, written_at=START) for number in range(500)]
     assert sum(shown) == MAX_UNKNOWN == len(names_on(made)) - 2
-    told = made.statistics(1)
+    told = made.statistics(1, everything)
     assert told["cameras"] == 2 + MAX_UNKNOWN
     assert told["not_shown"] == {"records": 1500 - MAX_UNKNOWN, "camera": "y-499"}
     assert made.add_frame(frame(2, "gate"), now=0) and made.add_frame(frame(2, "x-0"), now=0)
@@ -203,8 +205,8 @@ def test_unknown_names_do_not_grow_the_wall_without_bound_and_are_counted_and_sa
 def test_names_from_producers_are_bounded_too() -> None:
     made = wall()
     states = {f"x-{number}": {"state": "streaming", "error": None} for number in range(1000)}
-    assert len(made.changes(None, states)["cameras"]) == 2 + MAX_UNKNOWN
-    assert made.statistics(1)["not_shown"] == {"records": 0, "camera": None}
+    assert len(made.changes(None, states, everything)["cameras"]) == 2 + MAX_UNKNOWN
+    assert made.statistics(1, everything)["not_shown"] == {"records": 0, "camera": None}
 
 
 def test_unknown_cameras_take_no_memory_of_the_others() -> None:
@@ -229,11 +231,39 @@ def test_statistics() -> None:
     for sequence in range(10):
         made.add_frame(frame(sequence), now=100 + sequence)
     made.add_result(result(8, "objects"), now=109, written_at=START + timedelta(seconds=10))
-    told = made.statistics(110)
+    told = made.statistics(110, everything)
     assert told["frames_per_second"] == 1.0
     assert told["results_per_second"] == 0.1
     assert told["behind_seconds"] == {"motion": 10.0, "objects": 2.0}
     assert told["latency_seconds"] == 10.0
+
+
+def test_cameras_that_are_not_seen_are_in_no_statistics_and_no_answer() -> None:
+    made, sees = wall(), {"lobby"}.__contains__
+    for sequence in range(10):
+        made.add_frame(frame(sequence), now=100 + sequence)
+    made.add_frame(frame(0, camera="lobby"), now=105)
+    made.add_result(result(0, "objects", camera="lobby"), now=105, written_at=START + timedelta(seconds=1))
+    made.add_result(result(0, "objects"), now=105, written_at=START + timedelta(seconds=60))
+    told = made.statistics(110, sees)
+    assert (told["cameras"], told["frames_per_second"], told["results_per_second"]) == (1, 0.1, 0.1)
+    assert told["behind_seconds"] == {"motion": 5.0, "objects": 1.0}
+    states: dict[str, dict[str, object]] = {name: {"state": "streaming", "error": None} for name in ("attic", "lobby")}
+    first = made.changes(None, states, sees)
+    assert [camera["name"] for camera in first["cameras"]] == ["lobby"]
+    made.add_frame(frame(11), now=111)
+    assert made.changes(first["token"], states, sees)["cameras"] == []
+
+
+def test_the_token_does_not_tell_how_much_happens_at_other_cameras(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [5000]
+    monkeypatch.setattr("time.monotonic_ns", lambda: now[0])
+    made = wall()
+    for sequence in range(5):
+        made.add_frame(frame(sequence), now=0)
+        assert len(made.changes(None, {}, {"gate"}.__contains__)["cameras"]) == 1
+    now[0] = 9000
+    assert made.changes(None, {}, {"lobby"}.__contains__)["token"].endswith(".9000")
 
 
 @pytest.mark.parametrize("models", [("objects",), ("objects", "motion")])
@@ -269,7 +299,7 @@ def test_a_tile_says_where_its_detections_come_from() -> None:
     wall.add_result(
         replace(result(2, "objects"), skipped=Skipped(reason=STILL, carried_from=1)), now=0, written_at=START
     )
-    (tile,) = wall.changes(None, {})["cameras"]
+    (tile,) = wall.changes(None, {}, everything)["cameras"]
     (shown,) = tile["frame"]["results"]
     assert shown["inference"] == {"skipped": "still", "carried_from": 1, "text": "as in frame 1: nothing moved"}
     assert [found["label"] for found in shown["detections"]] == ["car"]

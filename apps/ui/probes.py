@@ -1,0 +1,44 @@
+"""What Kubernetes and Prometheus ask, on a port of its own that no Service has."""
+
+import asyncio
+import time
+
+from apps.service.health import Health, healthy, poll_health
+from apps.service.http import Server
+from apps.ui.reader import Reader
+
+BEAT_SECONDS = 1.0
+
+
+class Probes:
+    """Answers /healthz, /readyz and /metrics in its own threads, so it must watch the event loop that serves the page.
+
+    The page is well while the loop runs and the reader asks Kafka, and ready once it reads the frames.
+    """
+
+    def __init__(self, port: int, reader: Reader) -> None:
+        """Answer at once. Port 0 chooses a free port."""
+        self._reader = reader
+        self._beat_at = time.monotonic()
+        self._server = Server(port, health=self._health, readiness=self._readiness)
+
+    async def run(self) -> None:
+        """Note that the event loop runs, until cancelled."""
+        while True:
+            self._beat_at = time.monotonic()
+            await asyncio.sleep(BEAT_SECONDS)
+
+    def close(self) -> None:
+        """Stop answering."""
+        self._server.close()
+
+    @property
+    def port(self) -> int:
+        """The port that it answers on."""
+        return self._server.port
+
+    def _health(self) -> Health:
+        return poll_health(max(self._reader.poll_age, time.monotonic() - self._beat_at))
+
+    def _readiness(self) -> Health:
+        return healthy(self._reader.ready, "reading\n" if self._reader.ready else "not reading yet\n")

@@ -1,0 +1,82 @@
+"""Sessions in signed cookies, so that every pod knows them, also after a restart. No I/O."""
+
+import hashlib
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from itsdangerous import BadData, URLSafeSerializer
+
+from apps.ui.ended import EndedSessions
+
+RENEWALS = 10
+"""A session in use is signed anew this often within its idle time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """One login. Times are seconds of `time.time`."""
+
+    identity: str
+    name: str
+    kind: str
+    version: str
+    """The user's version at the login."""
+    begun: float
+    used: float
+    claims: dict[str, Any] | None = None
+    """What the identity provider said of the user."""
+
+    @classmethod
+    def begin(cls, name: str, kind: str, version: str, now: float, claims: dict[str, Any] | None = None) -> Self:
+        """A new session."""
+        identity = secrets.token_urlsafe(9)
+        return cls(identity=identity, name=name, kind=kind, version=version, begun=now, used=now, claims=claims)
+
+
+class Sessions:
+    """Signs sessions and reads them back. A session that its user has ended is refused until it would have ended."""
+
+    def __init__(self, key: Callable[[], str], limits: Callable[[], tuple[float, float]], ended: EndedSessions) -> None:
+        """`key` is the present key, and `limits` the present idle and absolute limits (seconds)."""
+        self._key, self._limits, self._ended = key, limits, ended
+
+    def sign(self, session: Session) -> str:
+        """The value of the cookie."""
+        told = [session.identity, session.name, session.kind, session.version, session.begun, session.used]
+        return str(self._serializer().dumps([*told, session.claims] if session.claims else told))
+
+    def read(self, cookie: str, now: float) -> Session | None:
+        """The session of a cookie; None if the cookie is forged or of another key, or the session is over."""
+        try:
+            identity, name, kind, version, begun, used, *claims = self._serializer().loads(cookie)
+            session = Session(
+                identity=str(identity),
+                name=str(name),
+                kind=str(kind),
+                version=str(version),
+                begun=float(begun),
+                used=float(used),
+                claims=claims[0] if claims else None,
+            )
+        except (BadData, ValueError, TypeError):
+            return None
+        idle, absolute = self._limits()
+        over = now - session.used > idle or now - session.begun > absolute or session.identity in self._ended
+        return None if over else session
+
+    def renewed(self, session: Session, now: float) -> Session | None:
+        """The session as used now, if its cookie is old enough to be replaced."""
+        idle, _ = self._limits()
+        return replace(session, used=now) if now - session.used > idle / RENEWALS else None
+
+    def end(self, session: Session) -> None:
+        """Refuse the session from now on."""
+        _, absolute = self._limits()
+        self._ended.add(session.identity, session.begun + absolute)
+
+    def _serializer(self) -> URLSafeSerializer:
+        return URLSafeSerializer(
+            self._key(), salt="argus-session", signer_kwargs={"digest_method": hashlib.sha256, "key_derivation": "hmac"}
+        )

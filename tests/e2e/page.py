@@ -1,0 +1,46 @@
+"""Logs in to a running stack's page: with a client for its API, and in a browser."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Self
+
+import httpx
+
+from tests.e2e.browser import Page
+
+USER = "admin"
+"""The user of a stack that names none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Login:
+    """Where the page is, and who logs in to it."""
+
+    url: str
+    name: str
+    password: str
+
+    @classmethod
+    def from_outputs(cls, outputs: Mapping[str, Any]) -> Self:
+        """The login of a stack that names no user, from its outputs. Raises KeyError for a stack that does."""
+        return cls(url=outputs["uiUrl"], name=USER, password=outputs["uiPassword"])
+
+    def client(self, transport: httpx.BaseTransport | None = None) -> httpx.Client:
+        """A client with a session of its own. Raises httpx.HTTPError if the page does not answer or refuses."""
+        settings = partial(httpx.Client, base_url=self.url, timeout=30, trust_env=False, transport=transport)
+        # A client that has asked something cannot be entered by `with` any more.
+        with settings() as first:
+            first.post("/api/login", json={"name": self.name, "password": self.password}).raise_for_status()
+        return settings(cookies=first.cookies)
+
+    def in_browser(self, page: Page, path: str = "/") -> None:
+        """Open a path, which leads to the form, fill it in, and wait until the path is shown."""
+        page.open(f"{self.url}{path}")
+        page.wait_for("location.pathname === '/login' && document.getElementById('form') !== null")
+        for field, value in (("name", self.name), ("password", self.password)):
+            page.evaluate(f"document.querySelector('[name={field}]').value = {json.dumps(value)}")
+        page.evaluate("document.querySelector('#form button').click()")
+        page.wait_for(f"location.pathname + location.search === {json.dumps(path)}")
+        page.wait_for("document.readyState === 'complete'")

@@ -1,0 +1,110 @@
+"""Who may look at what reaches the page in a Secret, and nowhere else."""
+
+import json
+from typing import Any
+
+import pytest
+
+from apps.access.document import ACCESS_FILE, KEY_FILE, Access
+from apps.access.hashes import hash_password, hash_token, verify
+from components.kubernetes import SECRETS_DIR
+from components.pipeline.ui import access_file
+from tests.unit.components.pipeline.conftest import Build, declare, settings
+
+ANNA, SHIFT = hash_password("a password of anna"), hash_token("of-the-shift")
+ACCESS: dict[str, Any] = {
+    "groups": {"yard": ["camera-0?", "camera-39"]},
+    "users": {"anna": {"passwordHash": ANNA, "groups": ["yard"]}},
+    "tokens": {"shift": {"tokenHash": SHIFT, "role": "operator", "groups": ["all", "yard"]}},
+    "sessions": {"idleMinutes": 30, "absoluteHours": 10},
+}
+
+
+def parts(objects: Any) -> tuple[Any, Any]:
+    return objects["Secret/ui-access"], objects["Deployment/ui"].inputs["spec"]["template"]
+
+
+def test_users_and_tokens_are_in_the_file_with_the_patterns_of_their_groups() -> None:
+    read = Access.model_validate_json(access_file(settings(access=ACCESS).access, None))
+    (anna,) = read.users.values()
+    assert (anna.role, anna.cameras, anna.version, anna.hash) == ("viewer", ("camera-0?", "camera-39"), 1, ANNA)
+    (shift,) = read.tokens.values()
+    assert (shift.role, shift.cameras) == ("operator", ("*", "camera-0?", "camera-39"))
+    assert (read.idle_seconds, read.absolute_seconds) == (1800, 36000)
+
+
+def test_a_stack_that_names_no_user_has_an_admin_with_a_drawn_password() -> None:
+    read = Access.model_validate_json(access_file(settings().access, "drawn"))
+    assert read.users.keys() == {"admin"}
+    assert (read.users["admin"].role, read.users["admin"].cameras) == ("admin", ("*",))
+    assert verify("drawn", read.users["admin"].hash)
+
+
+def test_the_secret_is_secret_and_mounted_as_files(build: Build) -> None:
+    secret, template = parts(build(access=ACCESS))
+    assert "stringData" in secret.secret_inputs
+    assert secret.inputs["stringData"].keys() == {ACCESS_FILE, KEY_FILE}
+    spec = template["spec"]
+    (container,) = spec["containers"]
+    (volume,) = (each for each in spec["volumes"] if "secret" in each)
+    assert volume["secret"] == {"secretName": "ui-access", "defaultMode": 0o440}
+    assert {"name": volume["name"], "mountPath": SECRETS_DIR, "readOnly": True} in container["volumeMounts"]
+    assert "env" not in container, "environment variables are shown by `kubectl describe`"
+
+
+def test_nothing_else_has_a_hash(build: Build) -> None:
+    objects = build(access=ACCESS)
+    for text in (ANNA, SHIFT):
+        assert [key for key, each in objects.items() if text in json.dumps(each.inputs)] == ["Secret/ui-access"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"users": {"anna": {"passwordHash": ANNA, "groups": ["all"]}}},
+        {"users": {**ACCESS["users"], "bert": {"passwordHash": ANNA, "groups": ["all"]}}},
+        {"sessions": {"idleMinutes": 20}},
+        {"groups": {"yard": ["camera-0?"]}},
+    ],
+)
+def test_a_change_of_users_restarts_nothing(build: Build, change: dict[str, Any]) -> None:
+    before, after = build(access=ACCESS), build(access={**ACCESS, **change})
+    assert {key for key in before if before[key].inputs != after[key].inputs} == {"Secret/ui-access"}
+
+
+def test_the_pods_may_write_no_other_config_map(build: Build) -> None:
+    objects = build()
+    assert objects["ConfigMap/ui"].inputs["data"]["ARGUS_SESSIONS_CONFIG_MAP"] == "ui-sessions"
+    assert "data" not in objects["ConfigMap/ui-sessions"].inputs, "it is the pods'"
+    rules = {rule["resources"][0]: rule for rule in objects["Role/ui"].inputs["rules"]}
+    assert rules["configmaps"] == {
+        "apiGroups": [""],
+        "resources": ["configmaps"],
+        "resourceNames": ["ui-sessions"],
+        "verbs": ["get", "update"],
+    }
+    assert rules["pods"]["verbs"] == ["get", "list"] and len(rules) == 2
+
+
+@pytest.mark.parametrize(("changes", "drawn"), [({}, True), ({"access": ACCESS}, False)])
+def test_a_password_is_drawn_only_where_there_is_no_user(
+    pulumi_mocks: Any, changes: dict[str, Any], drawn: bool
+) -> None:
+    pulumi_mocks.run(lambda: declare(**changes))
+    names = {each.name for each in pulumi_mocks.of_type("command:local:Command")}
+    assert "ui-session-key" in names
+    assert ("ui-password" in names) is drawn
+
+
+def test_a_certificate_is_mounted_where_the_stack_names_one(build: Build) -> None:
+    plain, served = build(), build(ui={"tlsSecret": "page-tls"})
+    assert "ARGUS_TLS_DIR" not in plain["ConfigMap/ui"].inputs["data"]
+    folder = served["ConfigMap/ui"].inputs["data"]["ARGUS_TLS_DIR"]
+    spec = served["Deployment/ui"].inputs["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    (mounted,) = (each for each in container["volumeMounts"] if each["mountPath"] == folder)
+    (volume,) = (each for each in spec["volumes"] if each["name"] == mounted["name"])
+    assert volume["secret"] == {"secretName": "page-tls", "defaultMode": 0o440} and mounted["readOnly"]
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert container[probe]["httpGet"]["port"] == 8081 and "scheme" not in container[probe]["httpGet"]
+    assert [port["port"] for port in served["Service/ui"].inputs["spec"]["ports"]] == [8080]
