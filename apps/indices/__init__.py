@@ -1,7 +1,7 @@
-"""Jobs for the results' indices in Elasticsearch: one installs their template, one deletes old indices.
+"""Jobs for the results' indices in Elasticsearch: their template, their retention, the comparison with Kafka and disks.
 
-They run in the consumer's image and use the standard library: Elasticsearch's client would cost each run more time and
-memory than the few requests.
+They run in the consumer's image and ask Elasticsearch by the standard library: its client would cost each run more time
+and memory than the few requests.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""`python -m apps.indices.retention` deletes the daily results indices that are too old, once.
+"""`python -m apps.indices.retention` deletes the daily indices of results and refused results that are too old, once.
 
 Kubernetes runs it hourly. Whole indices are deleted, because deleting documents would cost as much as indexing them.
 An index of a day to come, made while some clock was wrong, counts as of the day on which this job first found it.
@@ -16,7 +16,7 @@ from http import HTTPStatus
 
 from apps.indices import ask
 from apps.indices.settings import RetentionSettings
-from apps.messages.names import RESULT_INDICES, day_of
+from apps.messages.names import REFUSED_INDICES, RESULT_INDICES, day_of
 from apps.service.process import run
 
 logger = logging.getLogger("apps.indices.retention")
@@ -69,9 +69,10 @@ def found_ahead_on(base: str, name: str, today: date) -> date:
 def work(settings: RetentionSettings) -> int:
     """Returns the process's exit status: 1 if an index could not be deleted, so that the job is retried."""
     base, failed = settings.base_url, 0
+    patterns = f"{RESULT_INDICES},{REFUSED_INDICES}"
     try:
         today = earlier_day(base, datetime.now(UTC))
-        names = [row["index"] for row in ask("GET", f"{base}/_cat/indices/{RESULT_INDICES}?format=json&h=index")]
+        names = [row["index"] for row in ask("GET", f"{base}/_cat/indices/{patterns}?format=json&h=index")]
     except (OSError, ValueError) as error:
         logger.error("could not list the indices at %s: %s", base, error)
         return 1

@@ -1,8 +1,11 @@
 """The jobs' settings, from the environment."""
 
+from pathlib import Path
+
 from pydantic import Field, HttpUrl
 
 from apps.service import settings
+from apps.service.settings import Words
 
 
 class Settings(settings.Settings):
@@ -20,3 +23,15 @@ class RetentionSettings(Settings):
     """The environment of the retention job."""
 
     retention_days: int = Field(ge=1)
+
+
+class ComparisonSettings(Settings):
+    """The environment of the comparison of Kafka, disk and index."""
+
+    kafka_bootstrap_servers: str = Field(min_length=1)
+    results_topics: Words
+    consumer_urls: Words
+    hours: float | None = Field(default=None, gt=0)
+    """Compare the results of this many hours; unset: all since the last comparison that left nothing open."""
+    report_file: Path = Path("/dev/termination-log")
+    """Where the report is written: Kubernetes keeps this file in the pod's status."""

@@ -13,13 +13,22 @@ REJECTED_TOPIC = "rejected"
 
 CONSUMER_GROUP = "consumer"
 FILEBEAT_GROUP = "filebeat"
+COMPARISON_GROUP = "comparison"
+"""The group whose offsets say how far the results in Kafka have been compared with those in the index."""
 
 RESULT_INDICES = "results-*"
+REFUSED_INDICES = "refused-*"
+"""Where results are kept that their own index refuses."""
+
 IDENTITY_FIELD = "event.id"
 """The field of a result's document with its `result_id`."""
 
+FILEBEAT = "filebeat"
+COMPARISON = "comparison"
+"""The names of the pods, by which the page finds their counters and reports (`app.kubernetes.io/name`)."""
+
 _RESULTS = "results."
-_INDEX = re.compile(rf"results-{NAME_PATTERN}-(?P<day>\d{{4}}\.\d{{2}}\.\d{{2}})")
+_INDEX = re.compile(rf"(results-{NAME_PATTERN}|refused)-(?P<day>\d{{4}}\.\d{{2}}\.\d{{2}})")
 
 
 def results_topic(model: str) -> str:
@@ -44,8 +53,13 @@ def results_index(model: str, day: str) -> str:
     return f"results-{model}-{day}"
 
 
+def refused_index(day: str) -> str:
+    """The index of the results that were refused on a day (`2026.11.23`)."""
+    return f"refused-{day}"
+
+
 def day_of(index: str) -> date | None:
-    """The day of a results index; None for any other index."""
+    """The day of an index of results, or of refused ones; None for any other index."""
     found = _INDEX.fullmatch(index)
     try:
         return found and date(*map(int, found["day"].split(".")))

@@ -103,8 +103,12 @@ class Server:
             self._server.close()
             closed.set()
 
-        # The server must be closed in its own thread, which would otherwise go on listening.
-        self._server.trigger.pull_trigger(end)
+        # The server must be closed in its own thread, which would otherwise go on listening. That thread takes the lock
+        # before it runs `end`, which closes what a pull writes to.
+        trigger = self._server.trigger
+        with trigger.lock:
+            trigger.thunks.append(end)
+            trigger.pull_trigger()
         closed.wait(CLOSE_SECONDS)
         self._server.task_dispatcher.shutdown(timeout=CLOSE_SECONDS)
 

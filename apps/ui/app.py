@@ -29,6 +29,7 @@ from apps.ui.certificate import Certificate
 from apps.ui.ended import EndedSessions
 from apps.ui.guard import Asking, Cookie, Guard
 from apps.ui.login import add_login
+from apps.ui.not_searchable import NotSearchable
 from apps.ui.probes import Probes
 from apps.ui.producers import Producers
 from apps.ui.reader import Reader
@@ -85,6 +86,7 @@ def create_app(settings: Settings, certificate: Certificate | None = None) -> Fa
     producers = Producers(settings.producer_urls, client)
     archive = Archive(settings.consumer_urls, client)
     unschedulable_pods = UnschedulablePods(settings.standby_machines)
+    not_searchable = NotSearchable(client)
     elasticsearch = AsyncElasticsearch(
         settings.elasticsearch_url, node_class=HttpxAsyncHttpNode, request_timeout=SEARCH_SECONDS, max_retries=1
     )
@@ -93,9 +95,14 @@ def create_app(settings: Settings, certificate: Certificate | None = None) -> Fa
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         probes = Probes(settings.probe_port, reader)
         reader.start()
-        pollers = [probes.run, producers.run, unschedulable_pods.run, ended.run]
-        if certificate:
-            pollers.append(certificate.run)
+        pollers = [
+            probes.run,
+            producers.run,
+            unschedulable_pods.run,
+            not_searchable.run,
+            ended.run,
+            *([certificate.run] if certificate else []),
+        ]
         polling = [asyncio.create_task(run()) for run in pollers]
         try:
             yield
@@ -137,6 +144,7 @@ def create_app(settings: Settings, certificate: Certificate | None = None) -> Fa
             "now": now.timestamp(),
             "statistics": _counted(wall.statistics(time.monotonic(), caller.sees), caller),
             "room": unschedulable_pods.advice if caller.has("operator") else None,
+            "not_searchable": not_searchable.notice if caller.has("operator") else None,
             **changes,
             "cameras": _told(changes["cameras"], caller),
         }

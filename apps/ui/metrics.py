@@ -11,6 +11,19 @@ REQUEST_SECONDS = Histogram(
     "argus_ui_request_seconds", "Time to answer a request.", ["route", "status"], buckets=(0.005, 0.02, 0.1, 0.5, 2, 10)
 )
 UNSCHEDULABLE = Gauge("argus_ui_pods_without_room", "Pods of the pipeline that no machine has room for.")
+NOT_SEARCHABLE = Gauge(
+    "argus_results_not_searchable",
+    "Results that a search does not find, as of the last comparison of Kafka, disk and index.",
+    ["where"],
+)
+SENT_AGAIN = Gauge("argus_results_sent_again", "Results that the last comparison found missing, and sent to the index.")
+NOT_ON_DISK = Gauge("argus_results_not_on_disk", "Results in Kafka that the consumers took, and that are on no disk.")
+COMPARED_AT = Gauge("argus_results_compared_timestamp_seconds", "When the last comparison began; 0 for none.")
+FILEBEAT_EVENTS = Gauge(
+    "argus_filebeat_events",
+    "Results in Filebeat since its pods started: dropped are those that the index refused, active those on their way.",
+    ["kind"],
+)
 PARTITIONS = Gauge("argus_ui_partitions", "Partitions that the wall reads.")
 LOGINS = Counter("argus_ui_logins_total", "Tries to log in with a password.", ["outcome"])
 REFUSED = Counter("argus_ui_refused_total", "Requests refused before any route saw them.", ["reason"])

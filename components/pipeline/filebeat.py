@@ -9,7 +9,7 @@ from typing import Any, Final
 import pulumi
 from pulumi_kubernetes import core
 
-from apps.messages.names import FILEBEAT_GROUP, IDENTITY_FIELD, results_index
+from apps.messages.names import FILEBEAT, FILEBEAT_GROUP, IDENTITY_FIELD, results_index
 from components import kubernetes as k
 from components.autoscaling import LagScaling, LagScalingArgs
 from components.images import Image
@@ -17,7 +17,9 @@ from components.pipeline.elasticsearch import Elasticsearch
 from components.pipeline.stage import Pipeline, Stage
 from components.pipeline.topics import Topics, results_topics
 
-LABELS: Final = k.labels("filebeat", "shipper")
+LABELS: Final = k.labels(FILEBEAT, "shipper")
+STATS_PORT: Final = 5066
+"""Where Filebeat serves its counters."""
 
 
 _IDENTITY: Final = f'function process(event) {{ event.Put("@metadata._id", event.Get("{IDENTITY_FIELD}")); }}'
@@ -80,7 +82,7 @@ def filebeat_yml(bootstrap_servers: str, elasticsearch_url: str, topics: Sequenc
         "logging.to_stderr": True,
         "logging.level": "info",
         "logging.metrics.enabled": False,
-        "http": {"enabled": True, "host": "0.0.0.0", "port": 5066},
+        "http": {"enabled": True, "host": "0.0.0.0", "port": STATS_PORT},
     }
     return json.dumps(config, indent=2) + "\n"
 
@@ -104,12 +106,12 @@ class Filebeat(pulumi.ComponentResource):
             name="filebeat",
             image=pipeline.images["filebeat"],
             command=["filebeat", "-e", "--strict.perms=false", "-c", f"{k.CONFIG_DIR}/filebeat.yml"],
-            ports=k.container_ports({"stats": 5066}),
+            ports=k.container_ports({"stats": STATS_PORT}),
             resources=k.resources_of(section.memory, cpu="20m"),
             security_context=k.container_security(),
-            startup_probe=k.http_probe("/", 5066, period=5, failures=60),
-            readiness_probe=k.http_probe("/", 5066),
-            liveness_probe=k.http_probe("/", 5066, period=20),
+            startup_probe=k.http_probe("/", STATS_PORT, period=5, failures=60),
+            readiness_probe=k.http_probe("/", STATS_PORT),
+            liveness_probe=k.http_probe("/", STATS_PORT, period=20),
             volume_mounts=[
                 k.mount("config", k.CONFIG_DIR, read_only=True),
                 k.mount("data", "/usr/share/filebeat/data"),

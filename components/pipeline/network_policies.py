@@ -13,7 +13,7 @@ from components import kubernetes as k
 from components.autoscaling import keda, vpa
 from components.cluster.kubeadm import API_PORT
 from components.config import Settings, sections
-from components.pipeline import elasticsearch, kafka, model_job, producers, zookeeper
+from components.pipeline import elasticsearch, filebeat, kafka, model_job, producers, zookeeper
 from components.pipeline.model_job import ROLES, pods_of
 from components.pipeline.stage import Labels, Stage
 
@@ -72,10 +72,11 @@ def flows(models: Sequence[str]) -> list[Flow]:
         *spark,
         "consumer",
         "filebeat",
+        "comparison",
         "ui",
         "keda-operator",
     )
-    search_clients = ("elasticsearch-template", "elasticsearch-retention", "filebeat", "ui")
+    search_clients = ("elasticsearch-template", "elasticsearch-retention", "filebeat", "comparison", "ui")
     return [
         Flow("zookeeper", "zookeeper", (zookeeper.QUORUM, zookeeper.ELECTION)),
         Flow("kafka", "zookeeper", (zookeeper.CLIENT,)),
@@ -84,6 +85,9 @@ def flows(models: Sequence[str]) -> list[Flow]:
         *(Flow(client, "elasticsearch", (elasticsearch.HTTP,)) for client in search_clients),
         *(flow for model in models for flow in _spark(model)),
         *(Flow("ui", server, (k.HTTP_PORT,)) for server in ("producer", "consumer")),
+        Flow("comparison", "consumer", (k.HTTP_PORT,)),
+        # Its counts of events that the index refused.
+        Flow("ui", "filebeat", (filebeat.STATS_PORT,)),
         Flow("producer", "producer", (k.HTTP_PORT,)),
         Flow("keda-adapter", "keda-operator", (keda.METRICS_PORT,)),
     ]

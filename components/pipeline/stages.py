@@ -9,6 +9,7 @@ from typing import Final
 from components.config import Settings
 from components.images import Image
 from components.pipeline import (
+    comparison,
     consumer,
     elasticsearch,
     filebeat,
@@ -30,6 +31,7 @@ STAGES: Final = (
     model_job.STAGE,
     producers.STAGE,
     consumer.STAGE,
+    comparison.STAGE,
     ui.STAGE,
 )
 """In the order of declaration: a stage comes after the stages whose outputs it needs."""

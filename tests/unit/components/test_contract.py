@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from apps.consumer.settings import Settings as ConsumerSettings
-from apps.indices.settings import RetentionSettings
+from apps.indices.settings import ComparisonSettings, RetentionSettings
 from apps.indices.settings import Settings as IndexSettings
 from apps.messages.names import results_topic
 from apps.producer.settings import Settings as ProducerSettings
@@ -38,6 +38,7 @@ READERS: Mapping[str, type[Settings]] = {
     "driver": DriverSettings,
     "install": IndexSettings,
     "retention": RetentionSettings,
+    "compare": ComparisonSettings,
 }
 """The class that reads a container's variables, by the container's name."""
 
@@ -141,7 +142,7 @@ def test_an_app_knows_every_variable_and_gets_all_that_it_needs(
 
 def test_every_module_that_is_run_is_there(found: Find) -> None:
     run = {each.command[each.command.index("-m") + 1] for each in found("") if "-m" in each.command}
-    assert run == {"apps.indices.retention", "apps.indices.template"}
+    assert run == {"apps.indices.retention", "apps.indices.template", "apps.indices.compare"}
     assert [module for module in run if importlib.util.find_spec(module) is None] == []
     (install,) = found("install")
     assert install.command[-1] in install.files

@@ -26,6 +26,7 @@ BROKERS_CLIENTS = (
     "producer",
     "consumer",
     "filebeat",
+    "comparison",
     "ui",
     *DRIVERS,
     "model-objects-executor",
@@ -40,10 +41,13 @@ NEEDED = {
     ("elasticsearch-template", "elasticsearch", "http"),
     ("elasticsearch-retention", "elasticsearch", "http"),
     ("filebeat", "elasticsearch", "http"),
+    ("comparison", "elasticsearch", "http"),
+    ("comparison", "consumer", "http"),
     ("ui", "elasticsearch", "http"),
     ("producer", "producer", "http"),
     ("ui", "producer", "http"),
     ("ui", "consumer", "http"),
+    ("ui", "filebeat", "stats"),
     ("model-objects-executor", "model-objects", "driver"),
     ("model-objects-executor", "model-objects", "blocks"),
     ("model-objects-executor", "model-objects-executor", "blocks"),
@@ -128,13 +132,13 @@ def stack(request: pytest.FixtureRequest, program: Program) -> Stack:
 
 def _pods(objects: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Pod]]:
     """Each kind of pod in the pipeline's namespace, from the objects; executors from their driver."""
-    files = {each["metadata"]["name"]: each["data"] for each in objects if each["kind"] == "ConfigMap"}
+    files = {each["metadata"]["name"]: each.get("data", {}) for each in objects if each["kind"] == "ConfigMap"}
     services = {each["metadata"]["name"]: each for each in objects if each["kind"] == "Service"}
     for number, each in enumerate(objects, start=10):
         address = IPv4Address(f"10.244.1.{number % 250}")
         if each["metadata"].get("namespace") != NAMESPACE:
             continue
-        if each["kind"] == "ConfigMap" and "executor.yaml" in each["data"]:
+        if each["kind"] == "ConfigMap" and "executor.yaml" in each.get("data", {}):
             template = json.loads(each["data"]["executor.yaml"])
             properties = dict(line.split(" ", 1) for line in each["data"]["spark.properties"].splitlines())
             labels = template["metadata"]["labels"]
@@ -187,7 +191,7 @@ def test_pods_reach_whatever_they_are_told_of(stack: Stack) -> None:
     told = {(client, server, port) for client, pod in stack.pods.items() for server, port in pod.told}
     assert [each for each in told if not stack.reaches(*each)] == []
     # All needed connections except those learnt at run time: to other brokers, nodes, drivers and executors.
-    learnt = {("kafka", "kafka"), ("elasticsearch", "elasticsearch")}
+    learnt = {("kafka", "kafka"), ("elasticsearch", "elasticsearch"), ("ui", "filebeat")}
     # And those that KEDA reads from a ScaledObject or has built in.
     learnt |= {(client, server) for client, server, _ in KEDA_NEEDED}
     assert {(client, server) for client, server, _ in told} == {

@@ -10,18 +10,21 @@ from apps.indices.settings import RetentionSettings
 from apps.messages.names import results_index
 
 
-def test_only_old_indices_of_results_go() -> None:
+def test_only_old_indices_of_results_and_of_refused_ones_go() -> None:
     names = [
         "results-objects-2026.11.15",
         "results-objects-2026.11.16",
         "results-objects-2026.11.17",
         "results-new-model-2025.01.01",
         "results-objects-2026.13.01",
+        "refused-2026.11.16",
+        "refused-2026.11.17",
         "results-objects",
         "logs-2020.01.01",
         ".internal",
     ]
     assert expired_indices(names, date(2026, 11, 23), 7) == [
+        "refused-2026.11.16",
         "results-new-model-2025.01.01",
         "results-objects-2026.11.15",
         "results-objects-2026.11.16",

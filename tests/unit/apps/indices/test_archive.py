@@ -1,0 +1,63 @@
+"""What the consumers say of their disks, by their own server."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path, PurePosixPath
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from apps.consumer.files import file_handler
+from apps.consumer.records import Kind, StoredFile
+from apps.consumer.storage import DiskStore
+from apps.indices.archive import fetch, stored
+from apps.indices.identities import Slot
+from apps.messages import frame_path, result_path
+from apps.service.http import Server
+
+AT = datetime(2026, 11, 23, 22, 14, tzinfo=UTC)
+SLOT = Slot("2026-11-23T22", "gate", "objects")
+NOBODY = "http://127.0.0.1:9"
+
+
+@pytest.fixture
+def consumer(tmp_path: Path) -> Iterator[str]:
+    store = DiskStore(tmp_path)
+    for number in (1, 2):
+        files: tuple[tuple[Kind, PurePosixPath], ...] = (
+            ("result", result_path("gate", AT, number, "objects")),
+            ("frame", frame_path("gate", AT, number)),
+            ("result", result_path("gate", AT.replace(hour=21), number, "objects")),
+            ("result", result_path("yard", AT, number, "motion")),
+        )
+        for kind, path in files:
+            store.write(StoredFile(kind=kind, path=path, captured_at=AT, data=str(path).encode()))
+    store.flush()
+    healthy = (HTTPStatus.OK, "")
+    server = Server(
+        0, health=lambda: healthy, readiness=lambda: healthy, rest=file_handler(store), registry=CollectorRegistry()
+    )
+    yield f"http://127.0.0.1:{server.port}"
+    server.close()
+    store.close()
+
+
+def test_results_of_the_hours_asked_for_are_listed(consumer: str) -> None:
+    found = stored([consumer], {SLOT.hour})
+    assert found.unanswered == []
+    assert found.results.slots == {SLOT, Slot(SLOT.hour, "yard", "motion")}
+    assert found.results.of(SLOT) == {1, 2}
+    assert len(stored([consumer], {"2026-11-23T20"}).results) == 0
+
+
+def test_a_consumer_that_does_not_answer_is_named(consumer: str) -> None:
+    found = stored([NOBODY, consumer], {SLOT.hour})
+    assert found.unanswered == [NOBODY]
+    assert len(found.results) == 4
+
+
+def test_a_result_is_fetched_from_whoever_has_it(consumer: str) -> None:
+    assert fetch([NOBODY, consumer], SLOT, 2) == b"gate/2026-11-23T22/2.objects.json"
+    assert fetch([consumer], SLOT, 3) is None
+    assert fetch([NOBODY], SLOT, 2) is None
