@@ -204,6 +204,8 @@ class Comparison:
         if lacking:
             logger.error("still not in the index and not set aside: %s", names(lacking))
         report.waiting = size(lacking) - report.gone
+        # What was set aside just now counts too.
+        self._documents.refresh()
         report.refused = len(self._documents.refused())
         reasons, oldest = self._documents.why_refused()
         if (unknown := report.waiting - self._waiting.total()) > 0:

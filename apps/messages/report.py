@@ -39,7 +39,8 @@ class Report:
     unreadable: int = 0
     """Records in Kafka that are no results."""
     not_on_disk: int | None = None
-    """In Kafka, taken by the consumers, and not on their disks; None where a consumer does not answer."""
+    """In Kafka, taken by the consumers, and not on their disks, lost or deleted for age or for lack of space; None where a
+    consumer does not answer."""
     unanswered: list[str] = field(default_factory=list)
     """Consumers that do not answer."""
     oldest: str | None = None
@@ -107,6 +108,6 @@ class Report:
         if self.expired:
             yield f"{self.expired} records were deleted by Kafka before they were compared"
         if self.not_on_disk:
-            yield f"{self.not_on_disk} in Kafka are on no disk"
+            yield f"{self.not_on_disk} in Kafka are on no disk: lost, or deleted for age or for lack of space"
         for url in self.unanswered:
             yield f"{url} does not answer: what it stores is not compared"

@@ -3,6 +3,7 @@
 import json
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -30,6 +31,12 @@ def access(tmp_path: Path) -> Path:
 def app(monkeypatch: pytest.MonkeyPatch, access: Path) -> FastAPI:
     monkeypatch.setattr(accounts, "CHECK_SECONDS", 0.0)
     return make_app(monkeypatch, access)
+
+
+@pytest.fixture
+def still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No time passes, however long a password takes to be hashed here."""
+    monkeypatch.setattr(logins, "time", SimpleNamespace(monotonic=lambda: 1000.0, time=time.time))
 
 
 def test_the_cookie_is_strict(app: FastAPI) -> None:
@@ -110,6 +117,7 @@ def test_a_login_that_could_not_be_checked_is_no_guess(app: FastAPI, monkeypatch
     assert Browser(app).log_in("anna", PASSWORD).status_code == 200
 
 
+@pytest.mark.usefixtures("still")
 def test_guesses_at_a_user_are_slowed_down_from_any_address(app: FastAPI) -> None:
     tries = [Browser(app, f"192.0.2.{n}").log_in("anna", "wrong") for n in range(logins.FREE_TRIES_OF_A_USER + 1)]
     assert [each.status_code for each in tries] == [401] * logins.FREE_TRIES_OF_A_USER + [429]
@@ -118,6 +126,7 @@ def test_guesses_at_a_user_are_slowed_down_from_any_address(app: FastAPI) -> Non
     assert Browser(app).log_in("bert", PASSWORD).status_code == 200, "nobody else"
 
 
+@pytest.mark.usefixtures("still")
 def test_guesses_from_an_address_are_slowed_down_at_any_user(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accounts, "verify", lambda given, stored: given == PASSWORD and stored == HASH)
     browser = Browser(app)
@@ -127,6 +136,7 @@ def test_guesses_from_an_address_are_slowed_down_at_any_user(app: FastAPI, monke
     assert Browser(app, "192.0.2.8").log_in("bert", PASSWORD).status_code == 200
 
 
+@pytest.mark.usefixtures("still")
 def test_endless_names_of_one_address_do_not_fill_the_log(
     app: FastAPI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
