@@ -39,7 +39,7 @@ class Report:
     unreadable: int = 0
     """Records in Kafka that are no results."""
     not_on_disk: int | None = None
-    """In Kafka, taken by the consumers, and not on their disks: lost, or deleted for age or for lack of space. None where
+    """In Kafka, taken by the consumers, and not on their disks: lost, or deleted for age or lack of space. None where
     a consumer does not answer."""
     unanswered: list[str] = field(default_factory=list)
     """Consumers that do not answer."""
