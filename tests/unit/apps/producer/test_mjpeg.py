@@ -53,7 +53,8 @@ def reason(url: str, stopping: threading.Event, login: Credentials | None = None
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mjpeg, "TIMEOUT_SECONDS", 0.5)
+    """A camera that says nothing is soon given up, but a busy computer has the time to open the stream."""
+    monkeypatch.setattr(mjpeg, "TIMEOUT_SECONDS", 2.0)
 
 
 @pytest.mark.parametrize(
