@@ -53,8 +53,7 @@ def reason(url: str, stopping: threading.Event, login: Credentials | None = None
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A camera that says nothing is soon given up, but a busy computer has the time to open the stream."""
-    monkeypatch.setattr(mjpeg, "TIMEOUT_SECONDS", 2.0)
+    monkeypatch.setattr(mjpeg, "TIMEOUT_SECONDS", 0.5)
 
 
 @pytest.mark.parametrize(
