@@ -20,7 +20,7 @@ from components.pipeline.stages import STAGES, images
 from lab.toolchain.images import ensure_base
 
 REPOSITORY = Path(__file__).parents[2]
-BUILD_SECONDS = 900
+BUILD_SECONDS = 1800
 START_SECONDS = 120
 CODE = REPOSITORY / "tests/integration/spark/code"
 TEST_MODELS = REPOSITORY / "tests/models"
