@@ -50,8 +50,3 @@ class Identities:
     def of(self, slot: Slot) -> set[int]:
         """The sequences in one slot."""
         return set(self._sequences[slot]) if slot in self._sequences else set()
-
-    def update(self, slot: Slot, sequences: set[int]) -> None:
-        """Add identities of one slot."""
-        if sequences:
-            self._sequences[slot].extend(sequences)

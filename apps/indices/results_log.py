@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from apps.messages import format_timestamp, parse_timestamp
 from apps.messages.frame import CLOCK_TOLERANCE
@@ -41,7 +40,11 @@ class Window:
 
 
 class ResultsLog:
-    """Reads the results topics. No member of a group, so it takes no partition from anybody."""
+    """Reads the results topics. No member of a group, so it takes no partition from anybody.
+
+    What groups have committed is read by consumers that join nothing: an AdminClient that asks a broker which no longer
+    coordinates the group ends the process (librdkafka 2.16).
+    """
 
     def __init__(self, connection: Mapping[str, str], topics: Sequence[str]) -> None:
         """`connection` are librdkafka's settings that reach the brokers."""
@@ -58,11 +61,15 @@ class ResultsLog:
             },
             logger=logger,
         )
-        self._admin = AdminClient(dict(connection))
+        self._groups = {COMPARISON_GROUP: self._consumer} | {
+            group: Consumer({**connection, "group.id": group, "enable.auto.commit": False}, logger=logger)
+            for group in (CONSUMER_GROUP, FILEBEAT_GROUP)
+        }
 
     def close(self) -> None:
         """Close the connections."""
-        self._consumer.close()
+        for consumer in self._groups.values():
+            consumer.close()
 
     def window(self, from_time: datetime | None = None) -> Window:
         """The records since the last comparison that left nothing open, or those of results since `from_time`.
@@ -155,12 +162,9 @@ class ResultsLog:
 
     def _committed(self, group: str, places: Sequence[Place]) -> dict[Place, tuple[int, datetime | None]]:
         """The group's committed offset by place, and the time in its note; places without a commit are left out."""
-        asked = ConsumerGroupTopicPartitions(group, [_partition(place) for place in places])
-        (future,) = self._admin.list_consumer_group_offsets([asked], request_timeout=ANSWER_SECONDS).values()
+        found = self._groups[group].committed([_partition(place) for place in places], timeout=ANSWER_SECONDS)
         return {
-            (each.topic, each.partition): (each.offset, _time_in(each.metadata))
-            for each in future.result().topic_partitions
-            if each.offset >= 0
+            (each.topic, each.partition): (each.offset, _time_in(each.metadata)) for each in found if each.offset >= 0
         }
 
     def _offsets_at(self, moment: datetime, places: Sequence[Place]) -> dict[Place, int]:
