@@ -20,9 +20,9 @@ def podman(*arguments: str, timeout: float = 120, check: bool = True, log: Path 
     return (done.stdout or "").strip()
 
 
-def succeeds(*arguments: str) -> bool:
-    """Whether `podman ARGUMENTS` exits with status 0; for its `exists` commands."""
-    return run(["podman", *arguments], env=ENVIRONMENT, check=False).returncode == 0
+def succeeds(*arguments: str, timeout: float = 120) -> bool:
+    """Whether `podman ARGUMENTS` exits with status 0. Raises LabError if it does not end."""
+    return run(["podman", *arguments], env=ENVIRONMENT, timeout=timeout, check=False).returncode == 0
 
 
 def inspect_container(name: str) -> dict[str, Any] | None:
@@ -51,7 +51,7 @@ def remove_container(name: str) -> None:
 def remove_containers(names: Iterable[str]) -> None:
     """Remove several existing containers in parallel. They are killed: nothing of them is kept."""
     remove = ("rm", "--force", "--ignore", "--volumes", "--time=0", *names)
-    if run(["podman", *remove], env=ENVIRONMENT, timeout=_REMOVE_SECONDS, check=False).returncode != 0:
+    if not succeeds(*remove, timeout=_REMOVE_SECONDS):
         # Podman gives a killed machine 10 s to end its processes, of which a busy host needs more.
         podman(*remove, timeout=_REMOVE_SECONDS)
 

@@ -9,12 +9,12 @@ from typing import Literal
 
 from apps.access.document import Role, at_least
 
-Kind = Literal["user", "token", "oidc"]
+Kind = Literal["user", "token"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """A user, a program with a token, or a user of the identity provider, with the rights of now."""
+    """A user, or a program with a token, with the rights of now."""
 
     name: str
     kind: Kind

@@ -11,8 +11,9 @@ import httpx
 
 from apps.messages.names import COMPARISON, FILEBEAT
 from apps.messages.report import Report
-from apps.service.kubernetes import ACCOUNT, ERRORS, ApiServer
+from apps.service.kubernetes import ACCOUNT
 from apps.ui import metrics
+from apps.ui.pods import poll_pods
 
 POLL_SECONDS = 15.0
 TIMEOUT_SECONDS = 3.0
@@ -112,17 +113,13 @@ class NotSearchable:
 
     async def run(self) -> None:
         """Poll until cancelled; returns at once if there is no service account."""
-        if not (self._account / "token").exists():
-            logger.info("no service account: it is not shown whether all results are searchable")
-            return
-        server = ApiServer(self._account)
-        path = f"/api/v1/namespaces/{server.namespace}/pods?labelSelector={NAME}%20in%20({COMPARISON},{FILEBEAT})"
-        while True:
-            try:
-                await self.take((await asyncio.to_thread(server.ask, "GET", path))["items"])
-            except (*ERRORS, KeyError) as error:
-                logger.warning("the API server does not list the pods of the comparison and of Filebeat: %r", error)
-            await asyncio.sleep(POLL_SECONDS)
+        await poll_pods(
+            f"labelSelector={NAME}%20in%20({COMPARISON},{FILEBEAT})",
+            self.take,
+            seconds=POLL_SECONDS,
+            account=self._account,
+            what="it is not shown whether all results are searchable",
+        )
 
     async def take(self, pods: list[Mapping[str, Any]]) -> None:
         """Take over what these pods say. Raises KeyError if they are no pods."""

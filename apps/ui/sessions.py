@@ -4,7 +4,7 @@ import hashlib
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Self
 
 from itsdangerous import BadData, URLSafeSerializer
 
@@ -25,14 +25,12 @@ class Session:
     """The user's version at the login."""
     begun: float
     used: float
-    claims: dict[str, Any] | None = None
-    """What the identity provider said of the user."""
 
     @classmethod
-    def begin(cls, name: str, kind: str, version: str, now: float, claims: dict[str, Any] | None = None) -> Self:
+    def begin(cls, name: str, kind: str, version: str, now: float) -> Self:
         """A new session."""
         identity = secrets.token_urlsafe(9)
-        return cls(identity=identity, name=name, kind=kind, version=version, begun=now, used=now, claims=claims)
+        return cls(identity=identity, name=name, kind=kind, version=version, begun=now, used=now)
 
 
 class Sessions:
@@ -45,12 +43,12 @@ class Sessions:
     def sign(self, session: Session) -> str:
         """The value of the cookie."""
         told = [session.identity, session.name, session.kind, session.version, session.begun, session.used]
-        return str(self._serializer().dumps([*told, session.claims] if session.claims else told))
+        return str(self._serializer().dumps(told))
 
     def read(self, cookie: str, now: float) -> Session | None:
         """The session of a cookie; None if the cookie is forged or of another key, or the session is over."""
         try:
-            identity, name, kind, version, begun, used, *claims = self._serializer().loads(cookie)
+            identity, name, kind, version, begun, used = self._serializer().loads(cookie)
             session = Session(
                 identity=str(identity),
                 name=str(name),
@@ -58,7 +56,6 @@ class Sessions:
                 version=str(version),
                 begun=float(begun),
                 used=float(used),
-                claims=claims[0] if claims else None,
             )
         except (BadData, ValueError, TypeError):
             return None

@@ -1,23 +1,20 @@
 """Finds pods that the scheduler cannot place on any machine, and advises the operator what to add."""
 
-import asyncio
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
-from apps.service.kubernetes import ACCOUNT, ERRORS, ApiServer
+from apps.service.kubernetes import ACCOUNT
 from apps.ui import metrics
+from apps.ui.pods import poll_pods
 
 POLL_SECONDS = 10.0
 PATIENCE = timedelta(seconds=20)
 """Pods that have waited for less are not reported: a pod that ends may soon free what they need."""
 
 _UNITS = {"m": 1e-3, "": 1, "k": 1e3, "M": 1e6, "G": 1e9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -88,20 +85,18 @@ class UnschedulablePods:
 
     async def run(self) -> None:
         """Poll until cancelled; returns at once if there is no service account."""
-        if not (self._account / "token").exists():
-            logger.info("no service account: pods that cannot be scheduled are not shown")
-            return
-        server = ApiServer(self._account)
-        path = f"/api/v1/namespaces/{server.namespace}/pods?fieldSelector=status.phase%3DPending"
-        while True:
-            try:
-                answer = await asyncio.to_thread(server.ask, "GET", path)
-                found = unschedulable(answer["items"], datetime.now(UTC))
-                metrics.UNSCHEDULABLE.set(len(found))
-                self.advice = advice(found, self._standby)
-            except (*ERRORS, KeyError) as error:
-                logger.warning("the API server does not list the pending pods: %r", error)
-            await asyncio.sleep(POLL_SECONDS)
+        await poll_pods(
+            "fieldSelector=status.phase%3DPending",
+            self._take,
+            seconds=POLL_SECONDS,
+            account=self._account,
+            what="pods that cannot be scheduled are not shown",
+        )
+
+    async def _take(self, pods: list[Mapping[str, Any]]) -> None:
+        found = unschedulable(pods, datetime.now(UTC))
+        metrics.UNSCHEDULABLE.set(len(found))
+        self.advice = advice(found, self._standby)
 
 
 def quantity(text: str) -> float:

@@ -5,7 +5,7 @@ alone node
 wanted=$(cat)
 [[ $wanted ]] || die "the keys did not arrive on standard input: does a login shell here read it?"
 [[ $(encryption_keys) != "$wanted" ]] || exit 0
-until_true 120 curl -ksf --max-time 2 -o /dev/null https://localhost:6443/readyz ||
+until_true 120 api_server_serves ||
   die "the API server here is not ready, so its key stays as it is"
 (umask 077 && cp -p /etc/kubernetes/encryption.yaml /etc/kubernetes/encryption.yaml.before)
 put_encryption <<<"$wanted"

@@ -89,7 +89,7 @@ else
 fi
 
 if [[ $CONTROL_PLANE == true ]]; then
-  until_true 60 curl -ksf --max-time 2 -o /dev/null https://localhost:6443/readyz || die "the API server is not ready"
+  until_true 60 api_server_serves || die "the API server is not ready"
   # Until then the API servers do not reach this kubelet, and so not etcd by its pod here, which other steps ask. A cluster
   # from before kubelets asked for certificates tells this one by settings.sh.
   if grep -qs '^serverTLSBootstrap: true' /var/lib/kubelet/config.yaml; then await_serving "$NAME" "$ADDRESS"; fi

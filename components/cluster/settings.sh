@@ -9,11 +9,10 @@ is_member || die "this machine is no node: set argus:ssh.rerun to another word a
 work=$(mktemp -p /run -d)
 trap 'rm -rf "$work"' EXIT
 manifest=/etc/kubernetes/manifests/kube-apiserver.yaml
-serves() { curl -ksf --max-time 2 -o /dev/null https://localhost:6443/readyz; }
 healthy() { curl -sf --max-time 2 -o /dev/null http://127.0.0.1:10248/healthz; }
 
 if [[ $CONTROL_PLANE == true ]]; then
-  until_true 120 serves || die "the API server of $NAME is not ready, so its settings stay as they are"
+  until_true 120 api_server_serves || die "the API server of $NAME is not ready, so its settings stay as they are"
   static_pod_patches # the configuration names their folder
   printf '%s\n' "$CONFIG" >"$work/config"
   kubeadm init phase upload-config all --config "$work/config" >/dev/null

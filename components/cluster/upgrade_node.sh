@@ -12,7 +12,7 @@ systemctl start kubelet.service # an interrupted upgrade may have left it stoppe
 options=(--ignore-preflight-errors "${IGNORE:-none}")
 [[ ! -d /etc/kubernetes/patches ]] || options+=(--patches /etc/kubernetes/patches)
 if [[ $CONTROL_PLANE == true ]]; then
-  until_true 120 curl -ksf --max-time 2 -o /dev/null https://localhost:6443/readyz || die "the API server here is not ready"
+  until_true 120 api_server_serves || die "the API server here is not ready"
 fi
 if [[ $CONTROL_PLANE == true && $(cluster_version) != "$VERSION" ]]; then
   kubeadm upgrade apply "v$VERSION" --yes "${options[@]}" >&2

@@ -134,6 +134,36 @@ def job(
     )
 
 
+def cron_job(
+    resource: str,
+    workload: Workload,
+    container: core.v1.ContainerArgs,
+    *,
+    schedule: str,
+    retries: int,
+    longest_seconds: int | None = None,
+) -> batch.v1.CronJob:
+    """A task that runs again and again, one run at a time, each with so many retries and for this long at most."""
+    return batch.v1.CronJob(
+        resource,
+        metadata=workload.metadata(),
+        spec=batch.v1.CronJobSpecArgs(
+            schedule=schedule,
+            concurrency_policy="Forbid",
+            successful_jobs_history_limit=1,
+            failed_jobs_history_limit=1,
+            job_template=batch.v1.JobTemplateSpecArgs(
+                spec=batch.v1.JobSpecArgs(
+                    backoff_limit=retries,
+                    active_deadline_seconds=longest_seconds,
+                    template=task_template(workload.labels, container, []),
+                )
+            ),
+        ),
+        opts=workload.opts,
+    )
+
+
 def disruption_budget(resource: str, workload: Workload) -> policy.v1.PodDisruptionBudget:
     """A drain evicts one pod at a time; a pod that is already unhealthy does not block it."""
     return policy.v1.PodDisruptionBudget(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import pulumi
-from pulumi_kubernetes import batch, core
+from pulumi_kubernetes import core
 
 from apps.messages.names import COMPARISON
 from components import kubernetes as k
@@ -45,24 +45,7 @@ class Comparison(pulumi.ComponentResource):
             resources=k.resources(cpu="20m", memory_mib=96, limit_mib=512),
             security_context=k.container_security(),
         )
-        batch.v1.CronJob(
-            f"{name}-job",
-            metadata=workload.metadata(),
-            spec=batch.v1.CronJobSpecArgs(
-                schedule=SCHEDULE,
-                concurrency_policy="Forbid",
-                successful_jobs_history_limit=1,
-                failed_jobs_history_limit=1,
-                job_template=batch.v1.JobTemplateSpecArgs(
-                    spec=batch.v1.JobSpecArgs(
-                        backoff_limit=0,
-                        active_deadline_seconds=LONGEST_SECONDS,
-                        template=k.task_template(LABELS, container, []),
-                    )
-                ),
-            ),
-            opts=workload.opts,
-        )
+        k.cron_job(f"{name}-job", workload, container, schedule=SCHEDULE, retries=0, longest_seconds=LONGEST_SECONDS)
         self.register_outputs({})
 
 

@@ -180,22 +180,7 @@ class Elasticsearch(pulumi.ComponentResource):
         config = k.config_map(f"{self._name}-retention", workload, variables)
         container = self._tool("retention", "retention", limit_mib=192)
         container.env_from = k.env_from(config)
-        batch.v1.CronJob(
-            f"{self._name}-retention-job",
-            metadata=workload.metadata(),
-            spec=batch.v1.CronJobSpecArgs(
-                schedule="17 * * * *",
-                concurrency_policy="Forbid",
-                successful_jobs_history_limit=1,
-                failed_jobs_history_limit=1,
-                job_template=batch.v1.JobTemplateSpecArgs(
-                    spec=batch.v1.JobSpecArgs(
-                        backoff_limit=3, template=k.task_template(RETENTION_LABELS, container, [])
-                    )
-                ),
-            ),
-            opts=workload.opts,
-        )
+        k.cron_job(f"{self._name}-retention-job", workload, container, schedule="17 * * * *", retries=3)
 
     def _tool(self, name: str, module: str, *arguments: str, limit_mib: int) -> core.v1.ContainerArgs:
         """A container that runs a module of apps/indices, which are in the consumer's image."""

@@ -28,15 +28,3 @@ put_encryption() {
   } >/etc/kubernetes/encryption.yaml.new)
   mv -f /etc/kubernetes/encryption.yaml.new /etc/kubernetes/encryption.yaml
 }
-
-# restart_api_server: ends this machine's API server, and waits until another one runs and is ready.
-restart_api_server() {
-  local process
-  process=$(pgrep -o -f '^kube-apiserver ') || true
-  pkill -f '^kube-apiserver ' || true
-  until_true 240 api_server_after "$process"
-}
-# api_server_after PROCESS: whether an API server runs that is not this process, and is ready.
-api_server_after() {
-  [[ $(pgrep -o -f '^kube-apiserver ' || true) != "$1" ]] && curl -ksf --max-time 2 -o /dev/null https://localhost:6443/readyz
-}
