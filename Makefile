@@ -113,8 +113,9 @@ bench-day: bootstrap ## A day of 40 cameras against the rules that scale the sta
 bench-accuracy: bootstrap ## What the detectors find on labelled real frames and rendered ones, and a frame's cost; WEIGHTS=your/own
 	@$(PYTHON) -m tests.bench.accuracy $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
-bench-frames: bootstrap ## On the lab: which rates are kept, how late, what a frame costs; RATES=20,40 SECONDS=120 KEEP=10 A=frozen
+bench-frames: bootstrap ## On the lab: which rates are kept, how late, what a frame costs; RATES=20,40 SECONDS=120 KEEP=10 A=frozen MOVING=0.3 FILLED=6000
 	@$(PYTHON) -m tests.bench.frames --seconds $(or $(SECONDS),120) --keep $(or $(KEEP),10) \
+	  $(if $(MOVING),--moving "$(MOVING)") $(if $(FILLED),--filled "$(FILLED)") \
 	  $(if $(RATES),--rates "$(RATES)") $(if $(A),--a "$(A)") $(if $(LOOP_SECONDS),--loop-seconds "$(LOOP_SECONDS)") \
 	  $(if $(MODELS),--models '$(MODELS)') $(if $(SETTINGS),--settings '$(SETTINGS)') \
 	  $(if $(ULTRALYTICS),--ultralytics "$(ULTRALYTICS)")

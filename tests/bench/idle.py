@@ -13,7 +13,7 @@ from lab.progress import say
 from tests.bench.frames.cpu import Meter, metered
 from tests.bench.frames.lab import Lab, is_up, known, restored
 from tests.bench.frames.programs import Pods, total
-from tests.bench.frames.report import LOAD, Cpu, cpu_rows
+from tests.bench.frames.report import LOAD, Cpu, shown_cores
 from tests.bench.frames.stack import AT_REST, fragment
 from tests.bench.frames.step import cpu_of
 from tests.bench.table import table
@@ -21,7 +21,6 @@ from tests.bench.table import table
 CLUSTER = "kubelet, containerd and its shims, kube-*, etcd, CoreDNS, HAProxy, keepalived and metrics-server"
 CLUSTER_LIMIT, ALL_LIMIT = 0.25, 0.45
 """The cores that these and all of the lab may use at rest."""
-_SHOWN_CORES = 0.0005
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,10 +59,9 @@ def at_rest(lab: Lab, seconds: float) -> Cpu:
 
 def shown(cpu: Cpu) -> str:
     """The table by program, and the two sums beside their limits."""
-    rows = [[name, f"{cores:.3f}"] for name, cores in cpu_rows(cpu) if cores >= _SHOWN_CORES]
     cluster, everything = (cpu.cores(total(cpu.programs, *parts)) for parts in (("cluster",), LOAD))
     return "\n\n".join((
-        table(("program", "cores"), rows),
+        table(("program", "cores"), shown_cores(cpu)),
         f"{CLUSTER}: {_beside(cluster, CLUSTER_LIMIT)}",
         f"All of the lab with the pipeline, the kernel's threads and the cameras: {_beside(everything, ALL_LIMIT)}",
         f"Busy over {cpu.seconds:.0f} s: {cpu.cores(cpu.busy):.3f} cores, of which {cpu.unexplained:.1%} unexplained; "

@@ -57,6 +57,11 @@ def lag(cluster: ClusterClient, model: str = MODEL) -> float | None:
     return None
 
 
+def delivered(cluster: ClusterClient) -> int:
+    """The number of frames that the present producers have delivered to Kafka."""
+    return sum(camera.last - camera.first + 1 for camera in cluster.cameras().values() if camera.first and camera.last)
+
+
 class Watch:
     """Samples in a separate thread. Values that cannot be read are left out."""
 

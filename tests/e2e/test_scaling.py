@@ -9,6 +9,7 @@ import pytest
 from tests.e2e.accounting import Audit
 from tests.e2e.cluster import ClusterClient
 from tests.e2e.conftest import Stack
+from tests.e2e.load import delivered
 from tests.e2e.machines import kubectl, stack_with
 from tests.e2e.timings import Timings
 from tests.e2e.waiting import wait_until
@@ -40,8 +41,8 @@ def test_a_backlog_brings_an_executor_and_lets_it_go(stack: Stack, tmp_path: Pat
         wait_until("one executor", lambda: _not_so_many(cluster, 1), limit_s=LIMIT_S)
         audit = Audit.open(cluster)
         kubectl("cp1", f"-n argus scale deployment model-{MODEL} --replicas=0")
-        before = _delivered(cluster)
-        wait_until("a backlog", lambda: _fewer_than(_delivered(cluster) - before, BACKLOG), limit_s=LIMIT_S)
+        before = delivered(cluster)
+        wait_until("a backlog", lambda: _fewer_than(delivered(cluster) - before, BACKLOG), limit_s=LIMIT_S)
         began = time.monotonic()
         kubectl("cp1", f"-n argus scale deployment model-{MODEL} --replicas=1")
         wait_until("a second executor", lambda: _not_so_many(cluster, 2), limit_s=LIMIT_S)
@@ -57,11 +58,6 @@ def _not_so_many(cluster: ClusterClient, wanted: int) -> str | None:
     labels = f"app.kubernetes.io/name=model-{MODEL},app.kubernetes.io/component=executor"
     phases = [each["status"]["phase"] for each in cluster.pods(labels) if "deletionTimestamp" not in each["metadata"]]
     return None if phases == ["Running"] * wanted else f"executors: {phases}"
-
-
-def _delivered(cluster: ClusterClient) -> int:
-    """The number of frames that the present producers have delivered to Kafka."""
-    return sum(camera.last - camera.first + 1 for camera in cluster.cameras().values() if camera.first and camera.last)
 
 
 def _fewer_than(seen: int, wanted: int) -> str | None:

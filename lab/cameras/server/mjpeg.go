@@ -34,7 +34,8 @@ type pictures struct {
 	parts func() ([][]byte, error)
 }
 
-// newMJPEG answers GET /mjpeg/CLIP?fps=RATE with the clip's JPEGs, at the viewer's own rate or the clip's.
+// newMJPEG answers GET /mjpeg/CLIP?fps=RATE with the clip's JPEGs, at the viewer's own rate or the clip's. With
+// still=true it is the first of them over and over: a camera that looks at a place where nothing moves.
 //
 // Clips are the folder's files CLIP@RATE.mjpeg: JPEGs one after another, RATE of them a second.
 func newMJPEG(folder string) (http.Handler, error) {
@@ -66,10 +67,21 @@ func newMJPEG(folder string) (http.Handler, error) {
 				return
 			}
 		}
+		still := false
+		if said := request.FormValue("still"); said != "" {
+			var err error
+			if still, err = strconv.ParseBool(said); err != nil {
+				http.Error(answer, "still: true or false", http.StatusBadRequest)
+				return
+			}
+		}
 		parts, err := found.parts()
 		if err != nil {
 			http.Error(answer, err.Error(), http.StatusInternalServerError)
 			return
+		}
+		if still {
+			parts = parts[:1]
 		}
 		stream(request.Context(), answer, parts, found.rate, fps)
 	})

@@ -123,6 +123,12 @@ func TestAViewerGetsTheRateThatItAsksFor(t *testing.T) {
 	}
 }
 
+func TestAStillCameraShowsOnePicture(t *testing.T) {
+	if seen := pull(t, get(t, camera5(t).URL+"/mjpeg/street?still=true"), 4); !bytes.Equal(seen, []byte{0, 0, 0, 0}) {
+		t.Errorf("not one picture alone: %v", seen)
+	}
+}
+
 func TestPartsAreSentWithoutChunksAndAtOnce(t *testing.T) {
 	connection, err := net.Dial("tcp", camera5(t).Listener.Addr().String())
 	if err != nil {
@@ -158,6 +164,7 @@ func TestWhatCannotBeServedIsRefused(t *testing.T) {
 		"/mjpeg/street?fps=61":   http.StatusBadRequest,
 		"/mjpeg/street?fps=NaN":  http.StatusBadRequest,
 		"/mjpeg/street?fps=many": http.StatusBadRequest,
+		"/mjpeg/street?still=so": http.StatusBadRequest,
 	} {
 		if answer := get(t, url+path); answer.StatusCode != status {
 			t.Errorf("%s: %s", path, answer.Status)

@@ -17,7 +17,7 @@ from lab.cameras import clips
 from lab.config import STACK_FILE, LabError
 from lab.progress import say
 from tests.bench.clock import LOGS
-from tests.bench.frames import loops
+from tests.bench.frames import filled, loops
 from tests.bench.frames.lab import Lab, frozen, is_up, restored
 from tests.bench.frames.report import Run, draw, shown, write_csv
 from tests.bench.frames.stack import AT_REST, fragment, merged
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _on_the_lab(options: argparse.Namespace, run: Run, pictures: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="argus-bench-") as folder:
-        lab = Lab(Path(folder), options.models_fragment, options.settings_fragment)
+        lab = Lab(Path(folder), options.models_fragment, options.settings_fragment, moving=options.moving)
         with restored(lab):
             _bare(options, run, lab, pictures, before=True)
             lost = 0
@@ -66,6 +66,8 @@ def _on_the_lab(options: argparse.Namespace, run: Run, pictures: Path) -> None:
                 if lost == LOST_IN_A_ROW:
                     run.notes.append(f"Rates above {rate:g} were not tried: {lost} in a row were not kept.")
                     break
+            if options.filled:
+                run.filled = filled.measure(lab, options.filled, options.seconds)
             if options.keep and run.best:
                 run.steps.append(measure(lab, run.best.wanted, options.keep * 60))
             _bare(options, run, lab, pictures, before=False)
@@ -132,6 +134,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rates", type=_rates, default=RATES, help="frames/s of all 40 cameras, as 20,40,60")
     parser.add_argument("--seconds", type=float, default=120, help="of each step")
     parser.add_argument("--keep", type=float, default=10, help="minutes for the highest kept rate; 0: not again")
+    parser.add_argument("--moving", type=_share, default=1.0, help="share of the cameras that see motion")
+    parser.add_argument("--filled", type=int, default=0, help="also executors alone, on a topic with so many frames")
     parser.add_argument("--models", dest="models_fragment", type=fragment, default={}, help="YAML over argus:models")
     parser.add_argument(
         "--settings", dest="settings_fragment", type=fragment, default={}, help="YAML over all sections"
@@ -147,6 +151,13 @@ def _rates(said: str) -> tuple[float, ...]:
     found = tuple(float(each) for each in said.split(",") if each.strip())
     if not found or min(found) <= 0:
         raise argparse.ArgumentTypeError(f"{said!r}: frames/s above 0, with commas between them")
+    return found
+
+
+def _share(said: str) -> float:
+    found = float(said)
+    if not 0 <= found <= 1:
+        raise argparse.ArgumentTypeError(f"{said!r}: a share, from 0 to 1")
     return found
 
 

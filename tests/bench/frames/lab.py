@@ -39,8 +39,9 @@ def is_up() -> bool:
 class Lab:
     """The lab with the dev stack, changed for the measurement and restored at the end."""
 
-    def __init__(self, folder: Path, models: Fragment, settings: Fragment) -> None:
-        self._folder, self._models, self._settings = folder, models, settings
+    def __init__(self, folder: Path, models: Fragment, settings: Fragment, *, moving: float = 1.0) -> None:
+        """`moving`: the share of the cameras that something moves before."""
+        self._folder, self._models, self._settings, self._moving = folder, models, settings, moving
         self.stack = Stack(folder)
         self.stack.connect()
         self.sections: list[dict[str, Any]] = []
@@ -64,7 +65,7 @@ class Lab:
 
     def apply(self, rate: float) -> None:
         """Let the cameras make this many frames a second all together, and wait until all is steady."""
-        change = measured(rate, self._models, self._settings)
+        change = measured(rate, self._models, self._settings, moving=self._moving)
 
         def edit(config: dict[str, Any]) -> None:
             change(config)

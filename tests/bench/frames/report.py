@@ -16,6 +16,7 @@ from tests.bench.table import table
 
 LOAD: Final[tuple[Part, ...]] = ("cluster", "pipeline", "machines", "kernel", "lab")
 """The parts that belong to the lab, without the instrument and what else runs on the host."""
+_SHOWN_CORES = 0.0005
 _SHOWN_MS = 0.005
 
 
@@ -37,7 +38,7 @@ class Cpu:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """What was measured at one rate (frames/s): slopes (frames/s) and lags (frames) are by model."""
+    """What was measured at one rate (frames/s): slopes (frames/s), lags (frames) and the shares looked at by model."""
 
     wanted: float
     reached: float
@@ -48,6 +49,7 @@ class Step:
     to_kafka: Latency
     to_result: Latency
     to_search: Latency
+    looked: Mapping[str, float]
     not_searchable: int
     cpu: Cpu
     memory: Mapping[Program, int]
@@ -61,6 +63,15 @@ class Step:
     def milliseconds(self, ticks: float) -> float:
         """Ticks of the step as CPU milliseconds a frame."""
         return 1000 * ticks / TICKS / (self.reached * self.cpu.seconds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filled:
+    """What executors alone did of a topic with so many frames: frames/s by model."""
+
+    frames: int
+    rates: Mapping[str, float]
+    cpu: Cpu
 
 
 @dataclass
@@ -78,6 +89,7 @@ class Run:
 
     steps: list[Step] = field(default_factory=list)
     loops: list[Loops] = field(default_factory=list)
+    filled: Filled | None = None
     notes: list[str] = field(default_factory=list)
 
     def loop(self, name: str) -> Loops:
@@ -106,6 +118,8 @@ def shown(run: Run) -> str:
             if best
             else "No rate was kept."
         )
+    if run.filled:
+        parts += [_filled(run.filled), table(("executors alone: program", "cores"), shown_cores(run.filled.cpu))]
     if run.loops:
         parts.append(_loops(run.loops))
         parts += _ratios(run)
@@ -131,6 +145,11 @@ def write_csv(run: Run, file: Path) -> None:
         rows.writerow(("step", "rate", "kind", "name", "value", "unit"))
         for number, step in enumerate(run.steps, start=1):
             rows.writerows((number, f"{step.wanted:g}", *row) for row in _figures(step))
+        if run.filled:
+            for model, rate in run.filled.rates.items():
+                rows.writerow(("", "", "executors alone", model, f"{rate:.2f}", "frames/s"))
+            for name, cores in cpu_rows(run.filled.cpu):
+                rows.writerow(("", "", "executors alone, cpu", name, f"{cores:.4f}", "cores"))
         for each in run.loops:
             for when, loop in (("before", each.before), ("after", each.after)):
                 if loop:
@@ -165,6 +184,11 @@ def draw(steps: Sequence[Step], file: Path) -> None:
     figure.savefig(file, dpi=110)
 
 
+def shown_cores(cpu: Cpu) -> list[list[str]]:
+    """The rows of a table of busy cores by program, the largest first, without what is next to nothing."""
+    return [[name, f"{cores:.3f}"] for name, cores in cpu_rows(cpu) if cores >= _SHOWN_CORES]
+
+
 def cpu_rows(cpu: Cpu) -> list[tuple[str, float]]:
     """Busy cores by program, the largest first."""
     ordered = sorted(cpu.programs.items(), key=lambda each: -each[1])
@@ -172,7 +196,7 @@ def cpu_rows(cpu: Cpu) -> list[tuple[str, float]]:
 
 
 def _rates(steps: Sequence[Step]) -> str:
-    header = ("frames/s", "captured", "kept", "falls behind by (/s)", "lag at the end")
+    header = ("frames/s", "captured", "kept", "falls behind by (/s)", "lag at the end", "looked at")
     late = ("to Kafka p50/95/99 (s)", "to result", "to searchable", "cores", "ms a frame", "unexplained", "GiB")
     rows = [
         [
@@ -181,6 +205,7 @@ def _rates(steps: Sequence[Step]) -> str:
             "yes" if step.kept else "no",
             ", ".join(f"{model} {value:+.2f}" for model, value in step.slopes.items()),
             ", ".join(f"{value:.0f}" for value in step.lags.values()),
+            ", ".join(f"{model} {share:.0%}" for model, share in step.looked.items()),
             *map(_latency, (step.to_kafka, step.to_result, step.to_search)),
             f"{step.cpu.cores(step.cpu.busy):.2f}",
             f"{step.milliseconds(step.cpu.busy):.1f}",
@@ -190,6 +215,11 @@ def _rates(steps: Sequence[Step]) -> str:
         for step in steps
     ]
     return table((*header, *late), rows)
+
+
+def _filled(filled: Filled) -> str:
+    rates = ", ".join(f"{model} {rate:.1f}" for model, rate in filled.rates.items())
+    return f"Executors alone on a topic with {filled.frames} frames, in frames/s: {rates}."
 
 
 def _programs(steps: Sequence[Step]) -> str:
@@ -239,9 +269,15 @@ def _ratios(run: Run) -> Iterator[str]:
     best = run.best
     for each in run.loops:
         rates = [loop.rate for loop in (each.before, each.after) if loop]
-        if best and rates:
-            mean = sum(rates) / len(rates)
+        if not rates:
+            continue
+        mean = sum(rates) / len(rates)
+        if best:
             yield f"Kept : loop {each.name} = {best.reached:.1f} : {mean:.1f} = {best.reached / mean:.2f}"
+        if run.filled:
+            # The slowest model decides when a frame is done.
+            alone = min(run.filled.rates.values())
+            yield f"Executors alone : loop {each.name} = {alone:.1f} : {mean:.1f} = {alone / mean:.2f}"
 
 
 def _verdict(step: Step) -> str:
@@ -262,6 +298,8 @@ def _figures(step: Step) -> Iterator[tuple[str, str, str, str]]:
         yield "lag slope", model, f"{value:.4f}", "frames/s"
     for model, value in step.lags.items():
         yield "lag at the end", model, f"{value:.0f}", "frames"
+    for model, value in step.looked.items():
+        yield "looked at", model, f"{value:.4f}", "share"
     for name, latency in (("kafka", step.to_kafka), ("result", step.to_result), ("searchable", step.to_search)):
         for share in ("p50", "p95", "p99"):
             yield f"capture to {name}", share, f"{getattr(latency, share):.3f}", "s"

@@ -25,18 +25,22 @@ _LONGEST_PATH = 250
 Fragment = Mapping[str, Any] | list[Any]
 
 
-def measured(rate: float, models: Fragment, settings: Fragment) -> Callable[[dict[str, Any]], None]:
+def measured(
+    rate: float, models: Fragment, settings: Fragment, *, moving: float = 1.0
+) -> Callable[[dict[str, Any]], None]:
     """An edit of a stack's configuration: its cameras show the lab's clips, with this many frames/s all together.
 
-    `models` is merged into `argus:models`, `settings` into all sections (with or without `argus:`).
+    `models` is merged into `argus:models`, `settings` into all sections (with or without `argus:`). Something moves
+    before this share of the cameras, spread over all of them; the others show their clip's first picture alone.
     """
 
     def edit(config: dict[str, Any]) -> None:
         each = rate / len(config["argus:cameras"])
         config["argus:producers"]["framesPerSecond"] = round(each, 4)
         url = f"http://{CAMERAS_ADDRESS}:{CAMERAS_HTTP_PORT}/mjpeg"
-        for camera, clip in zip(config["argus:cameras"], cycle(CAMERAS), strict=False):
-            camera["url"] = f"{url}/{clip.camera}?fps={max(each * SPARE, SLOWEST):.4f}"
+        for number, (camera, clip) in enumerate(zip(config["argus:cameras"], cycle(CAMERAS), strict=False)):
+            still = "" if _is_chosen(number, moving) else "&still=true"
+            camera["url"] = f"{url}/{clip.camera}?fps={max(each * SPARE, SLOWEST):.4f}{still}"
         config["argus:models"] = merged(config["argus:models"], models)
         for name, fragment in dict(settings).items():
             key = name if name.startswith("argus:") else f"argus:{name}"
@@ -73,6 +77,12 @@ def fragment(said: str) -> Fragment:
     if not isinstance(found, dict | list):
         raise ArgumentTypeError(f"{said!r} is no mapping and no list, and no file is called that")
     return found
+
+
+def _is_chosen(number: int, share: float) -> bool:
+    """Whether the thing of this number, from 0, is among this share of all, spread evenly."""
+    # Rounded, because 0.3 * 10 is a little less than 3.
+    return int(round((number + 1) * share, 9)) > int(round(number * share, 9))
 
 
 def _named(value: Any) -> bool:

@@ -52,6 +52,7 @@ def measure(lab: Lab, rate: float, seconds: float) -> Step:
         to_kafka=Latency.of(seen.to_kafka),
         to_result=Latency.of([each for model in seen.to_result.values() for each in model]),
         to_search=Latency.of(seen.to_search),
+        looked={model: sum(looks) / len(looks) for model, looks in seen.looked.items() if looks},
         not_searchable=seen.not_searchable,
         cpu=cpu_of(usage, pods),
         memory=memory,

@@ -58,6 +58,8 @@ class Seen:
     lags: dict[str, list[int]] = field(default_factory=dict)
     to_kafka: list[float] = field(default_factory=list)
     to_result: dict[str, list[float]] = field(default_factory=dict)
+    looked: dict[str, list[bool]] = field(default_factory=dict)
+    """Of each result by model whether the model looked at the frame."""
     to_search: list[float] = field(default_factory=list)
     not_searchable: int = 0
     """Results that were not searchable when the waiting for them ended."""
@@ -187,7 +189,9 @@ def follow(order: Order) -> Seen:
             all_added.set()
         for model in order.models:
             topic = results_topic(model)
-            seen.to_result[model] = list(result_latencies(order, topic, ends[topic], lags.ends(topic)))
+            of_model = list(results(order, topic, ends[topic], lags.ends(topic)))
+            seen.to_result[model] = [seconds for seconds, _ in of_model]
+            seen.looked[model] = [looked for _, looked in of_model]
         for each in running:
             each.result()
     if search.failed and not search.found:
@@ -214,8 +218,8 @@ def chosen(before: Offsets, after: Offsets, count: int) -> list[int]:
     return grown[:: max(1, len(grown) // count)][:count]
 
 
-def result_latencies(order: Order, topic: str, start: Offsets, end: Offsets) -> Iterator[float]:
-    """The seconds from capture to the record of each result between two ends of the topic."""
+def results(order: Order, topic: str, start: Offsets, end: Offsets) -> Iterator[tuple[float, bool]]:
+    """The results between two ends of a topic: the seconds from capture to record, and whether the model looked."""
     consumer = Consumer({"bootstrap.servers": order.kafka, "group.id": _GROUP, **_FETCH})
     left = {
         partition: last - start.get(partition, 0) for partition, last in end.items() if last > start.get(partition, 0)
@@ -232,7 +236,7 @@ def result_latencies(order: Order, topic: str, start: Offsets, end: Offsets) -> 
                 if message.offset() == end[partition] - 1:
                     left.pop(partition, None)
                 result = result_from_json(message.value())
-                yield message.timestamp()[1] / 1000 - result.captured_at.timestamp()
+                yield message.timestamp()[1] / 1000 - result.captured_at.timestamp(), result.skipped is None
     finally:
         consumer.close()
 

@@ -11,7 +11,7 @@ from tests.bench import idle
 from tests.bench.frames.figures import Latency
 from tests.bench.frames.loops import Loop
 from tests.bench.frames.programs import Program
-from tests.bench.frames.report import Cpu, Run, Step, draw, shown, steadiness, write_csv
+from tests.bench.frames.report import Cpu, Filled, Run, Step, draw, shown, steadiness, write_csv
 
 KUBELET, JAVA, OTHER, PROBE = (
     Program("cluster", "kubelet"),
@@ -39,6 +39,7 @@ def step(wanted: float, **changes: Any) -> Step:
         "to_kafka": late,
         "to_result": late,
         "to_search": Latency(math.nan, math.nan, math.nan, 0),
+        "looked": {"objects": 0.31, "motion": 1.0},
         "not_searchable": 0,
         "cpu": cpu(),
         "memory": Counter({KUBELET: 80 * 2**20, JAVA: 700 * 2**20, OTHER: 2**30}),
@@ -57,6 +58,7 @@ def run() -> Run:
 
 def test_the_report_says_what_is_kept_what_a_frame_costs_and_what_does_not_compare() -> None:
     text = shown(run())
+    assert text.count("objects 31%, motion 100%") == 4
     assert "The highest rate kept: 40 frames/s, for 600 s." in text
     assert "80 frames/s for 120 s: NOT KEPT: objects falls behind by 41.5/s. Sets: none missing; 7 results" in text
     # 40 s of CPU for 3980 frames.
@@ -74,6 +76,16 @@ def test_loop_a_decides_where_it_was_measured() -> None:
     found.loop("A").after = None
     assert "loop B" in steadiness(found.loops)
     assert steadiness([]) == ""
+
+
+def test_executors_alone_are_compared_by_their_slowest_model(tmp_path: Path) -> None:
+    found = run()
+    found.filled = Filled(frames=6000, rates={"objects": 45.0, "motion": 72.0}, cpu=cpu())
+    text = shown(found)
+    assert "Executors alone on a topic with 6000 frames, in frames/s: objects 45.0, motion 72.0." in text
+    assert "Executors alone : loop B = 45.0 : 90.0 = 0.50" in text
+    write_csv(found, tmp_path / "frames.csv")
+    assert ",,executors alone,objects,45.00,frames/s" in (tmp_path / "frames.csv").read_text()
 
 
 def test_nothing_kept_is_said() -> None:

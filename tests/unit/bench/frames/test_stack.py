@@ -32,6 +32,16 @@ def test_every_camera_shows_a_clip_at_a_rate_that_leaves_no_due_frame_without_pi
     assert settings.kafka.partitions == 48
 
 
+@pytest.mark.parametrize(("moving", "count"), [(1.0, 0), (0.3, 28), (0.6, 16), (0.0, 40)])
+def test_a_share_of_the_cameras_stands_still_spread_over_all(moving: float, count: int) -> None:
+    config = stacks.committed("dev")
+    measured(40, {}, {}, moving=moving)(config)
+    still = [camera["url"].endswith("&still=true") for camera in config["argus:cameras"]]
+    assert (len(still), sum(still)) == (40, count)
+    for first in range(0, 40, 10):
+        assert sum(still[first : first + 10]) == count / 4
+
+
 def test_a_fragment_is_laid_over_models_by_name() -> None:
     base = [{"name": "objects", "kind": "objects", "executors": {"maximum": 1}}, {"name": "motion", "kind": "motion"}]
     assert merged(base, {}) == base

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from apps.messages import Frame, Result, frame_headers, result_to_json
+from apps.messages import STILL, Frame, Result, Skipped, frame_headers, result_to_json
 from apps.messages.names import FRAMES_TOPIC, model_group, results_topic
 from tests.bench.frames import watch
-from tests.bench.frames.watch import Lags, Order, Search, chosen, follow, result_latencies
+from tests.bench.frames.watch import Lags, Order, Search, chosen, follow, results
 
 START = datetime(2026, 11, 28, tzinfo=UTC)
 
@@ -66,12 +66,21 @@ def frame(sequence: int, captured_at: datetime) -> Frame:
     return Frame(camera="gate", sequence=sequence, captured_at=captured_at, width=1, height=1, jpeg=b"jpeg")
 
 
-def send(producer: Producer, sequence: int, captured_at: datetime, partition: int = 0, late: float = 0.0) -> str:
+def send(
+    producer: Producer,
+    sequence: int,
+    captured_at: datetime,
+    partition: int = 0,
+    late: float = 0.0,
+    *,
+    looked: bool = True,
+) -> str:
     """A frame and its result, whose record is `late` seconds younger than the capture."""
     one = frame(sequence, captured_at)
     result = Result(
         camera=one.camera, sequence=sequence, captured_at=captured_at, width=1, height=1, model="objects",
         model_version="1", processed_at=captured_at, detections=(),
+        skipped=None if looked else Skipped(reason=STILL, carried_from=None),
     )  # fmt: skip
     producer.produce(FRAMES_TOPIC, one.jpeg, key=b"gate", headers=[*frame_headers(one)], partition=partition)
     at = int((captured_at.timestamp() + late) * 1000)
@@ -94,13 +103,14 @@ def test_the_time_to_a_result_is_that_of_its_record(kafka: tuple[str, Producer])
     servers, producer = kafka
     start = Lags(order(servers)).ends(results_topic("objects"))
     for number, late in enumerate((0.5, 1.25, 3.0)):
-        send(producer, number, START, partition=number % 2, late=late)
+        send(producer, number, START, partition=number % 2, late=late, looked=number != 1)
     producer.flush(20)
     end = Lags(order(servers)).ends(results_topic("objects"))
     send(producer, 9, START, late=60)
     producer.flush(20)
-    found = sorted(result_latencies(order(servers), results_topic("objects"), start, end))
-    assert found == pytest.approx([0.5, 1.25, 3.0], abs=0.002)
+    found = sorted(results(order(servers), results_topic("objects"), start, end))
+    assert [seconds for seconds, _ in found] == pytest.approx([0.5, 1.25, 3.0], abs=0.002)
+    assert [looked for _, looked in found] == [True, False, True]
 
 
 def test_results_are_looked_for_until_they_are_found(search: tuple[str, set[str]], monkeypatch: Any) -> None:
