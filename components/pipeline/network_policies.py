@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,6 +33,14 @@ _VPA: Final[dict[str, Labels]] = {
     "vpa-updater": vpa.UPDATER_LABELS,
     "vpa-admission-controller": vpa.ADMISSION_LABELS,
 }
+
+OPEN: Final[Mapping[str, int]] = {
+    "ui": k.HTTP_PORT,
+    "keda-adapter": keda.ADAPTER_PORT,
+    "vpa-admission-controller": vpa.WEBHOOK_PORT,
+}
+"""The port of each kind of pod that every address may connect to: the page's NodePort, whose clients have the address
+of any machine or browser, and what API servers connect to from the host network."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +99,17 @@ def flows(models: Sequence[str]) -> list[Flow]:
         Flow("producer", "producer", (k.HTTP_PORT,)),
         Flow("keda-adapter", "keda-operator", (keda.METRICS_PORT,)),
     ]
+
+
+def clients_of_the_api(models: Sequence[str]) -> list[str]:
+    """The kinds of pods that connect to the API servers."""
+    return [*(pods_of(model, "driver") for model in models), *_KEDA, *_VPA, "ui"]
+
+
+def clients_of_dns(kinds: Iterable[str]) -> list[str]:
+    """Those of these kinds of pods that find servers by name. VPA's connect only to the API server, whose address every
+    pod gets in its environment."""
+    return [kind for kind in kinds if kind not in _VPA]
 
 
 class NetworkPolicies(pulumi.ComponentResource):
@@ -154,10 +173,8 @@ def _egress(
     for flow in needed:
         if flow.client == kind:
             yield networking.v1.NetworkPolicyEgressRuleArgs(to=[_pods(kinds[flow.server])], ports=_tcp(flow.ports))
-    if kind in _VPA:
-        # They connect only to the API server, whose address every pod gets in its environment.
+    if not clients_of_dns([kind]):
         return
-    # Clients need DNS to find servers.
     dns = networking.v1.NetworkPolicyPeerArgs(
         namespace_selector=k.selector({"kubernetes.io/metadata.name": DNS_NAMESPACE}),
         pod_selector=k.selector(DNS_LABELS),
@@ -167,15 +184,8 @@ def _egress(
 
 
 def _from_anywhere(kind: str) -> Iterator[networking.v1.NetworkPolicyIngressRuleArgs]:
-    """Allow the page's NodePort, whose clients have the address of any machine or browser, and the ports that API
-    servers connect to from the host network."""
-    ports = {
-        "ui": k.HTTP_PORT,
-        "keda-adapter": keda.ADAPTER_PORT,
-        "vpa-admission-controller": vpa.WEBHOOK_PORT,
-    }
-    if kind in ports:
-        yield networking.v1.NetworkPolicyIngressRuleArgs(ports=_tcp((ports[kind],)))
+    if kind in OPEN:
+        yield networking.v1.NetworkPolicyIngressRuleArgs(ports=_tcp((OPEN[kind],)))
 
 
 def _to_the_outside(kind: str, args: NetworkPoliciesArgs) -> Iterator[networking.v1.NetworkPolicyEgressRuleArgs]:
@@ -187,7 +197,7 @@ def _to_the_outside(kind: str, args: NetworkPoliciesArgs) -> Iterator[networking
         if any(camera.transport == "udp" for camera in args.cameras):
             # A camera chooses the ports at which it expects the producer's reports.
             yield networking.v1.NetworkPolicyEgressRuleArgs(to=there, ports=[_UNPRIVILEGED_UDP])
-    if kind in (*(pods_of(model, "driver") for model in args.models), *_KEDA, *_VPA, "ui"):
+    if kind in clients_of_the_api(args.models):
         # To any address, because some networks (Cilium by default) do not match nodes by address.
         yield networking.v1.NetworkPolicyEgressRuleArgs(ports=_tcp((API_PORT,)))
 
