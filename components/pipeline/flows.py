@@ -13,8 +13,9 @@ from components import kubernetes as k
 from components.autoscaling import keda, vpa
 from components.cluster.kubeadm import API_PORT
 from components.pipeline import elasticsearch, filebeat, kafka, model_job, zookeeper
+from components.pipeline.dns import DNS_PORT
 from components.pipeline.model_job import ROLES, pods_of
-from components.pipeline.network_policies import DNS_PORT, OPEN, clients_of_dns, clients_of_the_api, flows
+from components.pipeline.network_policies import OPEN, clients_of_dns, clients_of_the_api, flows
 
 _MODEL: Final = "NAME"
 _ANYBODY: Final = "any address"
@@ -28,6 +29,9 @@ Generated from `components/pipeline/network_policies.py` and `flows.py` beside i
 These are all the connections that the pipeline's network policies allow, in and out; everything else is denied. That
 holds where the pods' network enforces policies. Argus's own does not: with it, every pod reaches every port below.
 What a connection is not asked for here, whoever reaches the port can do. [security.md](security.md) says the rest.
+
+KEDA's and VPA's pods are there where the stack scales by lag or by use; `argus-audit` is the namespace of the pods that
+send the audit log, where `argus:audit.ship` is on.
 """
 
 

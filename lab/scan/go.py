@@ -1,7 +1,8 @@
 """Vulnerabilities of the Go programs in images that Argus builds, by govulncheck, which go.mod beside this pins.
 
 Go's database is a Go module too (golang.org/x/vulndb), so the module proxy has it; its newest version is taken.
-Only what a program may call counts, as in govulncheck's own exit status.
+Only what a program may call counts, as in govulncheck's own exit status. Go's standard library does not: the one here is
+not the one in the image, which is built with Debian's Go, and Debian mends that.
 """
 
 import json
@@ -20,6 +21,7 @@ PROGRAMS: Final[Mapping[str, str]] = {"containers/filebeat": "github.com/elastic
 and programs; they have the versions of those, and are not scanned."""
 
 DATABASE: Final = "golang.org/x/vulndb"
+_STANDARD_LIBRARY: Final = "stdlib"
 _PINS: Final = Path(__file__).parent
 _ENVIRONMENT: Final = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local", "GOWORK": "off"}
 
@@ -39,9 +41,12 @@ def findings(said: str, source: str) -> list[Finding]:
     for message in _messages(said):
         if "osv" in message:
             entries[message["osv"]["id"]] = message["osv"]
-        if "finding" in message and message["finding"]["trace"][0].get("function"):
-            finding = message["finding"]
-            entry, last = entries[finding["osv"]], finding["trace"][0]
+        if "finding" not in message:
+            continue
+        finding = message["finding"]
+        last = finding["trace"][0]
+        if last.get("function") and last["module"] != _STANDARD_LIBRARY:
+            entry = entries[finding["osv"]]
             found[entry["id"], last["module"]] = Finding(
                 package=last["module"],
                 version=last.get("version", ""),

@@ -86,6 +86,7 @@ def test_of_a_program_what_it_may_call_counts() -> None:
         finding("golang.org/x/text", package="golang.org/x/text/language", function="MustParse"),
         finding("golang.org/x/net", package="golang.org/x/net/html"),
         finding("golang.org/x/sys"),
+        finding("stdlib", package="net/http", function="Get"),
     ]
     said = "\n".join(json.dumps(each, indent=1) for each in messages) + "\n"
     (found,) = go.findings(said, "containers/filebeat/go.mod")
