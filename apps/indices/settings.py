@@ -23,6 +23,9 @@ class RetentionSettings(Settings):
     """The environment of the retention job."""
 
     retention_days: int = Field(ge=1)
+    """For results and refused ones."""
+    audit_retention_days: int = Field(ge=1)
+    """For the audit log, whether or not the stack sends it now."""
 
 
 class ComparisonSettings(Settings):

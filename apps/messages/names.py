@@ -20,6 +20,9 @@ RESULT_INDICES = "results-*"
 REFUSED_INDICES = "refused-*"
 """Where results are kept that their own index refuses."""
 
+AUDIT_INDICES = "audit-*"
+"""Where the API servers' audit log is, if the stack sends it there."""
+
 IDENTITY_FIELD = "event.id"
 """The field of a result's document with its `result_id`."""
 
@@ -28,7 +31,7 @@ COMPARISON = "comparison"
 """The names of the pods, by which the page finds their counters and reports (`app.kubernetes.io/name`)."""
 
 _RESULTS = "results."
-_INDEX = re.compile(rf"(results-{NAME_PATTERN}|refused)-(?P<day>\d{{4}}\.\d{{2}}\.\d{{2}})")
+_INDEX = re.compile(rf"(results-{NAME_PATTERN}|refused|audit)-(?P<day>\d{{4}}\.\d{{2}}\.\d{{2}})")
 
 
 def results_topic(model: str) -> str:
@@ -58,8 +61,13 @@ def refused_index(day: str) -> str:
     return f"refused-{day}"
 
 
+def audit_index(day: str) -> str:
+    """The index of the audit log of one day (`2026.11.23`)."""
+    return f"audit-{day}"
+
+
 def day_of(index: str) -> date | None:
-    """The day of an index of results, or of refused ones; None for any other index."""
+    """The day of an index of results, of refused ones, or of the audit log; None for any other index."""
     found = _INDEX.fullmatch(index)
     try:
         return found and date(*map(int, found["day"].split(".")))

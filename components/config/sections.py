@@ -911,6 +911,18 @@ class Access(Section):
         return {ALL_CAMERAS: ("*",), **self.groups}
 
 
+class Audit(Section):
+    """The API servers' audit log: who changed what in the cluster. It is on each control plane in any case."""
+
+    ship: bool = Field(
+        False,
+        description="Send it to Elasticsearch too (indices `audit-<day>`), by a Filebeat as root on each control "
+        "plane, in the namespace argus-audit. Whoever reaches Elasticsearch can read and change what is there.",
+    )
+    retention_days: int = Field(90, ge=1, description="Days after which a day's index is deleted.")
+    memory: Memory = Field(_memory(64, 256), description="Memory of a pod that sends it.")
+
+
 class VerticalLimits(Section):
     """Settings of all stages whose memory and CPU follow their use."""
 
@@ -952,6 +964,7 @@ class Settings(Section):
     consumer: Consumer = Consumer()
     ui: Ui = Ui()
     access: Access = Access()
+    audit: Audit = Audit()
     vertical: VerticalLimits = VerticalLimits()
 
     @property

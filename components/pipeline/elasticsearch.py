@@ -8,7 +8,7 @@ from typing import Any, Final
 import pulumi
 from pulumi_kubernetes import apps, batch, core
 
-from apps.messages.names import RESULT_INDICES
+from apps.messages.names import AUDIT_INDICES, RESULT_INDICES
 from components import kubernetes as k
 from components.images import Image
 from components.pipeline.stage import Pipeline, Stage
@@ -24,8 +24,11 @@ TEMPLATE_LABELS: Final = k.labels("elasticsearch-template", "job")
 RETENTION_LABELS: Final = k.labels("elasticsearch-retention", "job")
 
 
-def elasticsearch_yml(namespace: str, replicas: int, volume_gib: int) -> str:
-    """The nodes' configuration. All are initial master nodes, so that no node can form a cluster alone."""
+def elasticsearch_yml(namespace: str, replicas: int, volume_gib: int, *, audit: bool = False) -> str:
+    """The nodes' configuration. All are initial master nodes, so that no node can form a cluster alone.
+
+    With `audit`, indices of the audit log are made as they are written to, like those of results.
+    """
     names = [f"elasticsearch-{n}" for n in range(replicas)]
     settings: dict[str, Any] = {
         "cluster.name": "argus",
@@ -40,7 +43,7 @@ def elasticsearch_yml(namespace: str, replicas: int, volume_gib: int) -> str:
             f"cluster.routing.allocation.disk.watermark.{level}": f"{volume_gib * 1024 * percent // 100}mb"
             for level, percent in (("low", 15), ("high", 10), ("flood_stage", 5))
         },
-        "action.auto_create_index": RESULT_INDICES,
+        "action.auto_create_index": f"{RESULT_INDICES},{AUDIT_INDICES}" if audit else RESULT_INDICES,
         "action.destructive_requires_name": True,
     }
     return "".join(f"{key}: {json.dumps(value)}\n" for key, value in settings.items())
@@ -93,6 +96,34 @@ def index_template(replicas: int) -> dict[str, Any]:
     }
 
 
+def audit_template(replicas: int) -> dict[str, Any]:
+    """The mapping of the audit log's indices, with the field names of Elastic's own integration for it."""
+    keyword = {"type": "keyword", "ignore_above": 1024}
+    audit = {
+        **{name: keyword for name in ("auditID", "stage", "verb", "requestURI", "sourceIPs", "userAgent")},
+        "user": {"properties": {"username": keyword, "groups": keyword}},
+        "objectRef": {
+            "properties": {name: keyword for name in ("resource", "subresource", "namespace", "name", "apiGroup")}
+        },
+        "responseStatus": {"properties": {"code": {"type": "integer"}}},
+    }
+    return {
+        "index_patterns": [AUDIT_INDICES],
+        "priority": 200,
+        "template": {
+            "settings": {"number_of_shards": 1, "number_of_replicas": 1 if replicas > 1 else 0},
+            "mappings": {
+                "dynamic": False,
+                "properties": {
+                    "@timestamp": {"type": "date"},
+                    "host": {"properties": {"name": keyword}},
+                    "kubernetes": {"properties": {"audit": {"properties": audit}}},
+                },
+            },
+        },
+    }
+
+
 class Elasticsearch(pulumi.ComponentResource):
     """Elasticsearch nodes, the index template of the results, and the job that deletes old indices.
 
@@ -118,10 +149,10 @@ class Elasticsearch(pulumi.ComponentResource):
         self.register_outputs({"url": self.url})
 
     def _nodes(self, workload: k.Workload) -> apps.v1.StatefulSet:
-        name, section = self._name, self._section
+        name, section, audit = self._name, self._section, self._pipeline.settings.audit.ship
         files = {
             "elasticsearch.yml": pulumi.Output.from_input(workload.namespace).apply(
-                lambda ns: elasticsearch_yml(ns, section.replicas, section.volume_gib)
+                lambda ns: elasticsearch_yml(ns, section.replicas, section.volume_gib, audit=audit)
             )
         }
         config = k.config_map(f"{name}-config", workload, files)
@@ -165,18 +196,24 @@ class Elasticsearch(pulumi.ComponentResource):
         )
 
     def _template_job(self, url: pulumi.Output[str]) -> batch.v1.Job:
-        files = {"template.json": json.dumps(index_template(self._section.replicas), indent=2)}
+        templates = {"results": index_template(self._section.replicas)}
+        if self._pipeline.settings.audit.ship:
+            templates["audit"] = audit_template(self._section.replicas)
+        files = {f"{name}.json": json.dumps(template, indent=2) for name, template in templates.items()}
         workload = self._pipeline.workload(f"elasticsearch-template-{k.digest(files)[:8]}", TEMPLATE_LABELS, self)
         config = k.config_map(f"{self._name}-template", workload, files)
-        container = self._tool("install", "template", f"{k.CONFIG_DIR}/template.json", limit_mib=128)
+        container = self._tool("install", "template", *(f"{k.CONFIG_DIR}/{name}" for name in files), limit_mib=128)
         container.env = [k.env("ARGUS_ELASTICSEARCH_URL", url)]
         container.volume_mounts = [k.mount("config", k.CONFIG_DIR, read_only=True)]
         return k.job(f"{self._name}-template-job", workload, container, [k.config_volume(config)])
 
     def _retention(self, url: pulumi.Output[str]) -> None:
         workload = self._pipeline.workload("elasticsearch-retention", RETENTION_LABELS, self)
-        days = str(self._section.retention_days)
-        variables: dict[str, pulumi.Input[str]] = {"ARGUS_ELASTICSEARCH_URL": url, "ARGUS_RETENTION_DAYS": days}
+        variables: dict[str, pulumi.Input[str]] = {
+            "ARGUS_ELASTICSEARCH_URL": url,
+            "ARGUS_RETENTION_DAYS": str(self._section.retention_days),
+            "ARGUS_AUDIT_RETENTION_DAYS": str(self._pipeline.settings.audit.retention_days),
+        }
         config = k.config_map(f"{self._name}-retention", workload, variables)
         container = self._tool("retention", "retention", limit_mib=192)
         container.env_from = k.env_from(config)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,14 +13,10 @@ from components import kubernetes as k
 from components.autoscaling import keda, vpa
 from components.cluster.kubeadm import API_PORT
 from components.config import Settings, sections
-from components.pipeline import elasticsearch, filebeat, kafka, model_job, producers, zookeeper
+from components.pipeline import audit_log, elasticsearch, filebeat, kafka, model_job, producers, zookeeper
+from components.pipeline.dns import NAMESPACE_NAME, dns_rule
 from components.pipeline.model_job import ROLES, pods_of
 from components.pipeline.stage import Labels, Stage
-
-DNS_PORT: Final = 53
-DNS_NAMESPACE: Final = "kube-system"
-DNS_LABELS: Final[Mapping[str, str]] = {"k8s-app": "kube-dns"}
-"""Namespace and labels of kubeadm's CoreDNS pods."""
 
 _UNPRIVILEGED_UDP: Final = networking.v1.NetworkPolicyPortArgs(port=1024, end_port=65535, protocol="UDP")
 
@@ -34,6 +30,14 @@ _VPA: Final[dict[str, Labels]] = {
     "vpa-admission-controller": vpa.ADMISSION_LABELS,
 }
 
+OPEN: Final[Mapping[str, int]] = {
+    "ui": k.HTTP_PORT,
+    "keda-adapter": keda.ADAPTER_PORT,
+    "vpa-admission-controller": vpa.WEBHOOK_PORT,
+}
+"""The port of each kind of pod that every address may connect to: the page's NodePort, whose clients have the address
+of any machine or browser, and what API servers connect to from the host network."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkPoliciesArgs:
@@ -45,11 +49,16 @@ class NetworkPoliciesArgs:
     cameras: Sequence[sections.Camera]
     cluster: sections.Cluster
     """Its pod and service networks contain no cameras."""
+    audit: bool = False
+    """Whether the audit log is sent to Elasticsearch."""
 
 
 @dataclass(frozen=True)
 class Flow:
-    """Pods of one kind open TCP connections to pods of another kind, or of the same kind."""
+    """Pods of one kind open TCP connections to pods of another kind, or of the same kind.
+
+    A client in another namespace is named after that.
+    """
 
     client: str
     server: str
@@ -76,7 +85,14 @@ def flows(models: Sequence[str]) -> list[Flow]:
         "ui",
         "keda-operator",
     )
-    search_clients = ("elasticsearch-template", "elasticsearch-retention", "filebeat", "comparison", "ui")
+    search_clients = (
+        "elasticsearch-template",
+        "elasticsearch-retention",
+        "filebeat",
+        "comparison",
+        "ui",
+        audit_log.NAMESPACE,
+    )
     return [
         Flow("zookeeper", "zookeeper", (zookeeper.QUORUM, zookeeper.ELECTION)),
         Flow("kafka", "zookeeper", (zookeeper.CLIENT,)),
@@ -93,6 +109,17 @@ def flows(models: Sequence[str]) -> list[Flow]:
     ]
 
 
+def clients_of_the_api(models: Sequence[str]) -> list[str]:
+    """The kinds of pods that connect to the API servers."""
+    return [*(pods_of(model, "driver") for model in models), *_KEDA, *_VPA, "ui"]
+
+
+def clients_of_dns(kinds: Iterable[str]) -> list[str]:
+    """Those of these kinds of pods that find servers by name. VPA's connect only to the API server, whose address every
+    pod gets in its environment."""
+    return [kind for kind in kinds if kind not in _VPA]
+
+
 class NetworkPolicies(pulumi.ComponentResource):
     """One policy per kind of pod that allows exactly the connections it needs, and one that denies everything else.
 
@@ -105,8 +132,8 @@ class NetworkPolicies(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: NetworkPoliciesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:NetworkPolicies", name, None, opts)
-        kinds = args.pods
-        needed = [flow for flow in flows(args.models) if {flow.client, flow.server} <= kinds.keys()]
+        kinds, clients = args.pods, {*args.pods, *([audit_log.NAMESPACE] if args.audit else [])}
+        needed = [flow for flow in flows(args.models) if flow.client in clients and flow.server in kinds]
         policies = [
             networking.v1.NetworkPolicy(
                 f"{name}-{kind}",
@@ -145,7 +172,8 @@ def _ingress(
 ) -> Iterator[networking.v1.NetworkPolicyIngressRuleArgs]:
     for flow in needed:
         if flow.server == kind:
-            yield networking.v1.NetworkPolicyIngressRuleArgs(from_=[_pods(kinds[flow.client])], ports=_tcp(flow.ports))
+            peer = _pods(kinds[flow.client]) if flow.client in kinds else _guests()
+            yield networking.v1.NetworkPolicyIngressRuleArgs(from_=[peer], ports=_tcp(flow.ports))
 
 
 def _egress(
@@ -154,28 +182,13 @@ def _egress(
     for flow in needed:
         if flow.client == kind:
             yield networking.v1.NetworkPolicyEgressRuleArgs(to=[_pods(kinds[flow.server])], ports=_tcp(flow.ports))
-    if kind in _VPA:
-        # They connect only to the API server, whose address every pod gets in its environment.
-        return
-    # Clients need DNS to find servers.
-    dns = networking.v1.NetworkPolicyPeerArgs(
-        namespace_selector=k.selector({"kubernetes.io/metadata.name": DNS_NAMESPACE}),
-        pod_selector=k.selector(DNS_LABELS),
-    )
-    ports = [networking.v1.NetworkPolicyPortArgs(port=DNS_PORT, protocol=protocol) for protocol in ("UDP", "TCP")]
-    yield networking.v1.NetworkPolicyEgressRuleArgs(to=[dns], ports=ports)
+    if clients_of_dns([kind]):
+        yield dns_rule()
 
 
 def _from_anywhere(kind: str) -> Iterator[networking.v1.NetworkPolicyIngressRuleArgs]:
-    """Allow the page's NodePort, whose clients have the address of any machine or browser, and the ports that API
-    servers connect to from the host network."""
-    ports = {
-        "ui": k.HTTP_PORT,
-        "keda-adapter": keda.ADAPTER_PORT,
-        "vpa-admission-controller": vpa.WEBHOOK_PORT,
-    }
-    if kind in ports:
-        yield networking.v1.NetworkPolicyIngressRuleArgs(ports=_tcp((ports[kind],)))
+    if kind in OPEN:
+        yield networking.v1.NetworkPolicyIngressRuleArgs(ports=_tcp((OPEN[kind],)))
 
 
 def _to_the_outside(kind: str, args: NetworkPoliciesArgs) -> Iterator[networking.v1.NetworkPolicyEgressRuleArgs]:
@@ -187,13 +200,20 @@ def _to_the_outside(kind: str, args: NetworkPoliciesArgs) -> Iterator[networking
         if any(camera.transport == "udp" for camera in args.cameras):
             # A camera chooses the ports at which it expects the producer's reports.
             yield networking.v1.NetworkPolicyEgressRuleArgs(to=there, ports=[_UNPRIVILEGED_UDP])
-    if kind in (*(pods_of(model, "driver") for model in args.models), *_KEDA, *_VPA, "ui"):
+    if kind in clients_of_the_api(args.models):
         # To any address, because some networks (Cilium by default) do not match nodes by address.
         yield networking.v1.NetworkPolicyEgressRuleArgs(ports=_tcp((API_PORT,)))
 
 
 def _pods(labels: Labels) -> networking.v1.NetworkPolicyPeerArgs:
     return networking.v1.NetworkPolicyPeerArgs(pod_selector=k.selector(labels))
+
+
+def _guests() -> networking.v1.NetworkPolicyPeerArgs:
+    """The pods that ship the audit log, which are in a namespace of their own, with a policy of their own."""
+    return networking.v1.NetworkPolicyPeerArgs(
+        namespace_selector=k.selector({NAMESPACE_NAME: audit_log.NAMESPACE}), pod_selector=k.selector(audit_log.LABELS)
+    )
 
 
 def _tcp(ports: Sequence[int]) -> list[networking.v1.NetworkPolicyPortArgs]:

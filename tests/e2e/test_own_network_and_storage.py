@@ -17,13 +17,15 @@ from typing import Any, Self
 import httpx
 import pytest
 
-from components.pipeline import topics
+from components.pipeline.network_policies import flows, pods
+from components.pipeline.stages import STAGES
 from lab.config import machine, machines
 from lab.machines import ssh
 from tests.e2e.accounting import Audit
 from tests.e2e.cluster import NAMESPACE, SEARCH_PORT, ClusterClient
 from tests.e2e.conftest import UP_LIMIT_S, Stack, make, run_lab
 from tests.e2e.machines import EVERYBODY, is_ready, kubectl, on, stack_with, traces, unready_nodes
+from tests.e2e.strangers import running_settings, wait_until_all_reach_what_they_may
 from tests.e2e.timings import Timings
 from tests.e2e.waiting import wait_until
 
@@ -31,31 +33,12 @@ pytestmark = pytest.mark.full
 
 MANIFEST = Path(__file__).with_name("kube-router.yaml")
 
-TRY = """
-import json, socket, sys, time
-def reached(target):
-    host, port = target.split(":")
-    try:
-        socket.create_connection((host, int(port)), 3).close()
-    except OSError:
-        return False
-    return True
-while True:
-    print(json.dumps([target for target in sys.argv[1:] if reached(target)]), flush=True)
-    time.sleep(1)
-"""
-"""Prints repeatedly which of its arguments, each HOST:PORT, accept a connection."""
-
-RULES_LIMIT_S = 120
 API_LIMIT_S = 1200
 """More than enough from bare machines to an API that answers."""
 
 STORAGE_CLASS, FOLDER = "own", "/srv/own"
 VOLUMES, VOLUME_GIB = 4, 100
 """On each machine, one for each service, as large as the largest request."""
-
-PAGE, KAFKA = "ui.argus.svc:8080", "kafka.argus.svc:9092"
-SERVERS = (PAGE, KAFKA, "elasticsearch.argus.svc:9200", "zookeeper.argus.svc:2181")
 
 
 class Tunnels:
@@ -200,46 +183,13 @@ def test_data_is_kept_where_the_stack_says(own: Stack) -> None:
     assert {volume["spec"]["storageClassName"] for volume in made} == {STORAGE_CLASS}, "Argus made volumes too"
 
 
-def test_policies_hold_and_every_frame_arrives(own: Stack, timings: Timings) -> None:
-    cluster = own.cluster
+def test_no_stranger_gets_in_and_every_frame_arrives(own: Stack, timings: Timings) -> None:
+    """Pods with the labels of each kind, or with none, reach exactly what the policies' table lists."""
+    cluster, settings = own.cluster, running_settings()
     wait_until("every node", lambda: unready_nodes(cluster, EVERYBODY), limit_s=300)
     audit = Audit.open(cluster)
     began = time.monotonic()
-    wait_for_reach(cluster, "default", {}, [PAGE])
-    # A pod without a policy of its own cannot even resolve names.
-    wait_for_reach(cluster, NAMESPACE, {}, [])
-    wait_for_reach(cluster, NAMESPACE, topics.LABELS, [KAFKA])
-    timings.took("policies enforced: three strangers have tried", time.monotonic() - began, audit.close())
-
-
-def wait_for_reach(cluster: ClusterClient, namespace: str, labels: Mapping[str, str], wanted: list[str]) -> None:
-    """Wait until a new pod with these labels reaches only the wanted servers: rules are applied after its start."""
-    (page, *_) = cluster.pods("app.kubernetes.io/name=ui")
-    container = {
-        "name": "stranger",
-        "image": page["spec"]["containers"][0]["image"],
-        "command": ["python", "-c", TRY, *SERVERS],
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "runAsNonRoot": True,
-            "runAsUser": 10001,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-    }
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "stranger", "namespace": namespace, "labels": dict(labels)},
-        "spec": {"restartPolicy": "Never", "containers": [container]},
-    }
-
-    def reached() -> str | None:
-        last = kubectl("cp1", f"-n {namespace} logs stranger --tail=2 2>/dev/null || true")
-        return None if last == [json.dumps(wanted)] * 2 else f"reached, at two times: {last}"
-
-    kubectl("cp1", f"create -f - <<<{shlex.quote(json.dumps(pod))}")
-    try:
-        wait_until(f"{dict(labels)} in {namespace} reaches {wanted}", reached, limit_s=RULES_LIMIT_S)
-    finally:
-        kubectl("cp1", f"-n {namespace} delete pod stranger --grace-period=0 --force")
+    kinds = pods(settings, STAGES)
+    table = flows([model.name for model in settings.models])
+    wait_until_all_reach_what_they_may(cluster, kinds, table)
+    timings.took("policies enforced: strangers have tried every port", time.monotonic() - began, audit.close())

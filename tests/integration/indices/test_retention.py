@@ -49,7 +49,9 @@ def test_an_index_of_a_day_to_come_goes_with_those_of_the_day_on_which_it_was_fo
     old, kept, ahead = (index_of(today + timedelta(days=days)) for days in (-DAYS, 1 - DAYS, 400))
     for name in (old, kept, ahead):
         make(elasticsearch, name)
-    settings = RetentionSettings.model_validate({"elasticsearch_url": elasticsearch, "retention_days": DAYS})
+    settings = RetentionSettings.model_validate(
+        {"elasticsearch_url": elasticsearch, "retention_days": DAYS, "audit_retention_days": DAYS}
+    )
     assert work(settings) == 0
     assert indices(elasticsearch) == {kept, ahead}
     before = meta(elasticsearch, ahead)

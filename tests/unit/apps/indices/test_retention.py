@@ -1,5 +1,6 @@
 import json
 from datetime import UTC, date, datetime, timedelta
+from fnmatch import fnmatch
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ def test_only_old_indices_of_results_and_of_refused_ones_go() -> None:
         "refused-2026.11.17",
         "results-objects",
         "logs-2020.01.01",
+        "audit-log-2020.01.01",
         ".internal",
     ]
     assert expired_indices(names, date(2026, 11, 23), 7) == [
@@ -45,7 +47,8 @@ class Indices:
         if url.endswith("/_cat/health?format=json&h=epoch"):
             return [{"epoch": str(int((self.clock or Clock.today).timestamp()))}]
         if name == "_cat":
-            return [{"index": each} for each in self.meta]
+            patterns = url.partition("/_cat/indices/")[2].partition("?")[0].split(",")
+            return [{"index": each} for each in self.meta if any(fnmatch(each, pattern) for pattern in patterns)]
         if method != "GET" and name in self.blocked:
             raise OSError("blocked")
         if method == "DELETE":
@@ -65,7 +68,9 @@ class Clock(datetime):
         return cls.today
 
 
-SETTINGS = RetentionSettings(elasticsearch_url="http://search:9200", retention_days=7)  # type: ignore[arg-type]
+SETTINGS = RetentionSettings.model_validate(
+    {"elasticsearch_url": "http://search:9200", "retention_days": 7, "audit_retention_days": 90}
+)
 
 
 def kept_on(indices: Indices, day: datetime, monkeypatch: pytest.MonkeyPatch, status: int = 0) -> list[str]:
@@ -78,6 +83,13 @@ def kept_on(indices: Indices, day: datetime, monkeypatch: pytest.MonkeyPatch, st
 
 
 DAY = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+def test_the_audit_log_is_kept_for_days_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["audit-2026.08.25", "audit-2026.08.26", "results-objects-2026.11.16", "results-objects-2026.11.17"]
+    assert kept_on(Indices(*names), DAY, monkeypatch) == ["audit-2026.08.26", "results-objects-2026.11.17"]
+
+
 TODAY, TOMORROW, AHEAD = (results_index("objects", day) for day in ("2026.11.23", "2026.11.24", "2099.01.01"))
 
 

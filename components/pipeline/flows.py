@@ -1,0 +1,124 @@
+"""`python -m components.pipeline.flows` prints docs/flows.md: who may connect to what, as whom, and what is encrypted.
+
+The connections are those of the network policies; a test fails if the file is stale, or if a port has no `Door`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from components import kubernetes as k
+from components.autoscaling import keda, vpa
+from components.cluster.kubeadm import API_PORT
+from components.pipeline import elasticsearch, filebeat, kafka, model_job, zookeeper
+from components.pipeline.dns import DNS_PORT
+from components.pipeline.model_job import ROLES, pods_of
+from components.pipeline.network_policies import OPEN, clients_of_dns, clients_of_the_api, flows
+
+_MODEL: Final = "NAME"
+_ANYBODY: Final = "any address"
+_NONE: Final = "no"
+_DRIVER, _EXECUTOR = (pods_of(_MODEL, role) for role in ROLES)
+
+_HEADER: Final = """# Who may connect to what
+
+Generated from `components/pipeline/network_policies.py` and `flows.py` beside it by `make docs`; do not edit.
+
+These are all the connections that the pipeline's network policies allow, in and out; everything else is denied. That
+holds where the pods' network enforces policies. Argus's own does not: with it, every pod reaches every port below.
+What a connection is not asked for here, whoever reaches the port can do. [security.md](security.md) says the rest.
+
+KEDA's and VPA's pods are there where the stack scales by lag or by use; `argus-audit` is the namespace of the pods that
+send the audit log, where `argus:audit.ship` is on.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Door:
+    """What is behind a port, and what it asks of whoever connects."""
+
+    serves: str
+    identity: str = _NONE
+    """How the client shows who it is."""
+    encrypted: str = _NONE
+
+
+DOORS: Final[Mapping[tuple[str, int], Door]] = {
+    ("zookeeper", zookeeper.CLIENT): Door(serves="Kafka's metadata"),
+    ("zookeeper", zookeeper.QUORUM): Door(serves="replication"),
+    ("zookeeper", zookeeper.ELECTION): Door(serves="election"),
+    ("kafka", kafka.PORT): Door(serves="frames, results, offsets; between brokers, replication"),
+    ("elasticsearch", elasticsearch.HTTP): Door(serves="results: search, write, delete"),
+    ("elasticsearch", elasticsearch.TRANSPORT): Door(serves="replication and election"),
+    (_DRIVER, model_job.DRIVER_PORT): Door(serves="Spark's tasks"),
+    (_DRIVER, model_job.BLOCK_PORT): Door(serves="Spark's blocks"),
+    (_EXECUTOR, model_job.BLOCK_PORT): Door(serves="Spark's blocks"),
+    ("producer", k.HTTP_PORT): Door(serves="state of the cameras, metrics; between producers, handover of cameras"),
+    ("consumer", k.HTTP_PORT): Door(serves="stored pictures and results, metrics"),
+    ("filebeat", filebeat.STATS_PORT): Door(serves="counters"),
+    ("keda-operator", keda.METRICS_PORT): Door(
+        serves="lag of the groups", identity="client certificate of KEDA's own CA", encrypted="TLS"
+    ),
+    ("keda-adapter", keda.ADAPTER_PORT): Door(
+        serves="the API servers' external metrics",
+        identity="client certificate of an API server, or a token that one confirms",
+        encrypted="TLS",
+    ),
+    ("vpa-admission-controller", vpa.WEBHOOK_PORT): Door(serves="sizes of new pods", encrypted="TLS"),
+    ("ui", k.HTTP_PORT): Door(
+        serves="the page and its API",
+        identity="session after a login, or token; each with a role and groups of cameras",
+        encrypted="TLS where `argus:ui.tlsSecret` is set, else no",
+    ),
+}
+"""By server and port."""
+
+_OUTSIDE: Final[Mapping[str, Door]] = {
+    "API servers": Door(serves="the Kubernetes API", identity="service account's token", encrypted="TLS 1.3"),
+    "CoreDNS": Door(serves="names of services"),
+    "cameras": Door(
+        serves="pictures", identity="the camera's login, where the stack gives one", encrypted="as its URL says"
+    ),
+}
+
+
+def page() -> str:
+    """The whole page as Markdown."""
+    columns = ("from", "to", "port", "what is there", "asks who it is", "encrypted")
+    return "\n".join([_HEADER, _row(columns), _row(["---"] * len(columns)), *_inside(), *_open(), *_outside(), ""])
+
+
+def _inside() -> Iterator[str]:
+    found: dict[tuple[str, int], list[str]] = {}
+    for flow in flows([_MODEL]):
+        for port in flow.ports:
+            found.setdefault((flow.server, port), []).append(flow.client)
+    for (server, port), clients in found.items():
+        yield _line(", ".join(clients), server, str(port), DOORS[server, port])
+
+
+def _open() -> Iterator[str]:
+    for server, port in OPEN.items():
+        yield _line(_ANYBODY, server, str(port), DOORS[server, port])
+
+
+def _outside() -> Iterator[str]:
+    yield _line(", ".join(clients_of_the_api([_MODEL])), "API servers", str(API_PORT), _OUTSIDE["API servers"])
+    kinds = dict.fromkeys(kind for flow in flows([_MODEL]) for kind in (flow.client, flow.server))
+    yield _line(", ".join(clients_of_dns(kinds)), "CoreDNS", f"{DNS_PORT} (UDP, TCP)", _OUTSIDE["CoreDNS"])
+    ports = "the ports of the cameras' URLs; for `transport: udp` also UDP from 1024"
+    yield _line("producer", "cameras", ports, _OUTSIDE["cameras"])
+
+
+def _line(clients: str, server: str, port: str, door: Door) -> str:
+    return _row((clients, server, port, door.serves, door.identity, door.encrypted))
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    print(page(), end="")

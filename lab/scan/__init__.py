@@ -1,0 +1,1 @@
+"""The known vulnerabilities of what the repository pins (`make scan`)."""

@@ -1,0 +1,77 @@
+"""docs/flows.md says what the network policies allow, and what the servers ask of their clients."""
+
+from typing import Any
+
+import pytest
+
+from components.config.sections import Kafka, Model
+from components.pipeline import flows, kafka, model_job, zookeeper
+from components.pipeline.network_policies import OPEN
+from components.pipeline.network_policies import flows as allowed
+from tests.unit.components.conftest import ROOT, Program
+from tests.unit.stacks import LAB
+
+MODEL = "NAME"
+
+
+def asks(server: str, port: int) -> tuple[bool, bool]:
+    """Whether the page says that the port asks who connects, and that it is encrypted."""
+    door = flows.DOORS[server, port]
+    return door.identity != "no", door.encrypted != "no"
+
+
+def test_the_page_is_what_the_policies_allow() -> None:
+    assert (ROOT / "docs/flows.md").read_text() == flows.page(), "run `make docs`"
+
+
+def test_every_port_that_somebody_may_reach_is_described_and_no_other() -> None:
+    reached = {(flow.server, port) for flow in allowed([MODEL]) for port in flow.ports}
+    assert set(flows.DOORS) == reached | set(OPEN.items())
+
+
+def test_every_allowed_connection_is_in_the_page() -> None:
+    rows = [row.split(" | ") for row in flows.page().splitlines() if row.startswith("| ")]
+    said = {(client, cells[1], cells[2]) for cells in rows for client in cells[0].removeprefix("| ").split(", ")}
+    assert {(flow.client, flow.server, str(port)) for flow in allowed([MODEL]) for port in flow.ports} <= said
+
+
+def test_kafka_and_zookeeper_ask_for_what_the_page_says() -> None:
+    properties = kafka.server_properties("zookeeper:2181", Kafka())
+    assert (("SASL" in properties), ("SSL" in properties)) == asks("kafka", kafka.PORT)
+    config = zookeeper.zoo_cfg("argus", 3)
+    assert (("authProvider" in config), ("secureClientPort" in config)) == asks("zookeeper", zookeeper.CLIENT)
+    assert ("sslQuorum=true" in config) == asks("zookeeper", zookeeper.QUORUM)[1]
+
+
+def test_spark_asks_for_what_the_page_says() -> None:
+    model = Model.model_validate({"name": "motion", "kind": "motion"})
+    args = model_job.ModelJobArgs(
+        namespace="argus",
+        image="spark",
+        bootstrap_servers="kafka:9092",
+        models=[model],
+        max_message_bytes=2_000_000,
+        ungated_cameras=[],
+    )
+    properties = model_job.spark_properties("model-motion", "argus", "spark", args)
+    driver = model_job.pods_of(MODEL, "driver")
+    asked = "spark.authenticate true" in properties
+    assert (asked, asked) == asks(driver, model_job.DRIVER_PORT) == asks(driver, model_job.BLOCK_PORT)
+
+
+def test_elasticsearch_asks_for_what_the_page_says(program: Program) -> None:
+    (nodes,) = [
+        each.inputs
+        for each in program(LAB).resources
+        if each.type.endswith(":StatefulSet") and each.inputs["metadata"]["name"] == "elasticsearch"
+    ]
+    environment: dict[str, Any] = {
+        each["name"]: each.get("value") for each in nodes["spec"]["template"]["spec"]["containers"][0]["env"]
+    }
+    secured = environment["xpack.security.enabled"] == "true"
+    assert (secured, secured) == asks("elasticsearch", 9200) == asks("elasticsearch", 9300)
+
+
+@pytest.mark.parametrize("kind", OPEN)
+def test_what_every_address_reaches_is_encrypted_or_asks_for_a_login(kind: str) -> None:
+    assert any(asks(kind, OPEN[kind]))
