@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 import pulumi
 from pulumi_kubernetes import core, meta, storage
 
 from components import remote
 from components.cluster.args import ClusterArgs
+from components.cluster.disks import VOLUMES_ROOT
 from components.cluster.machine import script
 from components.config import Machine
 from components.kubernetes.volumes import LOCAL_STORAGE_CLASS, VOLUME_LABEL
-
-VOLUMES_ROOT: Final = "/var/lib/argus/volumes"
 
 
 class LocalStorage(pulumi.ComponentResource):
