@@ -22,8 +22,8 @@ settings = config.load(rules(STAGES))
 registrations.wait_for_all()
 pinned_images = PinnedImages(settings.images)
 
-# The stack's last outputs tell which versions the cluster can be upgraded to, what it must keep, and which machines need
-# not be checked again.
+# The stack's last outputs tell which versions the cluster can be upgraded to, what it must keep, and which machines
+# need not be checked again.
 made = stack_outputs.last("kubernetesVersion", "network", "lasting", "disks", "checks", "looks")
 lasts = lasting.of(settings)
 

@@ -19,11 +19,11 @@ from components.cluster import disks, network, upgrade
 from components.cluster.args import ClusterArgs
 from components.cluster.facts import Facts, no_answer, not_understood, problems
 from components.cluster.host_keys import HostKeys, explained, mismatch
-from components.cluster.kubeadm import API_PORT
+from components.cluster.kubeadm import API_PORT, KUBELET_PORT
 from components.cluster.machine import script
 from components.config import Machine
 
-_NODE_PORTS = (10250,)
+_NODE_PORTS = (KUBELET_PORT,)
 _CONTROL_PLANE_PORTS = (2379, 2380, API_PORT, 10257, 10259)
 
 
