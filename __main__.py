@@ -37,6 +37,7 @@ cluster = Cluster(
         backup=settings.backup,
         pods=stages.pod_memory_mib(STAGES, settings),
         volumes_gib=stages.volumes_gib(STAGES, settings),
+        bounded_volumes=settings.storage.bounded,
         digests=settings.images.digests,
         running_version=made.apply(lambda outputs: outputs.get("kubernetesVersion")),
         running_network=made.apply(lambda outputs: outputs.get("network")),

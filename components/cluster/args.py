@@ -38,6 +38,8 @@ class ClusterArgs:
     """The memory (MiB) of each pod that must fit on some machine, by the configuration key that sets it."""
     volumes_gib: Mapping[str, int] = field(default_factory=dict)
     """Size (GiB) of each stateful service's local volume; empty where the user names a storage class."""
+    bounded_volumes: bool = False
+    """Whether each local volume is a file system of its own."""
     digests: Mapping[str, str] = field(default_factory=dict)
     """The digest that an image must have, by its reference; other images are not checked."""
 

@@ -68,13 +68,14 @@ disks() {
 }
 # The volumes that there are: `service device used` (MiB), or `-` if measuring one takes longer than a minute.
 volumes() {
-  local folder used
+  local folder file used
   for folder in "$VOLUMES"/*/; do
     [[ -d $folder ]] || continue
-    # Files that go meanwhile are no error.
-    used=$(timeout 60 du -sxm "$folder" 2>/dev/null | cut -f 1) || true
-    folder=${folder%/}
-    echo "${folder##*/} $(stat -c %d "$folder") ${used:--}"
+    folder=${folder%/} file=${VOLUMES%/*}/disks/${folder##*/}.img
+    # The file of one with a file system of its own. Files that go meanwhile are no error.
+    [[ -e $file ]] || file=$folder
+    used=$(timeout 60 du -sxm "$file" 2>/dev/null | cut -f 1) || true
+    echo "${folder##*/} $(stat -c %d "$file") ${used:--}"
   done
 }
 
