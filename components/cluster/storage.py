@@ -18,8 +18,8 @@ from components.kubernetes.volumes import LOCAL_STORAGE_CLASS, VOLUME_LABEL
 class LocalStorage(pulumi.ComponentResource):
     """A storage class, and on every machine one volume for each stateful service.
 
-    A claim selects its volume by the label `argus.dev/volume`. A volume is a file system of its own where the stack says
-    so; else it is a folder, and its service keeps to the size.
+    A claim selects its volume by the label `argus.dev/volume`. A volume is a file system of its own where the stack
+    says so; else it is a folder, and its service keeps to the size.
     The data in the folders is deleted when the machine leaves the stack.
     """
 

@@ -371,9 +371,9 @@ class Storage(Section):
     )
     bounded: bool = Field(
         False,
-        description="Each local volume is a file system of its own (an ext4 in a file of volumeGiB), so that a full one "
-        "takes nothing from the others, nor another program from it. A volume that holds data stays as it is: set this "
-        "before the cluster is made, or replace one machine after the other.",
+        description="Each local volume is a file system of its own (an ext4 in a file of volumeGiB), so that a full "
+        "one takes nothing from the others, nor another program from it. A volume that holds data stays as it is: set "
+        "this before the cluster is made, or replace one machine after the other.",
     )
 
 

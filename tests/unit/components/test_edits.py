@@ -50,7 +50,8 @@ def test_every_key_has_a_change() -> None:
 
 def test_the_page_has_a_row_for_each_change_of_each_key() -> None:
     rows = re.findall(r"^\| `([^`]+)` \|", PAGE.read_text(), re.MULTILINE)
-    assert rows == [key for key in reference.keys() for _ in SAMPLES[key]], "run `make docs`"
+    every = reference.keys()
+    assert rows == [key for key in every for _ in SAMPLES[key]], "run `make docs`"
 
 
 def test_what_is_said_of_keys_is_said_of_keys_that_there_are() -> None:
