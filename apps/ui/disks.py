@@ -70,18 +70,19 @@ def file_systems(machine: str, summary: Any) -> list[Filled]:
     """
     try:
         node = summary["node"]
-        disks = [node["fs"], (node.get("runtime") or {}).get("imageFs") or node["fs"]]
+        disks = {node["fs"]["capacityBytes"]: node["fs"]}
+        images = (node.get("runtime") or {}).get("imageFs") or node["fs"]
+        # Of images it measures what they use, not what is used of their disk.
+        used = images["capacityBytes"] - images["availableBytes"]
+        disks.setdefault(images["capacityBytes"], {**images, "usedBytes": used})
         volumes = sorted(_volumes(summary.get("pods") or ()), key=lambda each: each[0])
-        sizes = {disk["capacityBytes"] for disk in disks}
-        shared = tuple(pod for pod, stats in volumes if stats["capacityBytes"] in sizes)
-        first, second = disks
-        measured = [first] if first["capacityBytes"] == second["capacityBytes"] else disks
+        shared = {size: tuple(pod for pod, stats in volumes if stats["capacityBytes"] == size) for size in disks}
         return [
-            *(Filled(machine=machine, used=_used(disk), holds=shared) for disk in measured),
+            *(Filled(machine=machine, used=_used(disk), holds=shared[size]) for size, disk in disks.items()),
             *(
                 Filled(machine=machine, pod=pod, used=_used(stats))
                 for pod, stats in volumes
-                if stats["capacityBytes"] not in sizes
+                if stats["capacityBytes"] not in disks
             ),
         ]
     except (KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
@@ -119,6 +120,8 @@ class FullDisks:
         """`client` asks the kubelets; unset: one that trusts the cluster's authority."""
         self._account = account
         self._client = client or httpx.AsyncClient(trust_env=False, verify=trust(account))
+        self._silent: set[str] = set()
+        """The machines that did not answer."""
         self.notice: str | None = None
         """The page's line, as of the last answers."""
 
@@ -152,7 +155,11 @@ class FullDisks:
                 headers={"Authorization": f"Bearer {token(self._account)}"},
                 timeout=TIMEOUT_SECONDS,
             )
-            return file_systems(name, answer.raise_for_status().json())
+            found = file_systems(name, answer.raise_for_status().json())
         except (httpx.HTTPError, ValueError, OSError, IndexError) as error:
-            logger.warning("the kubelet of %s does not say how full its disks are: %s", name, error)
+            if name not in self._silent:
+                logger.warning("the kubelet of %s does not say how full its disks are: %s", name, error)
+            self._silent.add(name)
             return []
+        self._silent.discard(name)
+        return found

@@ -11,8 +11,6 @@ from components.config.sections import Settings
 _COPIES: Final = 3
 """Kafka keeps this many copies of a record where there are as many brokers."""
 
-_BACK: Final = "set {old} again, or `pulumi destroy` first"
-
 
 def of(settings: Settings) -> dict[str, Any]:
     """The values that the stack is to keep, by their keys."""
@@ -41,7 +39,8 @@ def refusals(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         old = earlier.get(key, new)
         judge = _volume if key.endswith(".volumeGiB") else _JUDGES[key]
         if old != new and (reason := judge(old, new, now)):
-            found.append(f"argus:{key}: {reason}; {_BACK.format(old=_text(old) or 'nothing')}")
+            back = f"set {_text(old)} again" if old != "" else "remove the key again"
+            found.append(f"argus:{key}: {reason}; {back}, or `pulumi destroy` first")
     return found
 
 

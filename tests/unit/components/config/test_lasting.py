@@ -56,8 +56,8 @@ def test_what_would_lose_data_is_refused(stack: dict[str, Any], key: str, old: A
     recorded = {name: float(value) if type(value) is int else value for name, value in before.items()}
     (found,) = refusals(recorded, after)
     assert found.startswith(f"argus:{key}: {says}") or says in found.partition(": ")[2]
-    shown = "nothing" if old is None else "true" if old is True else old
-    assert found.endswith(f"; set {shown} again, or `pulumi destroy` first")
+    back = "remove the key" if old is None else f"set {str(old).lower()}"
+    assert found.endswith(f"; {back} again, or `pulumi destroy` first")
     assert refusals(recorded, before) == []
 
 
