@@ -19,14 +19,16 @@ make_disk() {
   mv "$file.new" "$file"
 }
 
-# Grows the file system of a volume that is mounted, while it is in use. It never shrinks.
+# Grows the file system of a volume that is mounted, while it is in use. It never shrinks. In a container, root may lack the
+# right (CAP_SYS_RESOURCE); mounting it again grows it then.
 grow() {
   local file=$1 gib=$2 folder=$3 device
   (($(stat -c %s "$file") < gib * 2 ** 30)) || return 0
   fallocate -l "${gib}G" "$file" || die "the disk has no room to grow ${folder##*/} to $gib GiB"
   device=$(findmnt -n -o SOURCE --target "$folder")
   losetup --set-capacity "$device"
-  resize2fs "$device" >/dev/null 2>&1 || die "$device, the volume of ${folder##*/}, does not grow to $gib GiB"
+  resize2fs "$device" >/dev/null 2>&1 ||
+    say "$device, the volume of ${folder##*/}, does not grow while it is in use: it has its $gib GiB when this machine starts again"
 }
 
 while read -r volume gib; do

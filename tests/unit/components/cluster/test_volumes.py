@@ -72,7 +72,11 @@ def test_it_is_made_once_and_grows_with_its_data(host: Host) -> None:
     (kafka / "log").write_text("kept")
     make(host, "kafka 1")
     assert (kafka / "log").read_text() == "kept" and size(kafka) <= 1
-    make(host, "kafka 2")
+    told = make(host, "kafka 2").stderr
+    if "when this machine starts again" in told:
+        # Here root lacks the right to grow what is in use.
+        subprocess.run(["umount", kafka], check=True)
+        make(host, "kafka 2")
     assert (kafka / "log").read_text() == "kept" and 1.5 < size(kafka) <= 2
     # It does not shrink, and stays where the stack asks for folders again.
     make(host, "kafka 1")
