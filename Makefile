@@ -56,10 +56,11 @@ format: bootstrap ## Format the Python sources
 	@.venv/bin/ruff check --fix-only --quiet .
 	@.venv/bin/ruff format --quiet .
 
-docs: bootstrap ## Write docs/config.md, docs/flows.md and docs/cis.md, which are made from code
+docs: bootstrap ## Write docs/config.md, flows.md, cis.md and edits.md (minutes), which are made from code
 	@$(PYTHON) -m components.config.reference > docs/config.md
 	@$(PYTHON) -m components.pipeline.flows > docs/flows.md
 	@$(PYTHON) -m tests.cis > docs/cis.md
+	@$(PYTHON) -m tests.edits > docs/edits.md
 
 lock: bootstrap ## Write the locks beside the lists of Python packages, with hashes; UPGRADE=1 takes newer versions where a list allows
 	@lab/lock.sh $(if $(UPGRADE),--upgrade)

@@ -6,6 +6,7 @@ import pulumi_kubernetes as kubernetes
 from components import config, registrations, remote, stack_outputs, versions
 from components.autoscaling import Keda, KedaArgs, Vpa, VpaArgs
 from components.cluster import Cluster, ClusterArgs
+from components.config import lasting
 from components.images import Images, ImagesArgs
 from components.pinned_images import PinnedImages
 from components.pipeline import stages, ui
@@ -22,9 +23,10 @@ settings = config.load(rules(STAGES))
 registrations.wait_for_all()
 pinned_images = PinnedImages(settings.images)
 
-# The stack's last outputs tell which versions the cluster can be upgraded to, which kind of network it must keep, and
-# which machines need not be checked again.
-made = stack_outputs.last("kubernetesVersion", "network", "checks", "looks")
+# The stack's last outputs tell which versions the cluster can be upgraded to, what it must keep, and which machines
+# need not be checked again.
+made = stack_outputs.last("kubernetesVersion", "network", "lasting", "disks", "checks", "looks")
+lasts = lasting.of(settings)
 
 # The machines become a cluster while the images are built; the builds wait until all host keys have been read.
 cluster = Cluster(
@@ -36,9 +38,12 @@ cluster = Cluster(
         backup=settings.backup,
         pods=stages.pod_memory_mib(STAGES, settings),
         volumes_gib=stages.volumes_gib(STAGES, settings),
+        bounded_volumes=settings.storage.bounded,
         digests=settings.images.digests,
         running_version=made.apply(lambda outputs: outputs.get("kubernetesVersion")),
         running_network=made.apply(lambda outputs: outputs.get("network")),
+        refusals=made.apply(lambda outputs: lasting.refusals(outputs.get("lasting", {}), lasts)),
+        disks=made.apply(lambda outputs: outputs.get("disks", {})),
         # Earlier versions called this output `looks`.
         checks=made.apply(lambda outputs: outputs.get("checks", outputs.get("looks", {}))),
     ),
@@ -114,6 +119,8 @@ pinned_images.check()
 pulumi.export("kubeconfig", cluster.kubeconfig)
 pulumi.export("kubernetesVersion", cluster.kubernetes_version)
 pulumi.export("network", cluster.network)
+pulumi.export("lasting", lasts)
+pulumi.export("disks", cluster.disks)
 pulumi.export("checks", cluster.checks)
 pulumi.export("uiUrl", f"{settings.ui.scheme}://{settings.cluster.endpoint}:{settings.ui.node_port}")
 if password := pipeline.one(ui.Ui).password:

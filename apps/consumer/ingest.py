@@ -1,10 +1,10 @@
 """Stores Kafka's records on disk: consume, write, make durable, commit, in that order."""
 
-import errno
+import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import cast
 
@@ -22,13 +22,18 @@ from apps.consumer.clocks import BrokersClock
 from apps.consumer.records import Headers, Kind, RejectedError, StoredFile, frame_file, result_file
 from apps.consumer.retention import oldest_kept
 from apps.consumer.settings import Settings
-from apps.consumer.storage import DiskStore
+from apps.consumer.storage import DiskStore, is_full
 from apps.messages import from_milliseconds
 from apps.service.health import Health, healthy, poll_health
 
 POLL_SECONDS = 0.5
 COMMIT_RETRY_SECONDS = 1.0
 FINAL_COMMIT_ATTEMPTS = 3
+ROOM_RETRY_SECONDS = 5.0
+"""How long a full disk is left alone before it is tried again."""
+
+Place = tuple[str, int]
+"""A topic and a partition."""
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +67,11 @@ def kafka_config(settings: Settings) -> dict[str, str | int | bool]:
 
 
 class Ingest:
-    """The loop. After `stop`, `run` makes all read records durable, commits them and returns."""
+    """The loop. After `stop`, `run` makes all read records durable, commits them and returns.
+
+    Where the disk is full and no older hour can go, the partitions whose records do not fit are paused: the member
+    stays in the group, and stores what it holds. Some seconds later they are read again from those records on.
+    """
 
     def __init__(
         self,
@@ -82,7 +91,13 @@ class Ingest:
         self._consumer = Consumer(kafka_config(settings), logger=logger)
         self._written: list[tuple[Kind, datetime, int]] = []
         """For the metrics: kind, capture time and size in bytes of each file of this batch."""
-        self._offsets: dict[tuple[str, int], int] = {}
+        self._offsets: dict[Place, int] = {}
+        self._begun: dict[Place, int] = {}
+        """The first record of this batch, by partition."""
+        self._waiting: dict[Place, int] = {}
+        """The first record that waits for room, by partition."""
+        self._full = False
+        self._try_at = 0.0
         self._records = 0
         self._retry_at = 0.0
         self._polled_at = time.monotonic()
@@ -123,6 +138,8 @@ class Ingest:
             if message is not None:
                 self._handle(message)
             self._polled_at = time.monotonic()
+            if self._waiting and self._polled_at >= self._try_at:
+                self._read_on()
             if time.monotonic() >= deadline or self._records >= self._settings.batch_records:
                 self._finish_batch()
                 deadline = time.monotonic() + self._settings.batch_seconds
@@ -145,6 +162,10 @@ class Ingest:
             return
         topic, partition, offset = message.topic(), message.partition(), message.offset()
         assert topic is not None and partition is not None and offset is not None
+        place = topic, partition
+        if place in self._waiting:
+            return  # fetched before the pause: it is read again
+        self._begun.setdefault(place, offset)
         taken_at = _taken_at(message)
         if taken_at is not None:
             self._brokers_clock.told(taken_at)
@@ -153,7 +174,12 @@ class Ingest:
         except RejectedError as rejected:
             metrics.REJECTED.labels(rejected.reason).inc()
             logger.warning("skipped %s[%d]@%d: %s", topic, partition, offset, rejected)
-        self._offsets[topic, partition] = offset + 1
+        except OSError as error:
+            if not is_full(error):
+                raise
+            self._wait_for_room({place: offset}, error)
+            return
+        self._offsets[place] = offset + 1
         self._records += 1
 
     def _write(self, file: StoredFile) -> None:
@@ -166,13 +192,52 @@ class Ingest:
                 self._store.write(file)
                 break
             except OSError as error:
-                if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not self._make_room():
+                if not is_full(error) or not self._make_room():
                     raise
         self._written.append((file.kind, file.captured_at, len(file.data)))
 
+    def _wait_for_room(self, records: Mapping[Place, int], error: OSError) -> None:
+        """Pause these partitions, to read them again from these records on."""
+        if not self._full:
+            logger.warning(
+                "the disk is full, and no older hour can go: nothing is stored until there is room (%s)", error
+            )
+        self._full = True
+        metrics.DISK_FULL.set(1)
+        self._try_at = time.monotonic() + ROOM_RETRY_SECONDS
+        for place, offset in records.items():
+            self._waiting[place] = min(offset, self._waiting.get(place, offset))
+            self._consumer.pause([TopicPartition(*place)])
+
+    def _read_on(self) -> None:
+        """Read the paused partitions from the records that did not fit."""
+        waiting, self._waiting = self._waiting, {}
+        for place, offset in waiting.items():
+            self._consumer.resume([TopicPartition(*place)])
+            self._consumer.seek(TopicPartition(*place, offset))
+
+    def _flush(self) -> bool:
+        """Make the batch durable. Returns whether it is; if the disk is full, all of it is read again."""
+        begun, self._begun = self._begun, {}
+        try:
+            self._store.flush()
+        except OSError as error:
+            if not is_full(error):
+                raise
+            self._make_room()
+            self._offsets.update(begun)
+            self._wait_for_room(begun, error)
+            return False
+        if self._full and self._written and not self._waiting:
+            logger.info("the disk has room again")
+            self._full = False
+            metrics.DISK_FULL.set(0)
+        return True
+
     def _finish_batch(self, *, retry: bool = False) -> None:
         """Make the batch durable and commit it; soon after a failed commit only with `retry`."""
-        self._store.flush()
+        if not self._flush():
+            self._written.clear()
         now = datetime.now(UTC)
         for kind, captured_at, size in self._written:
             metrics.STORED.labels(kind).inc()
@@ -214,6 +279,12 @@ class Ingest:
         self._forget_partitions()
 
     def _forget_partitions(self) -> None:
+        for place in self._waiting:
+            # Whoever is given it next, and be it this member, reads it from what is committed.
+            with contextlib.suppress(KafkaException):
+                self._consumer.resume([TopicPartition(*place)])
+        self._waiting.clear()
+        self._begun.clear()
         self._offsets.clear()
         metrics.ASSIGNED_PARTITIONS.set(0)
         self._joined = False

@@ -6,6 +6,7 @@ that Kafka delivers again, to the same names.
 """
 
 import contextlib
+import errno
 import os
 import shutil
 import threading
@@ -22,8 +23,16 @@ from apps.messages.names import NAME
 
 TEMPORARY_SUFFIX = ".tmp"
 TRASH = ".trash"
+BLOCK = 4096
+"""What file systems give to files in whole numbers (bytes): a result of 500 bytes takes as much."""
+
 SYNC_THREADS = 8
 """Concurrent fsyncs share one commit of the file system's journal, so a batch costs little more than one file."""
+
+
+def is_full(error: OSError) -> bool:
+    """Whether the disk refused because it has no room."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True, order=True)
@@ -52,10 +61,14 @@ class DiskStore:
         self._syncers = ThreadPoolExecutor(SYNC_THREADS, thread_name_prefix="fsync")
         self._sizes: dict[HourDirectory, tuple[int, int]] = {}
         root.mkdir(parents=True, exist_ok=True)
+        # Made now, because a full disk has no room for a directory, and what is removed goes there first.
+        with contextlib.suppress(OSError):
+            (root / TRASH).mkdir(exist_ok=True)
 
     def remove_leftovers(self) -> int:
         """Remove an interrupted run's partly removed hours and temporary files. Returns how many of the latter."""
-        shutil.rmtree(self.root / TRASH, ignore_errors=True)
+        for hour in _subdirectories(self.root / TRASH):
+            shutil.rmtree(self.root / TRASH / hour, ignore_errors=True)
         count = 0
         for directory in self.hours():
             for path in self._path(directory).glob(f".*{TEMPORARY_SUFFIX}"):
@@ -82,19 +95,27 @@ class DiskStore:
             self._pending.append(_Pending(directory, descriptor, temporary, final))
 
     def flush(self) -> int:
-        """Make all files written so far durable and visible. Returns how many there were."""
+        """Make all files written so far durable and visible. Returns how many there were.
+
+        Raises OSError if the disk refuses. Then any of them may be missing, and none is left under its temporary name.
+        """
         with self._lock:
             pending, self._pending = self._pending, []
-            try:
-                list(self._syncers.map(os.fsync, (file.descriptor for file in pending)))
-            finally:
-                for file in pending:
-                    os.close(file.descriptor)
+            refused = list(filter(None, self._syncers.map(_sync, pending)))
             for file in pending:
-                # A record that is twice in a batch shares one temporary file, which the first rename moves.
-                with contextlib.suppress(FileNotFoundError):
-                    file.temporary.rename(file.final)
-            list(self._syncers.map(_sync_directory, {file.final.parent for file in pending}))
+                os.close(file.descriptor)
+            try:
+                if refused:
+                    raise refused[0]
+                for file in pending:
+                    # A record that is twice in a batch shares one temporary file, which the first rename moves.
+                    with contextlib.suppress(FileNotFoundError):
+                        file.temporary.rename(file.final)
+                list(self._syncers.map(_sync_directory, {file.final.parent for file in pending}))
+            except OSError:
+                for file in pending:
+                    file.temporary.unlink(missing_ok=True)
+                raise
         return len(pending)
 
     def hours(self) -> list[HourDirectory]:
@@ -122,14 +143,14 @@ class DiskStore:
         return (self._path(directory) / name).open("rb")
 
     def size(self, directory: HourDirectory) -> int:
-        """Bytes in one hour; 0 if it is gone. Only hours that changed since the last call are read again."""
+        """The bytes that one hour takes; 0 if it is gone. Only hours changed since the last call are read again."""
         path = self._path(directory)
         try:
             changed = path.stat().st_mtime_ns
             cached = self._sizes.get(directory)
             if cached is None or cached[0] != changed:
                 with os.scandir(path) as entries:
-                    cached = (changed, sum(entry.stat().st_size for entry in entries))
+                    cached = (changed, sum(_blocks(entry.stat().st_size) for entry in entries))
                 self._sizes[directory] = cached
         except FileNotFoundError:
             return 0
@@ -152,13 +173,14 @@ class DiskStore:
 
     def remove(self, directory: HourDirectory) -> None:
         """Remove one hour, and its camera's directory if it was the last."""
-        trash = self.root / TRASH
-        trash.mkdir(exist_ok=True)
-        trashed = trash / f"{directory.camera}.{directory.hour}"
+        trashed = self.root / TRASH / f"{directory.camera}.{directory.hour}"
         with self._lock:
             self._drop_pending(directory)
-            with contextlib.suppress(FileNotFoundError):
+            try:
                 self._path(directory).rename(trashed)
+            except OSError:
+                # There is no trash, or a full disk has no room for its new entry. What remains is an hour with less.
+                shutil.rmtree(self._path(directory), ignore_errors=True)
             with contextlib.suppress(OSError):
                 (self.root / directory.camera).rmdir()
         shutil.rmtree(trashed, ignore_errors=True)
@@ -188,6 +210,19 @@ class DiskStore:
 
     def _path(self, directory: HourDirectory) -> Path:
         return self.root / directory.camera / directory.hour
+
+
+def _blocks(size: int) -> int:
+    return -(-size // BLOCK) * BLOCK
+
+
+def _sync(file: _Pending) -> OSError | None:
+    """The error of a file that cannot be made durable."""
+    try:
+        os.fsync(file.descriptor)
+    except OSError as error:
+        return error
+    return None
 
 
 def _subdirectories(path: Path) -> Iterator[str]:

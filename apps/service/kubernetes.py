@@ -24,20 +24,32 @@ class ApiError(http.client.HTTPException):
         self.status = status
 
 
+def token(account: Path = ACCOUNT) -> str:
+    """The account's token. Read it each time, because Kubernetes renews it. Raises OSError."""
+    return (account / "token").read_text().strip()
+
+
+def trust(account: Path = ACCOUNT) -> ssl.SSLContext:
+    """Trusts the certificates of the cluster's authority; outside a cluster, those of the system's."""
+    authority = account / "ca.crt"
+    return ssl.create_default_context(cafile=str(authority) if authority.exists() else None)
+
+
 class ApiServer:
     """One connection, opened when needed and reopened after an error. Not thread-safe."""
 
     def __init__(self, account: Path = ACCOUNT) -> None:
         self._account = account
         self.namespace = (account / "namespace").read_text().strip()
-        context = ssl.create_default_context(cafile=str(account / "ca.crt"))
-        self._connection = http.client.HTTPSConnection(API_HOST, timeout=_TIMEOUT_SECONDS, context=context)
+        self._connection = http.client.HTTPSConnection(API_HOST, timeout=_TIMEOUT_SECONDS, context=trust(account))
 
     def ask(self, method: str, path: str, *, accept: str = "application/json", body: Any = None) -> Any:
         """The JSON of the answer; `body` is sent as JSON. Raises one of ERRORS; ApiError is a refusal."""
-        # Read each time, because Kubernetes renews the token.
-        token = (self._account / "token").read_text().strip()
-        headers = {"Authorization": f"Bearer {token}", "Accept": accept, "Content-Type": "application/json"}
+        headers = {
+            "Authorization": f"Bearer {token(self._account)}",
+            "Accept": accept,
+            "Content-Type": "application/json",
+        }
         try:
             self._connection.request(method, path, body=None if body is None else json.dumps(body), headers=headers)
             response = self._connection.getresponse()

@@ -29,14 +29,13 @@ from apps.ui.certificate import Certificate
 from apps.ui.ended import EndedSessions
 from apps.ui.guard import Asking, Cookie, Guard
 from apps.ui.login import add_login
-from apps.ui.not_searchable import NotSearchable
+from apps.ui.notices import Notices
 from apps.ui.probes import Probes
 from apps.ui.producers import Producers
 from apps.ui.reader import Reader
 from apps.ui.search import SearchParameters, build_choices, build_query, parse_choices, parse_page
 from apps.ui.sessions import Sessions
 from apps.ui.settings import Settings
-from apps.ui.unschedulable import UnschedulablePods
 from apps.ui.wall import Wall
 
 STATIC = Path(__file__).with_name("static")
@@ -85,8 +84,7 @@ def create_app(settings: Settings, certificate: Certificate | None = None) -> Fa
     client = httpx.AsyncClient(trust_env=False)
     producers = Producers(settings.producer_urls, client)
     archive = Archive(settings.consumer_urls, client)
-    unschedulable_pods = UnschedulablePods(settings.standby_machines)
-    not_searchable = NotSearchable(client)
+    notices = Notices(settings.standby_machines, client)
     elasticsearch = AsyncElasticsearch(
         settings.elasticsearch_url, node_class=HttpxAsyncHttpNode, request_timeout=SEARCH_SECONDS, max_retries=1
     )
@@ -98,8 +96,7 @@ def create_app(settings: Settings, certificate: Certificate | None = None) -> Fa
         pollers = [
             probes.run,
             producers.run,
-            unschedulable_pods.run,
-            not_searchable.run,
+            *notices.pollers,
             ended.run,
             *([certificate.run] if certificate else []),
         ]
@@ -143,8 +140,7 @@ def create_app(settings: Settings, certificate: Certificate | None = None) -> Fa
         return {
             "now": now.timestamp(),
             "statistics": _counted(wall.statistics(time.monotonic(), caller.sees), caller),
-            "room": unschedulable_pods.advice if caller.has("operator") else None,
-            "not_searchable": not_searchable.notice if caller.has("operator") else None,
+            **notices.told(operator=caller.has("operator")),
             **changes,
             "cameras": _told(changes["cameras"], caller),
         }

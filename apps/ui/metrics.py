@@ -24,6 +24,11 @@ FILEBEAT_EVENTS = Gauge(
     "Results in Filebeat since its pods started: dropped are those that the index refused, active those on their way.",
     ["kind"],
 )
+DISK_USED = Gauge(
+    "argus_disk_used_ratio",
+    "How full a file system is, of bytes or of files: a pod's volume, or without a pod a disk of the machine.",
+    ["machine", "pod"],
+)
 PARTITIONS = Gauge("argus_ui_partitions", "Partitions that the wall reads.")
 LOGINS = Counter("argus_ui_logins_total", "Tries to log in with a password.", ["outcome"])
 REFUSED = Counter("argus_ui_refused_total", "Requests refused before any route saw them.", ["reason"])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import pulumi
 
@@ -28,12 +28,18 @@ class ClusterArgs:
     """The Kubernetes version that the cluster runs now; None where there is no cluster yet."""
     running_network: pulumi.Input[str | None] = None
     """The kind of network that the cluster uses now; None where the stack has not recorded one."""
+    refusals: pulumi.Input[Sequence[str]] = ()
+    """Why the stack's edit cannot be made; where there is one, no machine is changed."""
     checks: pulumi.Input[Mapping[str, str]] = field(default_factory=dict)
     """`Cluster.checks` of the stack's last complete update: the last check of each machine, by address."""
+    disks: pulumi.Input[Mapping[str, Any]] = field(default_factory=dict)
+    """`Cluster.disks` of the stack's last complete update: the disks of each machine, by address."""
     pods: Mapping[str, int] = field(default_factory=dict)
     """The memory (MiB) of each pod that must fit on some machine, by the configuration key that sets it."""
     volumes_gib: Mapping[str, int] = field(default_factory=dict)
     """Size (GiB) of each stateful service's local volume; empty where the user names a storage class."""
+    bounded_volumes: bool = False
+    """Whether each local volume is a file system of its own."""
     digests: Mapping[str, str] = field(default_factory=dict)
     """The digest that an image must have, by its reference; other images are not checked."""
 

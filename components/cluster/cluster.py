@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -33,6 +33,8 @@ class Cluster(pulumi.ComponentResource):
     """The kind of pod network, `built-in` or `manifest`; available once every node uses it."""
     checks: pulumi.Output[Mapping[str, str]]
     """The last check of each machine, by address, available once the cluster is complete; the next update skips it."""
+    disks: pulumi.Output[Mapping[str, Any]]
+    """The disks of each machine as it answered last, by address, available once the cluster is complete."""
     host_keys_read: Sequence[pulumi.Resource]
     """Depend on these to run after the machines' host keys have been read."""
     drained: Sequence[pulumi.Resource]
@@ -67,6 +69,7 @@ class Cluster(pulumi.ComponentResource):
 
         self.host_keys_read = preflight.host_keys_read
         self.checks = pulumi.Output.all(preflight.checks, upgraded.urn).apply(lambda outputs: outputs[0])
+        self.disks = pulumi.Output.all(preflight.disks, upgraded.urn).apply(lambda outputs: outputs[0])
         self.endpoint = pulumi.Output.from_input(args.server)
         self.kubernetes_version = upgraded.urn.apply(lambda _: args.cluster.kubernetes_version)
         self.network = upgraded.urn.apply(lambda _: args.network)

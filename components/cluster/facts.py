@@ -8,7 +8,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from components import remote
+from components.cluster import disks
 from components.cluster.args import ClusterArgs
+from components.cluster.disks import Disks
 
 _MAXIMUM_SKEW_SECONDS = 60
 _SHOWN = 60
@@ -34,6 +36,10 @@ class Facts:
     machine_id: str
     memory_mib: int
     disk_mib: int
+    disks: Sequence[str]
+    """As in disks.Disks."""
+    volumes: Sequence[str]
+    """As in disks.Disks."""
     swap: Sequence[str]
     ports_in_use: Sequence[str]
     addresses: Sequence[str]
@@ -41,6 +47,10 @@ class Facts:
     virtual_ip_holder: str
     cluster: str
     """URL of the API server if the machine is already a node of this or another cluster; else empty."""
+
+    def disks_of(self, server: str) -> Disks:
+        """What its volumes must fit on, if the cluster is reached at this URL."""
+        return Disks(disks=self.disks, volumes=self.volumes, member=self.cluster == server)
 
     @classmethod
     def parse(cls, printed: str) -> Facts:
@@ -61,11 +71,14 @@ def problems(facts: Mapping[str, Facts | str], args: ClusterArgs, accepted: Coll
     shared = _shared(answers)
     macs = {mac for each in answers.values() for mac in each.macs}
     addresses = {machine.name: machine.host for machine in args.all_machines}
+    keepers = {machine.name for machine in args.schedulable_machines}
     found: list[str] = []
     for name, each in facts.items():
         address = addresses[name]
         if isinstance(each, Facts):
             own = [] if name in accepted else [*_problems(each, args, address, macs)]
+            if name in keepers and name not in accepted and (full := disks.problem(each.disks_of(args.server), args)):
+                own.append(full)
             lines = [*own, *shared.get(name, ())]
         else:
             lines = [each]
@@ -127,11 +140,6 @@ def _problems(facts: Facts, args: ClusterArgs, address: str, macs: Collection[st
             f"{facts.memory_mib} MiB of memory, {args.cluster.minimum_memory_mib} needed: give it more, or lower"
             " argus:cluster.minimumMemoryMiB"
         )
-    if facts.disk_mib < args.cluster.minimum_disk_gib * 1024:
-        yield (
-            f"{facts.disk_mib // 1024} GiB free in /var/lib, {args.cluster.minimum_disk_gib} needed: free some, or"
-            " lower argus:cluster.minimumDiskGiB"
-        )
     if abs(facts.skew_seconds) > _MAXIMUM_SKEW_SECONDS:
         direction = "ahead of" if facts.skew_seconds > 0 else "behind"
         yield (
@@ -143,6 +151,11 @@ def _problems(facts: Facts, args: ClusterArgs, address: str, macs: Collection[st
     if facts.cluster:
         yield f"is a node of another cluster ({facts.cluster}): take it out of there first (kubeadm reset)"
         return
+    if facts.disk_mib < args.cluster.minimum_disk_gib * 1024:
+        yield (
+            f"{facts.disk_mib // 1024} GiB free in /var/lib, {args.cluster.minimum_disk_gib} needed: free some, or"
+            " lower argus:cluster.minimumDiskGiB"
+        )
     if facts.swap:
         yield f"swaps to {', '.join(facts.swap)}: turn it off (swapoff -a) and remove it from /etc/fstab"
     if facts.ports_in_use:

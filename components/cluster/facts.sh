@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Prints the facts of this machine that preflight checks, as one JSON object. Changes nothing.
-: "${VIRTUAL_IP:?}" "${PORTS:?}"
+: "${VIRTUAL_IP:?}" "${PORTS:?}" "${VOLUMES:?}"
 
 # Standard input: the time on the computer that runs Pulumi, and a digest of what is asked (unused here).
 read -r reference _ || true
@@ -52,6 +52,32 @@ server() {
     sed -n 's/^ *server: *//p' $file
   fi
 }
+# The nearest folder to a path that exists.
+nearest() {
+  local path=$1
+  while [[ ! -d $path ]]; do path=${path%/*} path=${path:-/}; done
+  echo "$path"
+}
+# Where Argus fills disks: `path device size free` (MiB). Folders on one file system have one device.
+disks() {
+  local path at
+  for path in /var/lib "$VOLUMES" /var/lib/containerd /var/lib/etcd /var/lib/kubelet; do
+    at=$(nearest "$path")
+    echo "$path $(stat -c %d "$at") $(df --output=size,avail -m "$at" | tail -n 1)"
+  done
+}
+# The volumes that there are: `service device used` (MiB), or `-` if measuring one takes longer than a minute.
+volumes() {
+  local folder file used
+  for folder in "$VOLUMES"/*/; do
+    [[ -d $folder ]] || continue
+    folder=${folder%/} file=${VOLUMES%/*}/disks/${folder##*/}.img
+    # The file of one with a file system of its own. Files that go meanwhile are no error.
+    [[ -e $file ]] || file=$folder
+    used=$(timeout 60 du -sxm "$file" 2>/dev/null | cut -f 1) || true
+    echo "${folder##*/} $(stat -c %d "$file") ${used:--}"
+  done
+}
 
 cat <<FACTS
 {
@@ -64,6 +90,8 @@ cat <<FACTS
   "machine_id": $(quoted "$(cat /etc/machine-id 2>/dev/null)"),
   "memory_mib": $(awk '/^MemTotal/ { print int($2 / 1024) }' /proc/meminfo),
   "disk_mib": $(df --output=avail -m /var/lib | tail -n 1 | tr -d ' '),
+  "disks": $(disks | listed),
+  "volumes": $(volumes | listed),
   "swap": $(tail -n +2 /proc/swaps | cut -d' ' -f1 | listed),
   "ports_in_use": $(ports_in_use | listed),
   "addresses": $(ip -o -4 addr show | awk '{ sub(/\/.*/, "", $4); print $4 }' | listed),

@@ -21,6 +21,12 @@ _API = "kubeadm.k8s.io/v1beta4"
 API_PORT = 6443
 """Port of each control plane's own API server; the cluster's endpoint has another port."""
 
+EVICTION_GIB = 2
+"""With less free space on its disk, a kubelet evicts pods."""
+
+KUBELET_PORT = 10250
+"""Port of each node's kubelet."""
+
 NODE_LEASE_SECONDS = 20
 """A kubelet renews its lease every quarter of this (5 s), so a node is NotReady after four missed renewals."""
 
@@ -198,8 +204,8 @@ def _kubelet(cluster: Cluster) -> dict[str, Any]:
         # In bytes, not percent of the disk: a large disk that is 90% full, also by other programs, is no emergency.
         "evictionHard": {
             "memory.available": "100Mi",
-            "nodefs.available": "2Gi",
-            "imagefs.available": "2Gi",
+            "nodefs.available": f"{EVICTION_GIB}Gi",
+            "imagefs.available": f"{EVICTION_GIB}Gi",
             "nodefs.inodesFree": "5%",
             "imagefs.inodesFree": "5%",
         },

@@ -15,15 +15,15 @@ import pulumi
 from pulumi_command.remote import Command
 
 from components import engine, remote
-from components.cluster import network, upgrade
+from components.cluster import disks, network, upgrade
 from components.cluster.args import ClusterArgs
 from components.cluster.facts import Facts, no_answer, not_understood, problems
 from components.cluster.host_keys import HostKeys, explained, mismatch
-from components.cluster.kubeadm import API_PORT
+from components.cluster.kubeadm import API_PORT, KUBELET_PORT
 from components.cluster.machine import script
 from components.config import Machine
 
-_NODE_PORTS = (10250,)
+_NODE_PORTS = (KUBELET_PORT,)
 _CONTROL_PLANE_PORTS = (2379, 2380, API_PORT, 10257, 10259)
 
 
@@ -42,6 +42,8 @@ class Preflight(pulumi.ComponentResource):
     """Resources to depend on, by machine name; each fails when any machine does not meet the requirements."""
     checks: pulumi.Output[Mapping[str, str]]
     """The last check of each machine, by its address: its time (Unix seconds) and a digest of what was asked."""
+    disks: pulumi.Output[Mapping[str, Any]]
+    """The disks of each machine as it answered last, by its address."""
     host_keys_read: Sequence[pulumi.Resource]
     """Depend on these to run after all host keys have been read."""
     ssh: remote.Ssh
@@ -61,11 +63,14 @@ class Preflight(pulumi.ComponentResource):
             ports = list(_NODE_PORTS)
             if machine.control_plane:
                 ports += [*_CONTROL_PLANE_PORTS, args.cluster.endpoint_port]
-            facts_script = script("facts.sh", virtual_ip=args.endpoint, ports=[str(port) for port in ports])
+            facts_script = script(
+                "facts.sh", virtual_ip=args.endpoint, ports=[str(port) for port in ports], volumes=disks.VOLUMES_ROOT
+            )
             asked = _digest(
                 facts_script.render(rerun=args.ssh.options.rerun),
                 args.cluster.minimum_memory_mib,
                 args.cluster.minimum_disk_gib,
+                *(f"{service} {gib}" for service, gib in args.volumes_gib.items()),
             )
             checks[machine.name] = earlier.apply(partial(_same_or_new, machine.host, f"{now} {asked}"))
             commands[machine.name] = remote.command(
@@ -84,6 +89,9 @@ class Preflight(pulumi.ComponentResource):
         self.checks = pulumi.Output.all(**{machine.host: checks[machine.name] for machine in machines})
         accepted = pulumi.Output.all(**checks).apply(
             lambda checks: [name for name, check in checks.items() if int(check.partition(" ")[0]) != now]
+        )
+        self.disks = pulumi.Output.all(**{machine.host: commands[machine.name].stdout for machine in machines}).apply(
+            lambda printed: {host: _disks(text, args.server) for host, text in printed.items()}
         )
         facts = {name: command.stdout for name, command in commands.items()}
         verdict: pulumi.Output[bool] = pulumi.Output.from_input(_check(args, facts, keys, accepted, unreachable))
@@ -150,6 +158,14 @@ class _UnreachableMachines:
         return False
 
 
+def _disks(printed: str, server: str) -> Mapping[str, Any]:
+    """A machine's disks for the stack's outputs; one whose facts are not understood has not passed."""
+    try:
+        return vars(Facts.parse(printed).disks_of(server))
+    except ValueError:
+        return {}
+
+
 def _digest(*asked: str | int) -> str:
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:12]
 
@@ -185,6 +201,17 @@ async def _facts_of(
     return (await mismatch(machine.host, port, given) if given else None) or no_answer(reason)
 
 
+async def _as_recorded(facts: Mapping[str, Facts | str | None], args: ClusterArgs) -> list[str]:
+    """The problems with disks of machines that a preview does not ask, by what they answered last."""
+    recorded = await pulumi.Output.from_input(args.disks).future() or {}
+    return [
+        f"{machine.name} ({machine.host}): {reason}"
+        for machine in args.schedulable_machines
+        if facts[machine.name] is None and recorded.get(machine.host)
+        if (reason := disks.problem(disks.Disks.from_output(recorded[machine.host]), args))
+    ]
+
+
 async def _check(
     args: ClusterArgs,
     outputs: Mapping[str, pulumi.Output[str]],
@@ -196,14 +223,20 @@ async def _check(
     try:
         running = await pulumi.Output.from_input(args.running_version).future()
         has = await pulumi.Output.from_input(args.running_network).future() or (running and "built-in")
-        if reason := upgrade.refusal(running, args.cluster.kubernetes_version) or network.refusal(has, args.network):
-            raise PreflightError(f"no machine was changed: {reason}")
+        refused = [
+            *(await pulumi.Output.from_input(args.refusals).future() or ()),
+            upgrade.refusal(running, args.cluster.kubernetes_version),
+            network.refusal(has, args.network),
+        ]
+        if reasons := [reason for reason in refused if reason]:
+            raise PreflightError("no machine was changed: " + "\n  ".join(reasons))
         port = args.ssh.options.port
         reads = (_facts_of(each, outputs[each.name], keys[each.name], port, unreachable) for each in args.all_machines)
         facts = dict(zip(outputs, await asyncio.gather(*reads), strict=True))
         answers = {name: each for name, each in facts.items() if each is not None}
         members = await accepted.future()
         found = problems(answers, args, members) if members is not None else []
+        found += await _as_recorded(facts, args)
         text = "no machine was changed, because\n  " + "\n  ".join(found)
         lost = [outputs[name] for name in facts if unreachable.failed(name)]
         if unreachable.hooks and lost:

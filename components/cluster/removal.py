@@ -6,8 +6,8 @@ import pulumi
 
 from components import remote
 from components.cluster.args import MachineArgs
+from components.cluster.disks import VOLUMES_ROOT
 from components.cluster.machine import script, script_from_here
-from components.cluster.storage import VOLUMES_ROOT
 
 
 class Removal(pulumi.ComponentResource):

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 import pulumi
 from pulumi_kubernetes import core, meta, storage
 
 from components import remote
 from components.cluster.args import ClusterArgs
-from components.cluster.machine import script
+from components.cluster.disks import VOLUMES_ROOT
+from components.cluster.machine import program, script
 from components.config import Machine
 from components.kubernetes.volumes import LOCAL_STORAGE_CLASS, VOLUME_LABEL
-
-VOLUMES_ROOT: Final = "/var/lib/argus/volumes"
 
 
 class LocalStorage(pulumi.ComponentResource):
     """A storage class, and on every machine one volume for each stateful service.
 
-    A claim selects its volume by the label `argus.dev/volume`. The size is not enforced as a quota.
+    A claim selects its volume by the label `argus.dev/volume`. A volume is a file system of its own where the stack
+    says so; else it is a folder, and its service keeps to the size.
     The data in the folders is deleted when the machine leaves the stack.
     """
 
@@ -50,7 +49,13 @@ class LocalStorage(pulumi.ComponentResource):
                 f"{name}-{machine.name}-folders",
                 host=machine.host,
                 ssh=args.ssh,
-                create=script("volumes.sh", root=VOLUMES_ROOT, volumes=list(args.volumes_gib)),
+                create=script(
+                    "volumes.sh",
+                    root=VOLUMES_ROOT,
+                    volumes=[f"{service} {gib}" for service, gib in args.volumes_gib.items()],
+                    bounded=args.bounded_volumes,
+                    mount=program("mount_volumes.sh"),
+                ),
                 opts=pulumi.ResourceOptions(parent=self),
             )
             volumes[machine.name] = [

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Final, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -18,10 +18,33 @@ Every key lives under `argus:` in `Pulumi.<stack>.yaml`. Unknown keys are refuse
 Keys of one section are checked against the others too (`components/config/rules.py`, `components/pipeline/rules.py`).
 """
 
+_LISTED: Final = {"tuple": "[]", "dict": ".<name>"}
+"""What follows the key of a list of sections, or of a map of them."""
+
 
 def reference() -> str:
     """The whole reference as Markdown: a section per key of the stack, a table row per field."""
     return "\n".join([_HEADER, *(_section(key, field) for key, field in Settings.model_fields.items())])
+
+
+def keys() -> list[str]:
+    """Every key of the stack in the order of the reference, such as `cameras[].width`.
+
+    A list of sections is a key of its own, as `cameras[]`, and so is a map, as `access.users.<name>`.
+    """
+    return [
+        key
+        for name, field in Settings.model_fields.items()
+        for key, inner in _section_keys(f"{field.alias or name}", field)
+        if inner is None or key.endswith(("[]", ">"))
+    ]
+
+
+def _section_keys(name: str, field: FieldInfo) -> Iterator[tuple[str, type[Any] | None]]:
+    model, key = _model_in(field.annotation), f"{name}{_LISTED.get(_origin(field), '')}"
+    assert model is not None
+    yield key, model
+    yield from ((inner, inside) for inner, _, inside in _walk(model, f"{key}."))
 
 
 def _section(name: str, field: FieldInfo) -> str:
@@ -41,16 +64,22 @@ def _section(name: str, field: FieldInfo) -> str:
 
 
 def _rows(model: type[Any], prefix: str) -> Iterator[str]:
+    for key, field, inner in _walk(model, prefix):
+        if inner is None or field.description:
+            kind = "section" if inner else _type(field.annotation)
+            yield f"| `{key}` | {kind} | {_default(field)} | {field.description} |"
+
+
+def _walk(model: type[Any], prefix: str) -> Iterator[tuple[str, FieldInfo, type[Any] | None]]:
+    """Each field of a section with its key, and the section in it, if there is one, before that one's own fields."""
     for name, field in _fields(model).items():
         key = f"{prefix}{field.alias or name}"
         inner = _model_in(field.annotation)
-        listed = {"tuple": "[]", "dict": ".<name>"}.get(_origin(field), "")
         if inner is not None:
-            if field.description:
-                yield f"| `{key}{listed}` | section | {_default(field)} | {field.description} |"
-            yield from _rows(inner, f"{key}{listed}.")
-        else:
-            yield f"| `{key}` | {_type(field.annotation)} | {_default(field)} | {field.description} |"
+            key += _LISTED.get(_origin(field), "")
+        yield key, field, inner
+        if inner is not None:
+            yield from _walk(inner, f"{key}.")
 
 
 def _fields(model: type[Any]) -> dict[str, FieldInfo]:

@@ -259,7 +259,10 @@ class Cluster(Section):
         1700, ge=0, alias="minimumMemoryMiB", description="A machine with less memory is refused (MiB; kubeadm's own)."
     )
     minimum_disk_gib: int = Field(
-        20, ge=0, alias="minimumDiskGiB", description="A machine with less free space in /var/lib is refused (GiB)."
+        20,
+        ge=0,
+        alias="minimumDiskGiB",
+        description="A new machine with less free space in /var/lib, beside the services' volumes, is refused (GiB).",
     )
 
     @property
@@ -366,6 +369,12 @@ class Storage(Section):
         min_length=1,
         description="A storage class of your own; unset: local volumes that Argus makes on the machines.",
     )
+    bounded: bool = Field(
+        False,
+        description="Each local volume is a file system of its own (an ext4 in a file of volumeGiB), so that a full "
+        "one takes nothing from the others, nor another program from it. A volume that holds data stays as it is: set "
+        "this before the cluster is made, or replace one machine after the other.",
+    )
 
 
 class Memory(Section):
@@ -394,7 +403,7 @@ class Zookeeper(Section):
 
     replicas: Literal[1, 3, 5] = Field(3, description="Members; odd, so that a majority survives one failure.")
     heap_mib: int = Field(128, ge=64, alias="heapMiB", description="Java heap of a member (MiB).")
-    volume_gib: int = Field(1, ge=1, alias="volumeGiB", description="Disk of a member (GiB).")
+    volume_gib: int = Field(1, ge=1, alias="volumeGiB", description="Disk of a member (GiB); it may grow.")
 
     @property
     def memory(self) -> Memory:
@@ -407,7 +416,7 @@ class Kafka(Section):
 
     replicas: int = Field(3, ge=1, description="Brokers; from 3 on, topics have 3 replicas of which 2 must be in sync.")
     heap_mib: int = Field(1024, ge=192, alias="heapMiB", description="Java heap of a broker (MiB).")
-    volume_gib: int = Field(100, ge=1, alias="volumeGiB", description="Disk of a broker (GiB).")
+    volume_gib: int = Field(100, ge=1, alias="volumeGiB", description="Disk of a broker (GiB); it may grow.")
     partitions: int = Field(
         40,
         ge=1,
@@ -439,7 +448,7 @@ class Elasticsearch(Section):
 
     replicas: int = Field(3, ge=1, description="Nodes, but not 2; from 3 on, each index has one replica.")
     heap_mib: int = Field(1024, ge=384, alias="heapMiB", description="Java heap of a node (MiB).")
-    volume_gib: int = Field(100, ge=1, alias="volumeGiB", description="Disk of a node (GiB).")
+    volume_gib: int = Field(100, ge=1, alias="volumeGiB", description="Disk of a node (GiB); it may grow.")
     retention_days: int = Field(7, ge=1, description="Days after which a day's index is deleted.")
     vertical: Vertical = Field("off", description=VERTICAL_WITH_RESTART)
 
@@ -783,7 +792,9 @@ class Consumer(Section):
         ConsumerReplicas(),
         description="Pods, between two numbers; each keeps the partitions that it reads on its own disk.",
     )
-    volume_gib: int = Field(10, ge=1, alias="volumeGiB", description="Disk of a pod (GiB); the oldest hours go first.")
+    volume_gib: int = Field(
+        10, ge=1, alias="volumeGiB", description="Disk of a pod (GiB), which may grow; the oldest hours go first."
+    )
     retention_hours: int = Field(48, ge=1, description="Hours that frames and results are kept on disk.")
     memory: Memory = Field(_memory(96, 384), description="Memory of a pod.")
     vertical: Vertical = Field("off", description=VERTICAL)

@@ -20,6 +20,9 @@ REFUSED: Final = 2
 PROGRESS_SECONDS: Final = 1200
 """A Deployment reports that its update is stuck after this long without a new ready pod."""
 
+KEPT: Final = pulumi.ResourceOptions(ignore_changes=["spec.volumeClaimTemplates"])
+"""A StatefulSet's claims cannot be changed. Without this, another size would replace the set, and delete its data."""
+
 READY: Final = pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create="20m", update="20m", delete="10m"))
 """Timeouts for workloads: pulling images for the first time takes minutes on a slow machine."""
 
@@ -67,7 +70,7 @@ def stateful_set(
                 spec=stateful_pod(workload.labels, container, volumes, grace_seconds=grace_seconds, user=user),
             ),
         ),
-        opts=pulumi.ResourceOptions.merge(workload.opts, READY),
+        opts=pulumi.ResourceOptions.merge(pulumi.ResourceOptions.merge(workload.opts, READY), KEPT),
     )
 
 

@@ -15,8 +15,9 @@ from components.pipeline.stage import Pipeline, Stage
 from components.pipeline.topics import Topics, results_topics
 
 LABELS: Final = k.labels("consumer", "archive")
-DISK_SHARE = 0.85
-"""The share of the volume that the consumer may fill; it deletes the oldest hours before it would use more."""
+DISK_SHARE = 0.8
+"""The share of the volume that the consumer may fill; it deletes the oldest hours before it would use more. Less than
+what the page warns of, so that a warning means that this does not suffice."""
 
 
 class Consumer(pulumi.ComponentResource):

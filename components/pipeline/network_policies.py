@@ -11,7 +11,7 @@ from pulumi_kubernetes import meta, networking
 
 from components import kubernetes as k
 from components.autoscaling import keda, vpa
-from components.cluster.kubeadm import API_PORT
+from components.cluster.kubeadm import API_PORT, KUBELET_PORT
 from components.config import Settings, sections
 from components.pipeline import audit_log, elasticsearch, filebeat, kafka, model_job, producers, zookeeper
 from components.pipeline.dns import NAMESPACE_NAME, dns_rule
@@ -203,6 +203,9 @@ def _to_the_outside(kind: str, args: NetworkPoliciesArgs) -> Iterator[networking
     if kind in clients_of_the_api(args.models):
         # To any address, because some networks (Cilium by default) do not match nodes by address.
         yield networking.v1.NetworkPolicyEgressRuleArgs(ports=_tcp((API_PORT,)))
+    if kind == "ui":
+        # The page asks kubelets how full their disks are.
+        yield networking.v1.NetworkPolicyEgressRuleArgs(ports=_tcp((KUBELET_PORT,)))
 
 
 def _pods(labels: Labels) -> networking.v1.NetworkPolicyPeerArgs:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import pulumi
-from pulumi_kubernetes import core, rbac
+from pulumi_kubernetes import core, meta, rbac
 
 from apps.access import document, hashes
 from apps.messages.names import FRAMES_TOPIC
@@ -22,6 +23,7 @@ from components.pipeline.topics import Topics, results_topics
 
 LABELS: Final = k.labels("ui", "web")
 TLS_DIR: Final = "/etc/argus-tls"
+DISKS_ROLE: Final = "argus-ui-disks"
 BREAK_GLASS: Final = "admin"
 """The user of a stack that names none."""
 
@@ -118,7 +120,7 @@ class Ui(pulumi.ComponentResource):
             [*(k.secret_volume(secret, volume) for volume, _, secret in secrets), k.scratch_volume()],
             contents=[variables],
             replicas=section.replicas.fixed,
-            service_account=k.service_account(name, workload, [sees_pods, tells_logouts]),
+            service_account=self._account(name, workload, [sees_pods, tells_logouts]),
             grace_seconds=15,
         )
         if section.replicas.fixed is None:
@@ -126,6 +128,29 @@ class Ui(pulumi.ComponentResource):
             CpuScaling(name, scaling, workload.opts)
         self.node_port = pulumi.Output.from_input(section.node_port)
         self.register_outputs({"node_port": self.node_port, "password": self.password})
+
+    def _account(self, name: str, workload: k.Workload, rules: Sequence[rbac.v1.PolicyRuleArgs]) -> pulumi.Output[str]:
+        """The name of the account, which may also ask each node's kubelet how full its disks are, and nothing else."""
+        account = k.service_account(name, workload, rules)
+        labelled = dict(LABELS)
+        role = rbac.v1.ClusterRole(
+            f"{name}-disks-role",
+            metadata=meta.v1.ObjectMetaArgs(name=DISKS_ROLE, labels=labelled),
+            rules=[
+                rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["nodes"], verbs=["list"]),
+                rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["nodes/stats"], verbs=["get"]),
+            ],
+            opts=workload.opts,
+        )
+        k.cluster_binding(
+            f"{name}-disks-binding",
+            DISKS_ROLE,
+            labelled,
+            role=role.metadata.name,
+            subject=k.account_subject(account, workload.namespace),
+            opts=workload.opts,
+        )
+        return account
 
     def _access(self, name: str, pipeline: Pipeline, workload: k.Workload) -> pulumi.Output[str]:
         """The name of the Secret with who may look at what, and the key of sessions."""

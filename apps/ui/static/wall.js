@@ -22,6 +22,7 @@ filter.addEventListener("input", applyFilter);
 live.onUpdate = (update) => {
   applyFilter();
   document.getElementById("room").textContent = update.room ?? "";
+  document.getElementById("disks").textContent = update.disks ?? "";
   document.getElementById("not-searchable").textContent = update.not_searchable ?? "";
 };
 applySize();

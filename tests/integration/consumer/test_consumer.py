@@ -1,7 +1,9 @@
 """The consumer against a real Kafka: exactly the produced set is on disk after kills, stops and bad records."""
 
 import signal
-from collections.abc import Iterable
+import subprocess
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -192,6 +194,45 @@ def test_poison_is_counted_and_skipped(topics: Topics, tmp_path: Path) -> None:
         for path in ("/frames/..%2f..%2fetc/passwd", "/frames/gate-0/%2e%2e/x", "/frames/", "/frames/gate-0//x"):
             assert "root:" not in consumer.get(path).text
         assert consumer.get("/frames/gate-0/..%2f..%2flog").status_code == 404
+    assert committed(topics, topics.frames) == ends(topics)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A consumer's data on a disk of 8 MiB, of which something else uses 5 MiB; the path of that."""
+    data = tmp_path / "data"
+    data.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", data], check=True)
+    ballast = data / "ballast"
+    ballast.write_bytes(b"x" * 5 * 2**20)
+    yield ballast
+    subprocess.run(["umount", "--lazy", data], check=True)
+
+
+def test_on_a_full_disk_it_waits_and_stores_the_rest_once_there_is_room(
+    topics: Topics, tmp_path: Path, small_disk: Path
+) -> None:
+    expected = send(
+        topics, (replace(frame, jpeg=frame.jpeg + b"x" * 20_000) for frame in frames(0, 20, datetime.now(UTC)))
+    )
+
+    def there() -> set[str]:
+        return {path for path in stored(tmp_path) if path != small_disk.name and not path.endswith(".tmp")}
+
+    with start(topics, tmp_path, topics.frames) as first:
+        wait_for("a full disk", lambda: metric(first, "argus_consumer_disk_full") == 1)
+        waiting = there()
+        assert waiting and waiting < expected
+        assert first.get("/healthz").status_code == first.get("/readyz").status_code == 200
+        image = next(path for path in waiting if path.endswith(".jpg"))
+        assert first.get(f"/frames/{image}").status_code == 200
+        first.stop(signal.SIGKILL)
+    with start(topics, tmp_path, topics.frames) as second:
+        wait_for("a full disk again", lambda: metric(second, "argus_consumer_disk_full") == 1)
+        small_disk.unlink()
+        wait_for("all files", lambda: there() == expected, seconds=60)
+        wait_for("the end of it", lambda: metric(second, "argus_consumer_disk_full") == 0)
+        assert second.process.poll() is None
     assert committed(topics, topics.frames) == ends(topics)
 
 

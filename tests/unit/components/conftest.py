@@ -17,7 +17,7 @@ import pulumi
 import pytest
 from pulumi.runtime import mocks, resource, rpc
 from pulumi.runtime.proto.source_pb2 import StackTrace
-from pulumi.runtime.settings import SETTINGS
+from pulumi.runtime.settings import SETTINGS, get_root_resource
 from pulumi.runtime.stack import run_pulumi_func
 from pulumi.runtime.sync_await import _sync_await
 
@@ -42,6 +42,7 @@ class Registered:
     secret_inputs: frozenset[str]
     secret_outputs: frozenset[str]
     depends_on: frozenset[str]
+    ignore_changes: frozenset[str]
     urn: str
 
 
@@ -67,6 +68,8 @@ class Recorder(mocks.Mocks):
 
     resources: list[Registered] = field(default_factory=list)
     outputs: dict[str, Outputs] = field(default_factory=dict)
+    exports: dict[str, Any] = field(default_factory=dict)
+    """The stack's outputs, unless the program failed."""
 
     def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:  # type: ignore[override]
         """Functions return nothing, also the engine's own, which would return the stack's previous state."""
@@ -89,6 +92,8 @@ class Recorder(mocks.Mocks):
             result = await pulumi.Output.from_input(program()).future(with_unknowns=True)
             with suppress(Exception):
                 await _everything_known()
+                for name, value in get_root_resource().outputs.items():
+                    self.exports[name] = await pulumi.Output.from_input(value).future()
 
         result: Any = None
         SETTINGS.rpc_manager.clear()
@@ -141,6 +146,7 @@ class _Monitor(mocks.MockMonitor):
                     secret_inputs=frozenset(key for key, value in inputs.items() if rpc.is_rpc_secret(value)),
                     secret_outputs=frozenset(request.additionalSecretOutputs),
                     depends_on=frozenset(filter(None, map(_name_of, request.dependencies))),
+                    ignore_changes=frozenset(request.ignoreChanges),
                     urn=response.urn,
                 )
             )

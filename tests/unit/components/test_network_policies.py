@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from components.cluster.kubeadm import KUBELET_PORT
 from components.config.sections import Camera, Cluster
 from components.pipeline.network_policies import NetworkPolicies, NetworkPoliciesArgs
 from tests.unit.components.conftest import Program
@@ -217,14 +218,18 @@ def test_everybody_who_connects_to_somebody_by_name_reaches_dns(stack: Stack) ->
     assert not any(
         stack.reaches(client, NOT_DNS, port, protocol)
         for client in stack.pods
-        for port, protocol in ((53, "UDP"), (53, "TCP"), (10250, "TCP"))
+        for port, protocol in ((53, "UDP"), (53, "TCP"), (9153, "TCP"))
     )
 
 
 def test_only_who_asks_the_api_reaches_it(stack: Stack) -> None:
     assert {client for client in stack.pods if stack.reaches(client, CONTROL_PLANE, 6443)} == stack.api_clients
-    for port in (22, 2379, 8443, 10250):
+    for port in (22, 2379, 8443, 10257):
         assert not any(stack.reaches(client, CONTROL_PLANE, port) for client in stack.pods)
+
+
+def test_only_the_page_reaches_kubelets(stack: Stack) -> None:
+    assert {client for client in stack.pods if stack.reaches(client, CONTROL_PLANE, KUBELET_PORT)} == {"ui"}
 
 
 def test_only_producers_reach_cameras_and_only_at_their_ports(stack: Stack) -> None:
@@ -272,6 +277,7 @@ def test_no_rule_could_be_left_out(stack: Stack) -> None:
         others = [
             *((client, DNS, 53, protocol) for client, _, _ in stack.needed for protocol in ("UDP", "TCP")),
             *((client, CONTROL_PLANE, 6443, "TCP") for client in stack.api_clients),
+            ("ui", CONTROL_PLANE, KUBELET_PORT, "TCP"),
             *((CONTROL_PLANE, server, stack.port(server, name), "TCP") for server, name in stack.open),
         ]
         cameras = any(changed.reaches("producer", CAMERA, port) for port in (554, 8554))

@@ -8,7 +8,7 @@ import pytest
 from apps.consumer import clocks
 from apps.consumer.clocks import BrokersClock
 from apps.consumer.retention import Retention, expired, surplus
-from apps.consumer.storage import DiskStore, HourDirectory
+from apps.consumer.storage import BLOCK, DiskStore, HourDirectory
 
 NOW = datetime(2026, 11, 23, 22, 30, tzinfo=UTC)
 
@@ -40,7 +40,7 @@ def test_it_applies_both_rules(tmp_path: Path) -> None:
         folder.mkdir(parents=True)
         (folder / "1.jpg").write_bytes(b"x" * 100)
     store = DiskStore(tmp_path)
-    retention = Retention(store, retention_hours=48, max_bytes=200, every_seconds=60)
+    retention = Retention(store, retention_hours=48, max_bytes=2 * BLOCK, every_seconds=60)
     assert retention.apply(NOW) == 2
     assert [directory.hour for directory in store.hours()] == ["2026-11-23T21", "2026-11-23T22"]
 
@@ -50,7 +50,7 @@ def test_a_full_disk_costs_the_oldest_hour_but_never_the_current(tmp_path: Path)
     for name in ("2026-01-01T00", current):
         (tmp_path / "gate" / name).mkdir(parents=True)
     store = DiskStore(tmp_path)
-    retention = Retention(store, retention_hours=48, max_bytes=200, every_seconds=60)
+    retention = Retention(store, retention_hours=48, max_bytes=2 * BLOCK, every_seconds=60)
     assert retention.make_room()
     assert not retention.make_room()
     assert [directory.hour for directory in store.hours()] == [current]
@@ -64,7 +64,7 @@ def written(store: DiskStore, hour: str, at: datetime, camera: str = "gate") -> 
     os.utime(folder, (at.timestamp(), at.timestamp()))
 
 
-def kept_by(store: DiskStore, now: datetime, *, hours: int = 48, max_bytes: int = 10_000) -> list[str]:
+def kept_by(store: DiskStore, now: datetime, *, hours: int = 48, max_bytes: int = 100 * BLOCK) -> list[str]:
     Retention(store, retention_hours=hours, max_bytes=max_bytes, every_seconds=60).apply(now)
     return [directory.hour for directory in store.hours()]
 
@@ -90,8 +90,13 @@ def test_an_hour_from_the_future_makes_room_in_its_turn(tmp_path: Path) -> None:
     written(store, "2099-01-02T00", NOW)
     for hour in ("2026-11-23T19", "2026-11-23T21", "2026-11-23T22"):
         written(store, hour, NOW)
-    assert kept_by(store, NOW, max_bytes=400) == ["2026-11-23T21", "2026-11-23T22", "2099-01-01T00", "2099-01-02T00"]
-    assert kept_by(store, NOW, max_bytes=300) == ["2026-11-23T21", "2026-11-23T22", "2099-01-02T00"]
+    assert kept_by(store, NOW, max_bytes=4 * BLOCK) == [
+        "2026-11-23T21",
+        "2026-11-23T22",
+        "2099-01-01T00",
+        "2099-01-02T00",
+    ]
+    assert kept_by(store, NOW, max_bytes=3 * BLOCK) == ["2026-11-23T21", "2026-11-23T22", "2099-01-02T00"]
     # Neither the current hour nor what is written in it is removed.
     assert kept_by(store, NOW, max_bytes=0) == ["2026-11-23T22", "2099-01-02T00"]
 
@@ -101,7 +106,7 @@ def test_a_full_disk_costs_an_hour_from_the_future_that_was_written_earlier(tmp_
     now = datetime.now(UTC)
     written(store, "2999-01-01T00", now - timedelta(hours=3))
     written(store, "2999-01-02T00", now)
-    retention = Retention(store, retention_hours=48, max_bytes=200, every_seconds=60)
+    retention = Retention(store, retention_hours=48, max_bytes=2 * BLOCK, every_seconds=60)
     assert retention.make_room()
     assert not retention.make_room()
     assert [directory.hour for directory in store.hours()] == ["2999-01-02T00"]
@@ -112,7 +117,7 @@ def test_a_clock_that_is_ahead_deletes_nothing_by_age_where_the_brokers_know_bet
     for hour in ("2026-11-21T22", "2026-11-23T21", "2026-11-23T22"):
         written(store, hour, NOW)
     brokers = BrokersClock()
-    retention = Retention(store, retention_hours=48, max_bytes=10_000, every_seconds=60, brokers_clock=brokers)
+    retention = Retention(store, retention_hours=48, max_bytes=100 * BLOCK, every_seconds=60, brokers_clock=brokers)
     brokers.told(NOW)
     assert retention.apply(NOW + timedelta(days=400)) == 1
     assert [directory.hour for directory in store.hours()] == ["2026-11-23T21", "2026-11-23T22"]

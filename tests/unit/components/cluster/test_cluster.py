@@ -51,6 +51,8 @@ def facts(name: str, **changes: Any) -> str:
         "machine_id": name,
         "memory_mib": 8000,
         "disk_mib": 99_000,
+        "disks": ["/var/lib 1 99000 90000", "/var/lib/argus/volumes 1 99000 90000"],
+        "volumes": [],
         "swap": [],
         "ports_in_use": [],
         "addresses": [ADDRESSES[name]],

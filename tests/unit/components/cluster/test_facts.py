@@ -23,6 +23,8 @@ FIT = Facts(
     machine_id="aaa",
     memory_mib=4000,
     disk_mib=100_000,
+    disks=["/var/lib 1 200000 100000", "/var/lib/argus/volumes 1 200000 100000"],
+    volumes=[],
     swap=[],
     ports_in_use=[],
     addresses=["127.0.0.1", "192.0.2.11"],
@@ -124,6 +126,22 @@ def test_a_member_of_this_cluster_keeps_its_ports_and_address() -> None:
         FIT, cluster="https://192.0.2.10:8443", ports_in_use=["6443"], virtual_ip_holder="02:00:00:00:00:12"
     )
     assert problems({"cp1": member, "cp2": OTHER}, ARGS) == []
+
+
+def test_a_member_whose_own_images_and_records_fill_its_disk_is_fit() -> None:
+    member = replace(FIT, cluster=ARGS.server, disk_mib=3000)
+    assert problems({"cp1": member, "cp2": OTHER}, ARGS) == []
+
+
+def test_volumes_that_do_not_fit_are_named_with_their_machine() -> None:
+    args = replace(ARGS, volumes_gib={"kafka": 200, "consumer": 500})
+    found = problems({"cp1": FIT, "cp2": OTHER}, args)
+    assert [line.split(":")[0] for line in found] == ["cp1 (192.0.2.11)", "cp2 (192.0.2.12)"]
+    assert all("its volumes do not fit: 700 GiB (consumer 500, kafka 200)" in line for line in found)
+    # A machine that runs no pods has no volumes; one that passed is not judged by what it was before.
+    only_workers = replace(args, cluster=cluster_section(), machines=machines([machine("cp1", "192.0.2.11")]))
+    assert problems({"cp1": FIT}, only_workers) == []
+    assert len(problems({"cp1": FIT, "cp2": OTHER}, args, ["cp1"])) == 1
 
 
 def test_who_held_the_address_long_ago_may_have_been_replaced() -> None:

@@ -23,6 +23,8 @@ FACTS = {
     "machine_id": "aaa",
     "memory_mib": 4000,
     "disk_mib": 40_000,
+    "disks": ["/var/lib 1 99000 90000", "/var/lib/argus/volumes 1 99000 90000"],
+    "volumes": [],
     "swap": [],
     "ports_in_use": [],
     "addresses": ["192.0.2.11"],

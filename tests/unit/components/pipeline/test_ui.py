@@ -1,12 +1,16 @@
 """Who may look at what reaches the page in a Secret, and nowhere else."""
 
 import json
+import re
 from typing import Any
 
 import pytest
 
 from apps.access.document import ACCESS_FILE, KEY_FILE, Access
 from apps.access.hashes import hash_password, hash_token, verify
+from apps.ui import disks
+from components.cluster.kubeadm import KUBELET_PORT
+from components.config import reference
 from components.kubernetes import SECRETS_DIR
 from components.pipeline.ui import access_file
 from tests.unit.components.pipeline.conftest import Build, declare, settings
@@ -84,6 +88,29 @@ def test_the_pods_may_write_no_other_config_map(build: Build) -> None:
         "verbs": ["get", "update"],
     }
     assert rules["pods"]["verbs"] == ["get", "list"] and len(rules) == 2
+
+
+def test_the_pods_may_ask_kubelets_how_full_their_disks_are_and_nothing_else(build: Build) -> None:
+    objects = build()
+    role, binding = objects["ClusterRole/argus-ui-disks"].inputs, objects["ClusterRoleBinding/argus-ui-disks"].inputs
+    assert {(rule["resources"][0], *rule["verbs"]) for rule in role["rules"]} == {
+        ("nodes", "list"),
+        ("nodes/stats", "get"),
+    }
+    assert all(len(rule["resources"]) == 1 for rule in role["rules"])
+    assert binding["roleRef"]["name"] == "argus-ui-disks"
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "ui", "namespace": "argus"}]
+
+
+def test_what_a_full_volume_s_line_says_to_do_is_in_the_stack(build: Build) -> None:
+    """Each service with a volume has a remedy, whose keys there are; its claims are named as the page reads them."""
+    sets = {each.inputs["metadata"]["name"]: each.inputs for each in build().values() if "StatefulSet" in each.type}
+    assert disks.REMEDIES.keys() == sets.keys()
+    for each in sets.values():
+        assert [claim["metadata"]["name"] for claim in each["spec"]["volumeClaimTemplates"]] == ["data"]
+    named = {key for remedy in disks.REMEDIES.values() for key in re.findall(r"argus:([\w.]+)", remedy)}
+    assert named <= set(reference.keys())
+    assert disks.KUBELET_PORT == KUBELET_PORT
 
 
 @pytest.mark.parametrize(("changes", "drawn"), [({}, True), ({"access": ACCESS}, False)])

@@ -1,0 +1,122 @@
+"""What a stack keeps for life: keys whose change would lose data, or break the cluster that runs.
+
+Their values are an output of the stack, so that the next preview compares them without a machine or a cluster.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from components.config.sections import Settings
+
+_COPIES: Final = 3
+"""Kafka keeps this many copies of a record where there are as many brokers."""
+
+
+def of(settings: Settings) -> dict[str, Any]:
+    """The values that the stack is to keep, by their keys."""
+    cluster = settings.cluster
+    return {
+        "cluster.endpoint": str(cluster.endpoint),
+        "cluster.endpointPort": cluster.endpoint_port,
+        "cluster.podNetwork": str(cluster.pod_network),
+        "cluster.serviceNetwork": str(cluster.service_network),
+        "cluster.schedulePodsOnControlPlanes": cluster.schedule_pods_on_control_planes,
+        "storage.className": settings.storage.class_name or "",
+        "zookeeper.replicas": settings.zookeeper.replicas,
+        "kafka.replicas": settings.kafka.replicas,
+        "elasticsearch.replicas": settings.elasticsearch.replicas,
+        **{f"{name}.volumeGiB": section.volume_gib for name, section in settings if hasattr(section, "volume_gib")},
+    }
+
+
+def refusals(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Why the values cannot change as the stack asks, each with its key and remedy.
+
+    `earlier` is what the last complete update kept; a key that it lacks, as in a stack of an earlier version, is free.
+    """
+    found: list[str] = []
+    for key, new in now.items():
+        old = earlier.get(key, new)
+        judge = _volume if key.endswith(".volumeGiB") else _JUDGES[key]
+        if old != new and (reason := judge(old, new, now)):
+            back = f"set {_text(old)} again" if old != "" else "remove the key again"
+            found.append(f"argus:{key}: {reason}; {back}, or `pulumi destroy` first")
+    return found
+
+
+_Judge = Callable[[Any, Any, Mapping[str, Any]], str | None]
+"""Why a value cannot change to another one; None where it can. The last argument is all that the stack asks for."""
+
+
+def _address(old: Any, new: Any, _: Mapping[str, Any]) -> str:
+    return (
+        f"the cluster is reached at {_text(old)}, which its certificates, nodes and pods know, and does not move to "
+        f"{_text(new)}"
+    )
+
+
+def _network(old: Any, new: Any, _: Mapping[str, Any]) -> str:
+    return f"the cluster's is {old}, and nodes, pods and services do not change to addresses of {new} while it lives"
+
+
+def _control_planes(old: Any, new: Any, now: Mapping[str, Any]) -> str | None:
+    if new or now["storage.className"]:
+        return None
+    return "control planes hold volumes of the services, which would be deleted with their data"
+
+
+def _storage(old: Any, new: Any, _: Mapping[str, Any]) -> str:
+    where = f"volumes of the class {old}" if old else "Argus's own volumes"
+    return f"the services' data are on {where}, and do not move to {f'the class {new}' if new else 'those of Argus'}"
+
+
+def _ensemble(old: Any, new: Any, _: Mapping[str, Any]) -> str:
+    return (
+        f"the ensemble has {_text(old)} members; with {_text(new)}, members without data could become the majority, "
+        "and Kafka would lose its topics"
+    )
+
+
+def _brokers(old: Any, new: Any, _: Mapping[str, Any]) -> str | None:
+    if new < old:
+        return f"there are {_text(old)} brokers, and what the last of them keep would be out of reach"
+    if min(old, _COPIES) != min(new, _COPIES):
+        return (
+            f"the topics have {_text(min(old, _COPIES))} copies, and keep so many; with {_text(new)} brokers they "
+            "would need more to be written to"
+        )
+    return None
+
+
+def _nodes(old: Any, new: Any, _: Mapping[str, Any]) -> str | None:
+    if new < old:
+        return f"there are {_text(old)} nodes, and what the last of them keep would be out of reach"
+    if old < _COPIES:
+        return "a node more could form a cluster of its own, without the results of the first"
+    return None
+
+
+def _volume(old: Any, new: Any, now: Mapping[str, Any]) -> str | None:
+    if now["storage.className"]:
+        return f"the services' volumes of the class {now['storage.className']} keep the size that they were made with"
+    return "a volume grows, but does not shrink" if new < old else None
+
+
+_JUDGES: Final[Mapping[str, _Judge]] = {
+    "cluster.endpoint": _address,
+    "cluster.endpointPort": _address,
+    "cluster.podNetwork": _network,
+    "cluster.serviceNetwork": _network,
+    "cluster.schedulePodsOnControlPlanes": _control_planes,
+    "storage.className": _storage,
+    "zookeeper.replicas": _ensemble,
+    "kafka.replicas": _brokers,
+    "elasticsearch.replicas": _nodes,
+}
+
+
+def _text(value: Any) -> str:
+    """A value as the stack's file has it; numbers come back from the state as floats."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(int(value)) if isinstance(value, int | float) else str(value)

@@ -1,0 +1,10 @@
+"""docs/edits.md is what the program does: every change of every key is made, under Pulumi's mocks. It takes minutes."""
+
+from tests import edits
+from tests.unit.components.conftest import ROOT
+
+
+def test_the_page_is_current_and_no_change_loses_data_but_those_that_it_names() -> None:
+    found = list(edits.effects())
+    assert {key for key, _, effect in found if effect.lost} == edits.DESTROYS.keys()
+    assert (ROOT / "docs/edits.md").read_text() == edits.page(found), "run `make docs`"

@@ -1,0 +1,99 @@
+"""Changes that would lose data, or break a cluster that runs, are refused with the key and the remedy."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.config import Settings
+from components.config.lasting import of, refusals
+from tests.unit.stacks import HOSTS, sections
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> dict[str, Any]:
+    key = tmp_path / "key"
+    key.write_text("a key")
+    return sections(HOSTS, key)
+
+
+def lasting(stack: dict[str, Any], key: str = "", value: Any = None) -> dict[str, Any]:
+    """What a stack with this change is to keep."""
+    changed = {**stack}
+    if key:
+        section, name = key.split(".")
+        changed[section] = {**stack.get(section, {}), name: value}
+    return of(Settings.model_validate(changed))
+
+
+@pytest.mark.parametrize(
+    ("key", "old", "new", "says"),
+    [
+        ("cluster.endpoint", "192.0.2.10", "192.0.2.9", "the cluster is reached at 192.0.2.10"),
+        ("cluster.endpointPort", 8443, 9443, "the cluster is reached at 8443"),
+        ("cluster.podNetwork", "10.244.0.0/16", "10.240.0.0/16", "the cluster's is 10.244.0.0/16"),
+        ("cluster.serviceNetwork", "10.96.0.0/16", "10.100.0.0/16", "the cluster's is 10.96.0.0/16"),
+        ("cluster.schedulePodsOnControlPlanes", True, False, "control planes hold volumes"),
+        ("storage.className", None, "fast", "the services' data are on Argus's own volumes"),
+        ("storage.className", "fast", None, "volumes of the class fast, and do not move to those of Argus"),
+        ("storage.className", "fast", "slow", "do not move to the class slow"),
+        ("zookeeper.replicas", 3, 5, "the ensemble has 3 members; with 5"),
+        ("zookeeper.replicas", 1, 3, "the ensemble has 1 members"),
+        ("kafka.replicas", 5, 4, "there are 5 brokers"),
+        ("kafka.replicas", 1, 3, "the topics have 1 copies"),
+        ("kafka.replicas", 2, 3, "the topics have 2 copies"),
+        ("elasticsearch.replicas", 3, 1, "there are 3 nodes"),
+        ("elasticsearch.replicas", 1, 3, "a node more could form a cluster of its own"),
+        ("zookeeper.volumeGiB", 2, 1, "a volume grows, but does not shrink"),
+        ("kafka.volumeGiB", 200, 199, "a volume grows, but does not shrink"),
+        ("elasticsearch.volumeGiB", 200, 100, "a volume grows, but does not shrink"),
+        ("consumer.volumeGiB", 500, 10, "a volume grows, but does not shrink"),
+    ],
+)
+def test_what_would_lose_data_is_refused(stack: dict[str, Any], key: str, old: Any, new: Any, says: str) -> None:
+    before, after = lasting(stack, key, old), lasting(stack, key, new)
+    # Numbers come back from Pulumi's state as floats.
+    recorded = {name: float(value) if type(value) is int else value for name, value in before.items()}
+    (found,) = refusals(recorded, after)
+    assert found.startswith(f"argus:{key}: {says}") or says in found.partition(": ")[2]
+    back = "remove the key" if old is None else f"set {str(old).lower()}"
+    assert found.endswith(f"; {back} again, or `pulumi destroy` first")
+    assert refusals(recorded, before) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "old", "new"),
+    [
+        ("cluster.schedulePodsOnControlPlanes", False, True),
+        ("kafka.replicas", 3, 4),
+        ("elasticsearch.replicas", 3, 4),
+        ("kafka.volumeGiB", 200, 201),
+        ("cluster.minimumDiskGiB", 20, 30),
+    ],
+)
+def test_what_loses_nothing_is_free(stack: dict[str, Any], key: str, old: Any, new: Any) -> None:
+    assert refusals(lasting(stack, key, old), lasting(stack, key, new)) == []
+
+
+def test_volumes_of_a_class_of_one_s_own_keep_their_size(stack: dict[str, Any]) -> None:
+    stack["storage"] = {"className": "fast"}
+    (found,) = refusals(lasting(stack, "kafka.volumeGiB", 200), lasting(stack, "kafka.volumeGiB", 300))
+    assert found.startswith("argus:kafka.volumeGiB: the services' volumes of the class fast keep the size")
+    # Control planes hold none then.
+    key = "cluster.schedulePodsOnControlPlanes"
+    assert refusals(lasting(stack, key, True), lasting(stack, key, False)) == []
+
+
+def test_a_stack_that_recorded_nothing_is_free(stack: dict[str, Any]) -> None:
+    now = lasting(stack)
+    assert refusals({}, now) == []
+    assert refusals({"kafka.volumeGiB": now["kafka.volumeGiB"]}, now) == []
+
+
+def test_every_volume_is_recorded(stack: dict[str, Any]) -> None:
+    assert {key.partition(".")[0] for key in lasting(stack) if key.endswith(".volumeGiB")} == {
+        "zookeeper",
+        "kafka",
+        "elasticsearch",
+        "consumer",
+    }
