@@ -213,6 +213,31 @@ def _cameras(settings: Settings) -> Iterator[str]:
         yield f"cameras: the name {name!r} is used more than once; every camera needs its own"
 
 
+@_needs("cameras")
+def _tls(settings: Settings) -> Iterator[str]:
+    for index, camera in enumerate(settings.cameras):
+        if camera.tls is not None and not camera.through_tls:
+            yield (
+                f"cameras[{index}].tls: {camera.name} shows no certificate, because its url is neither https:// nor "
+                "rtsps://; change the url, or remove the key"
+            )
+        if camera.transport == "udp" and camera.url.startswith("rtsps://"):
+            yield (
+                f"cameras[{index}].transport: pictures of rtsps:// travel in its TLS connection, over TCP, and UDP "
+                f"would not be encrypted; remove the key, or give {camera.name} an rtsp:// url"
+            )
+
+
+@_needs("producers")
+def _tls_of_all(settings: Settings) -> Iterator[str]:
+    tls = settings.producers.tls
+    if tls is not None and tls.fingerprint is not None:
+        yield (
+            "producers.tls.fingerprint: every camera has a certificate of its own; give the fingerprint in the "
+            "camera's entry, or a ca here"
+        )
+
+
 @_needs("cameras", "camera_credentials")
 def _credentials(settings: Settings) -> Iterator[str]:
     for name in settings.camera_credentials.keys() - {camera.name for camera in settings.cameras}:

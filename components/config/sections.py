@@ -24,7 +24,7 @@ from pydantic.alias_generators import to_camel
 
 from apps.access.document import CAMERAS_PATTERN, USER_PATTERN, Role
 from apps.access.hashes import check_password_hash, check_token_hash
-from apps.messages import camera_url
+from apps.messages import camera_tls, camera_url
 from apps.messages.names import NAME_PATTERN
 from apps.weights.contract import Contract, Precision
 from components import versions
@@ -525,6 +525,31 @@ class Credentials(Section):
     password: SecretStr = Field(description="Password at the camera, as a Pulumi secret.")
 
 
+class Tls(Section):
+    """How the certificate of a camera is checked; unset: by the authorities that the system knows."""
+
+    ca: Annotated[str, AfterValidator(camera_tls.check_ca)] | None = Field(
+        None,
+        description="PEM text of the certificate of a private authority (or of several), which then vouches for the "
+        "camera instead of the system's; the certificate must name the URL's host.",
+    )
+    fingerprint: Annotated[str, AfterValidator(camera_tls.check_fingerprint)] | None = Field(
+        None,
+        description="SHA-256 fingerprint of the camera's own certificate, in hexadecimal digits, with or without "
+        "colons: this certificate is accepted, whatever its name, issuer and dates, and no other.",
+    )
+    verify: bool = Field(
+        True,
+        description="false: any certificate is accepted, and old versions of TLS and ciphers too. Whoever is between "
+        "camera and cluster can then read the login and change the pictures.",
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        camera_tls.check_one(self.ca, self.fingerprint, self.verify)
+        return self
+
+
 class Camera(Section):
     """One camera, named by URL."""
 
@@ -544,12 +569,20 @@ class Camera(Section):
     transport: Literal["auto", "tcp", "udp"] = Field(
         "auto", description="How RTSP's pictures travel; auto: over TCP, or UDP if the camera refuses that."
     )
+    tls: Tls | None = Field(
+        None, description="For https:// and rtsps://: how its certificate is checked; unset: producers.tls."
+    )
     gated: bool = Field(
         True, description="Whether models may skip its frames where nothing moved (models[].gate); false: never."
     )
     masks: tuple[tuple[Fraction, Fraction, Fraction, Fraction], ...] = Field(
         (), description="Rectangles to blur, each x1, y1, x2, y2 as fractions of the image."
     )
+
+    @property
+    def through_tls(self) -> bool:
+        """Whether it shows a certificate."""
+        return self.url.partition("://")[0] in camera_tls.SCHEMES
 
     @model_validator(mode="after")
     def _masks_have_area(self) -> Self:
@@ -580,6 +613,10 @@ class Producers(Section):
     width: int = Field(640, ge=64, le=7680, description="Width that images are reduced to (pixels); never enlarged.")
     jpeg_quality: int = Field(
         80, ge=10, le=100, description="JPEG quality; an MJPEG camera's picture that fits is sent as it came."
+    )
+    tls: Tls | None = Field(
+        None,
+        description="How the certificates of cameras are checked; unset: by the authorities that the system knows.",
     )
     memory: Memory = Field(_memory(160, 512), description="Memory of a pod, for all its cameras.")
     vertical: Vertical = Field("off", description=VERTICAL)
@@ -1002,11 +1039,15 @@ class Settings(Section):
 
     @property
     def filled_cameras(self) -> tuple[Camera, ...]:
-        """The cameras, with unset rates, widths and qualities filled in from the producers' section."""
+        """The cameras, with unset rates, widths, qualities and TLS filled in from the producers' section."""
         filled = ("frames_per_second", "width", "jpeg_quality")
         return tuple(
             camera.model_copy(
-                update={key: getattr(self.producers, key) for key in filled if getattr(camera, key) is None}
+                update={
+                    key: getattr(self.producers, key)
+                    for key in (*filled, "tls")
+                    if getattr(camera, key) is None and (key != "tls" or camera.through_tls)
+                }
             )
             for camera in self.cameras
         )

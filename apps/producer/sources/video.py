@@ -1,4 +1,4 @@
-"""`rtsp://` streams and `file://` clips, through FFmpeg's libraries.
+"""`rtsp(s)://` streams and `file://` clips, through FFmpeg's libraries.
 
 A camera sends about 25 pictures per second and the pipeline needs far fewer, so decoding all would waste most of the
 work: every packet is read, but while key frames come at least as often as frames are due, only those that are due are
@@ -8,20 +8,24 @@ reduced to the wanted width before its colours are converted, because most pixel
 
 import errno
 import math
+import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Final, TypeAlias, cast
+from urllib.parse import urlsplit
 
 import av
 import av.logging
 import numpy as np
 from numpy.typing import NDArray
 
+from apps.messages import camera_url
 from apps.producer.memory import DECODING, most_video_pixels
-from apps.producer.settings import Transport
+from apps.producer.settings import Tls, Transport
+from apps.producer.sources import tls as camera_tls
 from apps.producer.sources.base import Closing, CorruptImage, NoPicture, Shot, SourceError
 
 OPEN_TIMEOUT_SECONDS: Final = 10.0
@@ -42,6 +46,8 @@ _LIVE_OPTIONS: Final = {
     # them: 6 s for a camera that sends 5 per second, and the whole time limit for one that sends 1.
     "fpsprobesize": "0",
     "max_ts_probe": "1",
+    # A camera may redirect, but not to where FFmpeg would open TLS itself: it checks no certificate.
+    "protocol_whitelist": "rtp,srtp,tcp,udp",
 }
 
 _TRANSPORTS: Final[Mapping[Transport, Mapping[str, str]]] = {
@@ -52,6 +58,10 @@ _TRANSPORTS: Final[Mapping[Transport, Mapping[str, str]]] = {
 }
 _NAMES: Final[Mapping[Transport, str]] = {"auto": "TCP or UDP", "tcp": "TCP", "udp": "UDP"}
 
+_ELSEWHERE: Final = (
+    "the camera's answer is not understood, or redirects to where its certificate would not be checked: give the "
+    "rtsps:// URL of the stream itself"
+)
 _LONGEST_PAUSE_SECONDS: Final = 10.0
 """A clip whose times jump further goes on after one picture's time."""
 _MOST_STREAMS: Final = 16
@@ -92,6 +102,8 @@ class VideoSource(Closing):
         except (av.FFmpegError, OSError) as unreachable:
             if unreachable.errno == errno.EPROTONOSUPPORT and transport is not None:
                 raise SourceError(f"the camera refuses to send over {_NAMES[transport]}") from None
+            if unreachable.errno == errno.EINVAL and transport is not None:
+                raise SourceError(_ELSEWHERE) from None
             raise SourceError(_reason(unreachable, began, OPEN_TIMEOUT_SECONDS)) from None
         if not self._container.streams.video:
             self._container.close()
@@ -234,6 +246,34 @@ class VideoSource(Closing):
             return step
         pause = float((packet.dts - last.dts) * (self._stream.time_base or Fraction(1, 90_000)))
         return pause if abs(pause) <= _LONGEST_PAUSE_SECONDS else step
+
+
+class EncryptedVideoSource(VideoSource):
+    """An `rtsps://` stream: the pictures travel in the TLS connection to the camera, whose certificate is checked."""
+
+    def __init__(self, url: str, interval: float, width: int, stopping: threading.Event, tls: Tls | None) -> None:
+        parts = urlsplit(url)
+        port = parts.port or camera_url.PORTS[parts.scheme]
+        began = time.monotonic()
+        try:
+            camera = camera_tls.connect(parts.hostname or "", port, tls, OPEN_TIMEOUT_SECONDS)
+        except ssl.SSLError as refused:
+            raise SourceError(camera_tls.reason(refused)) from None
+        except (OSError, ValueError) as unreachable:
+            raise SourceError(_reason(unreachable, began, OPEN_TIMEOUT_SECONDS)) from None
+        self._relay = camera_tls.Relay(camera, READ_TIMEOUT_SECONDS)
+        login, at, _ = parts.netloc.rpartition("@")
+        place = parts._replace(scheme="rtsp", netloc=f"{login}{at}127.0.0.1:{self._relay.port}").geturl()
+        try:
+            super().__init__(place, interval, width, stopping, "tcp")
+        except BaseException:
+            self._relay.close()
+            raise
+
+    def close(self) -> None:
+        """Close the stream and the connection."""
+        super().close()
+        self._relay.close()
 
 
 class KeyFrames:

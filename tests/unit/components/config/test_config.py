@@ -9,12 +9,16 @@ from typing import Any
 
 import pytest
 
+from apps.producer.settings import Camera as ProducerCamera
+from apps.producer.settings import Tls
 from components.config import ConfigError, Settings, load_values
 from components.config.reference import reference
 from components.config.rules import CHECKPOINTS, Rule
+from components.pipeline.producers import for_producer
 from components.pipeline.rules import rules
 from components.pipeline.stages import STAGES
 from tests.unit.apps.messages.test_camera_url import LOGINS
+from tests.unit.apps.producer.certificates import certificate
 from tests.unit.apps.weights.graphs import anchors, folder, graph
 from tests.unit.components.host_keys import host_key
 from tests.unit.stacks import LAB, sections
@@ -72,6 +76,9 @@ def test_a_spare_machine_is_none_of_the_cluster_s(values: Values) -> None:
 def test_there_are_as_many_producers_as_the_cameras_need(producers: Values, pods: int, values: Values) -> None:
     values["producers"] = producers
     assert load_values(values).producer_count == pods
+
+
+HTTPS = {"name": "cam-01", "url": "https://camera/stream"}
 
 
 def change(path: str, value: Any) -> Callable[[Values], None]:
@@ -194,6 +201,38 @@ MISTAKES = {
             change("cameraCredentials", {"cam-01": {"username": "admin", "password": "#" * 42}}),
         ),
         "cameraCredentials.cam-01: too long for RTSP",
+    ),
+    "two ways to check a certificate": (
+        change("cameras.0", {**HTTPS, "tls": {"fingerprint": "ab" * 32, "verify": False}}),
+        "cameras[0].tls: fingerprint and verify: false exclude each other",
+    ),
+    "half a fingerprint": (
+        change("cameras.0", {**HTTPS, "tls": {"fingerprint": "ab:cd"}}),
+        'cameras[0].tls.fingerprint: "ab:cd": a SHA-256 fingerprint has 64 hexadecimal digits',
+    ),
+    "no certificate": (
+        change("cameras.0", {**HTTPS, "tls": {"ca": "/etc/ca.pem"}}),
+        "cameras[0].tls.ca: (secret): this is no certificate",
+    ),
+    "half a certificate": (
+        change("producers.tls", {"ca": "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"}),
+        "producers.tls.ca: (secret): this certificate is damaged",
+    ),
+    "the key of an authority": (
+        change("producers.tls", {"ca": "-----BEGIN EC PRIVATE KEY-----\nhush\n"}),
+        "producers.tls.ca: (secret): this is a private key, which is no longer secret",
+    ),
+    "one certificate for all cameras": (
+        change("producers.tls", {"fingerprint": "ab" * 32}),
+        "producers.tls.fingerprint: every camera has a certificate of its own",
+    ),
+    "a camera without a certificate": (
+        change("cameras.0.tls", {"verify": False}),
+        "cameras[0].tls: cam-01 shows no certificate",
+    ),
+    "UDP beside TLS": (
+        change("cameras.0", {"name": "cam-01", "url": "rtsps://camera/1", "transport": "udp"}),
+        "cameras[0].transport: pictures of rtsps:// travel in its TLS connection",
     ),
     "a mask without area": (change("cameras.0.masks", [[0.5, 0, 0.1, 1]]), "needs x1 < x2"),
     "a login for no camera": (
@@ -388,6 +427,28 @@ def test_a_login_in_any_other_url_is_refused_and_not_printed(values: Values, url
     (problem,) = problems_of(values)
     assert problem.startswith(f"{key}: (not shown: it may hold a login): ")
     assert "GEHEIM" not in problem and "admin" not in problem
+
+
+def test_a_certificate_is_checked_as_the_camera_s_entry_says_else_as_that_of_all(
+    values: Values, tmp_path: Path
+) -> None:
+    authority = certificate(tmp_path, "authority").pem
+    values["producers"]["tls"] = {"ca": authority}
+    own = {"by-all": None, "by-the-system": {}, "by-its-own": {"fingerprint": ":".join(["AB"] * 32)}}
+    values["cameras"] = [
+        {"name": "plain", "url": "rtsp://camera/1"},
+        *({"name": name, "url": "rtsps://camera/1", "tls": tls} for name, tls in own.items()),
+    ]
+    values["producers"]["count"] = 1
+    cameras = load_values(values, rules(STAGES)).filled_cameras
+    # As the producer reads it.
+    read = {each.name: ProducerCamera.model_validate(for_producer(each)).tls for each in cameras}
+    assert read == {
+        "plain": None,
+        "by-all": Tls(ca=authority),
+        "by-the-system": Tls(),
+        "by-its-own": Tls(fingerprint="ab" * 32),
+    }
 
 
 def test_pinned_machines_are_known_by_their_keys(values: Values) -> None:
