@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
-from typing import Final, TypeAlias, cast
+from typing import Final, NoReturn, TypeAlias, cast
 from urllib.parse import urlsplit
 
 import av
@@ -32,6 +32,9 @@ OPEN_TIMEOUT_SECONDS: Final = 10.0
 READ_TIMEOUT_SECONDS: Final = 10.0
 PICTURE_SECONDS: Final = 10.0
 """After this long without a picture when one is due, the camera is told to send none."""
+
+ENDURED_SECONDS: Final = 60.0
+"""After this long with damaged pictures and no key frame, the camera is connected to again: it sends one then."""
 
 MOST_PIXELS: Final = most_video_pixels(DECODING.size)
 
@@ -126,6 +129,7 @@ class VideoSource(Closing):
         self._arrivals: dict[int, float] = {}
         self._last = -math.inf
         self._bad = 0
+        self._damaged_since: float | None = None
         self._alive = time.monotonic()
         self._had_key_frame = False
 
@@ -147,8 +151,8 @@ class VideoSource(Closing):
             self._alive = now
             if now < due:
                 continue
-            if picture.is_corrupt:
-                raise CorruptImage("FFmpeg marks the picture as corrupt: a part of it was lost on the way")
+            if self._damaged_since is not None:
+                self._set_aside(picture, now)
             return self._shot(picture, now)
         if self._stopping.is_set():
             return None
@@ -174,6 +178,25 @@ class VideoSource(Closing):
         missing = "picture that can be decoded" if self._had_key_frame else "key frame, where decoding would start"
         raise NoPicture(f"the camera sends data, but in {PICTURE_SECONDS:.0f} s no {missing}")
 
+    def _set_aside(self, picture: av.VideoFrame, now: float) -> NoReturn:
+        """Refuse a picture that is damaged, or made from one that is. Long without a key frame, the camera is lost."""
+        if self._damaged_since is not None and now > self._damaged_since + ENDURED_SECONDS:
+            raise SourceError(f"damaged pictures, and in {ENDURED_SECONDS:.0f} s no key frame that ends it")
+        if picture.is_corrupt:
+            raise CorruptImage("FFmpeg marks the picture as corrupt: a part of it was lost on the way")
+        raise CorruptImage("the picture is made from a damaged one; the next key frame ends it")
+
+    def _look(self, picture: av.VideoFrame) -> None:
+        """Note whether pictures are damaged from here on, or no longer: a key frame is made from no other picture."""
+        if picture.is_corrupt:
+            self._damaged()
+        elif picture.key_frame:
+            self._damaged_since = None
+
+    def _damaged(self) -> None:
+        if self._damaged_since is None:
+            self._damaged_since = time.monotonic()
+
     def _decode(self, packet: Packet) -> av.VideoFrame | None:
         try:
             pictures = packet.decode()
@@ -183,12 +206,15 @@ class VideoSource(Closing):
                 self._stream.codec_context.flush_buffers()
         except av.FFmpegError as corrupt:
             self._bad += 1
+            self._damaged()
             if self._bad > _LONGEST_LINE_OF_ERRORS:
                 raise SourceError("nothing but undecodable packets") from None
             raise CorruptImage(_text(corrupt)) from None
         if not pictures:
             return None
         self._bad = 0
+        for picture in pictures:
+            self._look(picture)
         return pictures[-1]
 
     def _shot(self, picture: av.VideoFrame, arrived: float) -> Shot:
