@@ -21,7 +21,7 @@ from components.cluster.facts import Facts, no_answer, not_understood, problems
 from components.cluster.host_keys import HostKeys, explained, mismatch
 from components.cluster.kubeadm import API_PORT
 from components.cluster.machine import script
-from components.config import Machine
+from components.config import Machine, Ssh
 
 _NODE_PORTS = (10250,)
 _CONTROL_PLANE_PORTS = (2379, 2380, API_PORT, 10257, 10259)
@@ -95,7 +95,7 @@ class Preflight(pulumi.ComponentResource):
             args.ssh,
             host_keys={**passed_keys, args.endpoint: endpoint_keys},
             holders={args.endpoint: [machine.host for machine in control_planes]},
-            on_error=explained(f"{name}-explained", machines, args.ssh.options.port),
+            on_error=explained(f"{name}-explained", machines, args.ssh.options),
         )
         self.register_outputs({})
 
@@ -164,7 +164,7 @@ async def _facts_of(
     machine: Machine,
     output: pulumi.Output[str],
     host_key: pulumi.Output[str],
-    port: int,
+    ssh: Ssh,
     unreachable: _UnreachableMachines,
 ) -> Facts | str | None:
     """A machine's facts, its problem if they cannot be had, or None if neither is known, as in a preview."""
@@ -182,7 +182,7 @@ async def _facts_of(
         return None
     # If reading the host key failed, there is no key to compare with.
     given = key.result() if key.done() and key.exception() is None else None
-    return (await mismatch(machine.host, port, given) if given else None) or no_answer(reason)
+    return (await mismatch(machine.host, ssh, given) if given else None) or no_answer(reason)
 
 
 async def _check(
@@ -198,8 +198,8 @@ async def _check(
         has = await pulumi.Output.from_input(args.running_network).future() or (running and "built-in")
         if reason := upgrade.refusal(running, args.cluster.kubernetes_version) or network.refusal(has, args.network):
             raise PreflightError(f"no machine was changed: {reason}")
-        port = args.ssh.options.port
-        reads = (_facts_of(each, outputs[each.name], keys[each.name], port, unreachable) for each in args.all_machines)
+        ssh = args.ssh.options
+        reads = (_facts_of(each, outputs[each.name], keys[each.name], ssh, unreachable) for each in args.all_machines)
         facts = dict(zip(outputs, await asyncio.gather(*reads), strict=True))
         answers = {name: each for name, each in facts.items() if each is not None}
         members = await accepted.future()

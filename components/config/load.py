@@ -16,6 +16,7 @@ from components.config.sections import Settings
 PROJECT = "argus"
 _SECRET_KEYS = (
     "privateKey",
+    "passphrase",
     "password",
     "copyKey",
     "hostKey",

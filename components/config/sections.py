@@ -47,6 +47,8 @@ LabelKey = Annotated[str, AfterValidator(check_label_key)]
 LabelValue = Annotated[str, AfterValidator(check_label_value)]
 Taint = Annotated[str, AfterValidator(check_taint)]
 
+UserName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.-]*$")]
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -89,7 +91,50 @@ class Section(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=False, extra="forbid", frozen=True)
 
 
-class Ssh(Section):
+class Login(Section):
+    """What is shown to an sshd: a private key, or one of those that an agent holds."""
+
+    private_key_file: UserPath | None = Field(None, description="Path of the private key, `~` allowed.")
+    private_key: SecretStr | None = Field(
+        None, description="The private key itself, as a Pulumi secret, instead of privateKeyFile."
+    )
+    passphrase: SecretStr | None = Field(
+        None, description="The passphrase of the private key, as a Pulumi secret, where it has one."
+    )
+
+    @cached_property
+    def key(self) -> str:
+        """The private key, read once from its file if the stack names one; empty where an agent has it."""
+        if self.private_key_file is not None:
+            return self.private_key_file.read_text(encoding="utf-8")
+        return self.private_key.get_secret_value() if self.private_key else ""
+
+    @property
+    def key_passphrase(self) -> str:
+        """The passphrase of the private key; empty where it has none."""
+        return self.passphrase.get_secret_value() if self.passphrase else ""
+
+
+class Bastion(Login):
+    """The host through which the machines are reached; without a key of its own, as ssh logs in to them."""
+
+    host: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$")] = Field(
+        description="Its name or IPv4 address, as this computer reaches it."
+    )
+    port: Port = Field(22, description="TCP port of its sshd.")
+    user: UserName | None = Field(None, description="Login name there; unset: ssh.user. No shell is needed.")
+    host_key: Annotated[str, AfterValidator(check_host_key)] = Field(
+        description="Its public SSH host key, as a machine's `hostKey`; no other host is asked to pass anything on."
+    )
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        if self.private_key_file is not None and self.private_key is not None:
+            raise ValueError("set privateKeyFile or privateKey, not both; without them ssh's key is used")
+        return self
+
+
+class Ssh(Login):
     """How Argus reaches every machine."""
 
     user: str = Field("root", min_length=1, description="Login name; root, or a user with passwordless sudo.")
@@ -104,23 +149,32 @@ class Ssh(Section):
         "firstUse",
         description="How a machine without `hostKey` is known: by the key that it shows first, or not at all (pinned).",
     )
-    private_key_file: UserPath | None = Field(None, description="Path of the private key, `~` allowed.")
-    private_key: SecretStr | None = Field(
-        None, description="The private key itself, as a Pulumi secret, instead of privateKeyFile."
+    agent: bool = Field(
+        False,
+        description="Instead of a private key: those of the SSH agent that SSH_AUTH_SOCK names where Pulumi runs.",
+    )
+    bastion: Bastion | None = Field(
+        None,
+        description="A host through which the machines are reached over SSH. Each machine then needs its `hostKey`. "
+        "The API at cluster.endpoint must be reached without it (operations.md).",
     )
 
     @model_validator(mode="after")
     def _one_key(self) -> Self:
-        if (self.private_key_file is None) == (self.private_key is None):
-            raise ValueError("set exactly one of privateKeyFile and privateKey")
+        if [self.private_key_file is None, self.private_key is None, not self.agent].count(False) != 1:
+            raise ValueError("set exactly one of privateKeyFile, privateKey and agent")
         return self
 
-    @cached_property
-    def key(self) -> str:
-        """The private key, read once from its file if the stack names one."""
-        if self.private_key_file is not None:
-            return self.private_key_file.read_text(encoding="utf-8")
-        return self.private_key.get_secret_value() if self.private_key else ""
+    @property
+    def bastion_login(self) -> Login:
+        """What is shown to the bastion."""
+        own = self.bastion is not None and (self.bastion.private_key_file or self.bastion.private_key)
+        return self.bastion if own and self.bastion is not None else self
+
+    @property
+    def bastion_user(self) -> str:
+        """Who logs in to the bastion."""
+        return self.bastion.user or self.user if self.bastion is not None else ""
 
 
 class Machine(Section):

@@ -2,6 +2,8 @@
 
 import copy
 import shutil
+import subprocess
+import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +30,8 @@ Values = dict[str, Any]
 
 
 @pytest.fixture
-def values(tmp_path: Path) -> Values:
+def values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Values:
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     key = tmp_path / "key"
     key.write_text("a private key")
     values = sections(LAB, key)
@@ -76,6 +79,17 @@ def test_a_spare_machine_is_none_of_the_cluster_s(values: Values) -> None:
 def test_there_are_as_many_producers_as_the_cameras_need(producers: Values, pods: int, values: Values) -> None:
     values["producers"] = producers
     assert load_values(values).producer_count == pods
+
+
+BASTION = {"host": "bastion.example.org", "hostKey": host_key("bastion")}
+
+
+def private_key(passphrase: str) -> str:
+    """A new private key, as ssh-keygen writes it."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "key"
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-f", file], check=True)
+        return file.read_text()
 
 
 HTTPS = {"name": "cam-01", "url": "https://camera/stream"}
@@ -322,7 +336,48 @@ MISTAKES = {
     ),
     "another network's name": (change("cluster.network", {"calico": True}), "cluster.network.calico: unknown key"),
     "a missing key file": (change("ssh.privateKeyFile", "/nowhere/key"), "/nowhere/key does not exist"),
-    "two keys": (change("ssh.privateKey", "hush"), "exactly one of privateKeyFile and privateKey"),
+    "two keys": (change("ssh.privateKey", "hush"), "exactly one of privateKeyFile, privateKey and agent"),
+    "a key and an agent": (change("ssh.agent", True), "exactly one of privateKeyFile, privateKey and agent"),
+    "no agent": (
+        change("ssh", {"agent": True}),
+        "ssh.agent: SSH_AUTH_SOCK is not set here, so there is no agent; start one",
+    ),
+    "a key without its passphrase": (
+        change("ssh", {"privateKey": private_key("hush")}),
+        "ssh.passphrase: the private key has one; `pulumi config set --secret --path 'argus:ssh.passphrase'`",
+    ),
+    "an old key without its passphrase": (
+        change("ssh", {"privateKey": "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n"}),
+        "ssh.passphrase: the private key has one",
+    ),
+    "a passphrase without a key": (
+        change("ssh", {"privateKey": private_key(""), "passphrase": "hush"}),
+        "ssh.passphrase: there is no private key here that has one",
+    ),
+    "a key that only OpenSSH reads": (
+        change("ssh", {"privateKey": "-----BEGIN ENCRYPTED PRIVATE KEY-----\n", "passphrase": "hush"}),
+        "ssh: the private key is encrypted in a form that pulumi-command cannot read",
+    ),
+    "a bastion that is not known": (
+        change("ssh.bastion", {"host": "bastion.example.org"}),
+        "ssh.bastion.hostKey: required and missing",
+    ),
+    "a bastion with two keys": (
+        change("ssh.bastion", {**BASTION, "privateKey": "hush", "privateKeyFile": "~/key"}),
+        "ssh.bastion: set privateKeyFile or privateKey, not both",
+    ),
+    "a bastion without its key": (
+        change("ssh.bastion", {**BASTION, "privateKeyFile": "/nowhere/key"}),
+        "ssh.bastion.privateKeyFile: /nowhere/key does not exist",
+    ),
+    "a login that is none": (
+        change("ssh.bastion", {**BASTION, "user": "me\nProxyCommand evil"}),
+        "ssh.bastion.user",
+    ),
+    "a machine behind a bastion that is not known": (
+        change("ssh.bastion", BASTION),
+        "machines.workers[1].hostKey: worker2 has none, and none is read through ssh.bastion; give",
+    ),
     "a machine that is not pinned": (pinned_but_one, "machines.workers[1].hostKey: worker2 has none, and ssh.hostKeys"),
     "control planes with keys of two kinds": (two_kinds, "machines.controlPlanes: cp1's is ED25519, cp3's is ECDSA"),
     "an RSA host key": (
