@@ -1,4 +1,4 @@
-"""SSH keys as text: host keys, their fingerprints, the error for one that does not match; private keys that are locked."""
+"""SSH keys as text: host keys, their fingerprints, the error for one that does not match; locked private keys."""
 
 import base64
 import binascii
