@@ -21,6 +21,9 @@ _API = "kubeadm.k8s.io/v1beta4"
 API_PORT = 6443
 """Port of each control plane's own API server; the cluster's endpoint has another port."""
 
+KUBELET_PORT = 10250
+"""Port at which API servers and metrics-server ask a kubelet."""
+
 NODE_LEASE_SECONDS = 20
 """A kubelet renews its lease every quarter of this (5 s), so a node is NotReady after four missed renewals."""
 

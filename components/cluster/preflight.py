@@ -19,11 +19,11 @@ from components.cluster import network, upgrade
 from components.cluster.args import ClusterArgs
 from components.cluster.facts import Facts, no_answer, not_understood, problems
 from components.cluster.host_keys import HostKeys, explained, mismatch
-from components.cluster.kubeadm import API_PORT
+from components.cluster.kubeadm import API_PORT, KUBELET_PORT
 from components.cluster.machine import script
 from components.config import Machine, Ssh
 
-_NODE_PORTS = (10250,)
+_NODE_PORTS = (KUBELET_PORT,)
 _CONTROL_PLANE_PORTS = (2379, 2380, API_PORT, 10257, 10259)
 
 
@@ -66,6 +66,7 @@ class Preflight(pulumi.ComponentResource):
                 facts_script.render(rerun=args.ssh.options.rerun),
                 args.cluster.minimum_memory_mib,
                 args.cluster.minimum_disk_gib,
+                args.cluster.firewalls,
             )
             checks[machine.name] = earlier.apply(partial(_same_or_new, machine.host, f"{now} {asked}"))
             commands[machine.name] = remote.command(

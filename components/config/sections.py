@@ -31,7 +31,7 @@ from components import versions
 from components.config.addresses import Address, AddressRange
 from components.config.manifest import check_source
 from components.config.node_names import check_label_key, check_label_value, check_taint
-from components.config.urls import check_download_url, check_image, check_registry
+from components.config.urls import check_download_url, check_image, check_proxy, check_registry
 from components.ssh_keys import check_host_key
 
 Name = Annotated[str, StringConstraints(pattern=f"^{NAME_PATTERN}$")]
@@ -262,6 +262,28 @@ class Network(Section):
     )
 
 
+class Proxy(Section):
+    """The HTTP proxies through which machines download packages, programs and images; pods are not told of them."""
+
+    http: Annotated[str, AfterValidator(check_proxy)] | None = Field(
+        None, description="Proxy for http:// URLs, `http://host:port`, without a login."
+    )
+    https: Annotated[str, AfterValidator(check_proxy)] | None = Field(
+        None, description="Proxy for https:// URLs; unset: the same as http."
+    )
+    no_proxy: tuple[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.][A-Za-z0-9.:/-]*$")], ...] = Field(
+        (),
+        description="Hosts, `.domains` and networks that are reached without a proxy, beside the cluster's own: each "
+        "machine's network, the endpoint, podNetwork, serviceNetwork, .svc and .cluster.local.",
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if self.no_proxy and not (self.http or self.https):
+            raise ValueError("noProxy without a proxy: set http or https, or remove it")
+        return self
+
+
 class Cluster(Section):
     """The Kubernetes cluster that the machines become."""
 
@@ -299,6 +321,9 @@ class Cluster(Section):
     registry_mirror: Annotated[str, AfterValidator(check_download_url)] | None = Field(
         None, description="URL of a registry that containerd asks first for every image; http:// for a plain one."
     )
+    proxy: Proxy = Field(
+        Proxy(), description="HTTP proxies for machines whose way to packages and images leads through one."
+    )
     schedule_pods_on_control_planes: bool = Field(
         False, description="Let ordinary pods run on control planes too; for clusters of few machines."
     )
@@ -314,6 +339,13 @@ class Cluster(Section):
     )
     minimum_disk_gib: int = Field(
         20, ge=0, alias="minimumDiskGiB", description="A machine with less free space in /var/lib is refused (GiB)."
+    )
+
+    firewalls: Literal["refuse", "opened"] = Field(
+        "refuse",
+        description="A machine whose firewall (ufw, firewalld, nftables, iptables, Docker's) drops what comes in or "
+        "passes through. refuse: is not touched, and what must be opened is listed; opened: it is open, says the user. "
+        "Argus changes no firewall.",
     )
 
     @property

@@ -53,6 +53,7 @@ def facts(name: str, **changes: Any) -> str:
         "disk_mib": 99_000,
         "swap": [],
         "ports_in_use": [],
+        "firewalls": [],
         "addresses": [ADDRESSES[name]],
         "macs": [f"02:00:00:00:00:{number}"],
         "virtual_ip_holder": "",

@@ -337,6 +337,16 @@ MISTAKES = {
     "another network's name": (change("cluster.network", {"calico": True}), "cluster.network.calico: unknown key"),
     "a missing key file": (change("ssh.privateKeyFile", "/nowhere/key"), "/nowhere/key does not exist"),
     "two keys": (change("ssh.privateKey", "hush"), "exactly one of privateKeyFile, privateKey and agent"),
+    "a login at a proxy": (
+        change("cluster.proxy", {"http": "http://me:hush@proxy:3128"}),
+        "cluster.proxy.http: (not shown: it may hold a login): a login does not belong in the URL: let the proxy know",
+    ),
+    "a page as a proxy": (change("cluster.proxy", {"https": "http://proxy/x.pac"}), "must be http://host:port"),
+    "a list without a proxy": (
+        change("cluster.proxy", {"noProxy": [".example.org"]}),
+        "cluster.proxy: noProxy without a proxy",
+    ),
+    "a list of several in one": (change("cluster.proxy", {"http": "http://p:1", "noProxy": ["a,b"]}), "noProxy[0]"),
     "a key and an agent": (change("ssh.agent", True), "exactly one of privateKeyFile, privateKey and agent"),
     "no agent": (
         change("ssh", {"agent": True}),
