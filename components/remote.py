@@ -9,8 +9,9 @@ A machine's login shell may be any shell, and may print lines of its own. So a s
 leaves as they are, bash runs it without the user's start-up files, and what it prints comes back as one marked line,
 its *answer*. Where there is no such line, the script is not known to have run: that is an error, never an empty answer.
 
-Every connection checks the host's key (ADR 11). pulumi-command checks one key; an address that several machines may
-hold is contacted by OpenSSH from the computer that runs Pulumi, which checks a list of keys.
+Every connection checks the host's key (ADR 11), and that of the bastion if it goes through one (ADR 36).
+pulumi-command checks one key; an address that several machines may hold is contacted by OpenSSH from the computer that
+runs Pulumi, which checks a list of keys.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ from pulumi_command import local, remote
 from components import config, shell
 
 _HERE = Path(__file__).parent
-_KEY = "ARGUS_SSH_KEY"
+_KEY, _PASSPHRASE = "ARGUS_SSH_KEY", "ARGUS_SSH_PASSPHRASE"
+_BASTION_KEY, _BASTION_PASSPHRASE = "ARGUS_BASTION_KEY", "ARGUS_BASTION_PASSPHRASE"
 _KNOWN_HOSTS = "ARGUS_KNOWN_HOSTS"
 _WORD_LENGTH = 900
 """Characters in a word of a command: csh takes no more than 1024."""
@@ -71,10 +73,59 @@ class Ssh:
     on_error: pulumi.ErrorHook | None = None
     """Called for every command that failed on a machine."""
 
+    def connection(self, host: str, host_key: pulumi.Input[str], dial_attempts: int) -> remote.ConnectionArgs:
+        """How pulumi-command reaches a host. Without a key it asks the agent that SSH_AUTH_SOCK names when it runs."""
+        bastion = self.options.bastion
+        return remote.ConnectionArgs(
+            host=host,
+            port=self.options.port,
+            user=self.options.user,
+            private_key=_secret(self.options.key),
+            private_key_password=_secret(self.options.key_passphrase),
+            host_key=host_key,
+            dial_error_limit=dial_attempts,
+            per_dial_timeout=5,
+            proxy=remote.ProxyConnectionArgs(
+                host=bastion.host,
+                port=bastion.port,
+                user=self.options.bastion_user,
+                private_key=_secret(self.options.bastion_login.key),
+                private_key_password=_secret(self.options.bastion_login.key_passphrase),
+                host_key=bastion.host_key,
+                dial_error_limit=dial_attempts,
+                per_dial_timeout=5,
+            )
+            if bastion is not None
+            else None,
+        )
+
     @property
-    def private_key(self) -> pulumi.Output[str]:
-        """The private key, a secret."""
-        return pulumi.Output.secret(self.options.key)
+    def secrets(self) -> dict[str, pulumi.Input[str]]:
+        """The variables of ssh.sh that are secret."""
+        login = self.options.bastion_login if self.options.bastion is not None else None
+        given = {
+            _PASSPHRASE: self.options.key_passphrase,
+            _BASTION_KEY: login.key if login else "",
+            _BASTION_PASSPHRASE: login.key_passphrase if login else "",
+        }
+        return {
+            _KEY: pulumi.Output.secret(self.options.key),
+            **{name: pulumi.Output.secret(value) for name, value in given.items() if value},
+        }
+
+    @property
+    def values(self) -> dict[str, Value]:
+        """The variables of ssh.sh that are not secret."""
+        bastion = self.options.bastion
+        through: dict[str, Value] = {}
+        if bastion is not None:
+            through = {
+                "BASTION_HOST": bastion.host,
+                "BASTION_PORT": bastion.port,
+                "BASTION_USER": self.options.bastion_user,
+                "BASTION_HOST_KEY": bastion.host_key,
+            }
+        return {"SSH_USER": self.options.user, "SSH_PORT": self.options.port, **through}
 
     def keys_of(self, host: str) -> Sequence[pulumi.Input[str]]:
         """The host keys accepted for an address. Raises ValueError if there are none."""
@@ -146,15 +197,7 @@ def command(
         opts = pulumi.ResourceOptions.merge(opts, hook)
     return remote.Command(
         name,
-        connection=remote.ConnectionArgs(
-            host=host,
-            port=ssh.options.port,
-            user=ssh.options.user,
-            private_key=ssh.private_key,
-            host_key=host_key,
-            dial_error_limit=dial_attempts,
-            per_dial_timeout=5,
-        ),
+        connection=ssh.connection(host, host_key, dial_attempts),
         create=replace(create, on_machine=True).render(ssh.options.user, rerun=ssh.options.rerun),
         stdin=stdin,
         logging=remote.Logging.NONE if secret else remote.Logging.STDERR,
@@ -241,7 +284,7 @@ def command_from_here(
         update=_from_here(update, ssh).render(rerun=rerun) if update else None,
         delete=_from_here(delete, ssh).render() if delete else None,
         stdin=stdin,
-        environment={_KEY: ssh.private_key, _KNOWN_HOSTS: known_hosts(ssh, hosts)},
+        environment={**ssh.secrets, _KNOWN_HOSTS: known_hosts(ssh, hosts)},
         triggers=list(triggers) or None,
         logging=local.Logging.NONE if secret else local.Logging.STDERR,
         add_previous_output_in_env=bool(asked),
@@ -269,13 +312,16 @@ def known_hosts(ssh: Ssh, hosts: Sequence[str]) -> pulumi.Output[str]:
     )
 
 
+def _secret(text: str) -> pulumi.Output[str] | None:
+    return pulumi.Output.secret(text) if text else None
+
+
 def _secretly(opts: pulumi.ResourceOptions, *outputs: str) -> pulumi.ResourceOptions:
     return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(additional_secret_outputs=list(outputs)))
 
 
 def _from_here(script: Script, ssh: Ssh) -> Script:
-    values = {**script.values, "SSH_USER": ssh.options.user, "SSH_PORT": ssh.options.port}
-    return Script(files=[_HERE / "ssh.sh", *script.files], values=values)
+    return Script(files=[_HERE / "ssh.sh", *script.files], values={**script.values, **ssh.values})
 
 
 def _once(script: Script, values: Mapping[str, Value]) -> Script:

@@ -1,13 +1,61 @@
 #!/usr/bin/env bash
-# SSH functions for scripts that run on the computer that runs Pulumi. ARGUS_SSH_KEY is the private key; ARGUS_KNOWN_HOSTS
-# has a line `address type key` for each accepted host key. The comment `may-have-ADDRESS` marks the machines that may hold
-# an address that moves.
-: "${SSH_USER:?}" "${SSH_PORT:?}" "${ARGUS_SSH_KEY:?}" "${ARGUS_KNOWN_HOSTS:?}"
+# SSH functions for scripts that run on the computer that runs Pulumi. ARGUS_SSH_KEY is the private key, or empty where the
+# agent at SSH_AUTH_SOCK has it; ARGUS_KNOWN_HOSTS has a line `address type key` for each accepted host key. The comment
+# `may-have-ADDRESS` marks the machines that may hold an address that moves. With BASTION_HOST, everything goes through it.
+: "${SSH_USER:?}" "${SSH_PORT:?}" "${ARGUS_SSH_KEY?}" "${ARGUS_SSH_PASSPHRASE=}" "${ARGUS_KNOWN_HOSTS:?}"
+: "${BASTION_HOST=}" "${BASTION_PORT=}" "${BASTION_USER=}" "${BASTION_HOST_KEY=}" "${ARGUS_BASTION_KEY=}"
+: "${ARGUS_BASTION_PASSPHRASE=}"
+
+# private_key FILE KEY PASSPHRASE: saves a private key without its passphrase. ssh-keygen asks a program for it, because
+# others on this computer can read arguments.
+private_key() {
+  (umask 077 && printf '%s\n' "$2" >"$1")
+  [[ $3 ]] || return 0
+  # shellcheck disable=SC2016 # It is a script.
+  printf '#!/bin/sh\nprintf "%%s\\n" "$ASKED_FOR"\n' >"$work/say" && chmod 700 "$work/say"
+  if ! ASKED_FOR=$3 SSH_ASKPASS="$work/say" SSH_ASKPASS_REQUIRE=force ssh-keygen -q -p -N '' -f "$1" </dev/null \
+    >/dev/null 2>"$work/last"; then
+    echo "error: the passphrase in argus:ssh does not open the private key ($(tail -n 1 "$work/last"))" >&2
+    exit 1
+  fi
+}
 
 work=$(umask 077 && mktemp -d)
 trap 'rm -rf "$work"' EXIT
-(umask 077 && printf '%s\n' "$ARGUS_SSH_KEY" >"$work/key")
 printf '%s\n' "$ARGUS_KNOWN_HOSTS" >"$work/known_hosts"
+login=(-o IdentityFile=none)
+if [[ $ARGUS_SSH_KEY ]]; then
+  private_key "$work/key" "$ARGUS_SSH_KEY" "$ARGUS_SSH_PASSPHRASE"
+  login=(-o IdentitiesOnly=yes -i "$work/key")
+fi
+if [[ $BASTION_HOST ]]; then
+  identity=none only=no
+  if [[ $ARGUS_BASTION_KEY ]]; then
+    private_key "$work/bastion-key" "$ARGUS_BASTION_KEY" "$ARGUS_BASTION_PASSPHRASE"
+    identity=$work/bastion-key only=yes
+  fi
+  printf 'bastion %s\n' "$BASTION_HOST_KEY" >"$work/known_bastion"
+  cat >"$work/bastion" <<END
+Host bastion
+HostName $BASTION_HOST
+Port $BASTION_PORT
+User $BASTION_USER
+IdentityFile $identity
+IdentitiesOnly $only
+BatchMode yes
+ConnectTimeout 5
+ServerAliveInterval 10
+LogLevel ERROR
+StrictHostKeyChecking yes
+HostKeyAlias bastion
+HostKeyAlgorithms ${BASTION_HOST_KEY%% *}
+UserKnownHostsFile $work/known_bastion
+GlobalKnownHostsFile /dev/null
+CheckHostIP no
+UpdateHostKeys no
+END
+  login+=(-o "ProxyCommand=ssh -F '$work/bastion' -W '[%h]:%p' bastion")
+fi
 
 # cluster_lost: whether the user gave the whole cluster up, by `ARGUS_CLUSTER_LOST=true pulumi destroy`. The cluster is
 # then not contacted.
@@ -23,7 +71,7 @@ on() {
   # Ask only for known types, ECDSA first: otherwise a host with several keys might show an unknown one.
   types=$(keys_of "$1" | cut -d' ' -f1 | sort -u | paste -sd, -)
   [[ $types ]] || { echo "error: no host key of $1 is known" >&2 && exit 1; }
-  ssh -F none -E "$work/said" -i "$work/key" -p "$SSH_PORT" -o IdentitiesOnly=yes -o BatchMode=yes -o ConnectTimeout=5 \
+  ssh -F none -E "$work/said" "${login[@]}" -p "$SSH_PORT" -o BatchMode=yes -o ConnectTimeout=5 \
     -o ServerAliveInterval=10 -o LogLevel=ERROR -o StrictHostKeyChecking=yes -o HostKeyAlias="$1" \
     -o HostKeyAlgorithms="$types" -o UserKnownHostsFile="$work/known_hosts" -o GlobalKnownHostsFile=/dev/null \
     -o CheckHostIP=no -o UpdateHostKeys=no "$SSH_USER@$1" "$2" <"${3:-/dev/null}" || status=$?
@@ -63,8 +111,9 @@ unknown_key() { grep -qsE 'Host key verification failed|no matching host key typ
 
 # another_key HOST: prints which host keys are known and which HOST shows.
 another_key() {
-  local shown
-  shown=$(ssh-keyscan -T 5 -p "$SSH_PORT" -t ecdsa,ed25519 "$1" 2>/dev/null | awk '!/^#/ { print $2, $3 }' |
+  local shown=''
+  # A scan does not go through a bastion.
+  [[ $BASTION_HOST ]] || shown=$(ssh-keyscan -T 5 -p "$SSH_PORT" -t ecdsa,ed25519 "$1" 2>/dev/null | awk '!/^#/ { print $2, $3 }' |
     fingerprints) || true
   echo "$1 shows ${shown:-another SSH host key}, but is known by $(keys_of "$1" | fingerprints)"
 }

@@ -1,10 +1,11 @@
-"""SSH host keys as text: the accepted types, fingerprints, and the error for a key that does not match."""
+"""SSH keys as text: host keys, their fingerprints, the error for one that does not match; locked private keys."""
 
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
 KINDS: Final = {
     "ecdsa-sha2-nistp256": "ECDSA",
@@ -17,6 +18,26 @@ KINDS: Final = {
 RSA is not accepted: pulumi-command asks for the signature algorithm named like the key's type, which for RSA uses
 SHA-1, and sshd does not offer that since OpenSSH 8.8.
 """
+
+
+_OPENSSH: Final = re.compile(r"-----BEGIN OPENSSH PRIVATE KEY-----(.*?)-----END", re.DOTALL)
+_MAGIC: Final = b"openssh-key-v1\0"
+
+
+def locked(key: str) -> Literal["yes", "no", "unknown"]:
+    """Whether a private key has a passphrase; unknown: it has one, in a form that pulumi-command does not read."""
+    if "BEGIN ENCRYPTED PRIVATE KEY" in key or "PuTTY-User-Key-File" in key:
+        return "unknown"
+    if "Proc-Type: 4,ENCRYPTED" in key:
+        return "yes"
+    if (found := _OPENSSH.search(key)) is None:
+        return "no"
+    try:
+        raw = base64.b64decode("".join(found[1].split()))
+    except binascii.Error:
+        return "no"
+    # The name of the cipher follows, after its length in four bytes.
+    return "no" if raw[len(_MAGIC) + 4 :].startswith(b"none") or not raw.startswith(_MAGIC) else "yes"
 
 
 def check_host_key(text: str) -> str:

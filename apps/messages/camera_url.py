@@ -1,10 +1,14 @@
 """The URLs of cameras: which are allowed, how none holds a login, and where a camera's login is written into one."""
 
 import re
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 SCHEMES: Final = ("rtsp", "rtsps", "http", "https", "file", "synthetic")
+
+PORTS: Final[Mapping[str, int]] = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
+"""The port of a camera whose URL names none: FFmpeg's defaults."""
 
 USERNAME, PASSWORD = "{username}", "{password}"
 """What a URL has where the camera wants its login in the path or the query."""

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -13,10 +13,11 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
     field_validator,
+    model_validator,
 )
 from pydantic_settings import NoDecode
 
-from apps.messages import camera_url
+from apps.messages import camera_tls, camera_url
 from apps.messages.names import NAME_PATTERN
 from apps.service.settings import ServerSettings, SettingsError, mistakes
 
@@ -43,6 +44,21 @@ class Settings(ServerSettings):
         return value
 
 
+class Tls(BaseModel):
+    """How a camera's certificate is checked: by the system's authorities, by others, by its fingerprint, or not."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    ca: Annotated[str, AfterValidator(camera_tls.check_ca)] | None = None
+    fingerprint: Annotated[str, AfterValidator(camera_tls.check_fingerprint)] | None = None
+    verify: bool = True
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        camera_tls.check_one(self.ca, self.fingerprint, self.verify)
+        return self
+
+
 class Camera(BaseModel):
     """One camera and how its frames are prepared."""
 
@@ -55,6 +71,7 @@ class Camera(BaseModel):
     jpeg_quality: int = Field(default=80, ge=1, le=100)
     grey: bool = False
     transport: Transport = "auto"
+    tls: Tls | None = None
     masks: tuple[tuple[Share, Share, Share, Share], ...] = ()
 
     @field_validator("masks")

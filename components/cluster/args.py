@@ -83,3 +83,17 @@ class MachineArgs(ClusterArgs):
     """A cluster, and the machine that a step runs on."""
 
     machine: Machine
+
+    @property
+    def proxy(self) -> list[str]:
+        """The HTTP proxies as lines for functions/proxy.sh; empty without one."""
+        cluster, given = self.cluster, self.cluster.proxy
+        if not (given.http or given.https):
+            return []
+        direct = ["localhost", "127.0.0.0/8", ".svc", ".cluster.local"]
+        direct += [self.endpoint, str(cluster.pod_network), str(cluster.service_network)]
+        named = {"http_proxy": given.http, "https_proxy": given.https or given.http}
+        return [
+            *(f"{name}={url}" for name, url in named.items() if url),
+            f"no_proxy={','.join([*direct, *given.no_proxy, self.machine.host])}",
+        ]

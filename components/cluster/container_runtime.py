@@ -35,6 +35,7 @@ class ContainerRuntime(pulumi.ComponentResource):
                 version=args.cluster.kubernetes_version,
                 images=node_images(args.machine),
                 digests=args.digests_of_images,
+                proxy=args.proxy,
                 network=args.network,
                 plugins=_PLUGINS[args.network],
             ),

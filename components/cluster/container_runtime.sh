@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Configures containerd and the CNI plugins, and pulls the first images.
 : "${CONFIG:?}" "${MIRROR?}" "${NETWORK:?}" "${PLUGINS:?}"
-: "${VERSION:?}" "${REPOSITORY:?}" "${IMAGES:?}" "${DIGESTS?}"
+: "${VERSION:?}" "${REPOSITORY:?}" "${IMAGES:?}" "${DIGESTS?}" "${PROXY?}"
 
 # A node without a record joined before other networks were supported, so it uses Argus's own.
 if is_member; then
@@ -29,10 +29,22 @@ if [[ $MIRROR ]]; then
 else
   restore /etc/containerd/certs.d/_default/hosts.toml
 fi
+# containerd pulls the images of pods. Its containers outlive its restart.
+dropin=/etc/systemd/system/containerd.service.d/90-argus-proxy.conf
+if [[ $PROXY ]]; then
+  put $dropin 0644 <<<"$(proxy_of_service)"
+elif [[ -e $STATE/before$dropin.absent || -e $STATE/before$dropin ]]; then
+  restore $dropin
+  CHANGED=true
+fi
+systemctl daemon-reload
 systemctl enable -q containerd.service
 if [[ $CHANGED == true ]]; then systemctl restart containerd.service; else systemctl start containerd.service; fi
 until_true 30 ctr version >/dev/null || die "containerd does not answer: journalctl -u containerd"
 
 # Pull the images of the node's own pods now, on all machines in parallel, rather than during the joins. A member already
 # has its images; an upgrade pulls new ones.
-is_member || pull_images
+if ! is_member; then
+  through_proxy
+  pull_images
+fi

@@ -11,6 +11,7 @@ from components import remote
 from components.cluster import disks
 from components.cluster.args import ClusterArgs
 from components.cluster.disks import Disks
+from components.cluster.kubeadm import API_PORT, KUBELET_PORT
 
 _MAXIMUM_SKEW_SECONDS = 60
 _SHOWN = 60
@@ -44,6 +45,8 @@ class Facts:
     ports_in_use: Sequence[str]
     addresses: Sequence[str]
     macs: Sequence[str]
+    firewalls: Sequence[str]
+    """Those that drop packets that come in, or that pass through."""
     virtual_ip_holder: str
     cluster: str
     """URL of the API server if the machine is already a node of this or another cluster; else empty."""
@@ -123,13 +126,17 @@ def not_understood(printed: str) -> str:
     )
 
 
-def _problems(facts: Facts, args: ClusterArgs, address: str, macs: Collection[str]) -> Iterable[str]:
+def _system(facts: Facts) -> Iterable[str]:
     if not facts.root:
         yield "the scripts do not run as root: give argus:ssh.user a sudo without a password"
     if facts.os not in _SYSTEMS or _major(facts.os_version) < _SYSTEMS[facts.os]:
         yield f"runs {facts.os or 'an unknown system'} {facts.os_version}: install Debian 12 or Ubuntu 22.04, or newer"
     if not facts.systemd:
         yield "is not run by systemd: boot it with systemd as its init"
+
+
+def _problems(facts: Facts, args: ClusterArgs, address: str, macs: Collection[str]) -> Iterable[str]:
+    yield from _system(facts)
     if address not in facts.addresses:
         yield (
             f"none of its interfaces has {address} (it has {', '.join(facts.addresses)}): give the address that the"
@@ -160,11 +167,34 @@ def _problems(facts: Facts, args: ClusterArgs, address: str, macs: Collection[st
         yield f"swaps to {', '.join(facts.swap)}: turn it off (swapoff -a) and remove it from /etc/fstab"
     if facts.ports_in_use:
         yield f"port {', '.join(facts.ports_in_use)} in use: stop what listens there (ss -ltnp shows it)"
+    if facts.firewalls and args.cluster.firewalls == "refuse":
+        yield (
+            f"a firewall drops packets there ({', '.join(facts.firewalls)}): open {_openings(args, address)}; then set"
+            " argus:cluster.firewalls: opened (docs/operations.md, A firewall)"
+        )
     if facts.virtual_ip_holder and facts.virtual_ip_holder not in macs:
         yield (
             f"sees {args.endpoint} in use by {facts.virtual_ip_holder}, which is no machine of this stack: choose a"
             " free address for argus:cluster.endpoint"
         )
+
+
+def _openings(args: ClusterArgs, address: str) -> str:
+    """What must reach a machine, and pass through it."""
+    control_planes = [each.host for each in args.machines.control_planes]
+    needed = [f"TCP {KUBELET_PORT} from the control planes ({', '.join(control_planes)}) and from pods"]
+    if address in control_planes:
+        needed += [
+            f"TCP {API_PORT} and {args.cluster.endpoint_port} from every machine, from pods and from where Pulumi runs",
+            "TCP 2379 and 2380 (etcd) and IP protocol 112 (VRRP) from the control planes",
+        ]
+    needed += [
+        f"what pods ({args.cluster.pod_network}) send and get, also through this machine (forwarded)",
+        "TCP 30000-32767 from whoever looks at the page",
+    ]
+    if args.network == "manifest":
+        needed.append("what the network of your own needs")
+    return "; ".join(needed)
 
 
 def _shared(answers: Mapping[str, Facts]) -> dict[str, list[str]]:

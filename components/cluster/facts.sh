@@ -44,6 +44,26 @@ holder() {
     esac
   done
 }
+# Prints the firewalls that drop what comes in or is passed on, one a line: those with a name, and each base chain whose
+# policy or last rule drops. Docker's, for one, drops what other machines' pods send through this one. A node's are not
+# asked for: Debian 12's nft crashes on the tables of kube-proxy.
+firewalls() {
+  if [[ $(server) ]]; then return; fi
+  if LC_ALL=C ufw status 2>/dev/null | grep -q '^Status: active'; then echo ufw; fi
+  if LC_ALL=C firewall-cmd --state 2>/dev/null | grep -q '^running'; then echo firewalld; fi
+  { nft list ruleset 2>/dev/null || true; } | awk '
+    $1 == "table" { table = $2 " " $3 }
+    $1 == "chain" { chain = $2; drops = based = 0; next }
+    / hook (input|forward) / && $2 == "filter" { based = 1; drops = / policy drop;/; next }
+    $1 == "}" { if (based && drops) print "nftables " table " " chain; based = 0; next }
+    { sub(/^[ \t]+/, ""); sub(/^counter packets [0-9]+ bytes [0-9]+ /, ""); sub(/ comment ".*"$/, "") }
+    based && /^(drop|reject.*)$/ { drops = 1 }'
+  # Only where the old iptables is in use: asking it would load its modules.
+  if [[ -s /proc/net/ip_tables_names ]]; then
+    { iptables-legacy -S 2>/dev/null || true; } | awk '
+      $2 ~ /^(INPUT|FORWARD)$/ && ($0 ~ /^-P [A-Z]+ DROP$/ || $0 ~ /^-A [A-Z]+ -j (DROP|REJECT.*)$/) { print "iptables " $2 }'
+  fi
+}
 server() {
   local file=/etc/kubernetes/kubelet.conf
   if [[ -s /var/lib/argus/cluster ]]; then
@@ -96,6 +116,7 @@ cat <<FACTS
   "ports_in_use": $(ports_in_use | listed),
   "addresses": $(ip -o -4 addr show | awk '{ sub(/\/.*/, "", $4); print $4 }' | listed),
   "macs": $(cat /sys/class/net/*/address | sort -u | listed),
+  "firewalls": $(firewalls | LC_ALL=C sort -u | listed),
   "virtual_ip_holder": $(quoted "$(holder)"),
   "cluster": $(quoted "$(server)")
 }

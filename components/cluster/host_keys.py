@@ -13,7 +13,7 @@ from pulumi_command import local
 from components import engine, ssh_keys
 from components.cluster.args import ClusterArgs
 from components.cluster.machine import script_from_here
-from components.config import Machine
+from components.config import Machine, Ssh
 
 _REFUSALS: Final = ("ssh: host key mismatch", "ssh: no common algorithm for host key")
 """pulumi-command's errors where the server has another host key, or none of that type."""
@@ -75,7 +75,7 @@ def _preferred(wanted: str, shown: str) -> str:
     return ssh_keys.preferred(shown.splitlines(), wanted)
 
 
-def explained(name: str, machines: Sequence[Machine], port: int) -> pulumi.ErrorHook | None:
+def explained(name: str, machines: Sequence[Machine], ssh: Ssh) -> pulumi.ErrorHook | None:
     """A hook that explains a command that failed because its machine shows another host key, and says what to do.
 
     None where the engine does not support such hooks: then only the plugin's own error is shown.
@@ -86,16 +86,19 @@ def explained(name: str, machines: Sequence[Machine], port: int) -> pulumi.Error
         if failed.new_inputs is not None and any(refusal in failed.errors[0] for refusal in _REFUSALS):
             connection: dict[str, str] = await pulumi.Output.from_input(failed.new_inputs["connection"]).future() or {}
             host = connection["host"]
-            if problem := await mismatch(host, port, connection["hostKey"]):
+            if problem := await mismatch(host, ssh, connection["hostKey"]):
                 pulumi.log.error(f"{names.get(host, host)} ({host}) {problem}")
         return False
 
     return pulumi.ErrorHook(name, explain) if engine.has_error_hooks() else None
 
 
-async def mismatch(address: str, port: int, expected: str) -> str | None:
-    """The problem with the host keys that an address shows; None where it shows the expected key, or no key at all."""
-    shown = await _shown(address, port)
+async def mismatch(address: str, ssh: Ssh, expected: str) -> str | None:
+    """The problem with the host keys that an address shows; None where it shows the expected key, or no key at all.
+
+    None behind a bastion too, through which keys are not read.
+    """
+    shown = await _shown(address, ssh.port) if ssh.bastion is None else []
     return None if not shown or expected in shown else ssh_keys.another_key(expected, shown)
 
 

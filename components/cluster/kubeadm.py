@@ -25,7 +25,7 @@ EVICTION_GIB = 2
 """With less free space on its disk, a kubelet evicts pods."""
 
 KUBELET_PORT = 10250
-"""Port of each node's kubelet."""
+"""Port at which API servers and metrics-server ask a kubelet."""
 
 NODE_LEASE_SECONDS = 20
 """A kubelet renews its lease every quarter of this (5 s), so a node is NotReady after four missed renewals."""

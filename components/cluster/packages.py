@@ -48,6 +48,7 @@ class Packages(pulumi.ComponentResource):
                 server=args.server,
                 version=args.cluster.kubernetes_version,
                 checksums=args.cluster.checksums_of_programs,
+                proxy=args.proxy,
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs Debian packages and Kubernetes binaries, kernel settings, and the kubelet's service.
-: "${PACKAGES:?}" "${SERVER:?}" "${VERSION:?}" "${BINARIES:?}" "${CHECKSUMS?}"
+: "${PACKAGES:?}" "${SERVER:?}" "${VERSION:?}" "${BINARIES:?}" "${CHECKSUMS?}" "${PROXY?}"
 
 alone node
+through_proxy
 declare -A missing=()
 while read -r package; do
   dpkg-query --show --showformat='${db:Status-Abbrev}' "$package" 2>/dev/null | grep -q '^ii' || missing[$package]=1

@@ -21,7 +21,7 @@ from components.cluster.facts import Facts, no_answer, not_understood, problems
 from components.cluster.host_keys import HostKeys, explained, mismatch
 from components.cluster.kubeadm import API_PORT, KUBELET_PORT
 from components.cluster.machine import script
-from components.config import Machine
+from components.config import Machine, Ssh
 
 _NODE_PORTS = (KUBELET_PORT,)
 _CONTROL_PLANE_PORTS = (2379, 2380, API_PORT, 10257, 10259)
@@ -71,6 +71,7 @@ class Preflight(pulumi.ComponentResource):
                 args.cluster.minimum_memory_mib,
                 args.cluster.minimum_disk_gib,
                 *(f"{service} {gib}" for service, gib in args.volumes_gib.items()),
+                args.cluster.firewalls,
             )
             checks[machine.name] = earlier.apply(partial(_same_or_new, machine.host, f"{now} {asked}"))
             commands[machine.name] = remote.command(
@@ -103,7 +104,7 @@ class Preflight(pulumi.ComponentResource):
             args.ssh,
             host_keys={**passed_keys, args.endpoint: endpoint_keys},
             holders={args.endpoint: [machine.host for machine in control_planes]},
-            on_error=explained(f"{name}-explained", machines, args.ssh.options.port),
+            on_error=explained(f"{name}-explained", machines, args.ssh.options),
         )
         self.register_outputs({})
 
@@ -180,7 +181,7 @@ async def _facts_of(
     machine: Machine,
     output: pulumi.Output[str],
     host_key: pulumi.Output[str],
-    port: int,
+    ssh: Ssh,
     unreachable: _UnreachableMachines,
 ) -> Facts | str | None:
     """A machine's facts, its problem if they cannot be had, or None if neither is known, as in a preview."""
@@ -198,7 +199,7 @@ async def _facts_of(
         return None
     # If reading the host key failed, there is no key to compare with.
     given = key.result() if key.done() and key.exception() is None else None
-    return (await mismatch(machine.host, port, given) if given else None) or no_answer(reason)
+    return (await mismatch(machine.host, ssh, given) if given else None) or no_answer(reason)
 
 
 async def _as_recorded(facts: Mapping[str, Facts | str | None], args: ClusterArgs) -> list[str]:
@@ -230,8 +231,8 @@ async def _check(
         ]
         if reasons := [reason for reason in refused if reason]:
             raise PreflightError("no machine was changed: " + "\n  ".join(reasons))
-        port = args.ssh.options.port
-        reads = (_facts_of(each, outputs[each.name], keys[each.name], port, unreachable) for each in args.all_machines)
+        ssh = args.ssh.options
+        reads = (_facts_of(each, outputs[each.name], keys[each.name], ssh, unreachable) for each in args.all_machines)
         facts = dict(zip(outputs, await asyncio.gather(*reads), strict=True))
         answers = {name: each for name, each in facts.items() if each is not None}
         members = await accepted.future()

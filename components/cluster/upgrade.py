@@ -34,6 +34,7 @@ class Upgrade(pulumi.ComponentResource):
             binaries=cluster.binaries.rstrip("/"),
             repository=cluster.image_repository,
             checksums=cluster.checksums_of_programs,
+            proxy=args.proxy,
             images=node_images(machine),
             digests=args.digests_of_images,
             control_plane=machine.control_plane,

@@ -2,8 +2,9 @@
 # Runs on a drained node: upgrades kubeadm, then what kubeadm manages, then the kubelet. The first control plane that runs
 # this also upgrades what the cluster shares.
 : "${CONTROL_PLANE:?}" "${IGNORE?}" "${VERSION:?}" "${BINARIES:?}" "${REPOSITORY:?}" "${IMAGES:?}"
-: "${CHECKSUMS?}" "${DIGESTS?}"
+: "${CHECKSUMS?}" "${DIGESTS?}" "${PROXY?}"
 alone node
+through_proxy
 is_member || die "this machine is no node: set argus:ssh.rerun to another word and run \`pulumi up\`"
 
 fetch kubeadm

@@ -16,6 +16,7 @@ from components.config.sections import Settings
 PROJECT = "argus"
 _SECRET_KEYS = (
     "privateKey",
+    "passphrase",
     "password",
     "copyKey",
     "hostKey",
@@ -23,8 +24,9 @@ _SECRET_KEYS = (
     "cameraCredentials",
     "passwordHash",
     "tokenHash",
+    "ca",
 )
-"""Keys whose values are not printed; host keys, because a user may give the private key by mistake."""
+"""Keys whose values are not printed; host keys and `ca`, because a user may give the private key by mistake."""
 _MAY_HOLD_A_LOGIN = re.compile(r"@|\uff20|%40|://.*[?=#]")
 """A text with a login in a URL, whatever its signs are: no part of it can be told to be harmless."""
 _RENAMED = {"ssh.mend": "ssh.rerun"}

@@ -1,6 +1,7 @@
 """Rules between the keys of a stack. Each rule yields problems; none connects to a machine."""
 
 import fnmatch
+import os
 import re
 import zipfile
 from collections import Counter
@@ -12,11 +13,10 @@ from typing import Final, TypeVar
 
 from apps.messages import camera_url
 from apps.weights import Contract, Precision, WeightsError, read_weights
-from components import versions
+from components import ssh_keys, versions
 from components.config import manifest
 from components.config.code import problems_of_code
-from components.config.sections import ALL_CAMERAS, PROGRAMS, Model, Settings
-from components.ssh_keys import kind
+from components.config.sections import ALL_CAMERAS, PROGRAMS, Login, Model, Settings
 
 _Check = TypeVar("_Check", bound="Callable[[Settings], Iterator[str]]")
 
@@ -211,6 +211,31 @@ def _digests_of_the_cluster(settings: Settings) -> Iterator[str]:
 def _cameras(settings: Settings) -> Iterator[str]:
     for name in _repeated(camera.name for camera in settings.cameras):
         yield f"cameras: the name {name!r} is used more than once; every camera needs its own"
+
+
+@_needs("cameras")
+def _tls(settings: Settings) -> Iterator[str]:
+    for index, camera in enumerate(settings.cameras):
+        if camera.tls is not None and not camera.through_tls:
+            yield (
+                f"cameras[{index}].tls: {camera.name} shows no certificate, because its url is neither https:// nor "
+                "rtsps://; change the url, or remove the key"
+            )
+        if camera.transport == "udp" and camera.url.startswith("rtsps://"):
+            yield (
+                f"cameras[{index}].transport: pictures of rtsps:// travel in its TLS connection, over TCP, and UDP "
+                f"would not be encrypted; remove the key, or give {camera.name} an rtsp:// url"
+            )
+
+
+@_needs("producers")
+def _tls_of_all(settings: Settings) -> Iterator[str]:
+    tls = settings.producers.tls
+    if tls is not None and tls.fingerprint is not None:
+        yield (
+            "producers.tls.fingerprint: every camera has a certificate of its own; give the fingerprint in the "
+            "camera's entry, or a ca here"
+        )
 
 
 @_needs("cameras", "camera_credentials")
@@ -410,20 +435,47 @@ def _quorum(settings: Settings) -> Iterator[str]:
 
 @_needs("ssh")
 def _ssh(settings: Settings) -> Iterator[str]:
-    path = settings.ssh.private_key_file
+    ssh = settings.ssh
+    yield from _login("ssh", ssh)
+    if ssh.bastion is not None:
+        yield from _login("ssh.bastion", ssh.bastion)
+    if ssh.agent and not os.environ.get("SSH_AUTH_SOCK"):
+        yield (
+            "ssh.agent: SSH_AUTH_SOCK is not set here, so there is no agent; start one and give it the key "
+            "(`eval $(ssh-agent) && ssh-add`), or name a privateKeyFile"
+        )
+
+
+def _login(key: str, login: Login) -> Iterator[str]:
+    path = login.private_key_file
     if path is not None and not path.is_file():
-        yield f"ssh.privateKeyFile: {path} does not exist; name the private key whose public half the machines accept"
+        yield f"{key}.privateKeyFile: {path} does not exist; name the private key whose public half the machines accept"
+        return
+    locked = ssh_keys.locked(login.key)
+    if locked == "unknown":
+        yield (
+            f"{key}: the private key is encrypted in a form that pulumi-command cannot read; write a copy of it anew "
+            "with `ssh-keygen -p -f COPY`, and give that"
+        )
+    elif locked == "yes" and not login.key_passphrase:
+        yield (
+            f"{key}.passphrase: the private key has one; `pulumi config set --secret --path 'argus:{key}.passphrase'`, "
+            "or give the key to an agent and set ssh.agent"
+        )
+    elif locked == "no" and login.key_passphrase:
+        yield f"{key}.passphrase: there is no private key here that has one; remove this, or give the other key"
 
 
 @_needs("ssh", "machines")
 def _host_keys(settings: Settings) -> Iterator[str]:
-    machines = settings.machines
-    if settings.ssh.host_keys == "pinned":
+    machines, ssh = settings.machines, settings.ssh
+    if ssh.host_keys == "pinned" or ssh.bastion is not None:
+        why = "ssh.hostKeys is pinned" if ssh.host_keys == "pinned" else "none is read through ssh.bastion"
         for key, listed in (("controlPlanes", machines.control_planes), ("workers", machines.workers)):
             for index, machine in enumerate(listed):
                 if machine.host_key is None:
                     yield (
-                        f"machines.{key}[{index}].hostKey: {machine.name} has none, and ssh.hostKeys is pinned; give "
+                        f"machines.{key}[{index}].hostKey: {machine.name} has none, and {why}; give "
                         "the line in its /etc/ssh/ssh_host_ecdsa_key.pub, read on its own console (over a network that "
                         f"you trust: `ssh-keyscan -p {settings.ssh.port} -t ecdsa {machine.address}`, without the host)"
                     )
@@ -432,7 +484,7 @@ def _host_keys(settings: Settings) -> Iterator[str]:
 @_needs("machines")
 def _kinds_of_host_keys(settings: Settings) -> Iterator[str]:
     control_planes = settings.machines.control_planes
-    kinds = {machine.name: kind(machine.host_key) for machine in control_planes if machine.host_key}
+    kinds = {machine.name: ssh_keys.kind(machine.host_key) for machine in control_planes if machine.host_key}
     if len(set(kinds.values())) > 1:
         given = ", ".join(f"{name}'s is {each}" for name, each in kinds.items())
         yield (

@@ -24,14 +24,14 @@ from pydantic.alias_generators import to_camel
 
 from apps.access.document import CAMERAS_PATTERN, USER_PATTERN, Role
 from apps.access.hashes import check_password_hash, check_token_hash
-from apps.messages import camera_url
+from apps.messages import camera_tls, camera_url
 from apps.messages.names import NAME_PATTERN
 from apps.weights.contract import Contract, Precision
 from components import versions
 from components.config.addresses import Address, AddressRange
 from components.config.manifest import check_source
 from components.config.node_names import check_label_key, check_label_value, check_taint
-from components.config.urls import check_download_url, check_image, check_registry
+from components.config.urls import check_download_url, check_image, check_proxy, check_registry
 from components.ssh_keys import check_host_key
 
 Name = Annotated[str, StringConstraints(pattern=f"^{NAME_PATTERN}$")]
@@ -46,6 +46,8 @@ PROGRAMS: Final = ("kubeadm", "kubelet", "kubectl")
 LabelKey = Annotated[str, AfterValidator(check_label_key)]
 LabelValue = Annotated[str, AfterValidator(check_label_value)]
 Taint = Annotated[str, AfterValidator(check_taint)]
+
+UserName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.-]*$")]
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -89,7 +91,50 @@ class Section(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=False, extra="forbid", frozen=True)
 
 
-class Ssh(Section):
+class Login(Section):
+    """What is shown to an sshd: a private key, or one of those that an agent holds."""
+
+    private_key_file: UserPath | None = Field(None, description="Path of the private key, `~` allowed.")
+    private_key: SecretStr | None = Field(
+        None, description="The private key itself, as a Pulumi secret, instead of privateKeyFile."
+    )
+    passphrase: SecretStr | None = Field(
+        None, description="The passphrase of the private key, as a Pulumi secret, where it has one."
+    )
+
+    @cached_property
+    def key(self) -> str:
+        """The private key, read once from its file if the stack names one; empty where an agent has it."""
+        if self.private_key_file is not None:
+            return self.private_key_file.read_text(encoding="utf-8")
+        return self.private_key.get_secret_value() if self.private_key else ""
+
+    @property
+    def key_passphrase(self) -> str:
+        """The passphrase of the private key; empty where it has none."""
+        return self.passphrase.get_secret_value() if self.passphrase else ""
+
+
+class Bastion(Login):
+    """The host through which the machines are reached; without a key of its own, as ssh logs in to them."""
+
+    host: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$")] = Field(
+        description="Its name or IPv4 address, as this computer reaches it."
+    )
+    port: Port = Field(22, description="TCP port of its sshd.")
+    user: UserName | None = Field(None, description="Login name there; unset: ssh.user. No shell is needed.")
+    host_key: Annotated[str, AfterValidator(check_host_key)] = Field(
+        description="Its public SSH host key, as a machine's `hostKey`; no other host is asked to pass anything on."
+    )
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        if self.private_key_file is not None and self.private_key is not None:
+            raise ValueError("set privateKeyFile or privateKey, not both; without them ssh's key is used")
+        return self
+
+
+class Ssh(Login):
     """How Argus reaches every machine."""
 
     user: str = Field("root", min_length=1, description="Login name; root, or a user with passwordless sudo.")
@@ -104,23 +149,32 @@ class Ssh(Section):
         "firstUse",
         description="How a machine without `hostKey` is known: by the key that it shows first, or not at all (pinned).",
     )
-    private_key_file: UserPath | None = Field(None, description="Path of the private key, `~` allowed.")
-    private_key: SecretStr | None = Field(
-        None, description="The private key itself, as a Pulumi secret, instead of privateKeyFile."
+    agent: bool = Field(
+        False,
+        description="Instead of a private key: those of the SSH agent that SSH_AUTH_SOCK names where Pulumi runs.",
+    )
+    bastion: Bastion | None = Field(
+        None,
+        description="A host through which the machines are reached over SSH. Each machine then needs its `hostKey`. "
+        "The API at cluster.endpoint must be reached without it (operations.md).",
     )
 
     @model_validator(mode="after")
     def _one_key(self) -> Self:
-        if (self.private_key_file is None) == (self.private_key is None):
-            raise ValueError("set exactly one of privateKeyFile and privateKey")
+        if [self.private_key_file is None, self.private_key is None, not self.agent].count(False) != 1:
+            raise ValueError("set exactly one of privateKeyFile, privateKey and agent")
         return self
 
-    @cached_property
-    def key(self) -> str:
-        """The private key, read once from its file if the stack names one."""
-        if self.private_key_file is not None:
-            return self.private_key_file.read_text(encoding="utf-8")
-        return self.private_key.get_secret_value() if self.private_key else ""
+    @property
+    def bastion_login(self) -> Login:
+        """What is shown to the bastion."""
+        own = self.bastion is not None and (self.bastion.private_key_file or self.bastion.private_key)
+        return self.bastion if own and self.bastion is not None else self
+
+    @property
+    def bastion_user(self) -> str:
+        """Who logs in to the bastion."""
+        return self.bastion.user or self.user if self.bastion is not None else ""
 
 
 class Machine(Section):
@@ -208,6 +262,28 @@ class Network(Section):
     )
 
 
+class Proxy(Section):
+    """The HTTP proxies through which machines download packages, programs and images; pods are not told of them."""
+
+    http: Annotated[str, AfterValidator(check_proxy)] | None = Field(
+        None, description="Proxy for http:// URLs, `http://host:port`, without a login."
+    )
+    https: Annotated[str, AfterValidator(check_proxy)] | None = Field(
+        None, description="Proxy for https:// URLs; unset: the same as http."
+    )
+    no_proxy: tuple[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.][A-Za-z0-9.:/-]*$")], ...] = Field(
+        (),
+        description="Hosts, `.domains` and networks that are reached without a proxy, beside the cluster's own: each "
+        "machine's network, the endpoint, podNetwork, serviceNetwork, .svc and .cluster.local.",
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if self.no_proxy and not (self.http or self.https):
+            raise ValueError("noProxy without a proxy: set http or https, or remove it")
+        return self
+
+
 class Cluster(Section):
     """The Kubernetes cluster that the machines become."""
 
@@ -245,6 +321,9 @@ class Cluster(Section):
     registry_mirror: Annotated[str, AfterValidator(check_download_url)] | None = Field(
         None, description="URL of a registry that containerd asks first for every image; http:// for a plain one."
     )
+    proxy: Proxy = Field(
+        Proxy(), description="HTTP proxies for machines whose way to packages and images leads through one."
+    )
     schedule_pods_on_control_planes: bool = Field(
         False, description="Let ordinary pods run on control planes too; for clusters of few machines."
     )
@@ -263,6 +342,13 @@ class Cluster(Section):
         ge=0,
         alias="minimumDiskGiB",
         description="A new machine with less free space in /var/lib, beside the services' volumes, is refused (GiB).",
+    )
+
+    firewalls: Literal["refuse", "opened"] = Field(
+        "refuse",
+        description="A machine whose firewall (ufw, firewalld, nftables, iptables, Docker's) drops what comes in or "
+        "passes through. refuse: is not touched, and what must be opened is listed; opened: it is open, says the user. "
+        "Argus changes no firewall.",
     )
 
     @property
@@ -534,6 +620,31 @@ class Credentials(Section):
     password: SecretStr = Field(description="Password at the camera, as a Pulumi secret.")
 
 
+class Tls(Section):
+    """How the certificate of a camera is checked; unset: by the authorities that the system knows."""
+
+    ca: Annotated[str, AfterValidator(camera_tls.check_ca)] | None = Field(
+        None,
+        description="PEM text of the certificate of a private authority (or of several), which then vouches for the "
+        "camera instead of the system's; the certificate must name the URL's host.",
+    )
+    fingerprint: Annotated[str, AfterValidator(camera_tls.check_fingerprint)] | None = Field(
+        None,
+        description="SHA-256 fingerprint of the camera's own certificate, in hexadecimal digits, with or without "
+        "colons: this certificate is accepted, whatever its name, issuer and dates, and no other.",
+    )
+    verify: bool = Field(
+        True,
+        description="false: any certificate is accepted, and old versions of TLS and ciphers too. Whoever is between "
+        "camera and cluster can then read the login and change the pictures.",
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        camera_tls.check_one(self.ca, self.fingerprint, self.verify)
+        return self
+
+
 class Camera(Section):
     """One camera, named by URL."""
 
@@ -553,12 +664,20 @@ class Camera(Section):
     transport: Literal["auto", "tcp", "udp"] = Field(
         "auto", description="How RTSP's pictures travel; auto: over TCP, or UDP if the camera refuses that."
     )
+    tls: Tls | None = Field(
+        None, description="For https:// and rtsps://: how its certificate is checked; unset: producers.tls."
+    )
     gated: bool = Field(
         True, description="Whether models may skip its frames where nothing moved (models[].gate); false: never."
     )
     masks: tuple[tuple[Fraction, Fraction, Fraction, Fraction], ...] = Field(
         (), description="Rectangles to blur, each x1, y1, x2, y2 as fractions of the image."
     )
+
+    @property
+    def through_tls(self) -> bool:
+        """Whether it shows a certificate."""
+        return self.url.partition("://")[0] in camera_tls.SCHEMES
 
     @model_validator(mode="after")
     def _masks_have_area(self) -> Self:
@@ -589,6 +708,10 @@ class Producers(Section):
     width: int = Field(640, ge=64, le=7680, description="Width that images are reduced to (pixels); never enlarged.")
     jpeg_quality: int = Field(
         80, ge=10, le=100, description="JPEG quality; an MJPEG camera's picture that fits is sent as it came."
+    )
+    tls: Tls | None = Field(
+        None,
+        description="How the certificates of cameras are checked; unset: by the authorities that the system knows.",
     )
     memory: Memory = Field(_memory(160, 512), description="Memory of a pod, for all its cameras.")
     vertical: Vertical = Field("off", description=VERTICAL)
@@ -1026,11 +1149,15 @@ class Settings(Section):
 
     @property
     def filled_cameras(self) -> tuple[Camera, ...]:
-        """The cameras, with unset rates, widths and qualities filled in from the producers' section."""
+        """The cameras, with unset rates, widths, qualities and TLS filled in from the producers' section."""
         filled = ("frames_per_second", "width", "jpeg_quality")
         return tuple(
             camera.model_copy(
-                update={key: getattr(self.producers, key) for key in filled if getattr(camera, key) is None}
+                update={
+                    key: getattr(self.producers, key)
+                    for key in (*filled, "tls")
+                    if getattr(camera, key) is None and (key != "tls" or camera.through_tls)
+                }
             )
             for camera in self.cameras
         )

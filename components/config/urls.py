@@ -18,6 +18,15 @@ def check_download_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def check_proxy(url: str) -> str:
+    """Check the URL of an HTTP proxy, `http(s)://host[:port]`; return it without a trailing slash."""
+    parts = split_without_login(url, "let the proxy know the machines by their addresses")
+    bare = url.rstrip("/")
+    if parts.scheme not in ("http", "https") or not re.fullmatch(r"[\w.-]+(:[0-9]+)?", bare.partition("://")[2]):
+        raise ValueError("must be http://host:port, the way to the proxy itself")
+    return bare
+
+
 def split_without_login(url: str, remedy: str) -> SplitResult:
     """The parts of a URL that is kept as plain text. Raises ValueError with the remedy if a login may be in it."""
     if camera_url.has_userinfo(url) or camera_url.login_key(url):

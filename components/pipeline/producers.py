@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import pulumi
 from pulumi_kubernetes import core
 
+from apps.messages import camera_url
 from apps.messages.names import FRAMES_TOPIC
 from components import kubernetes as k
 from components.config import Settings, sections
@@ -25,9 +26,6 @@ RECORD_OVERHEAD = 10_000
 
 _NOT_THE_PRODUCERS: Final = {"gated"}
 """A camera's keys that concern other stages: a producer does not restart for them."""
-
-CAMERA_PORTS: Final[Mapping[str, int]] = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
-"""The port of a camera whose URL names none: FFmpeg's defaults."""
 
 
 def assign(cameras: Sequence[str], count: int) -> list[list[str]]:
@@ -51,7 +49,13 @@ def assign(cameras: Sequence[str], count: int) -> list[list[str]]:
 def camera_ports(urls: Iterable[str]) -> list[int]:
     """The TCP ports of the cameras with these URLs that are reached over the network, sorted. RTSP uses TCP too."""
     parts = [urlsplit(url) for url in urls]
-    return sorted({each.port or CAMERA_PORTS[each.scheme] for each in parts if each.scheme in CAMERA_PORTS})
+    return sorted({each.port or camera_url.PORTS[each.scheme] for each in parts if each.scheme in camera_url.PORTS})
+
+
+def for_producer(camera: sections.Camera) -> dict[str, Any]:
+    """What a producer is told of a camera; what does not apply is left out, so that a new key restarts nobody."""
+    told = camera.model_dump(exclude=_NOT_THE_PRODUCERS)
+    return told if camera.tls is not None else {key: value for key, value in told.items() if key != "tls"}
 
 
 def _score(camera: str, producer: int) -> str:
@@ -99,9 +103,7 @@ class Producers(pulumi.ComponentResource):
             "ARGUS_HTTP_PORT": str(k.HTTP_PORT),
             "ARGUS_PEERS": peers,
         }
-        files = {
-            "cameras.json": json.dumps([camera.model_dump(exclude=_NOT_THE_PRODUCERS) for camera in cameras], indent=2)
-        }
+        files = {"cameras.json": json.dumps([for_producer(camera) for camera in cameras], indent=2)}
         environment = k.config_map(f"{name}-environment", workload.named(f"{name}-environment"), variables)
         config = k.config_map(f"{name}-cameras", workload.named(f"{name}-cameras"), files)
         logins = pulumi.Output.secret({"cameras.json": _logins(settings.camera_credentials, cameras)})

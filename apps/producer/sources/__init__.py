@@ -8,7 +8,7 @@ from apps.producer.settings import Camera, Credentials
 from apps.producer.sources.base import CorruptImage, NoPicture, OversizeImage, Shot, Source, SourceError
 from apps.producer.sources.mjpeg import MjpegSource
 from apps.producer.sources.synthetic import SyntheticSource
-from apps.producer.sources.video import VideoSource
+from apps.producer.sources.video import EncryptedVideoSource, VideoSource
 
 __all__ = ["CorruptImage", "NoPicture", "OversizeImage", "Shot", "Source", "SourceError", "open_source"]
 
@@ -25,11 +25,13 @@ def open_source(
     if parts.scheme == "synthetic":
         return SyntheticSource(camera.name, camera.width, stopping)
     if parts.scheme in {"http", "https"}:
-        return MjpegSource(url, credentials, max_image_bytes, stopping)
+        return MjpegSource(url, credentials, max_image_bytes, stopping, camera.tls)
     interval = 1 / camera.frames_per_second
     if parts.scheme == "file":
         return VideoSource(parts.path, interval, camera.width, stopping, None)
     place = _for_ffmpeg(url, credentials)
+    if parts.scheme == "rtsps":
+        return EncryptedVideoSource(place, interval, camera.width, stopping, camera.tls)
     return VideoSource(place, interval, camera.width, stopping, camera.transport)
 
 

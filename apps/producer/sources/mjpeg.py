@@ -1,8 +1,6 @@
 """`http://` and `https://`: a stream of JPEGs as multipart/x-mixed-replace, which most network cameras offer."""
 
-import contextlib
 import http.client
-import socket
 import ssl
 import threading
 import time
@@ -12,7 +10,8 @@ from typing import Final
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from apps.producer.jpeg import Jpeg, read_jpeg
-from apps.producer.settings import Credentials
+from apps.producer.settings import Credentials, Tls
+from apps.producer.sources import tls as camera_tls
 from apps.producer.sources.base import Closing, CorruptImage, NoPicture, OversizeImage, Shot, SourceError
 from apps.producer.sources.http_login import authorization
 from apps.producer.sources.parts import Parts
@@ -29,9 +28,15 @@ class MjpegSource(Closing):
     """Reads every part of the stream, so that none becomes stale in a buffer, and looks only at those that are due."""
 
     def __init__(
-        self, url: str, credentials: Credentials | None, max_image_bytes: int, stopping: threading.Event
+        self,
+        url: str,
+        credentials: Credentials | None,
+        max_image_bytes: int,
+        stopping: threading.Event,
+        tls: Tls | None = None,
     ) -> None:
         self._stopping = stopping
+        self._tls = tls
         self._connection: http.client.HTTPConnection | None = None
         try:
             self._answer = self._open(url, credentials)
@@ -104,8 +109,10 @@ class MjpegSource(Closing):
         self.close()
         if not place.hostname:
             raise SourceError("the URL names no host")
-        kind = http.client.HTTPSConnection if place.scheme == "https" else http.client.HTTPConnection
-        self._connection = kind(place.hostname, place.port, timeout=TIMEOUT_SECONDS)
+        if place.scheme == "https":
+            self._connection = _Encrypted(place.hostname, place.port, self._tls)
+        else:
+            self._connection = http.client.HTTPConnection(place.hostname, place.port, timeout=TIMEOUT_SECONDS)
         headers: dict[str, str | bytes] = {
             "Accept": "multipart/x-mixed-replace, image/jpeg, */*",
             "User-Agent": "argus",
@@ -142,6 +149,18 @@ class MjpegSource(Closing):
         return boundary.strip('"') if isinstance(boundary, str) else None
 
 
+class _Encrypted(http.client.HTTPSConnection):
+    """A connection that checks the camera's certificate before anything is sent through it."""
+
+    def __init__(self, host: str, port: int | None, tls: Tls | None) -> None:
+        super().__init__(host, port, timeout=TIMEOUT_SECONDS, context=camera_tls.context(tls))
+        self._tls = tls
+
+    def connect(self) -> None:
+        super().connect()
+        camera_tls.check(self.sock, self._tls)
+
+
 def _target(place: SplitResult) -> str:
     path = quote(place.path or "/", safe="/%:@!$&'()*+,;=~-._")
     return path + (f"?{quote(place.query, safe='/?%:@!$&()*+,;=~-._')}" if place.query else "")
@@ -163,8 +182,8 @@ def _moved(place: SplitResult, answer: http.client.HTTPResponse) -> SplitResult:
 def _end(connection: http.client.HTTPConnection, late: threading.Event) -> None:
     """End a connection that another thread is waiting for."""
     late.set()
-    with contextlib.suppress(OSError, AttributeError):
-        connection.sock.shutdown(socket.SHUT_RDWR)
+    if connection.sock is not None:
+        camera_tls.end(connection.sock)
 
 
 def _whole(part: bytes) -> Jpeg:
@@ -178,8 +197,8 @@ def _reason(error: BaseException) -> str:
     """The error without the URL."""
     if isinstance(error, TimeoutError):
         return "the camera does not answer in time"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the camera's certificate is not trusted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return camera_tls.reason(error)
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return type(error).__name__

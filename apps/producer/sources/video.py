@@ -1,4 +1,4 @@
-"""`rtsp://` streams and `file://` clips, through FFmpeg's libraries.
+"""`rtsp(s)://` streams and `file://` clips, through FFmpeg's libraries.
 
 A camera sends about 25 pictures per second and the pipeline needs far fewer, so decoding all would waste most of the
 work: every packet is read, but while key frames come at least as often as frames are due, only those that are due are
@@ -8,26 +8,33 @@ reduced to the wanted width before its colours are converted, because most pixel
 
 import errno
 import math
+import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
-from typing import Final, TypeAlias, cast
+from typing import Final, NoReturn, TypeAlias, cast
+from urllib.parse import urlsplit
 
 import av
 import av.logging
 import numpy as np
 from numpy.typing import NDArray
 
+from apps.messages import camera_url
 from apps.producer.memory import DECODING, most_video_pixels
-from apps.producer.settings import Transport
+from apps.producer.settings import Tls, Transport
+from apps.producer.sources import tls as camera_tls
 from apps.producer.sources.base import Closing, CorruptImage, NoPicture, Shot, SourceError
 
 OPEN_TIMEOUT_SECONDS: Final = 10.0
 READ_TIMEOUT_SECONDS: Final = 10.0
 PICTURE_SECONDS: Final = 10.0
 """After this long without a picture when one is due, the camera is told to send none."""
+
+ENDURED_SECONDS: Final = 60.0
+"""After this long with damaged pictures and no key frame, the camera is connected to again: it sends one then."""
 
 MOST_PIXELS: Final = most_video_pixels(DECODING.size)
 
@@ -42,6 +49,8 @@ _LIVE_OPTIONS: Final = {
     # them: 6 s for a camera that sends 5 per second, and the whole time limit for one that sends 1.
     "fpsprobesize": "0",
     "max_ts_probe": "1",
+    # A camera may redirect, but not to where FFmpeg would open TLS itself: it checks no certificate.
+    "protocol_whitelist": "rtp,srtp,tcp,udp",
 }
 
 _TRANSPORTS: Final[Mapping[Transport, Mapping[str, str]]] = {
@@ -52,6 +61,10 @@ _TRANSPORTS: Final[Mapping[Transport, Mapping[str, str]]] = {
 }
 _NAMES: Final[Mapping[Transport, str]] = {"auto": "TCP or UDP", "tcp": "TCP", "udp": "UDP"}
 
+_ELSEWHERE: Final = (
+    "the camera's answer is not understood, or redirects to where its certificate would not be checked: give the "
+    "rtsps:// URL of the stream itself"
+)
 _LONGEST_PAUSE_SECONDS: Final = 10.0
 """A clip whose times jump further goes on after one picture's time."""
 _MOST_STREAMS: Final = 16
@@ -92,6 +105,8 @@ class VideoSource(Closing):
         except (av.FFmpegError, OSError) as unreachable:
             if unreachable.errno == errno.EPROTONOSUPPORT and transport is not None:
                 raise SourceError(f"the camera refuses to send over {_NAMES[transport]}") from None
+            if unreachable.errno == errno.EINVAL and transport is not None:
+                raise SourceError(_ELSEWHERE) from None
             raise SourceError(_reason(unreachable, began, OPEN_TIMEOUT_SECONDS)) from None
         if not self._container.streams.video:
             self._container.close()
@@ -114,6 +129,7 @@ class VideoSource(Closing):
         self._arrivals: dict[int, float] = {}
         self._last = -math.inf
         self._bad = 0
+        self._damaged_since: float | None = None
         self._alive = time.monotonic()
         self._had_key_frame = False
 
@@ -135,8 +151,8 @@ class VideoSource(Closing):
             self._alive = now
             if now < due:
                 continue
-            if picture.is_corrupt:
-                raise CorruptImage("FFmpeg marks the picture as corrupt: a part of it was lost on the way")
+            if self._damaged_since is not None:
+                self._set_aside(picture, now)
             return self._shot(picture, now)
         if self._stopping.is_set():
             return None
@@ -162,6 +178,25 @@ class VideoSource(Closing):
         missing = "picture that can be decoded" if self._had_key_frame else "key frame, where decoding would start"
         raise NoPicture(f"the camera sends data, but in {PICTURE_SECONDS:.0f} s no {missing}")
 
+    def _set_aside(self, picture: av.VideoFrame, now: float) -> NoReturn:
+        """Refuse a picture that is damaged, or made from one that is. Long without a key frame, the camera is lost."""
+        if self._damaged_since is not None and now > self._damaged_since + ENDURED_SECONDS:
+            raise SourceError(f"damaged pictures, and in {ENDURED_SECONDS:.0f} s no key frame that ends it")
+        if picture.is_corrupt:
+            raise CorruptImage("FFmpeg marks the picture as corrupt: a part of it was lost on the way")
+        raise CorruptImage("the picture is made from a damaged one; the next key frame ends it")
+
+    def _look(self, picture: av.VideoFrame) -> None:
+        """Note whether pictures are damaged from here on, or no longer: a key frame is made from no other picture."""
+        if picture.is_corrupt:
+            self._damaged()
+        elif picture.key_frame:
+            self._damaged_since = None
+
+    def _damaged(self) -> None:
+        if self._damaged_since is None:
+            self._damaged_since = time.monotonic()
+
     def _decode(self, packet: Packet) -> av.VideoFrame | None:
         try:
             pictures = packet.decode()
@@ -171,12 +206,15 @@ class VideoSource(Closing):
                 self._stream.codec_context.flush_buffers()
         except av.FFmpegError as corrupt:
             self._bad += 1
+            self._damaged()
             if self._bad > _LONGEST_LINE_OF_ERRORS:
                 raise SourceError("nothing but undecodable packets") from None
             raise CorruptImage(_text(corrupt)) from None
         if not pictures:
             return None
         self._bad = 0
+        for picture in pictures:
+            self._look(picture)
         return pictures[-1]
 
     def _shot(self, picture: av.VideoFrame, arrived: float) -> Shot:
@@ -234,6 +272,34 @@ class VideoSource(Closing):
             return step
         pause = float((packet.dts - last.dts) * (self._stream.time_base or Fraction(1, 90_000)))
         return pause if abs(pause) <= _LONGEST_PAUSE_SECONDS else step
+
+
+class EncryptedVideoSource(VideoSource):
+    """An `rtsps://` stream: the pictures travel in the TLS connection to the camera, whose certificate is checked."""
+
+    def __init__(self, url: str, interval: float, width: int, stopping: threading.Event, tls: Tls | None) -> None:
+        parts = urlsplit(url)
+        port = parts.port or camera_url.PORTS[parts.scheme]
+        began = time.monotonic()
+        try:
+            camera = camera_tls.connect(parts.hostname or "", port, tls, OPEN_TIMEOUT_SECONDS)
+        except ssl.SSLError as refused:
+            raise SourceError(camera_tls.reason(refused)) from None
+        except (OSError, ValueError) as unreachable:
+            raise SourceError(_reason(unreachable, began, OPEN_TIMEOUT_SECONDS)) from None
+        self._relay = camera_tls.Relay(camera, READ_TIMEOUT_SECONDS)
+        login, at, _ = parts.netloc.rpartition("@")
+        place = parts._replace(scheme="rtsp", netloc=f"{login}{at}127.0.0.1:{self._relay.port}").geturl()
+        try:
+            super().__init__(place, interval, width, stopping, "tcp")
+        except BaseException:
+            self._relay.close()
+            raise
+
+    def close(self) -> None:
+        """Close the stream and the connection."""
+        super().close()
+        self._relay.close()
 
 
 class KeyFrames:

@@ -177,6 +177,7 @@ class Hosts:
     def __init__(self, folder: Path, types: tuple[str, ...] = ("ecdsa", "ed25519")) -> None:
         self._folder, self._types = folder, types
         self.port = free_port()
+        folder.mkdir(exist_ok=True)
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "user"], check=True)
         self.key = (folder / "user").read_text()
         (folder / "authorized").write_text((folder / "user.pub").read_text())
@@ -189,8 +190,8 @@ class Hosts:
         return " ".join(file.with_suffix(".pub").read_text().split()[:2])
 
     @contextlib.contextmanager
-    def up(self, name: str, *addresses: str) -> Iterator[None]:
-        """Run the machine of this name at these addresses during the block."""
+    def up(self, name: str, *addresses: str, more: str = "") -> Iterator[None]:
+        """Run the machine of this name at these addresses during the block, with `more` lines in sshd_config."""
         sshd = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
         assert sshd is not None, "sshd is not installed: lab/bootstrap.sh installs Debian's openssh-server"
         config = self._folder / f"{name}-config"
@@ -201,7 +202,7 @@ class Hosts:
             + "".join(f"HostKey {self._folder}/{name}-{type_}\n" for type_ in self._types)
             + f"AuthorizedKeysFile {self._folder}/authorized\n"
             f"StrictModes no\nUsePAM no\nPidFile none\nPermitRootLogin yes\nPasswordAuthentication no\n"
-            f"MaxStartups 100\nAcceptEnv TEST_*\n"
+            f"MaxStartups 100\nAcceptEnv TEST_*\n{more}"
         )
         Path("/run/sshd").mkdir(exist_ok=True)
         with running([sshd, "-D", "-e", "-f", str(config)], self._folder / f"{name}-log"):

@@ -52,7 +52,7 @@ def write(project: Project, hosts: Hosts, body: str) -> None:
 FIRST_USE = """
     first = machine("cp1", CP1, {given})
     keys = HostKeys("keys", cluster(first), on_error={{}}).keys
-    ssh = replace(ssh, host_keys={{CP1: [keys["cp1"]]}}, on_error=explained("explained", [first], options.port))
+    ssh = replace(ssh, host_keys={{CP1: [keys["cp1"]]}}, on_error=explained("explained", [first], options))
     told = remote.command("told", host=CP1, ssh=ssh, create=script("echo {word}"), dial_attempts=0,
         opts=pulumi.ResourceOptions())
     pulumi.export("told", told.stdout.apply(remote.answer))

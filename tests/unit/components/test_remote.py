@@ -75,3 +75,66 @@ def test_an_update_runs_for_its_script_and_values_and_not_for_keys(pulumi_mocks:
     assert run(changed, "update", again) == again
     # From an earlier version, which left no marker.
     assert run(changed, "update").splitlines()[1:] == ["ran with two"]
+
+
+def connection(mocks: Any, **ssh: Any) -> tuple[dict[str, Any], frozenset[str]]:
+    """How pulumi-command reaches a machine, and the names of the command's secret inputs."""
+    options = ssh_options(**ssh)
+    script = remote.Script(files=[], values={})
+    mocks.run(
+        lambda: (
+            remote.command(
+                "told", host=HOST, ssh=replace(SSH, options=options), create=script, opts=pulumi.ResourceOptions()
+            ).id
+        )
+    )
+    made = mocks.named("told")
+    return made.inputs["connection"], made.secret_inputs
+
+
+def test_a_key_with_its_passphrase(pulumi_mocks: Any) -> None:
+    reached, secret = connection(pulumi_mocks, privateKey="key", passphrase="hush")
+    assert (reached["privateKey"], reached["privateKeyPassword"]) == ("key", "hush")
+    assert "connection" in secret
+    assert "proxy" not in reached
+
+
+def test_an_agent_is_found_when_the_command_runs(pulumi_mocks: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its socket is another one in each session: a connection that named it would run every step again."""
+    monkeypatch.setenv("SSH_AUTH_SOCK", "/tmp/agent.1")
+    reached, _ = connection(pulumi_mocks, privateKey=None, agent=True)
+    assert not reached.keys() & {"privateKey", "privateKeyPassword", "agentSocketPath"}
+
+
+@pytest.mark.parametrize(
+    ("login", "shown"),
+    [
+        ({}, ("root", "key", None)),
+        ({"user": "jump"}, ("jump", "key", None)),
+        ({"privateKey": "other", "passphrase": "hush"}, ("root", "other", "hush")),
+    ],
+)
+def test_a_bastion_is_known_by_its_key(
+    pulumi_mocks: Any, login: dict[str, str], shown: tuple[str, str, str | None]
+) -> None:
+    given = {"host": "bastion.example.org", "port": 2222, "hostKey": host_key("bastion"), **login}
+    reached, secret = connection(pulumi_mocks, bastion=given)
+    proxy = reached["proxy"]
+    assert (proxy["host"], proxy["port"], proxy["hostKey"]) == ("bastion.example.org", 2222, host_key("bastion"))
+    assert (proxy["user"], proxy["privateKey"], proxy.get("privateKeyPassword")) == shown
+    assert (reached["host"], reached["hostKey"]) == (HOST, host_key("cp1"))
+    assert "connection" in secret
+
+
+def test_what_is_secret_of_a_login_is_so_for_openssh_too(pulumi_mocks: Any) -> None:
+    options = ssh_options(
+        passphrase="hush", bastion={"host": "bastion", "hostKey": host_key("bastion"), "privateKey": "other"}
+    )
+    inputs = made(pulumi_mocks, replace(SSH, options=options), remote.Script(files=[], values={}))
+    assert inputs["environment"].keys() == {
+        "ARGUS_SSH_KEY",
+        "ARGUS_SSH_PASSPHRASE",
+        "ARGUS_BASTION_KEY",
+        "ARGUS_KNOWN_HOSTS",
+    }
+    assert "hush" not in inputs["update"] and "other" not in inputs["update"]

@@ -13,12 +13,13 @@ class RawServer:
     """`requests` are those of HTTP that came: the first line and the headers."""
 
     port: int
+    scheme: str = "http"
     requests: list[str] = field(default_factory=list)
     done: threading.Event = field(default_factory=threading.Event)
     """Set when the test ends, so that no script outlives it."""
 
     def url(self, path: str = "/stream") -> str:
-        return f"http://127.0.0.1:{self.port}{path}"
+        return f"{self.scheme}://127.0.0.1:{self.port}{path}"
 
 
 Script = Callable[[RawServer, socket.socket, str], None]
@@ -29,7 +30,7 @@ Script = Callable[[RawServer, socket.socket, str], None]
 def raw_server(script: Script, tls: ssl.SSLContext | None = None) -> Iterator[RawServer]:
     """Serve until the block ends."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = RawServer(listening.getsockname()[1])
+        server = RawServer(listening.getsockname()[1], "https" if tls else "http")
 
         def serve(connection: socket.socket) -> None:
             with contextlib.suppress(OSError):

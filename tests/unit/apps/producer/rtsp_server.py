@@ -3,6 +3,7 @@
 import contextlib
 import re
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -55,7 +56,11 @@ class RtspCamera:
     sound: bool = False
     """Whether to send sound, and no picture."""
     interval: float = 0.02
+    tls: ssl.SSLContext | None = None
+    location: str = ""
+    """Where it says that the stream is, instead of describing it."""
     port: int = 0
+    requests: list[str] = field(default_factory=list)
     used: list[str] = field(default_factory=list)
     """The transports that clients set up."""
     done: threading.Event = field(default_factory=threading.Event)
@@ -63,7 +68,7 @@ class RtspCamera:
     @property
     def url(self) -> str:
         """Where it is."""
-        return f"rtsp://127.0.0.1:{self.port}/live"
+        return f"{'rtsps' if self.tls else 'rtsp'}://127.0.0.1:{self.port}/live"
 
     def serve(self, connection: socket.socket) -> None:
         """Answer one client's requests."""
@@ -72,10 +77,13 @@ class RtspCamera:
         send: Callable[[bytes], object] | None = None
         with contextlib.ExitStack() as opened:
             for method, request in _requests(connection):
+                self.requests.append(request)
                 if method == self.silent_after != "PLAY":
                     self.done.wait()
                 status, extra, body = "200 OK", "Session: 1\r\n", ""
-                if method == "DESCRIBE":
+                if method == "DESCRIBE" and self.location:
+                    status, extra = "302 Found", f"Location: {self.location}\r\n"
+                elif method == "DESCRIBE":
                     extra, body = "Content-Type: application/sdp\r\n", self._description()
                 elif method == "SETUP" and (transport := self._transport(request)) is None:
                     status, extra = "461 Unsupported Transport", ""
@@ -172,7 +180,11 @@ def rtsp_camera(camera: RtspCamera) -> Iterator[RtspCamera]:
 
         def serve(connection: socket.socket) -> None:
             with contextlib.suppress(OSError), connection:
-                camera.serve(connection)
+                if camera.tls is None:
+                    camera.serve(connection)
+                else:
+                    with camera.tls.wrap_socket(connection, server_side=True) as encrypted:
+                        camera.serve(encrypted)
 
         with serving(listening, serve, camera.done):
             yield camera

@@ -1,8 +1,9 @@
 """RTSP cameras with quirks: silence, no key frame, odd times, damage, one transport alone."""
 
+import contextlib
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import av
@@ -27,7 +28,8 @@ def scene(number: int) -> NDArray[np.uint8]:
     return image
 
 
-PICTURES = encoded([scene(number) for number in range(40)], 10)
+SCENES = [scene(number) for number in range(40)]
+PICTURES = encoded(SCENES, 10)
 
 
 @pytest.fixture
@@ -131,27 +133,70 @@ def test_a_size_may_change(stopping: threading.Event) -> None:
     assert set(found) == {(128, 160, 3), (240, 320, 3)}
 
 
-def test_damaged_pictures_are_set_aside(stopping: threading.Event) -> None:
-    """What FFmpeg marks as corrupt, because a part of its data was lost."""
-    cut = [
-        Picture(tuple(unit[: len(unit) // 2] if len(unit) > 100 else unit for unit in each.units), each.key)
-        if number % 10 == 5
-        else each
-        for number, each in enumerate(PICTURES)
-    ]
-    good = bad = 0
+def shortened(picture: Picture) -> Picture:
+    """What is left where a camera's buffer was full."""
+    return Picture(tuple(unit[: len(unit) // 2] if len(unit) > 100 else unit for unit in picture.units), picture.key)
+
+
+def changed(picture: Picture) -> Picture:
+    """With other bytes in its middle."""
+    units = []
+    for unit in picture.units:
+        middle = len(unit) // 2
+        others = bytes(byte ^ 0x5A for byte in unit[middle : middle + 20])
+        units.append(unit[:middle] + others + unit[middle + 20 :] if len(unit) > 100 else unit)
+    return Picture(tuple(units), picture.key)
+
+
+def error(picture: NDArray[np.uint8]) -> float:
+    """The mean difference, in grey levels, to the nearest picture that the camera saw."""
+    return min(float(np.mean(cv2.absdiff(picture, scene(number)))) for number in range(40))
+
+
+@pytest.mark.parametrize("damage", [shortened, changed])
+@pytest.mark.parametrize("place", [0, 3], ids=["a key frame", "another"])
+def test_smeared_pictures_are_set_aside(
+    stopping: threading.Event, damage: Callable[[Picture], Picture], place: int
+) -> None:
+    """A damaged picture, and all that are made from it, up to the next key frame: FFmpeg marks only the first."""
+    every = [damage(each) if number % 20 == place else each for number, each in enumerate(PICTURES)]
+    good: list[float] = []
+    reasons: list[str] = []
     with (
-        rtsp_camera(RtspCamera(cut)) as camera,
-        open_source(make_camera(camera.url, frames_per_second=25), None, LIMIT, stopping) as source,
+        rtsp_camera(RtspCamera(every)) as camera,
+        open_source(make_camera(camera.url, frames_per_second=60), None, LIMIT, stopping) as source,
     ):
-        while bad < 3:
+        while len(good) + len(reasons) < 60:
             try:
-                image(source)
-                good += 1
+                good.append(error(image(source)))
             except CorruptImage as corrupt:
-                assert "corrupt" in str(corrupt)
-                bad += 1
-    assert good > bad
+                reasons.append(str(corrupt))
+    whole = 20
+    assert len(good) >= whole and len(reasons) >= whole / 2
+    assert max(good) < 8
+    assert any("marks the picture as corrupt" in each for each in reasons)
+    assert any("made from a damaged one" in each for each in reasons)
+
+
+def test_a_damaged_picture_that_was_not_due_counts_too(
+    stopping: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most of a camera's pictures are decoded only because a later one needs them."""
+    only = [shortened(each) if number == 12 else each for number, each in enumerate(encoded(SCENES, 100))]
+    monkeypatch.setattr(video, "ENDURED_SECONDS", 1.0)
+    with (
+        rtsp_camera(RtspCamera(only)) as camera,
+        open_source(make_camera(camera.url, frames_per_second=20), None, LIMIT, stopping) as source,
+    ):
+        assert error(image(source)) < 8
+        # No picture is due before the damaged one has passed.
+        with pytest.raises(CorruptImage, match="made from a damaged one"):
+            source.read(1, time.monotonic() + 0.6)
+        camera.pictures = only[1:]
+        with pytest.raises(SourceError, match="no key frame that ends it"):
+            while True:
+                with contextlib.suppress(CorruptImage):
+                    source.read(2, 0.0)
 
 
 def test_pictures_too_large_for_the_pod_are_a_reason(

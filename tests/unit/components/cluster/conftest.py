@@ -52,6 +52,7 @@ MOVED = (
     "/etc/keepalived",
     "/etc/systemd/system",
     "/opt/cni",
+    "/proc/net",
     "/usr/local/bin",
     "/usr/lib/cni",
     "/usr/local/lib/argus",

@@ -55,6 +55,7 @@ def facts(name: str, **changes: Any) -> str:
         "volumes": [],
         "swap": [],
         "ports_in_use": [],
+        "firewalls": [],
         "addresses": [ADDRESSES[name]],
         "macs": [f"02:00:00:00:00:{number}"],
         "virtual_ip_holder": "",

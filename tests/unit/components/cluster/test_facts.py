@@ -7,7 +7,7 @@ import pytest
 
 from components.cluster.facts import Facts, no_answer, not_understood, problems
 from tests.unit.components.answers import printed
-from tests.unit.components.cluster.conftest import cluster_args, cluster_section, machine, machines
+from tests.unit.components.cluster.conftest import cluster_args, cluster_section, machine, machines, worker
 
 ARGS = cluster_args(
     machines=machines([machine("cp1", "192.0.2.11"), machine("cp2", "192.0.2.12")]),
@@ -27,6 +27,7 @@ FIT = Facts(
     volumes=[],
     swap=[],
     ports_in_use=[],
+    firewalls=[],
     addresses=["127.0.0.1", "192.0.2.11"],
     macs=["02:00:00:00:00:11"],
     virtual_ip_holder="",
@@ -56,6 +57,10 @@ def test_fit_machines_have_no_problem() -> None:
         ({"skew_seconds": -90}, "90 s behind"),
         ({"swap": ["/dev/sda2"]}, "swaps to /dev/sda2: turn it off (swapoff -a)"),
         ({"ports_in_use": ["6443", "10250"]}, "port 6443, 10250 in use"),
+        (
+            {"firewalls": ["ufw", "nftables ip filter INPUT"]},
+            "drops packets there (ufw, nftables ip filter INPUT): open",
+        ),
         ({"cluster": "https://198.51.100.1:6443"}, "is a node of another cluster (https://198.51.100.1:6443)"),
         ({"machine_id": "bbb"}, "has the machine-id 'bbb' of cp2"),
         ({"hostname": "cp2"}, "has the hostname 'cp2' of cp2"),
@@ -67,6 +72,31 @@ def test_a_problem_is_named_with_its_machine(change: dict[str, object], says: st
     assert len(found) == 1
     assert found[0].startswith("cp1 (192.0.2.11): ")
     assert says in found[0]
+
+
+def test_what_a_firewall_must_let_through_is_listed_by_the_kind_of_machine() -> None:
+    args = cluster_args(
+        machines=machines(
+            [machine("cp1", "192.0.2.11")], [worker("worker1", "192.0.2.21"), worker("worker2", "192.0.2.22")]
+        ),
+        cluster=cluster_section(minimumMemoryMiB=0, minimumDiskGiB=0, endpointPort=9443),
+    )
+    behind = {
+        "cp1": replace(FIT, firewalls=["ufw"]),
+        "worker1": replace(OTHER, addresses=["192.0.2.21"], firewalls=["firewalld"]),
+        "worker2": replace(OTHER, addresses=["192.0.2.22"], machine_id="c", hostname="c"),
+    }
+    control_plane, node = problems(behind, args)
+    assert "TCP 6443 and 9443 from every machine" in control_plane
+    assert "2379 and 2380" in control_plane and "protocol 112" in control_plane
+    assert node.startswith("worker1 (192.0.2.21): a firewall drops packets there (firewalld): open ")
+    assert "6443" not in node and "2379" not in node
+    for each in (control_plane, node):
+        assert "TCP 10250 from the control planes (192.0.2.11) and from pods" in each
+        assert "pods (10.244.0.0/16)" in each and "forwarded" in each
+        assert each.endswith("then set argus:cluster.firewalls: opened (docs/operations.md, A firewall)")
+    opened = replace(args, cluster=args.cluster.model_copy(update={"firewalls": "opened"}))
+    assert problems(behind, opened) == []
 
 
 def test_facts_are_told_from_what_a_login_shell_prints() -> None:

@@ -122,7 +122,7 @@ def machine(hosts: dict[str, Host]) -> Host:
 
 def _prepare(host: Host, network: NetworkKind) -> None:
     plugins = {"built-in": "/usr/lib/cni", "manifest": "/opt/cni/bin"}[network]
-    release = {"version": "1.36.1", "repository": "registry.k8s.io", "images": "pause", "digests": ""}
+    release = {"version": "1.36.1", "repository": "registry.k8s.io", "images": "pause", "digests": "", "proxy": ""}
     host.run("container_runtime.sh", config="x", mirror="", network=network, plugins=str(host.path(plugins)), **release)
 
 

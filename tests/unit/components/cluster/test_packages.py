@@ -1,6 +1,7 @@
 """Debian packages: a lock is waited for by name, and nothing that somebody else installed is removed."""
 
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ def worker(hosts: dict[str, Host]) -> Host:
     return host
 
 
-def install(host: Host) -> str:
+def install(host: Host, proxy: Sequence[str] = ()) -> str:
     """Run the step until its downloads, which fail here. Returns its messages."""
     with pytest.raises(subprocess.CalledProcessError) as ended:
         host.run(
@@ -37,6 +38,7 @@ def install(host: Host) -> str:
             version="1.36.1",
             binaries="http://127.0.0.1:9",
             checksums=(),
+            proxy=proxy,
         )
     return str(ended.value.stderr)
 

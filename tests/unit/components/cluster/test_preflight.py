@@ -27,6 +27,7 @@ FACTS = {
     "volumes": [],
     "swap": [],
     "ports_in_use": [],
+    "firewalls": [],
     "addresses": ["192.0.2.11"],
     "macs": ["02:00:00:00:00:11"],
     "virtual_ip_holder": "",
@@ -64,6 +65,7 @@ def test_a_machine_is_checked_until_it_is_a_member(pulumi_mocks: Recorder, monke
         {"ssh": Ssh(options=ssh_options(rerun="again"))},
         {"cluster": {"minimumMemoryMiB": 2000}},
         {"cluster": {"endpoint": "192.0.2.20"}},
+        {"cluster": {"firewalls": "opened"}},
     ],
 )
 def test_a_member_is_asked_again_when_the_question_changes(

@@ -2,6 +2,8 @@
 
 import copy
 import shutil
+import subprocess
+import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -9,12 +11,16 @@ from typing import Any
 
 import pytest
 
+from apps.producer.settings import Camera as ProducerCamera
+from apps.producer.settings import Tls
 from components.config import ConfigError, Settings, load_values
 from components.config.reference import reference
 from components.config.rules import CHECKPOINTS, Rule
+from components.pipeline.producers import for_producer
 from components.pipeline.rules import rules
 from components.pipeline.stages import STAGES
 from tests.unit.apps.messages.test_camera_url import LOGINS
+from tests.unit.apps.producer.certificates import certificate
 from tests.unit.apps.weights.graphs import anchors, folder, graph
 from tests.unit.components.host_keys import host_key
 from tests.unit.stacks import LAB, sections
@@ -24,7 +30,8 @@ Values = dict[str, Any]
 
 
 @pytest.fixture
-def values(tmp_path: Path) -> Values:
+def values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Values:
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     key = tmp_path / "key"
     key.write_text("a private key")
     values = sections(LAB, key)
@@ -72,6 +79,20 @@ def test_a_spare_machine_is_none_of_the_cluster_s(values: Values) -> None:
 def test_there_are_as_many_producers_as_the_cameras_need(producers: Values, pods: int, values: Values) -> None:
     values["producers"] = producers
     assert load_values(values).producer_count == pods
+
+
+BASTION = {"host": "bastion.example.org", "hostKey": host_key("bastion")}
+
+
+def private_key(passphrase: str) -> str:
+    """A new private key, as ssh-keygen writes it."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "key"
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-f", file], check=True)
+        return file.read_text()
+
+
+HTTPS = {"name": "cam-01", "url": "https://camera/stream"}
 
 
 def change(path: str, value: Any) -> Callable[[Values], None]:
@@ -195,6 +216,38 @@ MISTAKES = {
         ),
         "cameraCredentials.cam-01: too long for RTSP",
     ),
+    "two ways to check a certificate": (
+        change("cameras.0", {**HTTPS, "tls": {"fingerprint": "ab" * 32, "verify": False}}),
+        "cameras[0].tls: fingerprint and verify: false exclude each other",
+    ),
+    "half a fingerprint": (
+        change("cameras.0", {**HTTPS, "tls": {"fingerprint": "ab:cd"}}),
+        'cameras[0].tls.fingerprint: "ab:cd": a SHA-256 fingerprint has 64 hexadecimal digits',
+    ),
+    "no certificate": (
+        change("cameras.0", {**HTTPS, "tls": {"ca": "/etc/ca.pem"}}),
+        "cameras[0].tls.ca: (secret): this is no certificate",
+    ),
+    "half a certificate": (
+        change("producers.tls", {"ca": "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"}),
+        "producers.tls.ca: (secret): this certificate is damaged",
+    ),
+    "the key of an authority": (
+        change("producers.tls", {"ca": "-----BEGIN EC PRIVATE KEY-----\nhush\n"}),
+        "producers.tls.ca: (secret): this is a private key, which is no longer secret",
+    ),
+    "one certificate for all cameras": (
+        change("producers.tls", {"fingerprint": "ab" * 32}),
+        "producers.tls.fingerprint: every camera has a certificate of its own",
+    ),
+    "a camera without a certificate": (
+        change("cameras.0.tls", {"verify": False}),
+        "cameras[0].tls: cam-01 shows no certificate",
+    ),
+    "UDP beside TLS": (
+        change("cameras.0", {"name": "cam-01", "url": "rtsps://camera/1", "transport": "udp"}),
+        "cameras[0].transport: pictures of rtsps:// travel in its TLS connection",
+    ),
     "a mask without area": (change("cameras.0.masks", [[0.5, 0, 0.1, 1]]), "needs x1 < x2"),
     "a login for no camera": (
         change("cameraCredentials", {"nobody": {"username": "u", "password": "p"}}),
@@ -283,7 +336,58 @@ MISTAKES = {
     ),
     "another network's name": (change("cluster.network", {"calico": True}), "cluster.network.calico: unknown key"),
     "a missing key file": (change("ssh.privateKeyFile", "/nowhere/key"), "/nowhere/key does not exist"),
-    "two keys": (change("ssh.privateKey", "hush"), "exactly one of privateKeyFile and privateKey"),
+    "two keys": (change("ssh.privateKey", "hush"), "exactly one of privateKeyFile, privateKey and agent"),
+    "a login at a proxy": (
+        change("cluster.proxy", {"http": "http://me:hush@proxy:3128"}),
+        "cluster.proxy.http: (not shown: it may hold a login): a login does not belong in the URL: let the proxy know",
+    ),
+    "a page as a proxy": (change("cluster.proxy", {"https": "http://proxy/x.pac"}), "must be http://host:port"),
+    "a list without a proxy": (
+        change("cluster.proxy", {"noProxy": [".example.org"]}),
+        "cluster.proxy: noProxy without a proxy",
+    ),
+    "a list of several in one": (change("cluster.proxy", {"http": "http://p:1", "noProxy": ["a,b"]}), "noProxy[0]"),
+    "a key and an agent": (change("ssh.agent", True), "exactly one of privateKeyFile, privateKey and agent"),
+    "no agent": (
+        change("ssh", {"agent": True}),
+        "ssh.agent: SSH_AUTH_SOCK is not set here, so there is no agent; start one",
+    ),
+    "a key without its passphrase": (
+        change("ssh", {"privateKey": private_key("hush")}),
+        "ssh.passphrase: the private key has one; `pulumi config set --secret --path 'argus:ssh.passphrase'`",
+    ),
+    "an old key without its passphrase": (
+        change("ssh", {"privateKey": "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n"}),
+        "ssh.passphrase: the private key has one",
+    ),
+    "a passphrase without a key": (
+        change("ssh", {"privateKey": private_key(""), "passphrase": "hush"}),
+        "ssh.passphrase: there is no private key here that has one",
+    ),
+    "a key that only OpenSSH reads": (
+        change("ssh", {"privateKey": "-----BEGIN ENCRYPTED PRIVATE KEY-----\n", "passphrase": "hush"}),
+        "ssh: the private key is encrypted in a form that pulumi-command cannot read",
+    ),
+    "a bastion that is not known": (
+        change("ssh.bastion", {"host": "bastion.example.org"}),
+        "ssh.bastion.hostKey: required and missing",
+    ),
+    "a bastion with two keys": (
+        change("ssh.bastion", {**BASTION, "privateKey": "hush", "privateKeyFile": "~/key"}),
+        "ssh.bastion: set privateKeyFile or privateKey, not both",
+    ),
+    "a bastion without its key": (
+        change("ssh.bastion", {**BASTION, "privateKeyFile": "/nowhere/key"}),
+        "ssh.bastion.privateKeyFile: /nowhere/key does not exist",
+    ),
+    "a login that is none": (
+        change("ssh.bastion", {**BASTION, "user": "me\nProxyCommand evil"}),
+        "ssh.bastion.user",
+    ),
+    "a machine behind a bastion that is not known": (
+        change("ssh.bastion", BASTION),
+        "machines.workers[1].hostKey: worker2 has none, and none is read through ssh.bastion; give",
+    ),
     "a machine that is not pinned": (pinned_but_one, "machines.workers[1].hostKey: worker2 has none, and ssh.hostKeys"),
     "control planes with keys of two kinds": (two_kinds, "machines.controlPlanes: cp1's is ED25519, cp3's is ECDSA"),
     "an RSA host key": (
@@ -388,6 +492,28 @@ def test_a_login_in_any_other_url_is_refused_and_not_printed(values: Values, url
     (problem,) = problems_of(values)
     assert problem.startswith(f"{key}: (not shown: it may hold a login): ")
     assert "GEHEIM" not in problem and "admin" not in problem
+
+
+def test_a_certificate_is_checked_as_the_camera_s_entry_says_else_as_that_of_all(
+    values: Values, tmp_path: Path
+) -> None:
+    authority = certificate(tmp_path, "authority").pem
+    values["producers"]["tls"] = {"ca": authority}
+    own = {"by-all": None, "by-the-system": {}, "by-its-own": {"fingerprint": ":".join(["AB"] * 32)}}
+    values["cameras"] = [
+        {"name": "plain", "url": "rtsp://camera/1"},
+        *({"name": name, "url": "rtsps://camera/1", "tls": tls} for name, tls in own.items()),
+    ]
+    values["producers"]["count"] = 1
+    cameras = load_values(values, rules(STAGES)).filled_cameras
+    # As the producer reads it.
+    read = {each.name: ProducerCamera.model_validate(for_producer(each)).tls for each in cameras}
+    assert read == {
+        "plain": None,
+        "by-all": Tls(ca=authority),
+        "by-the-system": Tls(),
+        "by-its-own": Tls(fingerprint="ab" * 32),
+    }
 
 
 def test_pinned_machines_are_known_by_their_keys(values: Values) -> None:
