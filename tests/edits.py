@@ -650,7 +650,9 @@ def _local(name: str, inputs: Mapping[str, Any]) -> dict[str, str]:
 def _reason(error: str) -> str:
     """The first problem that an error names."""
     lines = [line.strip() for line in error.strip().splitlines()]
-    first = lines[1].removeprefix("- ") if len(lines) > 1 else lines[0].removeprefix("no machine was changed: ")
+    refusal = "no machine was changed: "
+    alone = len(lines) == 1 or lines[0].startswith(refusal)
+    first = lines[0].removeprefix(refusal) if alone else lines[1].removeprefix("- ")
     return first.replace(str(ROOT), "…").replace("|", "\\|")
 
 
