@@ -23,15 +23,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
 from unittest.mock import patch
 
 import pulumi
 from pulumi.runtime import mocks
 
+import components.cluster
 from apps.access.hashes import hash_password, hash_token
 from components import engine
-from components.config import reference
+from components.cluster import Cluster, ClusterArgs
+from components.config import lasting, load_values, reference
+from components.pipeline.rules import rules
+from components.pipeline.stages import STAGES
 from tests.accounts import HASH
 from tests.unit.components.answers import printed
 from tests.unit.components.conftest import ROOT, Recorder, Registered
@@ -501,6 +506,60 @@ class _Recorder(Recorder):
         return f"{args.name}-id", {"metadata": args.inputs.get("metadata", {})}
 
 
+_LASTS_FOR_CLUSTER: Final = ("machines", "cluster", "backup", "volumes_gib", "bounded_volumes", "digests")
+"""The arguments of the cluster from which its resources follow, beside `ssh`. Each machine has memory for every pod."""
+
+
+@dataclass
+class _Cluster:
+    """Stands for the program's Cluster: where its arguments are as before, it declares what it declared before.
+
+    That is half of a run's time, and most keys concern the pipeline.
+    """
+
+    recorder: Recorder
+    again: _Cluster | None
+    """That of the earlier run, unless this stack's changes may be refused."""
+    args: ClusterArgs | None = None
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+    """The stack's outputs after the run."""
+    resources: list[Registered] = field(default_factory=list)
+    IDENTIFIER = Cluster.IDENTIFIER
+
+    def __call__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions) -> Any:
+        """The cluster, or the one of the earlier run."""
+        self.args, before = args, self.again
+        if before and before.args and not opts.transformations and _same(args, before.args):
+            self.recorder.resources += before.resources
+            known = {name: pulumi.Output.from_input(before.outputs[key]) for name, key in _OUTPUTS.items()}
+            return SimpleNamespace(**known, host_keys_read=[], drained=[])
+        return Cluster(name, args, opts)
+
+    def keep(self, outputs: Mapping[str, Any]) -> None:
+        """Remember what was declared, and the values of the stack's outputs."""
+        inside = {"cluster"}
+        for each in self.recorder.resources:
+            if each.type == "argus:cluster:Cluster" or each.parent in inside:
+                inside.add(each.name)
+                self.resources.append(each)
+        self.outputs = outputs
+
+
+_OUTPUTS: Final = {
+    "kubeconfig": "kubeconfig",
+    "kubernetes_version": "kubernetesVersion",
+    "network": "network",
+    "checks": "checks",
+    "disks": "disks",
+}
+"""The cluster's outputs, and those of the stack that are the same."""
+
+
+def _same(one: ClusterArgs, other: ClusterArgs) -> bool:
+    alike = all(getattr(one, name) == getattr(other, name) for name in _LASTS_FOR_CLUSTER)
+    return alike and one.ssh.options == other.ssh.options
+
+
 @dataclass
 class Program:
     """The program in a stack that was brought up, so that its outputs are known."""
@@ -509,10 +568,15 @@ class Program:
     """The outputs of the last `pulumi up`."""
     server: str = ""
     """The URL of the cluster that the machines are nodes of."""
+    cluster: _Cluster | None = None
+    """The cluster as it was declared for the stack that was brought up."""
 
     def run(self, config: Config) -> Recorder:
         """Everything that the program registers for a stack. Raises what it raises."""
         recorder = _Recorder(outputs={"command:local:Command": _local, "command:remote:Command": self._remote})
+        settings = load_values(config, rules(STAGES))
+        free = not lasting.refusals(self.outputs.get("lasting", {}), lasting.of(settings))
+        cluster = _Cluster(recorder, self.cluster if free else None)
 
         async def read(_: str) -> Mapping[str, Any]:
             return self.outputs
@@ -523,13 +587,19 @@ class Program:
         # A third of the time, otherwise.
         gc.disable()
         try:
-            with patch.object(engine, "read_stack_outputs", read):
+            with (
+                patch.object(engine, "read_stack_outputs", read),
+                patch.object(components.cluster, "Cluster", cluster),
+            ):
                 recorder.run(lambda: runpy.run_path(str(ROOT / "__main__.py")) and None)
         finally:
             gc.enable()
             asyncio.set_event_loop(None)
             loop.close()
             pulumi.runtime.set_all_config({})
+        if self.server and self.cluster is None:
+            cluster.keep(recorder.exports)
+            self.cluster = cluster
         return recorder
 
     def effect(self, sample: Sample, before: Recorder) -> Effect:
@@ -580,7 +650,9 @@ def _local(name: str, inputs: Mapping[str, Any]) -> dict[str, str]:
 def _reason(error: str) -> str:
     """The first problem that an error names."""
     lines = [line.strip() for line in error.strip().splitlines()]
-    first = lines[1].removeprefix("- ") if len(lines) > 1 else lines[0].removeprefix("no machine was changed: ")
+    refusal = "no machine was changed: "
+    alone = len(lines) == 1 or lines[0].startswith(refusal)
+    first = lines[0].removeprefix(refusal) if alone else lines[1].removeprefix("- ")
     return first.replace(str(ROOT), "…").replace("|", "\\|")
 
 
@@ -653,6 +725,12 @@ def _change(key: str, sample: Sample) -> str:
     """The change in words; a value that is no word or number, or may be a secret, is not shown."""
     before, after = stack(), stack()
     sample.change(after)
+    for config in (before, after):
+        inner = config
+        for part in key.split(".")[:-1]:
+            if not isinstance(inner.setdefault(part, {}), dict):
+                break
+            inner = inner[part]
     old, new = _leaves(before, after)
     if old == new:
         return "the same value"
@@ -676,7 +754,7 @@ def _word(value: Any) -> str:
     return "unset" if value is None else json.dumps(value).strip('"')
 
 
-_SECRET: Final = re.compile(r"Hash$|password|Key$|hostKey|privateKey")
+_SECRET: Final = re.compile(r"Hash$|password|Key$|hostKey$|privateKey")
 _MACHINE: Final = re.compile(r"(?:^|-)(?:cp\d|control\d|worker\d|spare)(?=-|$)(?:-192\.0\.2\.\d+)?")
 
 

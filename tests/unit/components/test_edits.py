@@ -17,6 +17,12 @@ from tests.unit.components.conftest import ROOT, Registered
 
 PAGE = ROOT / "docs/edits.md"
 
+
+def read_page() -> str:
+    assert PAGE.exists(), "there is no docs/edits.md: run `make docs`"
+    return PAGE.read_text()
+
+
 SET = Registered(
     type="kubernetes:apps/v1:StatefulSet",
     name="kafka-brokers",
@@ -49,7 +55,7 @@ def test_every_key_has_a_change() -> None:
 
 
 def test_the_page_has_a_row_for_each_change_of_each_key() -> None:
-    rows = re.findall(r"^\| `([^`]+)` \|", PAGE.read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| `([^`]+)` \|", read_page(), re.MULTILINE)
     every = reference.keys()
     assert rows == [key for key in every for _ in SAMPLES[key]], "run `make docs`"
 
@@ -111,7 +117,7 @@ def test_a_second_update_changes_nothing(program: tuple[edits.Program, Any]) -> 
     "key", ["storage.className", "cluster.podNetwork", "zookeeper.replicas", "kafka.volumeGiB", "consumer.volumeGiB"]
 )
 def test_the_page_says_what_a_change_does(program: tuple[edits.Program, Any], key: str) -> None:
-    page, (up, before) = PAGE.read_text(), program
+    page, (up, before) = read_page(), program
     for sample in SAMPLES[key]:
         effect = up.effect(sample, before)
         assert edits.row(key, sample, effect) in page.splitlines(), "run `make docs`"
@@ -120,5 +126,5 @@ def test_the_page_says_what_a_change_does(program: tuple[edits.Program, Any], ke
 
 def test_every_key_that_a_stack_keeps_has_a_change_that_is_refused() -> None:
     """As the page has it; test_the_page_says_what_a_change_does makes some of them."""
-    refused = re.findall(r"^\| `([^`]+)` \| [^|]* \| \*\*refused\*\*: argus:([\w.]+): ", PAGE.read_text(), re.MULTILINE)
+    refused = re.findall(r"^\| `([^`]+)` \| [^|]* \| \*\*refused\*\*: argus:([\w.]+): ", read_page(), re.MULTILINE)
     assert {key for key, named in refused if key == named} >= lasting.of(load_values(edits.stack())).keys()
