@@ -911,6 +911,17 @@ class Access(Section):
         return {ALL_CAMERAS: ("*",), **self.groups}
 
 
+class PodSecrets(Section):
+    """The secrets by which Argus's own pods know each other. The program draws them, one for each application."""
+
+    redraw: str = Field(
+        "",
+        max_length=60,
+        description="Any word, such as a date; when it changes, the secrets of all models' drivers and executors are "
+        "drawn anew. A new driver starts beside the old one, as with new weights.",
+    )
+
+
 class VerticalLimits(Section):
     """Settings of all stages whose memory and CPU follow their use."""
 
@@ -952,6 +963,7 @@ class Settings(Section):
     consumer: Consumer = Consumer()
     ui: Ui = Ui()
     access: Access = Access()
+    pod_secrets: PodSecrets = PodSecrets()
     vertical: VerticalLimits = VerticalLimits()
 
     @property

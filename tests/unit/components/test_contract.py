@@ -182,6 +182,7 @@ def test_a_driver_and_its_executors(found: Find, settings_of: Callable[[Containe
         template = yaml.safe_load(container.files[properties["spark.kubernetes.executor.podTemplateFile"]])
         (executor,) = template["spec"]["containers"]
         assert executor["name"] == properties["spark.kubernetes.executor.podTemplateContainerName"]
+        assert properties["spark.authenticate.secret.file"] in container.files
         given = {name.removeprefix("spark.executorEnv.") for name in properties if "executorEnv" in name}
         given |= {each["name"] for each in executor.get("env", ())}
         assert [name for name in given if name.startswith(PREFIX)] == [], "no executor reads a variable of Argus's"
