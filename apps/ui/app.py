@@ -20,6 +20,7 @@ from pydantic import AfterValidator
 
 from apps.messages.identity import HOUR_PATTERN, MAX_SEQUENCE
 from apps.messages.names import NAME_PATTERN, RESULT_INDICES
+from apps.service.token import Token
 from apps.ui import metrics
 from apps.ui.accounts import Accounts
 from apps.ui.archive import Archive, ArchiveUnavailableError
@@ -50,6 +51,9 @@ SECURITY_HEADERS = {
 A_WHILE = "private, max-age=600, immutable"
 """A frame's picture never changes, but a browser must not show it long after somebody logged out."""
 
+CONNECTIONS = httpx.Limits(max_connections=40, max_keepalive_connections=20)
+"""To all pods together; fewer than a pod accepts of one address (apps/service/http.py)."""
+
 SHOWN = 100
 """The most characters of a parameter's name in an answer."""
 
@@ -67,7 +71,7 @@ Sequence = Annotated[int, PathParameter(ge=0, lt=MAX_SEQUENCE)]
 def create_app(settings: Settings, certificate: Certificate | None = None) -> FastAPI:
     """The application, served with this certificate or in plain. Its Kafka reader and clients start and stop with it.
 
-    Raises SettingsError if the users cannot be read.
+    Raises SettingsError if the users or the pods' token cannot be read.
     """
     accounts = Accounts(settings.access_dir)
     audit = Audit()
@@ -81,10 +85,13 @@ def create_app(settings: Settings, certificate: Certificate | None = None) -> Fa
         ring_bytes=settings.ring_bytes,
     )
     reader = Reader(settings, wall)
+    token = Token(settings.token_file)
     # Pods call each other directly, even if the environment configures a proxy.
-    client = httpx.AsyncClient(trust_env=False)
-    producers = Producers(settings.producer_urls, client)
-    archive = Archive(settings.consumer_urls, client)
+    client = httpx.AsyncClient(trust_env=False, limits=CONNECTIONS)
+    producers, archive = (
+        Producers(settings.producer_urls, client, token),
+        Archive(settings.consumer_urls, client, token),
+    )
     unschedulable_pods = UnschedulablePods(settings.standby_machines)
     not_searchable = NotSearchable(client)
     elasticsearch = AsyncElasticsearch(

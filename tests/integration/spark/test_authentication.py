@@ -8,6 +8,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -187,9 +188,9 @@ def test_an_executor_with_the_secret_does_the_job_and_strangers_are_not_heard(
     stack, secret = Stack(job, pods, url), uuid.uuid4().hex
     send(job, range(1, 11))
     with stack.driver(secret) as running:
-        running.wait_until("the driver's port", lambda: listens(stack.port), seconds=SECONDS)
         # Not even while there is no executor.
         for port in (stack.port, stack.blocks):
+            running.wait_until("the driver's ports", partial(listens, port), seconds=SECONDS)
             said, closed = answer(port, request())
             assert GADGET not in said, "it was deserialized"
             assert closed

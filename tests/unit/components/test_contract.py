@@ -21,7 +21,7 @@ from apps.indices.settings import Settings as IndexSettings
 from apps.messages.names import results_topic
 from apps.producer.settings import Settings as ProducerSettings
 from apps.producer.settings import read_cameras, read_credentials
-from apps.service.settings import PREFIX, Settings, read
+from apps.service.settings import PREFIX, PeerSettings, Settings, read
 from apps.spark_jobs.settings import ModelSettings
 from apps.spark_jobs.settings import Settings as DriverSettings
 from apps.spark_jobs.spec import JobSpec
@@ -138,6 +138,13 @@ def test_an_app_knows_every_variable_and_gets_all_that_it_needs(
     for container in found(name):
         assert complaints(container, READERS[name]) == []
         settings_of(container)
+
+
+def test_pods_that_ask_each_other_have_the_same_token(found: Find, settings_of: Callable[[Container], Any]) -> None:
+    peers = [each for each in found("") if issubclass(READERS[each.name], PeerSettings)]
+    assert {each.name for each in peers} == {"producer", "consumer", "ui", "compare"}
+    for container in peers:
+        assert str(settings_of(container).token_file) in container.files, container.pod
 
 
 def test_every_module_that_is_run_is_there(found: Find) -> None:
