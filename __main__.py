@@ -14,6 +14,7 @@ from components.pipeline.audit_log import AuditLog
 from components.pipeline.image_cache import ImageCache, ImageCacheArgs
 from components.pipeline.namespace import Namespace, NamespaceArgs
 from components.pipeline.network_policies import NetworkPolicies, NetworkPoliciesArgs, pods
+from components.pipeline.pod_token import PodToken, PodTokenArgs
 from components.pipeline.rules import rules
 from components.pipeline.stage import Pipeline
 from components.pipeline.vertical import VerticalScaling, VerticalScalingArgs, targets
@@ -80,10 +81,11 @@ NetworkPolicies(
     ),
     in_cluster,
 )
+token = PodToken("pod-token", PodTokenArgs(namespace=namespace, section=settings.pod_secrets), in_cluster).secret
 keda = Keda("keda", KedaArgs(namespace=namespace), in_cluster) if settings.scales_by_lag else None
 
 # Cameras -> frames -> models -> results -> disk and page; each stage comes after the stages that it connects to.
-pipeline = Pipeline(settings=settings, namespace=namespace, images=images, keda=keda, opts=in_cluster)
+pipeline = Pipeline(settings=settings, namespace=namespace, images=images, keda=keda, token=token, opts=in_cluster)
 for stage in STAGES:
     pipeline.add(stage)
 

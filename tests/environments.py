@@ -2,20 +2,25 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
+TOKEN_FILE: Final = Path(__file__).with_name("pod-token")
+"""A token by which the tests' pods know each other."""
+
 _PIPELINE: Final = {"kafka_bootstrap_servers": "kafka:9092", "frames_topic": "frames", "http_port": "0"}
+_PEER: Final = {**_PIPELINE, "token_file": str(TOKEN_FILE)}
 
 GIVEN: Final[Mapping[str, Mapping[str, str]]] = {
     "apps.producer": {
-        **_PIPELINE,
+        **_PEER,
         "cameras_file": "/nowhere/cameras.json",
         "credentials_file": "/nowhere/credentials.json",
         "max_frame_bytes": "1900000",
         "peers": "",
     },
     "apps.consumer": {
-        **_PIPELINE,
+        **_PEER,
         "results_topics": "",
         "consumer_group": "consumer",
         "data_dir": "/nowhere",
@@ -23,7 +28,7 @@ GIVEN: Final[Mapping[str, Mapping[str, str]]] = {
         "max_disk_bytes": "8000000000",
     },
     "apps.ui": {
-        **_PIPELINE,
+        **_PEER,
         "results_topics": "",
         "elasticsearch_url": "http://elasticsearch:9200",
         "consumer_urls": "",

@@ -11,12 +11,14 @@ from apps.consumer.settings import Settings
 from apps.consumer.storage import DiskStore
 from apps.service.http import Server
 from apps.service.process import on_stop, run
+from apps.service.token import Token
 
 logger = logging.getLogger("apps.consumer")
 
 
 def work(settings: Settings) -> int:
     """Run until told to stop. Returns the process's exit status."""
+    token = Token(settings.token_file)
     store = DiskStore(settings.data_dir)
     leftovers = store.remove_leftovers()
     if leftovers:
@@ -31,7 +33,13 @@ def work(settings: Settings) -> int:
     )
     ingest = Ingest(settings, store, retention.make_room, brokers_clock)
     on_stop(ingest.stop)
-    server = Server(settings.http_port, health=ingest.health, readiness=ingest.readiness, rest=file_handler(store))
+    server = Server(
+        settings.http_port,
+        health=ingest.health,
+        readiness=ingest.readiness,
+        rest=file_handler(store),
+        token=token,
+    )
     logger.info("serving %s on port %d", settings.data_dir, server.port)
     retention.start()
     try:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from pydantic import Field
 
-from apps.service.settings import ServerSettings, Words
+from apps.service.settings import PeerSettings, ServerSettings, Words
 
 
-class Settings(ServerSettings):
+class Settings(ServerSettings, PeerSettings):
     """The environment of one consumer."""
 
     kafka_bootstrap_servers: str = Field(min_length=1)

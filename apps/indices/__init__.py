@@ -6,14 +6,15 @@ and memory than the few requests.
 
 import json
 import urllib.request
+from collections.abc import Mapping
 from typing import Any
 
 TIMEOUT_SECONDS = 60
 
 
-def ask(method: str, url: str, body: bytes | None = None) -> Any:
-    """The JSON of Elasticsearch's answer. Raises OSError (HTTPError for a refusal) or ValueError."""
-    headers = {"Accept": "application/json", "Content-Type": "application/json"}
-    request = urllib.request.Request(url, data=body, method=method, headers=headers)
+def ask(method: str, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Any:
+    """The JSON of the answer of Elasticsearch or a consumer. Raises OSError (HTTPError for a refusal) or ValueError."""
+    said = {"Accept": "application/json", "Content-Type": "application/json", **(headers or {})}
+    request = urllib.request.Request(url, data=body, method=method, headers=said)
     with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
         return json.load(response)

@@ -13,6 +13,7 @@ from apps.indices import TIMEOUT_SECONDS, ask
 from apps.indices.identities import Identities, Slot
 from apps.messages.identity import FILE, HOUR
 from apps.messages.names import NAME
+from apps.service.token import Token
 
 SUFFIX = ".json"
 
@@ -28,24 +29,25 @@ class Stored:
     """The consumers that do not answer: what they store is not known."""
 
 
-def stored(consumers: Sequence[str], hours: set[str]) -> Stored:
+def stored(consumers: Sequence[str], hours: set[str], token: Token) -> Stored:
     """The results of these hours on the consumers' disks."""
     found = Stored()
     for url in consumers:
         try:
-            _list(url, hours, found.results)
+            _list(url, hours, found.results, token)
         except (OSError, ValueError, KeyError, TypeError) as error:
             logger.warning("%s does not list what it stores: %s", url, error)
             found.unanswered.append(url)
     return found
 
 
-def fetch(consumers: Sequence[str], slot: Slot, sequence: int) -> bytes | None:
+def fetch(consumers: Sequence[str], slot: Slot, sequence: int, token: Token) -> bytes | None:
     """The record of a stored result; None if no consumer that answers has it."""
     path = f"/frames/{slot.camera}/{slot.hour}/{sequence}.{slot.model}{SUFFIX}"
     for url in consumers:
         try:
-            with urllib.request.urlopen(f"{url}{path}", timeout=TIMEOUT_SECONDS) as answer:
+            request = urllib.request.Request(f"{url}{path}", headers=token.headers)
+            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
                 return bytes(answer.read())
         except urllib.error.HTTPError as refused:
             if refused.code != HTTPStatus.NOT_FOUND:
@@ -55,23 +57,24 @@ def fetch(consumers: Sequence[str], slot: Slot, sequence: int) -> bytes | None:
     return None
 
 
-def _list(url: str, hours: set[str], into: Identities) -> None:
-    for camera in _named(ask("GET", f"{url}/frames/")["cameras"], NAME.fullmatch):
-        for hour in _hours(url, camera) & hours:
-            for name in _named(_listing(f"{url}/frames/{quote(camera)}/{hour}/", "files"), FILE.fullmatch):
+def _list(url: str, hours: set[str], into: Identities, token: Token) -> None:
+    for camera in _named(ask("GET", f"{url}/frames/", headers=token.headers)["cameras"], NAME.fullmatch):
+        for hour in _hours(url, camera, token) & hours:
+            listed = _listing(f"{url}/frames/{quote(camera)}/{hour}/", "files", token)
+            for name in _named(listed, FILE.fullmatch):
                 if name.endswith(SUFFIX):
                     sequence, _, model = name.removesuffix(SUFFIX).partition(".")
                     into.add(Slot(hour, camera, model), int(sequence))
 
 
-def _hours(url: str, camera: str) -> set[str]:
-    return set(_named(_listing(f"{url}/frames/{quote(camera)}/", "hours"), HOUR.fullmatch))
+def _hours(url: str, camera: str, token: Token) -> set[str]:
+    return set(_named(_listing(f"{url}/frames/{quote(camera)}/", "hours", token), HOUR.fullmatch))
 
 
-def _listing(url: str, key: str) -> object:
+def _listing(url: str, key: str, token: Token) -> object:
     """A list in a consumer's answer; empty where retention has just removed it."""
     try:
-        return ask("GET", url)[key]
+        return ask("GET", url, headers=token.headers)[key]
     except urllib.error.HTTPError as refused:
         if refused.code == HTTPStatus.NOT_FOUND:
             return []

@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field, HttpUrl
 
 from apps.service import settings
-from apps.service.settings import Words
+from apps.service.settings import PeerSettings, Words
 
 
 class Settings(settings.Settings):
@@ -28,7 +28,7 @@ class RetentionSettings(Settings):
     """For the audit log, whether or not the stack sends it now."""
 
 
-class ComparisonSettings(Settings):
+class ComparisonSettings(Settings, PeerSettings):
     """The environment of the comparison of Kafka, disk and index."""
 
     kafka_bootstrap_servers: str = Field(min_length=1)

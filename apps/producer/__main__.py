@@ -17,6 +17,7 @@ from apps.producer.sources import open_source
 from apps.producer.web import serve
 from apps.service.http import Server
 from apps.service.process import on_stop, run
+from apps.service.token import Token
 
 log = logging.getLogger("apps.producer")
 
@@ -30,6 +31,7 @@ def work(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT, then flush. Returns the exit status: 1 if frames were not acknowledged."""
     cameras = read_cameras(settings.cameras_file)
     credentials = read_credentials(settings.credentials_file)
+    token = Token(settings.token_file)
     cv2.setNumThreads(1)
     stopping = threading.Event()
     on_stop(stopping.set)
@@ -41,7 +43,7 @@ def work(settings: Settings) -> int:
         source = partial(open_source, camera, credentials.get(camera.name), _SOURCE_LIMIT * limit, ending)
         phase = place / len(cameras)
         workers.append(CameraWorker(camera, source, sender, ending, phase=phase, max_frame_bytes=limit))
-    handover = Handover(f"{socket.gethostname()}:{settings.http_port}", settings.peers, workers)
+    handover = Handover(f"{socket.gethostname()}:{settings.http_port}", settings.peers, workers, token)
     server = serve(settings.http_port, workers, handover, lambda: sender.fatal)
     handover.take_over(stopping)
     for worker in workers:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from apps.producer.camera import CameraWorker
+from apps.service.token import Token
 
 log = logging.getLogger(__name__)
 
@@ -50,10 +51,16 @@ class Handover:
     """
 
     def __init__(
-        self, me: str, peers: Sequence[Address], workers: Sequence[CameraWorker], started: float | None = None
+        self,
+        me: str,
+        peers: Sequence[Address],
+        workers: Sequence[CameraWorker],
+        token: Token,
+        started: float | None = None,
     ) -> None:
-        """`started` is this producer's start in seconds since 1970, by default now."""
-        self.me = me
+        """`token` is what producers show each other, `started` this producer's start in seconds since 1970, by default
+        now."""
+        self.me, self.token = me, token
         self._age = 0.0 if started is None else time.time() - started
         self._since = time.monotonic()
         self._peers = peers
@@ -133,8 +140,24 @@ class Handover:
         if not addresses:
             return []
         with ThreadPoolExecutor(min(len(addresses), _ASK_AT_ONCE)) as pool:
-            answers = pool.map(lambda address: _ask(address, method, path, body), addresses)
+            answers = pool.map(lambda address: self._ask(address, method, path, body), addresses)
             return [answer for answer in answers if answer.get("producer", self.me) != self.me]
+
+    def _ask(self, address: Address, method: str, path: str, body: Any) -> dict[str, Any]:
+        """A producer's answer; {} if there is none."""
+        connection = http.client.HTTPConnection(*address, timeout=_ANSWER_SECONDS)
+        try:
+            connection.request(method, path, None if body is None else json.dumps(body), self.token.headers)
+            response = connection.getresponse()
+            if response.status == http.client.UNAUTHORIZED:
+                log.warning("the producer at %s:%d does not know this one's token", *address)
+            answer = json.loads(response.read()) if response.status == http.client.OK else {}
+            return answer if isinstance(answer, dict) else {}
+        except (OSError, http.client.HTTPException, ValueError) as silent:
+            log.info("the producer at %s:%d does not answer: %s", *address, silent)
+            return {}
+        finally:
+            connection.close()
 
     def _addresses(self) -> list[Address]:
         found: set[Address] = set()
@@ -149,18 +172,3 @@ class Handover:
 
 def _cameras(answer: dict[str, Any]) -> set[str]:
     return {camera["name"] for camera in answer.get("cameras", ())}
-
-
-def _ask(address: Address, method: str, path: str, body: Any) -> dict[str, Any]:
-    """A producer's answer; {} if there is none."""
-    connection = http.client.HTTPConnection(*address, timeout=_ANSWER_SECONDS)
-    try:
-        connection.request(method, path, None if body is None else json.dumps(body))
-        response = connection.getresponse()
-        answer = json.loads(response.read()) if response.status == http.client.OK else {}
-        return answer if isinstance(answer, dict) else {}
-    except (OSError, http.client.HTTPException, ValueError) as silent:
-        log.info("the producer at %s:%d does not answer: %s", *address, silent)
-        return {}
-    finally:
-        connection.close()

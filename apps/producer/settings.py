@@ -19,13 +19,13 @@ from pydantic_settings import NoDecode
 
 from apps.messages import camera_tls, camera_url
 from apps.messages.names import NAME_PATTERN
-from apps.service.settings import ServerSettings, SettingsError, mistakes
+from apps.service.settings import PeerSettings, ServerSettings, SettingsError, mistakes
 
 Transport = Literal["auto", "tcp", "udp"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class Settings(ServerSettings):
+class Settings(ServerSettings, PeerSettings):
     """The environment of one producer."""
 
     kafka_bootstrap_servers: str = Field(min_length=1)

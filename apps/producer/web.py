@@ -54,7 +54,7 @@ def serve(port: int, workers: Sequence[CameraWorker], handover: Handover, troubl
             return _release(handover, request.body)
         return not_found(request)
 
-    return Server(port, health=check, readiness=check, rest=answer)
+    return Server(port, health=check, readiness=check, rest=answer, token=handover.token)
 
 
 def _release(handover: Handover, body: bytes) -> Answer:

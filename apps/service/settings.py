@@ -1,5 +1,6 @@
 """Settings from the environment, with errors that name the variable."""
 
+from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 import pydantic_settings
@@ -29,6 +30,13 @@ class ServerSettings(Settings):
     """Settings of an app that answers probes."""
 
     http_port: int = Field(ge=0, le=65535)
+
+
+class PeerSettings(Settings):
+    """Settings of an app that asks other pods of the stack, or answers them."""
+
+    token_file: Path
+    """The file with the token by which the stack's pods know each other (apps/service/token.py)."""
 
 
 def _split(value: object) -> object:

@@ -20,6 +20,7 @@ from pydantic import AfterValidator
 
 from apps.messages.identity import HOUR_PATTERN, MAX_SEQUENCE
 from apps.messages.names import NAME_PATTERN, RESULT_INDICES
+from apps.service.token import Token
 from apps.ui import metrics
 from apps.ui.accounts import Accounts
 from apps.ui.archive import Archive, ArchiveUnavailableError
@@ -49,6 +50,9 @@ SECURITY_HEADERS = {
 A_WHILE = "private, max-age=600, immutable"
 """A frame's picture never changes, but a browser must not show it long after somebody logged out."""
 
+CONNECTIONS = httpx.Limits(max_connections=40, max_keepalive_connections=20)
+"""To all pods together; fewer than a pod accepts of one address (apps/service/http.py)."""
+
 SHOWN = 100
 """The most characters of a parameter's name in an answer."""
 
@@ -66,7 +70,7 @@ Sequence = Annotated[int, PathParameter(ge=0, lt=MAX_SEQUENCE)]
 def create_app(settings: Settings, certificate: Certificate | None = None) -> FastAPI:
     """The application, served with this certificate or in plain. Its Kafka reader and clients start and stop with it.
 
-    Raises SettingsError if the users cannot be read.
+    Raises SettingsError if the users or the pods' token cannot be read.
     """
     accounts = Accounts(settings.access_dir)
     audit = Audit()
@@ -80,10 +84,11 @@ def create_app(settings: Settings, certificate: Certificate | None = None) -> Fa
         ring_bytes=settings.ring_bytes,
     )
     reader = Reader(settings, wall)
+    token = Token(settings.token_file)
     # Pods call each other directly, even if the environment configures a proxy.
-    client = httpx.AsyncClient(trust_env=False)
-    producers = Producers(settings.producer_urls, client)
-    archive = Archive(settings.consumer_urls, client)
+    client = httpx.AsyncClient(trust_env=False, limits=CONNECTIONS)
+    producers = Producers(settings.producer_urls, client, token)
+    archive = Archive(settings.consumer_urls, client, token)
     notices = Notices(settings.standby_machines, client)
     elasticsearch = AsyncElasticsearch(
         settings.elasticsearch_url, node_class=HttpxAsyncHttpNode, request_timeout=SEARCH_SECONDS, max_retries=1

@@ -4,6 +4,8 @@ import logging
 
 import httpx
 
+from apps.service.token import Token
+
 TIMEOUT = httpx.Timeout(5.0, connect=1.0)
 
 logger = logging.getLogger(__name__)
@@ -16,8 +18,8 @@ class ArchiveUnavailableError(Exception):
 class Archive:
     """Asks one consumer after the other, first the one that last had an image of the camera."""
 
-    def __init__(self, urls: tuple[str, ...], client: httpx.AsyncClient) -> None:
-        self._urls = urls
+    def __init__(self, urls: tuple[str, ...], client: httpx.AsyncClient, token: Token) -> None:
+        self._urls, self._token = urls, token
         self._client = client
         self._last_seen: dict[str, str] = {}
 
@@ -27,7 +29,9 @@ class Archive:
         last_seen = self._last_seen.get(camera)
         for url in sorted(self._urls, key=lambda url: url != last_seen):
             try:
-                response = await self._client.get(f"{url}/frames/{camera}/{hour}/{sequence}.jpg", timeout=TIMEOUT)
+                response = await self._client.get(
+                    f"{url}/frames/{camera}/{hour}/{sequence}.jpg", headers=self._token.headers, timeout=TIMEOUT
+                )
             except httpx.HTTPError as error:
                 logger.warning("%s does not answer: %s", url, error)
                 unanswered.append(url)

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 
 from apps.messages.names import NAME
+from apps.service.token import Token
 
 POLL_SECONDS = 2.0
 TIMEOUT_SECONDS = 3.0
@@ -17,8 +18,8 @@ logger = logging.getLogger(__name__)
 class Producers:
     """Polls every producer. If one does not answer, its cameras alone become `unreachable`."""
 
-    def __init__(self, urls: tuple[str, ...], client: httpx.AsyncClient) -> None:
-        self._urls = urls
+    def __init__(self, urls: tuple[str, ...], client: httpx.AsyncClient, token: Token) -> None:
+        self._urls, self._token = urls, token
         self._client = client
         self._cameras: dict[str, dict[str, dict[str, Any]]] = {url: {} for url in urls}
 
@@ -35,7 +36,7 @@ class Producers:
 
     async def _ask(self, url: str) -> None:
         try:
-            response = await self._client.get(f"{url}/cameras", timeout=TIMEOUT_SECONDS)
+            response = await self._client.get(f"{url}/cameras", headers=self._token.headers, timeout=TIMEOUT_SECONDS)
             response.raise_for_status()
             self._cameras[url] = camera_states(response.json())
         except (httpx.HTTPError, ValueError) as error:

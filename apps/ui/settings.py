@@ -5,12 +5,12 @@ from pathlib import Path
 from pydantic import Field, field_validator
 
 from apps.messages.names import model_of
-from apps.service.settings import ServerSettings, Words
+from apps.service.settings import PeerSettings, ServerSettings, Words
 
 MEBIBYTE = 1024**2
 
 
-class Settings(ServerSettings):
+class Settings(ServerSettings, PeerSettings):
     """The environment of the UI."""
 
     probe_port: int = Field(ge=0, le=65535)

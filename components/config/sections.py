@@ -1057,6 +1057,17 @@ class Audit(Section):
     memory: Memory = Field(_memory(64, 256), description="Memory of a pod that sends it.")
 
 
+class PodSecrets(Section):
+    """The secrets by which Argus's own pods know each other. The program draws them, one for each application."""
+
+    redraw: str = Field(
+        "",
+        max_length=60,
+        description="Any word, such as a date; when it changes, the secrets of all models' drivers and executors are "
+        "drawn anew. A new driver starts beside the old one, as with new weights.",
+    )
+
+
 class VerticalLimits(Section):
     """Settings of all stages whose memory and CPU follow their use."""
 
@@ -1099,6 +1110,7 @@ class Settings(Section):
     ui: Ui = Ui()
     access: Access = Access()
     audit: Audit = Audit()
+    pod_secrets: PodSecrets = PodSecrets()
     vertical: VerticalLimits = VerticalLimits()
 
     @property

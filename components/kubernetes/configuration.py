@@ -47,6 +47,24 @@ def lasting_config(resource: str, workload: Workload, data: Mapping[str, pulumi.
     return made.metadata.name.apply(str)
 
 
+def lasting_secret(resource: str, workload: Workload, data: Mapping[str, pulumi.Input[str]]) -> pulumi.Output[str]:
+    """The name of an immutable Secret with this content, which is named like a `lasting_config`.
+
+    A pod that restarts while its successor fails reads the same secret as before. Pulumi deletes an earlier one when an
+    update has succeeded: nobody goes back to a secret that was replaced. The content must be random, as the name tells
+    64 bits of its hash.
+    """
+    name = pulumi.Output.unsecret(pulumi.Output.format("{0}-{1}", workload.name, config_hash(data)))
+    made = core.v1.Secret(
+        resource,
+        metadata=workload.named(name).metadata(),
+        string_data=pulumi.Output.secret(dict(data)),
+        immutable=True,
+        opts=workload.opts,
+    )
+    return made.metadata.name.apply(str)
+
+
 def template_metadata(labelled: Mapping[str, str], contents: Contents) -> meta.v1.ObjectMetaArgs:
     """The metadata of a pod template whose pods read `contents`."""
     annotations = {CONFIG_HASH: config_hash(*contents)} if contents else None

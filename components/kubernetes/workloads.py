@@ -141,6 +141,7 @@ def cron_job(
     resource: str,
     workload: Workload,
     container: core.v1.ContainerArgs,
+    volumes: Sequence[core.v1.VolumeArgs] = (),
     *,
     schedule: str,
     retries: int,
@@ -159,7 +160,7 @@ def cron_job(
                 spec=batch.v1.JobSpecArgs(
                     backoff_limit=retries,
                     active_deadline_seconds=longest_seconds,
-                    template=task_template(workload.labels, container, []),
+                    template=task_template(workload.labels, container, volumes),
                 )
             ),
         ),

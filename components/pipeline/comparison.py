@@ -9,6 +9,7 @@ from pulumi_kubernetes import core
 
 from apps.messages.names import COMPARISON
 from components import kubernetes as k
+from components.pipeline import pod_token
 from components.pipeline.consumer import STAGE as CONSUMER
 from components.pipeline.consumer import Consumer
 from components.pipeline.elasticsearch import Elasticsearch
@@ -35,6 +36,7 @@ class Comparison(pulumi.ComponentResource):
             "ARGUS_RESULTS_TOPICS": ",".join(results_topics(pipeline.settings)),
             "ARGUS_ELASTICSEARCH_URL": pipeline.one(Elasticsearch).url,
             "ARGUS_CONSUMER_URLS": pipeline.one(Consumer).urls.apply(",".join),
+            "ARGUS_TOKEN_FILE": str(pod_token.FILE),
         }
         config = k.config_map(f"{name}-config", workload, variables)
         container = core.v1.ContainerArgs(
@@ -44,8 +46,17 @@ class Comparison(pulumi.ComponentResource):
             env_from=k.env_from(config),
             resources=k.resources(cpu="20m", memory_mib=96, limit_mib=512),
             security_context=k.container_security(),
+            volume_mounts=[pod_token.mount()],
         )
-        k.cron_job(f"{name}-job", workload, container, schedule=SCHEDULE, retries=0, longest_seconds=LONGEST_SECONDS)
+        k.cron_job(
+            f"{name}-job",
+            workload,
+            container,
+            [pod_token.volume(pipeline.token)],
+            schedule=SCHEDULE,
+            retries=0,
+            longest_seconds=LONGEST_SECONDS,
+        )
         self.register_outputs({})
 
 

@@ -11,6 +11,7 @@ from apps.messages.names import CONSUMER_GROUP, FRAMES_TOPIC
 from components import kubernetes as k
 from components.autoscaling import LagScaling, LagScalingArgs
 from components.images import APP, Image
+from components.pipeline import pod_token
 from components.pipeline.stage import Pipeline, Stage
 from components.pipeline.topics import Topics, results_topics
 
@@ -40,17 +41,18 @@ class Consumer(pulumi.ComponentResource):
             "ARGUS_RETENTION_HOURS": str(section.retention_hours),
             "ARGUS_MAX_DISK_BYTES": str(int(section.volume_gib * 2**30 * DISK_SHARE)),
             "ARGUS_HTTP_PORT": str(k.HTTP_PORT),
+            "ARGUS_TOKEN_FILE": str(pod_token.FILE),
         }
         config = k.config_map(f"{name}-config", workload, variables)
         service = k.headless_service(f"{name}-service", workload, k.HTTP_PORTS)
         k.disruption_budget(f"{name}-budget", workload)
         container = k.app_container("consumer", pipeline.images["consumer"], config, section.memory, cpu="30m")
-        container.volume_mounts = [k.mount("data", "/data"), k.mount("tmp", "/tmp")]
+        container.volume_mounts = [k.mount("data", "/data"), pod_token.mount(), k.mount("tmp", "/tmp")]
         pods = k.stateful_set(
             f"{name}-pods",
             workload,
             container,
-            [k.scratch_volume()],
+            [pod_token.volume(pipeline.token), k.scratch_volume()],
             contents=[variables],
             service=service,
             replicas=replicas.fixed,

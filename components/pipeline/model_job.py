@@ -6,15 +6,18 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any, Final, Literal
 
 import pulumi
 from pulumi_kubernetes import coordination, core, rbac
 
 from apps.messages.names import FRAMES_TOPIC, REJECTED_TOPIC, model_group, results_topic
+from components import drawn
 from components import kubernetes as k
 from components.config import Settings, sections
 from components.images import APP, Image
+from components.pipeline.driver_policy import ACCOUNT, EXECUTOR, SECRET, DriverPolicy, DriverPolicyArgs
 from components.pipeline.stage import Pipeline, Stage
 from components.pipeline.topics import Topics
 
@@ -23,7 +26,7 @@ HEAP_MIB = 256
 """Java heap of driver and executor. Frames only pass through it; the model and the images are in Python processes."""
 
 Role = Literal["driver", "executor"]
-ROLES: Final[tuple[Role, ...]] = ("driver", "executor")
+ROLES: Final[tuple[Role, ...]] = ("driver", EXECUTOR)
 
 EXECUTOR_CPU: Final = "0.5"
 """CPU request without a limit: with less, a busy machine leaves the model too little CPU to keep up."""
@@ -50,6 +53,9 @@ class ModelJobArgs:
     models: Sequence[sections.Model]
     max_message_bytes: int
     ungated_cameras: Sequence[str]
+    secrets: sections.PodSecrets
+    policy: pulumi.Input[str]
+    """The name of the admission policy (DriverPolicy), which is there before a driver may make pods."""
 
     @property
     def first(self) -> sections.Model:
@@ -67,6 +73,23 @@ CHECKPOINT: Final = {
 }
 """Nothing reads the query's checkpoint, since progress is in Kafka, but Spark writes two files for each batch. Without
 checksums these stay two, and this manager starts no `readlink` for each: both took a third of a batch's CPU."""
+
+
+SECRET_FILE: Final = f"{k.SECRETS_DIR}/rpc"
+
+AUTHENTICATION: Final = {
+    "spark.authenticate": "true",
+    # On Kubernetes without a file, the secret would be an environment variable in the executors' pods, which everybody
+    # reads who may list pods.
+    "spark.authenticate.secret.file": SECRET_FILE,
+    "spark.network.crypto.enabled": "true",
+    "spark.network.crypto.authEngineVersion": "2",
+    # The default (AES/CTR) encrypts without noticing changes.
+    "spark.network.crypto.cipher": "AES/GCM/NoPadding",
+    "spark.network.crypto.saslFallback": "false",
+}
+"""Whoever connects to a driver or an executor proves that it knows the application's secret before anything that it
+sends is deserialized (ADR 34)."""
 
 
 def job_name(model: str) -> str:
@@ -96,7 +119,7 @@ def spark_properties(name: str, namespace: str, image: str, args: ModelJobArgs) 
         "spark.kubernetes.container.image.pullPolicy": "IfNotPresent",
         "spark.kubernetes.executor.podTemplateFile": f"{k.CONFIG_DIR}/executor.yaml",
         "spark.kubernetes.executor.podTemplateContainerName": "executor",
-        "spark.kubernetes.authenticate.executor.serviceAccountName": "default",
+        "spark.kubernetes.authenticate.executor.serviceAccountName": ACCOUNT,
         "spark.kubernetes.executor.disableConfigMap": "true",
         "spark.kubernetes.executor.deleteOnTermination": "true",
         "spark.kubernetes.executor.request.cores": EXECUTOR_CPU,
@@ -146,6 +169,7 @@ def spark_properties(name: str, namespace: str, image: str, args: ModelJobArgs) 
         **CHECKPOINT,
         "spark.sql.streaming.numRecentProgressUpdates": "2",
         "spark.sql.streaming.kafka.useDeprecatedOffsetFetching": "false",
+        **AUTHENTICATION,
     }
     return properties_file(properties)
 
@@ -155,8 +179,11 @@ def properties_file(properties: Mapping[str, Any]) -> str:
     return "".join(f"{key} {value}\n" for key, value in properties.items())
 
 
-def executor_template(model: str) -> str:
-    """The executors' pod template, as JSON (a subset of YAML). Spark adds image, arguments, resources and names."""
+def executor_template(model: str, secret: str) -> str:
+    """The executors' pod template, as JSON (a subset of YAML). Spark adds image, arguments, resources and names.
+
+    `secret` is the name of the application's Secret.
+    """
     template = {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -190,10 +217,16 @@ def executor_template(model: str) -> str:
                         "readOnlyRootFilesystem": True,
                         "capabilities": {"drop": ["ALL"]},
                     },
-                    "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+                    "volumeMounts": [
+                        {"name": "tmp", "mountPath": "/tmp"},
+                        {"name": "secrets", "mountPath": k.SECRETS_DIR, "readOnly": True},
+                    ],
                 }
             ],
-            "volumes": [{"name": "tmp", "emptyDir": {}}],
+            "volumes": [
+                {"name": "tmp", "emptyDir": {}},
+                {"name": "secrets", "secret": {"secretName": secret, "defaultMode": 0o440}},
+            ],
         },
     }
     return json.dumps(template, indent=2) + "\n"
@@ -271,7 +304,8 @@ class ModelJob(pulumi.ComponentResource):
 
     A new driver starts beside the old one, checks its models and waits; once it is ready, Kubernetes stops the old one,
     and the new one continues from there. If the new driver fails, the old one keeps working (ADR 16), because its
-    ConfigMaps are never changed. Progress is the groups' committed offsets in Kafka, so a driver may start on any node.
+    ConfigMaps and its Secret are never changed. Progress is the groups' committed offsets in Kafka, so a driver may
+    start on any node.
     """
 
     def __init__(self, name: str, args: ModelJobArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -279,7 +313,8 @@ class ModelJob(pulumi.ComponentResource):
         job = job_name(args.first.name)
         labels = labels_of(args.first.name, "driver")
         workload = k.Workload(job, args.namespace, labels, pulumi.ResourceOptions(parent=self))
-        account = self._account(name, workload)
+        account = k.available_after(self._account(name, workload), args.policy)
+        secret = self._secret(name, workload.named(f"{job}-{SECRET}"), args.secrets)
         lease = coordination.v1.Lease(f"{name}-lease", metadata=workload.metadata(), opts=workload.opts)
 
         variables: dict[str, pulumi.Input[str]] = {
@@ -296,7 +331,7 @@ class ModelJob(pulumi.ComponentResource):
             "spark.properties": pulumi.Output.all(args.namespace, args.image).apply(
                 lambda known: spark_properties(job, known[0], known[1], args)
             ),
-            "executor.yaml": executor_template(args.first.name),
+            "executor.yaml": secret.apply(lambda named: executor_template(args.first.name, named)),
         }
         environment = k.lasting_config(f"{name}-environment", workload.named(f"{job}-environment"), variables)
         config = k.lasting_config(f"{name}-spark", workload.named(f"{job}-spark"), files)
@@ -319,18 +354,27 @@ class ModelJob(pulumi.ComponentResource):
             liveness_probe=k.http_probe(period=20),
             # Pulumi shows the termination message of a pod that does not become ready.
             termination_message_policy="FallbackToLogsOnError",
-            volume_mounts=[k.mount("config", k.CONFIG_DIR, read_only=True), k.mount("tmp", "/tmp")],
+            volume_mounts=[
+                k.mount("config", k.CONFIG_DIR, read_only=True),
+                k.mount("secrets", k.SECRETS_DIR, read_only=True),
+                k.mount("tmp", "/tmp"),
+            ],
         )
         k.deployment(
             f"{name}-driver",
             workload,
             container,
-            [k.config_volume(config), k.scratch_volume()],
+            [k.config_volume(config), k.secret_volume(secret), k.scratch_volume()],
             grace_seconds=45,
             service_account=account,
             swap=True,
         )
         self.register_outputs({})
+
+    def _secret(self, name: str, workload: k.Workload, section: sections.PodSecrets) -> pulumi.Output[str]:
+        """The name of the Secret by which the application's driver and executors know each other."""
+        word = drawn.secret(f"{name}-secret", redraw=section.redraw, opts=workload.opts)
+        return k.lasting_secret(f"{name}-rpc", workload, {PurePosixPath(SECRET_FILE).name: word})
 
     def _account(self, name: str, workload: k.Workload) -> pulumi.Output[str]:
         """The driver's service account, available once it has its permissions."""
@@ -353,7 +397,13 @@ class ModelJob(pulumi.ComponentResource):
         return k.service_account(name, workload, rules)
 
 
-def _declare(pipeline: Pipeline) -> Iterator[ModelJob]:
+def _declare(pipeline: Pipeline) -> Iterator[pulumi.ComponentResource]:
+    policy = DriverPolicy(
+        "driver-policy",
+        DriverPolicyArgs(namespace=pipeline.namespace, image=pipeline.images["spark"]),
+        pipeline.opts,
+    )
+    yield policy
     for name, models in pipeline.settings.applications.items():
         args = ModelJobArgs(
             namespace=pipeline.namespace,
@@ -362,6 +412,8 @@ def _declare(pipeline: Pipeline) -> Iterator[ModelJob]:
             models=models,
             max_message_bytes=pipeline.settings.kafka.max_message_bytes,
             ungated_cameras=[camera.name for camera in pipeline.settings.cameras if not camera.gated],
+            secrets=pipeline.settings.pod_secrets,
+            policy=policy.name,
         )
         yield ModelJob(job_name(name), args, pipeline.opts)
 

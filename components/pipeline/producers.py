@@ -16,6 +16,7 @@ from apps.messages.names import FRAMES_TOPIC
 from components import kubernetes as k
 from components.config import Settings, sections
 from components.images import APP, Image
+from components.pipeline import pod_token
 from components.pipeline.model_job import ModelJob
 from components.pipeline.stage import Pipeline, Stage
 from components.pipeline.topics import Topics
@@ -102,6 +103,7 @@ class Producers(pulumi.ComponentResource):
             "ARGUS_MAX_FRAME_BYTES": str(settings.kafka.max_message_bytes - RECORD_OVERHEAD),
             "ARGUS_HTTP_PORT": str(k.HTTP_PORT),
             "ARGUS_PEERS": peers,
+            "ARGUS_TOKEN_FILE": str(pod_token.FILE),
         }
         files = {"cameras.json": json.dumps([for_producer(camera) for camera in cameras], indent=2)}
         environment = k.config_map(f"{name}-environment", workload.named(f"{name}-environment"), variables)
@@ -119,13 +121,19 @@ class Producers(pulumi.ComponentResource):
         container.volume_mounts = [
             k.mount("config", k.CONFIG_DIR, read_only=True),
             k.mount("secrets", k.SECRETS_DIR, read_only=True),
+            pod_token.mount(),
             k.mount("tmp", "/tmp"),
         ]
         k.deployment(
             f"{name}-deployment",
             workload,
             container,
-            [k.config_volume(config), k.secret_volume(secret.metadata.name), k.scratch_volume()],
+            [
+                k.config_volume(config),
+                k.secret_volume(secret.metadata.name),
+                pod_token.volume(pipeline.token),
+                k.scratch_volume(),
+            ],
             contents=[variables, files, logins],
             recreate=True,
             grace_seconds=40,

@@ -71,6 +71,8 @@ class Pipeline:
     """Image references, by the image's name."""
     keda: Keda | None
     """None where no stage scales by lag."""
+    token: pulumi.Input[str]
+    """The name of the Secret with the token by which pods know each other (pod_token.py)."""
     opts: pulumi.ResourceOptions | None = None
     components: list[pulumi.ComponentResource] = field(default_factory=list)
 

@@ -15,6 +15,7 @@ from components import kubernetes as k
 from components.autoscaling import CpuScaling, CpuScalingArgs
 from components.config import sections
 from components.images import APP, Image
+from components.pipeline import pod_token
 from components.pipeline.consumer import Consumer
 from components.pipeline.elasticsearch import Elasticsearch
 from components.pipeline.producers import Producers
@@ -88,6 +89,7 @@ class Ui(pulumi.ComponentResource):
             "ARGUS_HTTP_PORT": str(k.HTTP_PORT),
             "ARGUS_PROBE_PORT": str(k.PROBE_PORT),
             "ARGUS_ACCESS_DIR": k.SECRETS_DIR,
+            "ARGUS_TOKEN_FILE": str(pod_token.FILE),
             "ARGUS_SESSIONS_CONFIG_MAP": logouts.metadata.name.apply(str),
         }
         # Pods read these again when they change, so a new user or certificate restarts nothing.
@@ -103,6 +105,7 @@ class Ui(pulumi.ComponentResource):
         )
         container.volume_mounts = [
             *(k.mount(volume, path, read_only=True) for volume, path, _ in secrets),
+            pod_token.mount(),
             k.mount("tmp", "/tmp"),
         ]
         # The page shows which pods cannot be scheduled.
@@ -117,7 +120,11 @@ class Ui(pulumi.ComponentResource):
             f"{name}-deployment",
             workload,
             container,
-            [*(k.secret_volume(secret, volume) for volume, _, secret in secrets), k.scratch_volume()],
+            [
+                *(k.secret_volume(secret, volume) for volume, _, secret in secrets),
+                pod_token.volume(pipeline.token),
+                k.scratch_volume(),
+            ],
             contents=[variables],
             replicas=section.replicas.fixed,
             service_account=self._account(name, workload, [sees_pods, tells_logouts]),

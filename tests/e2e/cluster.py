@@ -7,11 +7,15 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import httpx
 import yaml
+
+from apps.service.token import HEADER
+from components.pipeline.pod_token import FILE
 
 NAMESPACE = "argus"
 SEARCH_PORT = 9200
@@ -79,7 +83,14 @@ class ClusterClient:
 
     def ask(self, pod: str, port: int, path: str) -> httpx.Response:
         """A pod's answer. Raises httpx.HTTPError."""
-        return self._read("GET", f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}:{port}/proxy{path}")
+        proxied = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}:{port}/proxy{path}"
+        return self._read("GET", proxied, headers=self.as_a_pod)
+
+    @cached_property
+    def as_a_pod(self) -> dict[str, str]:
+        """What a pod of the stack shows others."""
+        data = self.get(f"/api/v1/namespaces/{NAMESPACE}/secrets/pods-token")["data"]
+        return {HEADER: base64.b64decode(data[FILE.name]).decode().strip()}
 
     def search(self, path: str, body: Mapping[str, Any]) -> httpx.Response:
         """Elasticsearch's answer. Raises httpx.HTTPError."""

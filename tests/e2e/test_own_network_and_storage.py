@@ -82,7 +82,7 @@ class NeighbourClient(ClusterClient):
     def ask(self, pod: str, port: int, path: str) -> httpx.Response:
         """A pod's answer. Raises httpx.HTTPError."""
         found = self.get(f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}")
-        return self._from_its_machine(found, port).get(path).raise_for_status()
+        return self._from_its_machine(found, port).get(path, headers=self.as_a_pod).raise_for_status()
 
     def search(self, path: str, body: Mapping[str, Any]) -> httpx.Response:
         """Elasticsearch's answer. Raises httpx.HTTPError."""

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import httpx
 
-from tests.environments import variables
+from apps.service.token import Token
+from tests.environments import TOKEN_FILE, variables
 from tests.integration.services import REPOSITORY, free_port, wait_for
 
 
@@ -23,7 +24,7 @@ class App:
         # Where the page answers probes and metrics.
         self.probe_url = f"http://127.0.0.1:{environment.get('ARGUS_PROBE_PORT', self.port)}"
         self.log = log
-        self.headers: Mapping[str, str] = {}
+        self.headers: Mapping[str, str] = Token(TOKEN_FILE).headers
         """What every request shows, such as a token."""
         with log.open("ab") as sink:
             self.process = subprocess.Popen(

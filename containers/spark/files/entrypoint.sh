@@ -20,7 +20,9 @@ driver() {
 executor() {
     local options
     mapfile -t options < <(java_options)
-    exec java "${options[@]}" \
+    # Spark reads the file with the application's secret only where its master is Kubernetes, and an executor, which needs
+    # the secret to ask the driver anything, is not told its master.
+    exec java "${options[@]}" -Dspark.master=k8s://https://kubernetes.default.svc \
         -Xms"${SPARK_EXECUTOR_MEMORY}" -Xmx"${SPARK_EXECUTOR_MEMORY}" \
         -cp "${SPARK_EXTRA_CLASSPATH:+${SPARK_EXTRA_CLASSPATH}:}${SPARK_HOME}/conf:${SPARK_HOME}/jars/*" \
         org.apache.spark.scheduler.cluster.k8s.KubernetesExecutorBackend \

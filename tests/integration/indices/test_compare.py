@@ -24,6 +24,7 @@ from apps.messages.names import CONSUMER_GROUP, FILEBEAT_GROUP, REFUSED_INDICES,
 from apps.messages.report import Report
 from components.pipeline.elasticsearch import index_template
 from components.pipeline.filebeat import filebeat_yml
+from tests.environments import TOKEN_FILE
 from tests.integration import services
 from tests.integration.processes import app
 from tests.integration.services import free_port, wait_for
@@ -108,6 +109,7 @@ class Site:
                 "kafka_bootstrap_servers": self.topics.bootstrap,
                 "results_topics": ",".join(self.topics.results),
                 "consumer_urls": self.consumer,
+                "token_file": TOKEN_FILE,
                 "hours": hours,
                 "report_file": self.report_file,
             }

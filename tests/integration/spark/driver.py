@@ -6,8 +6,9 @@ import re
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import httpx
 
@@ -35,12 +36,9 @@ PROPERTIES = {
 class Driver:
     """One container with a driver, started at once."""
 
-    def __init__(self, folder: Path, settings: dict[str, object], master: str, reference: str) -> None:
+    def __init__(self, folder: Path, settings: dict[str, object], reference: str, files: Mapping[str, str]) -> None:
         self.name = f"argus-test-spark-{uuid.uuid4().hex[:8]}"
         self.url = f"http://127.0.0.1:{(port := free_port())}"
-        properties = folder / "spark.properties"
-        properties.write_text(properties_file({"spark.master": master, **PROPERTIES}))
-        properties.chmod(0o644)
         folder.chmod(0o755)
         arguments = [
             "--detach",
@@ -55,7 +53,7 @@ class Driver:
             "--tmpfs",
             "/opt/spark/work:rw,mode=1777",
         ]
-        arguments += ["--volume", f"{properties}:/etc/argus/spark.properties:ro"]
+        arguments += mounted(folder, files)
         given = {name: str(value) for name, value in settings.items()}
         for name, value in variables("apps.spark_jobs", **given, http_port=str(port)).items():
             arguments += ["--env", f"{name}={value}"]
@@ -105,11 +103,33 @@ class Driver:
         self._ended.wait(timeout=60)
 
 
+def mounted(folder: Path, files: Mapping[str, str]) -> list[str]:
+    """podman's arguments for a container with these files, by their path in it."""
+    arguments = []
+    for target, text in files.items():
+        source = folder / Path(target).name
+        source.write_text(text)
+        source.chmod(0o644)
+        arguments += ["--volume", f"{source}:{target}:ro"]
+    return arguments
+
+
 @contextlib.contextmanager
-def driver(master: str = "local[2]", reference: str | None = None, **settings: object) -> Iterator[Driver]:
-    """Run a driver of the image `reference` (default: the tests') during the block. `settings` lack the ARGUS_."""
+def driver(
+    master: str = "local[2]",
+    reference: str | None = None,
+    properties: Mapping[str, object] = MappingProxyType({}),
+    files: Mapping[str, str] = MappingProxyType({}),
+    **settings: object,
+) -> Iterator[Driver]:
+    """Run a driver of the image `reference` (default: the tests') during the block. `settings` lack the ARGUS_.
+
+    `properties` are further ones of Spark, `files` further files by their path in the container.
+    """
     with tempfile.TemporaryDirectory(prefix="argus-test-") as folder:
-        started = Driver(Path(folder), settings, master, reference or image("spark"))
+        spark = properties_file({"spark.master": master, **PROPERTIES, **properties})
+        files = {**files, "/etc/argus/spark.properties": spark}
+        started = Driver(Path(folder), settings, reference or image("spark"), files)
         try:
             yield started
         finally:

@@ -21,7 +21,7 @@ from apps.indices.settings import Settings as IndexSettings
 from apps.messages.names import results_topic
 from apps.producer.settings import Settings as ProducerSettings
 from apps.producer.settings import read_cameras, read_credentials
-from apps.service.settings import PREFIX, Settings, read
+from apps.service.settings import PREFIX, PeerSettings, Settings, read
 from apps.spark_jobs.settings import ModelSettings
 from apps.spark_jobs.settings import Settings as DriverSettings
 from apps.spark_jobs.spec import JobSpec
@@ -140,6 +140,13 @@ def test_an_app_knows_every_variable_and_gets_all_that_it_needs(
         settings_of(container)
 
 
+def test_pods_that_ask_each_other_have_the_same_token(found: Find, settings_of: Callable[[Container], Any]) -> None:
+    peers = [each for each in found("") if issubclass(READERS[each.name], PeerSettings)]
+    assert {each.name for each in peers} == {"producer", "consumer", "ui", "compare"}
+    for container in peers:
+        assert str(settings_of(container).token_file) in container.files, container.pod
+
+
 def test_every_module_that_is_run_is_there(found: Find) -> None:
     run = {each.command[each.command.index("-m") + 1] for each in found("") if "-m" in each.command}
     assert run == {"apps.indices.retention", "apps.indices.template", "apps.indices.compare"}
@@ -182,6 +189,7 @@ def test_a_driver_and_its_executors(found: Find, settings_of: Callable[[Containe
         template = yaml.safe_load(container.files[properties["spark.kubernetes.executor.podTemplateFile"]])
         (executor,) = template["spec"]["containers"]
         assert executor["name"] == properties["spark.kubernetes.executor.podTemplateContainerName"]
+        assert properties["spark.authenticate.secret.file"] in container.files
         given = {name.removeprefix("spark.executorEnv.") for name in properties if "executorEnv" in name}
         given |= {each["name"] for each in executor.get("env", ())}
         assert [name for name in given if name.startswith(PREFIX)] == [], "no executor reads a variable of Argus's"

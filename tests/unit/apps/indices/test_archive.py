@@ -15,10 +15,13 @@ from apps.indices.archive import fetch, stored
 from apps.indices.identities import Slot
 from apps.messages import frame_path, result_path
 from apps.service.http import Server
+from apps.service.token import Token
+from tests.environments import TOKEN_FILE
 
 AT = datetime(2026, 11, 23, 22, 14, tzinfo=UTC)
 SLOT = Slot("2026-11-23T22", "gate", "objects")
 NOBODY = "http://127.0.0.1:9"
+TOKEN = Token(TOKEN_FILE)
 
 
 @pytest.fixture
@@ -36,7 +39,12 @@ def consumer(tmp_path: Path) -> Iterator[str]:
     store.flush()
     healthy = (HTTPStatus.OK, "")
     server = Server(
-        0, health=lambda: healthy, readiness=lambda: healthy, rest=file_handler(store), registry=CollectorRegistry()
+        0,
+        health=lambda: healthy,
+        readiness=lambda: healthy,
+        rest=file_handler(store),
+        token=TOKEN,
+        registry=CollectorRegistry(),
     )
     yield f"http://127.0.0.1:{server.port}"
     server.close()
@@ -44,20 +52,28 @@ def consumer(tmp_path: Path) -> Iterator[str]:
 
 
 def test_results_of_the_hours_asked_for_are_listed(consumer: str) -> None:
-    found = stored([consumer], {SLOT.hour})
+    found = stored([consumer], {SLOT.hour}, TOKEN)
     assert found.unanswered == []
     assert found.results.slots == {SLOT, Slot(SLOT.hour, "yard", "motion")}
     assert found.results.of(SLOT) == {1, 2}
-    assert len(stored([consumer], {"2026-11-23T20"}).results) == 0
+    assert len(stored([consumer], {"2026-11-23T20"}, TOKEN).results) == 0
 
 
 def test_a_consumer_that_does_not_answer_is_named(consumer: str) -> None:
-    found = stored([NOBODY, consumer], {SLOT.hour})
+    found = stored([NOBODY, consumer], {SLOT.hour}, TOKEN)
     assert found.unanswered == [NOBODY]
     assert len(found.results) == 4
 
 
 def test_a_result_is_fetched_from_whoever_has_it(consumer: str) -> None:
-    assert fetch([NOBODY, consumer], SLOT, 2) == b"gate/2026-11-23T22/2.objects.json"
-    assert fetch([consumer], SLOT, 3) is None
-    assert fetch([NOBODY], SLOT, 2) is None
+    assert fetch([NOBODY, consumer], SLOT, 2, TOKEN) == b"gate/2026-11-23T22/2.objects.json"
+    assert fetch([consumer], SLOT, 3, TOKEN) is None
+    assert fetch([NOBODY], SLOT, 2, TOKEN) is None
+
+
+def test_without_the_token_a_consumer_tells_nothing(consumer: str, tmp_path: Path) -> None:
+    (other := tmp_path / "other").write_text("of somebody else")
+    stranger = Token(other)
+    assert fetch([consumer], SLOT, 2, stranger) is None
+    found = stored([consumer], {SLOT.hour}, stranger)
+    assert (len(found.results), found.unanswered) == (0, [consumer])

@@ -15,6 +15,8 @@ from apps.indices.identities import Identities, Slot
 from apps.indices.results_log import Place, Window
 from apps.indices.settings import ComparisonSettings
 from apps.messages import Result, hour_of, result_path, result_to_json
+from apps.service.token import Token
+from tests.environments import TOKEN_FILE
 
 NOW = datetime(2026, 11, 23, 12, 40, tzinfo=UTC)
 TOPIC = "results.objects"
@@ -183,7 +185,8 @@ class Disks:
         path = result_path(one.camera, one.captured_at, one.sequence, one.model)
         self.files[f"/frames/{path}"] = result_to_json(one)
 
-    def list(self, _: str, url: str, __: bytes | None = None) -> Any:
+    def list(self, _: str, url: str, *, headers: Mapping[str, str]) -> Any:
+        assert headers, "no token"
         path = url.removeprefix("http://consumer-0:8080")
         if self.silent:
             raise OSError("no route")
@@ -197,7 +200,7 @@ class Disks:
                 return {"files": [*(name for one, at, name in parts if (one, at) == (camera, hour)), "7.jpg"]}
         raise AssertionError(url)
 
-    def fetch(self, _: Any, slot: Slot, sequence: int) -> bytes | None:
+    def fetch(self, _: Any, slot: Slot, sequence: int, __: Token) -> bytes | None:
         return self.files.get(f"/frames/{slot.camera}/{slot.hour}/{sequence}.{slot.model}.json")
 
 
@@ -217,6 +220,7 @@ class Site:
                 "kafka_bootstrap_servers": "kafka:9092",
                 "results_topics": TOPIC,
                 "consumer_urls": "http://consumer-0:8080",
+                "token_file": TOKEN_FILE,
                 **settings,
             }
         )

@@ -19,9 +19,12 @@ from apps.producer.sources import Shot
 from apps.producer.sources.base import Closing
 from apps.producer.web import describe, serve
 from apps.scenes import render
+from apps.service.token import HEADER, Token
+from tests.environments import TOKEN_FILE
 from tests.unit.apps.producer.conftest import FakeSender, make_camera, wait_for
 
 IMAGE = render("unit", 1, 64, 64)
+TOKEN = Token(TOKEN_FILE)
 
 
 class Endless(Closing):
@@ -62,7 +65,7 @@ class Producer:
             for name, held in self.held.items()
         ]
         self.peers: list[Address] = []
-        self.handover = Handover(me, self.peers, self.workers, started)
+        self.handover = Handover(me, self.peers, self.workers, TOKEN, started)
         self.server = serve(0, self.workers, self.handover, lambda: None)
         self.address: Address = ("127.0.0.1", self.server.port)
 
@@ -232,7 +235,28 @@ def test_a_camera_that_is_not_let_go_is_read_after_a_limit(
 def test_nonsense_releases_nothing(two: tuple[Producer, Producer], body: str) -> None:
     old, _ = two
     connection = http.client.HTTPConnection(*old.address, timeout=5)
-    connection.request("POST", module.RELEASE, body)
+    connection.request("POST", module.RELEASE, body, TOKEN.headers)
     assert connection.getresponse().status == 400
     connection.close()
     assert old.cameras == ["gate", "yard"]
+
+
+@pytest.mark.parametrize("headers", [{}, {HEADER: "of-somebody-else"}, {HEADER: ""}])
+def test_a_stranger_neither_takes_a_camera_nor_sees_which_there_are(
+    two: tuple[Producer, Producer], headers: dict[str, str]
+) -> None:
+    old, _ = two
+    claim = '{"by": "x", "started": 9e9, "cameras": ["gate", "yard"]}'
+    for method, path, body in (("POST", module.RELEASE, claim), ("GET", "/cameras", None)):
+        connection = http.client.HTTPConnection(*old.address, timeout=5)
+        connection.request(method, path, body, headers)
+        response = connection.getresponse()
+        assert response.status == 401
+        assert b"gate" not in response.read()
+        connection.close()
+    assert old.cameras == ["gate", "yard"]
+    connection = http.client.HTTPConnection(*old.address, timeout=5)
+    connection.request("POST", module.RELEASE, claim, TOKEN.headers)
+    assert connection.getresponse().status == 200, "the claim was one that is granted to a producer"
+    connection.close()
+    wait_for(lambda: old.cameras == [])

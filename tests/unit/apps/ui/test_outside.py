@@ -5,16 +5,20 @@ import asyncio
 import httpx
 import pytest
 
+from apps.service.token import HEADER, Token
 from apps.ui.archive import Archive, ArchiveUnavailableError
-from apps.ui.producers import camera_states
+from apps.ui.producers import Producers, camera_states
 from apps.ui.settings import Settings
-from tests.environments import variables
+from tests.environments import TOKEN_FILE, variables
 
 JPEG = b"\xff\xd8"
+IMAGE = ("gate", "2026-11-23T22", 1)
+TOKEN = Token(TOKEN_FILE)
 
 
 def fetch(answers: dict[str, int | Exception]) -> bytes | None:
     def answer(request: httpx.Request) -> httpx.Response:
+        assert TOKEN.admits(request.headers[HEADER])
         found = answers[request.url.host]
         if isinstance(found, Exception):
             raise found
@@ -22,7 +26,7 @@ def fetch(answers: dict[str, int | Exception]) -> bytes | None:
 
     async def ask() -> bytes | None:
         async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
-            return await Archive(tuple(f"http://{host}" for host in answers), client).jpeg("gate", "2026-11-23T22", 1)
+            return await Archive(tuple(f"http://{host}" for host in answers), client, TOKEN).jpeg(*IMAGE)
 
     return asyncio.run(ask())
 
@@ -37,6 +41,21 @@ def test_any_consumer_may_have_the_image() -> None:
 def test_a_silent_consumer_may_have_it(answer: int | Exception) -> None:
     with pytest.raises(ArchiveUnavailableError, match="1 of 2"):
         fetch({"a": 404, "b": answer})
+
+
+def test_a_producer_is_asked_with_the_token() -> None:
+    told = {"cameras": [{"name": "gate", "state": "streaming", "error": None}]}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200 if TOKEN.admits(request.headers.get(HEADER, "")) else 401, json=told)
+
+    async def ask() -> dict[str, dict[str, object]]:
+        async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
+            producers = Producers(("http://a",), client, TOKEN)
+            await producers._ask("http://a")
+            return producers.states
+
+    assert asyncio.run(ask()) == {"gate": {"state": "streaming", "error": None}}
 
 
 def test_states_of_cameras() -> None:

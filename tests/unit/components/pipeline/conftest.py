@@ -11,6 +11,7 @@ from components.pipeline import stages
 from components.pipeline.image_cache import ImageCache, ImageCacheArgs
 from components.pipeline.namespace import Namespace, NamespaceArgs
 from components.pipeline.network_policies import NetworkPolicies, NetworkPoliciesArgs, pods
+from components.pipeline.pod_token import PodToken, PodTokenArgs
 from components.pipeline.stage import Pipeline
 from components.pipeline.vertical import VerticalScaling, VerticalScalingArgs, targets
 
@@ -55,7 +56,8 @@ def declare(**changes: Any) -> None:
         ),
     )
     keda = Keda("keda", KedaArgs(namespace=namespace))
-    pipeline = Pipeline(settings=stack, namespace=namespace, images=images, keda=keda)
+    token = PodToken("pod-token", PodTokenArgs(namespace=namespace, section=stack.pod_secrets)).secret
+    pipeline = Pipeline(settings=stack, namespace=namespace, images=images, keda=keda, token=token)
     for stage in every:
         pipeline.add(stage)
     vpa_args = VpaArgs(

@@ -4,8 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pulumi
+import pytest
+
+from components import drawn
 from components.config.sections import Model
-from components.pipeline.model_job import environment_of, frames_per_task
+from components.kubernetes import SECRETS_DIR
+from components.pipeline.model_job import SECRET_FILE, environment_of, frames_per_task
 from tests.unit.components.pipeline.conftest import (
     Build,
     config_map_of_environment,
@@ -172,3 +177,85 @@ def test_topics_do_not_depend_on_the_application(build: Build) -> None:
     )
     assert shared == own
     assert "results.motion" in json.dumps(shared)
+
+
+def properties_of(objects: Any, model: str = "objects") -> dict[str, str]:
+    lines = files_of_driver(objects, model)["spark.properties"].splitlines()
+    return dict(line.split(" ", 1) for line in lines)
+
+
+def secret_of(objects: Any, model: str = "objects") -> str:
+    """The name of the Secret that the model's driver mounts."""
+    (name,) = (
+        volume["secret"]["secretName"] for volume in template(objects, model)["spec"]["volumes"] if "secret" in volume
+    )
+    return str(name)
+
+
+@pytest.fixture
+def words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawn secrets that differ by application and by the word that has them drawn anew."""
+
+    def draw(name: str, *, redraw: str, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
+        return pulumi.Output.secret(f"drawn-{name}-{redraw}")
+
+    monkeypatch.setattr(drawn, "secret", draw)
+
+
+def test_whoever_connects_to_spark_shows_the_secret_and_is_encrypted(build: Build) -> None:
+    for model in ("objects", "motion"):
+        seen = properties_of(build(), model)
+        assert seen["spark.authenticate"] == seen["spark.network.crypto.enabled"] == "true"
+        assert seen["spark.network.crypto.saslFallback"] == "false", "else a client chooses the weaker handshake"
+        assert seen["spark.network.crypto.cipher"] == "AES/GCM/NoPadding", "the default does not notice changes"
+        assert seen["spark.network.crypto.authEngineVersion"] == "2"
+        assert seen["spark.authenticate.secret.file"] == SECRET_FILE
+
+
+def test_nothing_listens_but_spark_s_two_ports_and_the_probes(build: Build) -> None:
+    seen = properties_of(build())
+    assert seen["spark.ui.enabled"] == "false"
+    (container,) = template(build())["spec"]["containers"]
+    declared = {port["containerPort"] for port in container["ports"]}
+    assert declared == {int(seen["spark.driver.port"]), int(seen["spark.driver.blockManager.port"]), 8080}
+
+
+def test_driver_and_executors_mount_one_secret_at_one_place(words: None, build: Build) -> None:
+    objects = build(kafka={})
+    names = {model: secret_of(objects, model) for model in ("objects", "motion")}
+    assert names["objects"] != names["motion"], "an application's executor is no executor of another"
+    for model, name in names.items():
+        made = objects[f"Secret/{name}"]
+        assert made.inputs["stringData"] == {"rpc": f"drawn-model-{model}-secret-"}
+        assert made.inputs["immutable"] is True and "stringData" in made.secret_inputs
+        executor = json.loads(files_of_driver(objects, model)["executor.yaml"])["spec"]
+        assert {"name": "secrets", "secret": {"secretName": name, "defaultMode": 0o440}} in executor["volumes"]
+        for spec in (executor, template(objects, model)["spec"]):
+            (container,) = spec["containers"]
+            assert {"name": "secrets", "mountPath": SECRETS_DIR, "readOnly": True} in container["volumeMounts"]
+            assert spec["securityContext"]["fsGroup"] == spec["securityContext"]["runAsUser"], "else it is unreadable"
+        holders = [key for key, each in objects.items() if f"drawn-model-{model}" in json.dumps(each.inputs)]
+        assert holders == [f"Secret/{name}"], "in no environment, property or ConfigMap"
+
+
+def test_another_word_changes_the_secret_without_touching_what_the_old_driver_reads(words: None, build: Build) -> None:
+    before, after = build(kafka={}), build(podSecrets={"redraw": "monday"})
+    old, new = secret_of(before), secret_of(after)
+    assert old != new and f"Secret/{old}" not in after, (
+        "the old one is another object, which goes once the update is done"
+    )
+    assert config_map_of_files(before) != config_map_of_files(after), (
+        "so the old driver's executors keep the old secret"
+    )
+    assert config_map_of_environment(before) == config_map_of_environment(after)
+    assert (
+        before["ValidatingAdmissionPolicy/argus-drivers"].inputs
+        == after["ValidatingAdmissionPolicy/argus-drivers"].inputs
+    )
+
+
+def test_the_secret_s_name_is_no_secret(words: None, build: Build) -> None:
+    """It is in the pods, whose changes Pulumi shows."""
+    objects = build(kafka={})
+    assert objects[DRIVER].secret_inputs == frozenset()
+    assert objects[f"ConfigMap/{config_map_of_files(objects)}"].secret_inputs == frozenset()

@@ -50,7 +50,7 @@ def test_the_secret_is_secret_and_mounted_as_files(build: Build) -> None:
     assert secret.inputs["stringData"].keys() == {ACCESS_FILE, KEY_FILE}
     spec = template["spec"]
     (container,) = spec["containers"]
-    (volume,) = (each for each in spec["volumes"] if "secret" in each)
+    (volume,) = (each for each in spec["volumes"] if each["name"] == "secrets")
     assert volume["secret"] == {"secretName": "ui-access", "defaultMode": 0o440}
     assert {"name": volume["name"], "mountPath": SECRETS_DIR, "readOnly": True} in container["volumeMounts"]
     assert "env" not in container, "environment variables are shown by `kubectl describe`"

@@ -1,0 +1,67 @@
+"""The token by which the stack's pods know each other, which is read again when its file changes."""
+
+import hmac
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from apps.service.settings import SettingsError
+
+HEADER = "X-Argus-Token"
+"""Not `Authorization`, which the API server's proxy to pods takes for itself."""
+
+SHOW_OLD_SECONDS = 300.0
+"""How long a changed token is not shown yet: by then every pod has the new file, which takes a minute or two."""
+
+ADMIT_OLD_SECONDS = 900.0
+"""How long the token before is admitted: by then every pod shows the new one."""
+
+
+class Token:
+    """The token in a file. Thread-safe.
+
+    Another content of the file takes over without a refusal: pods get it at different moments, so for a while the
+    content before is still shown and admitted. A pod that starts meanwhile knows only the new one.
+    """
+
+    def __init__(self, file: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        """Raises SettingsError if the file cannot be read or is empty."""
+        self._file, self._clock = file, clock
+        self._lock = threading.Lock()
+        self._before: str | None = None
+        self._changed = 0.0
+        try:
+            self._now = self._read()
+        except OSError as unreadable:
+            raise SettingsError(f"ARGUS_TOKEN_FILE: cannot read {file}: {unreadable.strerror}") from None
+        if not self._now:
+            raise SettingsError(f"ARGUS_TOKEN_FILE: {file} is empty")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a request to another pod shows."""
+        now, before, age = self._look()
+        return {HEADER: before if before is not None and age < SHOW_OLD_SECONDS else now}
+
+    def admits(self, shown: str) -> bool:
+        """Whether a request that shows this is another pod's. Takes as long for any content of the same length."""
+        now, before, age = self._look()
+        admitted = hmac.compare_digest(shown.encode(), now.encode())
+        if before is not None and age < ADMIT_OLD_SECONDS:
+            admitted |= hmac.compare_digest(shown.encode(), before.encode())
+        return admitted
+
+    def _look(self) -> tuple[str, str | None, float]:
+        """The token, the one before, and the seconds since it changed. An unreadable file changes nothing."""
+        try:
+            found = self._read()
+        except OSError:
+            found = ""
+        with self._lock:
+            if found and found != self._now:
+                self._before, self._now, self._changed = self._now, found, self._clock()
+            return self._now, self._before, self._clock() - self._changed
+
+    def _read(self) -> str:
+        return self._file.read_text().strip()
