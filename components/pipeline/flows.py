@@ -20,6 +20,9 @@ from components.pipeline.network_policies import OPEN, clients_of_dns, clients_o
 _MODEL: Final = "NAME"
 _ANYBODY: Final = "any address"
 _NONE: Final = "no"
+_APPLICATION: Final = "the application's secret"
+_AES: Final = "AES/GCM"
+_POD: Final = "the stack's token; probes and metrics: none"
 _DRIVER, _EXECUTOR = (pods_of(_MODEL, role) for role in ROLES)
 
 _HEADER: Final = """# Who may connect to what
@@ -52,11 +55,13 @@ DOORS: Final[Mapping[tuple[str, int], Door]] = {
     ("kafka", kafka.PORT): Door(serves="frames, results, offsets; between brokers, replication"),
     ("elasticsearch", elasticsearch.HTTP): Door(serves="results: search, write, delete"),
     ("elasticsearch", elasticsearch.TRANSPORT): Door(serves="replication and election"),
-    (_DRIVER, model_job.DRIVER_PORT): Door(serves="Spark's tasks"),
-    (_DRIVER, model_job.BLOCK_PORT): Door(serves="Spark's blocks"),
-    (_EXECUTOR, model_job.BLOCK_PORT): Door(serves="Spark's blocks"),
-    ("producer", k.HTTP_PORT): Door(serves="state of the cameras, metrics; between producers, handover of cameras"),
-    ("consumer", k.HTTP_PORT): Door(serves="stored pictures and results, metrics"),
+    (_DRIVER, model_job.DRIVER_PORT): Door(serves="Spark's tasks", identity=_APPLICATION, encrypted=_AES),
+    (_DRIVER, model_job.BLOCK_PORT): Door(serves="Spark's blocks", identity=_APPLICATION, encrypted=_AES),
+    (_EXECUTOR, model_job.BLOCK_PORT): Door(serves="Spark's blocks", identity=_APPLICATION, encrypted=_AES),
+    ("producer", k.HTTP_PORT): Door(
+        serves="state of the cameras, metrics; between producers, handover of cameras", identity=_POD
+    ),
+    ("consumer", k.HTTP_PORT): Door(serves="stored pictures and results, metrics", identity=_POD),
     ("filebeat", filebeat.STATS_PORT): Door(serves="counters"),
     ("keda-operator", keda.METRICS_PORT): Door(
         serves="lag of the groups", identity="client certificate of KEDA's own CA", encrypted="TLS"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from components.config.sections import Kafka, Model
+from components.config.sections import Kafka, Model, PodSecrets
 from components.pipeline import flows, kafka, model_job, zookeeper
 from components.pipeline.network_policies import OPEN
 from components.pipeline.network_policies import flows as allowed
@@ -52,6 +52,8 @@ def test_spark_asks_for_what_the_page_says() -> None:
         models=[model],
         max_message_bytes=2_000_000,
         ungated_cameras=[],
+        secrets=PodSecrets(),
+        policy="drivers",
     )
     properties = model_job.spark_properties("model-motion", "argus", "spark", args)
     driver = model_job.pods_of(MODEL, "driver")
