@@ -1,8 +1,8 @@
 """Vulnerabilities of the Go programs in images that Argus builds, by govulncheck, which go.mod beside this pins.
 
 Go's database is a Go module too (golang.org/x/vulndb), so the module proxy has it; its newest version is taken.
-Only what a program may call counts, as in govulncheck's own exit status. Go's standard library does not: the one here is
-not the one in the image, which is built with Debian's Go, and Debian mends that.
+Only what a program may call counts, as in govulncheck's own exit status. Go's standard library does not: the one here
+is not the one in the image, which is built with Debian's Go, and Debian mends that.
 """
 
 import json
