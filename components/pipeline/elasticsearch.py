@@ -98,8 +98,8 @@ def index_template(replicas: int) -> dict[str, Any]:
 
 def audit_template(replicas: int) -> dict[str, Any]:
     """The mapping of the audit log's indices, with the field names of Elastic's own integration for it."""
-    keyword = {"type": "keyword", "ignore_above": 1024}
-    audit = {
+    keyword: dict[str, Any] = {"type": "keyword", "ignore_above": 1024}
+    audit: dict[str, Any] = {
         **{name: keyword for name in ("auditID", "stage", "verb", "requestURI", "sourceIPs", "userAgent")},
         "user": {"properties": {"username": keyword, "groups": keyword}},
         "objectRef": {
