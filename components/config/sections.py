@@ -47,7 +47,7 @@ LabelKey = Annotated[str, AfterValidator(check_label_key)]
 LabelValue = Annotated[str, AfterValidator(check_label_value)]
 Taint = Annotated[str, AfterValidator(check_taint)]
 
-UserName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.-]*$")]
+LoginName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.-]*$")]
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -122,7 +122,7 @@ class Bastion(Login):
         description="Its name or IPv4 address, as this computer reaches it."
     )
     port: Port = Field(22, description="TCP port of its sshd.")
-    user: UserName | None = Field(None, description="Login name there; unset: ssh.user. No shell is needed.")
+    user: LoginName | None = Field(None, description="Login name there; unset: ssh.user. No shell is needed.")
     host_key: Annotated[str, AfterValidator(check_host_key)] = Field(
         description="Its public SSH host key, as a machine's `hostKey`; no other host is asked to pass anything on."
     )

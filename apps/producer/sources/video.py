@@ -27,6 +27,7 @@ from apps.producer.memory import DECODING, most_video_pixels
 from apps.producer.settings import Tls, Transport
 from apps.producer.sources import tls as camera_tls
 from apps.producer.sources.base import Closing, CorruptImage, NoPicture, Shot, SourceError
+from apps.producer.sources.h264 import FrameNumbers
 
 OPEN_TIMEOUT_SECONDS: Final = 10.0
 READ_TIMEOUT_SECONDS: Final = 10.0
@@ -130,6 +131,9 @@ class VideoSource(Closing):
         self._last = -math.inf
         self._bad = 0
         self._damaged_since: float | None = None
+        self._key: int | None = None
+        live_h264 = transport is not None and context.name == "h264"
+        self._numbers = FrameNumbers(context.extradata) if live_h264 else None
         self._alive = time.monotonic()
         self._had_key_frame = False
 
@@ -184,20 +188,29 @@ class VideoSource(Closing):
             raise SourceError(f"damaged pictures, and in {ENDURED_SECONDS:.0f} s no key frame that ends it")
         if picture.is_corrupt:
             raise CorruptImage("FFmpeg marks the picture as corrupt: a part of it was lost on the way")
-        raise CorruptImage("the picture is made from a damaged one; the next key frame ends it")
+        raise CorruptImage("the picture is made from a damaged or lost one; the next key frame ends it")
 
     def _look(self, picture: av.VideoFrame) -> None:
         """Note whether pictures are damaged from here on, or no longer: a key frame is made from no other picture."""
         if picture.is_corrupt:
-            self._damaged()
-        elif picture.key_frame:
+            if self._damaged_since is None:
+                self._damaged_since = time.monotonic()
+            if picture.pts == self._key:
+                self._key = None
+        elif picture.key_frame and picture.pts == self._key:
             self._damaged_since = None
 
-    def _damaged(self) -> None:
+    def _damaged_from_here(self) -> None:
+        """Note damage in the packet at hand; a key frame that the decoder still holds does not end it."""
         if self._damaged_since is None:
             self._damaged_since = time.monotonic()
+        self._key = None
 
     def _decode(self, packet: Packet) -> av.VideoFrame | None:
+        if packet.is_keyframe:
+            self._key = packet.pts
+        if self._numbers is not None and self._numbers.lost(bytes(packet), packet.is_keyframe):
+            self._damaged_from_here()
         try:
             pictures = packet.decode()
             if self._keys.alone and not (pictures and pictures[-1].pts == packet.pts):
@@ -206,7 +219,7 @@ class VideoSource(Closing):
                 self._stream.codec_context.flush_buffers()
         except av.FFmpegError as corrupt:
             self._bad += 1
-            self._damaged()
+            self._damaged_from_here()
             if self._bad > _LONGEST_LINE_OF_ERRORS:
                 raise SourceError("nothing but undecodable packets") from None
             raise CorruptImage(_text(corrupt)) from None

@@ -175,7 +175,26 @@ def test_smeared_pictures_are_set_aside(
     assert len(good) >= whole and len(reasons) >= whole / 2
     assert max(good) < 8
     assert any("marks the picture as corrupt" in each for each in reasons)
-    assert any("made from a damaged one" in each for each in reasons)
+    assert any("made from a damaged or lost one" in each for each in reasons)
+
+
+def test_pictures_after_a_lost_one_are_set_aside(stopping: threading.Event) -> None:
+    """FFmpeg conceals a picture that is missing, and marks none."""
+    rest = [each for number, each in enumerate(PICTURES) if number % 20 != 3]
+    good: list[float] = []
+    reasons: list[str] = []
+    with (
+        rtsp_camera(RtspCamera(rest)) as camera,
+        open_source(make_camera(camera.url, frames_per_second=60), None, LIMIT, stopping) as source,
+    ):
+        while len(good) + len(reasons) < 57:
+            try:
+                good.append(error(image(source)))
+            except CorruptImage as corrupt:
+                reasons.append(str(corrupt))
+    assert len(good) >= 20 and len(reasons) >= 10
+    assert max(good) < 8
+    assert set(reasons) == {"the picture is made from a damaged or lost one; the next key frame ends it"}
 
 
 def test_a_damaged_picture_that_was_not_due_counts_too(
@@ -190,7 +209,7 @@ def test_a_damaged_picture_that_was_not_due_counts_too(
     ):
         assert error(image(source)) < 8
         # No picture is due before the damaged one has passed.
-        with pytest.raises(CorruptImage, match="made from a damaged one"):
+        with pytest.raises(CorruptImage, match="made from a damaged or lost one"):
             source.read(1, time.monotonic() + 0.6)
         camera.pictures = only[1:]
         with pytest.raises(SourceError, match="no key frame that ends it"):
