@@ -38,6 +38,7 @@ from components.config import lasting, load_values, reference
 from components.pipeline.rules import rules
 from components.pipeline.stages import STAGES
 from tests.accounts import HASH
+from tests.certificates import certificate
 from tests.unit.components.answers import printed
 from tests.unit.components.conftest import ROOT, Recorder, Registered
 from tests.unit.components.host_keys import host_key
@@ -121,6 +122,40 @@ def _renamed_camera(config: Config) -> None:
 def _own_key(config: Config) -> None:
     del config["ssh"]["privateKeyFile"]
     config["ssh"]["privateKey"] = "another key"
+
+
+def _agent(config: Config) -> None:
+    del config["ssh"]["privateKeyFile"]
+    config["ssh"]["agent"] = True
+
+
+def _bastion(**own: Any) -> Callable[[Config], object]:
+    """A bastion, with keys of its own settings beside those that it needs."""
+
+    def change(config: Config) -> None:
+        config["ssh"]["bastion"] = {"host": "192.0.2.9", "hostKey": host_key("bastion"), **own}
+
+    return change
+
+
+def _proxy(**own: Any) -> Callable[[Config], object]:
+    """A proxy for http:// URLs, and other settings of proxies."""
+
+    def change(config: Config) -> None:
+        config["cluster"]["proxy"] = {"http": "http://192.0.2.8:3128", **own}
+
+    return change
+
+
+def _authority(key: str, *, at: int = 0) -> Callable[[Config], object]:
+    """Sets a key to a certificate's PEM text, which is made when it is needed."""
+
+    def change(config: Config) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            made = certificate(Path(folder) / "made", "authority")
+            _set(key, (made / "tls.crt").read_text(), at=at)(config)
+
+    return change
 
 
 def _worker(number: int) -> Config:
@@ -282,6 +317,14 @@ _VALUES: Final[Mapping[str, Sequence[Any]]] = {
     "access.sessions.idleMinutes": [30],
     "access.sessions.absoluteHours": [6],
     "access.redraw": ["2026-11-29"],
+    "cluster.firewalls": ["opened"],
+    "producers.tls.fingerprint": ["ab" * 32],
+    "producers.tls.verify": [False],
+    "audit.ship": [True],
+    "audit.retentionDays": [30],
+    "audit.memory.requestMiB": [96],
+    "audit.memory.limitMiB": [512],
+    "podSecrets.redraw": ["2026-11-29"],
     "vertical.settleMinutes": [30],
     "vertical.maximumMemoryMiB": [8192],
     "vertical.maximumMillicores": [4000],
@@ -296,6 +339,26 @@ def _of_item(key: str, at: int, *values: Any) -> list[Sample]:
 _OTHERS: Final[Mapping[str, Sequence[Sample]]] = {
     "ssh.privateKeyFile": [Sample(says="another file", change=_set("ssh.privateKeyFile", "~/.ssh/other"))],
     "ssh.privateKey": [Sample(says="instead of privateKeyFile", change=_own_key)],
+    "ssh.passphrase": [Sample(says="for a key without one", change=_set("ssh.passphrase", "hush"))],
+    "ssh.agent": [Sample(says="instead of privateKeyFile", change=_agent)],
+    "ssh.bastion.host": [Sample(says="a bastion", change=_bastion())],
+    "ssh.bastion.hostKey": [Sample(says="a bastion with another key", change=_bastion(hostKey=host_key("other")))],
+    "ssh.bastion.port": [Sample(says="a bastion at another port", change=_bastion(port=2222))],
+    "ssh.bastion.user": [Sample(says="a bastion with another user", change=_bastion(user="jump"))],
+    "ssh.bastion.privateKeyFile": [
+        Sample(says="a bastion with its own", change=_bastion(privateKeyFile="~/.ssh/other"))
+    ],
+    "ssh.bastion.privateKey": [
+        Sample(says="a bastion with its own", change=_bastion(privateKey="-----BEGIN OPENSSH PRIVATE KEY----- bastion"))
+    ],
+    "ssh.bastion.passphrase": [Sample(says="for a key without one", change=_bastion(passphrase="hush"))],
+    "cluster.proxy.http": [Sample(says="a proxy", change=_proxy())],
+    "cluster.proxy.https": [Sample(says="another for https://", change=_proxy(https="http://192.0.2.7:3128"))],
+    "cluster.proxy.noProxy": [Sample(says="a proxy, not for all", change=_proxy(noProxy=[".example.com"]))],
+    "producers.tls.ca": [Sample(says="a value", change=_authority("producers.tls.ca"))],
+    "cameras[].tls.ca": [Sample(says="a value", change=_authority("cameras[].tls.ca", at=3))],
+    "cameras[].tls.fingerprint": _of_item("cameras[].tls.fingerprint", 3, "ab" * 32),
+    "cameras[].tls.verify": _of_item("cameras[].tls.verify", 3, False),
     "machines.controlPlanes[]": [
         Sample(says="two more", change=_control_planes),
         Sample(says="two less", change=lambda config: config["machines"]["controlPlanes"].__delitem__(slice(1, 3))),
@@ -635,6 +698,7 @@ def facts(host: str, server: str) -> dict[str, Any]:
         "ports_in_use": [],
         "addresses": [host],
         "macs": [f"02:00:{host}"],
+        "firewalls": [],
         "virtual_ip_holder": "",
         "cluster": server,
     }
@@ -679,7 +743,7 @@ def at_home() -> Iterator[None]:
             (keys / name).write_text(f"-----BEGIN OPENSSH PRIVATE KEY----- {name}")
         os.chdir(ROOT)
         try:
-            with patch.dict(os.environ, {"HOME": folder}):
+            with patch.dict(os.environ, {"HOME": folder, "SSH_AUTH_SOCK": f"{folder}/agent"}):
                 yield
         finally:
             os.chdir(here)

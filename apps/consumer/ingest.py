@@ -174,10 +174,10 @@ class Ingest:
         except RejectedError as rejected:
             metrics.REJECTED.labels(rejected.reason).inc()
             logger.warning("skipped %s[%d]@%d: %s", topic, partition, offset, rejected)
-        except OSError as error:
-            if not is_full(error):
+        except OSError as refused:
+            if not is_full(refused):
                 raise
-            self._wait_for_room({place: offset}, error)
+            self._wait_for_room({place: offset}, refused)
             return
         self._offsets[place] = offset + 1
         self._records += 1

@@ -1,6 +1,7 @@
 """The lines above the wall that say what an operator should do something about."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 import httpx
 
@@ -12,7 +13,7 @@ from apps.ui.unschedulable import UnschedulablePods
 class Notices:
     """Pods without room, disks that are nearly full, and results that are not searchable."""
 
-    pollers: Sequence[Callable[[], Awaitable[None]]]
+    pollers: Sequence[Callable[[], Coroutine[Any, Any, None]]]
     """Run these while the page is served."""
 
     def __init__(self, standby: Sequence[str], client: httpx.AsyncClient) -> None:

@@ -32,6 +32,7 @@ def program(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.full
 def test_a_known_vulnerability_is_found_with_the_version_that_mends_it(program: Path) -> None:
     found = {each.id: each for each in go.scan({"old": "."}, program.parent)}
     assert "GO-2021-0113" in found, sorted(found)

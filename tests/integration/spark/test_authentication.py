@@ -214,6 +214,7 @@ def test_an_executor_with_the_secret_does_the_job_and_strangers_are_not_heard(
     check_every_frame_has_its_answer(job)
 
 
+@pytest.mark.full
 def test_the_stranger_s_request_would_be_deserialized_by_a_driver_without_a_secret(
     job: Job, cluster: tuple[Pods, str]
 ) -> None:
