@@ -1,4 +1,4 @@
-"""docs/edits.md is what the program does: all changes of all keys are made, under Pulumi's mocks. It takes ten minutes."""
+"""docs/edits.md is what the program does: it makes all changes of all keys, under Pulumi's mocks, in ten minutes."""
 
 import pytest
 
