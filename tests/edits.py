@@ -158,6 +158,11 @@ def _authority(key: str, *, at: int = 0) -> Callable[[Config], object]:
     return change
 
 
+def _workers_alone(config: Config) -> None:
+    config["cluster"]["schedulePodsOnControlPlanes"] = False
+    config["machines"]["workers"] += [_worker(4), _worker(5)]
+
+
 def _worker(number: int) -> Config:
     return {"name": f"worker{number}", "address": f"192.0.2.{20 + number}", "hostKey": host_key(f"worker{number}")}
 
@@ -191,7 +196,6 @@ _VALUES: Final[Mapping[str, Sequence[Any]]] = {
     "cluster.requireChecksums": [True],
     "cluster.imageRepository": ["registry.example.com/k8s"],
     "cluster.registryMirror": ["https://mirror.example.com"],
-    "cluster.schedulePodsOnControlPlanes": [False],
     "cluster.secretsKey": ["key2"],
     "cluster.kubelet.cgroupDriver": ["cgroupfs"],
     "cluster.kubelet.failCgroupV1": [False],
@@ -224,7 +228,7 @@ _VALUES: Final[Mapping[str, Sequence[Any]]] = {
     "storage.bounded": [True],
     "zookeeper.replicas": [5, 1],
     "zookeeper.heapMiB": [192],
-    "zookeeper.volumeGiB": [2],
+    "zookeeper.volumeGiB": [3, 1],
     "kafka.replicas": [4, 1],
     "kafka.heapMiB": [1024],
     "kafka.volumeGiB": [300, 100],
@@ -352,6 +356,10 @@ _OTHERS: Final[Mapping[str, Sequence[Sample]]] = {
         Sample(says="a bastion with its own", change=_bastion(privateKey="-----BEGIN OPENSSH PRIVATE KEY----- bastion"))
     ],
     "ssh.bastion.passphrase": [Sample(says="for a key without one", change=_bastion(passphrase="hush"))],
+    "cluster.schedulePodsOnControlPlanes": [
+        Sample(says="true → false", change=_set("cluster.schedulePodsOnControlPlanes", False)),
+        Sample(says="true → false, with two workers more", change=_workers_alone),
+    ],
     "cluster.proxy.http": [Sample(says="a proxy", change=_proxy())],
     "cluster.proxy.https": [Sample(says="another for https://", change=_proxy(https="http://192.0.2.7:3128"))],
     "cluster.proxy.noProxy": [Sample(says="a proxy, not for all", change=_proxy(noProxy=[".example.com"]))],
