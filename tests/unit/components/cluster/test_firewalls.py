@@ -108,7 +108,8 @@ CRASHED = "exit 139"
 
 
 def firewalls(host: Host) -> list[str]:
-    done = host.run("facts.sh", "1000 asked", virtual_ip="192.0.2.10", ports=("6443",), volumes="/var/lib/argus/volumes")
+    volumes = "/var/lib/argus/volumes"
+    done = host.run("facts.sh", "1000 asked", virtual_ip="192.0.2.10", ports=("6443",), volumes=volumes)
     found: list[str] = json.loads(done.stdout)["firewalls"]
     return found
 
