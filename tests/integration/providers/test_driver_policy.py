@@ -72,6 +72,8 @@ def owner(project: Project, api_server: ApiServer) -> str:
     """The UID of the pod of `objects`' driver. The policy is there, and several accounts that may do all to pods."""
     api_server.kubectl("create", "namespace", NAMESPACE)
     api_server.kubectl("create", "role", "pods", "-n", NAMESPACE, "--verb=*", "--resource=pods")
+    # Executors', which a controller makes in a whole cluster.
+    api_server.kubectl("create", "serviceaccount", "default", "-n", NAMESPACE)
     for account in ACCOUNTS:
         api_server.kubectl("create", "serviceaccount", account, "-n", NAMESPACE)
         subject = f"--serviceaccount={NAMESPACE}:{account}"
@@ -93,20 +95,28 @@ def test_a_driver_makes_its_own_executors_and_nothing_else(owner: str, api_serve
     def pod(made: Pod, name: str, of: str = "model-objects") -> Any:
         text = json.dumps(made).replace(OWNER, owner).replace('"driver-0"', '"model-objects-0"')
         spec = json.loads(text.replace('"model-objects-rpc', f'"{of}-rpc'))
-        spec["metadata"]["name"] = name
+        spec["metadata"] |= {"name": name, "namespace": NAMESPACE}
         return spec
 
     driver, other, unbound = (of(account) for account in ACCOUNTS)
+
     # The API server notices a new policy within a second or so.
-    wait_for("the policy", lambda: refused(driver.create(pod(BAD["a machine's folder"], "early"))), seconds=60)
+    def in_force() -> bool:
+        answer = driver.create(pod(BAD["a machine's folder"], "early"))
+        assert refused(answer), answer.text
+        return True
+
+    wait_for("the policy", in_force, seconds=60)
 
     for name in ("one", "two", "three"):
         assert driver.create(pod(EXECUTOR, name)).status_code == HTTPStatus.CREATED
     assert driver.label("one", {"spark-exec-inactive": "true"}).status_code == HTTPStatus.OK
     assert driver.delete("one").status_code == HTTPStatus.OK
 
-    admitted = [why for why, bad in BAD.items() if not refused(driver.create(pod(bad, "bad")))]
-    assert admitted == []
+    answers = {why: driver.create(pod(bad, "bad")) for why, bad in BAD.items()}
+    # What is no pod at all is refused before a policy is asked.
+    invalid = HTTPStatus.UNPROCESSABLE_ENTITY
+    assert {w: a.text for w, a in answers.items() if not refused(a) and a.status_code != invalid} == {}
     assert refused(driver.label("two", {"app.kubernetes.io/name": "kafka"}))
     assert refused(driver.label("model-motion-0", {"app.kubernetes.io/name": "kafka"}))
     assert refused(driver.delete("model-motion-0"))
