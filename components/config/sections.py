@@ -1058,13 +1058,13 @@ class Audit(Section):
 
 
 class PodSecrets(Section):
-    """The secrets by which Argus's own pods know each other. The program draws them, one for each application."""
+    """The secrets by which the stack's pods know each other, drawn by the program: a token, and one an application."""
 
     redraw: str = Field(
         "",
         max_length=60,
-        description="Any word, such as a date; when it changes, the secrets of all models' drivers and executors are "
-        "drawn anew. A new driver starts beside the old one, as with new weights.",
+        description="Any word, such as a date; when it changes, all of them are drawn anew. Pods read another token "
+        "without a restart; of each application a new driver starts beside the old one, as with new weights.",
     )
 
 

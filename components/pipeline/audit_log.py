@@ -14,6 +14,7 @@ from components.cluster.kubeadm import AUDIT_LOGS
 from components.pipeline import elasticsearch
 from components.pipeline.dns import NAMESPACE_NAME, dns_rule
 from components.pipeline.elasticsearch import Elasticsearch
+from components.pipeline.namespace import pod_security
 from components.pipeline.stage import Pipeline
 
 NAMESPACE: Final = "argus-audit"
@@ -81,11 +82,7 @@ class AuditLog(pulumi.ComponentResource):
     def __init__(self, name: str, pipeline: Pipeline) -> None:
         super().__init__("argus:pipeline:AuditLog", name, None, pipeline.opts)
         child = pulumi.ResourceOptions(parent=self)
-        security = {
-            f"pod-security.kubernetes.io/{mode}{key}": value
-            for mode in ("enforce", "warn", "audit")
-            for key, value in (("", "privileged"), ("-version", _minor(pipeline.settings.cluster.kubernetes_version)))
-        }
+        security = pod_security("privileged", pipeline.settings.cluster.kubernetes_version)
         namespace = core.v1.Namespace(
             f"{name}-namespace",
             metadata=meta.v1.ObjectMetaArgs(name=NAMESPACE, labels={"app.kubernetes.io/part-of": "argus", **security}),
@@ -159,7 +156,3 @@ class AuditLog(pulumi.ComponentResource):
             ),
             opts=workload.opts,
         )
-
-
-def _minor(version: str) -> str:
-    return f"v{'.'.join(version.split('.')[:2])}"

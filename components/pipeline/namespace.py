@@ -17,6 +17,16 @@ class NamespaceArgs:
     name: str = "argus"
 
 
+def pod_security(profile: str, kubernetes_version: str) -> dict[str, str]:
+    """The labels of a namespace that admits pods of this profile, by the rules of the version's minor version."""
+    minor = ".".join(kubernetes_version.split(".")[:2])
+    labels: dict[str, str] = {}
+    for level in ("enforce", "warn", "audit"):
+        labels[f"pod-security.kubernetes.io/{level}"] = profile
+        labels[f"pod-security.kubernetes.io/{level}-version"] = f"v{minor}"
+    return labels
+
+
 class Namespace(pulumi.ComponentResource):
     """A namespace that admits only pods of the `restricted` profile, and a priority class for services that hold data.
 
@@ -28,11 +38,7 @@ class Namespace(pulumi.ComponentResource):
     def __init__(self, name: str, args: NamespaceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:Namespace", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        minor = ".".join(args.kubernetes_version.split(".")[:2])
-        security: dict[str, str] = {}
-        for level in ("enforce", "warn", "audit"):
-            security[f"pod-security.kubernetes.io/{level}"] = "restricted"
-            security[f"pod-security.kubernetes.io/{level}-version"] = f"v{minor}"
+        security = pod_security("restricted", args.kubernetes_version)
         namespace = core.v1.Namespace(
             f"{name}-namespace",
             metadata=meta.v1.ObjectMetaArgs(

@@ -6,14 +6,13 @@ is not the one in the image, which is built with Debian's Go, and Debian mends t
 """
 
 import json
-import os
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from lab.config import ROOT
+from lab.config import ROOT, LabError
 from lab.scan.findings import Finding, NotScannedError
+from lab.shell import run
 from lab.toolchain import go_compiler
 
 PROGRAMS: Final[Mapping[str, str]] = {"containers/filebeat": "github.com/elastic/beats/v7/filebeat"}
@@ -23,6 +22,9 @@ and programs; they have the versions of those, and are not scanned."""
 DATABASE: Final = "golang.org/x/vulndb"
 _STANDARD_LIBRARY: Final = "stdlib"
 _PINS: Final = Path(__file__).parent
+_LIMIT_SECONDS: Final = 7200
+"""A slow machine compiles govulncheck and reads a large program's whole call graph."""
+
 _ENVIRONMENT: Final = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local", "GOWORK": "off"}
 
 
@@ -73,10 +75,8 @@ def _database() -> Path:
 
 
 def _go(arguments: Sequence[str], what: str) -> str:
-    go = str(go_compiler.ensure().program)
-    done = subprocess.run(
-        [go, *arguments], cwd=_PINS, env={**os.environ, **_ENVIRONMENT}, check=False, capture_output=True, text=True
-    )
-    if done.returncode != 0:
-        raise NotScannedError(f"{what}: {(done.stderr or done.stdout).strip()[-600:]}")
-    return done.stdout
+    command = [str(go_compiler.ensure().program), *arguments]
+    try:
+        return run(command, cwd=_PINS, env=_ENVIRONMENT, timeout=_LIMIT_SECONDS).stdout
+    except LabError as error:
+        raise NotScannedError(f"{what}: {error}") from None

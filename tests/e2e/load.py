@@ -13,6 +13,7 @@ import httpx
 
 from tests.e2e.cluster import ClusterClient
 from tests.e2e.page import Login
+from tests.e2e.waiting import wait_until
 
 PERIOD_S = 5.0
 MODEL = "objects"
@@ -57,8 +58,18 @@ def lag(cluster: ClusterClient, model: str = MODEL) -> float | None:
     return None
 
 
-def delivered(cluster: ClusterClient) -> int:
-    """The number of frames that the present producers have delivered to Kafka."""
+def wait_for_frames(cluster: ClusterClient, count: int, limit_s: float) -> None:
+    """Wait until the present producers have delivered so many more frames to Kafka. Fails after `limit_s` seconds."""
+    before = _delivered(cluster)
+
+    def fewer() -> str | None:
+        seen = _delivered(cluster) - before
+        return f"{seen} frames of {count}" if seen < count else None
+
+    wait_until(f"{count} frames more", fewer, limit_s)
+
+
+def _delivered(cluster: ClusterClient) -> int:
     return sum(camera.last - camera.first + 1 for camera in cluster.cameras().values() if camera.first and camera.last)
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.e2e.accounting import Audit
 from tests.e2e.cluster import ClusterClient
 from tests.e2e.conftest import Stack
-from tests.e2e.load import delivered
+from tests.e2e.load import wait_for_frames
 from tests.e2e.machines import kubectl, stack_with
 from tests.e2e.timings import Timings
 from tests.e2e.waiting import wait_until
@@ -41,8 +41,7 @@ def test_a_backlog_brings_an_executor_and_lets_it_go(stack: Stack, tmp_path: Pat
         wait_until("one executor", lambda: _not_so_many(cluster, 1), limit_s=LIMIT_S)
         audit = Audit.open(cluster)
         kubectl("cp1", f"-n argus scale deployment model-{MODEL} --replicas=0")
-        before = delivered(cluster)
-        wait_until("a backlog", lambda: _fewer_than(delivered(cluster) - before, BACKLOG), limit_s=LIMIT_S)
+        wait_for_frames(cluster, BACKLOG, LIMIT_S)
         began = time.monotonic()
         kubectl("cp1", f"-n argus scale deployment model-{MODEL} --replicas=1")
         wait_until("a second executor", lambda: _not_so_many(cluster, 2), limit_s=LIMIT_S)
@@ -58,7 +57,3 @@ def _not_so_many(cluster: ClusterClient, wanted: int) -> str | None:
     labels = f"app.kubernetes.io/name=model-{MODEL},app.kubernetes.io/component=executor"
     phases = [each["status"]["phase"] for each in cluster.pods(labels) if "deletionTimestamp" not in each["metadata"]]
     return None if phases == ["Running"] * wanted else f"executors: {phases}"
-
-
-def _fewer_than(seen: int, wanted: int) -> str | None:
-    return f"{seen} frames of {wanted}" if seen < wanted else None

@@ -5,7 +5,8 @@
 //
 // An RTSP clip, CLIP.h264, is an H.264 elementary stream (Annex B) without B-frames, with access unit delimiters and an
 // SPS that says its frame rate. An MJPEG clip, CLIP@RATE.mjpeg, is JPEGs one after another; its URL is
-// http://ADDRESS/mjpeg/CLIP?fps=RATE, and with &still=true nothing moves in it. Nothing is decoded or encoded: a camera costs what sending its bytes costs.
+// http://ADDRESS/mjpeg/CLIP?fps=RATE, and with &still=true nothing moves in it. Nothing is decoded or encoded: a camera
+// costs what sending its bytes costs.
 package main
 
 import (

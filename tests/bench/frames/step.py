@@ -1,13 +1,14 @@
 """One step: follow the lab at one rate for some seconds, and audit every frame of it."""
 
 import os
+from collections.abc import Mapping
 
 from lab.progress import say
 from tests.bench.frames.cpu import Meter, Usage, metered
 from tests.bench.frames.figures import Latency, faults, slope
 from tests.bench.frames.lab import DRAIN_LIMIT_S, Lab, known
 from tests.bench.frames.network import Entrance, watching
-from tests.bench.frames.programs import Pods, by_program
+from tests.bench.frames.programs import Pods, Program, by_program
 from tests.bench.frames.report import Cpu, Step
 from tests.bench.frames.stack import AT_REST
 from tests.bench.frames.watch import Seen
@@ -21,16 +22,8 @@ def measure(lab: Lab, rate: float, seconds: float) -> Step:
     """Apply the rate and measure it. A rate that is not kept ends with the cameras at rest and nothing behind."""
     lab.apply(rate)
     lab.wait_until_drained(rate, WARM_UP_LIMIT_S)
-    entrance, pods = Entrance.find(lab.cluster), known(Pods(), lab)
     audit = Audit.open(lab.cluster)
-    say(f"{rate:g} frames/s: measuring for {seconds:.0f} s")
-    with watching(entrance, lab.models, seconds) as watched:
-        meter = Meter(instrument=os.getpid())
-        with metered(meter):
-            watched.wait_for_the_end()
-        usage = meter.look()
-        memory = by_program(meter.memory(), known(pods, lab))
-        seen = watched.seen()
+    seen, cpu, memory = followed(lab, f"{rate:g} frames/s", seconds)
     slopes = {model: slope(list(zip(seen.at, lags, strict=True))) for model, lags in seen.lags.items()}
     found = faults(rate, reached(seen), slopes)
     if found:
@@ -54,10 +47,24 @@ def measure(lab: Lab, rate: float, seconds: float) -> Step:
         to_search=Latency.of(seen.to_search),
         looked={model: sum(looks) / len(looks) for model, looks in seen.looked.items() if looks},
         not_searchable=seen.not_searchable,
-        cpu=cpu_of(usage, pods),
+        cpu=cpu,
         memory=memory,
         seconds=seconds,
     )
+
+
+def followed(lab: Lab, what: str, seconds: float) -> tuple[Seen, Cpu, Mapping[Program, int]]:
+    """What was seen of the lab's frames and results for so long, and the CPU and memory by program meanwhile."""
+    entrance, pods = Entrance.find(lab.cluster), known(Pods(), lab)
+    say(f"{what}: measuring for {seconds:.0f} s")
+    with watching(entrance, lab.models, seconds) as watched:
+        meter = Meter(instrument=os.getpid())
+        with metered(meter):
+            watched.wait_for_the_end()
+        usage = meter.look()
+        memory = by_program(meter.memory(), known(pods, lab))
+        seen = watched.seen()
+    return seen, cpu_of(usage, pods), memory
 
 
 def reached(seen: Seen) -> float:

@@ -153,6 +153,22 @@ def error(picture: NDArray[np.uint8]) -> float:
     return min(float(np.mean(cv2.absdiff(picture, scene(number)))) for number in range(40))
 
 
+def told_apart(pictures: Sequence[Picture], count: int, stopping: threading.Event) -> tuple[list[float], list[str]]:
+    """Of so many pictures of a camera: the errors of those that came, and the reasons of those that were set aside."""
+    good: list[float] = []
+    reasons: list[str] = []
+    with (
+        rtsp_camera(RtspCamera(pictures)) as camera,
+        open_source(make_camera(camera.url, frames_per_second=60), None, LIMIT, stopping) as source,
+    ):
+        while len(good) + len(reasons) < count:
+            try:
+                good.append(error(image(source)))
+            except CorruptImage as corrupt:
+                reasons.append(str(corrupt))
+    return good, reasons
+
+
 @pytest.mark.parametrize("damage", [shortened, changed])
 @pytest.mark.parametrize("place", [0, 3], ids=["a key frame", "another"])
 def test_smeared_pictures_are_set_aside(
@@ -160,17 +176,7 @@ def test_smeared_pictures_are_set_aside(
 ) -> None:
     """A damaged picture, and all that are made from it, up to the next key frame: FFmpeg marks only the first."""
     every = [damage(each) if number % 20 == place else each for number, each in enumerate(PICTURES)]
-    good: list[float] = []
-    reasons: list[str] = []
-    with (
-        rtsp_camera(RtspCamera(every)) as camera,
-        open_source(make_camera(camera.url, frames_per_second=60), None, LIMIT, stopping) as source,
-    ):
-        while len(good) + len(reasons) < 60:
-            try:
-                good.append(error(image(source)))
-            except CorruptImage as corrupt:
-                reasons.append(str(corrupt))
+    good, reasons = told_apart(every, 60, stopping)
     whole = 20
     assert len(good) >= whole and len(reasons) >= whole / 2
     assert max(good) < 8
@@ -181,17 +187,7 @@ def test_smeared_pictures_are_set_aside(
 def test_pictures_after_a_lost_one_are_set_aside(stopping: threading.Event) -> None:
     """FFmpeg conceals a picture that is missing, and marks none."""
     rest = [each for number, each in enumerate(PICTURES) if number % 20 != 3]
-    good: list[float] = []
-    reasons: list[str] = []
-    with (
-        rtsp_camera(RtspCamera(rest)) as camera,
-        open_source(make_camera(camera.url, frames_per_second=60), None, LIMIT, stopping) as source,
-    ):
-        while len(good) + len(reasons) < 57:
-            try:
-                good.append(error(image(source)))
-            except CorruptImage as corrupt:
-                reasons.append(str(corrupt))
+    good, reasons = told_apart(rest, 57, stopping)
     assert len(good) >= 20 and len(reasons) >= 10
     assert max(good) < 8
     assert set(reasons) == {"the picture is made from a damaged or lost one; the next key frame ends it"}
