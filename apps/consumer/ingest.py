@@ -210,7 +210,11 @@ class Ingest:
             self._consumer.pause([TopicPartition(*place)])
 
     def _read_on(self) -> None:
-        """Read the paused partitions from the records that did not fit."""
+        """Read the paused partitions from the records that did not fit.
+
+        What is held is stored first: only a record that fits from here on says that the disk has room again.
+        """
+        self._finish_batch()
         waiting, self._waiting = self._waiting, {}
         for place, offset in waiting.items():
             self._consumer.resume([TopicPartition(*place)])

@@ -198,7 +198,7 @@ def test_not_all_are_waited_for_where_all_that_the_engine_does_at_a_time_fails(p
 
 DRAIN = """
     from pulumi_command import remote as plugin
-    plugin.Command("drain", connection=plugin.ConnectionArgs(host=CP1, port=options.port, private_key=ssh.private_key),
+    plugin.Command("drain", connection=plugin.ConnectionArgs(host=CP1, port=options.port, private_key=options.key),
         delete="echo drained >> {log}")
 """
 DRAIN_NOW = """
@@ -226,7 +226,7 @@ def test_a_drain_of_an_earlier_version_becomes_one_of_this_and_drains_nothing(
 
 STEP = """
     from pulumi_command import local, remote as plugin
-    plugin.Command("told", connection=plugin.ConnectionArgs(host=CP1, port=options.port, private_key=ssh.private_key),
+    plugin.Command("told", connection=plugin.ConnectionArgs(host=CP1, port=options.port, private_key=options.key),
         create="bash -c 'echo one; echo one >> {log}'")
     local.Command("undo", delete="echo undone as it was >> {log}")
 """

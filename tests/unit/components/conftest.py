@@ -17,7 +17,7 @@ import pulumi
 import pytest
 from pulumi.runtime import mocks, resource, rpc
 from pulumi.runtime.proto.source_pb2 import StackTrace
-from pulumi.runtime.settings import SETTINGS, get_root_resource
+from pulumi.runtime.settings import SETTINGS, get_root_resource, set_root_resource
 from pulumi.runtime.stack import run_pulumi_func
 from pulumi.runtime.sync_await import _sync_await
 
@@ -85,7 +85,6 @@ class Recorder(mocks.Mocks):
 
     def run(self, program: Callable[[], Any], *, preview: bool = False) -> Any:
         """Run `program` until every resource is registered; return its (awaited) value."""
-        pulumi.runtime.set_mocks(self, project="argus", stack="test", preview=preview, monitor=_Monitor(self))
 
         async def body() -> None:
             nonlocal result
@@ -98,6 +97,9 @@ class Recorder(mocks.Mocks):
         result: Any = None
         SETTINGS.rpc_manager.clear()
         SETTINGS.outputs.clear()
+        # A stack of its own: in that of an earlier run are the outputs of that run, which may have failed.
+        set_root_resource(None)
+        pulumi.runtime.set_mocks(self, project="argus", stack="test", preview=preview, monitor=_Monitor(self))
         # The SDK reads the stack with pytest's frames for every resource, only to tell the engine a source line.
         with patch.object(resource, "_get_stack_trace", StackTrace):
             _sync_await(run_pulumi_func(lambda: _sync_await(body())))

@@ -5,14 +5,14 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, TopicPartition
 
-from apps.consumer import ingest, metrics
+from apps.consumer import ingest, metrics, retention
 from apps.consumer.ingest import Ingest
 from apps.consumer.retention import Retention
 from apps.consumer.settings import Settings
@@ -29,6 +29,14 @@ EXPECTED = {str(frame_path(camera, NOW, number)) for camera in CAMERAS for numbe
 """3.6 MB of frames."""
 
 SmallDisk = Callable[[str], Path]
+
+
+class Clock(datetime):
+    """Stands still, so that the hour of the frames stays the current one when a test runs past the full hour."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        return cls.fromtimestamp(NOW.timestamp(), tz)
 
 
 @pytest.fixture
@@ -142,6 +150,7 @@ def stored(data: Path) -> set[str]:
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Log]:
     """Runs the loop on a disk until it stops; `when_full` is called each time that it waits."""
     monkeypatch.setattr(ingest, "ROOM_RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(retention, "datetime", Clock)
 
     def running(data: Path, when_full: Callable[[], None], store: DiskStore | None = None, *, hours: int = 48) -> Log:
         changes = {
@@ -152,9 +161,9 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Log]:
         }
         settings, log = Settings(**{**GIVEN["apps.consumer"], **changes}), Log(data)
         store = store or DiskStore(data)
-        retention = Retention(store, retention_hours=hours, max_bytes=2**40, every_seconds=60)
+        hours_kept = Retention(store, retention_hours=hours, max_bytes=2**40, every_seconds=60)
         monkeypatch.setattr(ingest, "Consumer", lambda *_, **__: log)
-        loop = Ingest(settings, store, retention.make_room)
+        loop = Ingest(settings, store, hours_kept.make_room)
         polls = 0
 
         def idle() -> None:
