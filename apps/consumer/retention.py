@@ -119,7 +119,13 @@ class Retention:
         for directory in removable:
             if self._stop.is_set():
                 break
-            self._store.remove(directory)
+            try:
+                self._store.remove(directory)
+            except OSError as error:
+                logger.warning(
+                    "%s of %s stays, as the disk lets nothing of it go: %s", directory.hour, directory.camera, error
+                )
+                continue
             metrics.REMOVED_HOURS.labels(why).inc()
             logger.info("removed %s of %s (%s)", directory.hour, directory.camera, why)
             count += 1

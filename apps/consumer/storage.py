@@ -172,7 +172,7 @@ class DiskStore:
             return now
 
     def remove(self, directory: HourDirectory) -> None:
-        """Remove one hour, and its camera's directory if it was the last."""
+        """Remove one hour, and its camera's directory if it was the last. Raises OSError if all of it stays."""
         trashed = self.root / TRASH / f"{directory.camera}.{directory.hour}"
         with self._lock:
             self._drop_pending(directory)
@@ -180,7 +180,10 @@ class DiskStore:
                 self._path(directory).rename(trashed)
             except OSError:
                 # There is no trash, or a full disk has no room for its new entry. What remains is an hour with less.
+                before = _entries(self._path(directory))
                 shutil.rmtree(self._path(directory), ignore_errors=True)
+                if before and _entries(self._path(directory)) == before:
+                    raise
             with contextlib.suppress(OSError):
                 (self.root / directory.camera).rmdir()
         shutil.rmtree(trashed, ignore_errors=True)
@@ -223,6 +226,14 @@ def _sync(file: _Pending) -> OSError | None:
     except OSError as error:
         return error
     return None
+
+
+def _entries(path: Path) -> int:
+    """How many entries a directory has; none if there is no such directory."""
+    try:
+        return sum(1 for _ in path.iterdir())
+    except FileNotFoundError:
+        return 0
 
 
 def _subdirectories(path: Path) -> Iterator[str]:

@@ -12,7 +12,7 @@ from typing import Any, Self
 import pytest
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, TopicPartition
 
-from apps.consumer import ingest, metrics, retention
+from apps.consumer import ingest, metrics, retention, storage
 from apps.consumer.ingest import Ingest
 from apps.consumer.retention import Retention
 from apps.consumer.settings import Settings
@@ -275,3 +275,16 @@ def test_an_hour_can_go_where_there_was_no_room_for_the_trash(small_disk: SmallD
     assert not (data / TRASH).exists()
     store.remove(hour)
     assert store.hours() == []
+
+
+def test_a_disk_that_lets_nothing_be_removed_makes_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hour = HourDirectory(hour="2026-01-01T00", camera="gate")
+    folder = tmp_path / hour.camera / hour.hour
+    folder.mkdir(parents=True)
+    (folder / "1.jpg").write_bytes(b"x")
+    store = DiskStore(tmp_path)
+    (tmp_path / TRASH).rmdir()
+    monkeypatch.setattr(storage.shutil, "rmtree", lambda *_, **__: None)
+    kept = Retention(store, retention_hours=48, max_bytes=2**40, every_seconds=60)
+    assert not kept.make_room()
+    assert [each.hour for each in store.hours()] == [hour.hour]
