@@ -127,7 +127,10 @@ class Run:
             said = stack.missing()
             if said is None and caused is not None:
                 kind, aim = caused
-                said = kind.missing(self._scene, aim)
+                try:
+                    said = kind.missing(self._scene, aim)
+                except CAUSES as error:
+                    said = _line(error)
             return said
 
         try:

@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,7 +20,6 @@ from tests.marathon.machines import dropped_packets, other_end, since_renewed_s
 from tests.marathon.pods import death
 from tests.marathon.services import refusal
 from tests.marathon.whole import JobFailedError, job_ended
-from pathlib import Path
 
 AIM = {"pod": "kafka-1", "uid": "u", "id": "abc", "restarts": 2}
 
@@ -62,7 +62,10 @@ Chain PREROUTING (policy ACCEPT 1 packets, 2 bytes)
     pkts      bytes target     prot opt in     out     source               destination
 {}       9     1000 ACCEPT     6    --  eth0   *       0.0.0.0/0            0.0.0.0/0
 """
-RULE = "     {}     5000 DROP       0    --  eth0   *       0.0.0.0/0            0.0.0.0/0            statistic mode random probability 0.10000000009\n"
+RULE = (
+    "     {}     5000 DROP       0    --  eth0   *       0.0.0.0/0            0.0.0.0/0            "
+    "statistic mode random probability 0.10000000009\n"
+)
 
 
 def test_dropped_packets_are_counted_from_the_rule() -> None:
