@@ -92,7 +92,8 @@ def send_results_again(cluster: ClusterClient, name: str) -> None:
     try:
         wait_until(f"the job {name}", lambda: job_ended(cluster.get(f"{_JOBS}/jobs/{name}"), name), COMPARISON_LIMIT_S)
     finally:
-        cluster.change("DELETE", f"{_JOBS}/jobs/{name}", {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"})
+        options = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
+        cluster.change("DELETE", f"{_JOBS}/jobs/{name}", options)
 
 
 def job_ended(job: dict[str, Any], name: str) -> str | None:
