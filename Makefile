@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help bootstrap up down destroy preview status ssh kubeconfig lint format docs lock sbom scan weights test-unit test-go test test-full timings \
-	conformance bench bench-preview bench-provision bench-drain bench-day bench-accuracy bench-frames bench-idle
+	test-marathon conformance bench bench-preview bench-provision bench-drain bench-day bench-accuracy bench-frames bench-idle
 
 PYTHON := .venv/bin/python
 LAB := $(PYTHON) -m lab
@@ -128,6 +128,10 @@ bench-frames: bootstrap ## On the lab: which rates are kept, how late, what a fr
 bench-idle: bootstrap ## On the lab: the cores in use with its cameras at rest, by program; SECONDS=300
 	@$(PYTHON) -m tests.bench.idle --seconds $(or $(SECONDS),300) \
 	  $(if $(MODELS),--models '$(MODELS)') $(if $(SETTINGS),--settings '$(SETTINGS)')
+
+test-marathon: ## Faults at random on the running lab, every frame accounted for: 20 minutes a run; SEED=3 RUNS=2 SECONDS=1000 FAULTS=pod-deleted,disk-full
+	@$(PYTHON) -m tests.marathon --runs "$(or $(RUNS),1)" --seconds "$(or $(SECONDS),1000)" \
+	  $(if $(SEED),--seed "$(SEED)") $(if $(FAULTS),--faults "$(FAULTS)")
 
 bench-provision: bootstrap ## `pulumi up` beside kubeadm by hand, on the lab's machines, which are made anew
 	@$(PYTHON) -m tests.bench.provision --repeat $(or $(REPEAT),1)

@@ -10,6 +10,7 @@ from lab.shell import run
 
 ENVIRONMENT = {"CONTAINERS_CONF": str(ROOT / "lab/containers.conf")}
 _REMOVE_SECONDS = 180
+_PAUSE_TRIES = 5
 _EXITS = Path("/run/libpod/exits")
 """A container's monitor writes the exit status here, from which Podman learns that the container ended."""
 
@@ -40,6 +41,20 @@ def running(name: str) -> bool:
     """Whether a container of that name is running."""
     container = inspect_container(name)
     return container is not None and bool(container["State"]["Running"])
+
+
+def pause(name: str) -> None:
+    """Freeze a container. The freezer gives up where processes are made faster than it stops them; then once more."""
+    for _ in range(_PAUSE_TRIES - 1):
+        if succeeds("pause", name):
+            return
+    podman("pause", name)
+
+
+def unpause(name: str) -> None:
+    """Let a frozen container go on; one that is not frozen stays as it is."""
+    if (container := inspect_container(name)) is not None and container["State"]["Status"] == "paused":
+        podman("unpause", name)
 
 
 def remove_container(name: str) -> None:

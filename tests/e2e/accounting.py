@@ -1,8 +1,8 @@
 """Checks that no frame is lost or doubled in a failure: compares the frames in Kafka with each sink's, as sets."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
@@ -25,6 +25,17 @@ class Audit:
 
     cluster: ClusterClient
     start: Mapping[str, CameraState]
+    between: dict[tuple[str, int], CameraState] = field(default_factory=dict)
+    """The last that a producer was seen to report of a camera, by camera and the first sequence of that run."""
+
+    def witness(self) -> None:
+        """Remember what those producers report that answer now. What one says before it dies is demanded of every sink.
+
+        Needed where a producer may die more than once in an audit. Raises httpx.HTTPError if the API does not answer.
+        """
+        for camera in self.cluster.cameras_that_are_known():
+            if camera.first is not None:
+                self.between[camera.name, camera.first] = camera
 
     @classmethod
     def open(cls, cluster: ClusterClient) -> "Audit":
@@ -63,7 +74,8 @@ class Audit:
             found.clear()
             found.update(self._found(first, last, on_disk=on_disk))
             expected.clear()
-            expected.update(expected_frames(self.start, end, set().union(*found.values())))
+            seen = set().union(*found.values())
+            expected.update(expected_frames(self.start, end, seen, list(self.between.values())))
             missing = {sink: sorted(expected - frames.keys()) for sink, frames in found.items()}
             return (
                 "; ".join(f"{sink} lacks {len(frames)}, as {frames[:3]}" for sink, frames in missing.items() if frames)
@@ -103,29 +115,36 @@ class Audit:
 
 
 def expected_frames(
-    start: Mapping[str, CameraState], end: Mapping[str, CameraState], seen: Iterable[Frame]
+    start: Mapping[str, CameraState],
+    end: Mapping[str, CameraState],
+    seen: Iterable[Frame],
+    between: Collection[CameraState] = (),
 ) -> set[Frame]:
-    """The frames that every sink must have, from the producers' reports before and after and any sink's frames."""
+    """The frames that every sink must have, from the producers' reports before, between and after and any sink's."""
     reached: dict[tuple[str, int], int] = defaultdict(int)
-    for camera, sequence in seen:
-        camera_run = camera, sequence >> SEQUENCE_SHIFT
+    for name, sequence in seen:
+        camera_run = name, sequence >> SEQUENCE_SHIFT
         reached[camera_run] = max(reached[camera_run], sequence)
+    failed = {
+        (camera.name, sequence) for camera in (*start.values(), *between, *end.values()) for sequence in camera.failed
+    }
     expected: set[Frame] = set()
+    for camera in between:
+        if camera.name in start and camera.first is not None and camera.last is not None:
+            known = range(max(camera.first, _next(start[camera.name])), camera.last + 1)
+            expected |= {(camera.name, sequence) for sequence in known}
     for name, before in start.items():
         after = end[name]
         if after.first == before.first:
-            known = range(_next(before), (after.last or 0) + 1)
-            expected |= {(name, sequence) for sequence in known if sequence not in after.failed}
+            expected |= {(name, sequence) for sequence in range(_next(before), (after.last or 0) + 1)}
             continue
         assert after.first is not None
-        expected |= {
-            (name, sequence) for sequence in range(after.first, (after.last or 0) + 1) if sequence not in after.failed
-        }
-        for (camera, run), last in reached.items():
-            if camera == name and run < after.first >> SEQUENCE_SHIFT and last >= _next(before):
+        expected |= {(name, sequence) for sequence in range(after.first, (after.last or 0) + 1)}
+        for (camera_name, run), last in reached.items():
+            if camera_name == name and run < after.first >> SEQUENCE_SHIFT and last >= _next(before):
                 first = max(_next(before), run << SEQUENCE_SHIFT)
-                expected |= {(name, sequence) for sequence in range(first, last + 1) if sequence not in before.failed}
-    return expected
+                expected |= {(name, sequence) for sequence in range(first, last + 1)}
+    return expected - failed
 
 
 def versions_in_order(results: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:

@@ -1,6 +1,7 @@
 """Reads a running stack's pods, frames and results for the end-to-end tests, all through the API server."""
 
 import base64
+import json
 import re
 import ssl
 import tempfile
@@ -19,6 +20,7 @@ from components.pipeline.pod_token import FILE
 
 NAMESPACE = "argus"
 SEARCH_PORT = 9200
+_SEARCH = f"/api/v1/namespaces/{NAMESPACE}/services/elasticsearch:{SEARCH_PORT}/proxy"
 _PAGE = 5000
 
 _TRIES, _PAUSE_S = 5, 2.0
@@ -94,28 +96,60 @@ class ClusterClient:
 
     def search(self, path: str, body: Mapping[str, Any]) -> httpx.Response:
         """Elasticsearch's answer. Raises httpx.HTTPError."""
-        return self._read(
-            "POST", f"/api/v1/namespaces/{NAMESPACE}/services/elasticsearch:{SEARCH_PORT}/proxy{path}", json=body
-        )
+        return self._read("POST", f"{_SEARCH}{path}", json=body)
+
+    def search_get(self, path: str) -> Any:
+        """The JSON at a path of Elasticsearch. Raises httpx.HTTPError."""
+        return self.get(f"{_SEARCH}{path}")
+
+    def change(self, method: str, path: str, body: Any, content_type: str = "application/json") -> httpx.Response:
+        """The API server's answer to a change. Raises httpx.HTTPError. It is repeated like a read, so a second one
+        must do no harm.
+        """
+        return self._read(method, path, content=json.dumps(body), headers={"content-type": content_type})
+
+    def change_search(self, method: str, path: str, body: Mapping[str, Any]) -> httpx.Response:
+        """Elasticsearch's answer to a change, as `change`."""
+        return self.change(method, f"{_SEARCH}{path}", body)
 
     def cameras(self) -> dict[str, CameraState]:
         """All cameras by name, as the producers report them."""
         found: dict[str, CameraState] = {}
+        for producer in self._producers():
+            for camera in self._reported(producer):
+                assert camera.name not in found, f"camera {camera.name} is read by two producers"
+                found[camera.name] = camera
+        return found
+
+    def cameras_that_are_known(self) -> list[CameraState]:
+        """What those producers report that answer now; a camera that is being handed over may be there twice."""
+        found: list[CameraState] = []
+        for producer in self._producers():
+            try:
+                found += self._reported(producer)
+            except httpx.HTTPError:
+                continue
+        return found
+
+    def _producers(self) -> Iterator[str]:
+        """The names of the producers' pods that are not being deleted."""
         for pod in self.pods():
             name = pod["metadata"]["name"]
-            if not re.match(r"producer-\d+-", name) or "deletionTimestamp" in pod["metadata"]:
-                continue
-            for camera in self.pod_get(name, "/cameras")["cameras"]:
-                assert camera["name"] not in found, f"camera {camera['name']} is read by two producers"
-                found[camera["name"]] = CameraState(
-                    name=camera["name"],
-                    state=camera["state"],
-                    error=camera["error"],
-                    first=camera["first_sequence"],
-                    last=camera["last_sequence"],
-                    failed=frozenset(camera["failed"]),
-                )
-        return found
+            if re.match(r"producer-\d+-", name) and "deletionTimestamp" not in pod["metadata"]:
+                yield name
+
+    def _reported(self, producer: str) -> list[CameraState]:
+        return [
+            CameraState(
+                name=camera["name"],
+                state=camera["state"],
+                error=camera["error"],
+                first=camera["first_sequence"],
+                last=camera["last_sequence"],
+                failed=frozenset(camera["failed"]),
+            )
+            for camera in self.pod_get(producer, "/cameras")["cameras"]
+        ]
 
     def results(self, model: str, first: int, last: int) -> Iterator[dict[str, Any]]:
         """All result documents of a model with a sequence in first..last, duplicates included."""

@@ -149,13 +149,13 @@ def unready_nodes(cluster: ClusterClient, wanted: Iterable[str]) -> str | None:
 
 def workloads(cluster: ClusterClient) -> Counter[str]:
     """The number of ready pods of each of the pipeline's workloads."""
-    return Counter(name for name, pod in _pods(cluster) if is_ready(pod))
+    return Counter(name for name, pod in permanent_pods(cluster) if is_ready(pod))
 
 
 def running(cluster: ClusterClient) -> Counter[tuple[str, str]]:
     """The number of pods of each of the pipeline's workloads on each machine, ready or not."""
     return Counter(
-        (name, pod["spec"]["nodeName"]) for name, pod in _pods(cluster) if pod["status"]["phase"] == "Running"
+        (name, pod["spec"]["nodeName"]) for name, pod in permanent_pods(cluster) if pod["status"]["phase"] == "Running"
     )
 
 
@@ -165,7 +165,7 @@ def missing_pods(cluster: ClusterClient, wanted: Counter[str]) -> str | None:
     return f"not ready: {dict(missing)}" if missing else None
 
 
-def _pods(cluster: ClusterClient) -> Iterator[tuple[str, dict[str, Any]]]:
+def permanent_pods(cluster: ClusterClient) -> Iterator[tuple[str, dict[str, Any]]]:
     """The pods of permanent workloads that may move, with the workload's name, without those being deleted."""
     for pod in cluster.pods():
         if any(owner["kind"] == "DaemonSet" for owner in pod["metadata"].get("ownerReferences", ())):

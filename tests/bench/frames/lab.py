@@ -12,7 +12,7 @@ from typing import Any
 
 from lab.cameras import container as cameras
 from lab.config import ROOT, LabError, machines
-from lab.podman import podman, running, succeeds
+from lab.podman import pause, podman, running
 from lab.progress import say
 from lab.shell import ending
 from tests.bench.clock import LOGS
@@ -28,7 +28,6 @@ STEADY_LIMIT_S = 300
 BACKLOG_S = 5.0
 """A model is up to date when at most the frames of so many seconds wait for it: about two batches."""
 DRAIN_LIMIT_S = 1200
-PAUSE_TRIES = 5
 
 
 def is_up() -> bool:
@@ -127,20 +126,12 @@ def frozen() -> Iterator[None]:
     names = [*(machine.container for machine in machines()), cameras.CONTAINER]
     try:
         for name in names:
-            _pause(name)
+            pause(name)
         yield
     finally:
         # In the reverse order, and each also where one of the others fails.
         for name in reversed(names):
             podman("unpause", name, check=False)
-
-
-def _pause(name: str) -> None:
-    """Freeze a container. The freezer gives up where processes are made faster than it stops them; then once more."""
-    for _ in range(PAUSE_TRIES - 1):
-        if succeeds("pause", name):
-            return
-    podman("pause", name)
 
 
 def unready_pods(pods: Sequence[dict[str, Any]]) -> str | None:

@@ -54,3 +54,17 @@ def test_a_frame_that_is_done_by_the_old_version_after_the_new_is_seen() -> None
         for sequence, version in enumerate(["old", "new", "old", "new"])
     ]
     assert versions_in_order(results) == {"gate": ["old", "new", "old", "new"]}
+
+
+def test_what_a_producer_was_seen_to_have_delivered_is_demanded_though_no_sink_has_it() -> None:
+    between = 150 << SEQUENCE_SHIFT
+    witnessed = [camera(OLD, OLD + 5), camera(between, between + 3, between + 2)]
+    frames = expected_frames({"gate": camera(OLD, OLD + 3)}, {"gate": camera(NEW, NEW)}, [], witnessed)
+    assert {sequence for _, sequence in frames} == {OLD + 4, OLD + 5, between, between + 1, between + 3, NEW}
+
+
+def test_a_frame_that_a_producer_said_it_failed_before_it_died_is_not_demanded() -> None:
+    witnessed = [camera(OLD, OLD + 5, OLD + 5)]
+    seen = [("gate", OLD + 7)]
+    frames = expected_frames({"gate": camera(OLD, OLD + 3)}, {"gate": camera(NEW, NEW)}, seen, witnessed)
+    assert {sequence for _, sequence in frames} == {OLD + 4, OLD + 6, OLD + 7, NEW}
