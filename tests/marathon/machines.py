@@ -188,7 +188,5 @@ def _expect(what: str, seen: str, wanted: str) -> str:
 
 
 def _lease(cluster: ClusterClient, node: str) -> dict[str, Any]:
-    found: dict[str, Any] = cluster.get(
-        f"/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{node}"
-    )
+    found: dict[str, Any] = cluster.get(f"/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{node}")
     return found

@@ -42,9 +42,7 @@ class Consumer:
     def __init__(self, volume: Path, small: Path) -> None:
         self._volume, self._small = volume, small
         command = ("unshare", "--mount", "--propagation", "private", sys.executable, "-c", CONSUMER, str(volume))
-        self._process = subprocess.Popen(
-            command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+        self._process = subprocess.Popen(command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self._answer() == "ready"
 
     def do(self, line: str) -> str:
