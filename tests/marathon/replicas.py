@@ -3,7 +3,7 @@
 import sys
 from typing import Any
 
-from confluent_kafka.admin import AdminClient  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient
 
 TIMEOUT_S = 20.0
 

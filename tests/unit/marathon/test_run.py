@@ -212,7 +212,7 @@ def test_undoing_is_tried_again(journal: Journal) -> None:
 def test_a_fault_that_stands_too_long_makes_the_run_invalid(journal: Journal) -> None:
     class Long(FakeFault):
         def proof(self, scene: Scene, aim: Aim) -> str:
-            run.time.sleep(1000)
+            run.time.sleep(1000)  # type: ignore[attr-defined]
             return super().proof(scene, aim)
 
     row = ran(Long(), journal)
