@@ -18,6 +18,26 @@ def check_download_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def check_issuer(url: str) -> str:
+    """Check the issuer URL of an OpenID Connect provider; return it unchanged, as providers name it to the letter."""
+    parts = split_without_login(url, "give clientId and clientSecret by their keys")
+    if parts.scheme != "https" or not parts.hostname:
+        raise ValueError("must be the provider's https:// URL: over http anybody on the way could log in as anybody")
+    if parts.query or parts.fragment:
+        raise ValueError("an issuer has no ? and no #; copy `issuer` from the provider's discovery document")
+    return url
+
+
+def check_page_url(url: str) -> str:
+    """Check `http(s)://host[:port]`, where browsers open the page; return it without a trailing slash."""
+    bare = url.rstrip("/")
+    parts = split_without_login(bare, "people log in on the page")
+    if parts.scheme not in ("http", "https") or not re.fullmatch(r"[\w.-]+(:[0-9]+)?", bare.partition("://")[2]):
+        raise ValueError("must be https://name[:port], without a path, as a browser's address bar begins")
+    # As browsers write it: in small letters, and without the scheme's own port.
+    return f"{parts.scheme}://{parts.netloc.lower()}".removesuffix(":443" if parts.scheme == "https" else ":80")
+
+
 def check_proxy(url: str) -> str:
     """Check the URL of an HTTP proxy, `http(s)://host[:port]`; return it without a trailing slash."""
     parts = split_without_login(url, "let the proxy know the machines by their addresses")

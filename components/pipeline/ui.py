@@ -29,8 +29,11 @@ BREAK_GLASS: Final = "admin"
 """The user of a stack that names none."""
 
 
-def access_file(section: sections.Access, password: str | None) -> str:
-    """What a pod reads of who may look at what, as JSON; `password` is the drawn one of a stack that names no user."""
+def access_file(section: sections.Access, password: str | None, page: str) -> str:
+    """What a pod reads of who may look at what, as JSON.
+
+    `password` is the drawn one of a stack that names no user, and `page` the URL at which browsers open the page.
+    """
     users = {
         name: document.User(
             hash=user.password_hash.get_secret_value(),
@@ -53,10 +56,36 @@ def access_file(section: sections.Access, password: str | None) -> str:
             )
             for name, token in section.tokens.items()
         },
+        open_id_connect=_open_id_connect(section, page),
         idle_seconds=60 * section.sessions.idle_minutes,
         absolute_seconds=3600 * section.sessions.absolute_hours,
     )
-    return access.model_dump_json(indent=2)
+    # Without a provider the file is as pods of an earlier version know it.
+    return access.model_dump_json(indent=2, exclude_none=True)
+
+
+def _open_id_connect(section: sections.Access, page: str) -> document.OpenIdConnect | None:
+    given = section.open_id_connect
+    if given is None:
+        return None
+    return document.OpenIdConnect(
+        issuer=given.issuer,
+        client_id=given.client_id,
+        client_secret=given.client_secret.get_secret_value(),
+        scopes=given.scopes,
+        claim=given.claim,
+        name_claim=given.name_claim,
+        label=given.label,
+        roles=tuple(
+            document.Mapped(
+                value=each.value, role=each.role, cameras=document.patterns(each.groups, section.patterns)
+            )
+            for each in given.roles
+        ),
+        ca=given.ca,
+        page=page,
+        version=given.version,
+    )
 
 
 class Ui(pulumi.ComponentResource):
@@ -162,12 +191,13 @@ class Ui(pulumi.ComponentResource):
     def _access(self, name: str, pipeline: Pipeline, workload: k.Workload) -> pulumi.Output[str]:
         """The name of the Secret with who may look at what, and the key of sessions."""
         section = pipeline.settings.access
+        page = pipeline.settings.ui.address(pipeline.settings.cluster.endpoint)
         key = drawn.secret(f"{name}-session-key", redraw=section.redraw, opts=workload.opts)
         self.password = None
         if not section.users:
             self.password = drawn.secret(f"{name}-password", redraw=section.redraw, opts=workload.opts)
         files = pulumi.Output.all(key, self.password).apply(
-            lambda given: {document.KEY_FILE: f"{given[0]}\n", document.ACCESS_FILE: access_file(section, given[1])}
+            lambda given: {document.KEY_FILE: f"{given[0]}\n", document.ACCESS_FILE: access_file(section, given[1], page)}
         )
         made = core.v1.Secret(
             f"{name}-access",
