@@ -128,3 +128,5 @@ pulumi.export("checks", cluster.checks)
 pulumi.export("uiUrl", settings.ui.address(settings.cluster.endpoint))
 if password := pipeline.one(ui.Ui).password:
     pulumi.export("uiPassword", password)
+if authority := pipeline.one(ui.Ui).authority:
+    pulumi.export("uiCa", authority)

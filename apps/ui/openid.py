@@ -1,11 +1,12 @@
 """Asks a provider of OpenID Connect who somebody is: the authorization code flow with PKCE, state and nonce.
 
-Authlib makes the requests of OAuth 2, and joserfc checks the ID token's signature and claims. Nothing that the provider
-answers is logged.
+joserfc checks the ID token's signature and claims. Nothing that the provider answers is logged.
 """
 
 import asyncio
+import base64
 import contextlib
+import hashlib
 import json
 import secrets
 import ssl
@@ -17,8 +18,6 @@ from urllib.parse import quote_plus
 
 import certifi
 import httpx
-from authlib.integrations.base_client import OAuthError
-from authlib.integrations.httpx_client import AsyncOAuth2Client
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
@@ -85,6 +84,11 @@ class Transaction:
     verifier: str
     """The secret whose hash is the PKCE challenge."""
 
+    @property
+    def challenge(self) -> str:
+        """What the provider is told of the verifier (RFC 7636, S256)."""
+        return base64.urlsafe_b64encode(hashlib.sha256(self.verifier.encode()).digest()).decode().rstrip("=")
+
     @classmethod
     def begin(cls) -> "Transaction":
         """A new one."""
@@ -124,13 +128,17 @@ class Provider:
         """Where the browser goes to log in. Raises OpenIdError."""
         async with self._step(), self._client() as client:
             metadata = await self._described(client)
-            url, _ = client.create_authorization_url(
-                metadata.authorization_endpoint,
-                state=transaction.state,
-                nonce=transaction.nonce,
-                code_verifier=transaction.verifier,
-            )
-            return str(url)
+            asked = {
+                "response_type": "code",
+                "client_id": self.given.client_id,
+                "redirect_uri": self._redirect_uri,
+                "scope": " ".join(self.given.scopes),
+                "state": transaction.state,
+                "nonce": transaction.nonce,
+                "code_challenge": transaction.challenge,
+                "code_challenge_method": "S256",
+            }
+            return str(httpx.URL(metadata.authorization_endpoint).copy_merge_params(asked))
 
     async def identify(self, transaction: Transaction, code: str) -> Identity:
         """Who has logged in: what the provider gives for the code that the browser brought back. Raises OpenIdError."""
@@ -161,35 +169,30 @@ class Provider:
                 yield
         except TimeoutError:
             raise UnavailableError(f"{self.given.label} did not answer within {ANSWER_SECONDS:g} s") from None
-        except httpx.HTTPStatusError as wrong:
-            raise self._unusable(f"it answered {wrong.response.status_code}") from None
         except httpx.HTTPError as failed:
             raise UnavailableError(f"{self.given.label} does not answer ({failed or type(failed).__name__})") from None
         except ValidationError as invalid:
             raise self._unusable(mistakes(invalid)) from None
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError, httpx.InvalidURL):
             # The message may have a part of the answer.
             raise self._unusable("its answer is not what OpenID Connect says") from None
 
-    def _client(self) -> AsyncOAuth2Client:
+    def _client(self) -> httpx.AsyncClient:
         """A client whose connections are closed with it; logins are rare."""
-        return AsyncOAuth2Client(
-            client_id=self.given.client_id,
-            client_secret=self.given.client_secret,
-            scope=" ".join(self.given.scopes),
-            # Where the provider wants no HTTP Basic.
-            token_endpoint_auth_method="client_secret_post",
-            redirect_uri=self.given.page + CALLBACK_PATH,
-            code_challenge_method="S256",
+        return httpx.AsyncClient(
             verify=trust(self.given),
-            transport=self._transport,
             # Longer than the whole step, whose end is what counts.
             timeout=2 * ANSWER_SECONDS,
+            transport=self._transport,
             trust_env=False,
             follow_redirects=False,
         )
 
-    async def _described(self, client: AsyncOAuth2Client) -> Metadata:
+    @property
+    def _redirect_uri(self) -> str:
+        return self.given.page + CALLBACK_PATH
+
+    async def _described(self, client: httpx.AsyncClient) -> Metadata:
         """The provider's description of itself, asked for once in a while, by one request at a time."""
         async with self._asking:
             now = self._clock()
@@ -218,32 +221,37 @@ class Provider:
             return metadata
 
     async def _token(
-        self, client: AsyncOAuth2Client, metadata: Metadata, transaction: Transaction, code: str
+        self, client: httpx.AsyncClient, metadata: Metadata, transaction: Transaction, code: str
     ) -> Mapping[str, Any]:
+        given = self.given
+        form = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": self._redirect_uri,
+            "code_verifier": transaction.verifier,
+        }
         auth = None
         if "client_secret_basic" in metadata.token_endpoint_auth_methods_supported:
-            # Both are form-encoded first (RFC 6749, 2.3.1), which Authlib does not do.
-            auth = httpx.BasicAuth(*(quote_plus(each) for each in (self.given.client_id, self.given.client_secret)))
-        try:
-            token = await client.fetch_token(
-                metadata.token_endpoint,
-                grant_type="authorization_code",
-                code=code,
-                code_verifier=transaction.verifier,
-                auth=auth,
-            )
-        except OAuthError as refused:
-            raise self._refusal(refused.error, refused.description) from None
-        except httpx.HTTPStatusError as refused:
+            # Both are form-encoded first (RFC 6749, 2.3.1).
+            auth = httpx.BasicAuth(quote_plus(given.client_id), quote_plus(given.client_secret))
+        else:
+            form |= {"client_id": given.client_id, "client_secret": given.client_secret}
+        request = client.build_request(
+            "POST", metadata.token_endpoint, data=form, headers={"Accept": "application/json"}
+        )
+        status, content = await self._answer(client, request, auth)
+        if 400 <= status < 500:
             with contextlib.suppress(ValueError):
-                told = refused.response.json()
+                told = json.loads(content)
                 if isinstance(told, dict) and "error" in told:
-                    raise self._refusal(told["error"], told.get("error_description")) from None
-            raise
-        return dict(token)
+                    why = told.get("error_description") or told["error"]
+                    raise OpenIdError(f"{given.label} refused the login: {shortened(why)}")
+        if status != httpx.codes.OK:
+            raise self._unusable(f"it answered {status}")
+        return dict(json.loads(content))
 
     async def _verified(
-        self, client: AsyncOAuth2Client, metadata: Metadata, id_token: object, nonce: str
+        self, client: httpx.AsyncClient, metadata: Metadata, id_token: object, nonce: str
     ) -> Mapping[str, Any]:
         """The claims of the ID token, if the provider signed it for this client and this login, just now."""
         if not isinstance(id_token, str):
@@ -270,7 +278,7 @@ class Provider:
             raise self._unusable(f"its ID token has a subject that is no text of at most {MAX_SUBJECT} characters")
         return claims
 
-    async def _decoded(self, client: AsyncOAuth2Client, metadata: Metadata, id_token: str) -> dict[str, Any]:
+    async def _decoded(self, client: httpx.AsyncClient, metadata: Metadata, id_token: str) -> dict[str, Any]:
         """The claims under a right signature. Keys that the provider has just changed are asked for once more."""
         for last in (False, True):
             if self._keys is None or (last and self._clock() - self._keys_at >= KEYS_SECONDS):
@@ -284,30 +292,37 @@ class Provider:
         raise AssertionError
 
     async def _user_info(
-        self, client: AsyncOAuth2Client, endpoint: str, token: Mapping[str, Any], subject: str
+        self, client: httpx.AsyncClient, endpoint: str, token: Mapping[str, Any], subject: str
     ) -> Mapping[str, Any]:
         told = await self._document(client, endpoint, Authorization=f"Bearer {token['access_token']}")
         if not isinstance(told, dict) or told.get("sub") != subject:
             raise self._unusable("its userinfo is somebody else's")
         return told
 
-    async def _document(self, client: AsyncOAuth2Client, url: str, **headers: str) -> Any:
-        """The JSON at a URL, of at most MAX_ANSWER bytes."""
+    async def _document(self, client: httpx.AsyncClient, url: str, **headers: str) -> Any:
+        """The JSON at a URL."""
+        status, content = await self._answer(client, client.build_request("GET", url, headers=headers))
+        if status != httpx.codes.OK:
+            raise self._unusable(f"it answered {status}")
+        return json.loads(content)
+
+    async def _answer(
+        self, client: httpx.AsyncClient, request: httpx.Request, auth: httpx.Auth | None = None
+    ) -> tuple[int, bytes]:
+        """Status and content of an answer, of at most MAX_ANSWER bytes."""
         content = b""
-        async with client.stream("GET", url, withhold_token=True, headers=headers) as answer:
-            if answer.status_code != httpx.codes.OK:
-                raise self._unusable(f"it answered {answer.status_code}")
+        answer = await client.send(request, auth=auth, stream=True)
+        try:
             async for part in answer.aiter_bytes():
                 content += part
                 if len(content) > MAX_ANSWER:
                     raise self._unusable(f"its answer is longer than {MAX_ANSWER} bytes")
-        return json.loads(content)
+        finally:
+            await answer.aclose()
+        return answer.status_code, content
 
     def _unusable(self, why: str) -> UnavailableError:
         return UnavailableError(f"{self.given.label} cannot be used: {why}")
-
-    def _refusal(self, error: object, description: object) -> OpenIdError:
-        return OpenIdError(f"{self.given.label} refused the login: {shortened(description or error)}")
 
 
 def trust(given: OpenIdConnect) -> ssl.SSLContext:

@@ -3,6 +3,7 @@
 import fnmatch
 import os
 import re
+import shutil
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Set
@@ -444,15 +445,28 @@ def _page_for_open_id_connect(settings: Settings) -> Iterator[str]:
     if settings.access.open_id_connect is not None and not (url or f"{scheme}:").startswith("https:"):
         yield (
             "access.openIdConnect: the page is served in plain, so whoever reads the network could take over a login; "
-            + (f"give ui.url with https:// instead of {url}" if url else "set ui.tlsSecret")
+            + (f"give ui.url with https:// instead of {url}" if url else "set ui.tlsSecret, or ui.tls: own")
             + ", or remove the key"
         )
 
 
 @_needs("ui")
 def _page_url(settings: Settings) -> Iterator[str]:
-    if settings.ui.tls_secret and (settings.ui.url or "").startswith("http:"):
-        yield f"ui.url: {settings.ui.url} is never answered, as ui.tlsSecret serves the page over TLS alone; use https://"
+    if settings.ui.scheme == "https" and (settings.ui.url or "").startswith("http:"):
+        yield f"ui.url: {settings.ui.url} is never answered, as the page is served over TLS alone; use https://"
+
+
+@_needs("ui")
+def _page_tls(settings: Settings) -> Iterator[str]:
+    ui = settings.ui
+    if ui.tls is None:
+        for key, given in (("tlsNames", ui.tls_names), ("tlsRedraw", ui.tls_redraw)):
+            if given:
+                yield f"ui.{key}: only for a certificate that Argus makes; set ui.tls: own, or remove the key"
+    elif ui.tls_secret:
+        yield f"ui.tls: ui.tlsSecret {ui.tls_secret} is the page's certificate already; keep one of the keys"
+    elif shutil.which("openssl") is None:
+        yield "ui.tls: openssl makes the certificate on this computer, where it is not found; install openssl"
 
 
 @_needs("elasticsearch")

@@ -35,6 +35,7 @@ from components.config.manifest import check_source
 from components.config.node_names import check_label_key, check_label_value, check_taint
 from components.config.urls import (
     check_download_url,
+    check_host_name,
     check_image,
     check_issuer,
     check_page_url,
@@ -962,6 +963,22 @@ class Ui(Section):
         "and a renewed certificate needs no restart. It must be there before the page starts.",
     )
 
+    tls: Literal["own"] | None = Field(
+        None,
+        description="own: serve the page over TLS alone, with a certificate of a private authority of the stack, for "
+        "the virtual IP, the name in url and tlsNames. The first `pulumi up` of a quarter makes it anew, without a "
+        "restart; it lasts for 397 days. Browsers are given the output `uiCa`. Needs `openssl` on the computer that "
+        "runs Pulumi.",
+    )
+    tls_names: tuple[Annotated[str, AfterValidator(check_host_name)], ...] = Field(
+        (), description="With tls: further DNS names and IPv4 addresses that the certificate is good for."
+    )
+    tls_redraw: str = Field(
+        "",
+        max_length=60,
+        description="With tls: any word, such as a date; when it changes, the authority is made anew, and browsers "
+        "need its new certificate.",
+    )
     url: Annotated[str, AfterValidator(check_page_url)] | None = Field(
         None,
         description="Where browsers open the page, `https://name[:port]`, if not at the virtual IP and nodePort: a "
@@ -971,11 +988,16 @@ class Ui(Section):
     @property
     def scheme(self) -> str:
         """How a browser reaches the page."""
-        return "https" if self.tls_secret else "http"
+        return "https" if self.tls_secret or self.tls else "http"
 
     def address(self, endpoint: Address) -> str:
         """The URL at which browsers open the page, without a slash at its end; `endpoint` is the virtual IP."""
         return self.url or f"{self.scheme}://{endpoint}:{self.node_port}"
+
+    def names(self, endpoint: Address) -> tuple[str, ...]:
+        """The names and addresses at which browsers open the page, each once; `endpoint` is the virtual IP."""
+        named = urlsplit(self.url or "").hostname
+        return tuple(dict.fromkeys([str(endpoint), *([named] if named else []), *self.tls_names]))
 
 
 def _check_client_secret(text: str) -> str:

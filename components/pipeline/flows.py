@@ -76,7 +76,7 @@ DOORS: Final[Mapping[tuple[str, int], Door]] = {
     ("ui", k.HTTP_PORT): Door(
         serves="the page and its API",
         identity="session after a login with a password or by OpenID Connect, or token; each with a role and groups of cameras",
-        encrypted="TLS where `argus:ui.tlsSecret` is set, else no",
+        encrypted="TLS where `argus:ui.tlsSecret` or `argus:ui.tls` is set, else no",
     ),
 }
 """By server and port."""

@@ -18,6 +18,7 @@ from components.images import APP, Image
 from components.pipeline import pod_token
 from components.pipeline.consumer import Consumer
 from components.pipeline.elasticsearch import Elasticsearch
+from components.pipeline.page_certificate import PageCertificate, PageCertificateArgs
 from components.pipeline.producers import Producers
 from components.pipeline.stage import Pipeline, Stage
 from components.pipeline.topics import Topics, results_topics
@@ -94,6 +95,8 @@ class Ui(pulumi.ComponentResource):
     node_port: pulumi.Output[int]
     password: pulumi.Output[str] | None
     """The drawn password of `admin`, a secret; None if the stack names users."""
+    authority: pulumi.Output[str] | None = None
+    """The certificate of the authority that Argus made for the page; None if it made none."""
 
     def __init__(self, name: str, pipeline: Pipeline) -> None:
         super().__init__("argus:pipeline:Ui", name, None, pipeline.opts)
@@ -123,9 +126,15 @@ class Ui(pulumi.ComponentResource):
         }
         # Pods read these again when they change, so a new user or certificate restarts nothing.
         secrets = [("secrets", k.SECRETS_DIR, self._access(name, pipeline, workload))]
-        if section.tls_secret:
+        tls_secret = pulumi.Output.from_input(section.tls_secret) if section.tls_secret else None
+        if section.tls:
+            names = section.names(settings.cluster.endpoint)
+            args = PageCertificateArgs(workload=workload, names=names, redraw=section.tls_redraw)
+            certificate = PageCertificate(f"{name}-tls", args, workload.opts)
+            tls_secret, self.authority = certificate.secret, certificate.authority
+        if tls_secret is not None:
             variables["ARGUS_TLS_DIR"] = TLS_DIR
-            secrets.append(("tls", TLS_DIR, pulumi.Output.from_input(section.tls_secret)))
+            secrets.append(("tls", TLS_DIR, tls_secret))
         config = k.config_map(f"{name}-config", workload, variables)
         k.service(f"{name}-service", workload, k.HTTP_PORTS, node_port=section.node_port)
         k.disruption_budget(f"{name}-budget", workload)
@@ -163,7 +172,7 @@ class Ui(pulumi.ComponentResource):
             scaling = CpuScalingArgs(workload=workload.named(deployment.metadata.name), replicas=section.replicas)
             CpuScaling(name, scaling, workload.opts)
         self.node_port = pulumi.Output.from_input(section.node_port)
-        self.register_outputs({"node_port": self.node_port, "password": self.password})
+        self.register_outputs({"node_port": self.node_port, "password": self.password, "authority": self.authority})
 
     def _account(self, name: str, workload: k.Workload, rules: Sequence[rbac.v1.PolicyRuleArgs]) -> pulumi.Output[str]:
         """The name of the account, which may also ask each node's kubelet how full its disks are, and nothing else."""

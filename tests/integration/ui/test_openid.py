@@ -175,12 +175,13 @@ def site(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Si
 
 
 @pytest.fixture
-def provider(site: Site) -> Iterator[Site]:
+def provider(site: Site) -> Site:
     """The site with a provider that runs, as the access file says."""
     if site.process is None:
         site.start_provider()
-    yield site
+    # Written anew, so that the page forgets what went wrong before.
     site.access()
+    return site
 
 
 def begin(client: httpx.Client, path: str = "/") -> httpx.Response:

@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import hashlib
+import hmac
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -13,7 +15,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from joserfc import jwt
-from joserfc.jwk import ECKey, OctKey, RSAKey
+from joserfc.jwk import ECKey, RSAKey
 
 from apps.access.document import CALLBACK_PATH, Mapped, OpenIdConnect
 from apps.ui import accounts, openid, openid_login
@@ -147,7 +149,7 @@ def test_the_browser_is_sent_with_pkce_state_and_nonce() -> None:
     parts = urlsplit(url)
     assert f"{parts.scheme}://{parts.netloc}{parts.path}" == f"{ISSUER}/auth"
     asked = {name: value for name, (value,) in parse_qs(parts.query).items()}
-    assert asked.pop("code_challenge") not in ("", TRANSACTION.verifier)
+    assert asked.pop("code_challenge") == text(hashlib.sha256(TRANSACTION.verifier.encode()).digest())
     assert asked == {
         "tenant": "1",
         "response_type": "code",
@@ -196,24 +198,31 @@ def test_for_several_clients_the_authorized_one_counts() -> None:
     assert identify(fake).subject == "id-vera"
 
 
+def text(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")
+
+
 def unsigned(claims: Mapping[str, Any], header: Mapping[str, Any]) -> str:
-    parts = (base64.urlsafe_b64encode(json.dumps(each).encode()).decode().rstrip("=") for each in (header, claims))
-    return ".".join(parts) + "."
+    return ".".join(text(json.dumps(each).encode()) for each in (header, claims)) + "."
+
+
+def with_secret(claims: Mapping[str, Any], secret: bytes) -> str:
+    signed = unsigned(claims, {"alg": "HS256", "kid": "one"})
+    return signed + text(hmac.digest(secret, signed[:-1].encode(), "sha256"))
 
 
 def forged() -> dict[str, str]:
     """ID tokens with right claims that the provider did not sign."""
     claims, good = base_claims(), signed(base_claims())
     head, body, signature = good.split(".")
-    public = OctKey.import_key(SIGNING.as_pem(private=False))
     own_key = RSAKey.generate_key(2048)
     return {
         "another key": signed(claims, OTHER),
         "a key of its own": signed(claims, own_key, jwk=own_key.as_dict(private=False)),
         "none": unsigned(claims, {"alg": "none", "kid": "one"}),
         "None": unsigned(claims, {"alg": "None"}),
-        "the client's secret": signed(claims, OctKey.import_key(SECRET * 4), "HS256"),
-        "the public key as a secret": signed(claims, public, "HS256"),
+        "the client's secret": with_secret(claims, SECRET.encode()),
+        "the public key as a secret": with_secret(claims, SIGNING.as_pem(private=False)),
         "another body": f"{head}.{body[:-4]}AAAA.{signature}",
         "no signature": f"{head}.{body}.",
         "no token": "x",

@@ -112,6 +112,7 @@ def test_a_provider_is_read(tmp_path: Path) -> None:
     ("ui", "address"),
     [
         ({"tlsSecret": "page"}, "https://10.77.0.10:30080"),
+        ({"tls": "own"}, "https://10.77.0.10:30080"),
         ({"tlsSecret": "page", "url": "https://argus.example.org/"}, "https://argus.example.org"),
         ({"url": "https://Argus.example.org:443"}, "https://argus.example.org"),
         ({"url": "https://argus.example.org:8443"}, "https://argus.example.org:8443"),
@@ -160,7 +161,15 @@ def test_a_mistake_in_the_provider_is_named(tmp_path: Path, change: dict[str, An
     ("ui", "access", "problem"),
     [
         ({}, provider(), "access.openIdConnect: the page is served in plain, so whoever reads the network could take"),
-        ({}, provider(), "set ui.tlsSecret"),
+        ({}, provider(), "set ui.tlsSecret, or ui.tls: own"),
+        ({"tls": "own", "tlsSecret": "page"}, {}, "ui.tls: ui.tlsSecret page is the page's certificate already"),
+        ({"tls": "other"}, {}, "ui.tls: "),
+        ({"tlsNames": ["argus.example.org"]}, {}, "ui.tlsNames: only for a certificate that Argus makes"),
+        ({"tlsRedraw": "x", "tlsSecret": "page"}, {}, "ui.tlsRedraw: only for a certificate that Argus makes"),
+        ({"tls": "own", "tlsNames": ["*.example.org"]}, {}, "ui.tlsNames[0]: "),
+        ({"tls": "own", "tlsNames": ["$(id)"]}, {}, "ui.tlsNames[0]: "),
+        ({"tls": "own", "tlsNames": ["300.0.0.1"]}, {}, "ui.tlsNames[0]: "),
+        ({"tls": "own", "url": "http://argus.example.org"}, {}, "ui.url: http://argus.example.org is never"),
         ({"url": "http://argus.example.org"}, provider(), "give ui.url with https:// instead of"),
         ({"url": "http://argus.example.org", "tlsSecret": "page"}, {}, "ui.url: http://argus.example.org is never"),
         ({"url": "argus.example.org"}, {}, "ui.url: "),
@@ -175,3 +184,9 @@ def test_a_mistake_in_the_page_s_address_is_named(
         load(tmp_path, ui, **access)
     assert any(problem in found for found in raised.value.problems), raised.value.problems
     assert "letmein" not in str(raised.value)
+
+
+def test_without_openssl_no_certificate_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ConfigError, match="install openssl"):
+        load(tmp_path, {"tls": "own"})
