@@ -98,7 +98,7 @@ class Accounts:
         return self.content.users.get(name)
 
     def of_session(self, session: Session) -> Caller | None:
-        """Whose session it is, with the rights of now; None if it was ended by another password, version or provider."""
+        """Whose session it is, with the rights of now; None if another password, version or provider has ended it."""
         if session.kind == "openid":
             caller = self.content.member(session.name, session.subject, session.memberships)
         else:

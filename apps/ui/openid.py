@@ -92,9 +92,7 @@ class Transaction:
     @classmethod
     def begin(cls) -> "Transaction":
         """A new one."""
-        return cls(
-            state=secrets.token_urlsafe(24), nonce=secrets.token_urlsafe(24), verifier=secrets.token_urlsafe(48)
-        )
+        return cls(state=secrets.token_urlsafe(24), nonce=secrets.token_urlsafe(24), verifier=secrets.token_urlsafe(48))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,8 +205,8 @@ class Provider:
                     metadata = Metadata.model_validate(found)
                 if metadata.issuer != self.given.issuer:
                     raise self._unusable(
-                        f"it calls itself {shortened(metadata.issuer)!r}, not {self.given.issuer!r}; whoever keeps this "
-                        "page sets argus:access.openIdConnect.issuer"
+                        f"it calls itself {shortened(metadata.issuer)!r}, not {self.given.issuer!r}; whoever keeps "
+                        "this page sets argus:access.openIdConnect.issuer"
                     )
             except OpenIdError as failed:
                 self._failure = str(failed)
@@ -332,9 +330,7 @@ def trust(given: OpenIdConnect) -> ssl.SSLContext:
 
 def _signers(told: Mapping[str, Any]) -> KeySet:
     """The public keys that sign. Others that a provider shows, or kinds that are not known here, do not matter."""
-    keys = [
-        key for key in told["keys"] if key.get("kty") in ("RSA", "EC", "OKP") and key.get("use", "sig") == "sig"
-    ]
+    keys = [key for key in told["keys"] if key.get("kty") in ("RSA", "EC", "OKP") and key.get("use", "sig") == "sig"]
     return KeySet.import_key_set({"keys": keys})
 
 

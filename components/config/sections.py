@@ -1132,9 +1132,7 @@ class OpenIdConnect(Section):
         description="PEM text of the certificate of a private authority (or of several), which then vouches for the "
         "provider instead of the known ones.",
     )
-    version: int = Field(
-        1, ge=1, description="Another number ends the sessions of all who logged in by the provider."
-    )
+    version: int = Field(1, ge=1, description="Another number ends the sessions of all who logged in by the provider.")
 
     @property
     def port(self) -> int:

@@ -75,7 +75,7 @@ DOORS: Final[Mapping[tuple[str, int], Door]] = {
     ("vpa-admission-controller", vpa.WEBHOOK_PORT): Door(serves="sizes of new pods", encrypted="TLS"),
     ("ui", k.HTTP_PORT): Door(
         serves="the page and its API",
-        identity="session after a login with a password or by OpenID Connect, or token; each with a role and groups of cameras",
+        identity="session by a password or OpenID Connect, or token; each with a role and groups of cameras",
         encrypted="TLS where `argus:ui.tlsSecret` or `argus:ui.tls` is set, else no",
     ),
 }

@@ -78,9 +78,7 @@ def _open_id_connect(section: sections.Access, page: str) -> document.OpenIdConn
         name_claim=given.name_claim,
         label=given.label,
         roles=tuple(
-            document.Mapped(
-                value=each.value, role=each.role, cameras=document.patterns(each.groups, section.patterns)
-            )
+            document.Mapped(value=each.value, role=each.role, cameras=document.patterns(each.groups, section.patterns))
             for each in given.roles
         ),
         ca=given.ca,
@@ -206,7 +204,10 @@ class Ui(pulumi.ComponentResource):
         if not section.users:
             self.password = drawn.secret(f"{name}-password", redraw=section.redraw, opts=workload.opts)
         files = pulumi.Output.all(key, self.password).apply(
-            lambda given: {document.KEY_FILE: f"{given[0]}\n", document.ACCESS_FILE: access_file(section, given[1], page)}
+            lambda given: {
+                document.KEY_FILE: f"{given[0]}\n",
+                document.ACCESS_FILE: access_file(section, given[1], page),
+            }
         )
         made = core.v1.Secret(
             f"{name}-access",

@@ -303,7 +303,9 @@ def test_at_another_address_the_page_says_where_to_go(provider: Site) -> None:
     with provider.client() as client:
         answer = client.post("/api/login/openid", json={}, headers={"Host": f"127.0.0.1:{provider.page_port}"})
         assert answer.status_code == 409 and provider.page in answer.json()["error"]
-        assert client.post("/api/login/openid", json={}, headers={"Origin": "https://elsewhere.test"}).status_code == 403
+        assert (
+            client.post("/api/login/openid", json={}, headers={"Origin": "https://elsewhere.test"}).status_code == 403
+        )
 
 
 def test_a_browser_logs_in_and_out_by_the_provider(provider: Site) -> None:

@@ -94,7 +94,11 @@ class Fake:
             case "/keys":
                 return httpx.Response(200, json={"keys": self.keys})
             case "/token":
-                answer = {"access_token": "at", "token_type": "Bearer", "id_token": self.id_token or signed(self.claims)}
+                answer = {
+                    "access_token": "at",
+                    "token_type": "Bearer",
+                    "id_token": self.id_token or signed(self.claims),
+                }
                 return self.token or httpx.Response(200, json=answer)
             case "/userinfo":
                 return httpx.Response(200, json=self.userinfo)
@@ -325,7 +329,10 @@ def test_a_description_that_cannot_be_used_is_named(metadata: dict[str, Any], wh
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        (httpx.Response(400, json={"error": "invalid_client", "error_description": "no such client"}), "no such client"),
+        (
+            httpx.Response(400, json={"error": "invalid_client", "error_description": "no such client"}),
+            "no such client",
+        ),
         (httpx.Response(401, json={"error": "invalid_client"}), "invalid_client"),
         (httpx.Response(503, text="<html>"), "503"),
         (httpx.Response(200, text="<html>"), "not what OpenID Connect says"),
@@ -409,7 +416,7 @@ def access(tmp_path: Path) -> Path:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
     fake = Fake(end_session_endpoint=f"{ISSUER}/logout?x=1")
-    monkeypatch.setattr(openid_login, "Provider", lambda given: fake.provider(given))
+    monkeypatch.setattr(openid_login, "Provider", fake.provider)
     return fake
 
 
@@ -521,7 +528,8 @@ def test_the_cookie_of_the_login_goes_with_it(app: FastAPI, fake: Fake) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "shown"), [("/search?camera=a&x=1", "/login?next=/search%3Fcamera%3Da%26x%3D1"), ("//x", "/login?next=//x")]
+    ("path", "shown"),
+    [("/search?camera=a&x=1", "/login?next=/search%3Fcamera%3Da%26x%3D1"), ("//x", "/login?next=//x")],
 )
 def test_the_login_page_goes_on_to_what_was_asked_for(app: FastAPI, fake: Fake, path: str, shown: str) -> None:
     # login.js goes on only to a path of this page.
@@ -590,13 +598,17 @@ def test_the_audit_log_names_issuer_and_subject_and_nothing_secret(
     log_in(Browser(app), fake)
     text = capsys.readouterr().out
     login, look, unmapped, failed = (json.loads(line) for line in text.splitlines() if line.startswith("{"))
-    assert login["user"] == look["user"] == {
-        "name": "vera",
-        "roles": ["viewer"],
-        "kind": "openid",
-        "id": "id-vera",
-        "domain": ISSUER,
-    }
+    assert (
+        login["user"]
+        == look["user"]
+        == {
+            "name": "vera",
+            "roles": ["viewer"],
+            "kind": "openid",
+            "id": "id-vera",
+            "domain": ISSUER,
+        }
+    )
     assert (unmapped["reason"], unmapped["user"]["id"]) == ("no mapped group", "id-vera")
     assert (failed["reason"], failed["user"]) == ("provider", {"domain": ISSUER})
     for secret in (SECRET, "the-code", "forged", *(str(each.value) for each in browser.cookies.jar)):

@@ -133,7 +133,10 @@ def test_the_page_s_own_address_is_its_url_or_the_virtual_ip(tmp_path: Path, ui:
         (provider(issuer="https://me:letmein@login.example.org"), "a login does not belong in the URL"),
         (provider(issuer=None), "access.openIdConnect.issuer: "),
         (provider(clientId=""), "access.openIdConnect.clientId: "),
-        (provider(clientSecret="letmein letmein"), "access.openIdConnect.clientSecret: (secret): a client's secret has"),
+        (
+            provider(clientSecret="letmein letmein"),
+            "access.openIdConnect.clientSecret: (secret): a client's secret has",
+        ),
         (provider(clientSecret=None), "access.openIdConnect.clientSecret: "),
         (provider(scopes=["profile"]), "scopes: openid is missing"),
         (provider(scopes=["openid email"]), "access.openIdConnect.scopes[0]: "),
