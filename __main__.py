@@ -78,6 +78,7 @@ NetworkPolicies(
         cameras=settings.cameras,
         cluster=settings.cluster,
         audit=settings.audit.ship,
+        open_id_connect=settings.access.open_id_connect,
     ),
     in_cluster,
 )
@@ -124,6 +125,8 @@ pulumi.export("network", cluster.network)
 pulumi.export("lasting", lasts)
 pulumi.export("disks", cluster.disks)
 pulumi.export("checks", cluster.checks)
-pulumi.export("uiUrl", f"{settings.ui.scheme}://{settings.cluster.endpoint}:{settings.ui.node_port}")
+pulumi.export("uiUrl", settings.ui.address(settings.cluster.endpoint))
 if password := pipeline.one(ui.Ui).password:
     pulumi.export("uiPassword", password)
+if authority := pipeline.one(ui.Ui).authority:
+    pulumi.export("uiCa", authority)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from apps.access.document import ACCESS_FILE, KEY_FILE, Access, Role, Token, User
+from apps.access.document import ACCESS_FILE, KEY_FILE, Access, OpenIdConnect, Role, Token, User
 from apps.access.hashes import hash_password, hash_token
 
 PASSWORD: Final = "correct horse battery"
@@ -37,6 +37,7 @@ def write_access(
     idle_seconds: float = 3600,
     absolute_seconds: float = 43200,
     key: str = "k" * 43,
+    open_id_connect: OpenIdConnect | None = None,
 ) -> Path:
     """Write the folder's files, always with TOKEN. Returns the folder."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -45,6 +46,7 @@ def write_access(
         tokens={"tests": token(TOKEN, "admin", "*"), **(tokens or {})},
         idle_seconds=idle_seconds,
         absolute_seconds=absolute_seconds,
+        open_id_connect=open_id_connect,
     )
     for name, content in ((ACCESS_FILE, access.model_dump_json()), (KEY_FILE, f"{key}\n")):
         # Replaced as Kubernetes replaces it, so that a reader sees the whole old file or the whole new one.

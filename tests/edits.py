@@ -158,6 +158,11 @@ def _authority(key: str, *, at: int = 0) -> Callable[[Config], object]:
     return change
 
 
+def _own_tls(**keys: Any) -> Callable[[Config], object]:
+    """Lets Argus make the page's certificate, with these keys."""
+    return lambda config: config["ui"].update(tls="own", **keys)
+
+
 def _workers_alone(config: Config) -> None:
     config["cluster"]["schedulePodsOnControlPlanes"] = False
     config["machines"]["workers"] += [_worker(4), _worker(5)]
@@ -310,6 +315,8 @@ _VALUES: Final[Mapping[str, Sequence[Any]]] = {
     "ui.vertical": ["off"],
     "ui.nodePort": [30443],
     "ui.tlsSecret": ["page-tls"],
+    "ui.tls": ["own"],
+    "ui.url": ["https://cameras.example.com"],
     "access.groups": [{"yard": ["yard", "roof"]}],
     "access.users.<name>.passwordHash": [hash_password("another")],
     "access.users.<name>.role": ["operator"],
@@ -318,6 +325,17 @@ _VALUES: Final[Mapping[str, Sequence[Any]]] = {
     "access.tokens.<name>.tokenHash": [hash_token("another")],
     "access.tokens.<name>.role": ["operator"],
     "access.tokens.<name>.groups": [["yard"]],
+    "access.openIdConnect.issuer": ["https://login.example.org:8443"],
+    "access.openIdConnect.clientId": ["cameras"],
+    "access.openIdConnect.clientSecret": ["another"],
+    "access.openIdConnect.scopes": [["openid", "profile", "groups"]],
+    "access.openIdConnect.claim": ["realm_access.roles"],
+    "access.openIdConnect.nameClaim": ["email"],
+    "access.openIdConnect.label": ["Keycloak"],
+    "access.openIdConnect.roles[].value": ["guards-of-the-yard"],
+    "access.openIdConnect.roles[].role": ["admin"],
+    "access.openIdConnect.roles[].groups": [["yard"]],
+    "access.openIdConnect.version": [2],
     "access.sessions.idleMinutes": [30],
     "access.sessions.absoluteHours": [6],
     "access.redraw": ["2026-11-29"],
@@ -429,6 +447,13 @@ _OTHERS: Final[Mapping[str, Sequence[Sample]]] = {
         ),
         Sample(says="the last one taken out", change=lambda config: config["access"].pop("users")),
     ],
+    "ui.tlsNames": [Sample(says="with ui.tls: own, another", change=_own_tls(tlsNames=["cameras.example.com"]))],
+    "ui.tlsRedraw": [Sample(says="with ui.tls: own, another word", change=_own_tls(tlsRedraw="2026-11-29"))],
+    "access.openIdConnect.ca": [Sample(says="a value", change=_authority("access.openIdConnect.ca"))],
+    "access.openIdConnect.roles[]": [
+        Sample(says="one less", change=lambda config: config["access"]["openIdConnect"]["roles"].pop()),
+        Sample(says="the whole section taken out", change=lambda config: config["access"].pop("openIdConnect")),
+    ],
     "access.tokens.<name>": [Sample(says="one less", change=lambda config: config["access"].pop("tokens"))],
 }
 
@@ -475,6 +500,9 @@ NOTES: Final[Mapping[str, str]] = {
     "models[].name": "kept under the old name, until their time; the new one begins at the oldest frame in Kafka",
     "cluster.secretsKey": "kept; every Secret is written again with the new key",
     "access.redraw": "kept; the key of sessions and the password of `admin` are drawn anew",
+    "access.openIdConnect.issuer": "kept; sessions by the provider end, as with another clientId or version",
+    "access.openIdConnect.clientId": "kept; sessions by the provider end",
+    "access.openIdConnect.version": "kept; sessions by the provider end",
     "access.users.<name>": "kept; without users there is `admin` again",
 }
 """What the page says of the data where a change of the key matters to them."""
@@ -736,6 +764,7 @@ def stack() -> Config:
             machine["hostKey"] = host_key(machine["name"])
     config["backup"] |= {"copyKey": "a key", "copyHostKey": host_key("vault")}
     config["access"]["users"]["anna"]["passwordHash"] = HASH
+    config["access"]["openIdConnect"]["clientSecret"] = "the-client-s"
     config["access"]["tokens"]["report"]["tokenHash"] = hash_token("a token")
     return config
 
@@ -826,7 +855,7 @@ def _word(value: Any) -> str:
     return "unset" if value is None else json.dumps(value).strip('"')
 
 
-_SECRET: Final = re.compile(r"Hash$|password|Key$|hostKey$|privateKey")
+_SECRET: Final = re.compile(r"Hash$|password|clientSecret$|Key$|hostKey$|privateKey")
 _MACHINE: Final = re.compile(r"(?:^|-)(?:cp\d|control\d|worker\d|spare)(?=-|$)(?:-192\.0\.2\.\d+)?")
 
 

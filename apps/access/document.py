@@ -52,15 +52,50 @@ class Token(Rights):
     hash: Annotated[str, AfterValidator(check_token_hash)]
 
 
+class Mapped(Rights):
+    """What the members of a group may do, as the provider of OpenID Connect tells it."""
+
+    value: str
+    """One of the values of the claim."""
+
+
+class OpenIdConnect(Entry):
+    """A provider of OpenID Connect, by which people log in beside the users of this file."""
+
+    issuer: str
+    client_id: str
+    client_secret: str
+    scopes: tuple[str, ...]
+    claim: str
+    """The claim with a user's groups or roles."""
+    name_claim: str
+    """The claim with the name by which a user is shown."""
+    label: str
+    """What the login page calls the provider."""
+    roles: tuple[Mapped, ...]
+    """The first one whose value a user has counts."""
+    ca: str | None = None
+    """PEM text of the authorities that vouch for the provider; without it those that certifi knows."""
+    page: str
+    """The page's own address, to which the provider sends users back, such as https://192.0.2.10:30080."""
+    version: int = 1
+    """Another one ends the sessions of all who logged in by the provider."""
+
+
 class Access(Entry):
     """The whole file."""
 
     users: dict[str, User]
     tokens: dict[str, Token]
+    open_id_connect: OpenIdConnect | None = None
     idle_seconds: float = Field(gt=0)
     """A session ends this long after its last request."""
     absolute_seconds: float = Field(gt=0)
     """A session ends this long after the login."""
+
+
+CALLBACK_PATH: Final = "/api/login/openid/callback"
+"""Where the provider of OpenID Connect sends users back to, on the page's own address."""
 
 
 def at_least(role: Role, needed: Role) -> bool:

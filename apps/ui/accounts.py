@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from apps.access.document import ACCESS_FILE, KEY_FILE, Access, Rights
 from apps.access.hashes import hash_password, hash_token, is_slow, verify
 from apps.service.settings import SettingsError, mistakes
 from apps.ui.caller import Caller, Kind
+from apps.ui.sessions import Session
 
 CHECK_SECONDS = 5.0
 """The files are looked at again after this long. Kubernetes itself takes about a minute to change them in a pod."""
@@ -39,6 +40,30 @@ class Content:
     users: dict[str, Caller]
     tokens: dict[str, Caller]
     """Programs by the hash of their token."""
+
+    @property
+    def provider_version(self) -> str:
+        """The version of a session by OpenID Connect; another provider or client, or another version, ends it."""
+        provider = self.access.open_id_connect
+        return _digest(f"{provider.version} {provider.client_id} {provider.issuer}") if provider else ""
+
+    def member(self, name: str, subject: str, memberships: Collection[str]) -> Caller | None:
+        """Somebody whom the provider knows, with the rights of now of these memberships; None if they give none."""
+        provider = self.access.open_id_connect
+        if provider is None:
+            return None
+        for each in provider.roles:
+            if membership(each.value) in memberships:
+                return Caller(
+                    name=name,
+                    kind="openid",
+                    role=each.role,
+                    cameras=each.cameras,
+                    version=self.provider_version,
+                    issuer=provider.issuer,
+                    subject=subject,
+                )
+        return None
 
 
 class Accounts:
@@ -71,6 +96,14 @@ class Accounts:
     def user(self, name: str) -> Caller | None:
         """The user of this name with the rights of now."""
         return self.content.users.get(name)
+
+    def of_session(self, session: Session) -> Caller | None:
+        """Whose session it is, with the rights of now; None if another password, version or provider has ended it."""
+        if session.kind == "openid":
+            caller = self.content.member(session.name, session.subject, session.memberships)
+        else:
+            caller = self.user(session.name)
+        return caller if caller is not None and caller.version == session.version else None
 
     def by_token(self, token: str) -> Caller | None:
         """The program that has this token."""
@@ -131,6 +164,14 @@ def read(folder: Path) -> Content:
     )
 
 
+def membership(value: str) -> str:
+    """The digest of a value of the provider's claim, so that a session with many of them fits in a cookie."""
+    return hashlib.sha256(value.encode()).hexdigest()[:12]
+
+
 def _caller(name: str, kind: Kind, rights: Rights, version: str = "") -> Caller:
-    digest = hashlib.sha256(version.encode()).hexdigest()[:16]
-    return Caller(name=name, kind=kind, role=rights.role, cameras=rights.cameras, version=digest)
+    return Caller(name=name, kind=kind, role=rights.role, cameras=rights.cameras, version=_digest(version))
+
+
+def _digest(version: str) -> str:
+    return hashlib.sha256(version.encode()).hexdigest()[:16]

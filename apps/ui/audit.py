@@ -49,6 +49,8 @@ class Audit:
         }
         if caller is not None:
             line["user"] = {"name": caller.name, "roles": [caller.role], "kind": caller.kind}
+            if caller.issuer:
+                line["user"] |= {"id": caller.subject, "domain": caller.issuer}
         elif name is not None:
             line["user"] = {"name": name}
         if session is not None:

@@ -9,12 +9,13 @@ from typing import Literal
 
 from apps.access.document import Role, at_least
 
-Kind = Literal["user", "token"]
+Kind = Literal["user", "token", "openid"]
+"""A user of the stack, a program, or somebody whom the provider of OpenID Connect knows."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """A user, or a program with a token, with the rights of now."""
+    """A user, or a program with a token, with the rights of now. The name of a kind `openid` may be that of a user."""
 
     name: str
     kind: Kind
@@ -23,6 +24,10 @@ class Caller:
     """Patterns of camera names."""
     version: str = ""
     """A session of another version is over: another password was set, or the user's sessions were ended."""
+    issuer: str = ""
+    """The provider of OpenID Connect that vouches for the name."""
+    subject: str = ""
+    """Who it is for that provider, which may give a name to somebody else later."""
 
     def has(self, role: Role) -> bool:
         """Whether the caller has the rights of a role."""

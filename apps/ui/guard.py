@@ -7,14 +7,14 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import quote, urlsplit
 
 from fastapi import Depends, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.routing import Match
 
-from apps.access.document import Role
+from apps.access.document import CALLBACK_PATH, Role
 from apps.ui import metrics
 from apps.ui.accounts import Accounts
 from apps.ui.audit import Audit, described
@@ -35,7 +35,7 @@ class Rule:
     looks: str | None = None
 
 
-PUBLIC: Final = frozenset({"/login", "/api/login", "/api/session", "/static"})
+PUBLIC: Final = frozenset({"/login", "/api/login", "/api/login/openid", CALLBACK_PATH, "/api/session", "/static"})
 """The routes that anybody may use; they show nothing of any camera."""
 
 RULES: Final[Mapping[str, Rule]] = {
@@ -57,23 +57,36 @@ RULES: Final[Mapping[str, Rule]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Cookie:
-    """The session's cookie. Browsers send it only to this page, and never from a page of another site."""
+    """A cookie. Browsers send it only to this page, and the session's never from a page of another site."""
 
     secure: bool
     """Whether the page is served over TLS; then browsers accept and send the cookie only there."""
+    purpose: str = "session"
+    same_site: Literal["strict", "lax"] = "strict"
+    """`lax` is also sent where a page of another site leads the browser here, as a provider of logins does."""
+    seconds: int | None = None
+    """How long the browser keeps it; None: until it is closed."""
 
     @property
     def name(self) -> str:
         """Browsers accept a cookie with the prefix __Host- only if it is bound to this host."""
-        return "__Host-argus-session" if self.secure else "argus-session"
+        return f"{'__Host-' if self.secure else ''}argus-{self.purpose}"
 
     def put(self, response: Response, value: str) -> None:
-        """Have the browser keep it until it is closed."""
-        response.set_cookie(self.name, value, path="/", secure=self.secure, httponly=True, samesite="strict")
+        """Have the browser keep it."""
+        response.set_cookie(
+            self.name,
+            value,
+            max_age=self.seconds,
+            path="/",
+            secure=self.secure,
+            httponly=True,
+            samesite=self.same_site,
+        )
 
     def remove(self, response: Response) -> None:
         """Have the browser forget it."""
-        response.delete_cookie(self.name, path="/", secure=self.secure, httponly=True, samesite="strict")
+        response.delete_cookie(self.name, path="/", secure=self.secure, httponly=True, samesite=self.same_site)
 
 
 class Guard:
@@ -107,10 +120,8 @@ class Guard:
             return (self._accounts.by_token(token.strip()) if scheme.lower() == "bearer" else None), None
         cookie = request.cookies.get(self._cookie.name)
         session = self._sessions.read(cookie, time.time()) if cookie else None
-        caller = self._accounts.user(session.name) if session else None
-        if session is None or caller is None or caller.version != session.version:
-            return None, None
-        return caller, session
+        caller = self._accounts.of_session(session) if session else None
+        return (caller, session) if caller is not None else (None, None)
 
     def _refusal(
         self, request: Request, path: str, parameters: Mapping[str, str], caller: Caller | None

@@ -7,11 +7,13 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from apps.access.document import Rights
 from apps.ui import metrics
 from apps.ui.accounts import Accounts, BusyError
 from apps.ui.audit import Audit
 from apps.ui.caller import Caller
 from apps.ui.guard import Asking, Cookie, address_of, refuse, wait_for
+from apps.ui.openid_login import OpenIdLogin
 from apps.ui.sessions import Session, Sessions
 from apps.ui.throttle import Throttle
 
@@ -32,6 +34,8 @@ class Login(BaseModel):
 def add_login(app: FastAPI, accounts: Accounts, sessions: Sessions, cookie: Cookie, audit: Audit) -> None:
     """Add the routes to the application."""
     users, addresses = Throttle(FREE_TRIES_OF_A_USER), Throttle(FREE_TRIES_OF_AN_ADDRESS)
+    openid = OpenIdLogin(accounts, sessions, cookie, audit)
+    openid.add_routes(app)
 
     @app.post("/api/login")
     async def log_in(request: Request, login: Login) -> Response:
@@ -75,18 +79,21 @@ def add_login(app: FastAPI, accounts: Accounts, sessions: Sessions, cookie: Cook
     @app.post("/api/logout")
     async def log_out(request: Request, caller: Asking) -> Response:
         session: Session | None = request.state.session
-        # Pictures stay in a browser's cache for a while, and must not outlast the login.
-        response = JSONResponse({}, headers={"Clear-Site-Data": '"cache"'})
+        url = None
         if session is not None:
             sessions.end(session)
-            cookie.remove(response)
             audit.write("logout", "success", address=address_of(request), caller=caller, session=session.identity)
+            url = await openid.end_session_url(session)
+        # Pictures stay in a browser's cache for a while, and must not outlast the login.
+        response = JSONResponse({"url": url} if url else {}, headers={"Clear-Site-Data": '"cache"'})
+        if session is not None:
+            cookie.remove(response)
         return response
 
     @app.get("/api/session")
-    async def show_session(request: Request) -> dict[str, Any]:
+    async def show_session(request: Request, response: Response) -> dict[str, Any]:
         caller: Caller | None = request.state.caller
-        return {"name": caller.name if caller else None}
+        return {"name": caller.name if caller else None, "openid": openid.told(request, response)}
 
     @app.get("/api/me")
     async def me(caller: Asking) -> dict[str, Any]:
@@ -95,10 +102,17 @@ def add_login(app: FastAPI, accounts: Accounts, sessions: Sessions, cookie: Cook
     @app.get("/api/access")
     async def show_access(_: Asking) -> dict[str, Any]:
         access = accounts.content.access
+        provider = access.open_id_connect
         return {
-            kind: [{"name": name, "role": each.role, "cameras": each.cameras} for name, each in sorted(entries.items())]
-            for kind, entries in (("users", access.users), ("tokens", access.tokens))
+            "users": [_entitled(name, each) for name, each in sorted(access.users.items())],
+            "tokens": [_entitled(name, each) for name, each in sorted(access.tokens.items())],
+            # In the order in which they count.
+            "openid": [_entitled(each.value, each) for each in provider.roles] if provider else [],
         }
+
+
+def _entitled(name: str, rights: Rights) -> dict[str, Any]:
+    return {"name": name, "role": rights.role, "cameras": rights.cameras}
 
 
 def _described(caller: Caller) -> dict[str, Any]:

@@ -31,4 +31,5 @@ DISK_USED = Gauge(
 )
 PARTITIONS = Gauge("argus_ui_partitions", "Partitions that the wall reads.")
 LOGINS = Counter("argus_ui_logins_total", "Tries to log in with a password.", ["outcome"])
+OPENID_LOGINS = Counter("argus_ui_openid_logins_total", "Tries to log in by OpenID Connect.", ["outcome"])
 REFUSED = Counter("argus_ui_refused_total", "Requests refused before any route saw them.", ["reason"])

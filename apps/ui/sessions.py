@@ -4,7 +4,7 @@ import hashlib
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 from itsdangerous import BadData, URLSafeSerializer
 
@@ -25,12 +25,26 @@ class Session:
     """The user's version at the login."""
     begun: float
     used: float
+    subject: str = ""
+    """Who it is for the provider of OpenID Connect; empty for a login with a password."""
+    memberships: tuple[str, ...] = ()
+    """The digests (apps/ui/accounts.py) of the provider's groups that counted at the login."""
 
     @classmethod
-    def begin(cls, name: str, kind: str, version: str, now: float) -> Self:
+    def begin(
+        cls, name: str, kind: str, version: str, now: float, *, subject: str = "", memberships: tuple[str, ...] = ()
+    ) -> Self:
         """A new session."""
-        identity = secrets.token_urlsafe(9)
-        return cls(identity=identity, name=name, kind=kind, version=version, begun=now, used=now)
+        return cls(
+            identity=secrets.token_urlsafe(9),
+            name=name,
+            kind=kind,
+            version=version,
+            begun=now,
+            used=now,
+            subject=subject,
+            memberships=memberships,
+        )
 
 
 class Sessions:
@@ -42,13 +56,16 @@ class Sessions:
 
     def sign(self, session: Session) -> str:
         """The value of the cookie."""
-        told = [session.identity, session.name, session.kind, session.version, session.begun, session.used]
+        told: list[Any] = [session.identity, session.name, session.kind, session.version, session.begun, session.used]
+        if session.subject:
+            told += [session.subject, list(session.memberships)]
         return str(self._serializer().dumps(told))
 
     def read(self, cookie: str, now: float) -> Session | None:
         """The session of a cookie; None if the cookie is forged or of another key, or the session is over."""
         try:
-            identity, name, kind, version, begun, used = self._serializer().loads(cookie)
+            identity, name, kind, version, begun, used, *provider = self._serializer().loads(cookie)
+            subject, memberships = provider or ("", ())
             session = Session(
                 identity=str(identity),
                 name=str(name),
@@ -56,6 +73,8 @@ class Sessions:
                 version=str(version),
                 begun=float(begun),
                 used=float(used),
+                subject=str(subject),
+                memberships=tuple(str(each) for each in memberships),
             )
         except (BadData, ValueError, TypeError):
             return None

@@ -24,6 +24,7 @@ _SECRET_KEYS = (
     "cameraCredentials",
     "passwordHash",
     "tokenHash",
+    "clientSecret",
     "ca",
 )
 """Keys whose values are not printed; host keys and `ca`, because a user may give the private key by mistake."""

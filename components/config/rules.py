@@ -3,6 +3,7 @@
 import fnmatch
 import os
 import re
+import shutil
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Set
@@ -414,14 +415,58 @@ def _groups(settings: Settings) -> Iterator[str]:
                     f"access.groups.{group}: {pattern!r} is the name of no camera; name one, `*` stands for any "
                     "characters"
                 )
-    for part, entries in (("users", access.users), ("tokens", access.tokens)):
-        for name, entry in entries.items():
-            for group in entry.groups:
-                if group not in access.patterns:
-                    yield (
-                        f"access.{part}.{name}.groups: there is no group {group!r}; name one of "
-                        f"{', '.join(access.patterns)}, or add it to access.groups"
-                    )
+    named = {f"users.{name}": user.groups for name, user in access.users.items()}
+    named |= {f"tokens.{name}": token.groups for name, token in access.tokens.items()}
+    if access.open_id_connect is not None:
+        named |= {f"openIdConnect.roles[{i}]": each.groups for i, each in enumerate(access.open_id_connect.roles)}
+    for place, groups in named.items():
+        for group in groups:
+            if group not in access.patterns:
+                yield (
+                    f"access.{place}.groups: there is no group {group!r}; name one of "
+                    f"{', '.join(access.patterns)}, or add it to access.groups"
+                )
+
+
+@_needs("access")
+def _open_id_connect(settings: Settings) -> Iterator[str]:
+    provider = settings.access.open_id_connect
+    if provider is not None:
+        for value in _repeated(each.value for each in provider.roles):
+            yield (
+                f"access.openIdConnect.roles: the value {value!r} is there more than once, and only the first counts; "
+                "keep one"
+            )
+
+
+@_needs("access", "ui")
+def _page_for_open_id_connect(settings: Settings) -> Iterator[str]:
+    url, scheme = settings.ui.url, settings.ui.scheme
+    if settings.access.open_id_connect is not None and not (url or f"{scheme}:").startswith("https:"):
+        yield (
+            "access.openIdConnect: the page is served in plain, so whoever reads the network could take over a login; "
+            + (f"give ui.url with https:// instead of {url}" if url else "set ui.tlsSecret, or ui.tls: own")
+            + ", or remove the key"
+        )
+
+
+@_needs("ui")
+def _page_url(settings: Settings) -> Iterator[str]:
+    if settings.ui.scheme == "https" and (settings.ui.url or "").startswith("http:"):
+        yield f"ui.url: {settings.ui.url} is never answered, as the page is served over TLS alone; use https://"
+
+
+@_needs("ui")
+def _page_tls(settings: Settings) -> Iterator[str]:
+    ui = settings.ui
+    if ui.tls is None:
+        for key, given in (("tlsNames", ui.tls_names), ("tlsRedraw", ui.tls_redraw)):
+            if given:
+                yield f"ui.{key}: only for a certificate that Argus makes; set ui.tls: own, or remove the key"
+    elif ui.tls_secret:
+        yield f"ui.tls: ui.tlsSecret {ui.tls_secret} is the page's certificate already; keep one of the keys"
+    elif shutil.which("openssl") is None:
+        yield "ui.tls: openssl makes the certificate on this computer, where it is not found; install openssl"
 
 
 @_needs("elasticsearch")

@@ -4,11 +4,13 @@ Keys are camelCase in the stack file and snake_case here. Checks that need more 
 """
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -31,7 +33,15 @@ from components import versions
 from components.config.addresses import Address, AddressRange
 from components.config.manifest import check_source
 from components.config.node_names import check_label_key, check_label_value, check_taint
-from components.config.urls import check_download_url, check_image, check_proxy, check_registry
+from components.config.urls import (
+    check_download_url,
+    check_host_name,
+    check_image,
+    check_issuer,
+    check_page_url,
+    check_proxy,
+    check_registry,
+)
 from components.ssh_keys import check_host_key
 
 Name = Annotated[str, StringConstraints(pattern=f"^{NAME_PATTERN}$")]
@@ -953,10 +963,48 @@ class Ui(Section):
         "and a renewed certificate needs no restart. It must be there before the page starts.",
     )
 
+    tls: Literal["own"] | None = Field(
+        None,
+        description="own: serve the page over TLS alone, with a certificate of a private authority of the stack, for "
+        "the virtual IP, the name in url and tlsNames. The first `pulumi up` of a quarter makes it anew, without a "
+        "restart; it lasts for 397 days. Browsers are given the output `uiCa`. Needs `openssl` on the computer that "
+        "runs Pulumi.",
+    )
+    tls_names: tuple[Annotated[str, AfterValidator(check_host_name)], ...] = Field(
+        (), description="With tls: further DNS names and IPv4 addresses that the certificate is good for."
+    )
+    tls_redraw: str = Field(
+        "",
+        max_length=60,
+        description="With tls: any word, such as a date; when it changes, the authority is made anew, and browsers "
+        "need its new certificate.",
+    )
+    url: Annotated[str, AfterValidator(check_page_url)] | None = Field(
+        None,
+        description="Where browsers open the page, `https://name[:port]`, if not at the virtual IP and nodePort: a "
+        "name that the certificate has, or a proxy's that passes the header Host on.",
+    )
+
     @property
     def scheme(self) -> str:
         """How a browser reaches the page."""
-        return "https" if self.tls_secret else "http"
+        return "https" if self.tls_secret or self.tls else "http"
+
+    def address(self, endpoint: Address) -> str:
+        """The URL at which browsers open the page, without a slash at its end; `endpoint` is the virtual IP."""
+        return self.url or f"{self.scheme}://{endpoint}:{self.node_port}"
+
+    def names(self, endpoint: Address) -> tuple[str, ...]:
+        """The names and addresses at which browsers open the page, each once; `endpoint` is the virtual IP."""
+        named = urlsplit(self.url or "").hostname
+        return tuple(dict.fromkeys([str(endpoint), *([named] if named else []), *self.tls_names]))
+
+
+def _check_client_secret(text: str) -> str:
+    """A client's secret as providers draw it. Raises ValueError with the remedy."""
+    if not re.fullmatch(r"[\x21-\x7e]{1,1024}", text):
+        raise ValueError("a client's secret has 1 to 1024 printable ASCII characters without spaces; copy it again")
+    return text
 
 
 def _secretly(check: Callable[[str], str]) -> AfterValidator:
@@ -1022,6 +1070,82 @@ class PageSessions(Section):
         return self
 
 
+class MappedRole(Section):
+    """What the members of a group of the provider may do."""
+
+    value: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(
+        description="A value of the claim: a group or role as the provider writes it, case included."
+    )
+    role: Role = Field("viewer", description=_ROLE)
+    groups: tuple[GroupName, ...] = Field(min_length=1, description=_GROUPS)
+
+
+Scope = Annotated[str, StringConstraints(pattern=r"^[\x21\x23-\x5b\x5d-\x7e]{1,100}$")]
+
+
+class OpenIdConnect(Section):
+    """A provider of OpenID Connect (Keycloak, Dex, Entra ID, …) by which people log in beside the stack's users.
+
+    At the provider, Argus is a confidential client of the type web with the authorization code flow, and its only
+    redirect URI is the page's address with `/api/login/openid/callback`.
+    """
+
+    issuer: Annotated[str, AfterValidator(check_issuer)] = Field(
+        description="The provider's issuer URL, https, to the letter as it names itself in its discovery document "
+        "(`ISSUER/.well-known/openid-configuration`)."
+    )
+    client_id: Annotated[str, StringConstraints(pattern=r"^[\x20-\x7e]{1,255}$")] = Field(
+        description="Argus's client ID there."
+    )
+    client_secret: Annotated[SecretStr, _secretly(_check_client_secret)] = Field(
+        description="The client's secret, as a Pulumi secret."
+    )
+    scopes: tuple[Scope, ...] = Field(
+        ("openid", "profile", "email"),
+        description="What Argus asks for; `openid` and whatever makes the provider send the claims below (often "
+        "`groups`).",
+    )
+    claim: str = Field(
+        "groups",
+        min_length=1,
+        max_length=200,
+        description="The claim with a user's groups or roles, a text or a list of texts: of the ID token, else of the "
+        "userinfo endpoint. A claim inside another one is written with dots, as `realm_access.roles`.",
+    )
+    name_claim: str = Field(
+        "preferred_username",
+        min_length=1,
+        max_length=200,
+        description="The claim with the name that the page and its audit log show; without it, the subject.",
+    )
+    label: Annotated[str, StringConstraints(min_length=1, max_length=40)] = Field(
+        "OpenID Connect", description="What the login page calls the provider: `Log in with …`."
+    )
+    roles: tuple[MappedRole, ...] = Field(
+        min_length=1,
+        max_length=100,
+        description="Who may do what. The first entry counts whose value the user has, so begin with the one that may "
+        "most; who has none is refused.",
+    )
+    ca: Annotated[str, AfterValidator(camera_tls.check_ca)] | None = Field(
+        None,
+        description="PEM text of the certificate of a private authority (or of several), which then vouches for the "
+        "provider instead of the known ones.",
+    )
+    version: int = Field(1, ge=1, description="Another number ends the sessions of all who logged in by the provider.")
+
+    @property
+    def port(self) -> int:
+        """The TCP port of the issuer."""
+        return urlsplit(self.issuer).port or 443
+
+    @model_validator(mode="after")
+    def _asks_for_openid(self) -> Self:
+        if "openid" not in self.scopes:
+            raise ValueError("scopes: openid is missing, without which a provider says nothing of the user; add it")
+        return self
+
+
 class Access(Section):
     """Who may look at what. Without users there is one, `admin`, whose password is the secret output `uiPassword`."""
 
@@ -1031,6 +1155,11 @@ class Access(Section):
     )
     users: dict[UserName, User] = Field({}, description="Users by name.")
     tokens: dict[UserName, ApiToken] = Field({}, description="Programs by name.")
+    open_id_connect: OpenIdConnect | None = Field(
+        None,
+        description="Also let people in by a provider of OpenID Connect; needs a page over TLS. The users above, or "
+        "`admin`, are the way in when the provider is down.",
+    )
     sessions: PageSessions = Field(PageSessions(), description="When a login ends.")
     redraw: str = Field(
         "",

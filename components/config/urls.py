@@ -1,12 +1,14 @@
 """Checks of the URLs in a stack's configuration. Each returns the URL or raises ValueError with the remedy."""
 
 import re
+from ipaddress import IPv4Address
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from apps.messages import camera_url
 
 _REGISTRY: Final = re.compile(r"[\w.-]+(:[0-9]+)?(/[\w./-]*)?")
+_LABEL: Final = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _IMAGE: Final = re.compile(r"[\w.-]+(:[0-9]+)?(/[\w.-]+)*(:[\w.-]+)?(@sha256:[0-9a-f]{64})?")
 
 
@@ -16,6 +18,36 @@ def check_download_url(url: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("must be an http:// or https:// URL")
     return url.rstrip("/")
+
+
+def check_issuer(url: str) -> str:
+    """Check the issuer URL of an OpenID Connect provider; return it unchanged, as providers name it to the letter."""
+    parts = split_without_login(url, "give clientId and clientSecret by their keys")
+    if parts.scheme != "https" or not parts.hostname:
+        raise ValueError("must be the provider's https:// URL: over http anybody on the way could log in as anybody")
+    if parts.query or parts.fragment:
+        raise ValueError("an issuer has no ? and no #; copy `issuer` from the provider's discovery document")
+    return url
+
+
+def check_page_url(url: str) -> str:
+    """Check `http(s)://host[:port]`, where browsers open the page; return it without a trailing slash."""
+    bare = url.rstrip("/")
+    parts = split_without_login(bare, "people log in on the page")
+    if parts.scheme not in ("http", "https") or not re.fullmatch(r"[\w.-]+(:[0-9]+)?", bare.partition("://")[2]):
+        raise ValueError("must be https://name[:port], without a path, as a browser's address bar begins")
+    # As browsers write it: in small letters, and without the scheme's own port.
+    return f"{parts.scheme}://{parts.netloc.lower()}".removesuffix(":443" if parts.scheme == "https" else ":80")
+
+
+def check_host_name(name: str) -> str:
+    """Check a DNS name or an IPv4 address; return it in small letters."""
+    small = name.lower()
+    if re.fullmatch(r"[0-9.]+", small):
+        IPv4Address(small)
+    elif len(small) > 253 or not re.fullmatch(rf"{_LABEL}(\.{_LABEL})*", small):
+        raise ValueError("must be a DNS name such as argus.example.com, or an IPv4 address, without port and wildcard")
+    return small
 
 
 def check_proxy(url: str) -> str:

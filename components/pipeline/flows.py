@@ -23,6 +23,7 @@ _NONE: Final = "no"
 _APPLICATION: Final = "the application's secret"
 _AES: Final = "AES/GCM"
 _POD: Final = "the stack's token; probes and metrics: none"
+_PROVIDER: Final = "provider of OpenID Connect"
 _DRIVER, _EXECUTOR = (pods_of(_MODEL, role) for role in ROLES)
 
 _HEADER: Final = """# Who may connect to what
@@ -74,8 +75,8 @@ DOORS: Final[Mapping[tuple[str, int], Door]] = {
     ("vpa-admission-controller", vpa.WEBHOOK_PORT): Door(serves="sizes of new pods", encrypted="TLS"),
     ("ui", k.HTTP_PORT): Door(
         serves="the page and its API",
-        identity="session after a login, or token; each with a role and groups of cameras",
-        encrypted="TLS where `argus:ui.tlsSecret` is set, else no",
+        identity="session by a password or OpenID Connect, or token; each with a role and groups of cameras",
+        encrypted="TLS where `argus:ui.tlsSecret` or `argus:ui.tls` is set, else no",
     ),
 }
 """By server and port."""
@@ -85,6 +86,11 @@ _OUTSIDE: Final[Mapping[str, Door]] = {
     "CoreDNS": Door(serves="names of services"),
     "cameras": Door(
         serves="pictures", identity="the camera's login, where the stack gives one", encrypted="as its URL says"
+    ),
+    _PROVIDER: Door(
+        serves="who somebody is, where `argus:access.openIdConnect` is set",
+        identity="the page's client secret",
+        encrypted="TLS, its certificate checked",
     ),
 }
 
@@ -115,6 +121,7 @@ def _outside() -> Iterator[str]:
     yield _line(", ".join(clients_of_dns(kinds)), "CoreDNS", f"{DNS_PORT} (UDP, TCP)", _OUTSIDE["CoreDNS"])
     ports = "the ports of the cameras' URLs; for `transport: udp` also UDP from 1024"
     yield _line("producer", "cameras", ports, _OUTSIDE["cameras"])
+    yield _line("ui", _PROVIDER, "the port of `argus:access.openIdConnect.issuer`", _OUTSIDE[_PROVIDER])
 
 
 def _line(clients: str, server: str, port: str, door: Door) -> str:

@@ -51,6 +51,8 @@ class NetworkPoliciesArgs:
     """Its pod and service networks contain no cameras."""
     audit: bool = False
     """Whether the audit log is sent to Elasticsearch."""
+    open_id_connect: sections.OpenIdConnect | None = None
+    """The provider by which people log in, which the page asks."""
 
 
 @dataclass(frozen=True)
@@ -192,10 +194,10 @@ def _from_anywhere(kind: str) -> Iterator[networking.v1.NetworkPolicyIngressRule
 
 
 def _to_the_outside(kind: str, args: NetworkPoliciesArgs) -> Iterator[networking.v1.NetworkPolicyEgressRuleArgs]:
+    own = (args.cluster.pod_network, args.cluster.service_network)
+    outside = networking.v1.IPBlockArgs(cidr="0.0.0.0/0", except_=[str(each) for each in own])
+    there = [networking.v1.NetworkPolicyPeerArgs(ip_block=outside)]
     if kind == "producer" and (ports := producers.camera_ports(camera.url for camera in args.cameras)):
-        own = (args.cluster.pod_network, args.cluster.service_network)
-        outside = networking.v1.IPBlockArgs(cidr="0.0.0.0/0", except_=[str(each) for each in own])
-        there = [networking.v1.NetworkPolicyPeerArgs(ip_block=outside)]
         yield networking.v1.NetworkPolicyEgressRuleArgs(to=there, ports=_tcp(ports))
         if any(camera.transport == "udp" for camera in args.cameras):
             # A camera chooses the ports at which it expects the producer's reports.
@@ -206,6 +208,8 @@ def _to_the_outside(kind: str, args: NetworkPoliciesArgs) -> Iterator[networking
     if kind == "ui":
         # The page asks kubelets how full their disks are.
         yield networking.v1.NetworkPolicyEgressRuleArgs(ports=_tcp((KUBELET_PORT,)))
+        if args.open_id_connect is not None:
+            yield networking.v1.NetworkPolicyEgressRuleArgs(to=there, ports=_tcp((args.open_id_connect.port,)))
 
 
 def _pods(labels: Labels) -> networking.v1.NetworkPolicyPeerArgs:

@@ -18,6 +18,7 @@ from components.images import APP, Image
 from components.pipeline import pod_token
 from components.pipeline.consumer import Consumer
 from components.pipeline.elasticsearch import Elasticsearch
+from components.pipeline.page_certificate import PageCertificate, PageCertificateArgs
 from components.pipeline.producers import Producers
 from components.pipeline.stage import Pipeline, Stage
 from components.pipeline.topics import Topics, results_topics
@@ -29,8 +30,11 @@ BREAK_GLASS: Final = "admin"
 """The user of a stack that names none."""
 
 
-def access_file(section: sections.Access, password: str | None) -> str:
-    """What a pod reads of who may look at what, as JSON; `password` is the drawn one of a stack that names no user."""
+def access_file(section: sections.Access, password: str | None, page: str) -> str:
+    """What a pod reads of who may look at what, as JSON.
+
+    `password` is the drawn one of a stack that names no user, and `page` the URL at which browsers open the page.
+    """
     users = {
         name: document.User(
             hash=user.password_hash.get_secret_value(),
@@ -53,10 +57,34 @@ def access_file(section: sections.Access, password: str | None) -> str:
             )
             for name, token in section.tokens.items()
         },
+        open_id_connect=_open_id_connect(section, page),
         idle_seconds=60 * section.sessions.idle_minutes,
         absolute_seconds=3600 * section.sessions.absolute_hours,
     )
-    return access.model_dump_json(indent=2)
+    # Without a provider the file is as pods of an earlier version know it.
+    return access.model_dump_json(indent=2, exclude_none=True)
+
+
+def _open_id_connect(section: sections.Access, page: str) -> document.OpenIdConnect | None:
+    given = section.open_id_connect
+    if given is None:
+        return None
+    return document.OpenIdConnect(
+        issuer=given.issuer,
+        client_id=given.client_id,
+        client_secret=given.client_secret.get_secret_value(),
+        scopes=given.scopes,
+        claim=given.claim,
+        name_claim=given.name_claim,
+        label=given.label,
+        roles=tuple(
+            document.Mapped(value=each.value, role=each.role, cameras=document.patterns(each.groups, section.patterns))
+            for each in given.roles
+        ),
+        ca=given.ca,
+        page=page,
+        version=given.version,
+    )
 
 
 class Ui(pulumi.ComponentResource):
@@ -65,6 +93,8 @@ class Ui(pulumi.ComponentResource):
     node_port: pulumi.Output[int]
     password: pulumi.Output[str] | None
     """The drawn password of `admin`, a secret; None if the stack names users."""
+    authority: pulumi.Output[str] | None = None
+    """The certificate of the authority that Argus made for the page; None if it made none."""
 
     def __init__(self, name: str, pipeline: Pipeline) -> None:
         super().__init__("argus:pipeline:Ui", name, None, pipeline.opts)
@@ -94,9 +124,15 @@ class Ui(pulumi.ComponentResource):
         }
         # Pods read these again when they change, so a new user or certificate restarts nothing.
         secrets = [("secrets", k.SECRETS_DIR, self._access(name, pipeline, workload))]
-        if section.tls_secret:
+        tls_secret = pulumi.Output.from_input(section.tls_secret) if section.tls_secret else None
+        if section.tls:
+            names = section.names(settings.cluster.endpoint)
+            args = PageCertificateArgs(workload=workload, names=names, redraw=section.tls_redraw)
+            certificate = PageCertificate(f"{name}-tls", args, workload.opts)
+            tls_secret, self.authority = certificate.secret, certificate.authority
+        if tls_secret is not None:
             variables["ARGUS_TLS_DIR"] = TLS_DIR
-            secrets.append(("tls", TLS_DIR, pulumi.Output.from_input(section.tls_secret)))
+            secrets.append(("tls", TLS_DIR, tls_secret))
         config = k.config_map(f"{name}-config", workload, variables)
         k.service(f"{name}-service", workload, k.HTTP_PORTS, node_port=section.node_port)
         k.disruption_budget(f"{name}-budget", workload)
@@ -134,7 +170,7 @@ class Ui(pulumi.ComponentResource):
             scaling = CpuScalingArgs(workload=workload.named(deployment.metadata.name), replicas=section.replicas)
             CpuScaling(name, scaling, workload.opts)
         self.node_port = pulumi.Output.from_input(section.node_port)
-        self.register_outputs({"node_port": self.node_port, "password": self.password})
+        self.register_outputs({"node_port": self.node_port, "password": self.password, "authority": self.authority})
 
     def _account(self, name: str, workload: k.Workload, rules: Sequence[rbac.v1.PolicyRuleArgs]) -> pulumi.Output[str]:
         """The name of the account, which may also ask each node's kubelet how full its disks are, and nothing else."""
@@ -162,12 +198,16 @@ class Ui(pulumi.ComponentResource):
     def _access(self, name: str, pipeline: Pipeline, workload: k.Workload) -> pulumi.Output[str]:
         """The name of the Secret with who may look at what, and the key of sessions."""
         section = pipeline.settings.access
+        page = pipeline.settings.ui.address(pipeline.settings.cluster.endpoint)
         key = drawn.secret(f"{name}-session-key", redraw=section.redraw, opts=workload.opts)
         self.password = None
         if not section.users:
             self.password = drawn.secret(f"{name}-password", redraw=section.redraw, opts=workload.opts)
         files = pulumi.Output.all(key, self.password).apply(
-            lambda given: {document.KEY_FILE: f"{given[0]}\n", document.ACCESS_FILE: access_file(section, given[1])}
+            lambda given: {
+                document.KEY_FILE: f"{given[0]}\n",
+                document.ACCESS_FILE: access_file(section, given[1], page),
+            }
         )
         made = core.v1.Secret(
             f"{name}-access",

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,14 +107,14 @@ class Page:
 
 
 @contextlib.contextmanager
-def browser(width: int = 1600, height: int = 1000) -> Iterator[Page]:
-    """A new browser with one empty tab, which ends with the block."""
+def browser(width: int = 1600, height: int = 1000, *, flags: Sequence[str] = ()) -> Iterator[Page]:
+    """A new browser with one empty tab, which ends with the block. `flags` are further ones."""
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
         raise BrowserError("Chromium is not installed (Debian: apt install chromium)")
     with tempfile.TemporaryDirectory(prefix="argus-browser-", ignore_cleanup_errors=True) as profile:
         process = subprocess.Popen(
-            [program, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
+            [program, *FLAGS, *flags, f"--user-data-dir={profile}", "about:blank"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

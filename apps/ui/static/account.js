@@ -18,8 +18,8 @@ export async function get(url, options = {}) {
 }
 
 async function logOut() {
-  await get("/api/logout", { method: "POST" });
-  location.assign("/login");
+  const { url } = await get("/api/logout", { method: "POST" });
+  location.assign(url ?? "/login");
 }
 
 // Shows who is logged in, with a way out, in the page's bar.

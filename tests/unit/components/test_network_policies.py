@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from components.cluster.kubeadm import KUBELET_PORT
-from components.config.sections import Camera, Cluster
+from components.config.sections import Camera, Cluster, OpenIdConnect
 from components.pipeline.network_policies import NetworkPolicies, NetworkPoliciesArgs
 from tests.unit.components.conftest import Program
 from tests.unit.components.network_policy import End, Policy, allowed, rules
@@ -259,6 +259,41 @@ def test_a_producer_reaches_cameras_over_udp_where_one_is_read_so(
     assert allowed(policies, producer, CAMERA, 49152, "UDP") == open_to_udp
     assert not allowed(policies, producer, CAMERA, 53, "UDP")
     assert not allowed(policies, producer, ELSEWHERE, 49152, "UDP")
+
+
+@pytest.mark.parametrize(
+    ("issuer", "ports"),
+    [(None, set()), ("https://login.test/realms/a", {443}), ("https://login.test:8443", {8443})],
+)
+def test_the_page_reaches_the_provider_of_openid_connect_where_there_is_one(
+    pulumi_mocks: Any, issuer: str | None, ports: set[int]
+) -> None:
+    kinds = {name: {"app.kubernetes.io/name": name} for name in ("ui", "consumer")}
+    given = {
+        "issuer": issuer,
+        "clientId": "argus",
+        "clientSecret": "secret",
+        "roles": [{"value": "guards", "groups": ["all"]}],
+    }
+    args = NetworkPoliciesArgs(
+        namespace=NAMESPACE,
+        pods=kinds,
+        models=[],
+        cameras=[],
+        cluster=Cluster(name="test", endpoint=IPv4Address("192.0.2.10")),
+        open_id_connect=OpenIdConnect.model_validate(given) if issuer else None,
+    )
+    pulumi_mocks.run(lambda: NetworkPolicies("network", args) and None)
+    policies = [each.inputs for each in pulumi_mocks.resources if each.custom]
+    page, consumer = (
+        End(address=IPv4Address(f"10.244.1.{number}"), namespace=NAMESPACE, labels=labels)
+        for number, labels in enumerate(kinds.values(), 2)
+    )
+    provider = End(address=IPv4Address("198.51.100.40"))
+    assert {port for port in (80, 443, 8443, 9200) if allowed(policies, page, provider, port)} == ports
+    for port in (443, 8443):
+        assert not allowed(policies, consumer, provider, port)
+        assert not any(allowed(policies, page, inside, port) for inside in (ELSEWHERE, SERVICE))
 
 
 def test_a_pod_that_nobody_knows_reaches_nobody(stack: Stack) -> None:

@@ -9,6 +9,13 @@ from apps.access.hashes import hash_password, hash_token
 from components.config import ConfigError, Settings, load_values
 from tests.unit.stacks import LAB, sections
 
+SECRET = "of-the-client"
+PROVIDER: dict[str, Any] = {
+    "issuer": "https://login.example.org/realms/argus",
+    "clientId": "argus",
+    "clientSecret": SECRET,
+    "roles": [{"value": "guards", "groups": ["yard"]}],
+}
 HASH, TOKEN = hash_password("correct horse battery"), hash_token("token")
 GIVEN: dict[str, Any] = {
     "groups": {"yard": ["cam-0?", "cam-10"]},
@@ -21,12 +28,12 @@ GIVEN: dict[str, Any] = {
 }
 
 
-def load(tmp_path: Path, **access: Any) -> Settings:
+def load(tmp_path: Path, ui: dict[str, Any] | None = None, **access: Any) -> Settings:
     key = tmp_path / "key"
     key.touch()
     values = sections(LAB, key)
     values["cameras"] = [{"name": f"cam-{number:02d}", "url": "synthetic://street"} for number in range(1, 13)]
-    return load_values({**values, "access": {**GIVEN, **access}})
+    return load_values({**values, "ui": {**values.get("ui", {}), **(ui or {})}, "access": {**GIVEN, **access}})
 
 
 def test_a_whole_section_is_read(tmp_path: Path) -> None:
@@ -84,3 +91,105 @@ def test_a_mistake_is_named(tmp_path: Path, change: dict[str, Any], problem: str
     assert "letmein" not in str(raised.value)
     for secret in (HASH, TOKEN):
         assert secret not in str(raised.value)
+
+
+def provider(**changes: Any) -> dict[str, Any]:
+    given = {**PROVIDER, **changes}
+    return {"openIdConnect": {key: value for key, value in given.items() if value is not None}}
+
+
+def test_a_provider_is_read(tmp_path: Path) -> None:
+    settings = load(tmp_path, {"tlsSecret": "page"}, **provider())
+    given = settings.access.open_id_connect
+    assert given is not None
+    assert (given.issuer, given.port, given.claim) == (PROVIDER["issuer"], 443, "groups")
+    assert given.scopes == ("openid", "profile", "email")
+    assert given.client_secret.get_secret_value() == SECRET and SECRET not in repr(settings)
+    assert [(each.value, each.role, each.groups) for each in given.roles] == [("guards", "viewer", ("yard",))]
+
+
+@pytest.mark.parametrize(
+    ("ui", "address"),
+    [
+        ({"tlsSecret": "page"}, "https://10.77.0.10:30080"),
+        ({"tls": "own"}, "https://10.77.0.10:30080"),
+        ({"tlsSecret": "page", "url": "https://argus.example.org/"}, "https://argus.example.org"),
+        ({"url": "https://Argus.example.org:443"}, "https://argus.example.org"),
+        ({"url": "https://argus.example.org:8443"}, "https://argus.example.org:8443"),
+    ],
+)
+def test_the_page_s_own_address_is_its_url_or_the_virtual_ip(tmp_path: Path, ui: dict[str, Any], address: str) -> None:
+    settings = load(tmp_path, ui, **provider())
+    found = settings.ui.address(settings.cluster.endpoint)
+    assert found == address.replace("10.77.0.10", str(settings.cluster.endpoint))
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (provider(issuer="http://login.example.org"), "access.openIdConnect.issuer: "),
+        (provider(issuer="login.example.org"), "must be the provider's https:// URL"),
+        (provider(issuer="https://login.example.org/?x=1"), "an issuer has no ?"),
+        (provider(issuer="https://me:letmein@login.example.org"), "a login does not belong in the URL"),
+        (provider(issuer=None), "access.openIdConnect.issuer: "),
+        (provider(clientId=""), "access.openIdConnect.clientId: "),
+        (
+            provider(clientSecret="letmein letmein"),
+            "access.openIdConnect.clientSecret: (secret): a client's secret has",
+        ),
+        (provider(clientSecret=None), "access.openIdConnect.clientSecret: "),
+        (provider(scopes=["profile"]), "scopes: openid is missing"),
+        (provider(scopes=["openid email"]), "access.openIdConnect.scopes[0]: "),
+        (provider(claim=""), "access.openIdConnect.claim: "),
+        (provider(roles=[]), "access.openIdConnect.roles: "),
+        (provider(roles=[{"value": "x", "groups": []}]), "access.openIdConnect.roles[0].groups: "),
+        (
+            provider(roles=[{"value": "x", "groups": ["garden"]}]),
+            "access.openIdConnect.roles[0].groups: there is no group 'garden'; name one of all, yard",
+        ),
+        (provider(roles=[{"value": "x", "groups": ["all"], "role": "root"}]), "access.openIdConnect.roles[0].role: "),
+        (provider(roles=2 * [{"value": "x", "groups": ["all"]}]), "the value 'x' is there more than once"),
+        (provider(ca="letmein"), "access.openIdConnect.ca: "),
+        (provider(password="letmein"), "access.openIdConnect.password: unknown key"),
+    ],
+)
+def test_a_mistake_in_the_provider_is_named(tmp_path: Path, change: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load(tmp_path, {"tlsSecret": "page"}, **change)
+    assert any(problem in found for found in raised.value.problems), raised.value.problems
+    assert "letmein" not in str(raised.value) and SECRET not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("ui", "access", "problem"),
+    [
+        ({}, provider(), "access.openIdConnect: the page is served in plain, so whoever reads the network could take"),
+        ({}, provider(), "set ui.tlsSecret, or ui.tls: own"),
+        ({"tls": "own", "tlsSecret": "page"}, {}, "ui.tls: ui.tlsSecret page is the page's certificate already"),
+        ({"tls": "other"}, {}, "ui.tls: "),
+        ({"tlsNames": ["argus.example.org"]}, {}, "ui.tlsNames: only for a certificate that Argus makes"),
+        ({"tlsRedraw": "x", "tlsSecret": "page"}, {}, "ui.tlsRedraw: only for a certificate that Argus makes"),
+        ({"tls": "own", "tlsNames": ["*.example.org"]}, {}, "ui.tlsNames[0]: "),
+        ({"tls": "own", "tlsNames": ["$(id)"]}, {}, "ui.tlsNames[0]: "),
+        ({"tls": "own", "tlsNames": ["300.0.0.1"]}, {}, "ui.tlsNames[0]: "),
+        ({"tls": "own", "url": "http://argus.example.org"}, {}, "ui.url: http://argus.example.org is never"),
+        ({"url": "http://argus.example.org"}, provider(), "give ui.url with https:// instead of"),
+        ({"url": "http://argus.example.org", "tlsSecret": "page"}, {}, "ui.url: http://argus.example.org is never"),
+        ({"url": "argus.example.org"}, {}, "ui.url: "),
+        ({"url": "https://argus.example.org/page"}, {}, "must be https://name[:port], without a path"),
+        ({"url": "https://me:letmein@argus.example.org"}, {}, "a login does not belong in the URL"),
+    ],
+)
+def test_a_mistake_in_the_page_s_address_is_named(
+    tmp_path: Path, ui: dict[str, Any], access: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load(tmp_path, ui, **access)
+    assert any(problem in found for found in raised.value.problems), raised.value.problems
+    assert "letmein" not in str(raised.value)
+
+
+def test_without_openssl_no_certificate_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ConfigError, match="install openssl"):
+        load(tmp_path, {"tls": "own"})

@@ -53,6 +53,7 @@ def declare(**changes: Any) -> None:
             models=[each.name for each in stack.models],
             cameras=stack.cameras,
             cluster=stack.cluster,
+            open_id_connect=stack.access.open_id_connect,
         ),
     )
     keda = Keda("keda", KedaArgs(namespace=namespace))

@@ -15,6 +15,18 @@ from components.kubernetes import SECRETS_DIR
 from components.pipeline.ui import access_file
 from tests.unit.components.pipeline.conftest import Build, declare, settings
 
+PAGE = "https://argus.test"
+SECRET = "of-the-client"
+PROVIDER: dict[str, Any] = {
+    "issuer": "https://login.test",
+    "clientId": "argus",
+    "clientSecret": SECRET,
+    "roles": [
+        {"value": "chiefs", "role": "admin", "groups": ["all"]},
+        {"value": "guards", "groups": ["yard"]},
+    ],
+    "ca": None,
+}
 ANNA, SHIFT = hash_password("a password of anna"), hash_token("of-the-shift")
 ACCESS: dict[str, Any] = {
     "groups": {"yard": ["camera-0?", "camera-39"]},
@@ -29,7 +41,7 @@ def parts(objects: Any) -> tuple[Any, Any]:
 
 
 def test_users_and_tokens_are_in_the_file_with_the_patterns_of_their_groups() -> None:
-    read = Access.model_validate_json(access_file(settings(access=ACCESS).access, None))
+    read = Access.model_validate_json(access_file(settings(access=ACCESS).access, None, PAGE))
     (anna,) = read.users.values()
     assert (anna.role, anna.cameras, anna.version, anna.hash) == ("viewer", ("camera-0?", "camera-39"), 1, ANNA)
     (shift,) = read.tokens.values()
@@ -38,10 +50,32 @@ def test_users_and_tokens_are_in_the_file_with_the_patterns_of_their_groups() ->
 
 
 def test_a_stack_that_names_no_user_has_an_admin_with_a_drawn_password() -> None:
-    read = Access.model_validate_json(access_file(settings().access, "drawn"))
+    read = Access.model_validate_json(access_file(settings().access, "drawn", PAGE))
     assert read.users.keys() == {"admin"}
     assert (read.users["admin"].role, read.users["admin"].cameras) == ("admin", ("*",))
     assert verify("drawn", read.users["admin"].hash)
+
+
+def test_without_a_provider_the_file_is_as_earlier_pods_know_it() -> None:
+    written = json.loads(access_file(settings(access=ACCESS).access, None, PAGE))
+    assert list(written) == ["users", "tokens", "idle_seconds", "absolute_seconds"]
+
+
+def test_the_provider_is_in_the_file_with_the_page_s_own_address(build: Build) -> None:
+    objects = build(access={**ACCESS, "openIdConnect": PROVIDER}, ui={"url": "https://argus.test"})
+    secret, _ = parts(objects)
+    given = Access.model_validate_json(secret.inputs["stringData"][ACCESS_FILE]).open_id_connect
+    assert given is not None
+    assert (given.issuer, given.client_id, given.client_secret) == ("https://login.test", "argus", SECRET)
+    assert given.page == PAGE
+    assert [(each.value, each.role, each.cameras) for each in given.roles] == [
+        ("chiefs", "admin", ("*",)),
+        ("guards", "viewer", ("camera-0?", "camera-39")),
+    ]
+    assert [key for key, each in objects.items() if SECRET in json.dumps(each.inputs)] == ["Secret/ui-access"]
+    without = build(access=ACCESS, ui={"url": "https://argus.test"})
+    changed = {key for key in objects if objects[key].inputs != without[key].inputs}
+    assert changed == {"Secret/ui-access", "NetworkPolicy/ui"}, "nothing restarts"
 
 
 def test_the_secret_is_secret_and_mounted_as_files(build: Build) -> None:

@@ -1,0 +1,107 @@
+"""A certificate of the page, of a private authority of the stack."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import pulumi
+from pulumi_command import local
+from pulumi_kubernetes import core
+
+from components import kubernetes as k
+
+SCRIPT: Final = Path(__file__).with_name("page_certificate.sh")
+ROOT: Final = SCRIPT.parents[2]
+
+DAYS: Final = 397
+"""Browsers take no longer one."""
+
+_BLOCK: Final = re.compile(r"-----BEGIN [^-]+-----\n[^-]+-----END [^-]+-----\n?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageCertificateArgs:
+    """Arguments of PageCertificate."""
+
+    workload: k.Workload
+    names: Sequence[str]
+    """DNS names and IPv4 addresses at which browsers open the page."""
+    redraw: str
+    """Another word makes another authority."""
+
+
+class PageCertificate(pulumi.ComponentResource):
+    """Makes an authority, which stays, and a certificate, which the first update of each quarter makes anew.
+
+    The computer that runs Pulumi makes both with openssl. The authority's private key is in the stack's state alone,
+    encrypted; the page's is also in the Secret, which pods read again when it changes.
+    """
+
+    secret: pulumi.Output[str]
+    """The name of the Secret with tls.crt and tls.key."""
+    authority: pulumi.Output[str]
+    """The authority's certificate as PEM text, for whoever opens the page; no secret."""
+
+    def __init__(self, name: str, args: PageCertificateArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("argus:pipeline:PageCertificate", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        authority = _printed(
+            f"{name}-authority",
+            "authority",
+            triggers=[args.redraw] if args.redraw else [],
+            # Whatever a later version's command says: browsers have been given this authority.
+            opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(ignore_changes=["create"])),
+        )
+        page = _printed(
+            f"{name}-page",
+            " ".join(["page", str(DAYS), *args.names]),
+            triggers=[_quarter(datetime.now(UTC))],
+            stdin=authority,
+            opts=child,
+        )
+        made = core.v1.Secret(
+            f"{name}-secret",
+            metadata=args.workload.named("ui-tls").metadata(),
+            type="kubernetes.io/tls",
+            string_data={"tls.key": _block(page, 0), "tls.crt": _block(page, 1)},
+            opts=child,
+        )
+        self.secret = made.metadata.name.apply(str)
+        self.authority = pulumi.Output.unsecret(_block(authority, 1))
+        self.register_outputs({"secret": self.secret, "authority": self.authority})
+
+
+def _printed(
+    name: str,
+    arguments: str,
+    *,
+    triggers: Sequence[str],
+    opts: pulumi.ResourceOptions,
+    stdin: pulumi.Input[str] | None = None,
+) -> pulumi.Output[str]:
+    """What the script prints, as a secret; it stays until the arguments, the input or a trigger are others."""
+    made = local.Command(
+        name,
+        # Relative, so that a clone in another folder makes nothing anew.
+        create=f"bash {os.path.relpath(SCRIPT, ROOT)} {arguments}",
+        stdin=stdin,
+        triggers=list(triggers) or None,
+        logging=local.Logging.NONE,
+        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(additional_secret_outputs=["stdout"])),
+    )
+    return pulumi.Output.secret(made.stdout)
+
+
+def _block(printed: pulumi.Output[str], index: int) -> pulumi.Output[str]:
+    """One of the PEM blocks."""
+    return printed.apply(lambda text: "".join(_BLOCK.findall(text)[index : index + 1]))
+
+
+def _quarter(now: datetime) -> str:
+    return f"{now.year}-{(now.month + 2) // 3}"
