@@ -228,7 +228,7 @@ def ask(
     """Like `command`, for an address that several machines may hold: any of its host keys is accepted.
 
     If a host with an unknown key holds the address, such as a machine that is leaving, the machines that may hold it
-    are contacted at their own addresses. It tries to connect for as long as pulumi-command does. A `delete` must reach
+    are contacted at their own addresses. It tries to connect for longer than pulumi-command does. A `delete` must reach
     its host, unless ARGUS_CLUSTER_LOST says that the cluster is lost. A change of keys or of standard input alone does
     not run the script again: to make a changed input count, give the script a digest of it.
     """

@@ -135,9 +135,10 @@ answers() {
 # holders HOST: prints the own addresses of the machines that may hold the address HOST.
 holders() { awk -v comment="may-have-$1" '$4 == comment { print $1 }' "$work/known_hosts"; }
 
-# ask HOST COMMAND [FILE]: like `told`, but tries to connect as often as pulumi-command does (11 times, with 75 s
-# of pauses), also if the connection was lost, so every command may run twice. If a host with an unknown key holds the
-# address, such as a machine that is leaving, the machines that may hold it are asked at their own addresses.
+# ask HOST COMMAND [FILE]: like `told`, but tries to connect as often as pulumi-command does (11 times), with longer
+# pauses (75 s), because an address that moves takes that long; also if the connection was lost, so every command may run
+# twice. If a host with an unknown key holds the address, such as a machine that is leaving, the machines that may hold
+# it are asked at their own addresses.
 ask() {
   local attempt pause=1 output status host hosts=("$1") own
   for attempt in 1 2 3 4 5 6 7 8 9 10 11; do

@@ -22,6 +22,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
@@ -172,7 +173,8 @@ def _worker(number: int) -> Config:
     return {"name": f"worker{number}", "address": f"192.0.2.{20 + number}", "hostKey": host_key(f"worker{number}")}
 
 
-def _control_planes(config: Config) -> None:
+def add_control_planes(config: Config) -> None:
+    """Two control planes more."""
     config["machines"]["controlPlanes"] += [
         {"name": f"cp{n}", "address": f"192.0.2.{10 + n}", "hostKey": host_key(f"cp{n}")} for n in (4, 5)
     ]
@@ -386,7 +388,7 @@ _OTHERS: Final[Mapping[str, Sequence[Sample]]] = {
     "cameras[].tls.fingerprint": _of_item("cameras[].tls.fingerprint", 3, "ab" * 32),
     "cameras[].tls.verify": _of_item("cameras[].tls.verify", 3, False),
     "machines.controlPlanes[]": [
-        Sample(says="two more", change=_control_planes),
+        Sample(says="two more", change=add_control_planes),
         Sample(says="two less", change=lambda config: config["machines"]["controlPlanes"].__delitem__(slice(1, 3))),
         Sample(says="one less", change=lambda config: config["machines"]["controlPlanes"].pop()),
     ],
@@ -522,14 +524,10 @@ def holds_data(resource: Registered) -> bool:
 
 
 def _table() -> dict[str, tuple[str, ...]]:
-    """The immutable fields of each kind, from the plugin's own table; exceptions begin with `!`."""
-    text = IMMUTABLE.read_text(encoding="utf-8")
-    found: dict[str, list[str]] = {}
-    for variable, sign in (("immutableFields", ""), ("mutableFields", "!")):
-        body = text.partition(f"var {variable} = ")[2].partition("\n}\n")[0]
-        for kind, fields in re.findall(r'Kind: "(\w+)"\}:\s*\{(.*?)\}', body, re.DOTALL):
-            found.setdefault(kind, []).extend(f"{sign}{name}" for name in re.findall(r'"([^"]+)"', fields))
-    return {kind: tuple(fields) for kind, fields in found.items()}
+    """The immutable fields of each kind, from the plugin's own table."""
+    body = IMMUTABLE.read_text(encoding="utf-8").partition("var immutableFields = ")[2].partition("\n}\n")[0]
+    found = re.findall(r'Kind: "(\w+)"\}:\s*\{(.*?)\}', body, re.DOTALL)
+    return {kind: tuple(re.findall(r'"([^"]+)"', fields)) for kind, fields in found}
 
 
 FIELDS: Final = _table()
@@ -560,10 +558,8 @@ def _replaces(resource: Registered, paths: Sequence[str]) -> bool:
         )
     if resource.type == "pulumi:providers:kubernetes":
         return "clusterIdentifier" in paths
-    fields = FIELDS.get(_kind(resource), ())
-    frozen = [each for each in fields if not each.startswith("!")] + ["metadata.name", "metadata.namespace"]
-    free = [each[1:] for each in fields if each.startswith("!")]
-    return any(_covers(frozen, path) and not _covers(free, path) for path in paths)
+    frozen = [*FIELDS.get(_kind(resource), ()), "metadata.name", "metadata.namespace"]
+    return any(_covers(frozen, path) for path in paths)
 
 
 def compare(before: Sequence[Registered], after: Sequence[Registered]) -> Effect:
@@ -672,7 +668,7 @@ class Program:
 
     def run(self, config: Config) -> Recorder:
         """Everything that the program registers for a stack. Raises what it raises."""
-        recorder = _Recorder(outputs={"command:local:Command": _local, "command:remote:Command": self._remote})
+        recorder = _Recorder(outputs={kind: partial(prints, kind, server=self.server) for kind in COMMANDS})
         settings = load_values(config, rules(STAGES))
         free = not lasting.refusals(self.outputs.get("lasting", {}), lasting.of(settings))
         cluster = _Cluster(recorder, self.cluster if free else None)
@@ -710,10 +706,18 @@ class Program:
         except pulumi.RunError as error:
             return Effect(refused=_reason(str(error)))
 
-    def _remote(self, name: str, inputs: Mapping[str, Any]) -> dict[str, str]:
-        if "-preflight-" not in name:
-            return {"stdout": "", "stderr": ""}
-        return {"stdout": printed(json.dumps(facts(inputs["connection"]["host"], self.server))), "stderr": ""}
+
+COMMANDS: Final = ("command:local:Command", "command:remote:Command")
+"""The types of the resources that run commands."""
+
+
+def prints(kind: str, name: str, inputs: Mapping[str, Any], *, server: str) -> dict[str, str]:
+    """What a command prints where every machine is fit, and is a node of the cluster at this URL, if any."""
+    if kind == "command:local:Command":
+        return _local(name, inputs)
+    if "-preflight-" not in name:
+        return {"stdout": "", "stderr": ""}
+    return {"stdout": printed(json.dumps(facts(inputs["connection"]["host"], server))), "stderr": ""}
 
 
 def facts(host: str, server: str) -> dict[str, Any]:

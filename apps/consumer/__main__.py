@@ -3,6 +3,7 @@
 import logging
 import sys
 
+from apps.consumer.again import StoreAgain
 from apps.consumer.clocks import BrokersClock
 from apps.consumer.files import file_handler
 from apps.consumer.ingest import Ingest
@@ -33,11 +34,12 @@ def work(settings: Settings) -> int:
     )
     ingest = Ingest(settings, store, retention.make_room, brokers_clock)
     on_stop(ingest.stop)
+    again = StoreAgain(settings, store, brokers_clock)
     server = Server(
         settings.http_port,
         health=ingest.health,
         readiness=ingest.readiness,
-        rest=file_handler(store),
+        rest=again.handler(file_handler(store, retention.kept_from)),
         token=token,
     )
     logger.info("serving %s on port %d", settings.data_dir, server.port)
@@ -47,6 +49,7 @@ def work(settings: Settings) -> int:
     finally:
         retention.stop()
         server.close()
+        again.close()
         store.close()
     logger.info("stopped")
     return 0

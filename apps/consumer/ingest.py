@@ -166,11 +166,11 @@ class Ingest:
         if place in self._waiting:
             return  # fetched before the pause: it is read again
         self._begun.setdefault(place, offset)
-        taken_at = _taken_at(message)
+        taken_at = taken_by_kafka(message)
         if taken_at is not None:
             self._brokers_clock.told(taken_at)
         try:
-            self._write(_file_of(topic == self._settings.frames_topic, message, taken_at))
+            self._write(file_of(topic == self._settings.frames_topic, message))
         except RejectedError as rejected:
             metrics.REJECTED.labels(rejected.reason).inc()
             logger.warning("skipped %s[%d]@%d: %s", topic, partition, offset, rejected)
@@ -294,14 +294,15 @@ class Ingest:
         self._joined = False
 
 
-def _taken_at(message: Message) -> datetime | None:
+def taken_by_kafka(message: Message) -> datetime | None:
     """The time at which a broker took the record; None where the record's time is its sender's."""
     kind, milliseconds = message.timestamp()
     return from_milliseconds(milliseconds) if kind == TIMESTAMP_LOG_APPEND_TIME else None
 
 
-def _file_of(is_frame: bool, message: Message, taken_at: datetime | None) -> StoredFile:
-    now = datetime.now(UTC)
+def file_of(is_frame: bool, message: Message) -> StoredFile:
+    """The file for a record of the frames topic or of a results topic. Raises RejectedError."""
+    now, taken_at = datetime.now(UTC), taken_by_kafka(message)
     if not is_frame:
         return result_file(message.value(), now, taken_at)
     # Received headers are a list of pairs; the client's type also has a dictionary, for sending.

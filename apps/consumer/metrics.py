@@ -4,6 +4,9 @@ from prometheus_client import Counter, Gauge, Histogram
 
 STORED = Counter("argus_consumer_stored_total", "Files made durable and committed.", ["kind"])
 STORED_BYTES = Counter("argus_consumer_stored_bytes_total", "Bytes of the files made durable.", ["kind"])
+STORED_AGAIN = Counter(
+    "argus_consumer_stored_again_total", "Files that were on no disk, stored at the comparison's request.", ["kind"]
+)
 REJECTED = Counter("argus_consumer_rejected_total", "Records that cannot be stored, skipped.", ["reason"])
 EXPIRED = Counter("argus_consumer_expired_total", "Records already past their retention, skipped.")
 COMMIT_FAILURES = Counter("argus_consumer_commit_failures_total", "Commits that Kafka refused; tried again later.")

@@ -92,8 +92,9 @@ class Retention:
     def apply(self, now: datetime) -> int:
         """Remove hours that are too old or do not fit. Returns how many were removed."""
         age, earlier = self._age(now), self._brokers_clock.earlier(now)
-        removed = self._remove(expired(self._store.hours(), earlier, self._retention_hours, age), "age")
-        removed += self._remove(surplus(self._store.hours(), self._store.size, now, self._max_bytes, age), "bytes")
+        removed = self._remove(expired(self._store.hours(), earlier, self._retention_hours, age), "age", now)
+        too_much = surplus(self._store.hours(), self._store.size, now, self._max_bytes, age)
+        removed += self._remove(too_much, "bytes", now)
         metrics.DISK_BYTES.set(sum(self._store.size(directory) for directory in self._store.hours()))
         return removed
 
@@ -104,7 +105,11 @@ class Retention:
         oldest = min(self._store.hours(), key=lambda directory: (age(directory), directory), default=None)
         if oldest is None or age(oldest) >= hour_of(now):
             return False
-        return self._remove([oldest], "disk full") > 0
+        return self._remove([oldest], "disk full", now) > 0
+
+    def kept_from(self) -> str:
+        """The oldest hour that is not removed for its age."""
+        return oldest_kept(self._brokers_clock.earlier(datetime.now(UTC)), self._retention_hours)
 
     def _age(self, now: datetime) -> Age:
         latest = hour_of(now + CLOCK_TOLERANCE)
@@ -114,8 +119,8 @@ class Retention:
 
         return age
 
-    def _remove(self, removable: list[HourDirectory], why: str) -> int:
-        count = 0
+    def _remove(self, removable: list[HourDirectory], why: str, now: datetime) -> int:
+        removed = []
         for directory in removable:
             if self._stop.is_set():
                 break
@@ -128,8 +133,12 @@ class Retention:
                 continue
             metrics.REMOVED_HOURS.labels(why).inc()
             logger.info("removed %s of %s (%s)", directory.hour, directory.camera, why)
-            count += 1
-        return count
+            removed.append(directory)
+        # Of an hour that is ahead of the clock, nothing follows for the hours before it.
+        latest = hour_of(now + CLOCK_TOLERANCE)
+        if past := [directory for directory in removed if directory.hour <= latest]:
+            self._store.note_removed(past)
+        return len(removed)
 
     def _run(self) -> None:
         while not self._stop.is_set():

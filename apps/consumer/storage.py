@@ -7,10 +7,11 @@ that Kafka delivers again, to the same names.
 
 import contextlib
 import errno
+import json
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +24,12 @@ from apps.messages.names import NAME
 
 TEMPORARY_SUFFIX = ".tmp"
 TRASH = ".trash"
+REMOVED = ".removed.json"
+"""The newest hour that was removed of each camera: what is older is missing because it was to go."""
+
+MOST_REMOVED = 10_000
+"""The most cameras whose removed hours are remembered; the others are those of the oldest hours."""
+
 BLOCK = 4096
 """What file systems give to files in whole numbers (bytes): a result of 500 bytes takes as much."""
 
@@ -52,10 +59,15 @@ class _Pending:
 
 
 class DiskStore:
-    """Writes and removes files under `root`. One thread may write while another removes."""
+    """Writes and removes files under `root`. One thread may write while another removes.
 
-    def __init__(self, root: Path) -> None:
+    Two stores may share a root if they write under different temporary names.
+    """
+
+    def __init__(self, root: Path, suffix: str = TEMPORARY_SUFFIX) -> None:
+        """`suffix` is that of the temporary names, and ends with TEMPORARY_SUFFIX."""
         self.root = root
+        self._suffix = suffix
         self._pending: list[_Pending] = []
         self._lock = threading.Lock()
         self._syncers = ThreadPoolExecutor(SYNC_THREADS, thread_name_prefix="fsync")
@@ -79,7 +91,7 @@ class DiskStore:
     def write(self, file: StoredFile) -> None:
         """Write a file under its temporary name. Removes it and raises OSError if the disk refuses."""
         final = self.root / file.path
-        temporary = final.with_name(f".{final.name}{TEMPORARY_SUFFIX}")
+        temporary = final.with_name(f".{final.name}{self._suffix}")
         with self._lock:
             self._make_directory(final.parent)
             descriptor = os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o640)
@@ -188,6 +200,27 @@ class DiskStore:
                 (self.root / directory.camera).rmdir()
         shutil.rmtree(trashed, ignore_errors=True)
         self._sizes.pop(directory, None)
+
+    def removed(self) -> Mapping[str, str]:
+        """The newest hour that was removed of each camera; empty if that is not known."""
+        try:
+            found = json.loads((self.root / REMOVED).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        if not isinstance(found, dict):
+            return {}
+        return {camera: hour for camera, hour in found.items() if isinstance(hour, str)}
+
+    def note_removed(self, directories: Iterable[HourDirectory]) -> None:
+        """Remember that these hours were removed because they were to go, or try to."""
+        hours = dict(self.removed())
+        for directory in directories:
+            hours[directory.camera] = max(directory.hour, hours.get(directory.camera, ""))
+        newest = sorted(hours.items(), key=lambda item: item[1])[-MOST_REMOVED:]
+        new = self.root / f"{REMOVED}{TEMPORARY_SUFFIX}"
+        with contextlib.suppress(OSError):
+            new.write_text(json.dumps(dict(newest)), encoding="utf-8")
+            new.replace(self.root / REMOVED)
 
     def close(self) -> None:
         """Drop the files that were not flushed."""

@@ -1,8 +1,11 @@
-"""`python -m apps.indices.compare` compares the results in Kafka, on disk and in the index, and sends what is missing.
+"""`python -m apps.indices.compare` compares the results in Kafka, on disk and in the index, and adds what is missing.
 
 Filebeat gives up a result that its index refuses, for example while the index is blocked. So this job looks for every
 result that Filebeat has shipped or a consumer has stored. What the index lacks is sent again; what it refuses again is
 set aside, in an index of its own, from which every run sends it.
+
+Results that the consumers took from Kafka and that are on no disk, and the frames of such results, are stored again by
+a consumer, which reads them from Kafka anew (apps/consumer/again.py).
 
 Nothing is lost while Elasticsearch refuses even that: the job remembers in Kafka how far it has compared, and goes on
 only when everything before is in the index or set aside.
@@ -15,10 +18,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Final, NamedTuple
 
 from confluent_kafka import KafkaException
 
 from apps.indices import archive
+from apps.indices.archive import Stored
 from apps.indices.documents import Documents, Record, chunks
 from apps.indices.identities import Identities, Slot
 from apps.indices.results_log import Place, ResultsLog, Window
@@ -31,10 +36,26 @@ from apps.service.token import Token
 NAMED = 100
 """The most results of one kind that the log names."""
 
+STORED_AT_ONCE: Final = 100
+"""The records that a consumer is asked to store at once: with the largest frames, it has a minute for 100 MB."""
+
+STORED: Final = "stored"
+NOT_MISSING: Final = (STORED, "expired", "removed", "rejected")
+"""What a consumer says of a record that is not missing on its disk, or not any more (apps/consumer/again.py)."""
+
 logger = logging.getLogger("apps.indices.compare")
 
 Lacking = dict[Slot, set[int]]
 """The sequences of results that are missing somewhere, by slot."""
+
+
+class Absent(NamedTuple):
+    """A frame or result that is on no disk, and the topic, partition and offset of its record."""
+
+    lacking: Lacking
+    slot: Slot
+    sequence: int
+    record: tuple[str, int, int]
 
 
 @dataclass(kw_only=True)
@@ -59,9 +80,19 @@ def not_indexed(kafka: InKafka, disk: Identities, index: Identities, refused: Id
     return found
 
 
-def not_on_disk(kafka: InKafka, disk: Identities) -> Lacking:
-    """The results that the consumers have taken from Kafka and that are on no disk."""
-    return {slot: lacking for slot in kafka.stored.slots if (lacking := kafka.stored.of(slot) - disk.of(slot))}
+def not_on_disk(kafka: InKafka, disks: Stored) -> Lacking:
+    """The results that the consumers have taken from Kafka and that are on no disk, but should be."""
+    slots = [slot for slot in kafka.stored.slots if not disks.was_to_go(slot)]
+    return {slot: lacking for slot in slots if (lacking := kafka.stored.of(slot) - disks.results.of(slot))}
+
+
+def frames_not_on_disk(kafka: InKafka, disks: Stored) -> Lacking:
+    """The frames of the results that the consumers have taken, whichever of them are on no disk, but should be."""
+    expected: Lacking = {}
+    for slot in kafka.stored.slots:
+        if not disks.was_to_go(slot):
+            expected.setdefault(slot.frames, set()).update(kafka.stored.of(slot))
+    return {slot: lacking for slot, all_ in expected.items() if (lacking := all_ - disks.frames.of(slot))}
 
 
 def size(lacking: Lacking) -> int:
@@ -104,10 +135,7 @@ class Comparison:
         report.on_their_way = report.kafka - len(kafka.shipped)
         report.unreadable, report.unanswered = kafka.unreadable, stored.unanswered
         if not stored.unanswered:
-            absent = not_on_disk(kafka, stored.results)
-            report.not_on_disk = size(absent)
-            if absent:
-                logger.warning("in Kafka and on no disk: %s", names(absent))
+            self._complete_disks(kafka, stored, window)
         lacking = not_indexed(kafka, stored.results, index, refused)
         self._leave_newer(lacking, kafka, window)
         if lacking:
@@ -116,6 +144,59 @@ class Comparison:
         self._tell(lacking)
         if not report.waiting and self._settings.hours is None:
             self._log.commit({place: min(window.shipped[place], end) for place, end in window.ends.items()}, self._now)
+
+    def _complete_disks(self, kafka: InKafka, disks: Stored, window: Window) -> None:
+        """Let the consumers store what is on no disk, and count what is not on one afterwards."""
+        results, frames = not_on_disk(kafka, disks), frames_not_on_disk(kafka, disks)
+        for what, lacking in (("results", results), ("frames", frames)):
+            if lacking:
+                logger.warning("%s in Kafka and on no disk: %s", what, names(lacking))
+        records = itertools.chain(self._results_at(results, window), self._frames_at(frames, window))
+        while chunk := list(itertools.islice(records, STORED_AT_ONCE)):
+            self._store_again(chunk, disks)
+        self.report.not_on_disk, self.report.frames_not_on_disk = size(results), size(frames)
+
+    def _results_at(self, lacking: Lacking, window: Window) -> Iterator[Absent]:
+        """Where in Kafka these results are."""
+        if lacking:
+            for place, offset, value in self._log.records(window.starts, window.ends):
+                try:
+                    result = result_from_json(value)
+                except UNREADABLE:
+                    continue
+                slot = Slot.of(result)
+                if offset < window.stored[place] and result.sequence in lacking.get(slot, ()):
+                    yield Absent(lacking, slot, result.sequence, (*place, offset))
+
+    def _frames_at(self, lacking: Lacking, window: Window) -> Iterator[Absent]:
+        """Where in Kafka these frames are. Those that the consumers have not taken yet are taken out."""
+        if lacking:
+            first = min(_begin(slot.hour) for slot in lacking)
+            for place, offset, slot, sequence in self._log.frames(first):
+                if sequence not in lacking.get(slot, ()):
+                    continue
+                if offset < window.stored_frames.get(place, 0):
+                    yield Absent(lacking, slot, sequence, (*place, offset))
+                else:
+                    _take_out(lacking, slot, sequence)
+
+    def _store_again(self, records: Sequence[Absent], disks: Stored) -> None:
+        """Let each record be stored by the consumer that has its camera, and take out what is not missing any more."""
+        by_consumer: dict[str, list[Absent]] = {}
+        for each in records:
+            consumer = disks.holders.get(each.slot.camera, self._settings.consumer_urls[0])
+            by_consumer.setdefault(consumer, []).append(each)
+        for consumer, mine in by_consumer.items():
+            try:
+                outcomes = archive.store_again(consumer, [each.record for each in mine], self._token)
+            except (OSError, ValueError) as error:
+                logger.warning("%s has not stored records again: %s", consumer, error)
+                continue
+            for each, outcome in zip(mine, outcomes, strict=True):
+                if outcome in NOT_MISSING and _take_out(each.lacking, each.slot, each.sequence):
+                    self.report.stored_again += outcome == STORED
+            for outcome, count in Counter(outcomes).items():
+                logger.info("%s: %d records of Kafka that were on no disk: %s", consumer, count, outcome)
 
     def _window(self) -> Window:
         if self._settings.hours is None:
@@ -214,7 +295,7 @@ class Comparison:
             # Those that were not tried any more.
             (reason, _), *_ = self._waiting.most_common(1) or [("not tried", 0)]
             self._waiting[reason] += unknown
-        first = min((datetime.strptime(slot.hour, "%Y-%m-%dT%H").replace(tzinfo=UTC) for slot in lacking), default=None)
+        first = min((_begin(slot.hour) for slot in lacking), default=None)
         report.tell(min(filter(None, (oldest, first)), default=None), reasons + self._waiting)
 
 
@@ -224,19 +305,27 @@ def _refused(records: Sequence[Record], reasons: Sequence[str | None]) -> dict[R
 
 def _remove(lacking: Lacking, record: Record) -> bool:
     """Take a result out. Returns whether it was in."""
-    slot = Slot.of(record.result)
+    return _take_out(lacking, Slot.of(record.result), record.result.sequence)
+
+
+def _take_out(lacking: Lacking, slot: Slot, sequence: int) -> bool:
     sequences = lacking.get(slot, set())
-    if record.result.sequence not in sequences:
+    if sequence not in sequences:
         return False
-    sequences.remove(record.result.sequence)
+    sequences.remove(sequence)
     if not sequences:
         del lacking[slot]
     return True
 
 
+def _begin(hour: str) -> datetime:
+    return datetime.strptime(hour, "%Y-%m-%dT%H").replace(tzinfo=UTC)
+
+
 def work(settings: ComparisonSettings) -> int:
     """Returns the process's exit status: 1 if a result is not searchable, or if there is no comparison."""
-    log = ResultsLog({"bootstrap.servers": settings.kafka_bootstrap_servers}, settings.results_topics)
+    connection = {"bootstrap.servers": settings.kafka_bootstrap_servers}
+    log = ResultsLog(connection, settings.results_topics, settings.frames_topic)
     comparison = Comparison(settings, log, datetime.now(UTC))
     report = comparison.report
     try:

@@ -8,7 +8,7 @@ from apps.messages import Result, hour_of, result_id
 
 
 class Slot(NamedTuple):
-    """One camera's results of one model in one hour (`2026-11-23T22`)."""
+    """One camera's results of one model in one hour (`2026-11-23T22`), or its frames: these have an empty model."""
 
     hour: str
     camera: str
@@ -19,9 +19,14 @@ class Slot(NamedTuple):
         """The slot of a result."""
         return cls(hour_of(result.captured_at), result.camera, result.model)
 
+    @property
+    def frames(self) -> Self:
+        """The slot of the frames of these results."""
+        return self._replace(model="")
+
     def name(self, sequence: int) -> str:
-        """The identity of the result with this sequence."""
-        return result_id(self.camera, sequence, self.model)
+        """The identity of the result, or frame, with this sequence."""
+        return result_id(self.camera, sequence, self.model) if self.model else f"{self.camera}/{sequence}"
 
 
 class Identities:

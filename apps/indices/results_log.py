@@ -1,14 +1,23 @@
-"""The results in Kafka: which are there, which were shipped to the index, and which were stored on disk."""
+"""The results in Kafka: which are there, which were shipped to the index, and which were stored on disk. And frames."""
 
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import cast
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import (
+    TIMESTAMP_LOG_APPEND_TIME,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
 
-from apps.messages import format_timestamp, parse_timestamp
+from apps.indices.identities import Slot
+from apps.messages import FrameError, format_timestamp, frame_from_kafka, from_milliseconds, hour_of, parse_timestamp
 from apps.messages.frame import CLOCK_TOLERANCE
 from apps.messages.names import COMPARISON_GROUP, CONSUMER_GROUP, FILEBEAT_GROUP
 
@@ -33,6 +42,8 @@ class Window:
     """The offsets up to which Filebeat has shipped all records, or has given them up."""
     stored: Mapping[Place, int]
     """The offsets up to which the consumers have stored all records."""
+    stored_frames: Mapping[Place, int]
+    """The same of the frames topic."""
     since: datetime | None
     """The time of the last comparison that left nothing open; None if there was none."""
     expired: int
@@ -46,9 +57,9 @@ class ResultsLog:
     coordinates the group ends the process (librdkafka 2.16).
     """
 
-    def __init__(self, connection: Mapping[str, str], topics: Sequence[str]) -> None:
-        """`connection` are librdkafka's settings that reach the brokers."""
-        self._topics = topics
+    def __init__(self, connection: Mapping[str, str], topics: Sequence[str], frames: str) -> None:
+        """`connection` are librdkafka's settings that reach the brokers; `frames` is the frames topic."""
+        self._topics, self._frames = topics, [frames]
         self._consumer = Consumer(
             {
                 **connection,
@@ -77,9 +88,10 @@ class ResultsLog:
         It begins no later than what was not shipped yet, so that each record that is on its way is in it. Raises
         KafkaException.
         """
-        places = self._places()
+        places = self._places(self._topics)
         compared = self._committed(COMPARISON_GROUP, places)
         # Before anything else is looked at, so that what is below these offsets must be found there.
+        stored_frames = self._offsets(CONSUMER_GROUP, self._places(self._frames))
         stored, shipped = (self._offsets(group, places) for group in (CONSUMER_GROUP, FILEBEAT_GROUP))
         limits = {place: self._limits(place) for place in places}
         # The clocks of a frame and of Kafka may differ by this much.
@@ -100,19 +112,42 @@ class ResultsLog:
             ends=ends,
             shipped=shipped,
             stored=stored,
+            stored_frames=stored_frames,
             since=from_time or min(times, default=None),
             expired=expired,
         )
 
     def ends(self) -> dict[Place, int]:
         """The offsets at which the topics end now. Raises KafkaException."""
-        return {place: self._limits(place)[1] for place in self._places()}
+        return {place: self._limits(place)[1] for place in self._places(self._topics)}
+
+    def frames(self, since: datetime) -> Iterator[tuple[Place, int, Slot, int]]:
+        """Place, offset, slot and sequence of each frame that was captured at `since` or later, and of some earlier.
+
+        All of their pictures are read. Raises KafkaException or TimeoutError.
+        """
+        places = self._places(self._frames)
+        ends = {place: self._limits(place)[1] for place in places}
+        for place, offset, message in self._read(self._offsets_at(since - CLOCK_TOLERANCE, places), ends):
+            kind, milliseconds = message.timestamp()
+            taken_at = from_milliseconds(milliseconds) if kind == TIMESTAMP_LOG_APPEND_TIME else None
+            # Received headers are a list of pairs; the client's type also has a dictionary, for sending.
+            headers = cast(list[tuple[str, bytes | None]] | None, message.headers())
+            try:
+                frame = frame_from_kafka(message.key(), message.value(), headers, taken_at)
+            except FrameError:
+                continue  # The consumers refuse and count it.
+            yield place, offset, Slot(hour_of(frame.captured_at), frame.camera, ""), frame.sequence
 
     def records(self, starts: Mapping[Place, int], ends: Mapping[Place, int]) -> Iterator[tuple[Place, int, bytes]]:
         """Place, offset and value of each record from `starts` up to `ends`.
 
         Raises KafkaException, or TimeoutError where Kafka sends nothing any more.
         """
+        for place, offset, message in self._read(starts, ends):
+            yield place, offset, message.value() or b""
+
+    def _read(self, starts: Mapping[Place, int], ends: Mapping[Place, int]) -> Iterator[tuple[Place, int, Message]]:
         left = {place: end for place, end in ends.items() if starts.get(place, 0) < end}
         self._consumer.assign([_partition(place, starts.get(place, 0)) for place in left])
         heard = time.monotonic()
@@ -131,7 +166,7 @@ class ResultsLog:
                 if error is not None and error.code() != KafkaError._PARTITION_EOF:
                     raise KafkaException(error)
                 if error is None and offset < left[place]:
-                    yield place, offset, message.value() or b""
+                    yield place, offset, message
                 if error is not None or offset + 1 >= left[place]:
                     del left[place]
         self._consumer.unassign()
@@ -149,12 +184,12 @@ class ResultsLog:
         low, high = self._consumer.get_watermark_offsets(_partition(place), timeout=ANSWER_SECONDS)
         return low, high
 
-    def _places(self) -> list[Place]:
+    def _places(self, topics: Sequence[str]) -> list[Place]:
         found = self._consumer.list_topics(timeout=ANSWER_SECONDS).topics
-        for topic in self._topics:
+        for topic in topics:
             if topic not in found or found[topic].error is not None:
                 raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART, f"there is no topic {topic}"))
-        return [(topic, partition) for topic in self._topics for partition in found[topic].partitions]
+        return [(topic, partition) for topic in topics for partition in found[topic].partitions]
 
     def _offsets(self, group: str, places: Sequence[Place]) -> dict[Place, int]:
         committed = self._committed(group, places)
@@ -172,7 +207,7 @@ class ResultsLog:
         milliseconds = int(moment.timestamp() * 1000)
         asked = [_partition(place, milliseconds) for place in places]
         answers = self._consumer.offsets_for_times(asked, timeout=ANSWER_SECONDS)
-        ends = self.ends()
+        ends = {place: self._limits(place)[1] for place in places}
         return {
             (each.topic, each.partition): each.offset if each.offset >= 0 else ends[each.topic, each.partition]
             for each in answers

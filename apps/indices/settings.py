@@ -32,6 +32,7 @@ class ComparisonSettings(Settings, PeerSettings):
     """The environment of the comparison of Kafka, disk and index."""
 
     kafka_bootstrap_servers: str = Field(min_length=1)
+    frames_topic: str = Field(min_length=1)
     results_topics: Words
     consumer_urls: Words
     hours: float | None = Field(default=None, gt=0)

@@ -34,6 +34,10 @@ _RESULTS = "results."
 _INDEX = re.compile(rf"(results-{NAME_PATTERN}|refused|audit)-(?P<day>\d{{4}}\.\d{{2}}\.\d{{2}})")
 
 
+STORE_AGAIN = "/store-again"
+"""The path at which a consumer is told which records of Kafka to store again."""
+
+
 def results_topic(model: str) -> str:
     """The topic of a model's results."""
     return f"{_RESULTS}{model}"

@@ -39,8 +39,12 @@ class Report:
     unreadable: int = 0
     """Records in Kafka that are no results."""
     not_on_disk: int | None = None
-    """In Kafka, taken by the consumers, and not on their disks: lost, or deleted for age or lack of space. None where
-    a consumer does not answer."""
+    """In Kafka, taken by the consumers, and not on their disks, after this comparison. None where a consumer does not
+    answer. What retention removes, for its age or for lack of space, does not count."""
+    frames_not_on_disk: int | None = None
+    """The same of the frames of these results, whether or not Kafka still has them."""
+    stored_again: int = 0
+    """Frames and results that were on no disk, and that a consumer has stored again at this comparison's request."""
     unanswered: list[str] = field(default_factory=list)
     """Consumers that do not answer."""
     oldest: str | None = None
@@ -107,7 +111,12 @@ class Report:
             yield f"{self.unreadable} records in Kafka are no results"
         if self.expired:
             yield f"{self.expired} records were deleted by Kafka before they were compared"
-        if self.not_on_disk:
-            yield f"{self.not_on_disk} in Kafka are on no disk: lost, or deleted for age or for lack of space"
+        if self.stored_again:
+            yield f"{self.stored_again} frames and results were on no disk, and were stored again"
+        if self.not_on_disk or self.frames_not_on_disk:
+            yield (
+                f"{self.not_on_disk} results in Kafka and {self.frames_not_on_disk} frames are on no disk: no consumer "
+                "has room or takes them, or Kafka has them no more"
+            )
         for url in self.unanswered:
             yield f"{url} does not answer: what it stores is not compared"

@@ -18,6 +18,10 @@ NOT_SEARCHABLE = Gauge(
 )
 SENT_AGAIN = Gauge("argus_results_sent_again", "Results that the last comparison found missing, and sent to the index.")
 NOT_ON_DISK = Gauge("argus_results_not_on_disk", "Results in Kafka that the consumers took, and that are on no disk.")
+FRAMES_NOT_ON_DISK = Gauge("argus_frames_not_on_disk", "Frames of such results that are on no disk.")
+STORED_AGAIN = Gauge(
+    "argus_stored_again", "Frames and results that the last comparison found on no disk, and had stored again."
+)
 COMPARED_AT = Gauge("argus_results_compared_timestamp_seconds", "When the last comparison began; 0 for none.")
 FILEBEAT_EVENTS = Gauge(
     "argus_filebeat_events",

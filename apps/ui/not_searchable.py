@@ -87,6 +87,15 @@ def notice(report: Report | None, dropped: int, now: datetime) -> str | None:
             said.append(
                 f"{report.not_searchable} results are not searchable, the oldest of {report.oldest}: {reason} {kept}"
             )
+        if report.stored_again:
+            said.append(
+                f"{report.stored_again} frames and results were missing on disk, and were stored again at {at}."
+            )
+        if report.not_on_disk or report.frames_not_on_disk:
+            said.append(
+                f"{report.not_on_disk} results and {report.frames_not_on_disk} frames are missing on disk: no consumer "
+                "has room for them, or Kafka has them no more."
+            )
         if report.expired:
             said.append(f"Kafka deleted {report.expired} results before they were compared with the index.")
     if dropped:
@@ -149,4 +158,6 @@ def _measure(report: Report) -> None:
         metrics.NOT_SEARCHABLE.labels(where).set(getattr(report, where))
     metrics.SENT_AGAIN.set(report.sent)
     metrics.NOT_ON_DISK.set(report.not_on_disk or 0)
+    metrics.FRAMES_NOT_ON_DISK.set(report.frames_not_on_disk or 0)
+    metrics.STORED_AGAIN.set(report.stored_again)
     metrics.COMPARED_AT.set(datetime.fromisoformat(report.at).timestamp())

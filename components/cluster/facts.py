@@ -42,6 +42,7 @@ class Facts:
     volumes: Sequence[str]
     """As in disks.Disks."""
     swap: Sequence[str]
+    """What it swaps to, as `NAME KIND`: a partition, a file or zram; what is a `unit` would be started with it."""
     ports_in_use: Sequence[str]
     addresses: Sequence[str]
     macs: Sequence[str]
@@ -164,7 +165,7 @@ def _problems(facts: Facts, args: ClusterArgs, address: str, macs: Collection[st
             " lower argus:cluster.minimumDiskGiB"
         )
     if facts.swap:
-        yield f"swaps to {', '.join(facts.swap)}: turn it off (swapoff -a) and remove it from /etc/fstab"
+        yield _swap(facts.swap)
     if facts.ports_in_use:
         yield f"port {', '.join(facts.ports_in_use)} in use: stop what listens there (ss -ltnp shows it)"
     if facts.firewalls and args.cluster.firewalls == "refuse":
@@ -177,6 +178,27 @@ def _problems(facts: Facts, args: ClusterArgs, address: str, macs: Collection[st
             f"sees {args.endpoint} in use by {facts.virtual_ip_holder}, which is no machine of this stack: choose a"
             " free address for argus:cluster.endpoint"
         )
+
+
+def _swap(found: Sequence[str]) -> str:
+    """What swaps, or will after the next start, when the kubelet would not start: it is to be off for good."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for each in found:
+        name, _, kind = each.rpartition(" ")
+        names[kind].append(name)
+    now = [name for kind, each in names.items() if kind != "unit" for name in each]
+    said = [f"swaps to {', '.join(now)}: turn it off (swapoff -a)"] if now else []
+    if units := names.get("unit"):
+        said.append(f"would swap again after its next start ({', '.join(units)})")
+    remedies = []
+    if names.keys() & {"partition", "file", "unit"}:
+        remedies.append(
+            "take it out of /etc/fstab and run systemctl daemon-reload; what systemd finds by itself or has a unit of"
+            " its own is turned off by systemctl mask NAME.swap (systemctl list-units --all --type swap)"
+        )
+    if "zram" in names:
+        remedies.append("turn zram off with what makes it (apt-get purge zram-tools systemd-zram-generator)")
+    return f"{' and '.join(said)}: {'; '.join(remedies)}"
 
 
 def _openings(args: ClusterArgs, address: str) -> str:

@@ -72,6 +72,17 @@ server() {
     sed -n 's/^ *server: *//p' $file
   fi
 }
+# What this machine swaps to, and what it would swap to after its next start, one a line: `NAME KIND`.
+swaps() {
+  local name kind
+  while read -r name kind _; do
+    case $name in /dev/zram*) kind=zram ;; esac
+    echo "$name $kind"
+  done < <(tail -n +2 /proc/swaps)
+  # Of /etc/fstab, of a partition that systemd has found by its type, of zram-generator, or written by hand.
+  { LC_ALL=C systemctl list-units --all --plain --no-legend --type=swap 2>/dev/null || true; } |
+    awk '$2 == "loaded" && $3 == "inactive" { print $1, "unit" }'
+}
 # The nearest folder to a path that exists.
 nearest() {
   local path=$1
@@ -112,7 +123,7 @@ cat <<FACTS
   "disk_mib": $(df --output=avail -m /var/lib | tail -n 1 | tr -d ' '),
   "disks": $(disks | listed),
   "volumes": $(volumes | listed),
-  "swap": $(tail -n +2 /proc/swaps | cut -d' ' -f1 | listed),
+  "swap": $(swaps | listed),
   "ports_in_use": $(ports_in_use | listed),
   "addresses": $(ip -o -4 addr show | awk '{ sub(/\/.*/, "", $4); print $4 }' | listed),
   "macs": $(cat /sys/class/net/*/address | sort -u | listed),

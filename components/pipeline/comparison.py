@@ -1,4 +1,4 @@
-"""The job that compares the results in Kafka, on disk and in the index, and sends what the index lacks."""
+"""The job that compares the results in Kafka, on disk and in the index, and completes the index and the disks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 import pulumi
 from pulumi_kubernetes import core
 
-from apps.messages.names import COMPARISON
+from apps.messages.names import COMPARISON, FRAMES_TOPIC
 from components import kubernetes as k
 from components.pipeline import pod_token
 from components.pipeline.consumer import STAGE as CONSUMER
@@ -33,6 +33,7 @@ class Comparison(pulumi.ComponentResource):
         workload = pipeline.workload("comparison", LABELS, self)
         variables: dict[str, pulumi.Input[str]] = {
             "ARGUS_KAFKA_BOOTSTRAP_SERVERS": pipeline.one(Topics).bootstrap_servers,
+            "ARGUS_FRAMES_TOPIC": FRAMES_TOPIC,
             "ARGUS_RESULTS_TOPICS": ",".join(results_topics(pipeline.settings)),
             "ARGUS_ELASTICSEARCH_URL": pipeline.one(Elasticsearch).url,
             "ARGUS_CONSUMER_URLS": pipeline.one(Consumer).urls.apply(",".join),

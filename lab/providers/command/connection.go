@@ -18,14 +18,15 @@ import (
 	"argus.dev/lab/providers/internal/plugin"
 )
 
-// The schema's defaults, and the rhythm of retries.
+// The schema's defaults, and the rhythm of retries, which is that of the real plugin (sdk/go/common/util/retry).
 const (
 	defaultUser           = "root"
 	defaultPort           = 22
 	defaultDialErrorLimit = 10
 	defaultPerDialTimeout = 15
-	firstRetry            = time.Second
-	lastRetry             = 10 * time.Second
+	firstRetry            = 100 * time.Millisecond
+	lastRetry             = 5 * time.Second
+	retryBackoff          = 1.5
 	keepAliveInterval     = 15 * time.Second
 	keepAliveLimit        = 4
 )
@@ -195,7 +196,7 @@ func (c *connection) dial(ctx context.Context, say func(string)) (*ssh.Client, e
 			return nil, fmt.Errorf("connect to %s: %w", c.address(), context.Cause(ctx))
 		case <-time.After(wait):
 		}
-		wait = min(wait*2, lastRetry)
+		wait = min(time.Duration(float64(wait)*retryBackoff), lastRetry)
 	}
 }
 

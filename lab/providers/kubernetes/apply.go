@@ -30,10 +30,6 @@ func (c *cluster) create(
 	ctx context.Context, application application, upsert bool,
 ) (live *unstructured.Unstructured, taken bool, err error) {
 	content := application.content
-	if content.GetName() == "" {
-		live, err = c.generate(ctx, application)
-		return live, false, err
-	}
 	existing, err := c.vacant(ctx, application)
 	if err != nil {
 		return nil, false, err
@@ -75,19 +71,6 @@ func managedBy(live *unstructured.Unstructured, manager string) bool {
 		}
 	}
 	return false
-}
-
-// generate creates an object whose name the API server makes up: server-side apply cannot.
-func (c *cluster) generate(ctx context.Context, application application) (*unstructured.Unstructured, error) {
-	content := application.content.DeepCopy()
-	foldStringData(content)
-	return patiently(ctx, patience, application.say, func() (*unstructured.Unstructured, error) {
-		objects, err := c.objects(content.GroupVersionKind(), content.GetNamespace())
-		if err != nil {
-			return nil, err
-		}
-		return objects.Create(ctx, content, metav1.CreateOptions{FieldManager: application.manager})
-	})
 }
 
 // apply brings the object to what is wished for by server-side apply.

@@ -14,26 +14,19 @@ import (
 // diff compares the inputs of the last run with new ones. After a refresh the old ones tell what is live.
 func diff(gvk schema.GroupVersionKind, old, inputs resource.PropertyMap, settings settings) *pulumirpc.DiffResponse {
 	before, after := object(old), object(inputs)
-	before.SetGroupVersionKind(gvk)
 	var changes []plugin.Change
 	for _, change := range plugin.Differences(old, inputs) {
 		if !emptyChange(change) && !sameGroup(change) {
 			changes = append(changes, change)
 		}
 	}
+	after.SetGroupVersionKind(gvk)
 	response := plugin.DiffResponse(changes, func(change plugin.Change) bool {
 		path := schematic(change.Path)
-		switch {
-		case path == "apiVersion":
-			return true
-		case strings.HasPrefix(path, "spec.clusterIP"):
-			// An address that was never asked for may be given up, and one may be asked for only once.
-			return immutable(gvk, path) && change.Kind == pulumirpc.PropertyDiff_UPDATE
-		}
-		return immutable(gvk, path) || frozenData(before, path, settings)
+		return path == "apiVersion" || immutable(gvk, path) || frozenData(after, path, settings)
 	})
-	// Two objects of one name cannot live side by side. Said of every change: `--replace` may make one of an update.
-	response.DeleteBeforeReplace = len(changes) > 0 && !autonamed(after) &&
+	// Two objects of one name cannot live side by side.
+	response.DeleteBeforeReplace = len(response.GetReplaces()) > 0 && !autonamed(after) &&
 		before.GetName() == after.GetName() && before.GetNamespace() == after.GetNamespace()
 	return response
 }

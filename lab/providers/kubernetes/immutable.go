@@ -7,58 +7,62 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// immutableFields lists, by kind, the fields that the API server does not let change. A field covers all below it.
+// immutableFields lists, by kind, the fields for which the real plugin replaces an object, as in its table `forceNew`
+// (provider/pkg/provider/diff.go). A field covers all below it. Where the API server does not let another field change,
+// the real plugin shows an update, which the API server then refuses; so does this one.
 var immutableFields = map[schema.GroupKind][]string{
-	{Group: "apps", Kind: "Deployment"}:  {"spec.selector"},
-	{Group: "apps", Kind: "DaemonSet"}:   {"spec.selector"},
-	{Group: "apps", Kind: "ReplicaSet"}:  {"spec.selector"},
-	{Group: "apps", Kind: "StatefulSet"}: {"spec"},
-	{Group: "batch", Kind: "Job"}: {
-		"spec.selector", "spec.template", "spec.completions", "spec.completionMode", "spec.podFailurePolicy",
-		"spec.successPolicy", "spec.backoffLimitPerIndex", "spec.podReplacementPolicy", "spec.managedBy",
+	{Group: "apps", Kind: "Deployment"}: {"spec.selector"},
+	{Group: "apps", Kind: "DaemonSet"}:  {"spec.selector"},
+	{Group: "apps", Kind: "StatefulSet"}: {
+		"spec.podManagementPolicy", "spec.revisionHistoryLimit", "spec.selector", "spec.serviceName",
+		"spec.volumeClaimTemplates",
 	},
-	{Kind: "Pod"}:                   {"spec"},
-	{Kind: "PersistentVolumeClaim"}: {"spec"},
+	{Group: "batch", Kind: "Job"}: {"spec.completions", "spec.parallelism", "spec.selector", "spec.template"},
 	{Kind: "PersistentVolume"}: {
-		"spec.local", "spec.hostPath", "spec.nfs", "spec.csi", "spec.iscsi", "spec.fc", "spec.rbd", "spec.cephfs",
-		"spec.awsElasticBlockStore", "spec.gcePersistentDisk", "spec.azureDisk", "spec.azureFile", "spec.cinder",
-		"spec.flexVolume", "spec.flocker", "spec.glusterfs", "spec.photonPersistentDisk", "spec.portworxVolume",
-		"spec.quobyte", "spec.scaleIO", "spec.storageos", "spec.vsphereVolume", "spec.nodeAffinity",
-		"spec.volumeMode",
+		"spec.awsElasticBlockStore", "spec.azureDisk", "spec.azureFile", "spec.cephfs", "spec.cinder", "spec.csi",
+		"spec.fc", "spec.flexVolume", "spec.flocker", "spec.gcePersistentDisk", "spec.glusterfs", "spec.hostPath",
+		"spec.iscsi", "spec.local", "spec.nfs", "spec.photonPersistentDisk", "spec.portworxVolume", "spec.quobyte",
+		"spec.rbd", "spec.scaleIO", "spec.storageos", "spec.vsphereVolume",
 	},
-	{Kind: "Service"}: {"spec.clusterIP", "spec.clusterIPs"},
-	{Kind: "Secret"}:  {"type"},
-	{Group: "rbac.authorization.k8s.io", Kind: "RoleBinding"}:                   {"roleRef"},
-	{Group: "rbac.authorization.k8s.io", Kind: "ClusterRoleBinding"}:            {"roleRef"},
-	{Group: "storage.k8s.io", Kind: "StorageClass"}:                             {"provisioner", "parameters", "reclaimPolicy", "volumeBindingMode"},
-	{Group: "scheduling.k8s.io", Kind: "PriorityClass"}:                         {"value", "preemptionPolicy"},
-	{Group: "node.k8s.io", Kind: "RuntimeClass"}:                                {"handler"},
-	{Group: "networking.k8s.io", Kind: "IngressClass"}:                          {"spec.controller"},
-	{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"}:           {"spec.group", "spec.scope"},
-	{Group: "discovery.k8s.io", Kind: "EndpointSlice"}:                          {"addressType"},
-	{Group: "certificates.k8s.io", Kind: "CertificateSigningRequest"}:           {"spec"},
-	{Group: "flowcontrol.apiserver.k8s.io", Kind: "PriorityLevelConfiguration"}: {"spec.type"},
+	{Kind: "PersistentVolumeClaim"}: {
+		"spec.accessModes", "spec.selector", "spec.storageClassName", "spec.volumeName",
+	},
+	{Kind: "Pod"}: {
+		"spec.affinity", "spec.automountServiceAccountToken", "spec.dnsConfig", "spec.dnsPolicy",
+		"spec.enableServiceLinks", "spec.hostAliases", "spec.hostIPC", "spec.hostNetwork", "spec.hostPID",
+		"spec.hostname", "spec.imagePullSecrets", "spec.nodeName", "spec.nodeSelector", "spec.overhead",
+		"spec.preemptionPolicy", "spec.priority", "spec.priorityClassName", "spec.readinessGates",
+		"spec.restartPolicy", "spec.runtimeClassName", "spec.schedulerName", "spec.securityContext",
+		"spec.serviceAccount", "spec.serviceAccountName", "spec.shareProcessNamespace", "spec.subdomain",
+		"spec.terminationGracePeriodSeconds", "spec.volumes", "spec.containers[]", "spec.initContainers[]",
+	},
+	{Kind: "ResourceQuota"}: {"spec.scopes"},
+	{Kind: "Secret"}:        {"type"},
+	{Kind: "Service"}:       {"spec.clusterIP"},
+	{Group: "rbac.authorization.k8s.io", Kind: "RoleBinding"}:        {"roleRef"},
+	{Group: "rbac.authorization.k8s.io", Kind: "ClusterRoleBinding"}: {"roleRef"},
+	{Group: "storage.k8s.io", Kind: "StorageClass"}:                  {"parameters", "provisioner"},
 }
 
-// mutableFields are the exceptions below an immutable field.
-var mutableFields = map[schema.GroupKind][]string{
-	{Group: "apps", Kind: "StatefulSet"}: {
-		"spec.replicas", "spec.template", "spec.updateStrategy", "spec.persistentVolumeClaimRetentionPolicy",
-		"spec.minReadySeconds", "spec.ordinals", "spec.revisionHistoryLimit",
-	},
-	{Kind: "PersistentVolumeClaim"}: {"spec.resources.requests", "spec.volumeAttributesClassName"},
-	{Kind: "Pod"}: {
-		"spec.containers[].image", "spec.initContainers[].image", "spec.activeDeadlineSeconds",
-	},
+// containerFields are the fields of a Pod's container for which the real plugin replaces the Pod; not its name.
+var containerFields = []string{
+	"args", "command", "env", "image", "imagePullPolicy", "lifecycle", "livenessProbe", "ports", "readinessProbe",
+	"resources", "securityContext", "stdin", "stdinOnce", "terminationMessagePath", "terminationMessagePolicy", "tty",
+	"volumeDevices", "volumeMounts", "workingDir",
 }
 
 // immutable says whether the object must be replaced for the field at this path to change. Elements of lists are written
 // as [], without their place.
 func immutable(gvk schema.GroupVersionKind, path string) bool {
-	if covers([]string{"metadata.name", "metadata.namespace", "metadata.generateName", "kind"}, path) {
+	if covers([]string{"metadata.name", "metadata.namespace", "kind"}, path) {
 		return true
 	}
-	return covers(immutableFields[gvk.GroupKind()], path) && !covers(mutableFields[gvk.GroupKind()], path)
+	for _, containers := range []string{"spec.containers[].", "spec.initContainers[]."} {
+		if field, inside := strings.CutPrefix(path, containers); inside && gvk.Kind == "Pod" {
+			return covers(containerFields, field)
+		}
+	}
+	return covers(immutableFields[gvk.GroupKind()], path)
 }
 
 func covers(fields []string, path string) bool {
@@ -70,25 +74,19 @@ func covers(fields []string, path string) bool {
 	return false
 }
 
-// frozenData says whether a ConfigMap's or Secret's data may only change by replacing it: it declares itself immutable,
-// or its name was generated, so that the pods that read it can roll over to a new one.
-func frozenData(old *unstructured.Unstructured, path string, settings settings) bool {
-	mutable := settings.configMapMutable
+// frozenData says whether a ConfigMap's or Secret's data may only change by replacing it: where the provider does not
+// take its kind for mutable, or the object is to be immutable.
+func frozenData(wished *unstructured.Unstructured, path string, settings settings) bool {
+	frozen, _, _ := unstructured.NestedBool(wished.Object, "immutable")
 	switch {
-	case old.GroupVersionKind().Group != "":
+	case wished.GroupVersionKind().Group != "":
 		return false
-	case old.GetKind() == "Secret":
-		mutable = settings.secretMutable
-	case old.GetKind() != "ConfigMap":
-		return false
+	case wished.GetKind() == "Secret":
+		return (frozen || !settings.secretMutable) && covers([]string{"data", "stringData"}, path)
+	case wished.GetKind() == "ConfigMap":
+		return (frozen || !settings.configMapMutable) && covers([]string{"data", "binaryData"}, path)
 	}
-	if !covers([]string{"data", "binaryData", "stringData", "immutable"}, path) {
-		return false
-	}
-	if frozen, _, _ := unstructured.NestedBool(old.Object, "immutable"); frozen {
-		return true
-	}
-	return path != "immutable" && autonamed(old) && !mutable
+	return false
 }
 
 func autonamed(content *unstructured.Unstructured) bool {

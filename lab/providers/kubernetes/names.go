@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -23,7 +24,7 @@ func ensureName(request *pulumirpc.CheckRequest, inputs, old resource.PropertyMa
 		return nil
 	}
 	if _, ok := metadata["generateName"]; ok {
-		return nil
+		return errors.New("metadata.generateName cannot be used with server-side apply")
 	}
 	name, err := autoname(request, old)
 	if err != nil {

@@ -7,6 +7,8 @@ import (
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+
+	"argus.dev/lab/providers/internal/plugin"
 )
 
 const urn = "urn:pulumi:s::p::kubernetes:core/v1:ConfigMap::My-Map"
@@ -38,6 +40,29 @@ func TestAGivenNameStays(t *testing.T) {
 	}
 	if got := object(inputs); got.GetName() != "given" || autonamed(got) {
 		t.Errorf("name %q, autonamed %t", got.GetName(), autonamed(got))
+	}
+}
+
+// As the real plugin: server-side apply needs the name.
+func TestANameThatTheServerMakesUpIsRefused(t *testing.T) {
+	inputs := resource.NewPropertyMapFromMap(map[string]any{"metadata": map[string]any{"generateName": "x-"}})
+	if err := ensureName(&pulumirpc.CheckRequest{Urn: urn}, inputs, nil); err == nil {
+		t.Error("generateName was taken")
+	}
+}
+
+func TestAnnotationsOfTheRealPluginAreNotLeftUnheard(t *testing.T) {
+	for _, annotation := range unsupportedAnnotations {
+		news, err := plugin.Encode(resource.NewPropertyMapFromMap(map[string]any{
+			"metadata": map[string]any{"name": "x", "annotations": map[string]any{annotation: "true"}},
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := newProvider(nil).Check(t.Context(), &pulumirpc.CheckRequest{Urn: urn, News: news})
+		if err != nil || len(answer.GetFailures()) != 1 {
+			t.Errorf("%s: %v, %v", annotation, answer.GetFailures(), err)
+		}
 	}
 }
 

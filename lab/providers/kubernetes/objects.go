@@ -23,6 +23,9 @@ const (
 	annotationPropagation = "pulumi.com/deletionPropagationPolicy"
 )
 
+// unsupportedAnnotations ask the real plugin for what the stand-in does not know; it must not leave them unheard.
+var unsupportedAnnotations = []string{"pulumi.com/waitFor", "pulumi.com/replaceUnready"}
+
 // Keys that the plugin keeps in a resource's state beside the live object.
 const (
 	keyFieldManager = resource.PropertyKey("__fieldManager")

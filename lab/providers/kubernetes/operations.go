@@ -93,9 +93,6 @@ func (p *provider) Update(ctx context.Context, request *pulumirpc.UpdateRequest)
 	}
 	ctx, cancel := p.limited(ctx, timeout(content, request.GetTimeout()))
 	defer cancel()
-	if content.GetName() == "" {
-		content.SetName(object(old).GetName()) // the API server made it up
-	}
 	application := p.application(request.GetUrn(), content, inputs, old)
 	for _, text := range request.GetIgnoreChanges() {
 		if path, err := resource.ParsePropertyPath(text); err == nil {
@@ -153,6 +150,10 @@ func (p *provider) Read(ctx context.Context, request *pulumirpc.ReadRequest) (*p
 	case unreachable(err) && p.settings.deleteUnreachable:
 		p.drop(request.GetUrn())
 		return &pulumirpc.ReadResponse{}, nil
+	case unreachable(err) && p.settings.skipUpdateUnreachable:
+		return &pulumirpc.ReadResponse{
+			Id: request.GetId(), Properties: request.GetProperties(), Inputs: request.GetInputs(),
+		}, nil
 	case unreachable(err):
 		return nil, unreachableError(err)
 	case meta.IsNoMatchError(err):

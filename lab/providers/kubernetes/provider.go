@@ -166,6 +166,13 @@ func (p *provider) Check(_ context.Context, request *pulumirpc.CheckRequest) (*p
 			fields["namespace"] = resource.NewProperty(p.defaultNamespace())
 		}
 	}
+	for _, annotation := range unsupportedAnnotations {
+		if _, asked := object(inputs).GetAnnotations()[annotation]; asked {
+			failures = append(failures, &pulumirpc.CheckFailure{
+				Property: "metadata.annotations", Reason: p.Unsupported("the annotation " + annotation).Error(),
+			})
+		}
+	}
 	encoded, err := plugin.Encode(hideSecretData(gvk, inputs))
 	if err != nil {
 		return nil, err

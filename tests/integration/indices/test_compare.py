@@ -18,6 +18,7 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from apps.consumer.storage import REMOVED, DiskStore
 from apps.indices.compare import work
 from apps.indices.settings import ComparisonSettings
 from apps.messages.names import CONSUMER_GROUP, FILEBEAT_GROUP, REFUSED_INDICES, RESULT_INDICES, results_index
@@ -50,7 +51,7 @@ class Site:
 
     def __init__(self, topics: Topics, elasticsearch: str, consumer: str, stats: int, folder: Path) -> None:
         self.topics, self.url, self.consumer, self.stats = topics, elasticsearch, consumer, stats
-        self.report_file = folder / "report"
+        self.report_file, self.data = folder / "report", folder / "data"
         self.sent: set[str] = set()
         self._numbers = itertools.count()
         self._producer = producer(topics.bootstrap)
@@ -85,9 +86,12 @@ class Site:
         """Wait until Filebeat and the consumer have committed everything."""
 
         def done() -> bool:
-            last = {place: end for place, end in ends(self.topics).items() if place[0] != self.topics.frames}
-            groups = [committed(self.topics, group) for group in (FILEBEAT_GROUP, CONSUMER_GROUP)]
-            return all(group[place] >= end for group in groups for place, end in last.items())
+            last = ends(self.topics)
+            results = {place: end for place, end in last.items() if place[0] != self.topics.frames}
+            shipped, stored = (committed(self.topics, group) for group in (FILEBEAT_GROUP, CONSUMER_GROUP))
+            return all(shipped[place] >= end for place, end in results.items()) and all(
+                stored[place] >= end for place, end in last.items()
+            )
 
         wait_for("Filebeat and the consumer", done, seconds=LIMIT_SECONDS, every=1)
 
@@ -102,11 +106,17 @@ class Site:
         body = {"size": 10_000, "_source": False, "query": {"terms": {"model.name": list(self.topics.models)}}}
         return {hit["_id"] for hit in self.ask("POST", f"{pattern}/_search", body)["hits"]["hits"]}
 
+    def on_disk(self) -> dict[str, bytes]:
+        """The consumer's files by their paths."""
+        found = [path for path in self.data.glob("*/*/*") if path.is_file()]
+        return {str(path.relative_to(self.data)): path.read_bytes() for path in found}
+
     def compare(self, hours: float | None = None) -> tuple[int, Report]:
         settings = ComparisonSettings.model_validate(
             {
                 "elasticsearch_url": self.url,
                 "kafka_bootstrap_servers": self.topics.bootstrap,
+                "frames_topic": self.topics.frames,
                 "results_topics": ",".join(self.topics.results),
                 "consumer_urls": self.consumer,
                 "token_file": TOKEN_FILE,
@@ -257,6 +267,48 @@ def test_while_elasticsearch_refuses_everything_results_wait_in_kafka(site: Site
     status, report = site.compare()
     assert (status, report.sent) == (0, len(lost))
     assert site.in_index() == before | new
+
+
+def test_what_is_in_kafka_and_on_no_disk_is_stored_again(site: Site) -> None:
+    site.settle()
+    site.compare()
+    site.feed(40)
+    site.settle()
+    everything = site.on_disk()
+    assert {name.rpartition(".")[2] for name in everything} == {"jpg", "json"}
+
+    # The next run finds what was lost since the last one, frames and results.
+    lost = set()
+    for name in sorted(everything, key=lambda name: (int(name.rpartition("/")[2].partition(".")[0]), name))[-80::3]:
+        (site.data / name).unlink()
+        lost.add(name)
+    assert {name.rpartition(".")[2] for name in lost} == {"jpg", "json"}
+    report = site.compare()[1]
+    assert site.on_disk() == everything
+    assert (report.stored_again, report.not_on_disk, report.frames_not_on_disk) == (len(lost), 0, 0)
+
+    # The whole disk, as where a machine is replaced: one command for the last hours.
+    for name in everything:
+        (site.data / name).unlink()
+    report = site.compare(hours=24)[1]
+    assert site.on_disk() == everything
+    assert (report.stored_again, report.not_on_disk, report.frames_not_on_disk) == (len(everything), 0, 0)
+    assert site.compare(hours=24)[1].stored_again == 0
+
+    # What retention has removed is not missing.
+    store = DiskStore(site.data)
+    hours = store.hours()
+    for directory in hours:
+        store.remove(directory)
+    store.note_removed(hours)
+    report = site.compare(hours=24)[1]
+    assert site.on_disk() == {}
+    assert (report.stored_again, report.not_on_disk, report.frames_not_on_disk) == (0, 0, 0)
+
+    # It is again where it is not known that it was removed; what is then in Kafka no more is counted.
+    (site.data / REMOVED).unlink()
+    assert site.compare(hours=24)[1].stored_again == len(everything)
+    assert site.on_disk() == everything
 
 
 def test_the_last_hours_are_compared_whatever_was_compared_before(site: Site) -> None:

@@ -40,6 +40,8 @@ class Project:
     environment: dict[str, str]
     stands: bool = False
     """Whether there may be something to destroy."""
+    timeout: float = TIMEOUT
+    """Seconds that one command may take."""
 
     def program(self, text: str) -> None:
         """Set the project's program."""
@@ -55,7 +57,7 @@ class Project:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=TIMEOUT,
+            timeout=self.timeout,
             check=False,
         )
         assert (done.returncode == 0) == ok, done.stdout
@@ -92,7 +94,7 @@ class Project:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=TIMEOUT,
+            timeout=self.timeout,
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr

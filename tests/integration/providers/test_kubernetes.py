@@ -8,7 +8,8 @@ from tests.integration.providers.conftest import ApiServer, Project
 HEAD = """
     import pulumi
     import pulumi_kubernetes as k
-    provider = k.Provider("cluster", kubeconfig={kubeconfig!r}, cluster_identifier="test")
+    provider = k.Provider("cluster", kubeconfig={kubeconfig!r}, cluster_identifier="test",
+        enable_config_map_mutable=True, enable_secret_mutable=True)
     opts = pulumi.ResourceOptions(provider=provider)
 """
 
@@ -63,20 +64,87 @@ def test_a_change_from_outside_is_seen_by_refresh_and_undone(project: Project, a
     assert project.changes() == {"create": 1}
 
 
-def test_an_immutable_field_replaces_the_object(project: Project, api_server: ApiServer) -> None:
-    body = """
-    k.storage.v1.StorageClass("class", metadata={{"name": "fast"}}, provisioner="kubernetes.io/no-provisioner",
+CLASS = """
+    k.storage.v1.StorageClass("class", metadata={{"name": "fast"}}, provisioner="example.com/{provisioner}",
         reclaim_policy="{policy}", opts=opts)
-    """
-    write(project, api_server, body.format(policy="Delete"))
+"""
+
+
+def test_an_immutable_field_replaces_the_object(project: Project, api_server: ApiServer) -> None:
+    write(project, api_server, CLASS.format(provisioner="a", policy="Delete"))
     project.up()
     before = api_server.get("storageclass", "fast")["metadata"]["uid"]
-    write(project, api_server, body.format(policy="Retain"))
+    write(project, api_server, CLASS.format(provisioner="b", policy="Delete"))
     assert project.changes() == {"replace": 1}
     project.up()
     after = api_server.get("storageclass", "fast")
-    assert after["reclaimPolicy"] == "Retain"
+    assert after["provisioner"] == "example.com/b"
     assert after["metadata"]["uid"] != before
+
+
+def test_a_field_that_only_the_api_server_holds_fast_is_an_update_that_it_refuses(
+    project: Project, api_server: ApiServer
+) -> None:
+    """As with the official plugin, whose table knows some fields only: nothing is replaced, and the error names it."""
+    write(project, api_server, CLASS.format(provisioner="a", policy="Delete"))
+    project.up()
+    before = api_server.get("storageclass", "fast")
+    write(project, api_server, CLASS.format(provisioner="a", policy="Retain"))
+    assert project.changes() == {"update": 1}
+    assert "reclaimPolicy" in project.up(ok=False).text
+    assert api_server.get("storageclass", "fast") == before
+
+
+def test_data_of_a_provider_that_does_not_take_it_for_mutable_is_replaced(
+    project: Project, api_server: ApiServer
+) -> None:
+    head = HEAD.replace("enable_config_map_mutable=True, ", "")
+    body = f"""{head}
+    k.core.v1.ConfigMap("frozen", metadata={{{{"name": "frozen"}}}}, data={{{{"a": "{{value}}"}}}}, opts=opts)
+    """
+    project.program(body.format(kubeconfig=str(api_server.kubeconfig), value=1))
+    project.up()
+    before = api_server.get("configmap", "frozen")["metadata"]["uid"]
+    project.program(body.format(kubeconfig=str(api_server.kubeconfig), value=2))
+    assert project.changes() == {"replace": 1}
+    project.up()
+    after = api_server.get("configmap", "frozen")
+    assert after["data"] == {"a": "2"}
+    assert after["metadata"]["uid"] != before
+
+
+def test_a_preview_says_what_an_unknown_may_change(project: Project, api_server: ApiServer) -> None:
+    """An unknown value is a change: an update, or a replacement where the field holds an object fast."""
+    body = """
+    import pulumi_command as command
+    read = command.local.Command("read", create="echo {value}", update="echo {value}")
+    k.core.v1.ConfigMap("told", metadata={{"name": "told"}}, data={{"a": read.stdout}}, opts=opts)
+    k.storage.v1.StorageClass("told", metadata={{"name": "told"}},
+        provisioner=pulumi.Output.format("example.com/{{0}}", read.stdout), opts=opts)
+    """
+    write(project, api_server, body.format(value="a"))
+    project.up()
+    assert project.changes() == {}
+    write(project, api_server, body.format(value="b"))
+    assert project.changes() == {"update": 2, "replace": 1}
+    project.up()
+    assert api_server.get("configmap", "told")["data"] == {"a": "b"}
+
+
+def test_an_object_that_is_there_is_imported_as_it_is(project: Project, api_server: ApiServer) -> None:
+    api_server.kubectl("create", "configmap", "theirs", "--from-literal=a=b")
+    uid = api_server.get("configmap", "theirs")["metadata"]["uid"]
+    body = """
+    k.core.v1.ConfigMap("theirs", metadata={"name": "theirs", "namespace": "default"}, data={"a": "%s"},
+        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(import_="default/theirs")))
+    """
+    write(project, api_server, body % "b")
+    project.up()
+    live = api_server.get("configmap", "theirs")
+    assert (live["metadata"]["uid"], live["data"]) == (uid, {"a": "b"})
+    assert project.changes() == {}
+    project.destroy()
+    api_server.kubectl("get", "configmap", "theirs", ok=False)
 
 
 DEPLOYMENT = """

@@ -23,13 +23,13 @@ def store(tmp_path: Path) -> DiskStore:
 
 
 def get(store: DiskStore, path: str, method: str = "GET") -> Answer:
-    return file_handler(store)(Request(method=method, path=path, body=b""))
+    return file_handler(store, lambda: "2026-11-22T23")(Request(method=method, path=path, body=b""))
 
 
 @pytest.mark.parametrize(
     ("path", "listing"),
     [
-        ("/frames/", b'{"cameras": ["gate"]}'),
+        ("/frames/", b'{"cameras": ["gate"], "removed": {}, "kept_from": "2026-11-22T23"}'),
         ("/frames/gate/", b'{"hours": ["2026-11-23T22"]}'),
         (f"{FOLDER}/", b'{"files": ["7.jpg", "7.objects.json"]}'),
     ],

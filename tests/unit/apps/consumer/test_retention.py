@@ -8,7 +8,7 @@ import pytest
 from apps.consumer import clocks
 from apps.consumer.clocks import BrokersClock
 from apps.consumer.retention import Retention, expired, surplus
-from apps.consumer.storage import BLOCK, DiskStore, HourDirectory
+from apps.consumer.storage import BLOCK, REMOVED, DiskStore, HourDirectory
 
 NOW = datetime(2026, 11, 23, 22, 30, tzinfo=UTC)
 
@@ -134,3 +134,42 @@ def test_the_brokers_time_goes_on_without_records(monkeypatch: pytest.MonkeyPatc
     clock.told(NOW)
     assert clock.earlier(NOW + timedelta(days=1)) == NOW + timedelta(minutes=1)
     assert clock.earlier(NOW - timedelta(days=1)) == NOW - timedelta(days=1)
+
+
+def test_what_was_removed_is_remembered_by_camera(tmp_path: Path) -> None:
+    """So that nobody takes it for lost; an hour from the future says nothing of those before it."""
+    store = DiskStore(tmp_path)
+    for camera, hour in (("gate", "2026-11-20T20"), ("gate", "2026-11-23T20"), ("yard", "2026-11-23T19")):
+        written(store, hour, NOW, camera)
+    written(store, "2036-11-23T20", NOW - timedelta(days=5))
+    written(store, "2026-11-23T22", NOW)
+    retention = Retention(store, retention_hours=48, max_bytes=BLOCK, every_seconds=60)
+    assert retention.apply(NOW) == 4
+    assert store.removed() == {"gate": "2026-11-23T20", "yard": "2026-11-23T19"}
+    assert DiskStore(tmp_path).removed() == store.removed()
+    assert [directory.hour for directory in store.hours()] == ["2026-11-23T22"]
+
+
+def test_a_full_disk_remembers_too(tmp_path: Path) -> None:
+    (tmp_path / "gate" / "2026-01-01T00").mkdir(parents=True)
+    store = DiskStore(tmp_path)
+    assert Retention(store, retention_hours=48, max_bytes=BLOCK, every_seconds=60).make_room()
+    assert store.removed() == {"gate": "2026-01-01T00"}
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"gate": 7}'])
+def test_what_was_removed_is_not_known_where_the_record_of_it_is_damaged(tmp_path: Path, content: str) -> None:
+    store = DiskStore(tmp_path)
+    (tmp_path / REMOVED).write_text(content)
+    assert store.removed() == {}
+    store.note_removed(hours("2026-11-23T20"))
+    assert store.removed() == {"gate": "2026-11-23T20"}
+
+
+def test_the_oldest_hour_that_is_kept_is_of_the_earlier_clock(tmp_path: Path) -> None:
+    brokers = BrokersClock()
+    brokers.told(NOW)
+    retention = Retention(
+        DiskStore(tmp_path), retention_hours=2, max_bytes=BLOCK, every_seconds=60, brokers_clock=brokers
+    )
+    assert retention.kept_from() == "2026-11-23T21"

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from apps.consumer.files import file_handler
 from apps.consumer.records import Kind, StoredFile
-from apps.consumer.storage import DiskStore
+from apps.consumer.storage import DiskStore, HourDirectory
 from apps.indices.archive import fetch, stored
 from apps.indices.identities import Slot
 from apps.messages import frame_path, result_path
@@ -57,6 +57,22 @@ def test_results_of_the_hours_asked_for_are_listed(consumer: str) -> None:
     assert found.results.slots == {SLOT, Slot(SLOT.hour, "yard", "motion")}
     assert found.results.of(SLOT) == {1, 2}
     assert len(stored([consumer], {"2026-11-23T20"}, TOKEN).results) == 0
+
+
+def test_frames_are_listed_with_who_has_the_newest_of_a_camera(consumer: str) -> None:
+    found = stored([consumer], {SLOT.hour}, TOKEN)
+    assert found.frames.slots == {SLOT.frames}
+    assert found.frames.of(SLOT.frames) == {1, 2}
+    assert found.holders == {"gate": consumer, "yard": consumer}
+    assert not found.was_to_go(SLOT)
+
+
+def test_what_a_consumer_has_removed_was_to_go(consumer: str, tmp_path: Path) -> None:
+    DiskStore(tmp_path).note_removed([HourDirectory(hour="2026-11-23T20", camera="gate")])
+    found = stored([consumer], {SLOT.hour}, TOKEN)
+    assert found.was_to_go(Slot("2026-11-23T20", "gate", "objects"))
+    assert not found.was_to_go(Slot("2026-11-23T21", "gate", "objects"))
+    assert not found.was_to_go(Slot("2026-11-23T19", "yard", "objects"))
 
 
 def test_a_consumer_that_does_not_answer_is_named(consumer: str) -> None:

@@ -10,16 +10,17 @@ from typing import Any
 import pytest
 
 from apps.indices import archive, documents
-from apps.indices.compare import Comparison, InKafka, names, not_indexed, not_on_disk
+from apps.indices.archive import Stored
+from apps.indices.compare import Comparison, InKafka, frames_not_on_disk, names, not_indexed, not_on_disk
 from apps.indices.identities import Identities, Slot
 from apps.indices.results_log import Place, Window
 from apps.indices.settings import ComparisonSettings
-from apps.messages import Result, hour_of, result_path, result_to_json
+from apps.messages import Result, frame_path, hour_of, result_from_json, result_path, result_to_json
 from apps.service.token import Token
 from tests.environments import TOKEN_FILE
 
 NOW = datetime(2026, 11, 23, 12, 40, tzinfo=UTC)
-TOPIC = "results.objects"
+TOPIC, FRAMES = "results.objects", "frames"
 INDEX = "results-objects-2026.11.23"
 BLOCKED = f"403: cluster_block_exception: index [{INDEX}] blocked by: [FORBIDDEN/8/index write (api)];"
 
@@ -147,6 +148,9 @@ class Log:
     later: list[bytes] = field(default_factory=list)
     """What comes while the comparison runs."""
     committed: dict[Place, int] | None = None
+    pictures: list[Result | None] = field(default_factory=list)
+    """The frames topic: the frame of each of these results; None where Kafka has deleted it."""
+    stored_frames: int = 0
 
     def window(self, from_time: datetime | None = None) -> Window:
         place = (TOPIC, 0)
@@ -155,6 +159,7 @@ class Log:
             ends={place: len(self.values)},
             shipped={place: self.shipped},
             stored={place: self.stored},
+            stored_frames={(FRAMES, 0): self.stored_frames},
             since=from_time or self.since,
             expired=0,
         )
@@ -169,35 +174,65 @@ class Log:
             for offset in range(starts[place], end):
                 yield place, offset, self.values[offset]
 
+    def frames(self, since: datetime) -> Iterator[tuple[Place, int, Slot, int]]:
+        for offset, one in enumerate(self.pictures):
+            if one is not None:
+                yield (FRAMES, 0), offset, Slot.of(one).frames, one.sequence
+
     def commit(self, offsets: Mapping[Place, int], at: datetime) -> None:
         assert at == NOW
         self.committed = dict(offsets)
 
 
 class Disks:
-    """The consumers' disks: results by file, and those that do not answer."""
+    """The consumers' disks: frames and results by file, and those that do not answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, log: Log) -> None:
         self.files: dict[str, bytes] = {}
         self.silent = False
+        self.removed: dict[str, str] = {}
+        self.kept_from = ""
+        self.outcome = "stored"
+        """What becomes of each record that is to be stored again."""
+        self.asked: list[tuple[str, int]] = []
+        """The records that were to be stored again: topic and offset."""
+        self._log = log
 
     def put(self, one: Result) -> None:
         path = result_path(one.camera, one.captured_at, one.sequence, one.model)
         self.files[f"/frames/{path}"] = result_to_json(one)
+        self.files[f"/frames/{frame_path(one.camera, one.captured_at, one.sequence)}"] = b"a picture"
 
-    def list(self, _: str, url: str, *, headers: Mapping[str, str]) -> Any:
+    def _store(self, records: list[tuple[str, int, int]]) -> dict[str, Any]:
+        for topic, _, offset in records:
+            self.asked.append((topic, offset))
+            if self.outcome != "stored":
+                continue
+            one = result_from_json(self._log.values[offset]) if topic == TOPIC else self._log.pictures[offset]
+            assert one is not None
+            path, content = result_path(one.camera, one.captured_at, one.sequence, one.model), result_to_json(one)
+            if topic == FRAMES:
+                path, content = frame_path(one.camera, one.captured_at, one.sequence), b"a picture"
+            self.files[f"/frames/{path}"] = content
+        return {"outcomes": [self.outcome] * len(records)}
+
+    def list(self, method: str, url: str, body: bytes | None = None, *, headers: Mapping[str, str]) -> Any:
         assert headers, "no token"
         path = url.removeprefix("http://consumer-0:8080")
         if self.silent:
             raise OSError("no route")
+        if method == "POST":
+            assert path == "/store-again"
+            return self._store(json.loads(body or b"")["records"])
         parts = [name.split("/")[2:] for name in self.files]
         match path.strip("/").split("/"):
             case ["frames"]:
-                return {"cameras": sorted({camera for camera, _, _ in parts})}
+                cameras = sorted({camera for camera, _, _ in parts})
+                return {"cameras": cameras, "removed": self.removed, "kept_from": self.kept_from}
             case ["frames", camera]:
                 return {"hours": sorted({hour for one, hour, _ in parts if one == camera})}
             case ["frames", camera, hour]:
-                return {"files": [*(name for one, at, name in parts if (one, at) == (camera, hour)), "7.jpg"]}
+                return {"files": [name for one, at, name in parts if (one, at) == (camera, hour)]}
         raise AssertionError(url)
 
     def fetch(self, _: Any, slot: Slot, sequence: int, __: Token) -> bytes | None:
@@ -208,7 +243,8 @@ class Site:
     """All three, and a run between them."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.search, self.log, self.disks = Search(), Log(), Disks()
+        self.search, self.log = Search(), Log()
+        self.disks = Disks(self.log)
         monkeypatch.setattr(documents, "ask", self.search.ask)
         monkeypatch.setattr(archive, "ask", self.disks.list)
         monkeypatch.setattr(archive, "fetch", self.disks.fetch)
@@ -218,6 +254,7 @@ class Site:
             {
                 "elasticsearch_url": "http://search:9200",
                 "kafka_bootstrap_servers": "kafka:9092",
+                "frames_topic": FRAMES,
                 "results_topics": TOPIC,
                 "consumer_urls": "http://consumer-0:8080",
                 "token_file": TOKEN_FILE,
@@ -232,7 +269,8 @@ class Site:
         """Results that are in Kafka, shipped and stored; their names."""
         results = [result(sequence) for sequence in range(count)]
         self.log.values = [result_to_json(one) for one in results]
-        self.log.shipped = self.log.stored = count
+        self.log.pictures = list(results)
+        self.log.shipped = self.log.stored = self.log.stored_frames = count
         for one in results:
             self.disks.put(one)
         return {one.id for one in results}
@@ -258,7 +296,17 @@ def test_what_is_lacking_is_what_the_sets_say() -> None:
         lacking = not_indexed(kafka, identities(disk), identities(index), identities(refused))
         wanted = set(shipped) | (set(disk) - set(seen))
         assert pairs(lacking) == wanted - set(index) - set(refused)
-        assert pairs(not_on_disk(kafka, identities(disk))) == set(stored) - set(disk)
+        frames = [(slot.frames, sequence) for slot, sequence in some(everything)]
+        disks = Stored(results=identities(disk), frames=identities(frames))
+        assert pairs(not_on_disk(kafka, disks)) == set(stored) - set(disk)
+        of_results = {(slot.frames, sequence) for slot, sequence in stored}
+        assert pairs(frames_not_on_disk(kafka, disks)) == of_results - set(frames)
+        # What retention has taken of a camera, or would take, is not missing.
+        disks.removed = {"gate": "2026-11-23T12"}
+        kept = {(slot, sequence) for slot, sequence in stored if slot.camera != "gate"}
+        assert pairs(not_on_disk(kafka, disks)) == kept - set(disk)
+        disks.kept_from = "2026-11-23T13"
+        assert pairs(not_on_disk(kafka, disks)) == pairs(frames_not_on_disk(kafka, disks)) == set()
 
 
 def identities(pairs: list[tuple[Slot, int]]) -> Identities:
@@ -376,15 +424,77 @@ def test_a_consumer_that_does_not_answer_is_named_and_its_disk_not_counted(site:
     assert site.search.names("results-") == everything
 
 
-def test_what_is_on_no_disk_and_what_is_no_result_are_counted(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_no_result_is_counted(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     site.fill(5)
-    site.disks.files.popitem()
     site.log.values.append(b"{}")
     site.log.shipped = site.log.stored = 6
     report = site.compare().report
-    assert (report.not_on_disk, report.unreadable) == (1, 1)
+    assert (report.not_on_disk, report.unreadable) == (0, 1)
     assert f"{TOPIC}[0]@5 is no result" in caplog.text
-    assert "on no disk: gate/4/objects" in caplog.text
+
+
+def test_what_is_on_no_disk_is_stored_again(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """More of it than a consumer takes at once, and frames without their results too."""
+    site.fill(250)
+    everything = set(site.disks.files)
+    for name in sorted(everything)[::3]:
+        del site.disks.files[name]
+    lost = everything - set(site.disks.files)
+    report = site.compare().report
+    assert set(site.disks.files) == everything
+    assert (report.stored_again, report.not_on_disk, report.frames_not_on_disk) == (len(lost), 0, 0)
+    assert len(site.disks.asked) == len(lost)
+    assert "results in Kafka and on no disk: gate/" in caplog.text
+
+    site.log.start = 0
+    again = site.compare(hours=24).report
+    assert (again.stored_again, again.not_on_disk) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "left"), [("full", 2), ("gone", 2), ("expired", 0), ("removed", 0), ("rejected", 0)]
+)
+def test_what_a_consumer_does_not_store_counts_unless_it_should_not_be_there(
+    site: Site, outcome: str, left: int
+) -> None:
+    site.fill(5)
+    for name in [name for name in site.disks.files if name.split("/")[-1].startswith(("1.", "2."))]:
+        del site.disks.files[name]
+    site.disks.outcome = outcome
+    report = site.compare().report
+    assert (report.stored_again, report.not_on_disk, report.frames_not_on_disk) == (0, left, left)
+
+
+def test_a_disk_that_is_lost_is_filled_from_what_kafka_has(site: Site) -> None:
+    """Also where no consumer has anything of the camera any more; frames that Kafka has no more stay counted."""
+    site.fill(6)
+    everything = set(site.disks.files)
+    site.disks.files.clear()
+    site.log.pictures[0] = None
+    report = site.compare().report
+    assert everything - set(site.disks.files) == {f"/frames/gate/{hour_of(NOW)}/0.jpg"}
+    assert (report.stored_again, report.not_on_disk, report.frames_not_on_disk) == (11, 0, 1)
+
+
+def test_frames_and_results_on_their_way_to_the_disk_are_left_to_the_consumer(site: Site) -> None:
+    site.fill(6)
+    site.disks.files = {name: content for name, content in site.disks.files.items() if "/5." not in name}
+    site.log.stored, site.log.stored_frames = 5, 5
+    assert site.compare().report.frames_not_on_disk == 0
+    # A result may overtake its frame.
+    site.log.stored = 6
+    report = site.compare().report
+    assert site.disks.asked == [(TOPIC, 5)]
+    assert (report.stored_again, report.not_on_disk, report.frames_not_on_disk) == (1, 0, 0)
+
+
+def test_what_retention_has_removed_is_not_missing(site: Site) -> None:
+    site.fill(5)
+    site.disks.files.clear()
+    site.disks.removed = {"gate": hour_of(NOW)}
+    report = site.compare().report
+    assert (report.stored_again, report.not_on_disk, report.frames_not_on_disk) == (0, 0, 0)
+    assert site.disks.asked == []
 
 
 def test_names_say_how_many_more_there_are() -> None:

@@ -41,6 +41,7 @@ def test_it_fits_into_a_pods_message() -> None:
 
 def test_an_operator_reads_what_is_not_searchable() -> None:
     report = Report(at=AT, kafka=9, disk=9, index=4, sent=2, refused=3, expired=1, unreadable=1, not_on_disk=4)
+    report.frames_not_on_disk, report.stored_again = 5, 6
     report.tell(datetime(2026, 11, 23, 12, tzinfo=UTC), Counter({"blocked": 3}))
     text = "\n".join(report.lines())
     for part in (
@@ -48,7 +49,8 @@ def test_an_operator_reads_what_is_not_searchable() -> None:
         "3 x blocked",
         "2 were missing",
         "1 records were deleted",
-        "4 in Kafka are on",
+        "4 results in Kafka and 5 frames are on no disk",
+        "6 frames and results were on no disk, and were stored again",
     ):
         assert part in text
     assert list(Report(at=AT, error="no route").lines()) == ["not compared: no route"]

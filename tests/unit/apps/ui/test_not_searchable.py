@@ -56,6 +56,8 @@ def test_results_that_are_kept_are_a_state_with_its_reason() -> None:
         (Report(at="2026-11-23T09:00:00.000Z"), 0, "has not been looked at since 09:00 UTC"),
         (Report(at=AT, refused=2, gone=1), 0, "1 of them are not found any more"),
         (Report(at=AT, expired=7), 0, "Kafka deleted 7 results"),
+        (Report(at=AT, stored_again=12, not_on_disk=0, frames_not_on_disk=0), 0, "12 frames and results were missing"),
+        (Report(at=AT, not_on_disk=0, frames_not_on_disk=3), 0, "0 results and 3 frames are missing on disk"),
         (None, 5, "The index has refused 5 results just now"),
     ],
 )

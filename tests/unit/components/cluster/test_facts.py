@@ -7,7 +7,7 @@ import pytest
 
 from components.cluster.facts import Facts, no_answer, not_understood, problems
 from tests.unit.components.answers import printed
-from tests.unit.components.cluster.conftest import cluster_args, cluster_section, machine, machines, worker
+from tests.unit.components.cluster.conftest import Host, cluster_args, cluster_section, machine, machines, worker
 
 ARGS = cluster_args(
     machines=machines([machine("cp1", "192.0.2.11"), machine("cp2", "192.0.2.12")]),
@@ -55,7 +55,14 @@ def test_fit_machines_have_no_problem() -> None:
         ({"disk_mib": 3000}, "2 GiB free in /var/lib, 20 needed"),
         ({"skew_seconds": 90}, "90 s ahead of"),
         ({"skew_seconds": -90}, "90 s behind"),
-        ({"swap": ["/dev/sda2"]}, "swaps to /dev/sda2: turn it off (swapoff -a)"),
+        ({"swap": ["/dev/sda2 partition"]}, "swaps to /dev/sda2: turn it off (swapoff -a): take it out of /etc/fstab"),
+        ({"swap": ["/dev/zram0 zram"]}, "swaps to /dev/zram0: turn it off (swapoff -a): turn zram off with what makes"),
+        ({"swap": ["swapfile.swap unit"]}, "would swap again after its next start (swapfile.swap): take it out of"),
+        (
+            {"swap": ["/a file", "/dev/zram0 zram", "b.swap unit"]},
+            "swaps to /a, /dev/zram0: turn it off (swapoff -a) and would swap again after its next start (b.swap)",
+        ),
+        ({"os": "ubuntu", "os_version": "20.04"}, "runs ubuntu 20.04: install Debian 12 or Ubuntu 22.04, or newer"),
         ({"ports_in_use": ["6443", "10250"]}, "port 6443, 10250 in use"),
         (
             {"firewalls": ["ufw", "nftables ip filter INPUT"]},
@@ -186,3 +193,93 @@ def test_of_an_accepted_machine_only_what_it_shares_counts() -> None:
     found = problems({"cp1": accepted, "cp2": OTHER}, ARGS, ["cp1"])
     assert [line.split(":")[0] for line in found] == ["cp1 (192.0.2.11)", "cp2 (192.0.2.12)"]
     assert all("machine-id" in line for line in found)
+
+
+def told(host: Host) -> Facts:
+    """What facts.sh says on a machine."""
+    host.path("/var/lib").mkdir(parents=True, exist_ok=True)
+    values = {"virtual_ip": "192.0.2.10", "ports": ("6443",), "volumes": "/var/lib/argus/volumes"}
+    return Facts(**json.loads(host.run("facts.sh", "1000 asked", **values).stdout))
+
+
+HEADER = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
+SWAPS = {
+    "none": ("", "", []),
+    "a partition of Debian's installer": (
+        "/dev/sda5                               partition\t998396\t\t0\t\t-2\n",
+        "dev-sda5.swap loaded active active /dev/sda5\n",
+        ["/dev/sda5 partition"],
+    ),
+    "a volume of LVM": (
+        "/dev/dm-1                               partition\t8388604\t\t0\t\t-2\n",
+        "dev-mapper-vg\\x2dswap.swap loaded active active /dev/mapper/vg-swap\n",
+        ["/dev/dm-1 partition"],
+    ),
+    "the file of Ubuntu's installer": (
+        "/swap.img                               file\t\t4194300\t\t0\t\t-2\n",
+        "swap.img.swap loaded active active /swap.img\n",
+        ["/swap.img file"],
+    ),
+    "a file in a folder with a space": ("/srv/my\\040swap  file\t\t1024\t\t0\t\t-2\n", "", ["/srv/my\\040swap file"]),
+    "zram of zram-tools and of its generator": (
+        "/dev/zram0                              partition\t1003516\t\t0\t\t100\n"
+        "/dev/zram1                              partition\t1003516\t\t0\t\t100\n",
+        "dev-zram1.swap loaded active active Compressed Swap on /dev/zram1\n",
+        ["/dev/zram0 zram", "/dev/zram1 zram"],
+    ),
+    "off until the next start": ("", "swapfile.swap loaded inactive dead /swapfile\n", ["swapfile.swap unit"]),
+    "off for good": (
+        "",
+        "dev-sda5.swap masked inactive dead dev-sda5.swap\ndev-sdb.swap not-found inactive dead dev-sdb.swap\n",
+        [],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SWAPS)
+def test_swap_of_every_kind_is_seen(hosts: dict[str, Host], kind: str) -> None:
+    host = hosts["worker1"]
+    swaps, units, found = SWAPS[kind]
+    host.path("/proc/swaps").parent.mkdir(parents=True, exist_ok=True)
+    host.path("/proc/swaps").write_text(HEADER + swaps)
+    host.program("systemctl", f"[[ $1 == list-units ]] && cat <<'SAID'\n{units}SAID")
+    assert list(told(host).swap) == found
+    assert bool(problems({"cp1": replace(FIT, swap=found), "cp2": OTHER}, ARGS)) == bool(found)
+
+
+@pytest.mark.parametrize(
+    ("release", "os", "version"),
+    [
+        ('PRETTY_NAME="Debian GNU/Linux 13 (trixie)"\nVERSION_ID="13"\nID=debian\n', "debian", "13"),
+        ('PRETTY_NAME="Ubuntu 24.04.3 LTS"\nVERSION_ID="24.04"\nID=ubuntu\nID_LIKE=debian\n', "ubuntu", "24.04"),
+        # Debian's testing has no version.
+        ("PRETTY_NAME='Debian GNU/Linux forky/sid'\nID=debian\n", "debian", ""),
+        ('ID="linuxmint"\nID_LIKE="ubuntu debian"\nVERSION_ID="22"\n', "linuxmint", "22"),
+    ],
+)
+def test_a_system_is_known_by_its_release(hosts: dict[str, Host], release: str, os: str, version: str) -> None:
+    host = hosts["worker1"]
+    host.path("/etc/os-release").parent.mkdir(parents=True, exist_ok=True)
+    host.path("/etc/os-release").write_text(release)
+    facts = told(host)
+    assert (facts.os, facts.os_version) == (os, version)
+    fit = os in {"debian", "ubuntu"} and version != ""
+    assert (problems({"cp1": replace(FIT, os=os, os_version=version), "cp2": OTHER}, ARGS) == []) == fit
+
+
+def test_of_several_network_cards_the_one_with_the_stack_s_address_counts(hosts: dict[str, Host]) -> None:
+    host = hosts["worker1"]
+    host.program(
+        "ip",
+        """case "$*" in "-o -4 addr show") cat <<'SAID'
+1: lo    inet 127.0.0.1/8 scope host lo\\       valid_lft forever preferred_lft forever
+2: eno1    inet 198.51.100.7/24 brd 198.51.100.255 scope global dynamic eno1\\       valid_lft 80000sec
+3: eno2    inet 192.0.2.11/24 brd 192.0.2.255 scope global eno2\\       valid_lft forever preferred_lft forever
+3: eno2    inet 192.0.2.111/24 scope global secondary eno2\\       valid_lft forever preferred_lft forever
+4: wg0    inet 10.8.0.2/32 scope global wg0\\       valid_lft forever preferred_lft forever
+SAID
+        esac""",
+    )
+    addresses = ["127.0.0.1", "198.51.100.7", "192.0.2.11", "192.0.2.111", "10.8.0.2"]
+    assert list(told(host).addresses) == addresses
+    assert problems({"cp1": replace(FIT, addresses=addresses), "cp2": OTHER}, ARGS) == []

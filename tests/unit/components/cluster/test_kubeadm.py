@@ -77,3 +77,24 @@ def test_a_name_that_a_parser_reads_as_something_else_is_quoted(name: str) -> No
     for text in (init_config(cluster, odd), join_config(cluster, odd)):
         assert f"\n  name: '{name}'\n" in text
     assert f"\nclusterName: '{name}'\n" in init_config(cluster, odd)
+
+
+def test_a_machine_with_several_addresses_registers_the_one_of_the_stack() -> None:
+    """Without these, the kubelet and the API server take the address of the default route."""
+    init = {each["kind"]: each for each in yaml.safe_load_all(init_config(HOSTS, CP1))}["InitConfiguration"]
+    join = yaml.safe_load(join_config(HOSTS, CP1))
+    for registered in (init["nodeRegistration"], join["nodeRegistration"]):
+        assert {"name": "node-ip", "value": CP1.host} in registered["kubeletExtraArgs"]
+    assert init["localAPIEndpoint"]["advertiseAddress"] == CP1.host
+    assert join["controlPlane"]["localAPIEndpoint"]["advertiseAddress"] == CP1.host
+
+
+def test_each_machine_finds_its_own_name_servers() -> None:
+    """kubeadm gives a machine with systemd-resolved the file of that, unless the cluster's configuration names one.
+
+    One for all would keep every pod from starting where some machines have systemd-resolved and others have not.
+    """
+    documents = {each["kind"]: each for each in yaml.safe_load_all(init_config(HOSTS, CP1))}
+    assert "resolvConf" not in documents["KubeletConfiguration"]
+    flags = [each["name"] for each in documents["InitConfiguration"]["nodeRegistration"]["kubeletExtraArgs"]]
+    assert "resolv-conf" not in flags
