@@ -116,7 +116,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def store(kafka: Kafka, folder: Path) -> StoreAgain:
     changes = {"results_topics": RESULTS, "frames_topic": "frames", "consumer_member": "c", "data_dir": folder}
-    settings = Settings(**{**GIVEN["apps.consumer"], **changes})
+    settings = Settings.model_validate({**GIVEN["apps.consumer"], **changes})
     return StoreAgain(settings, DiskStore(folder), BrokersClock())
 
 
