@@ -236,7 +236,7 @@ def _remove(lacking: Lacking, record: Record) -> bool:
 
 def work(settings: ComparisonSettings) -> int:
     """Returns the process's exit status: 1 if a result is not searchable, or if there is no comparison."""
-    log = ResultsLog({"bootstrap.servers": settings.kafka_bootstrap_servers}, settings.results_topics)
+    log = ResultsLog(settings.kafka_connection, settings.results_topics)
     comparison = Comparison(settings, log, datetime.now(UTC))
     report = comparison.report
     try:
