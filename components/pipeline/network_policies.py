@@ -49,7 +49,7 @@ class NetworkPoliciesArgs:
     cameras: Sequence[sections.Camera]
     cluster: sections.Cluster
     """Its pod and service networks contain no cameras."""
-    transport: sections.Transport = "plain"
+    transport: sections.Transport
     """How Kafka's clients connect, which says at which ports."""
     audit: bool = False
     """Whether the audit log is sent to Elasticsearch."""
