@@ -8,15 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import (
-    AclBinding,
-    AclBindingFilter,
-    AclOperation,
-    AclPermissionType,
-    AdminClient,
-    ResourcePatternType,
-    ResourceType,
-)
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._acl import AclBinding, AclBindingFilter, AclOperation, AclPermissionType
+from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
 from apps.service.process import run
 from apps.service.settings import KafkaSettings
@@ -51,8 +45,10 @@ def apply(admin: AdminClient, wanted: Iterable[AclBinding]) -> tuple[int, int]:
 
     Raises KafkaException where Kafka refuses or does not answer.
     """
+    # None stands for any, which the client's types do not say.
+    any_name: Any = None
     everything = AclBindingFilter(
-        ResourceType.ANY, None, ResourcePatternType.ANY, None, None, AclOperation.ANY, AclPermissionType.ANY
+        ResourceType.ANY, any_name, ResourcePatternType.ANY, any_name, any_name, AclOperation.ANY, AclPermissionType.ANY
     )
     there = set(admin.describe_acls(everything, request_timeout=ANSWER_SECONDS).result())
     lacking, unwanted = set(wanted) - there, there - set(wanted)
@@ -66,7 +62,7 @@ def work(settings: Settings) -> int:
     """Returns the process's exit status: 1 if Kafka refuses or does not answer."""
     grants = json.loads(settings.grants_file.read_text(encoding="utf-8"))
     try:
-        made, removed = apply(AdminClient(settings.kafka_connection), [rule_of(grant) for grant in grants])
+        made, removed = apply(AdminClient({**settings.kafka_connection}), [rule_of(grant) for grant in grants])
     except KafkaException as error:
         logger.error("the access rules were not changed: %s", error)
         return 1

@@ -110,10 +110,10 @@ class KafkaIdentities(pulumi.ComponentResource):
             triggers=[str(datetime.now(UTC).year), *([redraw] if redraw else [])],
             stdin=self._authority,
         )
-        parts = {PAIR: slice(0, 2), AUTHORITY: slice(2, 3)}
+        blocks = printed.apply(_BLOCK.findall)
         return {
-            file: pulumi.Output.secret(printed.apply(lambda text, part=part: "".join(_BLOCK.findall(text)[part])))
-            for file, part in parts.items()
+            PAIR: pulumi.Output.secret(blocks.apply(lambda found: "".join(found[:2]))),
+            AUTHORITY: pulumi.Output.secret(blocks.apply(lambda found: "".join(found[2:]))),
         }
 
     def _command(
