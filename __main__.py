@@ -12,6 +12,7 @@ from components.pinned_images import PinnedImages
 from components.pipeline import stages, ui
 from components.pipeline.audit_log import AuditLog
 from components.pipeline.image_cache import ImageCache, ImageCacheArgs
+from components.pipeline.kafka_identities import KafkaIdentities, KafkaIdentitiesArgs
 from components.pipeline.namespace import Namespace, NamespaceArgs
 from components.pipeline.network_policies import NetworkPolicies, NetworkPoliciesArgs, pods
 from components.pipeline.pod_token import PodToken, PodTokenArgs
@@ -77,16 +78,34 @@ NetworkPolicies(
         models=[model.name for model in settings.models],
         cameras=settings.cameras,
         cluster=settings.cluster,
+        transport=settings.kafka.transport,
         audit=settings.audit.ship,
         open_id_connect=settings.access.open_id_connect,
     ),
     in_cluster,
 )
 token = PodToken("pod-token", PodTokenArgs(namespace=namespace, section=settings.pod_secrets), in_cluster).secret
+identities = (
+    KafkaIdentities(
+        "kafka-identities",
+        KafkaIdentitiesArgs(namespace=namespace, transport=settings.kafka.transport, section=settings.pod_secrets),
+        in_cluster,
+    )
+    if settings.kafka.transport != "plain"
+    else None
+)
 keda = Keda("keda", KedaArgs(namespace=namespace), in_cluster) if settings.scales_by_lag else None
 
 # Cameras -> frames -> models -> results -> disk and page; each stage comes after the stages that it connects to.
-pipeline = Pipeline(settings=settings, namespace=namespace, images=images, keda=keda, token=token, opts=in_cluster)
+pipeline = Pipeline(
+    settings=settings,
+    namespace=namespace,
+    images=images,
+    keda=keda,
+    token=token,
+    identities=identities,
+    opts=in_cluster,
+)
 for stage in STAGES:
     pipeline.add(stage)
 

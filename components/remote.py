@@ -35,6 +35,8 @@ _KEY, _PASSPHRASE = "ARGUS_SSH_KEY", "ARGUS_SSH_PASSPHRASE"
 _BASTION_KEY, _BASTION_PASSPHRASE = "ARGUS_BASTION_KEY", "ARGUS_BASTION_PASSPHRASE"
 _KNOWN_HOSTS = "ARGUS_KNOWN_HOSTS"
 _WORD_LENGTH = 900
+_DIAL_ATTEMPTS = 23
+"""pulumi-command waits 0.1 s after the first failure and 5 s at most: 75 s in all, in which a machine starts again."""
 """Characters in a word of a command: csh takes no more than 1024."""
 _UNPACK = (
     's=; until [ "$1" = . ]; do s=$s$1; shift || exit; done; shift; '
@@ -180,7 +182,7 @@ def command(
     create: Script,
     stdin: pulumi.Input[str] | None = None,
     secret: bool = False,
-    dial_attempts: int = 10,
+    dial_attempts: int = _DIAL_ATTEMPTS,
     opts: pulumi.ResourceOptions,
 ) -> remote.Command:
     """A Command on `host`; with `secret`, its input and output are neither logged nor stored in plain text.

@@ -242,6 +242,7 @@ _VALUES: Final[Mapping[str, Sequence[Any]]] = {
     "kafka.partitions": [24, 6],
     "kafka.retentionHours": [3],
     "kafka.maxMessageBytes": [4_000_000],
+    "kafka.transport": ["both", "tls"],
     "kafka.vertical": ["off", "apply"],
     "elasticsearch.replicas": [4, 1],
     "elasticsearch.heapMiB": [1024],

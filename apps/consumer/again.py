@@ -110,7 +110,7 @@ class StoreAgain:
             return
         consumer = Consumer(
             {
-                "bootstrap.servers": self._settings.kafka_bootstrap_servers,
+                **self._settings.kafka_connection,
                 "client.id": f"{self._settings.consumer_member}-again",
                 # It joins no group, and commits nothing.
                 "group.id": self._settings.consumer_group,

@@ -48,7 +48,7 @@ def kafka_config(settings: Settings) -> dict[str, str | int | bool]:
     second before it answers, instead of answering for each.
     """
     return {
-        "bootstrap.servers": settings.kafka_bootstrap_servers,
+        **settings.kafka_connection,
         "client.id": settings.consumer_member,
         "group.id": settings.consumer_group,
         "group.instance.id": settings.consumer_member,

@@ -5,13 +5,12 @@ from pathlib import Path
 
 from pydantic import Field
 
-from apps.service.settings import PeerSettings, ServerSettings, Words
+from apps.service.settings import KafkaSettings, PeerSettings, ServerSettings, Words
 
 
-class Settings(ServerSettings, PeerSettings):
+class Settings(ServerSettings, PeerSettings, KafkaSettings):
     """The environment of one consumer."""
 
-    kafka_bootstrap_servers: str = Field(min_length=1)
     frames_topic: str = Field(min_length=1)
     results_topics: Words
     """The results topics to store beside the frames."""

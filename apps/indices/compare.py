@@ -324,8 +324,7 @@ def _begin(hour: str) -> datetime:
 
 def work(settings: ComparisonSettings) -> int:
     """Returns the process's exit status: 1 if a result is not searchable, or if there is no comparison."""
-    connection = {"bootstrap.servers": settings.kafka_bootstrap_servers}
-    log = ResultsLog(connection, settings.results_topics, settings.frames_topic)
+    log = ResultsLog(settings.kafka_connection, settings.results_topics, settings.frames_topic)
     comparison = Comparison(settings, log, datetime.now(UTC))
     report = comparison.report
     try:

@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field, HttpUrl
 
 from apps.service import settings
-from apps.service.settings import PeerSettings, Words
+from apps.service.settings import KafkaSettings, PeerSettings, Words
 
 
 class Settings(settings.Settings):
@@ -28,10 +28,9 @@ class RetentionSettings(Settings):
     """For the audit log, whether or not the stack sends it now."""
 
 
-class ComparisonSettings(Settings, PeerSettings):
+class ComparisonSettings(Settings, PeerSettings, KafkaSettings):
     """The environment of the comparison of Kafka, disk and index."""
 
-    kafka_bootstrap_servers: str = Field(min_length=1)
     frames_topic: str = Field(min_length=1)
     results_topics: Words
     consumer_urls: Words

@@ -15,6 +15,8 @@ CONSUMER_GROUP = "consumer"
 FILEBEAT_GROUP = "filebeat"
 COMPARISON_GROUP = "comparison"
 """The group whose offsets say how far the results in Kafka have been compared with those in the index."""
+UI_GROUP = "ui"
+"""The group that the page's client names; it joins none."""
 
 RESULT_INDICES = "results-*"
 REFUSED_INDICES = "refused-*"

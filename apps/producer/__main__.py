@@ -36,7 +36,7 @@ def work(settings: Settings) -> int:
     stopping = threading.Event()
     on_stop(stopping.set)
     limit = settings.max_frame_bytes
-    sender = KafkaSender(settings.kafka_bootstrap_servers, settings.frames_topic, limit, stopping)
+    sender = KafkaSender(settings.kafka_connection, settings.frames_topic, limit, stopping)
     workers = []
     for place, camera in enumerate(cameras):
         ending = threading.Event()

@@ -3,7 +3,7 @@
 import logging
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -31,14 +31,17 @@ class Sender(Protocol):
 class KafkaSender:
     """Sends frames to one topic."""
 
-    def __init__(self, servers: str, topic: str, max_frame_bytes: int, stopping: threading.Event) -> None:
+    def __init__(
+        self, connection: Mapping[str, str], topic: str, max_frame_bytes: int, stopping: threading.Event
+    ) -> None:
+        """`connection` are librdkafka's settings that reach the brokers."""
         self._topic = topic
         self._stopping = stopping
         self._closed = threading.Event()
         self.fatal: str | None = None
         self._producer = Producer(
             {
-                "bootstrap.servers": servers,
+                **connection,
                 "client.id": f"argus-producer-{socket.gethostname()}",
                 "enable.idempotence": True,
                 "acks": "all",

@@ -19,16 +19,15 @@ from pydantic_settings import NoDecode
 
 from apps.messages import camera_tls, camera_url
 from apps.messages.names import NAME_PATTERN
-from apps.service.settings import PeerSettings, ServerSettings, SettingsError, mistakes
+from apps.service.settings import KafkaSettings, PeerSettings, ServerSettings, SettingsError, mistakes
 
 Transport = Literal["auto", "tcp", "udp"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class Settings(ServerSettings, PeerSettings):
+class Settings(ServerSettings, PeerSettings, KafkaSettings):
     """The environment of one producer."""
 
-    kafka_bootstrap_servers: str = Field(min_length=1)
     frames_topic: str = Field(min_length=1)
     cameras_file: Path
     credentials_file: Path

@@ -39,6 +39,28 @@ class PeerSettings(Settings):
     """The file with the token by which the stack's pods know each other (apps/service/token.py)."""
 
 
+class KafkaSettings(Settings):
+    """Settings of an app that connects to Kafka."""
+
+    kafka_bootstrap_servers: str = Field(min_length=1)
+    kafka_tls_dir: Path | None = None
+    """The folder with `tls.pem` (a private key and its certificate) and `ca.pem`; None: it connects in plain."""
+
+    @property
+    def kafka_connection(self) -> dict[str, str]:
+        """librdkafka's settings that reach the brokers. A client reads the files when it is made."""
+        connection = {"bootstrap.servers": self.kafka_bootstrap_servers}
+        if self.kafka_tls_dir is not None:
+            pair = str(self.kafka_tls_dir / "tls.pem")
+            connection |= {
+                "security.protocol": "SSL",
+                "ssl.ca.location": str(self.kafka_tls_dir / "ca.pem"),
+                "ssl.certificate.location": pair,
+                "ssl.key.location": pair,
+            }
+        return connection
+
+
 def _split(value: object) -> object:
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())

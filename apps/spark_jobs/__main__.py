@@ -58,7 +58,7 @@ def _run(settings: Settings, stopping: threading.Event) -> int:
 
 def _follow_frames(settings: Settings, status: Status, stopping: threading.Event) -> int:
     groups = {each.model_name: each.consumer_group for each in settings.models}
-    progress = Progress(settings.kafka_bootstrap_servers, groups, settings.frames_topic)
+    progress = Progress(settings.kafka_connection, groups, settings.frames_topic)
     spark = SparkSession.builder.appName(f"model-{settings.model_name}").getOrCreate()
     # The batch size bounds a worker's memory.
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", settings.batch_size)

@@ -110,9 +110,9 @@ def span(start: Offsets, end: Offsets) -> int:
 class Progress:
     """The progress of an application's models on one topic, each in a consumer group of its own."""
 
-    def __init__(self, bootstrap_servers: str, groups: Mapping[str, str], topic: str) -> None:
-        """`groups` are the models' consumer groups, by model."""
-        self._groups = {model: GroupProgress(bootstrap_servers, group, topic) for model, group in groups.items()}
+    def __init__(self, connection: Mapping[str, str], groups: Mapping[str, str], topic: str) -> None:
+        """`connection` are librdkafka's settings that reach the brokers, `groups` the models' groups, by model."""
+        self._groups = {model: GroupProgress(connection, group, topic) for model, group in groups.items()}
         self.started = CommonStart({})
 
     def start(self) -> CommonStart:
@@ -140,12 +140,12 @@ class Progress:
 class GroupProgress:
     """One consumer group's offsets on one topic. The group has no members: it commits without subscribing."""
 
-    def __init__(self, bootstrap_servers: str, group: str, topic: str, *, timeout: float = 30.0) -> None:
+    def __init__(self, connection: Mapping[str, str], group: str, topic: str, *, timeout: float = 30.0) -> None:
         self._group, self._topic, self._timeout = group, topic, timeout
         self._committed: Offsets = {}
         self._consumer = Consumer(
             {
-                "bootstrap.servers": bootstrap_servers,
+                **connection,
                 "group.id": group,
                 "client.id": f"{group}-progress",
                 "enable.auto.commit": False,

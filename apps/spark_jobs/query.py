@@ -52,7 +52,7 @@ def start_query(spark: SparkSession, settings: Settings, start: CommonStart, exe
         .drop(MODEL)
         .writeStream.format("kafka")
         .queryName(settings.model_name)
-        .option("kafka.bootstrap.servers", settings.kafka_bootstrap_servers)
+        .options(**settings.spark_connection)
         .option("kafka.client.id", settings.consumer_group)
         .option("kafka.acks", "all")
         .option("kafka.enable.idempotence", "true")
@@ -90,7 +90,7 @@ def read_frames(spark: SparkSession, settings: Settings, start: CommonStart, tas
     """
     return (
         spark.readStream.format("kafka")
-        .option("kafka.bootstrap.servers", settings.kafka_bootstrap_servers)
+        .options(**settings.spark_connection)
         .option("subscribe", settings.frames_topic)
         .option("startingOffsets", start.to_spark(settings.frames_topic))
         .option("includeHeaders", "true")

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, Field
 
 from apps.messages.names import NAME_PATTERN
-from apps.service.settings import ServerSettings
+from apps.service.settings import KafkaSettings, ServerSettings
 from apps.spark_jobs.scaling import Limits
 from apps.spark_jobs.spec import JobSpec, ModelKind
 from apps.weights.contract import Contract, Precision
@@ -41,7 +41,7 @@ class ModelSettings(BaseModel, extra="forbid", frozen=True):
     """The delay beyond which the model looks at a share of each camera's frames only; None: it waits its turn."""
 
 
-class Settings(ServerSettings, ModelSettings):
+class Settings(ServerSettings, KafkaSettings, ModelSettings):
     """A Spark application: its first model, further models, and what they share.
 
     Spark's own settings (master, memory, cores) are in spark.properties.
@@ -49,7 +49,6 @@ class Settings(ServerSettings, ModelSettings):
 
     further_models: tuple[ModelSettings, ...] | None = None
     """The models that share the application, as JSON; unset: there are none."""
-    kafka_bootstrap_servers: str = Field(min_length=1)
     frames_topic: str = Field(min_length=1)
     rejected_topic: str = Field(min_length=1)
     trigger_seconds: float = Field(gt=0)
@@ -81,6 +80,20 @@ class Settings(ServerSettings, ModelSettings):
     """The Lease that names this application's active driver."""
     driver_selector: str = Field(min_length=1)
     """The label selector of this application's driver pods."""
+
+    @property
+    def spark_connection(self) -> dict[str, str]:
+        """The options of Spark's Kafka source and sink that reach the brokers. Executors have the same files."""
+        options = {"bootstrap.servers": self.kafka_bootstrap_servers}
+        if self.kafka_tls_dir is not None:
+            options |= {
+                "security.protocol": "SSL",
+                "ssl.keystore.type": "PEM",
+                "ssl.keystore.location": str(self.kafka_tls_dir / "tls.pem"),
+                "ssl.truststore.type": "PEM",
+                "ssl.truststore.location": str(self.kafka_tls_dir / "ca.pem"),
+            }
+        return {f"kafka.{name}": value for name, value in options.items()}
 
     @property
     def limits(self) -> Limits:

@@ -16,7 +16,7 @@ from confluent_kafka import (
 )
 
 from apps.messages import UNREADABLE, Frame, Result, frame_from_kafka, from_milliseconds, result_from_json
-from apps.messages.names import NAME
+from apps.messages.names import NAME, UI_GROUP
 from apps.ui import metrics
 from apps.ui.settings import Settings
 from apps.ui.wall import Wall
@@ -39,9 +39,9 @@ def kafka_config(settings: Settings) -> dict[str, str | int | bool]:
     for each.
     """
     return {
-        "bootstrap.servers": settings.kafka_bootstrap_servers,
+        **settings.kafka_connection,
         "client.id": "ui",
-        "group.id": "ui",
+        "group.id": UI_GROUP,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "auto.offset.reset": "latest",

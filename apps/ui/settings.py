@@ -5,18 +5,17 @@ from pathlib import Path
 from pydantic import Field, field_validator
 
 from apps.messages.names import model_of
-from apps.service.settings import PeerSettings, ServerSettings, Words
+from apps.service.settings import KafkaSettings, PeerSettings, ServerSettings, Words
 
 MEBIBYTE = 1024**2
 
 
-class Settings(ServerSettings, PeerSettings):
+class Settings(ServerSettings, PeerSettings, KafkaSettings):
     """The environment of the UI."""
 
     probe_port: int = Field(ge=0, le=65535)
     """Where probes and metrics are answered; the page is at `http_port`."""
 
-    kafka_bootstrap_servers: str = Field(min_length=1)
     frames_topic: str = Field(min_length=1)
     results_topics: Words
     elasticsearch_url: str = Field(pattern=r"^https?://")

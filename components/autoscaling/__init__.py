@@ -2,7 +2,17 @@
 
 from components.autoscaling.cpu import CpuScaling, CpuScalingArgs
 from components.autoscaling.keda import Keda, KedaArgs
-from components.autoscaling.lag import LagScaling, LagScalingArgs
+from components.autoscaling.lag import KafkaIdentity, LagScaling, LagScalingArgs
 from components.autoscaling.vpa import Vpa, VpaArgs
 
-__all__ = ["CpuScaling", "CpuScalingArgs", "Keda", "KedaArgs", "LagScaling", "LagScalingArgs", "Vpa", "VpaArgs"]
+__all__ = [
+    "CpuScaling",
+    "CpuScalingArgs",
+    "KafkaIdentity",
+    "Keda",
+    "KedaArgs",
+    "LagScaling",
+    "LagScalingArgs",
+    "Vpa",
+    "VpaArgs",
+]

@@ -20,6 +20,18 @@ STEP_SECONDS: Final = 60
 
 
 @dataclass(frozen=True, kw_only=True)
+class KafkaIdentity:
+    """The certificate that KEDA shows to brokers."""
+
+    secret: pulumi.Input[str]
+    """The name of its Secret."""
+    authority: str
+    """The Secret's key with the certificate of the authority that signed the brokers'."""
+    pair: str
+    """The Secret's key with the private key and its certificate."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class LagScalingArgs:
     """Arguments of LagScaling; the workload is of this kind and must not set `replicas`."""
 
@@ -30,6 +42,8 @@ class LagScalingArgs:
     group: str
     """The consumer group of the pods; the lag is the sum over all its topics."""
     replicas: LagReplicas
+    identity: KafkaIdentity | None = None
+    """None: KEDA connects in plain."""
 
 
 class LagScaling(pulumi.ComponentResource):
@@ -44,15 +58,35 @@ class LagScaling(pulumi.ComponentResource):
     def __init__(self, name: str, args: LagScalingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:autoscaling:LagScaling", name, None, opts)
         assert args.keda is not None, "scaling by lag needs Keda"
+        needed: list[pulumi.Resource] = [args.keda]
+        if args.identity is not None:
+            needed.append(self._authentication(name, args, args.keda, args.identity))
         apiextensions.CustomResource(
             f"{name}-autoscaler",
             api_version=API_VERSION,
             kind="ScaledObject",
             metadata=args.workload.metadata(),
             spec=_spec(args),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[args.keda]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=needed),
         )
         self.register_outputs({})
+
+    def _authentication(
+        self, name: str, args: LagScalingArgs, keda: Keda, identity: KafkaIdentity
+    ) -> pulumi.CustomResource:
+        files = {"ca": identity.authority, "cert": identity.pair, "key": identity.pair}
+        return apiextensions.CustomResource(
+            f"{name}-authentication",
+            api_version=API_VERSION,
+            kind="TriggerAuthentication",
+            metadata=args.workload.metadata(),
+            spec={
+                "secretTargetRef": [
+                    {"parameter": parameter, "name": identity.secret, "key": file} for parameter, file in files.items()
+                ]
+            },
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[keda]),
+        )
 
 
 def _spec(args: LagScalingArgs) -> dict[str, Any]:
@@ -83,7 +117,9 @@ def _spec(args: LagScalingArgs) -> dict[str, Any]:
                     "lagThreshold": str(round(replicas.target_lag_seconds * replicas.records_per_second)),
                     "offsetResetPolicy": "earliest",
                     "excludePersistentLag": "true",
+                    **({} if args.identity is None else {"tls": "enable"}),
                 },
+                **({} if args.identity is None else {"authenticationRef": {"name": args.workload.name}}),
             },
             {
                 "type": "cpu",

@@ -6,7 +6,7 @@ Their values are an output of the stack, so that the next preview compares them 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from components.config.sections import Settings
+from components.config.sections import TRANSPORTS, Settings
 
 _COPIES: Final = 3
 """Kafka keeps this many copies of a record where there are as many brokers."""
@@ -24,6 +24,7 @@ def of(settings: Settings) -> dict[str, Any]:
         "storage.className": settings.storage.class_name or "",
         "zookeeper.replicas": settings.zookeeper.replicas,
         "kafka.replicas": settings.kafka.replicas,
+        "kafka.transport": settings.kafka.transport,
         "elasticsearch.replicas": settings.elasticsearch.replicas,
         **{f"{name}.volumeGiB": section.volume_gib for name, section in settings if hasattr(section, "volume_gib")},
     }
@@ -32,17 +33,21 @@ def of(settings: Settings) -> dict[str, Any]:
 def refusals(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Why the values cannot change as the stack asks, each with its key and remedy.
 
-    `earlier` is what the last complete update kept; a key that it lacks, as in a stack of an earlier version, is free.
+    `earlier` is what the last complete update kept; it is empty for a new stack. A key that it lacks, as in a stack of
+    an earlier version, is free, unless that version is known to have had one value only.
     """
     found: list[str] = []
     for key, new in now.items():
-        old = earlier.get(key, new)
+        old = earlier.get(key, _ONCE.get(key, new) if earlier else new)
         judge = _volume if key.endswith(".volumeGiB") else _JUDGES[key]
         if old != new and (reason := judge(old, new, now)):
             back = f"set {_text(old)} again" if old != "" else "remove the key again"
             found.append(f"argus:{key}: {reason}; {back}, or `pulumi destroy` first")
     return found
 
+
+_ONCE: Final[Mapping[str, Any]] = {"kafka.transport": "plain"}
+"""The values of keys that earlier versions did not have."""
 
 _Judge = Callable[[Any, Any, Mapping[str, Any]], str | None]
 """Why a value cannot change to another one; None where it can. The last argument is all that the stack asks for."""
@@ -88,6 +93,17 @@ def _brokers(old: Any, new: Any, _: Mapping[str, Any]) -> str | None:
     return None
 
 
+def _transport(old: Any, new: Any, _: Mapping[str, Any]) -> str | None:
+    was, wanted = TRANSPORTS.index(old), TRANSPORTS.index(new)
+    if abs(was - wanted) == 1:
+        return None
+    step = TRANSPORTS[was + (1 if wanted > was else -1)]
+    return (
+        f"brokers and clients change one after the other, so a running stack goes from {old} to {step} first, with an "
+        "update of its own"
+    )
+
+
 def _nodes(old: Any, new: Any, _: Mapping[str, Any]) -> str | None:
     if new < old:
         return f"there are {_text(old)} nodes, and what the last of them keep would be out of reach"
@@ -111,6 +127,7 @@ _JUDGES: Final[Mapping[str, _Judge]] = {
     "storage.className": _storage,
     "zookeeper.replicas": _ensemble,
     "kafka.replicas": _brokers,
+    "kafka.transport": _transport,
     "elasticsearch.replicas": _nodes,
 }
 

@@ -507,6 +507,13 @@ class Zookeeper(Section):
         return _memory(self.heap_mib + 96, self.heap_mib * 2 + 192)
 
 
+Transport = Literal["plain", "both", "prefer", "tls"]
+TRANSPORTS: Final[tuple[Transport, ...]] = ("plain", "both", "prefer", "tls")
+"""The ways in which Kafka's clients connect; a running stack goes from one to the next."""
+TRANSPORTS_OF_CLIENTS: Final[tuple[Transport, ...]] = ("prefer", "tls")
+"""Those in which clients use TLS."""
+
+
 class Kafka(Section):
     """The Kafka brokers and their topics."""
 
@@ -525,6 +532,15 @@ class Kafka(Section):
         2_000_000,
         ge=100_000,
         description="Largest frame, set alike at topic, broker, producer, consumer and Spark (bytes).",
+    )
+    transport: Transport = Field(
+        "plain",
+        description="How brokers and clients connect. plain: whoever reaches a broker may do everything. both: brokers "
+        "also listen with TLS, for clients with a certificate of the stack. prefer: clients, and brokers among "
+        "themselves, use that, and each may do what its rules allow; whoever connects in plain still may do "
+        "everything. tls: nobody connects in plain, and what no rule allows is denied. A running stack goes from one "
+        "to the next, with an update each; needs `openssl` on the computer that runs Pulumi. prefer and tls are not "
+        "offered yet.",
     )
     vertical: Vertical = Field("off", description=VERTICAL_WITH_RESTART)
 
@@ -1193,7 +1209,8 @@ class PodSecrets(Section):
         "",
         max_length=60,
         description="Any word, such as a date; when it changes, all of them are drawn anew. Pods read another token "
-        "without a restart; of each application a new driver starts beside the old one, as with new weights.",
+        "without a restart; of each application a new driver starts beside the old one, as with new weights. Unless "
+        "kafka.transport is plain, so are the certificates, and everything that connects to Kafka restarts in turn.",
     )
 
 

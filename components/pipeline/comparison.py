@@ -31,6 +31,7 @@ class Comparison(pulumi.ComponentResource):
     def __init__(self, name: str, pipeline: Pipeline) -> None:
         super().__init__("argus:pipeline:Comparison", name, None, pipeline.opts)
         workload = pipeline.workload("comparison", LABELS, self)
+        access = pipeline.kafka_access("comparison")
         variables: dict[str, pulumi.Input[str]] = {
             "ARGUS_KAFKA_BOOTSTRAP_SERVERS": pipeline.one(Topics).bootstrap_servers,
             "ARGUS_FRAMES_TOPIC": FRAMES_TOPIC,
@@ -38,6 +39,7 @@ class Comparison(pulumi.ComponentResource):
             "ARGUS_ELASTICSEARCH_URL": pipeline.one(Elasticsearch).url,
             "ARGUS_CONSUMER_URLS": pipeline.one(Consumer).urls.apply(",".join),
             "ARGUS_TOKEN_FILE": str(pod_token.FILE),
+            **access.variables,
         }
         config = k.config_map(f"{name}-config", workload, variables)
         container = core.v1.ContainerArgs(
@@ -47,13 +49,13 @@ class Comparison(pulumi.ComponentResource):
             env_from=k.env_from(config),
             resources=k.resources(cpu="20m", memory_mib=96, limit_mib=512),
             security_context=k.container_security(),
-            volume_mounts=[pod_token.mount()],
+            volume_mounts=[pod_token.mount(), *access.mounts],
         )
         k.cron_job(
             f"{name}-job",
             workload,
             container,
-            [pod_token.volume(pipeline.token)],
+            [pod_token.volume(pipeline.token), *access.volumes],
             schedule=SCHEDULE,
             retries=0,
             longest_seconds=LONGEST_SECONDS,

@@ -12,6 +12,7 @@ from components import kubernetes as k
 from components.autoscaling import LagScaling, LagScalingArgs
 from components.images import APP, Image
 from components.pipeline import pod_token
+from components.pipeline.kafka_grants import KEDA
 from components.pipeline.stage import Pipeline, Stage
 from components.pipeline.topics import Topics, results_topics
 
@@ -30,7 +31,7 @@ class Consumer(pulumi.ComponentResource):
     def __init__(self, name: str, pipeline: Pipeline) -> None:
         super().__init__("argus:pipeline:Consumer", name, None, pipeline.opts)
         section, replicas = pipeline.settings.consumer, pipeline.settings.consumer.replicas
-        servers = pipeline.one(Topics).bootstrap_servers
+        servers, access = pipeline.one(Topics).bootstrap_servers, pipeline.kafka_access("consumer")
         workload = pipeline.workload("consumer", LABELS, self)
         variables: dict[str, pulumi.Input[str]] = {
             "ARGUS_KAFKA_BOOTSTRAP_SERVERS": servers,
@@ -42,18 +43,19 @@ class Consumer(pulumi.ComponentResource):
             "ARGUS_MAX_DISK_BYTES": str(int(section.volume_gib * 2**30 * DISK_SHARE)),
             "ARGUS_HTTP_PORT": str(k.HTTP_PORT),
             "ARGUS_TOKEN_FILE": str(pod_token.FILE),
+            **access.variables,
         }
         config = k.config_map(f"{name}-config", workload, variables)
         service = k.headless_service(f"{name}-service", workload, k.HTTP_PORTS)
         k.disruption_budget(f"{name}-budget", workload)
         container = k.app_container("consumer", pipeline.images["consumer"], config, section.memory, cpu="30m")
-        container.volume_mounts = [k.mount("data", "/data"), pod_token.mount(), k.mount("tmp", "/tmp")]
+        container.volume_mounts = [k.mount("data", "/data"), pod_token.mount(), *access.mounts, k.mount("tmp", "/tmp")]
         pods = k.stateful_set(
             f"{name}-pods",
             workload,
             container,
-            [pod_token.volume(pipeline.token), k.scratch_volume()],
-            contents=[variables],
+            [pod_token.volume(pipeline.token), *access.volumes, k.scratch_volume()],
+            contents=[variables, *access.contents],
             service=service,
             replicas=replicas.fixed,
             data=k.claim("consumer", section.volume_gib, pipeline.settings.storage.class_name),
@@ -68,6 +70,7 @@ class Consumer(pulumi.ComponentResource):
                     kind="StatefulSet",
                     bootstrap_servers=servers,
                     group=CONSUMER_GROUP,
+                    identity=pipeline.kafka_access(KEDA).keda,
                     replicas=replicas,
                 ),
                 workload.opts,
@@ -81,7 +84,7 @@ class Consumer(pulumi.ComponentResource):
 STAGE: Final = Stage(
     name="consumer",
     section="consumer",
-    image=Image(name="consumer", paths=(*APP, "apps/consumer", "apps/indices")),
+    image=Image(name="consumer", paths=(*APP, "apps/consumer", "apps/indices", "apps/kafka_rules")),
     pods={"consumer": LABELS},
     kind="StatefulSet",
     reads=("frames", "results"),

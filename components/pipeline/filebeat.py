@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import pulumi
@@ -14,6 +14,8 @@ from components import kubernetes as k
 from components.autoscaling import LagScaling, LagScalingArgs
 from components.images import Image
 from components.pipeline.elasticsearch import Elasticsearch
+from components.pipeline.kafka_grants import KEDA
+from components.pipeline.kafka_identities import AUTHORITY, DIR, PAIR
 from components.pipeline.stage import Pipeline, Stage
 from components.pipeline.topics import Topics, results_topics
 
@@ -22,15 +24,25 @@ STATS_PORT: Final = 5066
 """Where Filebeat serves its counters."""
 
 
+TLS: Final[Mapping[str, Any]] = {
+    "certificate_authorities": [f"{DIR}/{AUTHORITY}"],
+    "certificate": f"{DIR}/{PAIR}",
+    "key": f"{DIR}/{PAIR}",
+    "supported_protocols": ["TLSv1.3"],
+}
+"""How it connects to brokers that want a certificate."""
+
 _IDENTITY: Final = f'function process(event) {{ event.Put("@metadata._id", event.Get("{IDENTITY_FIELD}")); }}'
 """Uses the result's identity as the document's `_id`, so that a record that Kafka delivers twice is indexed once."""
 
 
-def filebeat_yml(bootstrap_servers: str, elasticsearch_url: str, topics: Sequence[str]) -> str:
+def filebeat_yml(
+    bootstrap_servers: str, elasticsearch_url: str, topics: Sequence[str], tls: Mapping[str, Any] | None = None
+) -> str:
     """Filebeat's configuration, as JSON (a subset of YAML).
 
     The index is named by the day of the frame, not of its arrival. Filebeat commits to Kafka only what Elasticsearch
-    has accepted.
+    has accepted. `tls` are the settings of its connections to Kafka; None: they are in plain.
     """
     config: dict[str, Any] = {
         "filebeat.inputs": [
@@ -45,6 +57,7 @@ def filebeat_yml(bootstrap_servers: str, elasticsearch_url: str, topics: Sequenc
                 # A broker collects results for this long before it answers, instead of answering for each.
                 "fetch": {"min": 1_048_576},
                 "max_wait_time": "200ms",
+                **({"ssl": tls} if tls else {}),
             }
         ],
         "processors": [
@@ -93,11 +106,12 @@ class Filebeat(pulumi.ComponentResource):
     def __init__(self, name: str, pipeline: Pipeline) -> None:
         super().__init__("argus:pipeline:Filebeat", name, None, pipeline.opts)
         section, servers = pipeline.settings.filebeat, pipeline.one(Topics).bootstrap_servers
-        topics = results_topics(pipeline.settings)
+        topics, access = results_topics(pipeline.settings), pipeline.kafka_access(FILEBEAT)
+        tls = TLS if access.volumes else None
         workload = pipeline.workload("filebeat", LABELS, self)
         files = {
             "filebeat.yml": pulumi.Output.all(servers, pipeline.one(Elasticsearch).url).apply(
-                lambda addresses: filebeat_yml(addresses[0], addresses[1], topics)
+                lambda addresses: filebeat_yml(addresses[0], addresses[1], topics, tls)
             )
         }
         config = k.config_map(f"{name}-config", workload, files)
@@ -114,6 +128,7 @@ class Filebeat(pulumi.ComponentResource):
             liveness_probe=k.http_probe("/", STATS_PORT, period=20),
             volume_mounts=[
                 k.mount("config", k.CONFIG_DIR, read_only=True),
+                *access.mounts,
                 k.mount("data", "/usr/share/filebeat/data"),
                 k.mount("tmp", "/tmp"),
             ],
@@ -122,8 +137,8 @@ class Filebeat(pulumi.ComponentResource):
             f"{name}-deployment",
             workload,
             container,
-            [k.config_volume(config), k.scratch_volume("data"), k.scratch_volume()],
-            contents=[files],
+            [k.config_volume(config), *access.volumes, k.scratch_volume("data"), k.scratch_volume()],
+            contents=[files, *access.contents],
             replicas=section.replicas.fixed,
             grace_seconds=30,
         )
@@ -136,6 +151,7 @@ class Filebeat(pulumi.ComponentResource):
                     kind="Deployment",
                     bootstrap_servers=servers,
                     group=FILEBEAT_GROUP,
+                    identity=pipeline.kafka_access(KEDA).keda,
                     replicas=section.replicas,
                 ),
                 workload.opts,

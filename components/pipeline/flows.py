@@ -5,7 +5,7 @@ The connections are those of the network policies; a test fails if the file is s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,8 +13,9 @@ from components import kubernetes as k
 from components.autoscaling import keda, vpa
 from components.cluster.kubeadm import API_PORT
 from components.pipeline import elasticsearch, filebeat, kafka, model_job, zookeeper
+from components.pipeline.applications import ROLES, pods_of
 from components.pipeline.dns import DNS_PORT
-from components.pipeline.model_job import ROLES, pods_of
+from components.pipeline.kafka_grants import SUPER_USERS, Grant, grants
 from components.pipeline.network_policies import OPEN, clients_of_dns, clients_of_the_api, flows
 
 _MODEL: Final = "NAME"
@@ -34,8 +35,18 @@ These are all the connections that the pipeline's network policies allow, in and
 holds where the pods' network enforces policies. Argus's own does not: with it, every pod reaches every port below.
 What a connection is not asked for here, whoever reaches the port can do. [security.md](security.md) says the rest.
 
+Kafka's port 9093 is there unless `argus:kafka.transport` is `plain`, and 9092 is there unless it is `tls`.
 KEDA's and VPA's pods are there where the stack scales by lag or by use; `argus-audit` is the namespace of the pods that
 send the audit log, where `argus:audit.ship` is on.
+"""
+
+
+_GRANTS: Final = """
+## What each client may do in Kafka
+
+At port 9093, by the name in its certificate; `NAME` stands for a model. What is not here is denied with
+`argus:kafka.transport: tls`; with `prefer`, what concerns a topic or group of this table.
+To read from a group is to read its offsets and commit them.
 """
 
 
@@ -54,6 +65,11 @@ DOORS: Final[Mapping[tuple[str, int], Door]] = {
     ("zookeeper", zookeeper.QUORUM): Door(serves="replication"),
     ("zookeeper", zookeeper.ELECTION): Door(serves="election"),
     ("kafka", kafka.PORT): Door(serves="frames, results, offsets; between brokers, replication"),
+    ("kafka", kafka.TLS_PORT): Door(
+        serves="the same, as the table below allows",
+        identity="client certificate of the stack's own CA for Kafka",
+        encrypted="TLS 1.3",
+    ),
     ("elasticsearch", elasticsearch.HTTP): Door(serves="results: search, write, delete"),
     ("elasticsearch", elasticsearch.TRANSPORT): Door(serves="replication and election"),
     (_DRIVER, model_job.DRIVER_PORT): Door(serves="Spark's tasks", identity=_APPLICATION, encrypted=_AES),
@@ -98,12 +114,14 @@ _OUTSIDE: Final[Mapping[str, Door]] = {
 def page() -> str:
     """The whole page as Markdown."""
     columns = ("from", "to", "port", "what is there", "asks who it is", "encrypted")
-    return "\n".join([_HEADER, _row(columns), _row(["---"] * len(columns)), *_inside(), *_open(), *_outside(), ""])
+    return "\n".join(
+        [_HEADER, _row(columns), _row(["---"] * len(columns)), *_inside(), *_open(), *_outside(), *_grants(), ""]
+    )
 
 
 def _inside() -> Iterator[str]:
     found: dict[tuple[str, int], list[str]] = {}
-    for flow in flows([_MODEL]):
+    for flow in flows([_MODEL], "both"):
         for port in flow.ports:
             found.setdefault((flow.server, port), []).append(flow.client)
     for (server, port), clients in found.items():
@@ -117,11 +135,26 @@ def _open() -> Iterator[str]:
 
 def _outside() -> Iterator[str]:
     yield _line(", ".join(clients_of_the_api([_MODEL])), "API servers", str(API_PORT), _OUTSIDE["API servers"])
-    kinds = dict.fromkeys(kind for flow in flows([_MODEL]) for kind in (flow.client, flow.server))
+    kinds = dict.fromkeys(kind for flow in flows([_MODEL], "both") for kind in (flow.client, flow.server))
     yield _line(", ".join(clients_of_dns(kinds)), "CoreDNS", f"{DNS_PORT} (UDP, TCP)", _OUTSIDE["CoreDNS"])
     ports = "the ports of the cameras' URLs; for `transport: udp` also UDP from 1024"
     yield _line("producer", "cameras", ports, _OUTSIDE["cameras"])
     yield _line("ui", _PROVIDER, "the port of `argus:access.openIdConnect.issuer`", _OUTSIDE[_PROVIDER])
+
+
+def _grants() -> Iterator[str]:
+    yield _GRANTS
+    columns = ("client", "reads", "writes", "learns how far it is")
+    yield from (_row(columns), _row(["---"] * len(columns)))
+    granted = grants({_MODEL: [_MODEL]})
+    for client in dict.fromkeys(grant.client for grant in granted):
+        own = [grant for grant in granted if grant.client == client]
+        yield _row([client, *(", ".join(_things(own, each)) for each in ("read", "write", "describe"))])
+    yield _row([", ".join(SUPER_USERS), "everything", "everything", "everything"])
+
+
+def _things(granted: Iterable[Grant], operation: str) -> Iterator[str]:
+    return (f"{each.resource} `{each.name}`" for each in granted if each.operation == operation)
 
 
 def _line(clients: str, server: str, port: str, door: Door) -> str:

@@ -10,10 +10,12 @@ from pulumi_kubernetes import core
 from components import kubernetes as k
 from components.config import sections
 from components.images import Image
+from components.pipeline.kafka_grants import BROKER, SUPER_USERS
+from components.pipeline.kafka_identities import AUTHORITY, DIR, PAIR, Access
 from components.pipeline.stage import Pipeline, Stage
 from components.pipeline.zookeeper import Zookeeper
 
-PORT = 9092
+PORT, TLS_PORT = 9092, 9093
 DATA = "/var/lib/kafka/data"
 LABELS: Final = k.labels("kafka", "log")
 
@@ -28,13 +30,66 @@ log4j.logger.org.apache.zookeeper=WARN
 log4j.logger.kafka.server.KafkaServer=INFO
 """
 
-# The broker's ID, address and rack follow from the pod's name and node.
-START = """\
-exec /opt/kafka/bin/kafka-server-start.sh /etc/argus/server.properties \\
-  --override "broker.id=${HOSTNAME##*-}" \\
-  --override "advertised.listeners=PLAINTEXT://${HOSTNAME}.kafka.${POD_NAMESPACE}.svc.cluster.local:9092" \\
-  --override "broker.rack=${NODE_NAME}"
-"""
+LOG4J_REFUSALS: Final = "log4j.logger.kafka.authorizer.logger=INFO\n"
+"""A line for each request that a client has no right to."""
+
+_HOST: Final = "${HOSTNAME}.kafka.${POD_NAMESPACE}.svc.cluster.local"
+
+
+def ports(transport: sections.Transport) -> dict[str, int]:
+    """The brokers' ports by the names of their listeners."""
+    listeners = {"PLAINTEXT": PORT, "SSL": TLS_PORT}
+    unwanted = {"plain": "SSL", "tls": "PLAINTEXT"}.get(transport)
+    return {name: port for name, port in listeners.items() if name != unwanted}
+
+
+def port_of_clients(transport: sections.Transport) -> int:
+    """The port to which clients, and brokers among themselves, connect."""
+    return TLS_PORT if transport in sections.TRANSPORTS_OF_CLIENTS else PORT
+
+
+def start(transport: sections.Transport) -> str:
+    """The brokers' command. The broker's ID, address and rack follow from the pod's name and node."""
+    advertised = ",".join(f"{name}://{_HOST}:{port}" for name, port in ports(transport).items())
+    return (
+        "exec /opt/kafka/bin/kafka-server-start.sh /etc/argus/server.properties \\\n"
+        '  --override "broker.id=${HOSTNAME##*-}" \\\n'
+        f'  --override "advertised.listeners={advertised}" \\\n'
+        '  --override "broker.rack=${NODE_NAME}"\n'
+    )
+
+
+def security_properties(transport: sections.Transport) -> list[str]:
+    """How brokers know their clients, and what these may do; nothing where a broker is open to everybody.
+
+    Brokers talk to each other over TLS only where each of them has been listening with it since the update before.
+    """
+    if transport == "plain":
+        return []
+    anonymous = () if transport == "tls" else ("ANONYMOUS",)
+    within = "SSL" if transport in sections.TRANSPORTS_OF_CLIENTS else "PLAINTEXT"
+    return [
+        f"inter.broker.listener.name={within}",
+        *(line for line in tls_properties(DIR) if not line.startswith("security.protocol")),
+        "ssl.client.auth=required",
+        # The name alone.
+        "ssl.principal.mapping.rules=RULE:^CN=([a-z0-9-]+)$/$1/",
+        "authorizer.class.name=kafka.security.authorizer.AclAuthorizer",
+        f"super.users={';'.join(f'User:{name}' for name in (*SUPER_USERS, *anonymous))}",
+        f"allow.everyone.if.no.acl.found={str(transport != 'tls').lower()}",
+    ]
+
+
+def tls_properties(folder: str) -> list[str]:
+    """The settings of a Java client with the certificate in this folder."""
+    return [
+        "security.protocol=SSL",
+        "ssl.enabled.protocols=TLSv1.3",
+        "ssl.keystore.type=PEM",
+        f"ssl.keystore.location={folder}/{PAIR}",
+        "ssl.truststore.type=PEM",
+        f"ssl.truststore.location={folder}/{AUTHORITY}",
+    ]
 
 
 def server_properties(zookeeper_connect: str, section: sections.Kafka) -> str:
@@ -45,7 +100,7 @@ def server_properties(zookeeper_connect: str, section: sections.Kafka) -> str:
         f"zookeeper.connect={zookeeper_connect}",
         "zookeeper.connection.timeout.ms=120000",
         "zookeeper.session.timeout.ms=30000",
-        f"listeners=PLAINTEXT://:{PORT}",
+        f"listeners={','.join(f'{name}://:{port}' for name, port in ports(section.transport).items())}",
         # A subfolder, because the volume's root may contain lost+found.
         f"log.dirs={DATA}/log",
         f"default.replication.factor={copies}",
@@ -72,6 +127,7 @@ def server_properties(zookeeper_connect: str, section: sections.Kafka) -> str:
         "num.network.threads=2",
         "num.io.threads=4",
         "group.initial.rebalance.delay.ms=1000",
+        *security_properties(section.transport),
     ]) + "\n"  # fmt: skip
 
 
@@ -91,13 +147,20 @@ class Kafka(pulumi.ComponentResource):
             ),
             "log4j.properties": LOG4J,
         }
+        if section.transport != "plain":
+            files["log4j.properties"] = f"{LOG4J}{LOG4J_REFUSALS}"
+            files["client.properties"] = "".join(f"{line}\n" for line in tls_properties(DIR))
         config = k.config_map(f"{name}-config", workload, files)
-        service = k.headless_service(f"{name}-service", workload, {"kafka": PORT})
+        listening = ports(section.transport)
+        named = {{PORT: "kafka", TLS_PORT: "kafka-tls"}[port]: port for port in listening.values()}
+        probed, *_ = listening.values()
+        access = self._access(pipeline)
+        service = k.headless_service(f"{name}-service", workload, named)
         k.disruption_budget(f"{name}-budget", workload)
         container = core.v1.ContainerArgs(
             name="kafka",
             image=pipeline.images["kafka"],
-            command=["/bin/bash", "-c", START],
+            command=["/bin/bash", "-c", start(section.transport)],
             env=[
                 k.env_field("POD_NAMESPACE", "metadata.namespace"),
                 k.env_field("NODE_NAME", "spec.nodeName"),
@@ -108,15 +171,16 @@ class Kafka(pulumi.ComponentResource):
                 k.env("EXTRA_ARGS", "-name kafkaServer"),
                 k.env("LOG_DIR", "/tmp/logs"),
             ],
-            ports=k.container_ports({"kafka": PORT}),
+            ports=k.container_ports(named),
             resources=k.resources_of(section.memory, cpu="50m"),
             security_context=k.container_security(),
-            startup_probe=k.tcp_probe(PORT, period=5, failures=180),
-            readiness_probe=k.tcp_probe(PORT),
-            liveness_probe=k.tcp_probe(PORT, period=20, failures=6),
+            startup_probe=k.tcp_probe(probed, period=5, failures=180),
+            readiness_probe=k.tcp_probe(probed),
+            liveness_probe=k.tcp_probe(probed, period=20, failures=6),
             volume_mounts=[
                 k.mount("data", DATA),
                 k.mount("config", k.CONFIG_DIR, read_only=True),
+                *access.mounts,
                 k.mount("tmp", "/tmp"),
             ],
         )
@@ -124,8 +188,8 @@ class Kafka(pulumi.ComponentResource):
             f"{name}-brokers",
             workload,
             container,
-            [k.config_volume(config), k.scratch_volume()],
-            contents=[files],
+            [k.config_volume(config), *access.volumes, k.scratch_volume()],
+            contents=[files, *access.contents],
             service=service,
             replicas=section.replicas,
             data=k.claim("kafka", section.volume_gib, pipeline.settings.storage.class_name),
@@ -134,9 +198,16 @@ class Kafka(pulumi.ComponentResource):
             settle_seconds=15,
         )
         self.bootstrap_servers = k.available_after(pipeline.namespace, brokers.metadata.name).apply(
-            lambda namespace: k.addresses("kafka", namespace, section.replicas, PORT)
+            lambda namespace: k.addresses("kafka", namespace, section.replicas, port_of_clients(section.transport))
         )
         self.register_outputs({"bootstrap_servers": self.bootstrap_servers})
+
+    def _access(self, pipeline: Pipeline) -> Access:
+        """The brokers' certificate, which is also good for a tool that an operator runs in a broker's pod."""
+        if pipeline.identities is None:
+            return Access()
+        every = pulumi.Output.format("*.kafka.{0}.svc.cluster.local", pipeline.namespace)
+        return pipeline.identities.access(BROKER, [every, "localhost"])
 
 
 STAGE: Final = Stage(

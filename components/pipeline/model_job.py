@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import pulumi
 from pulumi_kubernetes import coordination, core, rbac
@@ -17,16 +17,14 @@ from components import drawn
 from components import kubernetes as k
 from components.config import Settings, sections
 from components.images import APP, Image
-from components.pipeline.driver_policy import ACCOUNT, EXECUTOR, SECRET, DriverPolicy, DriverPolicyArgs
+from components.pipeline.applications import ROLES, job_name, labels_of, pods_of
+from components.pipeline.driver_policy import ACCOUNT, SECRET, DriverPolicy, DriverPolicyArgs
 from components.pipeline.stage import Pipeline, Stage
 from components.pipeline.topics import Topics
 
 DRIVER_PORT, BLOCK_PORT = 7078, 7079
 HEAP_MIB = 256
 """Java heap of driver and executor. Frames only pass through it; the model and the images are in Python processes."""
-
-Role = Literal["driver", "executor"]
-ROLES: Final[tuple[Role, ...]] = ("driver", EXECUTOR)
 
 EXECUTOR_CPU: Final = "0.5"
 """CPU request without a limit: with less, a busy machine leaves the model too little CPU to keep up."""
@@ -56,6 +54,8 @@ class ModelJobArgs:
     secrets: sections.PodSecrets
     policy: pulumi.Input[str]
     """The name of the admission policy (DriverPolicy), which is there before a driver may make pods."""
+    identity: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    """The files of the application's certificate for Kafka, for its Secret; none where it connects in plain."""
 
     @property
     def first(self) -> sections.Model:
@@ -90,21 +90,6 @@ AUTHENTICATION: Final = {
 }
 """Whoever connects to a driver or an executor proves that it knows the application's secret before anything that it
 sends is deserialized (ADR 34)."""
-
-
-def job_name(model: str) -> str:
-    """The name of the Kubernetes objects of the application that is named after this model."""
-    return f"model-{model}"
-
-
-def labels_of(model: str, role: Role) -> dict[str, str]:
-    """The labels of an application's driver or executors."""
-    return k.labels(job_name(model), role)
-
-
-def pods_of(model: str, role: Role) -> str:
-    """The key of an application's driver or executors in `Stage.pods`."""
-    return f"{job_name(model)}-{role}"
 
 
 def spark_properties(name: str, namespace: str, image: str, args: ModelJobArgs) -> str:
@@ -314,12 +299,13 @@ class ModelJob(pulumi.ComponentResource):
         labels = labels_of(args.first.name, "driver")
         workload = k.Workload(job, args.namespace, labels, pulumi.ResourceOptions(parent=self))
         account = k.available_after(self._account(name, workload), args.policy)
-        secret = self._secret(name, workload.named(f"{job}-{SECRET}"), args.secrets)
+        secret = self._secret(name, workload.named(f"{job}-{SECRET}"), args)
         lease = coordination.v1.Lease(f"{name}-lease", metadata=workload.metadata(), opts=workload.opts)
 
         variables: dict[str, pulumi.Input[str]] = {
             **environment_of(args.models),
             "ARGUS_KAFKA_BOOTSTRAP_SERVERS": args.bootstrap_servers,
+            **({"ARGUS_KAFKA_TLS_DIR": k.SECRETS_DIR} if args.identity else {}),
             "ARGUS_MAX_OFFSETS_PER_TASK": str(min(MAX_OFFSETS_PER_TASK, frames_per_task(args.models))),
             "ARGUS_MAX_FRAME_BYTES": str(args.max_message_bytes),
             "ARGUS_DRIVER_LEASE": lease.metadata.name,
@@ -371,10 +357,13 @@ class ModelJob(pulumi.ComponentResource):
         )
         self.register_outputs({})
 
-    def _secret(self, name: str, workload: k.Workload, section: sections.PodSecrets) -> pulumi.Output[str]:
-        """The name of the Secret by which the application's driver and executors know each other."""
-        word = drawn.secret(f"{name}-secret", redraw=section.redraw, opts=workload.opts)
-        return k.lasting_secret(f"{name}-rpc", workload, {PurePosixPath(SECRET_FILE).name: word})
+    def _secret(self, name: str, workload: k.Workload, args: ModelJobArgs) -> pulumi.Output[str]:
+        """The name of the Secret by which the application's driver and executors know each other, and Kafka knows them.
+
+        One Secret, because a driver may give its executors no other (driver_policy.py).
+        """
+        word = drawn.secret(f"{name}-secret", redraw=args.secrets.redraw, opts=workload.opts)
+        return k.lasting_secret(f"{name}-rpc", workload, {PurePosixPath(SECRET_FILE).name: word, **args.identity})
 
     def _account(self, name: str, workload: k.Workload) -> pulumi.Output[str]:
         """The driver's service account, available once it has its permissions."""
@@ -398,6 +387,7 @@ class ModelJob(pulumi.ComponentResource):
 
 
 def _declare(pipeline: Pipeline) -> Iterator[pulumi.ComponentResource]:
+    identities = pipeline.identities
     policy = DriverPolicy(
         "driver-policy",
         DriverPolicyArgs(namespace=pipeline.namespace, image=pipeline.images["spark"]),
@@ -414,6 +404,7 @@ def _declare(pipeline: Pipeline) -> Iterator[pulumi.ComponentResource]:
             ungated_cameras=[camera.name for camera in pipeline.settings.cameras if not camera.gated],
             secrets=pipeline.settings.pod_secrets,
             policy=policy.name,
+            identity=identities.files_of_client(job_name(name)) if identities else {},
         )
         yield ModelJob(job_name(name), args, pipeline.opts)
 

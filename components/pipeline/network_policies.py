@@ -14,8 +14,8 @@ from components.autoscaling import keda, vpa
 from components.cluster.kubeadm import API_PORT, KUBELET_PORT
 from components.config import Settings, sections
 from components.pipeline import audit_log, elasticsearch, filebeat, kafka, model_job, producers, zookeeper
+from components.pipeline.applications import ROLES, pods_of
 from components.pipeline.dns import NAMESPACE_NAME, dns_rule
-from components.pipeline.model_job import ROLES, pods_of
 from components.pipeline.stage import Labels, Stage
 
 _UNPRIVILEGED_UDP: Final = networking.v1.NetworkPolicyPortArgs(port=1024, end_port=65535, protocol="UDP")
@@ -49,6 +49,8 @@ class NetworkPoliciesArgs:
     cameras: Sequence[sections.Camera]
     cluster: sections.Cluster
     """Its pod and service networks contain no cameras."""
+    transport: sections.Transport
+    """How Kafka's clients connect, which says at which ports."""
     audit: bool = False
     """Whether the audit log is sent to Elasticsearch."""
     open_id_connect: sections.OpenIdConnect | None = None
@@ -73,8 +75,11 @@ def pods(settings: Settings, stages: Sequence[Stage]) -> dict[str, Labels]:
     return kinds | (_KEDA if settings.scales_by_lag else {}) | (_VPA if settings.scales_vertically else {})
 
 
-def flows(models: Sequence[str]) -> list[Flow]:
-    """Every connection between the pipeline's pods that is allowed, if the stack has both kinds of pods."""
+def flows(models: Sequence[str], transport: sections.Transport) -> list[Flow]:
+    """Every connection between the pipeline's pods that is allowed, if the stack has both kinds of pods.
+
+    What clients of Kafka may do there is in the table of kafka_grants.py.
+    """
     spark = [pods_of(model, role) for model in models for role in ROLES]
     brokers_clients = (
         "kafka",
@@ -98,7 +103,7 @@ def flows(models: Sequence[str]) -> list[Flow]:
     return [
         Flow("zookeeper", "zookeeper", (zookeeper.QUORUM, zookeeper.ELECTION)),
         Flow("kafka", "zookeeper", (zookeeper.CLIENT,)),
-        *(Flow(client, "kafka", (kafka.PORT,)) for client in brokers_clients),
+        *(Flow(client, "kafka", tuple(kafka.ports(transport).values())) for client in brokers_clients),
         Flow("elasticsearch", "elasticsearch", (elasticsearch.TRANSPORT,)),
         *(Flow(client, "elasticsearch", (elasticsearch.HTTP,)) for client in search_clients),
         *(flow for model in models for flow in _spark(model)),
@@ -135,7 +140,9 @@ class NetworkPolicies(pulumi.ComponentResource):
     def __init__(self, name: str, args: NetworkPoliciesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:NetworkPolicies", name, None, opts)
         kinds, clients = args.pods, {*args.pods, *([audit_log.NAMESPACE] if args.audit else [])}
-        needed = [flow for flow in flows(args.models) if flow.client in clients and flow.server in kinds]
+        needed = [
+            flow for flow in flows(args.models, args.transport) if flow.client in clients and flow.server in kinds
+        ]
         policies = [
             networking.v1.NetworkPolicy(
                 f"{name}-{kind}",

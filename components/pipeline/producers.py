@@ -94,6 +94,7 @@ class Producers(pulumi.ComponentResource):
         self, name: str, pipeline: Pipeline, cameras: Sequence[sections.Camera], peers: pulumi.Input[str]
     ) -> pulumi.Output[str]:
         settings = pipeline.settings
+        access = pipeline.kafka_access("producer")
         workload = pipeline.workload(name, {**LABELS, "app.kubernetes.io/instance": name}, self)
         variables: dict[str, pulumi.Input[str]] = {
             "ARGUS_KAFKA_BOOTSTRAP_SERVERS": pipeline.one(Topics).bootstrap_servers,
@@ -104,6 +105,7 @@ class Producers(pulumi.ComponentResource):
             "ARGUS_HTTP_PORT": str(k.HTTP_PORT),
             "ARGUS_PEERS": peers,
             "ARGUS_TOKEN_FILE": str(pod_token.FILE),
+            **access.variables,
         }
         files = {"cameras.json": json.dumps([for_producer(camera) for camera in cameras], indent=2)}
         environment = k.config_map(f"{name}-environment", workload.named(f"{name}-environment"), variables)
@@ -122,6 +124,7 @@ class Producers(pulumi.ComponentResource):
             k.mount("config", k.CONFIG_DIR, read_only=True),
             k.mount("secrets", k.SECRETS_DIR, read_only=True),
             pod_token.mount(),
+            *access.mounts,
             k.mount("tmp", "/tmp"),
         ]
         k.deployment(
@@ -132,9 +135,10 @@ class Producers(pulumi.ComponentResource):
                 k.config_volume(config),
                 k.secret_volume(secret.metadata.name),
                 pod_token.volume(pipeline.token),
+                *access.volumes,
                 k.scratch_volume(),
             ],
-            contents=[variables, files, logins],
+            contents=[variables, files, logins, *access.contents],
             recreate=True,
             grace_seconds=40,
             after=pipeline.all(ModelJob),

@@ -12,6 +12,7 @@ from components import kubernetes as k
 from components.autoscaling import Keda
 from components.config import Settings
 from components.images import Image
+from components.pipeline.kafka_identities import Access, KafkaIdentities
 
 Labels = Mapping[str, str]
 Component = TypeVar("Component", bound=pulumi.ComponentResource)
@@ -73,6 +74,8 @@ class Pipeline:
     """None where no stage scales by lag."""
     token: pulumi.Input[str]
     """The name of the Secret with the token by which pods know each other (pod_token.py)."""
+    identities: KafkaIdentities | None = None
+    """None where brokers have no listener with TLS."""
     opts: pulumi.ResourceOptions | None = None
     components: list[pulumi.ComponentResource] = field(default_factory=list)
 
@@ -83,6 +86,10 @@ class Pipeline:
     def add(self, stage: Stage) -> None:
         """Declare a stage."""
         self.components.extend(stage.declare(self))
+
+    def kafka_access(self, identity: str) -> Access:
+        """What pods need to connect to the brokers as `identity`, one of the clients in kafka_grants.py."""
+        return self.identities.client(identity) if self.identities else Access()
 
     def all(self, kind: type[Component]) -> list[Component]:
         """The components of a class, in the order in which they were made."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pulumi
 from pulumi_kubernetes import core
@@ -14,7 +14,9 @@ from apps.messages.names import FRAMES_TOPIC, REJECTED_TOPIC, results_topic
 from components import kubernetes as k
 from components.config import Settings, sections
 from components.pipeline.kafka import STAGE as KAFKA
-from components.pipeline.kafka import Kafka
+from components.pipeline.kafka import Kafka, tls_properties
+from components.pipeline.kafka_grants import ADMIN, grants, grants_file
+from components.pipeline.kafka_identities import DIR, Access
 from components.pipeline.stage import Pipeline, Stage
 
 SCRIPT = Path(__file__).with_name("topics.sh")
@@ -86,7 +88,8 @@ def pipeline_topics(kafka: sections.Kafka, models: Sequence[str]) -> tuple[Topic
 
 
 class Topics(pulumi.ComponentResource):
-    """A Job that changes Kafka's topics to match the declared ones; a changed declaration makes a new Job.
+    """A Job that changes Kafka's topics to match the declared ones, and, where brokers have access rules, one that does
+    so with these; a changed declaration makes a new Job.
 
     It creates missing topics, adds partitions and alters settings. It never deletes a topic or takes partitions away:
     both would lose frames. A topic that has more partitions than declared keeps them, and its disk space is theirs.
@@ -100,27 +103,65 @@ class Topics(pulumi.ComponentResource):
         settings = pipeline.settings
         topics = pipeline_topics(settings.kafka, [model.name for model in settings.models])
         files = {"topics": "".join(f"{topic.line()}\n" for topic in topics), "topics.sh": SCRIPT.read_text()}
+        tls = settings.kafka.transport in sections.TRANSPORTS_OF_CLIENTS
+        if tls:
+            files["client.properties"] = "".join(f"{line}\n" for line in tls_properties(DIR))
         # Named by content, so that a Job's pod never reads the ConfigMap of a later change.
         workload = pipeline.workload(f"topics-{k.digest(files)[:8]}", LABELS, self)
         config = k.config_map(f"{name}-config", workload, files)
-        servers = pipeline.one(Kafka).bootstrap_servers
+        servers, access = pipeline.one(Kafka).bootstrap_servers, pipeline.kafka_access(ADMIN)
         container = core.v1.ContainerArgs(
             name="topics",
             image=pipeline.images["kafka"],
             command=["/bin/bash", f"{k.CONFIG_DIR}/topics.sh", f"{k.CONFIG_DIR}/topics"],
             env=[
                 k.env("BOOTSTRAP_SERVERS", servers),
+                *([k.env("COMMAND_CONFIG", f"{k.CONFIG_DIR}/client.properties")] if tls else []),
                 k.env("KAFKA_HEAP_OPTS", k.jvm_flags(128)),
                 k.env("KAFKA_JVM_PERFORMANCE_OPTS", "-Xshare:auto"),
                 k.env("LOG_DIR", "/tmp/logs"),
             ],
             resources=k.resources(cpu="20m", memory_mib=192, limit_mib=512),
             security_context=k.container_security(),
-            volume_mounts=[k.mount("config", k.CONFIG_DIR, read_only=True), k.mount("tmp", "/tmp")],
+            volume_mounts=[
+                k.mount("config", k.CONFIG_DIR, read_only=True),
+                *access.mounts,
+                k.mount("tmp", "/tmp"),
+            ],
         )
-        job = k.job(f"{name}-job", workload, container, [k.config_volume(config), k.scratch_volume()])
-        self.bootstrap_servers = k.available_after(servers, job.metadata.name)
+        job = k.job(f"{name}-job", workload, container, [k.config_volume(config), *access.volumes, k.scratch_volume()])
+        done = [job.metadata.name]
+        if pipeline.identities is not None:
+            done.append(self._rules(name, pipeline, servers, access))
+        self.bootstrap_servers = k.available_after(servers, *done)
         self.register_outputs({"bootstrap_servers": self.bootstrap_servers})
+
+    def _rules(self, name: str, pipeline: Pipeline, servers: pulumi.Input[str], access: Access) -> pulumi.Output[Any]:
+        """The name of the Job that changes the brokers' access rules to match kafka_grants.py, once it is done."""
+        applications = {
+            first: [each.name for each in models] for first, models in pipeline.settings.applications.items()
+        }
+        files = {"grants.json": grants_file(grants(applications))}
+        variables: dict[str, pulumi.Input[str]] = {
+            "ARGUS_KAFKA_BOOTSTRAP_SERVERS": servers,
+            "ARGUS_GRANTS_FILE": f"{k.CONFIG_DIR}/grants.json",
+            **access.variables,
+        }
+        named = k.digest([files, pipeline.settings.kafka.transport])[:8]
+        workload = pipeline.workload(f"kafka-rules-{named}", LABELS, self)
+        config = k.config_map(f"{name}-rules-config", workload, files)
+        environment = k.config_map(f"{name}-rules-environment", workload.named(f"kafka-rules-env-{named}"), variables)
+        container = core.v1.ContainerArgs(
+            name="rules",
+            image=pipeline.images["consumer"],
+            command=["python", "-m", "apps.kafka_rules"],
+            env_from=k.env_from(environment),
+            resources=k.resources(cpu="20m", memory_mib=64, limit_mib=256),
+            security_context=k.container_security(),
+            volume_mounts=[k.mount("config", k.CONFIG_DIR, read_only=True), *access.mounts],
+        )
+        job = k.job(f"{name}-rules-job", workload, container, [k.config_volume(config), *access.volumes])
+        return job.metadata.name
 
 
 STAGE: Final = Stage(

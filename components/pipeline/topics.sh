@@ -8,8 +8,12 @@ set -euo pipefail
 readonly file=$1
 readonly kafka=/opt/kafka/bin
 : "${BOOTSTRAP_SERVERS:?}"
+# COMMAND_CONFIG: the file with the settings of a client that shows a certificate; unset: it connects in plain.
+client=()
+if [[ -n ${COMMAND_CONFIG:-} ]]; then client=(--command-config "$COMMAND_CONFIG"); fi
+readonly client
 
-described=$("$kafka/kafka-topics.sh" --bootstrap-server "$BOOTSTRAP_SERVERS" --describe)
+described=$("$kafka/kafka-topics.sh" --bootstrap-server "$BOOTSTRAP_SERVERS" "${client[@]}" --describe)
 
 # The number of partitions of a topic, nothing where it does not exist.
 partitions_of() {
@@ -68,17 +72,17 @@ while read -r name partitions replication settings; do
       IFS=, read -ra pairs <<<"$settings"
       for pair in "${pairs[@]}"; do configs+=(--config "$pair"); done
     fi
-    "$kafka/kafka-topics.sh" --bootstrap-server "$BOOTSTRAP_SERVERS" --create --if-not-exists --topic "$name" \
+    "$kafka/kafka-topics.sh" --bootstrap-server "$BOOTSTRAP_SERVERS" "${client[@]}" --create --if-not-exists --topic "$name" \
       --partitions "$partitions" --replication-factor "$replication" "${configs[@]}" </dev/null
     continue
   fi
   if ((have < partitions)); then
     echo "raising $name from $have to $partitions partitions"
-    "$kafka/kafka-topics.sh" --bootstrap-server "$BOOTSTRAP_SERVERS" --alter --topic "$name" --partitions "$partitions" </dev/null
+    "$kafka/kafka-topics.sh" --bootstrap-server "$BOOTSTRAP_SERVERS" "${client[@]}" --alter --topic "$name" --partitions "$partitions" </dev/null
   fi
   if [[ -n $settings ]] && ! has_settings "$(settings_of "$name")" "$settings"; then
     echo "altering the settings of $name"
-    "$kafka/kafka-configs.sh" --bootstrap-server "$BOOTSTRAP_SERVERS" --alter --entity-type topics --entity-name "$name" \
+    "$kafka/kafka-configs.sh" --bootstrap-server "$BOOTSTRAP_SERVERS" "${client[@]}" --alter --entity-type topics --entity-name "$name" \
       --add-config "$settings" </dev/null
   fi
 done <"$file"

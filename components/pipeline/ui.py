@@ -106,6 +106,7 @@ class Ui(pulumi.ComponentResource):
             metadata=workload.named("ui-sessions").metadata(),
             opts=pulumi.ResourceOptions.merge(workload.opts, pulumi.ResourceOptions(ignore_changes=["data"])),
         )
+        access = pipeline.kafka_access("ui")
         variables: dict[str, pulumi.Input[str]] = {
             "ARGUS_KAFKA_BOOTSTRAP_SERVERS": pipeline.one(Topics).bootstrap_servers,
             "ARGUS_FRAMES_TOPIC": FRAMES_TOPIC,
@@ -121,6 +122,7 @@ class Ui(pulumi.ComponentResource):
             "ARGUS_ACCESS_DIR": k.SECRETS_DIR,
             "ARGUS_TOKEN_FILE": str(pod_token.FILE),
             "ARGUS_SESSIONS_CONFIG_MAP": logouts.metadata.name.apply(str),
+            **access.variables,
         }
         # Pods read these again when they change, so a new user or certificate restarts nothing.
         secrets = [("secrets", k.SECRETS_DIR, self._access(name, pipeline, workload))]
@@ -142,6 +144,7 @@ class Ui(pulumi.ComponentResource):
         container.volume_mounts = [
             *(k.mount(volume, path, read_only=True) for volume, path, _ in secrets),
             pod_token.mount(),
+            *access.mounts,
             k.mount("tmp", "/tmp"),
         ]
         # The page shows which pods cannot be scheduled.
@@ -159,9 +162,10 @@ class Ui(pulumi.ComponentResource):
             [
                 *(k.secret_volume(secret, volume) for volume, _, secret in secrets),
                 pod_token.volume(pipeline.token),
+                *access.volumes,
                 k.scratch_volume(),
             ],
-            contents=[variables],
+            contents=[variables, *access.contents],
             replicas=section.replicas.fixed,
             service_account=self._account(name, workload, [sees_pods, tells_logouts]),
             grace_seconds=15,

@@ -61,8 +61,8 @@ def wait_for(what: str, condition: Callable[[], object], *, seconds: float = 30,
 
 
 @contextlib.contextmanager
-def zookeeper() -> Iterator[str]:
-    """One ZooKeeper; its connect string."""
+def zookeeper(instance: str = "") -> Iterator[str]:
+    """One ZooKeeper; its connect string. `instance` tells it from others of this session."""
     port, admin = free_port(), free_port()
     lines = [
         "tickTime=2000",
@@ -77,7 +77,8 @@ def zookeeper() -> Iterator[str]:
         files={"/conf/zoo.cfg": "\n".join(lines)},
         command=["zkServer.sh", "start-foreground", "/conf/zoo.cfg"],
         environment={"JVMFLAGS": "-Xmx96m"},
-        ready=lambda: _listens(port),
+        ready=lambda: listens(port),
+        instance=instance,
     ):
         yield f"127.0.0.1:{port}"
 
@@ -103,7 +104,7 @@ def kafka(zookeeper_connect: str) -> Iterator[str]:
         files={"/conf/server.properties": "\n".join(lines)},
         command=["/opt/kafka/bin/kafka-server-start.sh", "/conf/server.properties"],
         environment={"KAFKA_HEAP_OPTS": "-Xmx320m", "LOG_DIR": "/tmp"},
-        ready=lambda: _listens(port),
+        ready=lambda: listens(port),
     ):
         yield f"127.0.0.1:{port}"
 
@@ -170,16 +171,27 @@ def container(
     environment: dict[str, str],
     ready: Callable[[], bool],
     data: str = "/data",
+    disk: Path | None = None,
+    folders: Mapping[str, Path] | None = None,
+    instance: str = "",
+    grace_seconds: int = 0,
 ) -> Iterator[str]:
-    """Run one of the project's images with these files and a separate disk at `data`. Yields the container's name."""
+    """Run one of the project's images with these files and a disk at `data`. Yields the container's name.
+
+    The disk is a new one, which goes with the container, or `disk`, which stays. `folders` are mounted by their paths
+    in the container. `instance` tells it from others of the same image. At its end it is stopped, or killed after
+    `grace_seconds`.
+    """
     reference = image(name)
-    started = f"argus-test-{name}-{os.getpid()}"
+    started = f"argus-test-{name}{instance and f'-{instance}'}-{os.getpid()}"
     with tempfile.TemporaryDirectory(prefix="argus-test-") as folder:
         Path(folder).chmod(0o755)
-        disk = Path(folder, "disk")
-        disk.mkdir()
+        disk = disk or Path(folder, "disk")
+        disk.mkdir(exist_ok=True)
         disk.chmod(0o777)
         arguments = ["--detach", "--network", "host", "--name", started, "--volume", f"{disk}:{data}"]
+        for target, source in (folders or {}).items():
+            arguments += ["--volume", f"{source}:{target}:ro"]
         for target, text in files.items():
             source = Path(folder, Path(target).name)
             source.write_text(f"{text}\n")
@@ -194,13 +206,18 @@ def container(
             logs = _podman("logs", "--tail", "30", started)
             raise TimeoutError(f"{error}\n{logs}") from error
         finally:
-            # At once, because its data goes too.
-            _podman("rm", "--force", "--time", "0", "--volumes", started)
+            # By default at once, because its data goes too.
+            _podman("rm", "--force", "--time", str(grace_seconds), "--volumes", started)
 
 
 def restart(name: str) -> None:
     """Restart the running container of one of the project's images; its disk stays."""
     _podman("restart", "--time", "30", f"argus-test-{name}-{os.getpid()}")
+
+
+def logs(container: str) -> str:
+    """What a container has printed."""
+    return _podman("logs", container)
 
 
 def process_of(container: str) -> int:
@@ -221,7 +238,8 @@ def _environment() -> dict[str, str]:
     return {"CONTAINERS_CONF": str(REPOSITORY / "lab" / "containers.conf"), **os.environ}
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Whether somebody listens at a loopback port. Raises OSError where nobody does."""
     with socket.create_connection(("127.0.0.1", port), timeout=1):
         return True
 

@@ -21,7 +21,7 @@ PROGRAM = """
     namespace = Namespace("argus", NamespaceArgs(kubernetes_version="1.36.1", name="guarded"), opts).name
     NetworkPolicies("policies", NetworkPoliciesArgs(namespace=namespace, pods={pods!r}, models={models!r},
         cameras=[Camera(name="gate", url=url) for url in {urls!r}],
-        cluster=Cluster(name="test", endpoint="192.0.2.10")), opts)
+        cluster=Cluster(name="test", endpoint="192.0.2.10"), transport="plain"), opts)
 """
 MODELS = ["objects", "motion"]
 PODS = pods(

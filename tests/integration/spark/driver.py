@@ -36,7 +36,14 @@ PROPERTIES = {
 class Driver:
     """One container with a driver, started at once."""
 
-    def __init__(self, folder: Path, settings: dict[str, object], reference: str, files: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: dict[str, object],
+        reference: str,
+        files: Mapping[str, str],
+        folders: Mapping[str, Path],
+    ) -> None:
         self.name = f"argus-test-spark-{uuid.uuid4().hex[:8]}"
         self.url = f"http://127.0.0.1:{(port := free_port())}"
         folder.chmod(0o755)
@@ -54,6 +61,8 @@ class Driver:
             "/opt/spark/work:rw,mode=1777",
         ]
         arguments += mounted(folder, files)
+        for target, source in folders.items():
+            arguments += ["--volume", f"{source}:{target}:ro"]
         given = {name: str(value) for name, value in settings.items()}
         for name, value in variables("apps.spark_jobs", **given, http_port=str(port)).items():
             arguments += ["--env", f"{name}={value}"]
@@ -120,16 +129,18 @@ def driver(
     reference: str | None = None,
     properties: Mapping[str, object] = MappingProxyType({}),
     files: Mapping[str, str] = MappingProxyType({}),
+    folders: Mapping[str, Path] = MappingProxyType({}),
     **settings: object,
 ) -> Iterator[Driver]:
     """Run a driver of the image `reference` (default: the tests') during the block. `settings` lack the ARGUS_.
 
-    `properties` are further ones of Spark, `files` further files by their path in the container.
+    `properties` are further ones of Spark, `files` further files by their path in the container, `folders`
+    folders of this computer likewise.
     """
     with tempfile.TemporaryDirectory(prefix="argus-test-") as folder:
         spark = properties_file({"spark.master": master, **PROPERTIES, **properties})
         files = {**files, "/etc/argus/spark.properties": spark}
-        started = Driver(Path(folder), settings, reference or image("spark"), files)
+        started = Driver(Path(folder), settings, reference or image("spark"), files, folders)
         try:
             yield started
         finally:

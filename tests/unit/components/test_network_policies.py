@@ -251,6 +251,7 @@ def test_a_producer_reaches_cameras_over_udp_where_one_is_read_so(
         models=[],
         cameras=[Camera.model_validate({"name": "gate", "url": "rtsp://192.0.2.9/1", "transport": transport})],
         cluster=Cluster(name="test", endpoint=IPv4Address("192.0.2.10")),
+        transport="plain",
     )
     pulumi_mocks.run(lambda: NetworkPolicies("network", args) and None)
     policies = [each.inputs for each in pulumi_mocks.resources if each.custom]
@@ -331,6 +332,7 @@ def test_what_refuses_all_comes_last(pulumi_mocks: Any) -> None:
         models=[],
         cameras=[],
         cluster=Cluster(name="test", endpoint=IPv4Address("192.0.2.10")),
+        transport="plain",
     )
     pulumi_mocks.run(lambda: NetworkPolicies("network", args) and None)
     others = {each.name for each in pulumi_mocks.resources if each.custom} - {"network-default"}

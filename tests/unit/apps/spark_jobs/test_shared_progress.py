@@ -50,7 +50,9 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> tuple[Watcher, Status, Allocatio
     """An application in which motion is 10 records ahead in partition 0."""
     monkeypatch.setattr(progress, "GroupProgress", Group)
     monkeypatch.setattr(Group, "stored", {"spark.objects": {0: 60, 1: 20}, "spark.motion": {0: 70, 1: 20}})
-    follows = Progress("kafka:9092", {"objects": "spark.objects", "motion": "spark.motion"}, "frames")
+    follows = Progress(
+        {"bootstrap.servers": "kafka:9092"}, {"objects": "spark.objects", "motion": "spark.motion"}, "frames"
+    )
     assert follows.start().offsets == {0: 60, 1: 20}
     status, allocation = Status(["objects", "motion"], stall_seconds=60), Allocation()
     return Watcher("frames", follows, status, allocation), status, allocation  # type: ignore[arg-type]

@@ -42,6 +42,9 @@ def lasting(stack: dict[str, Any], key: str = "", value: Any = None) -> dict[str
         ("kafka.replicas", 5, 4, "there are 5 brokers"),
         ("kafka.replicas", 1, 3, "the topics have 1 copies"),
         ("kafka.replicas", 2, 3, "the topics have 2 copies"),
+        ("kafka.transport", "plain", "prefer", "brokers and clients change one after the other"),
+        ("kafka.transport", "plain", "tls", "a running stack goes from plain to both first"),
+        ("kafka.transport", "tls", "both", "a running stack goes from tls to prefer first"),
         ("elasticsearch.replicas", 3, 1, "there are 3 nodes"),
         ("elasticsearch.replicas", 1, 3, "a node more could form a cluster of its own"),
         ("zookeeper.volumeGiB", 2, 1, "a volume grows, but does not shrink"),
@@ -66,6 +69,9 @@ def test_what_would_lose_data_is_refused(stack: dict[str, Any], key: str, old: A
     [
         ("cluster.schedulePodsOnControlPlanes", False, True),
         ("kafka.replicas", 3, 4),
+        ("kafka.transport", "plain", "both"),
+        ("kafka.transport", "prefer", "tls"),
+        ("kafka.transport", "tls", "prefer"),
         ("elasticsearch.replicas", 3, 4),
         ("kafka.volumeGiB", 200, 201),
         ("cluster.minimumDiskGiB", 20, 30),
@@ -88,6 +94,15 @@ def test_a_stack_that_recorded_nothing_is_free(stack: dict[str, Any]) -> None:
     now = lasting(stack)
     assert refusals({}, now) == []
     assert refusals({"kafka.volumeGiB": now["kafka.volumeGiB"]}, now) == []
+
+
+def test_a_stack_of_a_version_without_tls_is_in_plain_and_a_new_one_begins_as_it_likes(stack: dict[str, Any]) -> None:
+    now = lasting(stack, "kafka.transport", "tls")
+    earlier = {key: value for key, value in now.items() if key != "kafka.transport"}
+    (found,) = refusals(earlier, now)
+    assert found.startswith("argus:kafka.transport: ")
+    assert refusals(earlier, lasting(stack, "kafka.transport", "both")) == []
+    assert refusals({}, now) == []
 
 
 def test_every_volume_is_recorded(stack: dict[str, Any]) -> None:

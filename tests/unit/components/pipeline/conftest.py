@@ -9,6 +9,7 @@ from components.autoscaling import Keda, KedaArgs, Vpa, VpaArgs
 from components.config import Settings
 from components.pipeline import stages
 from components.pipeline.image_cache import ImageCache, ImageCacheArgs
+from components.pipeline.kafka_identities import KafkaIdentities, KafkaIdentitiesArgs
 from components.pipeline.namespace import Namespace, NamespaceArgs
 from components.pipeline.network_policies import NetworkPolicies, NetworkPoliciesArgs, pods
 from components.pipeline.pod_token import PodToken, PodTokenArgs
@@ -54,11 +55,20 @@ def declare(**changes: Any) -> None:
             cameras=stack.cameras,
             cluster=stack.cluster,
             open_id_connect=stack.access.open_id_connect,
+            transport=stack.kafka.transport,
         ),
     )
     keda = Keda("keda", KedaArgs(namespace=namespace))
     token = PodToken("pod-token", PodTokenArgs(namespace=namespace, section=stack.pod_secrets)).secret
-    pipeline = Pipeline(settings=stack, namespace=namespace, images=images, keda=keda, token=token)
+    identities = None
+    if stack.kafka.transport != "plain":
+        identities_args = KafkaIdentitiesArgs(
+            namespace=namespace, transport=stack.kafka.transport, section=stack.pod_secrets
+        )
+        identities = KafkaIdentities("kafka-identities", identities_args)
+    pipeline = Pipeline(
+        settings=stack, namespace=namespace, images=images, keda=keda, token=token, identities=identities
+    )
     for stage in every:
         pipeline.add(stage)
     vpa_args = VpaArgs(

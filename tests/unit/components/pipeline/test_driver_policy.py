@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from cel_expr_python import cel
 
+from components.pipeline.applications import job_name, labels_of
 from components.pipeline.driver_policy import repository
-from components.pipeline.model_job import job_name, labels_of
 from tests.unit.components.pipeline.conftest import Build
 
 Pod = dict[str, Any]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from components.config.sections import Kafka, Model, PodSecrets
-from components.pipeline import flows, kafka, model_job, zookeeper
+from components.pipeline import applications, flows, kafka, model_job, zookeeper
 from components.pipeline.network_policies import OPEN
 from components.pipeline.network_policies import flows as allowed
 from tests.unit.components.conftest import ROOT, Program
@@ -25,19 +25,22 @@ def test_the_page_is_what_the_policies_allow() -> None:
 
 
 def test_every_port_that_somebody_may_reach_is_described_and_no_other() -> None:
-    reached = {(flow.server, port) for flow in allowed([MODEL]) for port in flow.ports}
+    reached = {(flow.server, port) for flow in allowed([MODEL], "both") for port in flow.ports}
     assert set(flows.DOORS) == reached | set(OPEN.items())
 
 
 def test_every_allowed_connection_is_in_the_page() -> None:
     rows = [row.split(" | ") for row in flows.page().splitlines() if row.startswith("| ")]
     said = {(client, cells[1], cells[2]) for cells in rows for client in cells[0].removeprefix("| ").split(", ")}
-    assert {(flow.client, flow.server, str(port)) for flow in allowed([MODEL]) for port in flow.ports} <= said
+    assert {(flow.client, flow.server, str(port)) for flow in allowed([MODEL], "both") for port in flow.ports} <= said
 
 
 def test_kafka_and_zookeeper_ask_for_what_the_page_says() -> None:
-    properties = kafka.server_properties("zookeeper:2181", Kafka())
-    assert (("SASL" in properties), ("SSL" in properties)) == asks("kafka", kafka.PORT)
+    listeners = {name: port for name, port in kafka.ports("both").items()}
+    assert asks("kafka", listeners["PLAINTEXT"]) == (False, False)
+    assert asks("kafka", listeners["SSL"]) == (True, True)
+    properties = kafka.server_properties("zookeeper:2181", Kafka(transport="both"))
+    assert "ssl.client.auth=required" in properties.splitlines()
     config = zookeeper.zoo_cfg("argus", 3)
     assert (("authProvider" in config), ("secureClientPort" in config)) == asks("zookeeper", zookeeper.CLIENT)
     assert ("sslQuorum=true" in config) == asks("zookeeper", zookeeper.QUORUM)[1]
@@ -56,7 +59,7 @@ def test_spark_asks_for_what_the_page_says() -> None:
         policy="drivers",
     )
     properties = model_job.spark_properties("model-motion", "argus", "spark", args)
-    driver = model_job.pods_of(MODEL, "driver")
+    driver = applications.pods_of(MODEL, "driver")
     asked = "spark.authenticate true" in properties
     assert (asked, asked) == asks(driver, model_job.DRIVER_PORT) == asks(driver, model_job.BLOCK_PORT)
 

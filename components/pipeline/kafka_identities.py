@@ -1,0 +1,144 @@
+"""The certificates by which Kafka's brokers and clients know each other (ADR 39)."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import pulumi
+from pulumi_command import local
+from pulumi_kubernetes import core
+
+from components import kubernetes as k
+from components.autoscaling import KafkaIdentity
+from components.config import sections
+
+SCRIPT: Final = Path(__file__).with_name("certificate.sh")
+ROOT: Final = SCRIPT.parents[2]
+DIR: Final = "/etc/argus-kafka"
+"""Where a pod has its certificate."""
+PAIR: Final = "tls.pem"
+"""The file with the private key and its certificate, which librdkafka, Go and Java read as it is."""
+AUTHORITY: Final = "ca.pem"
+"""The file with the certificate of the authority that signed those of all others."""
+VOLUME: Final = "kafka-identity"
+
+_BLOCK: Final = re.compile(r"-----BEGIN [^-]+-----\n[^-]+-----END [^-]+-----\n")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """What a pod needs to connect to the brokers as somebody; nothing where its stack connects in plain."""
+
+    variables: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    mounts: Sequence[core.v1.VolumeMountArgs] = ()
+    volumes: Sequence[core.v1.VolumeArgs] = ()
+    contents: k.Contents = ()
+    """What restarts the pods when it changes: clients read a certificate only when they start."""
+    keda: KafkaIdentity | None = None
+    """The same for KEDA, which reads the Secret itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KafkaIdentitiesArgs:
+    """Arguments of KafkaIdentities."""
+
+    namespace: pulumi.Input[str]
+    transport: sections.Transport
+    section: sections.PodSecrets
+
+
+class KafkaIdentities(pulumi.ComponentResource):
+    """A private authority of the stack, and a certificate for each name that a broker or client shows.
+
+    The computer that runs Pulumi makes them with openssl; the private keys are in the stack's state, encrypted, and in
+    a Secret each. Certificates are made anew with the first update of a year, and where `podSecrets.redraw` changes;
+    they are valid for three years, and an older one stays valid, so pods may get a new one in any order. The authority
+    lasts for twenty years and is not made anew.
+    """
+
+    def __init__(self, name: str, args: KafkaIdentitiesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("argus:pipeline:KafkaIdentities", name, None, opts)
+        self._name, self._args = name, args
+        self._child = pulumi.ResourceOptions(parent=self)
+        self._made: dict[str, Access] = {}
+        # Whatever the command says later: another authority would not know the certificates that pods have.
+        self._authority = self._command("authority", "authority", triggers=None, stdin=None, ignore=["create"])
+        self.register_outputs({})
+
+    def client(self, identity: str) -> Access:
+        """What pods of this name need to connect to the brokers."""
+        if self._args.transport not in sections.TRANSPORTS_OF_CLIENTS:
+            return Access()
+        return self.access(identity)
+
+    def files_of_client(self, identity: str) -> Mapping[str, pulumi.Output[str]]:
+        """The files for a client that has them in a Secret of its own; none where clients connect in plain."""
+        return self.files(identity) if self._args.transport in sections.TRANSPORTS_OF_CLIENTS else {}
+
+    def access(self, identity: str, hosts: Sequence[pulumi.Input[str]] = ()) -> Access:
+        """The certificate of this name, in a Secret, which is also good for a server at these hosts."""
+        if identity not in self._made:
+            files = self.files(identity, hosts)
+            made = core.v1.Secret(
+                f"{self._name}-{identity}-secret",
+                metadata=k.metadata(f"kafka-{identity}", self._args.namespace, k.labels(identity, "kafka-identity")),
+                string_data=dict(files),
+                opts=self._child,
+            )
+            secret = made.metadata.name.apply(str)
+            self._made[identity] = Access(
+                variables={"ARGUS_KAFKA_TLS_DIR": DIR},
+                mounts=[k.mount(VOLUME, DIR, read_only=True)],
+                volumes=[k.secret_volume(secret, VOLUME)],
+                contents=[files],
+                keda=KafkaIdentity(secret=secret, authority=AUTHORITY, pair=PAIR),
+            )
+        return self._made[identity]
+
+    def files(self, identity: str, hosts: Sequence[pulumi.Input[str]] = ()) -> dict[str, pulumi.Output[str]]:
+        """PAIR and AUTHORITY of a new certificate, as secrets."""
+        redraw = self._args.section.redraw
+        printed = self._command(
+            f"{identity}-certificate",
+            pulumi.Output.all(*hosts).apply(lambda names: " ".join(["identity", identity, *map(_quoted, names)])),
+            triggers=[str(datetime.now(UTC).year), *([redraw] if redraw else [])],
+            stdin=self._authority,
+        )
+        blocks = printed.apply(_BLOCK.findall)
+        return {
+            PAIR: pulumi.Output.secret(blocks.apply(lambda found: "".join(found[:2]))),
+            AUTHORITY: pulumi.Output.secret(blocks.apply(lambda found: "".join(found[2:]))),
+        }
+
+    def _command(
+        self,
+        part: str,
+        arguments: pulumi.Input[str],
+        *,
+        triggers: list[str] | None,
+        stdin: pulumi.Input[str] | None,
+        ignore: list[str] | None = None,
+    ) -> pulumi.Output[str]:
+        """What certificate.sh prints: kept until a trigger changes."""
+        made = local.Command(
+            f"{self._name}-{part}",
+            # Relative, so that a clone in another folder makes nothing anew.
+            create=pulumi.Output.format("bash {0} {1}", os.path.relpath(SCRIPT, ROOT), arguments),
+            stdin=stdin,
+            triggers=triggers,
+            logging=local.Logging.NONE,
+            opts=pulumi.ResourceOptions.merge(
+                self._child, pulumi.ResourceOptions(additional_secret_outputs=["stdout"], ignore_changes=ignore)
+            ),
+        )
+        return pulumi.Output.secret(made.stdout)
+
+
+def _quoted(host: str) -> str:
+    return f"'{host}'"
