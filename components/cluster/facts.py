@@ -184,8 +184,8 @@ def _swap(found: Sequence[str]) -> str:
     """What swaps, or will after the next start, when the kubelet would not start: it is to be off for good."""
     names: dict[str, list[str]] = defaultdict(list)
     for each in found:
-        name, _, kind = each.rpartition(" ")
-        names[kind].append(name)
+        name, _, kind = each.partition(" ")
+        names[kind or "file"].append(name)
     now = [name for kind, each in names.items() if kind != "unit" for name in each]
     said = [f"swaps to {', '.join(now)}: turn it off (swapoff -a)"] if now else []
     if units := names.get("unit"):

@@ -33,6 +33,8 @@ from tests.integration import services
 from tests.integration.kafka.brokers import Authority, Brokers
 from tests.integration.topics import create
 
+pytestmark = pytest.mark.full  # some ten minutes
+
 APPLICATIONS = {"objects": ["objects", "other"], "motion": ["motion"]}
 TABLE = grants(APPLICATIONS)
 CLIENTS = list(dict.fromkeys(grant.client for grant in TABLE))

@@ -25,6 +25,8 @@ from tests.environments import variables
 from tests.integration.processes import App
 from tests.integration.services import free_port, wait_for
 
+pytestmark = pytest.mark.full  # some five minutes, with the build of the provider
+
 SOURCE = Path(__file__).with_name("provider")
 BUILD_SECONDS = 1800
 SECRET = "a+secret%2F:&=?"

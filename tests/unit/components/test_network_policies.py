@@ -282,6 +282,7 @@ def test_the_page_reaches_the_provider_of_openid_connect_where_there_is_one(
         models=[],
         cameras=[],
         cluster=Cluster(name="test", endpoint=IPv4Address("192.0.2.10")),
+        transport="plain",
         open_id_connect=OpenIdConnect.model_validate(given) if issuer else None,
     )
     pulumi_mocks.run(lambda: NetworkPolicies("network", args) and None)

@@ -37,8 +37,9 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
 def test_every_wrong_key_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ARGUS_KAFKA_BOOTSTRAP_SERVERS", raising=False)
     monkeypatch.setenv("ARGUS_HTTP_PORT", "eighty")
-    with pytest.raises(SettingsError, match=r"ARGUS_HTTP_PORT.*ARGUS_KAFKA_BOOTSTRAP_SERVERS"):
+    with pytest.raises(SettingsError) as error:
         read(Settings)
+    assert all(name in str(error.value) for name in ("ARGUS_HTTP_PORT", "ARGUS_KAFKA_BOOTSTRAP_SERVERS"))
 
 
 def test_cameras_are_read_with_their_defaults(tmp_path: Path) -> None:

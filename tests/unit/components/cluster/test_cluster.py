@@ -367,7 +367,7 @@ def test_all_problems_stop_it_before_any_machine_is_changed(pulumi_mocks: Any) -
         if machine == "cp2":
             return {"stdout": facts("cp2", memory_mib=512)}
         if machine == "worker1":
-            return {"stdout": facts("worker1", swap=["/swapfile"])}
+            return {"stdout": facts("worker1", swap=["/swapfile file"])}
         return answers(name, inputs)
 
     answering(pulumi_mocks).outputs[COMMAND] = unfit
