@@ -83,7 +83,7 @@ def frames(first: int, count: int, at: datetime) -> list[Frame]:
 
 def stored(folder: Path) -> set[str]:
     root = folder / "data"
-    return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+    return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file() and path.name != REMOVED}
 
 
 def metric(served: App, name: str) -> float:
