@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from apps.consumer.storage import REMOVED
 from apps.messages import Frame, frame_path, hour_of, result_path, result_to_json
 from tests.integration.processes import App, app
 from tests.integration.services import wait_for
