@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,15 +9,14 @@ from pathlib import Path
 from typing import Final
 
 import pulumi
-from pulumi_command import local
 from pulumi_kubernetes import core
 
 from components import kubernetes as k
 from components.autoscaling import KafkaIdentity
 from components.config import sections
+from components.pipeline.certificates import BLOCK, printed
 
 SCRIPT: Final = Path(__file__).with_name("certificate.sh")
-ROOT: Final = SCRIPT.parents[2]
 DIR: Final = "/etc/argus-kafka"
 """Where a pod has its certificate."""
 PAIR: Final = "tls.pem"
@@ -27,8 +24,6 @@ PAIR: Final = "tls.pem"
 AUTHORITY: Final = "ca.pem"
 """The file with the certificate of the authority that signed those of all others."""
 VOLUME: Final = "kafka-identity"
-
-_BLOCK: Final = re.compile(r"-----BEGIN [^-]+-----\n[^-]+-----END [^-]+-----\n")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +63,13 @@ class KafkaIdentities(pulumi.ComponentResource):
         self._child = pulumi.ResourceOptions(parent=self)
         self._made: dict[str, Access] = {}
         # Whatever the command says later: another authority would not know the certificates that pods have.
-        self._authority = self._command("authority", "authority", triggers=None, stdin=None, ignore=["create"])
+        self._authority = printed(
+            f"{name}-authority",
+            SCRIPT,
+            "authority",
+            triggers=[],
+            opts=pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(ignore_changes=["create"])),
+        )
         self.register_outputs({})
 
     def client(self, identity: str) -> Access:
@@ -104,40 +105,19 @@ class KafkaIdentities(pulumi.ComponentResource):
     def files(self, identity: str, hosts: Sequence[pulumi.Input[str]] = ()) -> dict[str, pulumi.Output[str]]:
         """PAIR and AUTHORITY of a new certificate, as secrets."""
         redraw = self._args.section.redraw
-        printed = self._command(
-            f"{identity}-certificate",
+        pem = printed(
+            f"{self._name}-{identity}-certificate",
+            SCRIPT,
             pulumi.Output.all(*hosts).apply(lambda names: " ".join(["identity", identity, *map(_quoted, names)])),
             triggers=[str(datetime.now(UTC).year), *([redraw] if redraw else [])],
             stdin=self._authority,
+            opts=self._child,
         )
-        blocks = printed.apply(_BLOCK.findall)
+        blocks = pem.apply(BLOCK.findall)
         return {
             PAIR: pulumi.Output.secret(blocks.apply(lambda found: "".join(found[:2]))),
             AUTHORITY: pulumi.Output.secret(blocks.apply(lambda found: "".join(found[2:]))),
         }
-
-    def _command(
-        self,
-        part: str,
-        arguments: pulumi.Input[str],
-        *,
-        triggers: list[str] | None,
-        stdin: pulumi.Input[str] | None,
-        ignore: list[str] | None = None,
-    ) -> pulumi.Output[str]:
-        """What certificate.sh prints: kept until a trigger changes."""
-        made = local.Command(
-            f"{self._name}-{part}",
-            # Relative, so that a clone in another folder makes nothing anew.
-            create=pulumi.Output.format("bash {0} {1}", os.path.relpath(SCRIPT, ROOT), arguments),
-            stdin=stdin,
-            triggers=triggers,
-            logging=local.Logging.NONE,
-            opts=pulumi.ResourceOptions.merge(
-                self._child, pulumi.ResourceOptions(additional_secret_outputs=["stdout"], ignore_changes=ignore)
-            ),
-        )
-        return pulumi.Output.secret(made.stdout)
 
 
 def _quoted(host: str) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,18 +9,14 @@ from pathlib import Path
 from typing import Final
 
 import pulumi
-from pulumi_command import local
 from pulumi_kubernetes import core
 
 from components import kubernetes as k
+from components.pipeline.certificates import BLOCK, printed
 
 SCRIPT: Final = Path(__file__).with_name("page_certificate.sh")
-ROOT: Final = SCRIPT.parents[2]
-
 DAYS: Final = 397
 """Browsers take no longer one."""
-
-_BLOCK: Final = re.compile(r"-----BEGIN [^-]+-----\n[^-]+-----END [^-]+-----\n?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,15 +45,17 @@ class PageCertificate(pulumi.ComponentResource):
     def __init__(self, name: str, args: PageCertificateArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:PageCertificate", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        authority = _printed(
+        authority = printed(
             f"{name}-authority",
+            SCRIPT,
             "authority",
             triggers=[args.redraw] if args.redraw else [],
             # Whatever a later version's command says: browsers have been given this authority.
             opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(ignore_changes=["create"])),
         )
-        page = _printed(
+        page = printed(
             f"{name}-page",
+            SCRIPT,
             " ".join(["page", str(DAYS), *args.names]),
             triggers=[_quarter(datetime.now(UTC))],
             stdin=authority,
@@ -77,30 +73,9 @@ class PageCertificate(pulumi.ComponentResource):
         self.register_outputs({"secret": self.secret, "authority": self.authority})
 
 
-def _printed(
-    name: str,
-    arguments: str,
-    *,
-    triggers: Sequence[str],
-    opts: pulumi.ResourceOptions,
-    stdin: pulumi.Input[str] | None = None,
-) -> pulumi.Output[str]:
-    """What the script prints, as a secret; it stays until the arguments, the input or a trigger are others."""
-    made = local.Command(
-        name,
-        # Relative, so that a clone in another folder makes nothing anew.
-        create=f"bash {os.path.relpath(SCRIPT, ROOT)} {arguments}",
-        stdin=stdin,
-        triggers=list(triggers) or None,
-        logging=local.Logging.NONE,
-        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(additional_secret_outputs=["stdout"])),
-    )
-    return pulumi.Output.secret(made.stdout)
-
-
-def _block(printed: pulumi.Output[str], index: int) -> pulumi.Output[str]:
+def _block(made: pulumi.Output[str], index: int) -> pulumi.Output[str]:
     """One of the PEM blocks."""
-    return printed.apply(lambda text: "".join(_BLOCK.findall(text)[index : index + 1]))
+    return made.apply(lambda text: "".join(BLOCK.findall(text)[index : index + 1]))
 
 
 def _quarter(now: datetime) -> str:

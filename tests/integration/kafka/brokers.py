@@ -14,8 +14,9 @@ from confluent_kafka.admin import AdminClient
 from apps.service.settings import KafkaSettings
 from components.config import sections
 from components.pipeline import kafka
+from components.pipeline.certificates import BLOCK
 from components.pipeline.kafka_grants import ADMIN, BROKER
-from components.pipeline.kafka_identities import _BLOCK, AUTHORITY, DIR, PAIR, SCRIPT
+from components.pipeline.kafka_identities import AUTHORITY, DIR, PAIR, SCRIPT
 from tests.integration import services
 
 HOST = "localhost"
@@ -37,7 +38,7 @@ class Authority:
         """The folder of a certificate for this name, as a pod has it."""
         folder = self.folder / f"{name}-{renewal}"
         if not folder.exists():
-            key, certificate, authority = _BLOCK.findall(self._run("identity", name, HOST))
+            key, certificate, authority = BLOCK.findall(self._run("identity", name, HOST))
             folder.mkdir()
             (folder / PAIR).write_text(key + certificate)
             (folder / AUTHORITY).write_text(authority)

@@ -12,9 +12,9 @@ from apps.service.settings import KafkaSettings
 from components.config.rules import problems
 from components.config.sections import TRANSPORTS, TRANSPORTS_OF_CLIENTS, Kafka, PodSecrets, Transport
 from components.pipeline import kafka
+from components.pipeline.certificates import BLOCK
 from components.pipeline.kafka_grants import SUPER_USERS, grants, identity_of
 from components.pipeline.kafka_identities import (
-    _BLOCK,
     AUTHORITY,
     DIR,
     PAIR,
@@ -40,7 +40,7 @@ def openssl(*arguments: str, given: str) -> str:
 def made(*arguments: str, given: str | None = None) -> list[str]:
     """The PEM blocks that certificate.sh prints, and nothing beside them."""
     done = subprocess.run(["bash", SCRIPT, *arguments], input=given, text=True, capture_output=True, check=True)
-    blocks = _BLOCK.findall(done.stdout)
+    blocks = BLOCK.findall(done.stdout)
     assert "".join(blocks) == done.stdout
     return blocks
 
@@ -48,6 +48,11 @@ def made(*arguments: str, given: str | None = None) -> list[str]:
 @pytest.fixture(scope="module")
 def authority() -> str:
     return "".join(made("authority"))
+
+
+def test_the_last_block_is_found_without_the_newline_that_pulumi_cuts_off(authority: str) -> None:
+    blocks = made("identity", "kafka", given=authority)
+    assert BLOCK.findall("".join(blocks).removesuffix("\n")) == [*blocks[:2], blocks[2].removesuffix("\n")]
 
 
 def test_a_certificate_is_good_for_its_name_and_its_hosts(authority: str, tmp_path: Path) -> None:
@@ -64,7 +69,7 @@ def test_a_certificate_is_good_for_its_name_and_its_hosts(authority: str, tmp_pa
 
 
 def test_nobody_but_the_authority_can_sign_and_its_key_stays_with_it(authority: str, tmp_path: Path) -> None:
-    root, private = _BLOCK.findall(authority)
+    root, private = BLOCK.findall(authority)
     pair = made("identity", "producer", given=authority)
     assert pair[2] == root
     assert private not in "".join(pair)

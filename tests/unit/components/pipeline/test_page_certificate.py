@@ -13,14 +13,15 @@ import pytest
 
 from apps.ui.certificate import Certificate
 from components.pipeline import page_certificate
-from components.pipeline.page_certificate import DAYS, ROOT, SCRIPT
+from components.pipeline.certificates import BLOCK, ROOT
+from components.pipeline.page_certificate import DAYS, SCRIPT
 from tests.unit.components.pipeline.conftest import declare, settings
 
 NAMES = ("192.0.2.10", "argus.example.com")
 
 
 def blocks(text: str) -> list[str]:
-    return page_certificate._BLOCK.findall(text)
+    return BLOCK.findall(text)
 
 
 def run(*arguments: str, given: str = "") -> str:

@@ -1,0 +1,38 @@
+"""Keys and certificates that scripts make on the computer that runs Pulumi (openssl.sh)."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import pulumi
+from pulumi_command import local
+
+ROOT: Final = Path(__file__).parents[2]
+BLOCK: Final = re.compile(r"-----BEGIN [^-]+-----\n[^-]+-----END [^-]+-----\n?")
+"""A PEM block. The last of what a Command printed has no newline: pulumi-command cuts it off."""
+
+
+def printed(
+    name: str,
+    script: Path,
+    arguments: pulumi.Input[str],
+    *,
+    triggers: Sequence[str],
+    opts: pulumi.ResourceOptions,
+    stdin: pulumi.Input[str] | None = None,
+) -> pulumi.Output[str]:
+    """What the script prints, as a secret; it stays until the arguments, the input or a trigger are others."""
+    made = local.Command(
+        name,
+        # Relative, so that a clone in another folder makes nothing anew.
+        create=pulumi.Output.format("bash {0} {1}", os.path.relpath(script, ROOT), arguments),
+        stdin=stdin,
+        triggers=list(triggers) or None,
+        logging=local.Logging.NONE,
+        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(additional_secret_outputs=["stdout"])),
+    )
+    return pulumi.Output.secret(made.stdout)
