@@ -22,6 +22,7 @@ from apps.consumer.records import Kind, RejectedError
 from apps.consumer.retention import oldest_kept
 from apps.consumer.settings import Settings
 from apps.consumer.storage import TEMPORARY_SUFFIX, DiskStore, is_full
+from apps.messages import taken_by_kafka
 from apps.messages.names import STORE_AGAIN
 from apps.service.http import Answer, Handler, Request, as_json
 
@@ -74,7 +75,7 @@ class StoreAgain:
                     outcomes[each] = "gone"
                     continue
                 try:
-                    file = file_of(each[0] == self._settings.frames_topic, message)
+                    file = file_of(each[0] == self._settings.frames_topic, message, taken_by_kafka(message.timestamp()))
                     camera = file.path.parts[0]
                     if file.hour < first or file.hour <= removed.get(camera, ""):
                         outcomes[each] = "expired" if file.hour < first else "removed"

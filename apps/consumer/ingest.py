@@ -6,10 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import cast
 
 from confluent_kafka import (
-    TIMESTAMP_LOG_APPEND_TIME,
     Consumer,
     KafkaError,
     KafkaException,
@@ -19,12 +17,13 @@ from confluent_kafka import (
 
 from apps.consumer import metrics
 from apps.consumer.clocks import BrokersClock
-from apps.consumer.records import Headers, Kind, RejectedError, StoredFile, frame_file, result_file
+from apps.consumer.records import Kind, RejectedError, StoredFile, frame_file, result_file
 from apps.consumer.retention import oldest_kept
 from apps.consumer.settings import Settings
 from apps.consumer.storage import DiskStore, is_full
-from apps.messages import from_milliseconds
+from apps.messages import taken_by_kafka
 from apps.service.health import Health, healthy, poll_health
+from apps.service.received import headers_of
 
 POLL_SECONDS = 0.5
 COMMIT_RETRY_SECONDS = 1.0
@@ -166,11 +165,11 @@ class Ingest:
         if place in self._waiting:
             return  # fetched before the pause: it is read again
         self._begun.setdefault(place, offset)
-        taken_at = taken_by_kafka(message)
+        taken_at = taken_by_kafka(message.timestamp())
         if taken_at is not None:
             self._brokers_clock.told(taken_at)
         try:
-            self._write(file_of(topic == self._settings.frames_topic, message))
+            self._write(file_of(topic == self._settings.frames_topic, message, taken_at))
         except RejectedError as rejected:
             metrics.REJECTED.labels(rejected.reason).inc()
             logger.warning("skipped %s[%d]@%d: %s", topic, partition, offset, rejected)
@@ -294,17 +293,9 @@ class Ingest:
         self._joined = False
 
 
-def taken_by_kafka(message: Message) -> datetime | None:
-    """The time at which a broker took the record; None where the record's time is its sender's."""
-    kind, milliseconds = message.timestamp()
-    return from_milliseconds(milliseconds) if kind == TIMESTAMP_LOG_APPEND_TIME else None
-
-
-def file_of(is_frame: bool, message: Message) -> StoredFile:
+def file_of(is_frame: bool, message: Message, taken_at: datetime | None) -> StoredFile:
     """The file for a record of the frames topic or of a results topic. Raises RejectedError."""
-    now, taken_at = datetime.now(UTC), taken_by_kafka(message)
+    now = datetime.now(UTC)
     if not is_frame:
         return result_file(message.value(), now, taken_at)
-    # Received headers are a list of pairs; the client's type also has a dictionary, for sending.
-    headers = cast(Headers | None, message.headers())
-    return frame_file(message.key(), message.value(), headers, now, taken_at)
+    return frame_file(message.key(), message.value(), headers_of(message), now, taken_at)

@@ -5,10 +5,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import cast
 
 from confluent_kafka import (
-    TIMESTAMP_LOG_APPEND_TIME,
     Consumer,
     KafkaError,
     KafkaException,
@@ -17,9 +15,10 @@ from confluent_kafka import (
 )
 
 from apps.indices.identities import Slot
-from apps.messages import FrameError, format_timestamp, frame_from_kafka, from_milliseconds, hour_of, parse_timestamp
+from apps.messages import FrameError, format_timestamp, frame_from_kafka, hour_of, parse_timestamp, taken_by_kafka
 from apps.messages.frame import CLOCK_TOLERANCE
 from apps.messages.names import COMPARISON_GROUP, CONSUMER_GROUP, FILEBEAT_GROUP
+from apps.service.received import headers_of
 
 Place = tuple[str, int]
 """Topic and partition."""
@@ -129,12 +128,10 @@ class ResultsLog:
         places = self._places(self._frames)
         ends = {place: self._limits(place)[1] for place in places}
         for place, offset, message in self._read(self._offsets_at(since - CLOCK_TOLERANCE, places), ends):
-            kind, milliseconds = message.timestamp()
-            taken_at = from_milliseconds(milliseconds) if kind == TIMESTAMP_LOG_APPEND_TIME else None
-            # Received headers are a list of pairs; the client's type also has a dictionary, for sending.
-            headers = cast(list[tuple[str, bytes | None]] | None, message.headers())
             try:
-                frame = frame_from_kafka(message.key(), message.value(), headers, taken_at)
+                frame = frame_from_kafka(
+                    message.key(), message.value(), headers_of(message), taken_by_kafka(message.timestamp())
+                )
             except FrameError:
                 continue  # The consumers refuse and count it.
             yield place, offset, Slot(hour_of(frame.captured_at), frame.camera, ""), frame.sequence

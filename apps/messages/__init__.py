@@ -28,7 +28,7 @@ from apps.messages.result import (
     result_from_json,
     result_to_json,
 )
-from apps.messages.timestamps import format_timestamp, from_milliseconds, parse_timestamp
+from apps.messages.timestamps import format_timestamp, from_milliseconds, parse_timestamp, taken_by_kafka
 
 __all__ = [
     "OVERLOAD",
@@ -57,4 +57,5 @@ __all__ = [
     "result_id",
     "result_path",
     "result_to_json",
+    "taken_by_kafka",
 ]

@@ -1,8 +1,11 @@
 """UTC timestamps in messages: RFC 3339 with milliseconds, `2026-11-23T22:14:55.123Z`."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LOG_APPEND_TIME: Final = 2
+"""The number of this kind in Kafka's protocol."""
 
 
 def format_timestamp(moment: datetime) -> str:
@@ -24,3 +27,12 @@ def parse_timestamp(text: str) -> datetime:
 def from_milliseconds(milliseconds: int) -> datetime:
     """The time of a Kafka record in UTC. Raises OverflowError outside the years 1 to 9999."""
     return _EPOCH + timedelta(milliseconds=milliseconds)
+
+
+def taken_by_kafka(timestamp: tuple[int, int]) -> datetime | None:
+    """The time at which a broker took a record, from the kind and time that Kafka's client gives it.
+
+    None where the record's time is its sender's.
+    """
+    kind, milliseconds = timestamp
+    return from_milliseconds(milliseconds) if kind == _LOG_APPEND_TIME else None

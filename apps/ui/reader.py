@@ -4,10 +4,8 @@ import logging
 import threading
 import time
 from datetime import datetime
-from typing import cast
 
 from confluent_kafka import (
-    TIMESTAMP_LOG_APPEND_TIME,
     Consumer,
     KafkaError,
     KafkaException,
@@ -15,8 +13,17 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from apps.messages import UNREADABLE, Frame, Result, frame_from_kafka, from_milliseconds, result_from_json
+from apps.messages import (
+    UNREADABLE,
+    Frame,
+    Result,
+    frame_from_kafka,
+    from_milliseconds,
+    result_from_json,
+    taken_by_kafka,
+)
 from apps.messages.names import NAME, UI_GROUP
+from apps.service.received import headers_of
 from apps.ui import metrics
 from apps.ui.settings import Settings
 from apps.ui.wall import Wall
@@ -133,7 +140,7 @@ class Reader:
         metrics.RECORDS.labels(kind).inc()
         try:
             written_at = from_milliseconds(message.timestamp()[1])
-            self._add(_parse(message, kind, written_at), written_at)
+            self._add(_parse(message, kind), written_at)
         except UNREADABLE as malformed:
             metrics.MALFORMED.labels(kind).inc()
             logger.debug("skipped %s[%s]@%s: %s", message.topic(), message.partition(), message.offset(), malformed)
@@ -149,9 +156,7 @@ class Reader:
             metrics.NOT_SHOWN.labels(kind).inc()
 
 
-def _parse(message: Message, kind: str, written_at: datetime) -> Frame | Result:
+def _parse(message: Message, kind: str) -> Frame | Result:
     if kind == "result":
         return result_from_json(message.value() or b"")
-    headers = cast(list[tuple[str, bytes | None]] | None, message.headers())
-    taken_at = written_at if message.timestamp()[0] == TIMESTAMP_LOG_APPEND_TIME else None
-    return frame_from_kafka(message.key(), message.value(), headers, taken_at)
+    return frame_from_kafka(message.key(), message.value(), headers_of(message), taken_by_kafka(message.timestamp()))

@@ -185,7 +185,7 @@ def _swap(found: Sequence[str]) -> str:
     names: dict[str, list[str]] = defaultdict(list)
     for each in found:
         name, _, kind = each.partition(" ")
-        names[kind or "file"].append(name)
+        names[kind].append(name)
     now = [name for kind, each in names.items() if kind != "unit" for name in each]
     said = [f"swaps to {', '.join(now)}: turn it off (swapoff -a)"] if now else []
     if units := names.get("unit"):

@@ -70,7 +70,7 @@ def security_properties(transport: sections.Transport) -> list[str]:
     within = "SSL" if transport in sections.TRANSPORTS_OF_CLIENTS else "PLAINTEXT"
     return [
         f"inter.broker.listener.name={within}",
-        *(line for line in tls_properties(DIR) if not line.startswith("security.protocol")),
+        *_stores(DIR),
         "ssl.client.auth=required",
         # The name alone.
         "ssl.principal.mapping.rules=RULE:^CN=([a-z0-9-]+)$/$1/",
@@ -82,8 +82,11 @@ def security_properties(transport: sections.Transport) -> list[str]:
 
 def tls_properties(folder: str) -> list[str]:
     """The settings of a Java client with the certificate in this folder."""
+    return ["security.protocol=SSL", *_stores(folder)]
+
+
+def _stores(folder: str) -> list[str]:
     return [
-        "security.protocol=SSL",
         "ssl.enabled.protocols=TLSv1.3",
         "ssl.keystore.type=PEM",
         f"ssl.keystore.location={folder}/{PAIR}",

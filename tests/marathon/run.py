@@ -1,7 +1,6 @@
 """One run: its faults one after the other, each proved, undone and recovered from, and the audit of every frame."""
 
 import signal
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -10,7 +9,7 @@ import httpx
 
 from lab.config import LabError
 from tests.e2e.accounting import Audit
-from tests.e2e.waiting import wait_until
+from tests.e2e.waiting import repeatedly, wait_until
 from tests.marathon import whole
 from tests.marathon.fault import CAUSES, OVERTIME_S, Aim, Fault, Scene
 from tests.marathon.journal import Journal
@@ -175,21 +174,14 @@ def uninterrupted() -> Iterator[None]:
 @contextmanager
 def witnessed(audit: Audit) -> Iterator[None]:
     """Ask the producers in a thread of its own what they have delivered, until the block ends."""
-    over = threading.Event()
 
     def ask() -> None:
-        while not over.wait(WITNESS_S):
-            # The API or a producer is away: the next time.
-            with suppress(httpx.HTTPError, KeyError, ValueError):
-                audit.witness()
+        # The API or a producer is away: the next time.
+        with suppress(httpx.HTTPError, KeyError, ValueError):
+            audit.witness()
 
-    thread = threading.Thread(target=ask, name="witness", daemon=True)
-    thread.start()
-    try:
+    with repeatedly("witness", ask, WITNESS_S):
         yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def _shown(aim: Aim) -> str:

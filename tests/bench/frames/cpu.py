@@ -6,7 +6,6 @@ look is what its parent's children gained, less what had been counted of it befo
 
 import gzip
 import os
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
+
+from tests.e2e.waiting import repeatedly
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PROC = Path("/proc")
@@ -197,19 +198,8 @@ class Meter:
 @contextmanager
 def metered(meter: Meter, period_s: float = PERIOD_S) -> Iterator[None]:
     """Look every few seconds in a thread of its own, so that few processes come and go unseen."""
-    stop = threading.Event()
-
-    def run() -> None:
-        while not stop.wait(period_s):
-            meter.look()
-
-    thread = threading.Thread(target=run, name="meter", daemon=True)
-    thread.start()
-    try:
+    with repeatedly("meter", meter.look, period_s):
         yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 def pod_cgroup(text: str) -> str:
