@@ -28,7 +28,7 @@ for line in sys.stdin:
             store.write(StoredFile(kind="frame", path=PurePosixPath(path), captured_at=datetime.now(UTC), data=b"x"))
         if what == "flush":
             store.flush()
-        answer = [each.hour for each in store.hours()] if what == "hours" else "done"
+        answer = sorted({each.hour for each in store.hours()}) if what == "hours" else "done"
     except OSError as error:
         answer = "full" if is_full(error) else repr(error)
     print(answer, flush=True)

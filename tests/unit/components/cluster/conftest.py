@@ -103,7 +103,9 @@ class Host:
     def program(self, name: str, body: str) -> None:
         """Replace a program's stand-in."""
         file = self.root / "bin" / name
-        file.write_text(f'#!/bin/bash\n{{ echo "{name} $*"; env; }} >>"$MACHINE/noted"\n{body}\n')
+        # The scripts run some programs side by side; each writes its note whole.
+        note = f'{{ flock 8; echo "{name} $*"; env; }} 8>>"$MACHINE/noted" >&8'
+        file.write_text(f"#!/bin/bash\n{note}\n{body}\n")
         file.chmod(0o755)
 
     def ran(self, name: str) -> list[str]:
