@@ -49,6 +49,7 @@ def scaled(frames_per_second: float, consumers: dict[str, int]) -> Callable[[dic
         for model in config["argus:models"]:
             if model["name"] == "objects":
                 model["executors"] = {"maximum": 2, **soon}
+                model["coresPerExecutor"] = 1
                 # The load must not depend on how much moves in the footage.
                 model["gate"] = {"enabled": False}
         config["argus:filebeat"] = {"replicas": {"maximum": 2, **soon}}

@@ -32,6 +32,7 @@ def two_executors(config: dict[str, Any]) -> None:
     for model in config["argus:models"]:
         if model["name"] == MODEL:
             model["executors"] = {"maximum": 2, "targetLagSeconds": 5, "coolDownSeconds": 30}
+            model["coresPerExecutor"] = 1
 
 
 def test_a_backlog_brings_an_executor_and_lets_it_go(stack: Stack, tmp_path: Path, timings: Timings) -> None:

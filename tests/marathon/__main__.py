@@ -31,7 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the seeds that have not passed yet; return the exit status."""
     options = _parser().parse_args(arguments)
     # `kill` ends it like Ctrl-C: the fault is undone.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    # Not by raising SIGINT, which a shell's background job ignores.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return _main(options)
     except LabError as error:
