@@ -75,7 +75,11 @@ def test_the_webhook_is_registered_under_the_name_that_its_certificate_is_for(bu
     objects = build()
     spec = objects["Deployment/vpa-admission-controller"].inputs["spec"]["template"]["spec"]
     (certificate,) = spec["initContainers"]
-    assert certificate["args"] == ["vpa-webhook.argus.svc"]
+    assert certificate["args"] == ["vpa-webhook.argus-vpa.svc"]
+    # The controller registers the service of the namespace that it is told here.
+    (namespace,) = spec["containers"][0]["env"]
+    assert namespace == {"name": "NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}}
+    assert objects["Service/vpa-webhook"].inputs["metadata"]["namespace"] == "argus-vpa"
     assert "--webhook-service=vpa-webhook" in spec["containers"][0]["args"]
     (port,) = objects["Service/vpa-webhook"].inputs["spec"]["ports"]
     assert port["port"] == 443
