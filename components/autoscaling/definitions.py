@@ -110,7 +110,7 @@ def watcher(
     there: Sequence[rbac.v1.PolicyRuleArgs],
     own: Sequence[rbac.v1.PolicyRuleArgs] = (),
 ) -> pulumi.Output[str]:
-    """The name of a service account in the workload's namespace, with the rights `there` in the namespace `watched`, and
+    """The name of a service account in the workload's namespace, with the rights `there` in the namespace `watched` and
     `own` in its own; available once it has them."""
     account = core.v1.ServiceAccount(f"{resource}-account", metadata=workload.metadata(), opts=workload.opts)
     subject = k.account_subject(account.metadata.name, workload.namespace)

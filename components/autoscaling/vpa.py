@@ -250,8 +250,8 @@ class Vpa(pulumi.ComponentResource):
         account = watcher(f"{self._name}-{part}", workload, self._args.watched, there=[*_SEEN_BY_ALL, *there], own=own)
         k.deployment(
             f"{self._name}-{part}",
-            # Two updaters would each count for itself how many pods it may restart; of two admission controllers the one
-            # that registered last is asked.
+            # Two updaters would each count for itself how many pods it may restart, and of two admission controllers
+            # the one that registered last is asked.
             replace(workload, opts=pulumi.ResourceOptions.merge(workload.opts, ALONE)),
             container,
             [*volumes, k.scratch_volume()],

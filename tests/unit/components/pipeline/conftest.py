@@ -91,23 +91,26 @@ _unchanged: dict[str, Any] = {}
 
 @pytest.fixture
 def build(pulumi_mocks: Any) -> Build:
-    """`build(**changes)`: the pipeline's Kubernetes objects by `Kind/name`; the one without changes is cached."""
+    """`build(**changes)`: the Kubernetes objects by `Kind/name`, or by `Kind/namespace/name` where the namespace is not the
+    pipeline's; the one without changes is cached."""
 
     def built(**changes: Any) -> Mapping[str, Any]:
         if not changes and _unchanged:
             return _unchanged
         recorder = type(pulumi_mocks)()
         recorder.run(lambda: declare(**changes))
-        objects = {
-            f"{each.type.rsplit(':', 1)[-1]}/{each.inputs['metadata']['name']}": each
-            for each in recorder.resources
-            if each.type.startswith("kubernetes:")
-        }
+        objects = {_key(each): each for each in recorder.resources if each.type.startswith("kubernetes:")}
         if not changes:
             _unchanged.update(objects)
         return objects
 
     return built
+
+
+def _key(made: Any) -> str:
+    metadata = made.inputs["metadata"]
+    elsewhere = [] if metadata.get("namespace", "argus") == "argus" else [metadata["namespace"]]
+    return "/".join([made.type.rsplit(":", 1)[-1], *elsewhere, metadata["name"]])
 
 
 def config_map_of_environment(objects: Any, model: str = "objects") -> str:

@@ -150,15 +150,14 @@ def test_then_every_client_has_its_own_certificate(build: Build, transport: str)
     known_by = {"kind": "ClusterTriggerAuthentication", "name": "argus-filebeat"}
     assert (trigger["metadata"]["tls"], trigger["authenticationRef"]) == ("enable", known_by)
     told = objects["ClusterTriggerAuthentication/argus-filebeat"].inputs["spec"]["secretTargetRef"]
-    secret = objects["Secret/kafka-keda-operator"].inputs
+    secret = objects["Secret/argus-keda/kafka-keda-operator"].inputs
     assert {each["parameter"]: each["key"] in secret["stringData"] for each in told} == {
         "ca": True,
         "cert": True,
         "key": True,
     }
     # KEDA looks for the Secrets of such an object in its own namespace, and may read no others.
-    operator = objects["Deployment/keda-operator"].inputs
-    assert secret["metadata"]["namespace"] == operator["metadata"]["namespace"] == "argus-keda"
+    operator = objects["Deployment/argus-keda/keda-operator"].inputs
     (container,) = operator["spec"]["template"]["spec"]["containers"]
     assert {"name": "KEDA_RESTRICT_SECRET_ACCESS", "value": "true"} in container["env"]
 
