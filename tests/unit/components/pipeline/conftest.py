@@ -91,8 +91,8 @@ _unchanged: dict[str, Any] = {}
 
 @pytest.fixture
 def build(pulumi_mocks: Any) -> Build:
-    """`build(**changes)`: the Kubernetes objects by `Kind/name`, or by `Kind/namespace/name` where the namespace is not the
-    pipeline's; the one without changes is cached."""
+    """`build(**changes)`: the pipeline's Kubernetes objects by `Kind/name`, those of another namespace by
+    `Kind/namespace/name`; the one without changes is cached."""
 
     def built(**changes: Any) -> Mapping[str, Any]:
         if not changes and _unchanged:
