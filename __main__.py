@@ -69,12 +69,28 @@ provider = kubernetes.Provider(
 in_cluster = pulumi.ResourceOptions.merge(
     pulumi.ResourceOptions(providers={"kubernetes": provider}), pinned_images.options
 )
-namespace = Namespace("argus", NamespaceArgs(kubernetes_version=settings.cluster.kubernetes_version), in_cluster).name
+version = settings.cluster.kubernetes_version
+namespace = Namespace("argus", NamespaceArgs(kubernetes_version=version), in_cluster).name
+
+# Autoscalers, each in a namespace of its own.
+keda_args = KedaArgs(kubernetes_version=version, watched=namespace)
+keda = Keda("keda", keda_args, in_cluster) if settings.scales_by_lag else None
+vpa_args = VpaArgs(
+    kubernetes_version=version,
+    watched=namespace,
+    image_repository=settings.cluster.image_repository,
+    tools_image=images["consumer"],
+    limits=settings.vertical,
+)
+vpa = Vpa("vpa", vpa_args, in_cluster) if settings.scales_vertically else None
+
 NetworkPolicies(
     "network-policies",
     NetworkPoliciesArgs(
         namespace=namespace,
         pods=pods(settings, STAGES),
+        keda=keda.namespace if keda else None,
+        vpa=vpa.namespace if vpa else None,
         models=[model.name for model in settings.models],
         cameras=settings.cameras,
         cluster=settings.cluster,
@@ -94,7 +110,6 @@ identities = (
     if settings.kafka.transport != "plain"
     else None
 )
-keda = Keda("keda", KedaArgs(namespace=namespace), in_cluster) if settings.scales_by_lag else None
 
 # Cameras -> frames -> models -> results -> disk and page; each stage comes after the stages that it connects to.
 pipeline = Pipeline(
@@ -114,14 +129,7 @@ if settings.audit.ship:
     AuditLog("audit-log", pipeline)
 
 # Vertical scaling of pods.
-if settings.scales_vertically:
-    vpa_args = VpaArgs(
-        namespace=namespace,
-        image_repository=settings.cluster.image_repository,
-        tools_image=images["consumer"],
-        limits=settings.vertical,
-    )
-    vpa = Vpa("vpa", vpa_args, in_cluster)
+if vpa:
     watched = VerticalScalingArgs(namespace=namespace, vpa=vpa, targets=targets(settings, STAGES))
     VerticalScaling("vertical", watched, in_cluster)
 

@@ -1,17 +1,23 @@
-"""Custom resource definitions, and RBAC rules for their resources."""
+"""Custom resource definitions, and the rights of who watches their objects from another namespace."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pulumi
-from pulumi_kubernetes import apiextensions, meta, rbac
+from pulumi_kubernetes import apiextensions, core, meta, rbac
+
+from components import kubernetes as k
 
 READ: Final = ("get", "list", "watch")
 CHANGE: Final = (*READ, "patch", "update")
 OWN: Final = (*CHANGE, "create", "delete")
+
+ALONE: Final = pulumi.ResourceOptions(delete_before_replace=True)
+"""For pods that must not run in two namespaces at once. Of one that moves to another namespace Pulumi would delete the
+old one at the end of the update, and no election stops it before: the Lease of each is in its own namespace."""
 
 
 @dataclass(frozen=True)
@@ -94,3 +100,21 @@ def rule(
         verbs=list(verbs),
         resource_names=list(names) if names else None,
     )
+
+
+def watcher(
+    resource: str,
+    workload: k.Workload,
+    watched: pulumi.Input[str],
+    *,
+    there: Sequence[rbac.v1.PolicyRuleArgs],
+    own: Sequence[rbac.v1.PolicyRuleArgs] = (),
+) -> pulumi.Output[str]:
+    """The name of a service account in the workload's namespace, with the rights `there` in the namespace `watched` and
+    `own` in its own; available once it has them."""
+    account = core.v1.ServiceAccount(f"{resource}-account", metadata=workload.metadata(), opts=workload.opts)
+    subject = k.account_subject(account.metadata.name, workload.namespace)
+    bindings = [k.grant(f"{resource}-watched", replace(workload, namespace=watched), there, subject)]
+    if own:
+        bindings.append(k.grant(f"{resource}-own", workload, own, subject))
+    return k.available_after(account.metadata.name, *(each.metadata.name for each in bindings))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import pulumi
@@ -11,8 +11,9 @@ from pulumi_kubernetes import apiregistration, core, meta, rbac
 
 from components import kubernetes as k
 from components import versions
-from components.autoscaling.definitions import CHANGE, OWN, READ, Kind, define, rule
+from components.autoscaling.definitions import ALONE, CHANGE, OWN, READ, Kind, define, rule, watcher
 
+NAMESPACE: Final = "argus-keda"
 OPERATOR_LABELS: Final = k.labels("keda-operator", "autoscaling")
 ADAPTER_LABELS: Final = k.labels("keda-metrics-apiserver", "autoscaling")
 METRICS_PORT: Final = 9666
@@ -24,23 +25,24 @@ API_VERSION: Final = "keda.sh/v1alpha1"
 
 _OPERATOR: Final = "keda-operator"
 _ADAPTER: Final = "keda-metrics-apiserver"
-_ACCOUNT: Final = "keda"
+_CLUSTER_ROLE: Final = "keda"
 _CERTIFICATES: Final = "kedaorg-certs"
 _CERTIFICATES_DIR: Final = "/certs"
 _PROBE_PORT: Final = 8081
 _METRICS_API: Final = "v1beta1.external.metrics.k8s.io"
 
+_SCALED_OBJECT: Final = Kind(
+    "keda.sh",
+    "ScaledObject",
+    "v1alpha1",
+    columns={
+        "Target": ".spec.scaleTargetRef.name",
+        "Ready": '.status.conditions[?(@.type=="Ready")].status',
+        "Active": '.status.conditions[?(@.type=="Active")].status',
+    },
+)
 _KINDS: Final = (
-    Kind(
-        "keda.sh",
-        "ScaledObject",
-        "v1alpha1",
-        columns={
-            "Target": ".spec.scaleTargetRef.name",
-            "Ready": '.status.conditions[?(@.type=="Ready")].status',
-            "Active": '.status.conditions[?(@.type=="Active")].status',
-        },
-    ),
+    _SCALED_OBJECT,
     Kind("keda.sh", "ScaledJob", "v1alpha1"),
     Kind("keda.sh", "TriggerAuthentication", "v1alpha1"),
     Kind("keda.sh", "ClusterTriggerAuthentication", "v1alpha1", namespaced=False),
@@ -53,43 +55,56 @@ _KINDS: Final = (
 class KedaArgs:
     """Arguments of Keda."""
 
-    namespace: pulumi.Input[str]
-    """The namespace where KEDA runs, and the only one that it watches."""
+    kubernetes_version: str
+    watched: pulumi.Input[str]
+    """The only namespace that KEDA watches; it runs in one of its own."""
 
 
 class Keda(pulumi.ComponentResource):
-    """KEDA's operator and metrics adapter, for the pipeline's namespace alone.
+    """KEDA's operator and metrics adapter, for one namespace alone, in a namespace of their own.
 
     The operator makes a HorizontalPodAutoscaler for every ScaledObject, and the adapter reports the lag to it. If KEDA
     fails, the numbers of pods stay as they are, and everything else keeps running.
+
+    Whoever may make pods in a namespace has the rights of all its service accounts, and reads all its Secrets. So those
+    of KEDA are where nobody else makes pods, and it may read no Secret of the namespace that it watches.
 
     The definitions here accept any content, because this program makes the objects and tests them. KEDA's own, of a
     megabyte, would be in every snapshot of the stack's state. Its admission webhooks only help hand-written objects.
     """
 
+    namespace: pulumi.Output[str]
+    """Where KEDA runs, and reads Secrets: those that a ClusterTriggerAuthentication names."""
+
     def __init__(self, name: str, args: KedaArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:autoscaling:Keda", name, None, opts)
         self._child = pulumi.ResourceOptions(parent=self)
-        self._name, self._namespace = name, args.namespace
-        self._account = self._service_account()
+        self._name, self._watched = name, args.watched
+        self.namespace = k.namespace(f"{name}-namespace", NAMESPACE, args.kubernetes_version, self._child)
+        operators = k.Workload(_OPERATOR, self.namespace, OPERATOR_LABELS, self._child)
+        adapters = k.Workload(_ADAPTER, self.namespace, ADAPTER_LABELS, self._child)
         needed = [
             *(define(f"{name}-{kind.plural}", kind, OPERATOR_LABELS, self._child) for kind in _KINDS),
             *self._cluster_permissions(),
         ]
         operator = self._deployment(
             "operator",
-            OPERATOR_LABELS,
+            operators,
             self._operator(),
             ports={"metrics": METRICS_PORT},
+            account=self._operators_account(operators),
             # The operator makes the certificates when it first starts.
             certificates_optional=True,
             after=needed,
+            # Each of two operators would put its own CA into the one registration of the adapter, without end.
+            alone=True,
         )
         adapter = self._deployment(
             "adapter",
-            ADAPTER_LABELS,
+            adapters,
             self._adapter(),
             ports={"https": ADAPTER_PORT},
+            account=self._adapters_account(adapters),
             certificates_optional=False,
             after=needed,
         )
@@ -103,37 +118,50 @@ class Keda(pulumi.ComponentResource):
                 version_priority=100,
                 # The operator adds the CA bundle to this object.
                 service=apiregistration.v1.ServiceReferenceArgs(
-                    name=_ADAPTER, namespace=args.namespace, port=ADAPTER_PORT
+                    name=_ADAPTER, namespace=self.namespace, port=ADAPTER_PORT
                 ),
             ),
             opts=pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(depends_on=[operator, adapter])),
         )
-        self.register_outputs({})
+        self.register_outputs({"namespace": self.namespace})
 
-    def _service_account(self) -> pulumi.Output[str]:
-        """Fewer permissions than KEDA's manifests, which let it read everything in the cluster, including Secrets."""
-        rules = [
-            rule("", ("configmaps", "pods", "services", "serviceaccounts", "limitranges"), READ),
-            rule("", ("secrets",), OWN),
-            rule("", ("events",), ("create", "patch")),
-            rule("events.k8s.io", ("events",), ("create", "patch")),
-            rule("apps", ("deployments", "replicasets", "statefulsets"), READ),
-            rule("apps", ("deployments/scale", "statefulsets/scale"), CHANGE),
+    def _operators_account(self, workload: k.Workload) -> pulumi.Output[str]:
+        """Fewer permissions than KEDA's manifests, which let it read everything in the cluster, including Secrets.
+
+        What other triggers than Kafka's and the CPU's would need is not here, nor is what ScaledJobs would.
+        """
+        events = [rule(group, ("events",), ("create", "patch")) for group in ("", "events.k8s.io")]
+        there = [
+            # The environment of the containers that it scales, which it reads although no trigger uses it.
+            rule("", ("configmaps",), READ),
+            rule("apps", ("deployments", "statefulsets"), READ),
+            rule("apps", ("deployments/scale", "statefulsets/scale"), ("get", "patch", "update")),
             rule("autoscaling", ("horizontalpodautoscalers",), OWN),
-            rule("batch", ("jobs",), READ),
-            rule("coordination.k8s.io", ("leases",), OWN),
-            rule("discovery.k8s.io", ("endpointslices",), READ),
-            *(rule(kind.group, kind.parts, CHANGE) for kind in _KINDS if kind.namespaced),
+            rule(_SCALED_OBJECT.group, _SCALED_OBJECT.parts, CHANGE),
+            # There are none of the others, but it does not start where it cannot watch them.
+            *(rule(each.group, (each.plural,), READ) for each in _KINDS if each.namespaced and each != _SCALED_OBJECT),
+            *events,
         ]
-        workload = k.Workload(_ACCOUNT, self._namespace, OPERATOR_LABELS, self._child)
-        return k.service_account(self._name, workload, rules)
+        own = [
+            rule("", ("secrets",), (*READ, "create", "update")),
+            rule("coordination.k8s.io", ("leases",), ("get", "create", "update")),
+            *events,
+        ]
+        return watcher(f"{self._name}-operator", workload, self._watched, there=there, own=own)
+
+    def _adapters_account(self, workload: k.Workload) -> pulumi.Output[str]:
+        """It asks the operator, and the API servers only who its clients are: that is in `_cluster_permissions`."""
+        account = core.v1.ServiceAccount(
+            f"{self._name}-adapter-account", metadata=workload.metadata(), opts=workload.opts
+        )
+        return account.metadata.name.apply(str)
 
     def _cluster_permissions(self) -> list[pulumi.Resource]:
-        subject = k.account_subject(_ACCOUNT, self._namespace)
+        operator, adapter = (k.account_subject(each, self.namespace) for each in (_OPERATOR, _ADAPTER))
         controller = k.account_subject("horizontal-pod-autoscaler", "kube-system")
         in_cluster = rbac.v1.ClusterRole(
             f"{self._name}-cluster-role",
-            metadata=meta.v1.ObjectMetaArgs(name=_ACCOUNT, labels=OPERATOR_LABELS),
+            metadata=meta.v1.ObjectMetaArgs(name=_CLUSTER_ROLE, labels=OPERATOR_LABELS),
             rules=[
                 rule("apiregistration.k8s.io", ("apiservices",), ("list", "watch")),
                 rule("apiregistration.k8s.io", ("apiservices",), ("get", "patch", "update"), names=(_METRICS_API,)),
@@ -148,14 +176,14 @@ class Keda(pulumi.ComponentResource):
             opts=self._child,
         )
         return [
-            self._cluster_binding("cluster", _ACCOUNT, in_cluster.metadata.name, subject),
+            self._cluster_binding("cluster", _CLUSTER_ROLE, in_cluster.metadata.name, operator),
             self._cluster_binding("reader", "keda-external-metrics-reader", reader.metadata.name, controller),
-            self._cluster_binding("delegator", "keda-auth-delegator", "system:auth-delegator", subject),
+            self._cluster_binding("delegator", "keda-auth-delegator", "system:auth-delegator", adapter),
             rbac.v1.RoleBinding(
                 f"{self._name}-auth-reader-binding",
                 metadata=k.metadata("keda-auth-reader", "kube-system", ADAPTER_LABELS),
                 role_ref=k.role_ref("Role", "extension-apiserver-authentication-reader"),
-                subjects=[subject],
+                subjects=[adapter],
                 opts=self._child,
             ),
         ]
@@ -207,19 +235,22 @@ class Keda(pulumi.ComponentResource):
     def _deployment(
         self,
         part: str,
-        labels: Mapping[str, str],
+        workload: k.Workload,
         container: core.v1.ContainerArgs,
         *,
         ports: Mapping[str, int],
+        account: pulumi.Input[str],
         certificates_optional: bool,
         after: Sequence[pulumi.Resource],
+        alone: bool = False,
     ) -> pulumi.Resource:
-        workload = k.Workload(container.name, self._namespace, labels, self._child)
         k.service(f"{self._name}-{part}-service", workload, ports)
         container.ports = k.container_ports(ports)
         container.env = [
             k.env_field("POD_NAMESPACE", "metadata.namespace"),
-            k.env_field("WATCH_NAMESPACE", "metadata.namespace"),
+            core.v1.EnvVarArgs(name="WATCH_NAMESPACE", value=self._watched),
+            # To those of its own namespace: for others it would list and watch all of the namespace that it watches.
+            k.env("KEDA_RESTRICT_SECRET_ACCESS", "true"),
         ]
         container.security_context = k.container_security()
         container.volume_mounts = [k.mount("certs", _CERTIFICATES_DIR, read_only=True), k.mount("tmp", "/tmp")]
@@ -231,10 +262,10 @@ class Keda(pulumi.ComponentResource):
         )
         return k.deployment(
             f"{self._name}-{part}",
-            workload,
+            replace(workload, opts=pulumi.ResourceOptions.merge(workload.opts, ALONE)) if alone else workload,
             container,
             [certificates, k.scratch_volume()],
             grace_seconds=10,
-            service_account=self._account,
+            service_account=account,
             after=after,
         )

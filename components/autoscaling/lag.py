@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import pulumi
-from pulumi_kubernetes import apiextensions
+from pulumi_kubernetes import apiextensions, meta
 
 from components import kubernetes as k
 from components.autoscaling.keda import API_VERSION, Keda
@@ -18,13 +18,15 @@ SETTLE_SECONDS: Final = 30
 STEP_SECONDS: Final = 60
 """Remove one pod at a time, so that the group can rebalance its partitions before the next one."""
 
+_AUTHENTICATION: Final = "ClusterTriggerAuthentication"
+
 
 @dataclass(frozen=True, kw_only=True)
 class KafkaIdentity:
     """The certificate that KEDA shows to brokers."""
 
     secret: pulumi.Input[str]
-    """The name of its Secret."""
+    """The name of its Secret, in KEDA's namespace."""
     authority: str
     """The Secret's key with the certificate of the authority that signed the brokers'."""
     pair: str
@@ -74,12 +76,13 @@ class LagScaling(pulumi.ComponentResource):
     def _authentication(
         self, name: str, args: LagScalingArgs, keda: Keda, identity: KafkaIdentity
     ) -> pulumi.CustomResource:
+        """An object of no namespace: for those KEDA reads Secrets in its own."""
         files = {"ca": identity.authority, "cert": identity.pair, "key": identity.pair}
         return apiextensions.CustomResource(
             f"{name}-authentication",
             api_version=API_VERSION,
-            kind="TriggerAuthentication",
-            metadata=args.workload.metadata(),
+            kind=_AUTHENTICATION,
+            metadata=meta.v1.ObjectMetaArgs(name=_name_of_authentication(args), labels=dict(args.workload.labels)),
             spec={
                 "secretTargetRef": [
                     {"parameter": parameter, "name": identity.secret, "key": file} for parameter, file in files.items()
@@ -89,8 +92,13 @@ class LagScaling(pulumi.ComponentResource):
         )
 
 
+def _name_of_authentication(args: LagScalingArgs) -> pulumi.Output[str]:
+    return pulumi.Output.format("argus-{0}", args.workload.name)
+
+
 def _spec(args: LagScalingArgs) -> dict[str, Any]:
     replicas = args.replicas
+    known_by = {"authenticationRef": {"kind": _AUTHENTICATION, "name": _name_of_authentication(args)}}
     return {
         "scaleTargetRef": {"apiVersion": "apps/v1", "kind": args.kind, "name": args.workload.name},
         "minReplicaCount": replicas.minimum,
@@ -119,7 +127,7 @@ def _spec(args: LagScalingArgs) -> dict[str, Any]:
                     "excludePersistentLag": "true",
                     **({} if args.identity is None else {"tls": "enable"}),
                 },
-                **({} if args.identity is None else {"authenticationRef": {"name": args.workload.name}}),
+                **({} if args.identity is None else known_by),
             },
             {
                 "type": "cpu",

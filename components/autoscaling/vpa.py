@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -12,18 +12,20 @@ from pulumi_kubernetes import admissionregistration, core, meta, rbac
 
 from components import kubernetes as k
 from components import versions
-from components.autoscaling.definitions import CHANGE, OWN, READ, Kind, define, rule
+from components.autoscaling.definitions import ALONE, READ, Kind, define, rule, watcher
 from components.config.sections import VerticalLimits
 
 GROUP: Final = "autoscaling.k8s.io"
 VERSION: Final = "v1"
+NAMESPACE: Final = "argus-vpa"
 RECOMMENDER_LABELS: Final = k.labels("vpa-recommender", "autoscaling")
 UPDATER_LABELS: Final = k.labels("vpa-updater", "autoscaling")
 ADMISSION_LABELS: Final = k.labels("vpa-admission-controller", "autoscaling")
 WEBHOOK_PORT: Final = 8000
 """Port of the admission webhook, which the API server calls for each new pod."""
 
-_ACCOUNT: Final = "vpa"
+_CLUSTER_ROLE: Final = "vpa"
+_ADMISSION: Final = "vpa-admission-controller"
 _SERVICE: Final = "vpa-webhook"
 _WEBHOOK: Final = "vpa-webhook-config"
 """The name under which the admission controller registers its webhook at each start."""
@@ -47,14 +49,23 @@ _KINDS: Final = (
     ),
     Kind(GROUP, "VerticalPodAutoscalerCheckpoint", VERSION, short="vpacheckpoint", approved=_APPROVED),
 )
+_SEEN_BY_ALL: Final = (
+    rule("", ("pods", "limitranges", "replicationcontrollers"), READ),
+    rule("apps", ("daemonsets", "deployments", "replicasets", "statefulsets"), READ),
+    rule("apps", ("deployments/scale", "replicasets/scale", "statefulsets/scale"), ("get", "watch")),
+    rule("batch", ("cronjobs", "jobs"), READ),
+    rule(GROUP, ("verticalpodautoscalers",), READ),
+)
+"""What each of VPA's programs reads: pods, whose they are, and what is to be done with them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class VpaArgs:
     """Arguments of Vpa."""
 
-    namespace: pulumi.Input[str]
-    """The namespace where VPA runs, and the only one whose pods it watches."""
+    kubernetes_version: str
+    watched: pulumi.Input[str]
+    """The only namespace whose pods VPA watches; it runs in one of its own."""
     image_repository: str
     """The registry of its images, `<repository>/autoscaling/vpa-…`."""
     tools_image: pulumi.Input[str]
@@ -63,21 +74,24 @@ class VpaArgs:
 
 
 class Vpa(pulumi.ComponentResource):
-    """The recommender, the updater and the admission controller, for the pipeline's namespace alone.
+    """The recommender, the updater and the admission controller, for one namespace alone, in a namespace of their own.
 
     The recommender watches what pods use, the updater applies that to running pods, and the admission controller to new
     pods. If they fail, pods keep running and start with the stack's values.
+
+    Whoever may make pods in a namespace has the rights of all its service accounts; so theirs, which change and evict
+    pods and register webhooks, are where nobody else makes pods.
     """
+
+    namespace: pulumi.Output[str]
+    """Where VPA runs."""
 
     def __init__(self, name: str, args: VpaArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:autoscaling:Vpa", name, None, opts)
         self._child = pulumi.ResourceOptions(parent=self)
         self._name, self._args = name, args
-        self._account = self._service_account()
-        needed = [
-            *(define(f"{name}-{kind.plural}", kind, RECOMMENDER_LABELS, self._child) for kind in _KINDS),
-            *self._cluster_permissions(),
-        ]
+        self.namespace = k.namespace(f"{name}-namespace", NAMESPACE, args.kubernetes_version, self._child)
+        needed = [define(f"{name}-{kind.plural}", kind, RECOMMENDER_LABELS, self._child) for kind in _KINDS]
         limits = args.limits
         self._deployment(
             "recommender",
@@ -92,6 +106,12 @@ class Vpa(pulumi.ComponentResource):
                 f"--container-recommendation-max-allowed-cpu={limits.maximum_millicores}m",
             ],
             probe_port=8942,
+            there=[
+                rule("", ("events",), READ),
+                rule("metrics.k8s.io", ("pods",), ("get", "list")),
+                rule(GROUP, ("verticalpodautoscalers/status",), ("get", "patch")),
+                rule(GROUP, ("verticalpodautoscalercheckpoints",), (*READ, "create", "patch", "delete")),
+            ],
             after=needed,
         )
         self._deployment(
@@ -103,35 +123,23 @@ class Vpa(pulumi.ComponentResource):
                 "--in-place-skip-disruption-budget=true",
             ],
             probe_port=8943,
+            there=[
+                rule("", ("pods", "pods/resize"), ("patch",)),
+                rule("", ("pods/eviction",), ("create",)),
+                *(rule(group, ("events",), ("create", "patch", "update")) for group in ("", "events.k8s.io")),
+            ],
+            # Whether the admission controller works, without which it evicts nothing.
+            own=[rule("coordination.k8s.io", ("leases",), ("get",))],
             after=needed,
         )
-        self._admission_controller(needed)
-        self.register_outputs({})
+        self._admission_controller([*needed, self._cluster_permissions()])
+        self.register_outputs({"namespace": self.namespace})
 
-    def _service_account(self) -> pulumi.Output[str]:
-        rules = [
-            rule("", ("pods", "limitranges", "configmaps", "replicationcontrollers"), READ),
-            rule("", ("pods", "pods/resize"), ("patch",)),
-            rule("", ("pods/eviction",), ("create",)),
-            rule("", ("events",), (*READ, "create", "patch", "update")),
-            rule("events.k8s.io", ("events",), (*READ, "create", "patch", "update")),
-            rule("apps", ("daemonsets", "deployments", "replicasets", "statefulsets"), READ),
-            rule("apps", ("deployments/scale", "replicasets/scale", "statefulsets/scale"), ("get", "watch")),
-            rule("batch", ("cronjobs", "jobs"), READ),
-            rule("coordination.k8s.io", ("leases",), OWN),
-            rule("metrics.k8s.io", ("pods",), ("get", "list")),
-            rule(GROUP, ("verticalpodautoscalers",), READ),
-            rule(GROUP, ("verticalpodautoscalers/status",), CHANGE),
-            rule(GROUP, ("verticalpodautoscalercheckpoints",), OWN),
-        ]
-        workload = k.Workload(_ACCOUNT, self._args.namespace, RECOMMENDER_LABELS, self._child)
-        return k.service_account(self._name, workload, rules)
-
-    def _cluster_permissions(self) -> list[pulumi.Resource]:
+    def _cluster_permissions(self) -> pulumi.Resource:
         registrations = "mutatingwebhookconfigurations"
         role = rbac.v1.ClusterRole(
             f"{self._name}-cluster-role",
-            metadata=meta.v1.ObjectMetaArgs(name=_ACCOUNT, labels=RECOMMENDER_LABELS),
+            metadata=meta.v1.ObjectMetaArgs(name=_CLUSTER_ROLE, labels=RECOMMENDER_LABELS),
             rules=[
                 # RBAC cannot limit `create` to a name.
                 rule("admissionregistration.k8s.io", (registrations,), ("create",)),
@@ -139,20 +147,18 @@ class Vpa(pulumi.ComponentResource):
             ],
             opts=self._child,
         )
-        subject = k.account_subject(_ACCOUNT, self._args.namespace)
-        binding = k.cluster_binding(
+        return k.cluster_binding(
             f"{self._name}-cluster-binding",
-            _ACCOUNT,
+            _CLUSTER_ROLE,
             RECOMMENDER_LABELS,
             role=role.metadata.name,
-            subject=subject,
+            subject=k.account_subject(_ADMISSION, self.namespace),
             opts=self._child,
         )
-        return [binding]
 
     def _admission_controller(self, needed: Sequence[pulumi.Resource]) -> None:
         """It registers itself with its pod's certificate. If it does not answer, pods start with the stack's values."""
-        workload = k.Workload(_SERVICE, self._args.namespace, ADMISSION_LABELS, self._child)
+        workload = k.Workload(_SERVICE, self.namespace, ADMISSION_LABELS, self._child)
         core.v1.Service(
             f"{self._name}-webhook",
             metadata=workload.metadata(),
@@ -176,7 +182,7 @@ class Vpa(pulumi.ComponentResource):
             name="certificate",
             image=self._args.tools_image,
             command=["/bin/sh", f"{k.CONFIG_DIR}/{_CERTIFICATE.name}", _CERTIFICATES_DIR],
-            args=[pulumi.Output.format("{0}.{1}.svc", _SERVICE, self._args.namespace)],
+            args=[pulumi.Output.format("{0}.{1}.svc", _SERVICE, self.namespace)],
             resources=k.resources(cpu="10m", memory_mib=16, limit_mib=64),
             security_context=k.container_security(),
             volume_mounts=[
@@ -198,6 +204,8 @@ class Vpa(pulumi.ComponentResource):
                 f"--tls-private-key={_CERTIFICATES_DIR}/tls.key",
             ],
             probe_port=8944,
+            there=[rule("", ("configmaps",), READ)],
+            own=[rule("coordination.k8s.io", ("leases",), (*READ, "create", "update"))],
             after=[*needed, registration],
             first=certificate,
             ports={"https": WEBHOOK_PORT},
@@ -211,6 +219,8 @@ class Vpa(pulumi.ComponentResource):
         arguments: Sequence[str],
         *,
         probe_port: int,
+        there: Sequence[rbac.v1.PolicyRuleArgs],
+        own: Sequence[rbac.v1.PolicyRuleArgs] = (),
         after: Sequence[pulumi.Resource],
         first: core.v1.ContainerArgs | None = None,
         ports: Mapping[str, int] | None = None,
@@ -221,7 +231,7 @@ class Vpa(pulumi.ComponentResource):
             name=part,
             image=f"{self._args.image_repository}/autoscaling/vpa-{part}:{versions.VPA}",
             args=[
-                pulumi.Output.format("--vpa-object-namespace={0}", self._args.namespace),
+                pulumi.Output.format("--vpa-object-namespace={0}", self._args.watched),
                 # A pod that cannot be resized in place stays as it is instead of being evicted.
                 "--feature-gates=InPlace=true",
                 "--v=2",
@@ -236,13 +246,17 @@ class Vpa(pulumi.ComponentResource):
             security_context=k.container_security(),
             volume_mounts=[k.mount("certs", _CERTIFICATES_DIR, read_only=True)] if first else [],
         )
+        workload = k.Workload(f"vpa-{part}", self.namespace, labels, self._child)
+        account = watcher(f"{self._name}-{part}", workload, self._args.watched, there=[*_SEEN_BY_ALL, *there], own=own)
         k.deployment(
             f"{self._name}-{part}",
-            k.Workload(f"vpa-{part}", self._args.namespace, labels, self._child),
+            # Two updaters would each count for itself how many pods it may restart, and of two admission controllers
+            # the one that registered last is asked.
+            replace(workload, opts=pulumi.ResourceOptions.merge(workload.opts, ALONE)),
             container,
             [*volumes, k.scratch_volume()],
             grace_seconds=10,
-            service_account=self._account,
+            service_account=account,
             first=[first] if first else None,
             after=after,
         )

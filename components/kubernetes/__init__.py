@@ -5,6 +5,7 @@ from components.kubernetes.access import *
 from components.kubernetes.configuration import *
 from components.kubernetes.containers import *
 from components.kubernetes.names import *
+from components.kubernetes.namespaces import *
 from components.kubernetes.pods import *
 from components.kubernetes.services import *
 from components.kubernetes.volumes import *

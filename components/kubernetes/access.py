@@ -10,17 +10,24 @@ from components.kubernetes.names import Workload, available_after
 
 def service_account(resource: str, workload: Workload, rules: Sequence[rbac.v1.PolicyRuleArgs]) -> pulumi.Output[str]:
     """The name of a service account with the rules' permissions in its namespace; available once it has them."""
+    account = core.v1.ServiceAccount(f"{resource}-account", metadata=workload.metadata(), opts=workload.opts)
+    binding = grant(resource, workload, rules, account_subject(account.metadata.name, workload.namespace))
+    return available_after(account.metadata.name, binding.metadata.name)
+
+
+def grant(
+    resource: str, workload: Workload, rules: Sequence[rbac.v1.PolicyRuleArgs], subject: rbac.v1.SubjectArgs
+) -> rbac.v1.RoleBinding:
+    """The rules' permissions in the workload's namespace, for a subject of any namespace."""
     described, opts = workload.metadata(), workload.opts
-    account = core.v1.ServiceAccount(f"{resource}-account", metadata=described, opts=opts)
     role = rbac.v1.Role(f"{resource}-role", metadata=described, rules=list(rules), opts=opts)
-    binding = rbac.v1.RoleBinding(
+    return rbac.v1.RoleBinding(
         f"{resource}-binding",
         metadata=described,
         role_ref=role_ref("Role", role.metadata.name),
-        subjects=[account_subject(account.metadata.name, workload.namespace)],
+        subjects=[subject],
         opts=opts,
     )
-    return available_after(account.metadata.name, binding.metadata.name)
 
 
 def cluster_binding(

@@ -14,7 +14,6 @@ from components.cluster.kubeadm import AUDIT_LOGS
 from components.pipeline import elasticsearch
 from components.pipeline.dns import NAMESPACE_NAME, dns_rule
 from components.pipeline.elasticsearch import Elasticsearch
-from components.pipeline.namespace import pod_security
 from components.pipeline.stage import Pipeline
 
 NAMESPACE: Final = "argus-audit"
@@ -82,13 +81,9 @@ class AuditLog(pulumi.ComponentResource):
     def __init__(self, name: str, pipeline: Pipeline) -> None:
         super().__init__("argus:pipeline:AuditLog", name, None, pipeline.opts)
         child = pulumi.ResourceOptions(parent=self)
-        security = pod_security("privileged", pipeline.settings.cluster.kubernetes_version)
-        namespace = core.v1.Namespace(
-            f"{name}-namespace",
-            metadata=meta.v1.ObjectMetaArgs(name=NAMESPACE, labels={"app.kubernetes.io/part-of": "argus", **security}),
-            opts=child,
-        )
-        workload = k.Workload("audit-log", namespace.metadata.name.apply(str), LABELS, child)
+        version = pipeline.settings.cluster.kubernetes_version
+        namespace = k.namespace(f"{name}-namespace", NAMESPACE, version, child, profile="privileged")
+        workload = k.Workload("audit-log", namespace, LABELS, child)
         policy = self._policy(name, workload, pipeline.namespace)
         files = {"filebeat.yml": pipeline.one(Elasticsearch).url.apply(filebeat_yml)}
         config = k.config_map(f"{name}-config", workload, files)

@@ -12,7 +12,6 @@ from components import kubernetes as k
 from components.autoscaling import LagScaling, LagScalingArgs
 from components.images import APP, Image
 from components.pipeline import pod_token
-from components.pipeline.kafka_grants import KEDA
 from components.pipeline.stage import Pipeline, Stage
 from components.pipeline.topics import Topics, results_topics
 
@@ -70,7 +69,7 @@ class Consumer(pulumi.ComponentResource):
                     kind="StatefulSet",
                     bootstrap_servers=servers,
                     group=CONSUMER_GROUP,
-                    identity=pipeline.kafka_access(KEDA).keda,
+                    identity=pipeline.keda_identity,
                     replicas=replicas,
                 ),
                 workload.opts,

@@ -14,7 +14,6 @@ from components import kubernetes as k
 from components.autoscaling import LagScaling, LagScalingArgs
 from components.images import Image
 from components.pipeline.elasticsearch import Elasticsearch
-from components.pipeline.kafka_grants import KEDA
 from components.pipeline.kafka_identities import AUTHORITY, DIR, PAIR
 from components.pipeline.stage import Pipeline, Stage
 from components.pipeline.topics import Topics, results_topics
@@ -151,7 +150,7 @@ class Filebeat(pulumi.ComponentResource):
                     kind="Deployment",
                     bootstrap_servers=servers,
                     group=FILEBEAT_GROUP,
-                    identity=pipeline.kafka_access(KEDA).keda,
+                    identity=pipeline.keda_identity,
                     replicas=section.replicas,
                 ),
                 workload.opts,

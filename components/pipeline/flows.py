@@ -12,7 +12,7 @@ from typing import Final
 from components import kubernetes as k
 from components.autoscaling import keda, vpa
 from components.cluster.kubeadm import API_PORT
-from components.pipeline import elasticsearch, filebeat, kafka, model_job, zookeeper
+from components.pipeline import audit_log, elasticsearch, filebeat, kafka, model_job, zookeeper
 from components.pipeline.applications import ROLES, pods_of
 from components.pipeline.dns import DNS_PORT
 from components.pipeline.kafka_grants import SUPER_USERS, Grant, grants
@@ -27,17 +27,19 @@ _POD: Final = "the stack's token; probes and metrics: none"
 _PROVIDER: Final = "provider of OpenID Connect"
 _DRIVER, _EXECUTOR = (pods_of(_MODEL, role) for role in ROLES)
 
-_HEADER: Final = """# Who may connect to what
+_HEADER: Final = f"""# Who may connect to what
 
 Generated from `components/pipeline/network_policies.py` and `flows.py` beside it by `make docs`; do not edit.
 
-These are all the connections that the pipeline's network policies allow, in and out; everything else is denied. That
+These are all the connections that Argus's network policies allow its pods, in and out; everything else is denied. That
 holds where the pods' network enforces policies. Argus's own does not: with it, every pod reaches every port below.
 What a connection is not asked for here, whoever reaches the port can do. [security.md](security.md) says the rest.
 
 Kafka's port 9093 is there unless `argus:kafka.transport` is `plain`, and 9092 is there unless it is `tls`.
-KEDA's and VPA's pods are there where the stack scales by lag or by use; `argus-audit` is the namespace of the pods that
-send the audit log, where `argus:audit.ship` is on.
+KEDA's and VPA's pods are there where the stack scales by lag or by use, in the namespaces `{keda.NAMESPACE}` and
+`{vpa.NAMESPACE}`; `{audit_log.NAMESPACE}` is the namespace of the pods that send the audit log, where
+`argus:audit.ship` is on. All others are in `argus`. Pods are known by their labels and their namespace, so no pod of
+`argus` passes for one of KEDA's.
 """
 
 

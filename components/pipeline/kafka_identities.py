@@ -72,23 +72,30 @@ class KafkaIdentities(pulumi.ComponentResource):
         )
         self.register_outputs({})
 
-    def client(self, identity: str) -> Access:
-        """What pods of this name need to connect to the brokers."""
+    def client(self, identity: str, namespace: pulumi.Input[str] | None = None) -> Access:
+        """What pods of this name need to connect to the brokers; their namespace is the pipeline's, unless given."""
         if self._args.transport not in sections.TRANSPORTS_OF_CLIENTS:
             return Access()
-        return self.access(identity)
+        return self.access(identity, namespace=namespace)
 
     def files_of_client(self, identity: str) -> Mapping[str, pulumi.Output[str]]:
         """The files for a client that has them in a Secret of its own; none where clients connect in plain."""
         return self.files(identity) if self._args.transport in sections.TRANSPORTS_OF_CLIENTS else {}
 
-    def access(self, identity: str, hosts: Sequence[pulumi.Input[str]] = ()) -> Access:
+    def access(
+        self,
+        identity: str,
+        hosts: Sequence[pulumi.Input[str]] = (),
+        *,
+        namespace: pulumi.Input[str] | None = None,
+    ) -> Access:
         """The certificate of this name, in a Secret, which is also good for a server at these hosts."""
         if identity not in self._made:
             files = self.files(identity, hosts)
+            where = self._args.namespace if namespace is None else namespace
             made = core.v1.Secret(
                 f"{self._name}-{identity}-secret",
-                metadata=k.metadata(f"kafka-{identity}", self._args.namespace, k.labels(identity, "kafka-identity")),
+                metadata=k.metadata(f"kafka-{identity}", where, k.labels(identity, "kafka-identity")),
                 string_data=dict(files),
                 opts=self._child,
             )

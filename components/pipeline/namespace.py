@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import pulumi
-from pulumi_kubernetes import core, meta, scheduling
+from pulumi_kubernetes import meta, scheduling
 
-from components.kubernetes import STATE_PRIORITY, available_after
+from components import kubernetes as k
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,18 +13,8 @@ class NamespaceArgs:
     """Arguments of Namespace."""
 
     kubernetes_version: str
-    """The cluster's version. Pod security uses the rules of its minor version, so they change only with an upgrade."""
+    """The cluster's version, whose rules of Pod Security hold."""
     name: str = "argus"
-
-
-def pod_security(profile: str, kubernetes_version: str) -> dict[str, str]:
-    """The labels of a namespace that admits pods of this profile, by the rules of the version's minor version."""
-    minor = ".".join(kubernetes_version.split(".")[:2])
-    labels: dict[str, str] = {}
-    for level in ("enforce", "warn", "audit"):
-        labels[f"pod-security.kubernetes.io/{level}"] = profile
-        labels[f"pod-security.kubernetes.io/{level}-version"] = f"v{minor}"
-    return labels
 
 
 class Namespace(pulumi.ComponentResource):
@@ -38,18 +28,10 @@ class Namespace(pulumi.ComponentResource):
     def __init__(self, name: str, args: NamespaceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:Namespace", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        security = pod_security("restricted", args.kubernetes_version)
-        namespace = core.v1.Namespace(
-            f"{name}-namespace",
-            metadata=meta.v1.ObjectMetaArgs(
-                name=args.name,
-                labels={"app.kubernetes.io/part-of": "argus", **security},
-            ),
-            opts=child,
-        )
+        namespace = k.namespace(f"{name}-namespace", args.name, args.kubernetes_version, child)
         priority = scheduling.v1.PriorityClass(
             f"{name}-state-priority",
-            metadata=meta.v1.ObjectMetaArgs(name=STATE_PRIORITY, labels={"app.kubernetes.io/part-of": "argus"}),
+            metadata=meta.v1.ObjectMetaArgs(name=k.STATE_PRIORITY, labels={"app.kubernetes.io/part-of": "argus"}),
             value=1000,
             global_default=False,
             preemption_policy="Never",
@@ -57,5 +39,5 @@ class Namespace(pulumi.ComponentResource):
             opts=child,
         )
         # The name waits for both, because pods of this priority are refused until the class exists.
-        self.name = available_after(namespace.metadata.name, priority.metadata.name)
+        self.name = k.available_after(namespace, priority.metadata.name)
         self.register_outputs({"name": self.name})

@@ -1,4 +1,4 @@
-"""The connections allowed in the pipeline's namespace: one table, and the NetworkPolicies made from it."""
+"""The connections allowed to the pipeline's pods and their autoscalers: one table, and the NetworkPolicies of it."""
 
 from __future__ import annotations
 
@@ -29,6 +29,14 @@ _VPA: Final[dict[str, Labels]] = {
     "vpa-updater": vpa.UPDATER_LABELS,
     "vpa-admission-controller": vpa.ADMISSION_LABELS,
 }
+_AUDIT: Final[dict[str, Labels]] = {audit_log.NAMESPACE: audit_log.LABELS}
+
+ELSEWHERE: Final[Mapping[str, str]] = {
+    kind: namespace
+    for namespace, kinds in ((keda.NAMESPACE, _KEDA), (vpa.NAMESPACE, _VPA), (audit_log.NAMESPACE, _AUDIT))
+    for kind in kinds
+}
+"""The namespace of each kind of pod that is not in the pipeline's."""
 
 OPEN: Final[Mapping[str, int]] = {
     "ui": k.HTTP_PORT,
@@ -45,6 +53,11 @@ class NetworkPoliciesArgs:
 
     namespace: pulumi.Input[str]
     pods: Mapping[str, Labels]
+    """The kinds of pods in that namespace."""
+    keda: pulumi.Input[str] | None = None
+    """KEDA's namespace, where the stack has one."""
+    vpa: pulumi.Input[str] | None = None
+    """VPA's namespace, where the stack has one."""
     models: Sequence[str]
     cameras: Sequence[sections.Camera]
     cluster: sections.Cluster
@@ -59,10 +72,7 @@ class NetworkPoliciesArgs:
 
 @dataclass(frozen=True)
 class Flow:
-    """Pods of one kind open TCP connections to pods of another kind, or of the same kind.
-
-    A client in another namespace is named after that.
-    """
+    """Pods of one kind open TCP connections to pods of another kind, or of the same kind."""
 
     client: str
     server: str
@@ -70,13 +80,12 @@ class Flow:
 
 
 def pods(settings: Settings, stages: Sequence[Stage]) -> dict[str, Labels]:
-    """The labels of each kind of pod in the stack, by the name of its policy."""
-    kinds = {name: labels for stage in stages for name, labels in stage.pods_of(settings).items()}
-    return kinds | (_KEDA if settings.scales_by_lag else {}) | (_VPA if settings.scales_vertically else {})
+    """The labels of each kind of pod in the pipeline's namespace, by the name of its policy."""
+    return {name: labels for stage in stages for name, labels in stage.pods_of(settings).items()}
 
 
 def flows(models: Sequence[str], transport: sections.Transport) -> list[Flow]:
-    """Every connection between the pipeline's pods that is allowed, if the stack has both kinds of pods.
+    """Every connection between pods that is allowed, if the stack has both kinds of pods.
 
     What clients of Kafka may do there is in the table of kafka_grants.py.
     """
@@ -128,43 +137,54 @@ def clients_of_dns(kinds: Iterable[str]) -> list[str]:
 
 
 class NetworkPolicies(pulumi.ComponentResource):
-    """One policy per kind of pod that allows exactly the connections it needs, and one that denies everything else.
+    """One policy per kind of pod that allows exactly the connections it needs, and one per namespace that denies
+    everything else.
 
     The pod network must enforce the policies. Argus's own (components/cluster/network.py) does not: with it, every pod
     of the cluster reaches every other. `argus:cluster.network` selects a network that does, such as Calico or Cilium.
 
     Kubernetes always allows connections from the kubelet of a pod's node, so probes need no policy here.
-    A policy takes effect as soon as it exists. So each is complete by itself, and the one that denies is made last.
+    A policy takes effect as soon as it exists. So each is complete by itself, and those that deny are made last.
     """
 
     def __init__(self, name: str, args: NetworkPoliciesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:NetworkPolicies", name, None, opts)
-        kinds, clients = args.pods, {*args.pods, *([audit_log.NAMESPACE] if args.audit else [])}
+        guarded: dict[str, tuple[pulumi.Input[str], Mapping[str, Labels]]] = {
+            f"{name}-default": (args.namespace, args.pods)
+        }
+        if args.keda is not None:
+            guarded[f"{name}-default-keda"] = (args.keda, _KEDA)
+        if args.vpa is not None:
+            guarded[f"{name}-default-vpa"] = (args.vpa, _VPA)
+        kinds = {kind: labels for _, there in guarded.values() for kind, labels in there.items()}
+        clients = kinds | (_AUDIT if args.audit else {})
         needed = [
             flow for flow in flows(args.models, args.transport) if flow.client in clients and flow.server in kinds
         ]
         policies = [
             networking.v1.NetworkPolicy(
                 f"{name}-{kind}",
-                metadata=k.metadata(kind, args.namespace, labels),
+                metadata=k.metadata(kind, namespace, labels),
                 spec=networking.v1.NetworkPolicySpecArgs(
                     pod_selector=k.selector(labels),
                     policy_types=["Ingress", "Egress"],
-                    ingress=[*_ingress(kind, needed, kinds), *_from_anywhere(kind)],
-                    egress=[*_egress(kind, needed, kinds), *_to_the_outside(kind, args)],
+                    ingress=[*_ingress(kind, needed, clients, args.namespace), *_from_anywhere(kind)],
+                    egress=[*_egress(kind, needed, kinds, args.namespace), *_to_the_outside(kind, args)],
                 ),
                 opts=pulumi.ResourceOptions(parent=self),
             )
-            for kind, labels in kinds.items()
+            for namespace, there in guarded.values()
+            for kind, labels in there.items()
         ]
-        networking.v1.NetworkPolicy(
-            f"{name}-default",
-            metadata=k.metadata("default-deny", args.namespace, k.labels("default-deny", "network")),
-            spec=networking.v1.NetworkPolicySpecArgs(
-                pod_selector=meta.v1.LabelSelectorArgs(), policy_types=["Ingress", "Egress"]
-            ),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=policies),
-        )
+        for resource, (namespace, _) in guarded.items():
+            networking.v1.NetworkPolicy(
+                resource,
+                metadata=k.metadata("default-deny", namespace, k.labels("default-deny", "network")),
+                spec=networking.v1.NetworkPolicySpecArgs(
+                    pod_selector=meta.v1.LabelSelectorArgs(), policy_types=["Ingress", "Egress"]
+                ),
+                opts=pulumi.ResourceOptions(parent=self, depends_on=policies),
+            )
         self.register_outputs({})
 
 
@@ -177,20 +197,21 @@ def _spark(model: str) -> Iterator[Flow]:
 
 
 def _ingress(
-    kind: str, needed: Sequence[Flow], kinds: Mapping[str, Labels]
+    kind: str, needed: Sequence[Flow], clients: Mapping[str, Labels], pipelines: pulumi.Input[str]
 ) -> Iterator[networking.v1.NetworkPolicyIngressRuleArgs]:
     for flow in needed:
         if flow.server == kind:
-            peer = _pods(kinds[flow.client]) if flow.client in kinds else _guests()
+            peer = _peer(flow.client, clients[flow.client], kind, pipelines)
             yield networking.v1.NetworkPolicyIngressRuleArgs(from_=[peer], ports=_tcp(flow.ports))
 
 
 def _egress(
-    kind: str, needed: Sequence[Flow], kinds: Mapping[str, Labels]
+    kind: str, needed: Sequence[Flow], servers: Mapping[str, Labels], pipelines: pulumi.Input[str]
 ) -> Iterator[networking.v1.NetworkPolicyEgressRuleArgs]:
     for flow in needed:
         if flow.client == kind:
-            yield networking.v1.NetworkPolicyEgressRuleArgs(to=[_pods(kinds[flow.server])], ports=_tcp(flow.ports))
+            peer = _peer(flow.server, servers[flow.server], kind, pipelines)
+            yield networking.v1.NetworkPolicyEgressRuleArgs(to=[peer], ports=_tcp(flow.ports))
     if clients_of_dns([kind]):
         yield dns_rule()
 
@@ -219,14 +240,13 @@ def _to_the_outside(kind: str, args: NetworkPoliciesArgs) -> Iterator[networking
             yield networking.v1.NetworkPolicyEgressRuleArgs(to=there, ports=_tcp((args.open_id_connect.port,)))
 
 
-def _pods(labels: Labels) -> networking.v1.NetworkPolicyPeerArgs:
-    return networking.v1.NetworkPolicyPeerArgs(pod_selector=k.selector(labels))
-
-
-def _guests() -> networking.v1.NetworkPolicyPeerArgs:
-    """The pods that ship the audit log, which are in a namespace of their own, with a policy of their own."""
+def _peer(kind: str, labels: Labels, seen_by: str, pipelines: pulumi.Input[str]) -> networking.v1.NetworkPolicyPeerArgs:
+    """The pods of a kind, as the policy of another kind names them: with their namespace where that is another one."""
+    if ELSEWHERE.get(kind) == ELSEWHERE.get(seen_by):
+        return networking.v1.NetworkPolicyPeerArgs(pod_selector=k.selector(labels))
     return networking.v1.NetworkPolicyPeerArgs(
-        namespace_selector=k.selector({NAMESPACE_NAME: audit_log.NAMESPACE}), pod_selector=k.selector(audit_log.LABELS)
+        namespace_selector=meta.v1.LabelSelectorArgs(match_labels={NAMESPACE_NAME: ELSEWHERE.get(kind, pipelines)}),
+        pod_selector=k.selector(labels),
     )
 
 

@@ -9,9 +9,10 @@ from typing import Any, Literal, TypeVar
 import pulumi
 
 from components import kubernetes as k
-from components.autoscaling import Keda
+from components.autoscaling import KafkaIdentity, Keda
 from components.config import Settings
 from components.images import Image
+from components.pipeline.kafka_grants import KEDA
 from components.pipeline.kafka_identities import Access, KafkaIdentities
 
 Labels = Mapping[str, str]
@@ -90,6 +91,13 @@ class Pipeline:
     def kafka_access(self, identity: str) -> Access:
         """What pods need to connect to the brokers as `identity`, one of the clients in kafka_grants.py."""
         return self.identities.client(identity) if self.identities else Access()
+
+    @property
+    def keda_identity(self) -> KafkaIdentity | None:
+        """The certificate that KEDA shows to the brokers, in KEDA's namespace; None where it connects in plain."""
+        if self.identities is None or self.keda is None:
+            return None
+        return self.identities.client(KEDA, self.keda.namespace).keda
 
     def all(self, kind: type[Component]) -> list[Component]:
         """The components of a class, in the order in which they were made."""

@@ -44,6 +44,7 @@ class Registered:
     depends_on: frozenset[str]
     ignore_changes: frozenset[str]
     urn: str
+    delete_before_replace: bool = False
 
 
 def _unwrap(value: Any) -> Any:
@@ -150,6 +151,7 @@ class _Monitor(mocks.MockMonitor):
                     depends_on=frozenset(filter(None, map(_name_of, request.dependencies))),
                     ignore_changes=frozenset(request.ignoreChanges),
                     urn=response.urn,
+                    delete_before_replace=request.deleteBeforeReplace,
                 )
             )
         return response

@@ -15,6 +15,10 @@ from components import versions
 MODULE = f"k8s.io/kubernetes@v{versions.KUBERNETES}"
 CUSTOM = {
     "ScaledObject": (f"github.com/kedacore/keda/v2@v{versions.KEDA}", "config/crd/bases/keda.sh_scaledobjects.yaml"),
+    "ClusterTriggerAuthentication": (
+        f"github.com/kedacore/keda/v2@v{versions.KEDA}",
+        "config/crd/bases/keda.sh_clustertriggerauthentications.yaml",
+    ),
     "VerticalPodAutoscaler": (
         f"k8s.io/autoscaler/vertical-pod-autoscaler@v{versions.VPA}",
         "deploy/vpa-v1-crd-gen.yaml",

@@ -4,7 +4,7 @@ import copy
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -20,6 +20,7 @@ from tests.unit.components.network_policy import End, Policy, allowed, rules
 from tests.unit.stacks import HOSTS, LAB
 
 NAMESPACE = "argus"
+NAMESPACES = (NAMESPACE, "argus-keda", "argus-vpa")
 DRIVERS = {"model-objects", "model-motion"}
 BROKERS_CLIENTS = (
     "kafka",
@@ -118,6 +119,11 @@ class Stack:
         ends = [self.pods[each].end if isinstance(each, str) else each for each in (client, server)]
         return allowed(self.policies, *ends, port, protocol)
 
+    def reached(self, client: End) -> set[tuple[str, str]]:
+        """The servers, and the names of their ports, that somebody reaches."""
+        ports = [(server, name, number) for server, pod in self.pods.items() for name, number in pod.ports.items()]
+        return {(server, name) for server, name, number in ports if self.reaches(client, server, number)}
+
     def without(self, policy: int, direction: str, rule: int) -> "Stack":
         policies = copy.deepcopy(list(self.policies))
         del policies[policy]["spec"][direction][rule]
@@ -132,19 +138,19 @@ def stack(request: pytest.FixtureRequest, program: Program) -> Stack:
 
 
 def _pods(objects: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Pod]]:
-    """Each kind of pod in the pipeline's namespace, from the objects; executors from their driver."""
+    """Each kind of pod of the pipeline and its autoscalers, from the objects; executors from their driver."""
     files = {each["metadata"]["name"]: each.get("data", {}) for each in objects if each["kind"] == "ConfigMap"}
     services = {each["metadata"]["name"]: each for each in objects if each["kind"] == "Service"}
     for number, each in enumerate(objects, start=10):
         address = IPv4Address(f"10.244.1.{number % 250}")
-        if each["metadata"].get("namespace") != NAMESPACE:
+        if (namespace := each["metadata"].get("namespace")) not in NAMESPACES:
             continue
         if each["kind"] == "ConfigMap" and "executor.yaml" in each.get("data", {}):
             template = json.loads(each["data"]["executor.yaml"])
             properties = dict(line.split(" ", 1) for line in each["data"]["spark.properties"].splitlines())
             labels = template["metadata"]["labels"]
             ports = {"blocks": int(properties["spark.blockManager.port"])}
-            end = End(address=address, namespace=NAMESPACE, labels=labels)
+            end = End(address=address, namespace=namespace, labels=labels)
             yield f"{labels['app.kubernetes.io/name']}-executor", Pod(end, ports)
         spec = each.get("spec") or {}
         spec = spec.get("jobTemplate", {}).get("spec", spec)
@@ -152,7 +158,7 @@ def _pods(objects: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Pod]]:
             labels = spec["template"]["metadata"]["labels"]
             containers = spec["template"]["spec"]["containers"]
             ports = {port["name"]: port["containerPort"] for each in containers for port in each.get("ports") or ()}
-            end = End(address=address, namespace=NAMESPACE, labels=labels)
+            end = End(address=address, namespace=namespace, labels=labels)
             yield labels["app.kubernetes.io/name"], Pod(end, ports, _told(spec["template"]["spec"], files, services))
 
 
@@ -202,13 +208,7 @@ def test_pods_reach_whatever_they_are_told_of(stack: Stack) -> None:
 
 def test_the_page_and_what_the_api_asks_are_open_and_nothing_else_is(stack: Stack) -> None:
     for stranger in (BROWSER, CONTROL_PLANE, ELSEWHERE):
-        found = {
-            (server, name)
-            for server, pod in stack.pods.items()
-            for name, number in pod.ports.items()
-            if stack.reaches(stranger, server, number)
-        }
-        assert found == stack.open
+        assert stack.reached(stranger) == stack.open
 
 
 def test_everybody_who_connects_to_somebody_by_name_reaches_dns(stack: Stack) -> None:
@@ -299,13 +299,24 @@ def test_the_page_reaches_the_provider_of_openid_connect_where_there_is_one(
 
 
 def test_a_pod_that_nobody_knows_reaches_nobody(stack: Stack) -> None:
-    reaches = partial(stack.reaches, INTRUDER)
-    assert not any(
-        reaches(server, number) for server, pod in stack.pods.items() for number in (*pod.ports.values(), 80)
-    )
-    assert not any(reaches(end, port) for end in (DNS, BROWSER, CAMERA, CONTROL_PLANE) for port in (53, 443, 6443))
-    assert not reaches(DNS, 53, "UDP")
-    assert not stack.reaches("ui", INTRUDER, 8080)
+    namespaces = {pod.end.namespace for pod in stack.pods.values()}
+    assert namespaces == set(NAMESPACES if stack.scales else [NAMESPACE])
+    for namespace in namespaces:
+        intruder = replace(INTRUDER, namespace=namespace)
+        assert stack.reached(intruder) == set()
+        reaches = partial(stack.reaches, intruder)
+        assert not any(reaches(end, port) for end in (DNS, BROWSER, CAMERA, CONTROL_PLANE) for port in (53, 443, 6443))
+        assert not reaches(DNS, 53, "UDP")
+        assert not stack.reaches("ui", intruder, 8080)
+
+
+def test_labels_are_worth_nothing_in_another_namespace(stack: Stack) -> None:
+    for kind, pod in stack.pods.items():
+        for namespace in {*NAMESPACES, "default"} - {pod.end.namespace}:
+            disguised = replace(INTRUDER, namespace=namespace, labels=pod.end.labels)
+            # Only a namespace of others lets it out, and then it reaches what is open to all.
+            guarded = any(each["metadata"]["namespace"] == namespace for each in stack.policies)
+            assert stack.reached(disguised) == (set() if guarded else stack.open), (kind, namespace)
 
 
 def test_no_rule_could_be_left_out(stack: Stack) -> None:

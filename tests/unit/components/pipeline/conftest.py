@@ -46,11 +46,22 @@ def declare(**changes: Any) -> None:
     stack, every = settings(**changes), stages.STAGES
     images = {name: f"{name}:1" for name in stages.images(every)}
     namespace = Namespace("argus", NamespaceArgs(kubernetes_version="1.36.1")).name
+    keda = Keda("keda", KedaArgs(kubernetes_version="1.36.1", watched=namespace))
+    vpa_args = VpaArgs(
+        kubernetes_version="1.36.1",
+        watched=namespace,
+        image_repository="registry.k8s.io",
+        tools_image=images["consumer"],
+        limits=stack.vertical,
+    )
+    vpa = Vpa("vpa", vpa_args)
     NetworkPolicies(
         "network-policies",
         NetworkPoliciesArgs(
             namespace=namespace,
             pods=pods(stack, every),
+            keda=keda.namespace,
+            vpa=vpa.namespace,
             models=[each.name for each in stack.models],
             cameras=stack.cameras,
             cluster=stack.cluster,
@@ -58,7 +69,6 @@ def declare(**changes: Any) -> None:
             transport=stack.kafka.transport,
         ),
     )
-    keda = Keda("keda", KedaArgs(namespace=namespace))
     token = PodToken("pod-token", PodTokenArgs(namespace=namespace, section=stack.pod_secrets)).secret
     identities = None
     if stack.kafka.transport != "plain":
@@ -71,13 +81,6 @@ def declare(**changes: Any) -> None:
     )
     for stage in every:
         pipeline.add(stage)
-    vpa_args = VpaArgs(
-        namespace=namespace,
-        image_repository="registry.k8s.io",
-        tools_image=images["consumer"],
-        limits=stack.vertical,
-    )
-    vpa = Vpa("vpa", vpa_args)
     VerticalScaling("vertical", VerticalScalingArgs(namespace=namespace, vpa=vpa, targets=targets(stack, every)))
     cached = {name: images[name] for name in stages.moving_images(every)}
     ImageCache("image-cache", ImageCacheArgs(namespace=namespace, images=cached, pause="pause:1"))
@@ -88,23 +91,26 @@ _unchanged: dict[str, Any] = {}
 
 @pytest.fixture
 def build(pulumi_mocks: Any) -> Build:
-    """`build(**changes)`: the pipeline's Kubernetes objects by `Kind/name`; the one without changes is cached."""
+    """`build(**changes)`: the pipeline's Kubernetes objects by `Kind/name`, those of another namespace by
+    `Kind/namespace/name`; the one without changes is cached."""
 
     def built(**changes: Any) -> Mapping[str, Any]:
         if not changes and _unchanged:
             return _unchanged
         recorder = type(pulumi_mocks)()
         recorder.run(lambda: declare(**changes))
-        objects = {
-            f"{each.type.rsplit(':', 1)[-1]}/{each.inputs['metadata']['name']}": each
-            for each in recorder.resources
-            if each.type.startswith("kubernetes:")
-        }
+        objects = {_key(each): each for each in recorder.resources if each.type.startswith("kubernetes:")}
         if not changes:
             _unchanged.update(objects)
         return objects
 
     return built
+
+
+def _key(made: Any) -> str:
+    metadata = made.inputs["metadata"]
+    elsewhere = [] if metadata.get("namespace", "argus") == "argus" else [metadata["namespace"]]
+    return "/".join([made.type.rsplit(":", 1)[-1], *elsewhere, metadata["name"]])
 
 
 def config_map_of_environment(objects: Any, model: str = "objects") -> str:

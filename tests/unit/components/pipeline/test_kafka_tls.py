@@ -147,10 +147,19 @@ def test_then_every_client_has_its_own_certificate(build: Build, transport: str)
     (filebeat,) = json.loads(variables(objects, "filebeat")["filebeat.yml"])["filebeat.inputs"]
     assert filebeat["ssl"]["key"] == f"{DIR}/{PAIR}"
     (trigger, _) = objects["ScaledObject/filebeat"].inputs["spec"]["triggers"]
-    assert (trigger["metadata"]["tls"], trigger["authenticationRef"]) == ("enable", {"name": "filebeat"})
-    told = objects["TriggerAuthentication/filebeat"].inputs["spec"]["secretTargetRef"]
-    secret = objects["Secret/kafka-keda-operator"].inputs["stringData"]
-    assert {each["parameter"]: each["key"] in secret for each in told} == {"ca": True, "cert": True, "key": True}
+    known_by = {"kind": "ClusterTriggerAuthentication", "name": "argus-filebeat"}
+    assert (trigger["metadata"]["tls"], trigger["authenticationRef"]) == ("enable", known_by)
+    told = objects["ClusterTriggerAuthentication/argus-filebeat"].inputs["spec"]["secretTargetRef"]
+    secret = objects["Secret/argus-keda/kafka-keda-operator"].inputs
+    assert {each["parameter"]: each["key"] in secret["stringData"] for each in told} == {
+        "ca": True,
+        "cert": True,
+        "key": True,
+    }
+    # KEDA looks for the Secrets of such an object in its own namespace, and may read no others.
+    operator = objects["Deployment/argus-keda/keda-operator"].inputs
+    (container,) = operator["spec"]["template"]["spec"]["containers"]
+    assert {"name": "KEDA_RESTRICT_SECRET_ACCESS", "value": "true"} in container["env"]
 
 
 def test_an_application_has_its_certificate_in_the_one_secret_that_its_executors_may_have(build: Build) -> None:

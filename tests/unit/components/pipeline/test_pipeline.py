@@ -154,7 +154,7 @@ def test_values_reach_the_apps(build: Build) -> None:
 
 def test_only_who_needs_it_may_talk_to_the_api(build: Build) -> None:
     for key, template in templates(build()).items():
-        may = key.startswith(("Deployment/model-", "Deployment/keda-", "Deployment/vpa-", "Deployment/ui"))
+        may = key.startswith(("Deployment/model-", "Deployment/argus-keda/", "Deployment/argus-vpa/", "Deployment/ui"))
         assert template["spec"]["automountServiceAccountToken"] is may, key
 
 

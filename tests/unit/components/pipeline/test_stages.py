@@ -29,7 +29,7 @@ from tests.unit.stacks import HOSTS
 def test_workloads_are_as_their_stages_describe_them(build: Build) -> None:
     objects, given = build(), settings()
     described = {f"{each.kind}/{name}": each for each in stages.STAGES for name in each.workloads_of(given)}
-    platform = ("Deployment/keda-", "Deployment/vpa-")
+    platform = ("Deployment/argus-keda/", "Deployment/argus-vpa/")
     workloads = {key for key in objects if key.startswith(("StatefulSet/", "Deployment/"))}
     assert described.keys() == {key for key in workloads if not key.startswith(platform)}
     for key, stage in described.items():
@@ -41,7 +41,7 @@ def test_workloads_are_as_their_stages_describe_them(build: Build) -> None:
 def test_every_pod_is_of_a_kind_that_a_stage_names(build: Build) -> None:
     kinds = [labels.items() for stage in stages.STAGES for labels in stage.pods_of(settings()).values()]
     for key, template in templates(build()).items():
-        if not key.startswith(("Deployment/keda-", "Deployment/vpa-", "DaemonSet/image-cache")):
+        if not key.startswith(("Deployment/argus-keda/", "Deployment/argus-vpa/", "DaemonSet/image-cache")):
             assert any(labels <= template["metadata"]["labels"].items() for labels in kinds), key
 
 

@@ -73,10 +73,13 @@ def test_a_heap_follows_the_memory_where_that_changes(build: Build, stage: str, 
 
 def test_the_webhook_is_registered_under_the_name_that_its_certificate_is_for(build: Build) -> None:
     objects = build()
-    spec = objects["Deployment/vpa-admission-controller"].inputs["spec"]["template"]["spec"]
+    spec = objects["Deployment/argus-vpa/vpa-admission-controller"].inputs["spec"]["template"]["spec"]
     (certificate,) = spec["initContainers"]
-    assert certificate["args"] == ["vpa-webhook.argus.svc"]
+    assert certificate["args"] == ["vpa-webhook.argus-vpa.svc"]
+    # The controller registers the service of the namespace that it is told here.
+    (namespace,) = spec["containers"][0]["env"]
+    assert namespace == {"name": "NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}}
     assert "--webhook-service=vpa-webhook" in spec["containers"][0]["args"]
-    (port,) = objects["Service/vpa-webhook"].inputs["spec"]["ports"]
+    (port,) = objects["Service/argus-vpa/vpa-webhook"].inputs["spec"]["ports"]
     assert port["port"] == 443
     assert f"--port={port['targetPort']:.0f}" in spec["containers"][0]["args"]
