@@ -13,6 +13,7 @@ from components.autoscaling import Keda
 from components.config import Settings
 from components.images import Image
 from components.pipeline.kafka_identities import Access, KafkaIdentities
+from components.pipeline.pod_certificates import PodCertificates
 
 Labels = Mapping[str, str]
 Component = TypeVar("Component", bound=pulumi.ComponentResource)
@@ -74,6 +75,8 @@ class Pipeline:
     """None where no stage scales by lag."""
     token: pulumi.Input[str]
     """The name of the Secret with the token by which pods know each other (pod_token.py)."""
+    certificates: PodCertificates
+    """Those that pods show each other."""
     identities: KafkaIdentities | None = None
     """None where brokers have no listener with TLS."""
     opts: pulumi.ResourceOptions | None = None
