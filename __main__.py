@@ -15,6 +15,7 @@ from components.pipeline.image_cache import ImageCache, ImageCacheArgs
 from components.pipeline.kafka_identities import KafkaIdentities, KafkaIdentitiesArgs
 from components.pipeline.namespace import Namespace, NamespaceArgs
 from components.pipeline.network_policies import NetworkPolicies, NetworkPoliciesArgs, pods
+from components.pipeline.pod_certificates import PodCertificates, PodCertificatesArgs
 from components.pipeline.pod_token import PodToken, PodTokenArgs
 from components.pipeline.rules import rules
 from components.pipeline.stage import Pipeline
@@ -100,7 +101,11 @@ NetworkPolicies(
     ),
     in_cluster,
 )
-token = PodToken("pod-token", PodTokenArgs(namespace=namespace, section=settings.pod_secrets), in_cluster).secret
+certificates = PodCertificates(
+    "pod-certificates", PodCertificatesArgs(namespace=namespace, section=settings.pod_secrets), in_cluster
+)
+token_args = PodTokenArgs(namespace=namespace, section=settings.pod_secrets, authority=certificates.authority)
+token = PodToken("pod-token", token_args, in_cluster).secret
 identities = (
     KafkaIdentities(
         "kafka-identities",
@@ -118,6 +123,7 @@ pipeline = Pipeline(
     images=images,
     keda=keda,
     token=token,
+    certificates=certificates,
     identities=identities,
     opts=in_cluster,
 )

@@ -1,7 +1,17 @@
 """Certificates for tests."""
 
+import atexit
+import re
+import shutil
 import subprocess
+import tempfile
+from functools import cache
 from pathlib import Path
+from typing import Final
+
+SCRIPT: Final = Path(__file__).parents[1] / "components/pipeline/certificate.sh"
+AUTHORITY: Final = "ca.pem"
+HERE: Final = ("127.0.0.1", "localhost")
 
 
 def certificate(folder: Path, name: str) -> Path:
@@ -12,3 +22,38 @@ def certificate(folder: Path, name: str) -> Path:
     command += ["-keyout", str(folder / "tls.key"), "-out", str(folder / "tls.crt")]
     subprocess.run(command, check=True, capture_output=True)
     return folder
+
+
+class PodAuthority:
+    """An authority of a stack for the certificates of its pods, as `pulumi up` makes it."""
+
+    def __init__(self) -> None:
+        self._pem = _run("authority", "argus-pods")
+
+    def write(self, folder: Path, *hosts: str) -> Path:
+        """Write to a folder, made if it is new, what pods at these hosts have, and the authority's certificate.
+
+        Returns the folder.
+        """
+        folder.mkdir(exist_ok=True)
+        blocks = re.findall(
+            r"-----BEGIN .+?-----END [^-]+-----\n", _run("server", "pods", *hosts, given=self._pem), re.DOTALL
+        )
+        for name, text in zip(("tls.key", "tls.crt", AUTHORITY), blocks, strict=True):
+            (folder / name).write_text(text)
+        return folder
+
+
+@cache
+def of_pods() -> Path:
+    """The folder of a pod that others ask at this computer; it is deleted with the process."""
+    folder = tempfile.mkdtemp(prefix="argus-tls-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return PodAuthority().write(Path(folder), *HERE)
+
+
+def _run(*arguments: str, given: str | None = None) -> str:
+    done = subprocess.run(
+        ["bash", str(SCRIPT), *arguments], input=given, text=True, capture_output=True, check=True, timeout=60
+    )
+    return done.stdout

@@ -5,15 +5,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from tests.certificates import AUTHORITY, of_pods
+
 TOKEN_FILE: Final = Path(__file__).with_name("pod-token")
 """A token by which the tests' pods know each other."""
+AUTHORITY_FILE: Final = of_pods() / AUTHORITY
+"""The authority of the certificate that they show."""
 
 _PIPELINE: Final = {"kafka_bootstrap_servers": "kafka:9092", "frames_topic": "frames", "http_port": "0"}
-_PEER: Final = {**_PIPELINE, "token_file": str(TOKEN_FILE)}
+_PEER: Final = {**_PIPELINE, "token_file": str(TOKEN_FILE), "probe_port": "0"}
+_ASKING: Final = {"authority_file": str(AUTHORITY_FILE)}
+_ANSWERING: Final = {"tls_dir": str(of_pods())}
 
 GIVEN: Final[Mapping[str, Mapping[str, str]]] = {
     "apps.producer": {
         **_PEER,
+        **_ASKING,
+        **_ANSWERING,
         "cameras_file": "/nowhere/cameras.json",
         "credentials_file": "/nowhere/credentials.json",
         "max_frame_bytes": "1900000",
@@ -21,6 +29,7 @@ GIVEN: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "apps.consumer": {
         **_PEER,
+        **_ANSWERING,
         "results_topics": "",
         "consumer_group": "consumer",
         "data_dir": "/nowhere",
@@ -29,6 +38,7 @@ GIVEN: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "apps.ui": {
         **_PEER,
+        **_ASKING,
         "results_topics": "",
         "elasticsearch_url": "http://elasticsearch:9200",
         "consumer_urls": "",
@@ -36,7 +46,6 @@ GIVEN: Final[Mapping[str, Mapping[str, str]]] = {
         "cameras": "",
         "access_dir": "/nowhere",
         "sessions_config_map": "ui-sessions",
-        "probe_port": "0",
         "standby_machines": "",
     },
     "apps.spark_jobs": {

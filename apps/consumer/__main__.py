@@ -10,16 +10,16 @@ from apps.consumer.ingest import Ingest
 from apps.consumer.retention import Retention
 from apps.consumer.settings import Settings
 from apps.consumer.storage import DiskStore
-from apps.service.http import Server
+from apps.service.http import Server, probes
+from apps.service.peer import Door
 from apps.service.process import on_stop, run
-from apps.service.token import Token
 
 logger = logging.getLogger("apps.consumer")
 
 
 def work(settings: Settings) -> int:
     """Run until told to stop. Returns the process's exit status."""
-    token = Token(settings.token_file)
+    door = Door.of(settings)
     store = DiskStore(settings.data_dir)
     leftovers = store.remove_leftovers()
     if leftovers:
@@ -35,13 +35,8 @@ def work(settings: Settings) -> int:
     ingest = Ingest(settings, store, retention.make_room, brokers_clock)
     on_stop(ingest.stop)
     again = StoreAgain(settings, store, brokers_clock)
-    server = Server(
-        settings.http_port,
-        health=ingest.health,
-        readiness=ingest.readiness,
-        rest=again.handler(file_handler(store, retention.kept_from)),
-        token=token,
-    )
+    server = Server(settings.http_port, again.handler(file_handler(store, retention.kept_from)), door)
+    probed = Server(settings.probe_port, probes(ingest.health, ingest.readiness))
     logger.info("serving %s on port %d", settings.data_dir, server.port)
     retention.start()
     try:
@@ -49,6 +44,7 @@ def work(settings: Settings) -> int:
     finally:
         retention.stop()
         server.close()
+        probed.close()
         again.close()
         store.close()
     logger.info("stopped")

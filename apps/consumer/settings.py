@@ -5,10 +5,10 @@ from pathlib import Path
 
 from pydantic import Field
 
-from apps.service.settings import KafkaSettings, PeerSettings, ServerSettings, Words
+from apps.service.settings import AnsweringSettings, KafkaSettings, Words
 
 
-class Settings(ServerSettings, PeerSettings, KafkaSettings):
+class Settings(AnsweringSettings, KafkaSettings):
     """The environment of one consumer."""
 
     frames_topic: str = Field(min_length=1)

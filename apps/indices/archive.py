@@ -13,7 +13,7 @@ from apps.indices import TIMEOUT_SECONDS, ask
 from apps.indices.identities import Identities, Slot
 from apps.messages.identity import FILE, HOUR
 from apps.messages.names import NAME, STORE_AGAIN
-from apps.service.token import Token
+from apps.service.peer import Client
 
 SUFFIX, FRAME_SUFFIX = ".json", ".jpg"
 
@@ -40,26 +40,26 @@ class Stored:
         return slot.hour < self.kept_from or slot.hour <= self.removed.get(slot.camera, "")
 
 
-def stored(consumers: Sequence[str], hours: set[str], token: Token) -> Stored:
+def stored(consumers: Sequence[str], hours: set[str], pod: Client) -> Stored:
     """The frames and results of these hours on the consumers' disks."""
     found = Stored()
     newest: dict[str, str] = {}
     for url in consumers:
         try:
-            _list(url, hours, found, newest, token)
+            _list(url, hours, found, newest, pod)
         except (OSError, ValueError, KeyError, TypeError) as error:
             logger.warning("%s does not list what it stores: %s", url, error)
             found.unanswered.append(url)
     return found
 
 
-def fetch(consumers: Sequence[str], slot: Slot, sequence: int, token: Token) -> bytes | None:
+def fetch(consumers: Sequence[str], slot: Slot, sequence: int, pod: Client) -> bytes | None:
     """The record of a stored result; None if no consumer that answers has it."""
     path = f"/frames/{slot.camera}/{slot.hour}/{sequence}.{slot.model}{SUFFIX}"
     for url in consumers:
         try:
-            request = urllib.request.Request(f"{url}{path}", headers=token.headers)
-            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
+            request = urllib.request.Request(f"{url}{path}", headers=pod.token.headers)
+            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS, context=pod.trust) as answer:
                 return bytes(answer.read())
         except urllib.error.HTTPError as refused:
             if refused.code != HTTPStatus.NOT_FOUND:
@@ -69,30 +69,30 @@ def fetch(consumers: Sequence[str], slot: Slot, sequence: int, token: Token) -> 
     return None
 
 
-def store_again(consumer: str, records: Sequence[tuple[str, int, int]], token: Token) -> list[str]:
+def store_again(consumer: str, records: Sequence[tuple[str, int, int]], pod: Client) -> list[str]:
     """What became of each record (topic, partition, offset) that this consumer was to store again.
 
     Raises OSError or ValueError.
     """
     body = json.dumps({"records": records}).encode()
-    outcomes = ask("POST", f"{consumer}{STORE_AGAIN}", body, headers=token.headers).get("outcomes")
+    outcomes = ask("POST", f"{consumer}{STORE_AGAIN}", body, headers=pod.token.headers, trust=pod.trust).get("outcomes")
     if not isinstance(outcomes, list) or len(outcomes) != len(records):
         raise ValueError(f"not an outcome for each record: {json.dumps(outcomes)[:100]}")
     return list(map(str, outcomes))
 
 
-def _list(url: str, hours: set[str], into: Stored, newest: dict[str, str], token: Token) -> None:
-    root = ask("GET", f"{url}/frames/", headers=token.headers)
+def _list(url: str, hours: set[str], into: Stored, newest: dict[str, str], pod: Client) -> None:
+    root = ask("GET", f"{url}/frames/", headers=pod.token.headers, trust=pod.trust)
     # A consumer of an earlier version does not say these two.
     for camera, hour in _texts(root.get("removed", {})).items():
         into.removed[camera] = max(hour, into.removed.get(camera, ""))
     into.kept_from = max(into.kept_from, str(root.get("kept_from", "")))
     for camera in _named(root["cameras"], NAME.fullmatch):
-        stored_hours = _hours(url, camera, token)
+        stored_hours = _hours(url, camera, pod)
         if stored_hours and max(stored_hours) > newest.get(camera, ""):
             newest[camera], into.holders[camera] = max(stored_hours), url
         for hour in stored_hours & hours:
-            listed = _listing(f"{url}/frames/{quote(camera)}/{hour}/", "files", token)
+            listed = _listing(f"{url}/frames/{quote(camera)}/{hour}/", "files", pod)
             for name in _named(listed, FILE.fullmatch):
                 if name.endswith(SUFFIX):
                     sequence, _, model = name.removesuffix(SUFFIX).partition(".")
@@ -107,14 +107,14 @@ def _texts(found: object) -> Mapping[str, str]:
     return found
 
 
-def _hours(url: str, camera: str, token: Token) -> set[str]:
-    return set(_named(_listing(f"{url}/frames/{quote(camera)}/", "hours", token), HOUR.fullmatch))
+def _hours(url: str, camera: str, pod: Client) -> set[str]:
+    return set(_named(_listing(f"{url}/frames/{quote(camera)}/", "hours", pod), HOUR.fullmatch))
 
 
-def _listing(url: str, key: str, token: Token) -> object:
+def _listing(url: str, key: str, pod: Client) -> object:
     """A list in a consumer's answer; empty where retention has just removed it."""
     try:
-        return ask("GET", url, headers=token.headers)[key]
+        return ask("GET", url, headers=pod.token.headers, trust=pod.trust)[key]
     except urllib.error.HTTPError as refused:
         if refused.code == HTTPStatus.NOT_FOUND:
             return []

@@ -30,8 +30,8 @@ from apps.indices.results_log import Place, ResultsLog, Window
 from apps.indices.settings import ComparisonSettings
 from apps.messages import UNREADABLE, format_timestamp, hour_of, result_from_json
 from apps.messages.report import Report
+from apps.service.peer import Client
 from apps.service.process import run
-from apps.service.token import Token
 
 NAMED = 100
 """The most results of one kind that the log names."""
@@ -113,7 +113,7 @@ class Comparison:
     def __init__(self, settings: ComparisonSettings, log: ResultsLog, now: datetime) -> None:
         self._settings, self._log, self._now = settings, log, now
         self._documents = Documents(settings.base_url)
-        self._token = Token(settings.token_file)
+        self._pod = Client.of(settings)
         self._waiting: Counter[str] = Counter()
         """How many results are neither in the index nor set aside, by the reason."""
         self.report = Report(at=format_timestamp(now))
@@ -127,7 +127,7 @@ class Comparison:
         report.expired = window.expired
         kafka = self._in_kafka(window)
         hours = self._hours(window, kafka)
-        stored = archive.stored(self._settings.consumer_urls, hours, self._token)
+        stored = archive.stored(self._settings.consumer_urls, hours, self._pod)
         # After Kafka and the disks: what these had, and what was shipped by then, must be in the index now.
         self._documents.refresh()
         index, refused = self._documents.indexed(hours), self._documents.refused()
@@ -188,7 +188,7 @@ class Comparison:
             by_consumer.setdefault(consumer, []).append(each)
         for consumer, mine in by_consumer.items():
             try:
-                outcomes = archive.store_again(consumer, [each.record for each in mine], self._token)
+                outcomes = archive.store_again(consumer, [each.record for each in mine], self._pod)
             except (OSError, ValueError) as error:
                 logger.warning("%s has not stored records again: %s", consumer, error)
                 continue
@@ -275,7 +275,7 @@ class Comparison:
         """The records on the consumers' disks of what is lacking, looked at when all of Kafka's were sent."""
         for slot, sequences in list(lacking.items()):
             for sequence in list(sequences):
-                value = archive.fetch(self._settings.consumer_urls, slot, sequence, self._token)
+                value = archive.fetch(self._settings.consumer_urls, slot, sequence, self._pod)
                 if value is None:
                     self.report.gone += 1
                 else:

@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field, HttpUrl
 
 from apps.service import settings
-from apps.service.settings import KafkaSettings, PeerSettings, Words
+from apps.service.settings import AskingSettings, KafkaSettings, PeerUrls, Words
 
 
 class Settings(settings.Settings):
@@ -28,12 +28,12 @@ class RetentionSettings(Settings):
     """For the audit log, whether or not the stack sends it now."""
 
 
-class ComparisonSettings(Settings, PeerSettings, KafkaSettings):
+class ComparisonSettings(Settings, AskingSettings, KafkaSettings):
     """The environment of the comparison of Kafka, disk and index."""
 
     frames_topic: str = Field(min_length=1)
     results_topics: Words
-    consumer_urls: Words
+    consumer_urls: PeerUrls
     hours: float | None = Field(default=None, gt=0)
     """Compare the results of this many hours; unset: all since the last comparison that left nothing open."""
     report_file: Path = Path("/dev/termination-log")

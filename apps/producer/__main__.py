@@ -14,10 +14,10 @@ from apps.producer.handover import Handover
 from apps.producer.sender import KafkaSender
 from apps.producer.settings import Settings, read_cameras, read_credentials
 from apps.producer.sources import open_source
-from apps.producer.web import serve
+from apps.producer.web import serve, serve_probes
 from apps.service.http import Server
+from apps.service.peer import Client, Door
 from apps.service.process import on_stop, run
-from apps.service.token import Token
 
 log = logging.getLogger("apps.producer")
 
@@ -31,7 +31,7 @@ def work(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT, then flush. Returns the exit status: 1 if frames were not acknowledged."""
     cameras = read_cameras(settings.cameras_file)
     credentials = read_credentials(settings.credentials_file)
-    token = Token(settings.token_file)
+    client, door = Client.of(settings), Door.of(settings)
     cv2.setNumThreads(1)
     stopping = threading.Event()
     on_stop(stopping.set)
@@ -43,17 +43,20 @@ def work(settings: Settings) -> int:
         source = partial(open_source, camera, credentials.get(camera.name), _SOURCE_LIMIT * limit, ending)
         phase = place / len(cameras)
         workers.append(CameraWorker(camera, source, sender, ending, phase=phase, max_frame_bytes=limit))
-    handover = Handover(f"{socket.gethostname()}:{settings.http_port}", settings.peers, workers, token)
-    server = serve(settings.http_port, workers, handover, lambda: sender.fatal)
+    handover = Handover(f"{socket.gethostname()}:{settings.http_port}", settings.peers, workers, client)
+    servers = [
+        serve_probes(settings.probe_port, workers, lambda: sender.fatal),
+        serve(settings.http_port, workers, handover, door),
+    ]
     handover.take_over(stopping)
     for worker in workers:
         worker.start()
     log.info("%d cameras to %s", len(workers), settings.frames_topic)
     handover.keep(stopping)
-    return _stop(workers, sender, server)
+    return _stop(workers, sender, servers)
 
 
-def _stop(workers: list[CameraWorker], sender: KafkaSender, server: Server) -> int:
+def _stop(workers: list[CameraWorker], sender: KafkaSender, servers: list[Server]) -> int:
     log.info("stopping")
     deadline = time.monotonic() + _STOP_SECONDS
     for worker in workers:
@@ -62,7 +65,8 @@ def _stop(workers: list[CameraWorker], sender: KafkaSender, server: Server) -> i
         # A thread in a long read is abandoned: it has no frame to send.
         worker.join(max(0.0, deadline - time.monotonic()))
     left = sender.close(_FLUSH_SECONDS)
-    server.close()
+    for server in servers:
+        server.close()
     if left:
         log.error("%d frames were not acknowledged", left)
         return 1

@@ -11,6 +11,7 @@ import http.client
 import json
 import logging
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Collection, Sequence
@@ -19,11 +20,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from apps.producer.camera import CameraWorker
-from apps.service.token import Token
+from apps.service.peer import Client
 
 log = logging.getLogger(__name__)
 
 Address = tuple[str, int]
+Peer = tuple[str, Address]
+"""The name that a producer's certificate has, and its address."""
 
 RELEASE = "/cameras/release"
 _ANSWER_SECONDS = 3.0
@@ -55,12 +58,11 @@ class Handover:
         me: str,
         peers: Sequence[Address],
         workers: Sequence[CameraWorker],
-        token: Token,
+        pod: Client,
         started: float | None = None,
     ) -> None:
-        """`token` is what producers show each other, `started` this producer's start in seconds since 1970, by default
-        now."""
-        self.me, self.token = me, token
+        """`pod` is how this producer asks others; `started` is its start in seconds since 1970, by default now."""
+        self.me, self._pod = me, pod
         self._age = 0.0 if started is None else time.time() - started
         self._since = time.monotonic()
         self._peers = peers
@@ -136,38 +138,55 @@ class Handover:
 
     def _ask_all(self, method: str, path: str, body: Any = None) -> list[dict[str, Any]]:
         """The answers of the other producers, as far as they answer."""
-        addresses = self._addresses()
-        if not addresses:
+        found = self._found()
+        if not found:
             return []
-        with ThreadPoolExecutor(min(len(addresses), _ASK_AT_ONCE)) as pool:
-            answers = pool.map(lambda address: self._ask(address, method, path, body), addresses)
+        with ThreadPoolExecutor(min(len(found), _ASK_AT_ONCE)) as pool:
+            answers = pool.map(lambda peer: self._ask(peer, method, path, body), found)
             return [answer for answer in answers if answer.get("producer", self.me) != self.me]
 
-    def _ask(self, address: Address, method: str, path: str, body: Any) -> dict[str, Any]:
+    def _ask(self, peer: Peer, method: str, path: str, body: Any) -> dict[str, Any]:
         """A producer's answer; {} if there is none."""
-        connection = http.client.HTTPConnection(*address, timeout=_ANSWER_SECONDS)
+        name, address = peer
+        connection = _Connection(name, address, self._pod.trust)
         try:
-            connection.request(method, path, None if body is None else json.dumps(body), self.token.headers)
+            connection.request(method, path, None if body is None else json.dumps(body), self._pod.token.headers)
             response = connection.getresponse()
             if response.status == http.client.UNAUTHORIZED:
                 log.warning("the producer at %s:%d does not know this one's token", *address)
             answer = json.loads(response.read()) if response.status == http.client.OK else {}
             return answer if isinstance(answer, dict) else {}
+        except ssl.SSLError as stranger:
+            log.warning("what answers at %s:%d is no producer of this stack and version: %s", *address, stranger)
+            return {}
         except (OSError, http.client.HTTPException, ValueError) as silent:
             log.info("the producer at %s:%d does not answer: %s", *address, silent)
             return {}
         finally:
             connection.close()
 
-    def _addresses(self) -> list[Address]:
-        found: set[Address] = set()
+    def _found(self) -> list[Peer]:
+        """All producers, also this one."""
+        found: set[Peer] = set()
         for host, port in self._peers:
             try:
                 answers = socket.getaddrinfo(host, port, socket.AF_INET, socket.SOCK_STREAM)
-                found |= {(str(address[4][0]), int(address[4][1])) for address in answers}
+                found |= {(host, (str(address[4][0]), int(address[4][1]))) for address in answers}
             except OSError as unknown:
                 log.warning("no other producer is found by the name of %s: %s", host, unknown)
         return sorted(found)
+
+
+class _Connection(http.client.HTTPSConnection):
+    """A connection to one of a name's addresses; the server's certificate must have the name."""
+
+    def __init__(self, name: str, address: Address, trust: ssl.SSLContext) -> None:
+        super().__init__(*address, timeout=_ANSWER_SECONDS, context=trust)
+        self._name, self._trust = name, trust
+
+    def connect(self) -> None:
+        http.client.HTTPConnection.connect(self)
+        self.sock = self._trust.wrap_socket(self.sock, server_hostname=self._name)
 
 
 def _cameras(answer: dict[str, Any]) -> set[str]:

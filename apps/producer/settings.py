@@ -19,13 +19,13 @@ from pydantic_settings import NoDecode
 
 from apps.messages import camera_tls, camera_url
 from apps.messages.names import NAME_PATTERN
-from apps.service.settings import KafkaSettings, PeerSettings, ServerSettings, SettingsError, mistakes
+from apps.service.settings import AnsweringSettings, AskingSettings, KafkaSettings, SettingsError, mistakes
 
 Transport = Literal["auto", "tcp", "udp"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class Settings(ServerSettings, PeerSettings, KafkaSettings):
+class Settings(AnsweringSettings, AskingSettings, KafkaSettings):
     """The environment of one producer."""
 
     frames_topic: str = Field(min_length=1)

@@ -1,4 +1,4 @@
-"""A producer's HTTP server: health, metrics, the state of each camera, and claims of other producers."""
+"""A producer's HTTP servers: health and metrics; the state of each camera, and claims of other producers."""
 
 import json
 import math
@@ -11,7 +11,8 @@ from apps.producer import metrics
 from apps.producer.camera import CameraWorker
 from apps.producer.handover import RELEASE, Handover
 from apps.service.health import Health, healthy
-from apps.service.http import Answer, Request, Server, as_json, not_found
+from apps.service.http import Answer, Request, Server, as_json, not_found, probes
+from apps.service.peer import Door
 
 
 def describe(me: str, workers: Sequence[CameraWorker]) -> dict[str, Any]:
@@ -37,14 +38,20 @@ def describe(me: str, workers: Sequence[CameraWorker]) -> dict[str, Any]:
     return {"producer": me, "cameras": cameras}
 
 
-def serve(port: int, workers: Sequence[CameraWorker], handover: Handover, trouble: Callable[[], str | None]) -> Server:
-    """Start the server. `trouble` returns the fault of the producer as a whole, or None."""
+def serve_probes(port: int, workers: Sequence[CameraWorker], trouble: Callable[[], str | None]) -> Server:
+    """Answer probes, and serve metrics. `trouble` returns the fault of the producer as a whole, or None."""
     for worker in workers:
         metrics.QUEUED.labels(worker.camera.name).set_function(partial(_queued, worker))
 
     def check() -> Health:
         ailing = trouble()
         return healthy(ailing is None, ailing or "ok")
+
+    return Server(port, probes(check, check))
+
+
+def serve(port: int, workers: Sequence[CameraWorker], handover: Handover, door: Door) -> Server:
+    """Answer the page and other producers."""
 
     def answer(request: Request) -> Answer:
         asked = (request.method, request.path)
@@ -54,7 +61,7 @@ def serve(port: int, workers: Sequence[CameraWorker], handover: Handover, troubl
             return _release(handover, request.body)
         return not_found(request)
 
-    return Server(port, health=check, readiness=check, rest=answer, token=handover.token)
+    return Server(port, answer, door)
 
 
 def _release(handover: Handover, body: bytes) -> Answer:

@@ -1,26 +1,32 @@
-"""An HTTP server, on waitress, for an app's probes, its metrics and its own paths."""
+"""An HTTP server, on waitress: of probes and metrics, in plain, or of what other pods ask for, over TLS."""
 
 import json
 import logging
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
+from socket import socket
 from typing import Any, BinaryIO, Final
 
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from waitress.channel import HTTPChannel
 from waitress.server import create_server
 
+from apps.service.certificate import Certificate
 from apps.service.health import Health
-from apps.service.token import HEADER, Token
+from apps.service.peer import Door
+from apps.service.token import HEADER
 
 MAX_CONNECTIONS = 256
 MAX_CONNECTIONS_OF_ONE = 64
 """The most connections of one address, so that nobody keeps out the others, such as the kubelet's probes."""
 
 IDLE_SECONDS = 15
+"""Also the longest that a client may take to agree on TLS."""
 EXCHANGE_SECONDS = 60
 """The longest that a request takes from its first byte to the last one of its answer, however slow the client is."""
 
@@ -29,6 +35,8 @@ CLOSE_SECONDS = 2
 MAX_BODY = 2**20
 MAX_HEADERS = 2**14
 _TOKEN: Final = "HTTP_" + HEADER.upper().replace("-", "_")
+_RECORD: Final = 2**14
+"""The most bytes of a record of TLS (RFC 8446)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +86,23 @@ def not_found(_: Request) -> Answer:
     return as_json({"error": "not found"}, HTTPStatus.NOT_FOUND)
 
 
+def probes(
+    health: Callable[[], Health], readiness: Callable[[], Health], registry: CollectorRegistry = REGISTRY
+) -> Handler:
+    """The handler of what Kubernetes and Prometheus ask: /healthz, /readyz and /metrics."""
+    checks = {"/healthz": health, "/readyz": readiness}
+
+    def answer(request: Request) -> Answer:
+        if check := checks.get(request.path):
+            status, reason = check()
+            return Answer(body=reason.encode(), status=status)
+        if request.path == "/metrics":
+            return Answer(body=generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+        return not_found(request)
+
+    return answer
+
+
 class _Channel(HTTPChannel):  # type: ignore[misc]
     """A connection that knows when its request began, and is closed at once where its address has too many."""
 
@@ -101,25 +126,97 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
         return bool(self.request is not None or self.requests or self.total_outbufs_len)
 
 
-class Server:
-    """Answers /healthz, /readyz and /metrics, and everything else by `rest`, in its own threads.
+class _TlsChannel(_Channel):
+    """A connection over TLS; waitress knows none. `socket` is an ssl.SSLSocket that does not block.
 
-    With a token, `rest` answers only who shows it.
+    Until both ends have agreed, `last_activity` is when the client connected, so one that is idle or slow is closed as
+    any other. Who speaks plain HTTP or an older TLS is closed at once.
     """
 
-    def __init__(
-        self,
-        port: int,
-        *,
-        health: Callable[[], Health],
-        readiness: Callable[[], Health],
-        rest: Handler = not_found,
-        token: Token | None = None,
-        registry: CollectorRegistry = REGISTRY,
-    ) -> None:
+    agreed = False
+    _waits_to_write = False
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        # A thread may write while waitress' own reads; OpenSSL lets one of them at a time.
+        self._using = threading.Lock()
+        super().__init__(*given, **named)
+        # A part that could not be sent is offered again as it is, so no part is longer than a record.
+        self.sendbuf_len = _RECORD
+
+    def writable(self) -> bool:
+        """Whether something waits to be written."""
+        return bool(self._waits_to_write or super().writable())
+
+    def handle_write(self) -> None:
+        """The client takes more."""
+        if self.agreed or self.will_close:
+            super().handle_write()
+        else:
+            self._agree()
+
+    def handle_read(self) -> None:
+        """Bytes have come. A whole record is read at once, as nothing wakes this for a part that OpenSSL keeps."""
+        if not self.agreed:
+            self._agree()
+            return
+        try:
+            with self._using:
+                data = self.socket.recv(_RECORD)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return
+        except OSError:
+            data = b""
+        if data:
+            self.last_activity = time.time()
+            self.received(data)
+        else:
+            self.handle_close()
+
+    def send(self, data: bytes, do_close: bool = True) -> int:
+        """Send a part of an answer. Returns how much was sent."""
+        try:
+            with self._using:
+                return int(self.socket.send(data))
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return 0
+        except OSError:
+            if do_close:
+                self.handle_close()
+            return 0
+
+    def _agree(self) -> None:
+        """Go on with the handshake."""
+        self._waits_to_write = False
+        try:
+            self.socket.do_handshake()
+        except ssl.SSLWantReadError:
+            return
+        except ssl.SSLWantWriteError:
+            self._waits_to_write = True
+            return
+        except OSError:
+            self.handle_close()
+            return
+        self.agreed, self.last_activity = True, time.time()
+
+
+def _take_in(certificate: Certificate, server: Any, connection: socket, *given: Any, **named: Any) -> None:
+    """Open a _TlsChannel; waitress calls this where it would call the class."""
+    try:
+        wrapped = certificate.context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+    except OSError:
+        # The client has gone already. An error here would close the server.
+        connection.close()
+        return
+    _TlsChannel(server, wrapped, *given, **named)
+
+
+class Server:
+    """Answers requests in its own threads: in plain, or where it has a door, over TLS and only who shows the token."""
+
+    def __init__(self, port: int, answer: Handler, door: Door | None = None) -> None:
         """Start serving at once. Port 0 chooses a free port."""
-        self._checks = {"/healthz": health, "/readyz": readiness}
-        self._rest, self._registry, self._token = rest, registry, token
+        self._handler, self._door = answer, door
         # waitress warns about each request that has to queue, which is normal here.
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         self._server = create_server(
@@ -137,8 +234,8 @@ class Server:
             asyncore_use_poll=True,
             ident=None,
         )
-        self._server.channel_class = _Channel
-        self._close_idle, self._server.maintenance = self._server.maintenance, self._close_slow
+        self._server.channel_class = _Channel if door is None else partial(_take_in, door.certificate)
+        self._close_idle, self._server.maintenance = self._server.maintenance, self._maintain
         self.port: int = self._server.effective_port
         threading.Thread(target=self._server.run, name="http", daemon=True).start()
 
@@ -159,8 +256,14 @@ class Server:
         closed.wait(CLOSE_SECONDS)
         self._server.task_dispatcher.shutdown(timeout=CLOSE_SECONDS)
 
+    def _maintain(self, now: float) -> None:
+        """Take a renewed certificate, and close slow connections. Called now and then."""
+        if self._door is not None:
+            self._door.certificate.look()
+        self._close_slow(now)
+
     def _close_slow(self, now: float) -> None:
-        """Close the connections that are idle, and those whose exchange has taken too long. Called now and then."""
+        """Close the connections that are idle, and those whose exchange has taken too long."""
         self._close_idle(now)
         for channel in list(self._server.active_channels.values()):
             if channel.busy and now - channel.begun > EXCHANGE_SECONDS:
@@ -175,7 +278,8 @@ class Server:
             path=environ["PATH_INFO"].encode("latin-1").decode(errors="replace"),
             body=environ["wsgi.input"].read(),
         )
-        answer = self._found(request, environ.get(_TOKEN, ""))
+        admitted = self._door is None or self._door.token.admits(environ.get(_TOKEN, ""))
+        answer = self._handler(request) if admitted else refused(request)
         headers = [
             ("Content-Type", answer.content_type),
             ("Content-Length", str(answer.size)),
@@ -190,13 +294,3 @@ class Server:
             return []
         whole: Iterable[bytes] = environ["wsgi.file_wrapper"](answer.body)
         return whole
-
-    def _found(self, request: Request, shown: str) -> Answer:
-        if check := self._checks.get(request.path):
-            status, reason = check()
-            return Answer(body=reason.encode(), status=status)
-        if request.path == "/metrics":
-            return Answer(body=generate_latest(self._registry), content_type=CONTENT_TYPE_LATEST)
-        if self._token is not None and not self._token.admits(shown):
-            return refused(request)
-        return self._rest(request)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 import pydantic_settings
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "ARGUS_"
@@ -33,10 +33,26 @@ class ServerSettings(Settings):
 
 
 class PeerSettings(Settings):
-    """Settings of an app that asks other pods of the stack, or answers them."""
+    """Settings of an app that asks other pods of the stack, or answers them (apps/service/peer.py)."""
 
     token_file: Path
-    """The file with the token by which the stack's pods know each other (apps/service/token.py)."""
+    """The file with the token by which clients show that they are the stack's."""
+
+
+class AskingSettings(PeerSettings):
+    """Settings of an app that asks other pods of the stack."""
+
+    authority_file: Path
+    """The certificate of the authority that signs those of the pods that answer; it is read at the start."""
+
+
+class AnsweringSettings(ServerSettings, PeerSettings):
+    """Settings of an app that answers other pods of the stack at `http_port`, over TLS."""
+
+    probe_port: int = Field(ge=0, le=65535)
+    """Where probes and metrics are answered, in plain."""
+    tls_dir: Path
+    """The folder with tls.crt and tls.key, read again when they change."""
 
 
 class KafkaSettings(Settings):
@@ -67,8 +83,18 @@ def _split(value: object) -> object:
     return value
 
 
+def _encrypted(urls: tuple[str, ...]) -> tuple[str, ...]:
+    for url in urls:
+        if not url.startswith("https://"):
+            raise ValueError(f"{url!r} is not an https:// URL, and the token is not sent in plain")
+    return tuple(url.rstrip("/") for url in urls)
+
+
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 """A variable that is a comma-separated list."""
+
+PeerUrls = Annotated[Words, AfterValidator(_encrypted)]
+"""The URLs of other pods of the stack."""
 
 S = TypeVar("S", bound=Settings)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from apps.service.health import Health, healthy
-from apps.service.http import Server
+from apps.service.http import Server, probes
 
 PREFIX, LABELS = "argus_spark_", ("model",)
 
@@ -114,4 +114,4 @@ class Status:
 
 def serve(status: Status, port: int) -> Server:
     """Serve /healthz, /readyz and /metrics; port 0 chooses a free port."""
-    return Server(port, health=status.health, readiness=status.readiness, registry=status.registry)
+    return Server(port, probes(status.health, status.readiness, status.registry))

@@ -1,16 +1,19 @@
 """`python -m apps.ui`: serves until SIGTERM."""
 
 import logging
+import ssl
 import sys
 
 import uvicorn
 
+from apps.service.certificate import Certificate
 from apps.service.process import on_stop, run
 from apps.ui.app import create_app
-from apps.ui.certificate import Certificate
 from apps.ui.settings import Settings
 
 GRACEFUL_SECONDS = 5
+OLDEST_TLS = ssl.TLSVersion.TLSv1_2
+"""Of browsers."""
 
 
 def work(settings: Settings) -> int:
@@ -19,7 +22,7 @@ def work(settings: Settings) -> int:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     # uvicorn raises the signal again after it has stopped. With this handler, a requested stop exits with 0.
     on_stop(lambda: None)
-    certificate = Certificate(settings.tls_dir) if settings.tls_dir else None
+    certificate = Certificate(settings.tls_dir, OLDEST_TLS) if settings.tls_dir else None
     uvicorn.run(
         create_app(settings, certificate),
         host="0.0.0.0",

@@ -5,6 +5,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,13 +21,14 @@ from pydantic import AfterValidator
 
 from apps.messages.identity import HOUR_PATTERN, MAX_SEQUENCE
 from apps.messages.names import NAME_PATTERN, RESULT_INDICES
-from apps.service.token import Token
+from apps.service.certificate import Certificate
+from apps.service.peer import Client
 from apps.ui import metrics
 from apps.ui.accounts import Accounts
 from apps.ui.archive import Archive, ArchiveUnavailableError
 from apps.ui.audit import Audit
 from apps.ui.caller import Caller
-from apps.ui.certificate import Certificate
+from apps.ui.certificate import watch
 from apps.ui.ended import EndedSessions
 from apps.ui.guard import Asking, Cookie, Guard
 from apps.ui.login import add_login
@@ -70,7 +72,7 @@ Sequence = Annotated[int, PathParameter(ge=0, lt=MAX_SEQUENCE)]
 def create_app(settings: Settings, certificate: Certificate | None = None) -> FastAPI:
     """The application, served with this certificate or in plain. Its Kafka reader and clients start and stop with it.
 
-    Raises SettingsError if the users or the pods' token cannot be read.
+    Raises SettingsError if the users, the pods' token or the certificate of their authority cannot be read.
     """
     accounts = Accounts(settings.access_dir)
     audit = Audit()
@@ -84,11 +86,11 @@ def create_app(settings: Settings, certificate: Certificate | None = None) -> Fa
         ring_bytes=settings.ring_bytes,
     )
     reader = Reader(settings, wall)
-    token = Token(settings.token_file)
+    pod = Client.of(settings)
     # Pods call each other directly, even if the environment configures a proxy.
-    client = httpx.AsyncClient(trust_env=False, limits=CONNECTIONS)
-    producers = Producers(settings.producer_urls, client, token)
-    archive = Archive(settings.consumer_urls, client, token)
+    client = httpx.AsyncClient(trust_env=False, limits=CONNECTIONS, verify=pod.trust)
+    producers = Producers(settings.producer_urls, client, pod.token)
+    archive = Archive(settings.consumer_urls, client, pod.token)
     notices = Notices(settings.standby_machines, client)
     elasticsearch = AsyncElasticsearch(
         settings.elasticsearch_url, node_class=HttpxAsyncHttpNode, request_timeout=SEARCH_SECONDS, max_retries=1
@@ -103,7 +105,7 @@ def create_app(settings: Settings, certificate: Certificate | None = None) -> Fa
             producers.run,
             *notices.pollers,
             ended.run,
-            *([certificate.run] if certificate else []),
+            *([partial(watch, certificate)] if certificate else []),
         ]
         polling = [asyncio.create_task(run()) for run in pollers]
         try:

@@ -4,7 +4,7 @@ import asyncio
 import time
 
 from apps.service.health import Health, healthy, poll_health
-from apps.service.http import Server
+from apps.service.http import Server, probes
 from apps.ui.reader import Reader
 
 BEAT_SECONDS = 1.0
@@ -20,7 +20,7 @@ class Probes:
         """Answer at once. Port 0 chooses a free port."""
         self._reader = reader
         self._beat_at = time.monotonic()
-        self._server = Server(port, health=self._health, readiness=self._readiness)
+        self._server = Server(port, probes(self._health, self._readiness))
 
     async def run(self) -> None:
         """Note that the event loop runs, until cancelled."""

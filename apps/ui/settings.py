@@ -5,12 +5,12 @@ from pathlib import Path
 from pydantic import Field, field_validator
 
 from apps.messages.names import model_of
-from apps.service.settings import KafkaSettings, PeerSettings, ServerSettings, Words
+from apps.service.settings import AskingSettings, KafkaSettings, PeerUrls, ServerSettings, Words
 
 MEBIBYTE = 1024**2
 
 
-class Settings(ServerSettings, PeerSettings, KafkaSettings):
+class Settings(ServerSettings, AskingSettings, KafkaSettings):
     """The environment of the UI."""
 
     probe_port: int = Field(ge=0, le=65535)
@@ -19,8 +19,8 @@ class Settings(ServerSettings, PeerSettings, KafkaSettings):
     frames_topic: str = Field(min_length=1)
     results_topics: Words
     elasticsearch_url: str = Field(pattern=r"^https?://")
-    consumer_urls: Words
-    producer_urls: Words
+    consumer_urls: PeerUrls
+    producer_urls: PeerUrls
     cameras: Words
     """The cameras that the wall shows from its start; others are added when they appear."""
 
@@ -41,14 +41,6 @@ class Settings(ServerSettings, PeerSettings, KafkaSettings):
 
     ring_bytes: int = Field(default=64 * MEBIBYTE, ge=MEBIBYTE)
     """The memory for recent images of all cameras together (bytes)."""
-
-    @field_validator("consumer_urls", "producer_urls")
-    @classmethod
-    def _urls(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
-        for url in urls:
-            if not url.startswith(("http://", "https://")):
-                raise ValueError(f"{url!r} is not an http:// or https:// URL")
-        return tuple(url.rstrip("/") for url in urls)
 
     @field_validator("results_topics")
     @classmethod

@@ -1203,14 +1203,15 @@ class Audit(Section):
 
 
 class PodSecrets(Section):
-    """The secrets by which the stack's pods know each other, drawn by the program: a token, and one an application."""
+    """The secrets by which pods know each other, made by the program: a token, servers' keys, one an application."""
 
     redraw: str = Field(
         "",
         max_length=60,
-        description="Any word, such as a date; when it changes, all of them are drawn anew. Pods read another token "
-        "without a restart; of each application a new driver starts beside the old one, as with new weights. Unless "
-        "kafka.transport is plain, so are the certificates, and everything that connects to Kafka restarts in turn.",
+        description="Any word, such as a date; when it changes, all of them are made anew. Pods read another token, "
+        "key and certificate without a restart; of each application a new driver starts beside the old one, as with "
+        "new weights. Unless kafka.transport is plain, so are Kafka's certificates, and everything that connects to "
+        "Kafka restarts in turn.",
     )
 
 

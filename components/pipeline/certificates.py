@@ -36,3 +36,8 @@ def printed(
         opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(additional_secret_outputs=["stdout"])),
     )
     return pulumi.Output.secret(made.stdout)
+
+
+def block(made: pulumi.Output[str], index: int) -> pulumi.Output[str]:
+    """One of the PEM blocks that were printed."""
+    return made.apply(lambda text: "".join(BLOCK.findall(text)[index : index + 1]))

@@ -39,6 +39,7 @@ class Comparison(pulumi.ComponentResource):
             "ARGUS_ELASTICSEARCH_URL": pipeline.one(Elasticsearch).url,
             "ARGUS_CONSUMER_URLS": pipeline.one(Consumer).urls.apply(",".join),
             "ARGUS_TOKEN_FILE": str(pod_token.FILE),
+            "ARGUS_AUTHORITY_FILE": str(pod_token.AUTHORITY),
             **access.variables,
         }
         config = k.config_map(f"{name}-config", workload, variables)

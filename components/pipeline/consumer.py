@@ -11,7 +11,7 @@ from apps.messages.names import CONSUMER_GROUP, FRAMES_TOPIC
 from components import kubernetes as k
 from components.autoscaling import LagScaling, LagScalingArgs
 from components.images import APP, Image
-from components.pipeline import pod_token
+from components.pipeline import pod_certificates, pod_token
 from components.pipeline.stage import Pipeline, Stage
 from components.pipeline.topics import Topics, results_topics
 
@@ -41,19 +41,36 @@ class Consumer(pulumi.ComponentResource):
             "ARGUS_RETENTION_HOURS": str(section.retention_hours),
             "ARGUS_MAX_DISK_BYTES": str(int(section.volume_gib * 2**30 * DISK_SHARE)),
             "ARGUS_HTTP_PORT": str(k.HTTP_PORT),
+            "ARGUS_PROBE_PORT": str(k.PROBE_PORT),
             "ARGUS_TOKEN_FILE": str(pod_token.FILE),
+            "ARGUS_TLS_DIR": pod_certificates.DIR,
             **access.variables,
         }
         config = k.config_map(f"{name}-config", workload, variables)
         service = k.headless_service(f"{name}-service", workload, k.HTTP_PORTS)
         k.disruption_budget(f"{name}-budget", workload)
-        container = k.app_container("consumer", pipeline.images["consumer"], config, section.memory, cpu="30m")
-        container.volume_mounts = [k.mount("data", "/data"), pod_token.mount(), *access.mounts, k.mount("tmp", "/tmp")]
+        hosts = service.apply(lambda host: [f"consumer-{n}.{host}" for n in range(replicas.maximum)])
+        tls = pipeline.certificates.server("consumer", hosts, LABELS)
+        container = k.app_container(
+            "consumer", pipeline.images["consumer"], config, section.memory, cpu="30m", probe_port=k.PROBE_PORT
+        )
+        container.volume_mounts = [
+            k.mount("data", "/data"),
+            pod_token.mount(),
+            pod_certificates.mount(),
+            *access.mounts,
+            k.mount("tmp", "/tmp"),
+        ]
         pods = k.stateful_set(
             f"{name}-pods",
             workload,
             container,
-            [pod_token.volume(pipeline.token), *access.volumes, k.scratch_volume()],
+            [
+                pod_token.volume(pipeline.token),
+                pod_certificates.volume(tls),
+                *access.volumes,
+                k.scratch_volume(),
+            ],
             contents=[variables, *access.contents],
             service=service,
             replicas=replicas.fixed,
@@ -74,9 +91,7 @@ class Consumer(pulumi.ComponentResource):
                 ),
                 workload.opts,
             )
-        self.urls = service.apply(
-            lambda host: [f"http://consumer-{n}.{host}:{k.HTTP_PORT}" for n in range(replicas.maximum)]
-        )
+        self.urls = hosts.apply(lambda names: [f"https://{name}:{k.HTTP_PORT}" for name in names])
         self.register_outputs({"urls": self.urls})
 
 

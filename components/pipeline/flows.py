@@ -23,7 +23,8 @@ _ANYBODY: Final = "any address"
 _NONE: Final = "no"
 _APPLICATION: Final = "the application's secret"
 _AES: Final = "AES/GCM"
-_POD: Final = "the stack's token; probes and metrics: none"
+_TOKEN: Final = "the stack's token"
+_PODS_TLS: Final = "TLS 1.3; the server shows a certificate of the stack's own CA for pods"
 _PROVIDER: Final = "provider of OpenID Connect"
 _DRIVER, _EXECUTOR = (pods_of(_MODEL, role) for role in ROLES)
 
@@ -40,6 +41,10 @@ KEDA's and VPA's pods are there where the stack scales by lag or by use, in the 
 `{vpa.NAMESPACE}`; `{audit_log.NAMESPACE}` is the namespace of the pods that send the audit log, where
 `argus:audit.ship` is on. All others are in `argus`. Pods are known by their labels and their namespace, so no pod of
 `argus` passes for one of KEDA's.
+
+Probes and metrics are at ports of their own, 8081 of producers, consumers and the page and 8080 of a model's driver.
+They are in plain and ask nobody who he is. No policy lets anybody in; Kubernetes lets in the kubelet of the pod's
+machine.
 """
 
 
@@ -78,9 +83,13 @@ DOORS: Final[Mapping[tuple[str, int], Door]] = {
     (_DRIVER, model_job.BLOCK_PORT): Door(serves="Spark's blocks", identity=_APPLICATION, encrypted=_AES),
     (_EXECUTOR, model_job.BLOCK_PORT): Door(serves="Spark's blocks", identity=_APPLICATION, encrypted=_AES),
     ("producer", k.HTTP_PORT): Door(
-        serves="state of the cameras, metrics; between producers, handover of cameras", identity=_POD
+        serves="state of the cameras; between producers, handover of cameras", identity=_TOKEN, encrypted=_PODS_TLS
     ),
-    ("consumer", k.HTTP_PORT): Door(serves="stored pictures and results, metrics", identity=_POD),
+    ("consumer", k.HTTP_PORT): Door(
+        serves="stored pictures and results; for the comparison, records to store again",
+        identity=_TOKEN,
+        encrypted=_PODS_TLS,
+    ),
     ("filebeat", filebeat.STATS_PORT): Door(serves="counters"),
     ("keda-operator", keda.METRICS_PORT): Door(
         serves="lag of the groups", identity="client certificate of KEDA's own CA", encrypted="TLS"

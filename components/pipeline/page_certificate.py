@@ -12,7 +12,7 @@ import pulumi
 from pulumi_kubernetes import core
 
 from components import kubernetes as k
-from components.pipeline.certificates import BLOCK, printed
+from components.pipeline.certificates import block, printed
 
 SCRIPT: Final = Path(__file__).with_name("page_certificate.sh")
 DAYS: Final = 397
@@ -65,17 +65,12 @@ class PageCertificate(pulumi.ComponentResource):
             f"{name}-secret",
             metadata=args.workload.named("ui-tls").metadata(),
             type="kubernetes.io/tls",
-            string_data={"tls.key": _block(page, 0), "tls.crt": _block(page, 1)},
+            string_data={"tls.key": block(page, 0), "tls.crt": block(page, 1)},
             opts=child,
         )
         self.secret = made.metadata.name.apply(str)
-        self.authority = pulumi.Output.unsecret(_block(authority, 1))
+        self.authority = pulumi.Output.unsecret(block(authority, 1))
         self.register_outputs({"secret": self.secret, "authority": self.authority})
-
-
-def _block(made: pulumi.Output[str], index: int) -> pulumi.Output[str]:
-    """One of the PEM blocks."""
-    return made.apply(lambda text: "".join(BLOCK.findall(text)[index : index + 1]))
 
 
 def _quarter(now: datetime) -> str:

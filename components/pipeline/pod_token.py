@@ -1,4 +1,4 @@
-"""The token by which the stack's pods know each other."""
+"""What a pod of the stack shows others, and by what it knows them: the token, and the authority of certificates."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from components.config import sections
 LABELS: Final = k.labels("pods", "token")
 FILE: Final = PurePosixPath("/etc/argus-token/token")
 """Where a pod that asks others, or answers them, has the token."""
+AUTHORITY: Final = FILE.with_name("ca.pem")
+"""Where it has the certificate of the authority (pod_certificates.py)."""
 
 VOLUME: Final = "token"
 
@@ -26,11 +28,14 @@ class PodTokenArgs:
 
     namespace: pulumi.Input[str]
     section: sections.PodSecrets
+    authority: pulumi.Input[str]
+    """The certificate of the authority that signs those of pods, as PEM text."""
 
 
 class PodToken(pulumi.ComponentResource):
     """A drawn token in a Secret. Producers let go of a camera, and consumers tell what they store, only where a request
-    shows it. Pods read it again when it changes, so another one restarts nothing (apps/service/token.py).
+    shows it. Pods read it again when it changes, so another one restarts nothing (apps/service/token.py). Beside it is
+    the authority's certificate: who asks with the token asks only servers that have a certificate of this authority.
     """
 
     secret: pulumi.Output[str]
@@ -43,7 +48,7 @@ class PodToken(pulumi.ComponentResource):
         made = core.v1.Secret(
             f"{name}-secret",
             metadata=k.metadata("pods-token", args.namespace, LABELS),
-            string_data=pulumi.Output.secret({FILE.name: token}),
+            string_data=pulumi.Output.secret({FILE.name: token, AUTHORITY.name: args.authority}),
             opts=child,
         )
         self.secret = made.metadata.name.apply(str)
@@ -51,10 +56,10 @@ class PodToken(pulumi.ComponentResource):
 
 
 def mount() -> core.v1.VolumeMountArgs:
-    """Where a container has the token; its folder, because Kubernetes renews no file that is mounted by itself."""
+    """Where a container has both; their folder, because Kubernetes renews no file that is mounted by itself."""
     return k.mount(VOLUME, str(FILE.parent), read_only=True)
 
 
 def volume(secret: pulumi.Input[str]) -> core.v1.VolumeArgs:
-    """The volume of a pod with the token."""
+    """The volume of a pod with both."""
     return k.secret_volume(secret, VOLUME)

@@ -16,7 +16,7 @@ from apps.messages.names import FRAMES_TOPIC
 from components import kubernetes as k
 from components.config import Settings, sections
 from components.images import APP, Image
-from components.pipeline import pod_token
+from components.pipeline import pod_certificates, pod_token
 from components.pipeline.model_job import ModelJob
 from components.pipeline.stage import Pipeline, Stage
 from components.pipeline.topics import Topics
@@ -83,15 +83,22 @@ class Producers(pulumi.ComponentResource):
         shares = assign(sorted(by_name), settings.producer_count)
         service = k.headless_service(f"{name}-service", pipeline.workload("producers", LABELS, self), k.HTTP_PORTS)
         peers = pulumi.Output.format("{0}:{1}", service, k.HTTP_PORT)
+        names = [f"producer-{n}" for n in range(len(shares))]
+        tls = pipeline.certificates.server("producer", service.apply(lambda host: [host, *names]), LABELS)
         urls = [
-            self._producer(f"producer-{n}", pipeline, [by_name[camera] for camera in share], peers)
-            for n, share in enumerate(shares)
+            self._producer(name, pipeline, [by_name[camera] for camera in share], peers, tls)
+            for name, share in zip(names, shares, strict=True)
         ]
         self.urls = pulumi.Output.all(*urls).apply(list)
         self.register_outputs({"urls": self.urls})
 
     def _producer(
-        self, name: str, pipeline: Pipeline, cameras: Sequence[sections.Camera], peers: pulumi.Input[str]
+        self,
+        name: str,
+        pipeline: Pipeline,
+        cameras: Sequence[sections.Camera],
+        peers: pulumi.Input[str],
+        tls: pulumi.Input[str],
     ) -> pulumi.Output[str]:
         settings = pipeline.settings
         access = pipeline.kafka_access("producer")
@@ -103,8 +110,11 @@ class Producers(pulumi.ComponentResource):
             "ARGUS_CREDENTIALS_FILE": f"{k.SECRETS_DIR}/cameras.json",
             "ARGUS_MAX_FRAME_BYTES": str(settings.kafka.max_message_bytes - RECORD_OVERHEAD),
             "ARGUS_HTTP_PORT": str(k.HTTP_PORT),
+            "ARGUS_PROBE_PORT": str(k.PROBE_PORT),
             "ARGUS_PEERS": peers,
             "ARGUS_TOKEN_FILE": str(pod_token.FILE),
+            "ARGUS_AUTHORITY_FILE": str(pod_token.AUTHORITY),
+            "ARGUS_TLS_DIR": pod_certificates.DIR,
             **access.variables,
         }
         files = {"cameras.json": json.dumps([for_producer(camera) for camera in cameras], indent=2)}
@@ -119,11 +129,14 @@ class Producers(pulumi.ComponentResource):
         )
         service = k.service(f"{name}-service", workload, k.HTTP_PORTS)
         memory = settings.producers.memory
-        container = k.app_container("producer", pipeline.images["producer"], environment, memory, cpu="50m")
+        container = k.app_container(
+            "producer", pipeline.images["producer"], environment, memory, cpu="50m", probe_port=k.PROBE_PORT
+        )
         container.volume_mounts = [
             k.mount("config", k.CONFIG_DIR, read_only=True),
             k.mount("secrets", k.SECRETS_DIR, read_only=True),
             pod_token.mount(),
+            pod_certificates.mount(),
             *access.mounts,
             k.mount("tmp", "/tmp"),
         ]
@@ -135,15 +148,16 @@ class Producers(pulumi.ComponentResource):
                 k.config_volume(config),
                 k.secret_volume(secret.metadata.name),
                 pod_token.volume(pipeline.token),
+                pod_certificates.volume(tls),
                 *access.volumes,
                 k.scratch_volume(),
             ],
-            contents=[variables, files, logins, *access.contents],
+            contents=[variables, files, logins, {"authority": pipeline.certificates.authority}, *access.contents],
             recreate=True,
             grace_seconds=40,
             after=pipeline.all(ModelJob),
         )
-        return pulumi.Output.format("http://{0}:{1}", service, k.HTTP_PORT)
+        return pulumi.Output.format("https://{0}:{1}", service, k.HTTP_PORT)
 
 
 def _logins(credentials: Mapping[str, sections.Credentials], cameras: Sequence[sections.Camera]) -> str:

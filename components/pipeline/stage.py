@@ -14,6 +14,7 @@ from components.config import Settings
 from components.images import Image
 from components.pipeline.kafka_grants import KEDA
 from components.pipeline.kafka_identities import Access, KafkaIdentities
+from components.pipeline.pod_certificates import PodCertificates
 
 Labels = Mapping[str, str]
 Component = TypeVar("Component", bound=pulumi.ComponentResource)
@@ -75,6 +76,8 @@ class Pipeline:
     """None where no stage scales by lag."""
     token: pulumi.Input[str]
     """The name of the Secret with the token by which pods know each other (pod_token.py)."""
+    certificates: PodCertificates
+    """Those that pods show each other."""
     identities: KafkaIdentities | None = None
     """None where brokers have no listener with TLS."""
     opts: pulumi.ResourceOptions | None = None

@@ -121,6 +121,7 @@ class Ui(pulumi.ComponentResource):
             "ARGUS_PROBE_PORT": str(k.PROBE_PORT),
             "ARGUS_ACCESS_DIR": k.SECRETS_DIR,
             "ARGUS_TOKEN_FILE": str(pod_token.FILE),
+            "ARGUS_AUTHORITY_FILE": str(pod_token.AUTHORITY),
             "ARGUS_SESSIONS_CONFIG_MAP": logouts.metadata.name.apply(str),
             **access.variables,
         }
@@ -165,7 +166,7 @@ class Ui(pulumi.ComponentResource):
                 *access.volumes,
                 k.scratch_volume(),
             ],
-            contents=[variables, *access.contents],
+            contents=[variables, {"authority": pipeline.certificates.authority}, *access.contents],
             replicas=section.replicas.fixed,
             service_account=self._account(name, workload, [sees_pods, tells_logouts]),
             grace_seconds=15,

@@ -16,6 +16,7 @@ import httpx
 import yaml
 
 from apps.service.token import HEADER
+from components.kubernetes import HTTP_PORT
 from components.pipeline.pod_token import FILE
 
 NAMESPACE = "argus"
@@ -75,17 +76,17 @@ class ClusterClient:
         items: list[dict[str, Any]] = self.get("/api/v1/nodes")["items"]
         return items
 
-    def pod_get(self, pod: str, path: str, port: int = 8080) -> Any:
-        """The JSON at a path of a pod's HTTP port."""
-        return self.ask(pod, port, path).json()
+    def pod_get(self, pod: str, path: str) -> Any:
+        """The JSON at a path of a pod that answers other pods, over TLS."""
+        return self.ask(pod, HTTP_PORT, path, "https").json()
 
-    def pod_text(self, pod: str, path: str, port: int = 8080) -> str:
-        """The text at a path of a pod's HTTP port."""
-        return self.ask(pod, port, path).text
+    def metrics(self, pod: str, port: int) -> list[str]:
+        """The lines of a pod's metrics."""
+        return self.ask(pod, port, "/metrics", "http").text.splitlines()
 
-    def ask(self, pod: str, port: int, path: str) -> httpx.Response:
-        """A pod's answer. Raises httpx.HTTPError."""
-        proxied = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}:{port}/proxy{path}"
+    def ask(self, pod: str, port: int, path: str, scheme: str) -> httpx.Response:
+        """A pod's answer. Raises httpx.HTTPError. API servers do not check a pod's certificate."""
+        proxied = f"/api/v1/namespaces/{NAMESPACE}/pods/{scheme}:{pod}:{port}/proxy{path}"
         return self._read("GET", proxied, headers=self.as_a_pod)
 
     @cached_property

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from components.kubernetes import HTTP_PORT
 from tests.e2e.cluster import ClusterClient
 from tests.e2e.page import Login
 from tests.e2e.waiting import wait_until
@@ -50,7 +51,7 @@ def lag(cluster: ClusterClient, model: str = MODEL) -> float | None:
     for pod in cluster.pods("app.kubernetes.io/component=driver"):
         if "deletionTimestamp" in pod["metadata"]:
             continue
-        for line in cluster.pod_text(pod["metadata"]["name"], "/metrics").splitlines():
+        for line in cluster.metrics(pod["metadata"]["name"], HTTP_PORT):
             if line.startswith(series):
                 found = float(line.rsplit(" ", 1)[1])
                 if not math.isnan(found):

@@ -55,8 +55,8 @@ class Tunnels:
     def __exit__(self, *_: object) -> None:
         self._ends.close()
 
-    def client(self, by: str, address: str, port: int) -> httpx.Client:
-        """A client that connects from this machine."""
+    def client(self, by: str, address: str, port: int, scheme: str = "http") -> httpx.Client:
+        """A client that connects from this machine. It checks no certificate, as API servers do not."""
         key = by, address, port
         if key not in self._clients:
             end = self._folder / f"tunnel-{len(self._clients)}"
@@ -67,7 +67,9 @@ class Tunnels:
             self._ends.callback(tunnel.kill)
             wait_until(f"SSH to {by}", lambda: None if end.exists() else "no tunnel", limit_s=60, pause_s=0.1)
             self._clients[key] = httpx.Client(
-                base_url=f"http://{address}:{port}", transport=httpx.HTTPTransport(uds=str(end)), timeout=30
+                base_url=f"{scheme}://{address}:{port}",
+                transport=httpx.HTTPTransport(uds=str(end), verify=False),
+                timeout=30,
             )
         return self._clients[key]
 
@@ -79,20 +81,20 @@ class NeighbourClient(ClusterClient):
         super().__init__(kubeconfig)
         self._tunnels = tunnels
 
-    def ask(self, pod: str, port: int, path: str) -> httpx.Response:
+    def ask(self, pod: str, port: int, path: str, scheme: str) -> httpx.Response:
         """A pod's answer. Raises httpx.HTTPError."""
         found = self.get(f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}")
-        return self._from_its_machine(found, port).get(path, headers=self.as_a_pod).raise_for_status()
+        return self._from_its_machine(found, port, scheme).get(path, headers=self.as_a_pod).raise_for_status()
 
     def search(self, path: str, body: Mapping[str, Any]) -> httpx.Response:
         """Elasticsearch's answer. Raises httpx.HTTPError."""
         ready = [pod for pod in self.pods("app.kubernetes.io/name=elasticsearch") if is_ready(pod)]
         if not ready:
             raise httpx.ConnectError("no pod of Elasticsearch is ready")
-        return self._from_its_machine(ready[0], SEARCH_PORT).post(path, json=body).raise_for_status()
+        return self._from_its_machine(ready[0], SEARCH_PORT, "http").post(path, json=body).raise_for_status()
 
-    def _from_its_machine(self, pod: dict[str, Any], port: int) -> httpx.Client:
-        return self._tunnels.client(pod["spec"]["nodeName"], pod["status"]["podIP"], port)
+    def _from_its_machine(self, pod: dict[str, Any], port: int, scheme: str) -> httpx.Client:
+        return self._tunnels.client(pod["spec"]["nodeName"], pod["status"]["podIP"], port, scheme)
 
 
 def with_own(config: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Runs an app as a process, with its HTTP port."""
+"""Runs an app as a process, with its HTTP ports."""
 
 import contextlib
 import os
@@ -10,8 +10,9 @@ from pathlib import Path
 
 import httpx
 
+from apps.service.peer import trust
 from apps.service.token import Token
-from tests.environments import TOKEN_FILE, variables
+from tests.environments import AUTHORITY_FILE, TOKEN_FILE, variables
 from tests.integration.services import REPOSITORY, free_port, wait_for
 
 
@@ -20,10 +21,11 @@ class App:
 
     def __init__(self, module: str, log: Path, environment: dict[str, str]) -> None:
         self.port = int(environment["ARGUS_HTTP_PORT"])
-        self.url = f"http://127.0.0.1:{self.port}"
-        # Where the page answers probes and metrics.
-        self.probe_url = f"http://127.0.0.1:{environment.get('ARGUS_PROBE_PORT', self.port)}"
+        # The page is in plain unless a test has it otherwise; the other apps answer over TLS alone.
+        self.url = f"{'http' if module == 'apps.ui' else 'https'}://127.0.0.1:{self.port}"
+        self.probe_url = f"http://127.0.0.1:{environment['ARGUS_PROBE_PORT']}"
         self.log = log
+        self._trust = trust(AUTHORITY_FILE)
         self.headers: Mapping[str, str] = Token(TOKEN_FILE).headers
         """What every request shows, such as a token."""
         with log.open("ab") as sink:
@@ -36,9 +38,10 @@ class App:
             )
 
     def get(self, path: str) -> httpx.Response:
-        return httpx.get(f"{self.url}{path}", headers=self.headers, timeout=15, trust_env=False)
+        return httpx.get(f"{self.url}{path}", headers=self.headers, timeout=15, trust_env=False, verify=self._trust)
 
     def probe(self, path: str) -> httpx.Response:
+        """What Kubernetes or Prometheus gets."""
         return httpx.get(f"{self.probe_url}{path}", timeout=15, trust_env=False)
 
     def wait_until_ready(self) -> None:
@@ -59,7 +62,8 @@ class App:
 @contextlib.contextmanager
 def app(module: str, log: Path, **environment: str) -> Iterator[App]:
     """Start an app, wait until it is ready, and stop it after the block. `environment` lacks the prefix ARGUS_."""
-    started = App(module, log, variables(module, **{"http_port": str(free_port()), **environment}))
+    ports = {"http_port": str(free_port()), "probe_port": str(free_port())}
+    started = App(module, log, variables(module, **{**ports, **environment}))
     try:
         started.wait_until_ready()
         yield started

@@ -88,7 +88,7 @@ def stored(folder: Path) -> set[str]:
 
 
 def metric(served: App, name: str) -> float:
-    for line in served.get("/metrics").text.splitlines():
+    for line in served.probe("/metrics").text.splitlines():
         if line.startswith(f"{name} "):
             return float(line.rsplit(" ", 1)[1])
     return 0.0
@@ -109,7 +109,7 @@ def test_every_record_becomes_its_file_and_is_served(topics: Topics, tmp_path: P
         assert result.content == result_to_json(make_result(one, topics.models[0]))
         assert consumer.get(f"/frames/{one.camera}/").json() == {"hours": [hour]}
         assert len(consumer.get(f"/frames/{one.camera}/{hour}/").json()["files"]) == 60
-        assert consumer.get("/healthz").status_code == 200
+        assert consumer.probe("/healthz").status_code == 200
     assert stored(tmp_path) == expected
     assert committed(topics, topics.frames) == ends(topics)
 
@@ -224,7 +224,7 @@ def test_on_a_full_disk_it_waits_and_stores_the_rest_once_there_is_room(
         wait_for("a full disk", lambda: metric(first, "argus_consumer_disk_full") == 1)
         waiting = there()
         assert waiting and waiting < expected
-        assert first.get("/healthz").status_code == first.get("/readyz").status_code == 200
+        assert first.probe("/healthz").status_code == first.probe("/readyz").status_code == 200
         # A picture or a result: what was read first has taken the room.
         assert first.get(f"/frames/{sorted(waiting)[0]}").status_code == 200
         first.stop(signal.SIGKILL)

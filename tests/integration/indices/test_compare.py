@@ -25,7 +25,7 @@ from apps.messages.names import CONSUMER_GROUP, FILEBEAT_GROUP, REFUSED_INDICES,
 from apps.messages.report import Report
 from components.pipeline.elasticsearch import index_template
 from components.pipeline.filebeat import filebeat_yml
-from tests.environments import TOKEN_FILE
+from tests.environments import AUTHORITY_FILE, TOKEN_FILE
 from tests.integration import services
 from tests.integration.processes import app
 from tests.integration.services import free_port, wait_for
@@ -120,6 +120,7 @@ class Site:
                 "results_topics": ",".join(self.topics.results),
                 "consumer_urls": self.consumer,
                 "token_file": TOKEN_FILE,
+                "authority_file": AUTHORITY_FILE,
                 "hours": hours,
                 "report_file": self.report_file,
             }

@@ -32,9 +32,11 @@ from apps.messages import (
     result_to_json,
 )
 from apps.scenes import render, truth
+from apps.service.certificate import Certificate
+from apps.service.peer import TLS_VERSION
 from components.pipeline.elasticsearch import index_template
 from tests.accounts import BEARER, PASSWORD, user, write_access
-from tests.certificates import certificate
+from tests.certificates import certificate, of_pods
 from tests.e2e.browser import browser
 from tests.e2e.page import Login
 from tests.integration.processes import App, app
@@ -144,8 +146,10 @@ def producer_double() -> Iterator[str]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    shown = Certificate(of_pods(), TLS_VERSION)
+    server.socket = shown.context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
+    yield f"https://127.0.0.1:{server.server_port}"
     server.shutdown()
 
 
@@ -192,7 +196,7 @@ def site(kafka: str, elasticsearch: str, tmp_path_factory: pytest.TempPathFactor
             frames_topic=topics.frames,
             results_topics=",".join(topics.results),
             elasticsearch_url=elasticsearch,
-            consumer_urls=f"{stored.url},http://127.0.0.1:{free_port()}",
+            consumer_urls=f"{stored.url},https://127.0.0.1:{free_port()}",
             producer_urls=producer_url,
             cameras=",".join(CAMERAS),
             probe_port=str(free_port()),

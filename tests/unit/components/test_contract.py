@@ -21,7 +21,7 @@ from apps.indices.settings import Settings as IndexSettings
 from apps.messages.names import results_topic
 from apps.producer.settings import Settings as ProducerSettings
 from apps.producer.settings import read_cameras, read_credentials
-from apps.service.settings import PREFIX, PeerSettings, Settings, read
+from apps.service.settings import PREFIX, AnsweringSettings, AskingSettings, PeerSettings, Settings, read
 from apps.spark_jobs.settings import ModelSettings
 from apps.spark_jobs.settings import Settings as DriverSettings
 from apps.spark_jobs.spec import JobSpec
@@ -140,11 +140,21 @@ def test_an_app_knows_every_variable_and_gets_all_that_it_needs(
         settings_of(container)
 
 
-def test_pods_that_ask_each_other_have_the_same_token(found: Find, settings_of: Callable[[Container], Any]) -> None:
+def test_pods_that_ask_each_other_have_the_token_and_certificates(
+    found: Find, settings_of: Callable[[Container], Any]
+) -> None:
     peers = [each for each in found("") if issubclass(READERS[each.name], PeerSettings)]
     assert {each.name for each in peers} == {"producer", "consumer", "ui", "compare"}
     for container in peers:
-        assert str(settings_of(container).token_file) in container.files, container.pod
+        settings = settings_of(container)
+        assert str(settings.token_file) in container.files, container.pod
+        if isinstance(settings, AskingSettings):
+            assert str(settings.authority_file) in container.files, container.pod
+        if isinstance(settings, AnsweringSettings):
+            assert {f"{settings.tls_dir}/{name}" for name in ("tls.crt", "tls.key")} <= container.files.keys()
+    asking = {each.name for each in peers if issubclass(READERS[each.name], AskingSettings)}
+    answering = {each.name for each in peers if issubclass(READERS[each.name], AnsweringSettings)}
+    assert (asking, answering) == ({"producer", "ui", "compare"}, {"producer", "consumer"})
 
 
 def test_every_module_that_is_run_is_there(found: Find) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import random
+import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,8 +17,8 @@ from apps.indices.identities import Identities, Slot
 from apps.indices.results_log import Place, Window
 from apps.indices.settings import ComparisonSettings
 from apps.messages import Result, frame_path, hour_of, result_from_json, result_path, result_to_json
-from apps.service.token import Token
-from tests.environments import TOKEN_FILE
+from apps.service.peer import Client
+from tests.environments import AUTHORITY_FILE, TOKEN_FILE
 
 NOW = datetime(2026, 11, 23, 12, 40, tzinfo=UTC)
 TOPIC, FRAMES = "results.objects", "frames"
@@ -216,9 +217,18 @@ class Disks:
             self.files[f"/frames/{path}"] = content
         return {"outcomes": [self.outcome] * len(records)}
 
-    def list(self, method: str, url: str, body: bytes | None = None, *, headers: Mapping[str, str]) -> Any:
+    def list(
+        self,
+        method: str,
+        url: str,
+        body: bytes | None = None,
+        *,
+        headers: Mapping[str, str],
+        trust: ssl.SSLContext,
+    ) -> Any:
         assert headers, "no token"
-        path = url.removeprefix("http://consumer-0:8080")
+        assert trust.verify_mode is ssl.CERT_REQUIRED
+        path = url.removeprefix("https://consumer-0:8080")
         if self.silent:
             raise OSError("no route")
         if method == "POST":
@@ -235,7 +245,7 @@ class Disks:
                 return {"files": [name for one, at, name in parts if (one, at) == (camera, hour)]}
         raise AssertionError(url)
 
-    def fetch(self, _: Any, slot: Slot, sequence: int, __: Token) -> bytes | None:
+    def fetch(self, _: Any, slot: Slot, sequence: int, __: Client) -> bytes | None:
         return self.files.get(f"/frames/{slot.camera}/{slot.hour}/{sequence}.{slot.model}.json")
 
 
@@ -256,8 +266,9 @@ class Site:
                 "kafka_bootstrap_servers": "kafka:9092",
                 "frames_topic": FRAMES,
                 "results_topics": TOPIC,
-                "consumer_urls": "http://consumer-0:8080",
+                "consumer_urls": "https://consumer-0:8080",
                 "token_file": TOKEN_FILE,
+                "authority_file": AUTHORITY_FILE,
                 **settings,
             }
         )
@@ -420,7 +431,7 @@ def test_a_consumer_that_does_not_answer_is_named_and_its_disk_not_counted(site:
     everything = site.fill(5)
     site.disks.silent = True
     report = site.compare().report
-    assert (report.unanswered, report.not_on_disk) == (["http://consumer-0:8080"], None)
+    assert (report.unanswered, report.not_on_disk) == (["https://consumer-0:8080"], None)
     assert site.search.names("results-") == everything
 
 

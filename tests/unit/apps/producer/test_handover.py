@@ -2,11 +2,15 @@
 
 import contextlib
 import http.client
+import json
+import ssl
 import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
+from socketserver import BaseRequestHandler, ThreadingTCPServer
 from types import SimpleNamespace
 
 import pytest
@@ -19,12 +23,18 @@ from apps.producer.sources import Shot
 from apps.producer.sources.base import Closing
 from apps.producer.web import describe, serve
 from apps.scenes import render
+from apps.service.certificate import Certificate
+from apps.service.peer import TLS_VERSION, Client, Door, trust
 from apps.service.token import HEADER, Token
-from tests.environments import TOKEN_FILE
+from tests.certificates import AUTHORITY as CA
+from tests.certificates import HERE, PodAuthority, of_pods
+from tests.environments import AUTHORITY_FILE, TOKEN_FILE
 from tests.unit.apps.producer.conftest import FakeSender, make_camera, wait_for
 
 IMAGE = render("unit", 1, 64, 64)
-TOKEN = Token(TOKEN_FILE)
+POD = Client(Token(TOKEN_FILE), trust(AUTHORITY_FILE))
+DOOR = Door(POD.token, Certificate(of_pods(), TLS_VERSION))
+AUTHORITY = PodAuthority()
 
 
 class Endless(Closing):
@@ -47,7 +57,7 @@ class Endless(Closing):
 class Producer:
     """A producer of these cameras on a separate port."""
 
-    def __init__(self, me: str, started: float, cameras: list[str]) -> None:
+    def __init__(self, me: str, started: float, cameras: list[str], pod: Client = POD) -> None:
         self.me = me
         self.sender = FakeSender()
         self.stopping = threading.Event()
@@ -65,8 +75,8 @@ class Producer:
             for name, held in self.held.items()
         ]
         self.peers: list[Address] = []
-        self.handover = Handover(me, self.peers, self.workers, TOKEN, started)
-        self.server = serve(0, self.workers, self.handover, lambda: None)
+        self.handover = Handover(me, self.peers, self.workers, pod, started)
+        self.server = serve(0, self.workers, self.handover, DOOR)
         self.address: Address = ("127.0.0.1", self.server.port)
 
     def start(self) -> None:
@@ -234,8 +244,8 @@ def test_a_camera_that_is_not_let_go_is_read_after_a_limit(
 )
 def test_nonsense_releases_nothing(two: tuple[Producer, Producer], body: str) -> None:
     old, _ = two
-    connection = http.client.HTTPConnection(*old.address, timeout=5)
-    connection.request("POST", module.RELEASE, body, TOKEN.headers)
+    connection = connect(old.address)
+    connection.request("POST", module.RELEASE, body, POD.token.headers)
     assert connection.getresponse().status == 400
     connection.close()
     assert old.cameras == ["gate", "yard"]
@@ -248,15 +258,84 @@ def test_a_stranger_neither_takes_a_camera_nor_sees_which_there_are(
     old, _ = two
     claim = '{"by": "x", "started": 9e9, "cameras": ["gate", "yard"]}'
     for method, path, body in (("POST", module.RELEASE, claim), ("GET", "/cameras", None)):
-        connection = http.client.HTTPConnection(*old.address, timeout=5)
+        connection = connect(old.address)
         connection.request(method, path, body, headers)
         response = connection.getresponse()
         assert response.status == 401
         assert b"gate" not in response.read()
         connection.close()
     assert old.cameras == ["gate", "yard"]
-    connection = http.client.HTTPConnection(*old.address, timeout=5)
-    connection.request("POST", module.RELEASE, claim, TOKEN.headers)
+    connection = connect(old.address)
+    connection.request("POST", module.RELEASE, claim, POD.token.headers)
     assert connection.getresponse().status == 200, "the claim was one that is granted to a producer"
     connection.close()
     wait_for(lambda: old.cameras == [])
+
+
+def connect(address: Address) -> http.client.HTTPSConnection:
+    return http.client.HTTPSConnection(*address, timeout=5, context=POD.trust)
+
+
+@contextlib.contextmanager
+def impostor(certificate: Path | None) -> Iterator[tuple[Address, list[bytes]]]:
+    """Answers like a producer that keeps `yard`, with a certificate or in plain as earlier versions; what it heard."""
+    heard: list[bytes] = []
+
+    told = json.dumps({"producer": "impostor", "cameras": [], "kept": ["yard"]})
+
+    class Keeps(BaseRequestHandler):
+        def handle(self) -> None:
+            while b"yard" not in b"".join(heard) and (data := self.request.recv(65536)):
+                heard.append(data)
+                if certificate is None:
+                    break
+            self.request.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {len(told)}\r\n\r\n{told}".encode())
+
+    server = ThreadingTCPServer(("127.0.0.1", 0), Keeps)
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate / "tls.crt", certificate / "tls.key")
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield ("127.0.0.1", server.server_address[1]), heard
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize("what", ["another authority", "another kind of pod", "in plain"])
+def test_who_cannot_show_that_he_is_a_producer_gets_neither_the_token_nor_a_camera(
+    what: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shown = None
+    if what == "another authority":
+        shown = PodAuthority().write(tmp_path / "tls", *HERE)
+    elif what == "another kind of pod":
+        shown = AUTHORITY.write(tmp_path / "tls", "consumer-0.consumer")
+    here = AUTHORITY.write(tmp_path / "here", *HERE)
+    pod = Client(POD.token, trust(here / CA))
+    new = Producer("new", 2.0, ["yard"], pod)
+    with impostor(shown) as (address, heard):
+        new.peers.append(address)
+        new.start()
+    try:
+        assert new.cameras == ["yard"]
+        assert POD.token.headers[HEADER].encode() not in b"".join(heard)
+        assert "is no producer of this stack and version" in caplog.text
+    finally:
+        new.die()
+
+
+def test_the_impostor_would_be_believed_with_a_producer_s_certificate(tmp_path: Path) -> None:
+    here = AUTHORITY.write(tmp_path / "here", *HERE)
+    new = Producer("new", 2.0, ["yard"], Client(POD.token, trust(here / CA)))
+    with impostor(here) as (address, heard):
+        new.peers.append(address)
+        new.start()
+    try:
+        assert new.cameras == []
+        assert POD.token.headers[HEADER].encode() in b"".join(heard)
+    finally:
+        new.die()

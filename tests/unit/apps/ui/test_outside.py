@@ -78,6 +78,7 @@ def test_settings_name_the_models_and_refuse_bad_urls(monkeypatch: pytest.Monkey
     for name, value in variables("apps.ui", results_topics="results.objects,results.motion").items():
         monkeypatch.setenv(name, value)
     assert Settings().models == ("objects", "motion")
-    monkeypatch.setenv("ARGUS_CONSUMER_URLS", "consumer-0:8080")
-    with pytest.raises(ValueError, match="not an http"):
-        Settings()
+    for url in ("consumer-0:8080", "http://consumer-0:8080"):
+        monkeypatch.setenv("ARGUS_CONSUMER_URLS", url)
+        with pytest.raises(ValueError, match="not an https"):
+            Settings()

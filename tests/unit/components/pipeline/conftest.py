@@ -12,6 +12,7 @@ from components.pipeline.image_cache import ImageCache, ImageCacheArgs
 from components.pipeline.kafka_identities import KafkaIdentities, KafkaIdentitiesArgs
 from components.pipeline.namespace import Namespace, NamespaceArgs
 from components.pipeline.network_policies import NetworkPolicies, NetworkPoliciesArgs, pods
+from components.pipeline.pod_certificates import PodCertificates, PodCertificatesArgs
 from components.pipeline.pod_token import PodToken, PodTokenArgs
 from components.pipeline.stage import Pipeline
 from components.pipeline.vertical import VerticalScaling, VerticalScalingArgs, targets
@@ -69,7 +70,11 @@ def declare(**changes: Any) -> None:
             transport=stack.kafka.transport,
         ),
     )
-    token = PodToken("pod-token", PodTokenArgs(namespace=namespace, section=stack.pod_secrets)).secret
+    certificates = PodCertificates(
+        "pod-certificates", PodCertificatesArgs(namespace=namespace, section=stack.pod_secrets)
+    )
+    token_args = PodTokenArgs(namespace=namespace, section=stack.pod_secrets, authority=certificates.authority)
+    token = PodToken("pod-token", token_args).secret
     identities = None
     if stack.kafka.transport != "plain":
         identities_args = KafkaIdentitiesArgs(
@@ -77,7 +82,13 @@ def declare(**changes: Any) -> None:
         )
         identities = KafkaIdentities("kafka-identities", identities_args)
     pipeline = Pipeline(
-        settings=stack, namespace=namespace, images=images, keda=keda, token=token, identities=identities
+        settings=stack,
+        namespace=namespace,
+        images=images,
+        keda=keda,
+        token=token,
+        certificates=certificates,
+        identities=identities,
     )
     for stage in every:
         pipeline.add(stage)

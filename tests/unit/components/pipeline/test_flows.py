@@ -64,6 +64,18 @@ def test_spark_asks_for_what_the_page_says() -> None:
     assert (asked, asked) == asks(driver, model_job.DRIVER_PORT) == asks(driver, model_job.BLOCK_PORT)
 
 
+def test_producers_and_consumers_ask_for_what_the_page_says(program: Program) -> None:
+    given = {
+        each.inputs["metadata"]["name"]: each.inputs["data"]
+        for each in program(LAB).resources
+        if each.type.endswith(":ConfigMap")
+    }
+    for server, name in (("producer", "producer-0-environment"), ("consumer", "consumer")):
+        settings = given[name]
+        asked = "ARGUS_TOKEN_FILE" in settings, "ARGUS_TLS_DIR" in settings
+        assert asked == asks(server, int(settings["ARGUS_HTTP_PORT"])) == (True, True)
+
+
 def test_elasticsearch_asks_for_what_the_page_says(program: Program) -> None:
     (nodes,) = [
         each.inputs

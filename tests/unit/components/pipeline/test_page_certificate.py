@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from apps.ui.certificate import Certificate
+from apps.service.certificate import Certificate
+from apps.ui.__main__ import OLDEST_TLS
 from components.pipeline import page_certificate
 from components.pipeline.certificates import BLOCK, ROOT
 from components.pipeline.page_certificate import DAYS, SCRIPT
@@ -66,13 +67,13 @@ def shown(certificate: Certificate, authority: str, name: str) -> dict[str, Any]
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_client_that_has_the_authority_takes_it_for_each_name(tmp_path: Path, authority: str, name: str) -> None:
-    found = shown(Certificate(write(tmp_path / "tls", page(authority))), authority, name)
+    found = shown(Certificate(write(tmp_path / "tls", page(authority)), OLDEST_TLS), authority, name)
     end = ssl.cert_time_to_seconds(found["notAfter"])
     assert (DAYS - 1) * 86400 < end - time.time() <= DAYS * 86400
 
 
 def test_another_name_or_authority_is_refused(tmp_path: Path, authority: str) -> None:
-    served = Certificate(write(tmp_path / "tls", page(authority)))
+    served = Certificate(write(tmp_path / "tls", page(authority)), OLDEST_TLS)
     with pytest.raises(ssl.SSLCertVerificationError, match="mismatch"):
         shown(served, authority, "elsewhere.example.com")
     with pytest.raises(ssl.SSLCertVerificationError, match=r"self-signed|unable to get local issuer"):
@@ -80,7 +81,7 @@ def test_another_name_or_authority_is_refused(tmp_path: Path, authority: str) ->
 
 
 def test_a_running_pod_takes_the_renewed_one(tmp_path: Path, authority: str) -> None:
-    served = Certificate(write(tmp_path / "tls", page(authority)))
+    served = Certificate(write(tmp_path / "tls", page(authority)), OLDEST_TLS)
     before = shown(served, authority, NAMES[0])["serialNumber"]
     write(tmp_path / "tls", page(authority))
     served.look()
@@ -90,7 +91,7 @@ def test_a_running_pod_takes_the_renewed_one(tmp_path: Path, authority: str) -> 
 def test_the_page_s_certificate_vouches_for_no_other(tmp_path: Path, authority: str) -> None:
     printed = page(authority)
     forged = run("page", str(DAYS), "192.0.2.99", given=printed)
-    served = Certificate(write(tmp_path / "tls", forged))
+    served = Certificate(write(tmp_path / "tls", forged), OLDEST_TLS)
     with pytest.raises(ssl.SSLCertVerificationError):
         shown(served, authority + blocks(printed)[1], "192.0.2.99")
 

@@ -147,9 +147,9 @@ def test_values_reach_the_apps(build: Build) -> None:
     bootstrap = ",".join(f"kafka-{n}.kafka.argus.svc.cluster.local:9092" for n in range(3))
     assert variables(objects, "consumer")["ARGUS_KAFKA_BOOTSTRAP_SERVERS"] == bootstrap
     assert variables(objects, "ui")["ARGUS_CONSUMER_URLS"] == (
-        "http://consumer-0.consumer:8080,http://consumer-1.consumer:8080"
+        "https://consumer-0.consumer:8080,https://consumer-1.consumer:8080"
     )
-    assert variables(objects, "ui")["ARGUS_PRODUCER_URLS"].split(",")[3] == "http://producer-3:8080"
+    assert variables(objects, "ui")["ARGUS_PRODUCER_URLS"].split(",")[3] == "https://producer-3:8080"
 
 
 def test_only_who_needs_it_may_talk_to_the_api(build: Build) -> None:
@@ -215,4 +215,4 @@ def test_pods_that_share_a_consumer_group_come_with_its_lag_and_stay_for_their_c
 def test_the_page_asks_every_consumer_that_may_come(build: Build) -> None:
     objects = build(consumer={"replicas": {"maximum": 4}})
     urls = objects["ConfigMap/ui"].inputs["data"]["ARGUS_CONSUMER_URLS"].split(",")
-    assert [url.removeprefix("http://").split(".")[0] for url in urls] == [f"consumer-{n}" for n in range(4)]
+    assert [url.removeprefix("https://").split(".")[0] for url in urls] == [f"consumer-{n}" for n in range(4)]

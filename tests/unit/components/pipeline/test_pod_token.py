@@ -7,7 +7,7 @@ import pulumi
 import pytest
 
 from components import drawn
-from components.pipeline.pod_token import FILE
+from components.pipeline.pod_token import AUTHORITY, FILE
 from tests.unit.components.pipeline.conftest import Build
 from tests.unit.components.pipeline.test_pipeline import templates
 
@@ -42,7 +42,7 @@ def test_the_token_is_where_it_is_needed_and_nowhere_else(words: None, build: Bu
     assert told == ["Secret/pods-token"]
     secret = objects["Secret/pods-token"]
     assert "stringData" in secret.secret_inputs
-    assert secret.inputs["stringData"].keys() == {FILE.name}
+    assert secret.inputs["stringData"].keys() == {FILE.name, AUTHORITY.name}
     found = {key for key, each in templates(objects).items() if "pods-token" in json.dumps(each)}
     assert found == HOLDERS
     assert all(mounts_it(templates(objects)[key]) for key in HOLDERS)

@@ -47,7 +47,14 @@ def test_every_pod_is_of_a_kind_that_a_stage_names(build: Build) -> None:
 
 def test_a_stage_comes_after_those_that_it_needs() -> None:
     images = {"kafka": "kafka:1"}
-    pipeline = Pipeline(settings=settings(), namespace="argus", images=images, keda=None, token="pods-token")
+    pipeline = Pipeline(
+        settings=settings(),
+        namespace="argus",
+        images=images,
+        keda=None,
+        token="pods-token",
+        certificates=None,  # type: ignore[arg-type]
+    )
     with pytest.raises(LookupError, match="there are 0 components Zookeeper so far: mind the order"):
         pipeline.add(KAFKA)
 

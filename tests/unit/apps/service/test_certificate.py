@@ -1,4 +1,4 @@
-"""The page is served over TLS, and a renewed certificate is shown without a restart."""
+"""A server shows a renewed certificate without a restart."""
 
 import socket
 import ssl
@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from apps.service.certificate import Certificate
 from apps.service.settings import SettingsError
-from apps.ui.certificate import Certificate
 from tests.certificates import certificate
+
+OLDEST = ssl.TLSVersion.TLSv1_2
 
 
 @pytest.fixture
@@ -55,7 +57,7 @@ def shown(served: Certificate) -> str:
 
 def test_a_renewed_certificate_is_shown_to_the_next_client(tmp_path: Path, versions: tuple[Path, Path]) -> None:
     first, second = versions
-    served = Certificate(mounted(tmp_path / "tls", first))
+    served = Certificate(mounted(tmp_path / "tls", first), OLDEST)
     served.look()
     assert shown(served) == "first"
     mounted(tmp_path / "tls", second)
@@ -67,7 +69,7 @@ def test_one_that_cannot_be_used_changes_nothing(
     tmp_path: Path, versions: tuple[Path, Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     first, second = versions
-    served = Certificate(mounted(tmp_path / "tls", first))
+    served = Certificate(mounted(tmp_path / "tls", first), OLDEST)
     (second / "tls.key").write_bytes((first / "tls.key").read_bytes())
     mounted(tmp_path / "tls", second)
     served.look()
@@ -82,7 +84,7 @@ def test_one_that_cannot_be_used_changes_nothing(
 def test_at_the_start_it_must_be_whole(tmp_path: Path, versions: tuple[Path, Path], missing: str) -> None:
     (versions[0] / missing).unlink()
     with pytest.raises(SettingsError, match=r"tls\.crt and tls\.key cannot be used"):
-        Certificate(mounted(tmp_path / "tls", versions[0]))
+        Certificate(mounted(tmp_path / "tls", versions[0]), OLDEST)
     (versions[1] / missing).write_text("nonsense")
     with pytest.raises(SettingsError, match="cannot be used"):
-        Certificate(versions[1])
+        Certificate(versions[1], OLDEST)

@@ -1,0 +1,52 @@
+"""How the stack's pods know each other: a client shows the token, a server its certificate (ADR 43).
+
+Both are always asked for together, so that the token is never sent in plain.
+"""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from apps.service.certificate import Certificate
+from apps.service.settings import AnsweringSettings, AskingSettings, SettingsError
+from apps.service.token import Token
+
+TLS_VERSION = ssl.TLSVersion.TLSv1_3
+
+
+@dataclass(frozen=True)
+class Client:
+    """A pod that asks others."""
+
+    token: Token
+    trust: ssl.SSLContext
+
+    @classmethod
+    def of(cls, settings: AskingSettings) -> Client:
+        """What the settings name. Raises SettingsError if a file cannot be used."""
+        return cls(Token(settings.token_file), trust(settings.authority_file))
+
+
+@dataclass(frozen=True)
+class Door:
+    """What a pod that answers others asks of them, and shows them."""
+
+    token: Token
+    certificate: Certificate
+
+    @classmethod
+    def of(cls, settings: AnsweringSettings) -> Door:
+        """What the settings name. Raises SettingsError if a file cannot be used."""
+        return cls(Token(settings.token_file), Certificate(settings.tls_dir, TLS_VERSION))
+
+
+def trust(authority: Path) -> ssl.SSLContext:
+    """Trusts the certificates of the stack's authority for pods, at the names that they have, and no others."""
+    try:
+        context = ssl.create_default_context(cafile=authority)
+    except OSError as unusable:  # ssl.SSLError is one
+        raise SettingsError(f"ARGUS_AUTHORITY_FILE: {authority} cannot be used: {unusable}") from unusable
+    context.minimum_version = TLS_VERSION
+    return context
