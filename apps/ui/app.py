@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -100,7 +100,7 @@ def create_app(settings: Settings, certificate: Certificate | None = None) -> Fa
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         probes = Probes(settings.probe_port, reader)
         reader.start()
-        pollers = [
+        pollers: list[Callable[[], Coroutine[Any, Any, None]]] = [
             probes.run,
             producers.run,
             *notices.pollers,

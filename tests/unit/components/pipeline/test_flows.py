@@ -66,7 +66,7 @@ def test_spark_asks_for_what_the_page_says() -> None:
 
 def test_producers_and_consumers_ask_for_what_the_page_says(program: Program) -> None:
     given = {
-        each.inputs["metadata"]["name"]: each.inputs["data"]
+        each.inputs["metadata"]["name"]: each.inputs.get("data", {})
         for each in program(LAB).resources
         if each.type.endswith(":ConfigMap")
     }

@@ -10,9 +10,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from components.config.sections import PodSecrets
 from components.pipeline import pod_certificates
 from components.pipeline.certificates import BLOCK, ROOT
-from components.pipeline.pod_certificates import DIR, SCRIPT
+from components.pipeline.pod_certificates import DIR, SCRIPT, PodCertificates, PodCertificatesArgs
 from components.pipeline.pod_token import AUTHORITY, FILE
 from tests import certificates
 from tests.unit.components.pipeline.conftest import Build, declare
@@ -86,13 +87,14 @@ def test_a_pod_mounts_the_certificate_of_its_kind_and_no_other(build: Build) -> 
     assert found == {"producer-tls": PRODUCERS, "consumer-tls": {"StatefulSet/consumer"}}
 
 
-def test_a_certificate_has_every_name_by_which_its_pods_are_asked(build: Build, pulumi_mocks: Any) -> None:
+def test_a_certificate_has_every_name_by_which_its_pods_are_asked(pulumi_mocks: Any) -> None:
     made = of(pulumi_mocks, consumer={"replicas": {"maximum": 4}})
-    objects = build(consumer={"replicas": {"maximum": 4}})
-    page, producer = variables(objects, "ui"), variables(objects, "producer-0-environment")
+    maps = [each.inputs for each in pulumi_mocks.resources if each.type.endswith(":ConfigMap")]
+    data = {each["metadata"]["name"]: each.get("data", {}) for each in maps}
+    page, peers = data["ui"], data["producer-0-environment"]["ARGUS_PEERS"]
     asked = {
-        "producer": [page["ARGUS_PRODUCER_URLS"], f"https://{producer['ARGUS_PEERS']}"],
-        "consumer": [page["ARGUS_CONSUMER_URLS"], variables(objects, "comparison")["ARGUS_CONSUMER_URLS"]],
+        "producer": [page["ARGUS_PRODUCER_URLS"], f"https://{peers}"],
+        "consumer": [page["ARGUS_CONSUMER_URLS"], data["comparison"]["ARGUS_CONSUMER_URLS"]],
     }
     for kind, lists in asked.items():
         hosts = {urlsplit(url).hostname for urls in lists for url in urls.split(",")}
@@ -135,11 +137,18 @@ def test_they_are_made_anew_each_year_and_on_request_and_the_authority_never(
             def now(cls, tz: Any = None) -> "Then":
                 return cls(year, 6, 1, tzinfo=UTC)
 
+        def program() -> None:
+            args = PodCertificatesArgs(namespace="argus", section=PodSecrets(**secrets))
+            made = PodCertificates("pods", args)
+            for kind in KINDS:
+                made.server(kind, [kind], {})
+
         monkeypatch.setattr(pod_certificates, "datetime", Then)
-        made = of(pulumi_mocks, podSecrets=secrets)
-        assert "triggers" not in made["pod-certificates-authority"].inputs
-        assert made["pod-certificates-authority"].ignore_changes == {"create"}
-        return [made[f"pod-certificates-{kind}"].inputs["triggers"] for kind in KINDS]
+        pulumi_mocks.resources.clear()
+        pulumi_mocks.run(program)
+        authority = pulumi_mocks.named("pods-authority")
+        assert "triggers" not in authority.inputs and authority.ignore_changes == {"create"}
+        return [pulumi_mocks.named(f"pods-{kind}").inputs["triggers"] for kind in KINDS]
 
     now = triggers(2026)
     assert triggers(2026) == now
