@@ -94,6 +94,12 @@ def env_field(name: str, path: str) -> core.v1.EnvVarArgs:
     )
 
 
+def env_if_there(name: str, config_map: str) -> core.v1.EnvVarArgs:
+    """An environment variable from the key of its name in a ConfigMap; unset while there is no such ConfigMap."""
+    reference = core.v1.ConfigMapKeySelectorArgs(name=config_map, key=name, optional=True)
+    return core.v1.EnvVarArgs(name=name, value_from=core.v1.EnvVarSourceArgs(config_map_key_ref=reference))
+
+
 def env_from(config_map: pulumi.Input[str]) -> list[core.v1.EnvFromSourceArgs]:
     """Environment variables from every key of a ConfigMap."""
     return [core.v1.EnvFromSourceArgs(config_map_ref=core.v1.ConfigMapEnvSourceArgs(name=config_map))]

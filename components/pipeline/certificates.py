@@ -21,16 +21,21 @@ def printed(
     script: Path,
     arguments: pulumi.Input[str],
     *,
-    triggers: Sequence[str],
+    triggers: Sequence[str] = (),
+    period: str = "",
     opts: pulumi.ResourceOptions,
     stdin: pulumi.Input[str] | None = None,
 ) -> pulumi.Output[str]:
-    """What the script prints, as a secret; it stays until the arguments, the input or a trigger are others."""
+    """What the script prints, as a secret; it stays until the arguments, the input, a trigger or the period are others.
+
+    A preview calls another trigger a replacement, which looks like something lost; another period is an update.
+    """
     made = local.Command(
         name,
         # Relative, so that a clone in another folder makes nothing anew.
         create=pulumi.Output.format("bash {0} {1}", os.path.relpath(script, ROOT), arguments),
         stdin=stdin,
+        environment={"ARGUS_PERIOD": period} if period else None,
         triggers=list(triggers) or None,
         logging=local.Logging.NONE,
         opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(additional_secret_outputs=["stdout"])),

@@ -23,10 +23,17 @@ LABELS: Final = k.labels("elasticsearch", "search")
 TEMPLATE_LABELS: Final = k.labels("elasticsearch-template", "job")
 RETENTION_LABELS: Final = k.labels("elasticsearch-retention", "job")
 
+FORMED: Final = "elasticsearch-formed"
+"""The ConfigMap that is there once the nodes have formed their cluster (ADR 41)."""
+_INITIAL_MASTERS: Final = "cluster.initial_master_nodes"
+NEVER_AGAIN: Final = {_INITIAL_MASTERS: "formed-already"}
+"""A setting that takes the place of the one in elasticsearch.yml. No node has that name, so none forms a cluster."""
+
 
 def elasticsearch_yml(namespace: str, replicas: int, volume_gib: int, *, audit: bool = False) -> str:
     """The nodes' configuration. All are initial master nodes, so that no node can form a cluster alone.
 
+    Once they have formed one, NEVER_AGAIN keeps nodes without data from forming another.
     With `audit`, indices of the audit log are made as they are written to, like those of results.
     """
     names = [f"elasticsearch-{n}" for n in range(replicas)]
@@ -35,7 +42,7 @@ def elasticsearch_yml(namespace: str, replicas: int, volume_gib: int, *, audit: 
         "node.name": "${HOSTNAME}",
         "network.host": "0.0.0.0",
         "discovery.seed_hosts": [k.pod_dns(name, "elasticsearch-nodes", namespace) for name in names],
-        "cluster.initial_master_nodes": names,
+        _INITIAL_MASTERS: names,
         # mmap would need a higher vm.max_map_count on every machine; plain reads do not.
         "node.store.allow_mmap": False,
         # Elasticsearch's default shares, but of the volume's size: a local volume is a folder on a shared disk.
@@ -144,6 +151,8 @@ class Elasticsearch(pulumi.ComponentResource):
         # The nodes' name is an input, so that the Job starts once they are ready.
         ready = k.available_after(address, nodes.metadata.name)
         job = self._template_job(ready)
+        if self._section.replicas > 1:
+            self._never_again(workload, job)
         self._retention(address)
         self.url = k.available_after(ready, job.metadata.name)
         self.register_outputs({"url": self.url})
@@ -167,6 +176,8 @@ class Elasticsearch(pulumi.ComponentResource):
                 k.env("ES_JAVA_OPTS", heap),
                 # The official image enables security by default; here the cluster's network is the security boundary.
                 k.env("xpack.security.enabled", "false"),
+                # Both images take such a variable for a setting, before that of elasticsearch.yml.
+                *([k.env_if_there(_INITIAL_MASTERS, FORMED)] if section.replicas > 1 else []),
             ],
             ports=k.container_ports(PORTS),
             resources=k.resources_of(section.memory, cpu="50m"),
@@ -193,6 +204,19 @@ class Elasticsearch(pulumi.ComponentResource):
             grace_seconds=120,
             settle_seconds=15,
             user=USER,
+        )
+
+    def _never_again(self, workload: k.Workload, job: batch.v1.Job) -> None:
+        """Nodes that start from now on join the cluster or wait for it.
+
+        The job has written to the cluster, so it has formed. A node alone needs none of this: there is no other node
+        that could have the data.
+        """
+        core.v1.ConfigMap(
+            f"{self._name}-formed",
+            metadata=workload.named(FORMED).metadata(),
+            data=NEVER_AGAIN,
+            opts=pulumi.ResourceOptions.merge(workload.opts, pulumi.ResourceOptions(depends_on=[job])),
         )
 
     def _template_job(self, url: pulumi.Output[str]) -> batch.v1.Job:

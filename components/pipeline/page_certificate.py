@@ -57,7 +57,7 @@ class PageCertificate(pulumi.ComponentResource):
             f"{name}-page",
             SCRIPT,
             " ".join(["page", str(DAYS), *args.names]),
-            triggers=[_quarter(datetime.now(UTC))],
+            period=_quarter(datetime.now(UTC)),
             stdin=authority,
             opts=child,
         )

@@ -5,13 +5,37 @@ from datetime import UTC, datetime
 from typing import Any
 
 from apps.messages import STILL, Detection, Result, Skipped, result_to_json
-from components.pipeline.elasticsearch import elasticsearch_yml, index_template
+from components.pipeline.elasticsearch import FORMED, NEVER_AGAIN, elasticsearch_yml, index_template
+from tests.unit.components.pipeline.conftest import Build
+
+INITIAL_MASTERS = "cluster.initial_master_nodes"
 
 
 def test_no_node_can_begin_a_cluster_alone() -> None:
     text = elasticsearch_yml("argus", 2, 8)
-    assert 'cluster.initial_master_nodes: ["elasticsearch-0", "elasticsearch-1"]\n' in text
+    assert f'{INITIAL_MASTERS}: ["elasticsearch-0", "elasticsearch-1"]\n' in text
     assert "elasticsearch-1.elasticsearch-nodes.argus.svc.cluster.local" in text
+
+
+def variables(objects: Any) -> dict[str, Any]:
+    (container,) = objects["StatefulSet/elasticsearch"].inputs["spec"]["template"]["spec"]["containers"]
+    return {each["name"]: each.get("valueFrom") for each in container["env"]}
+
+
+def test_no_pod_begins_another_cluster_once_there_is_one(build: Build) -> None:
+    objects = build()
+    formed = objects[f"ConfigMap/{FORMED}"]
+    assert formed.inputs["data"] == NEVER_AGAIN
+    assert not NEVER_AGAIN[INITIAL_MASTERS].startswith("elasticsearch-"), "no pod has that name"
+    reference = {"name": FORMED, "key": INITIAL_MASTERS, "optional": True}
+    assert variables(objects)[INITIAL_MASTERS] == {"configMapKeyRef": reference}, "the first pods start without it"
+    assert "elasticsearch-template-job" in formed.depends_on, "it is there once the cluster has answered"
+
+
+def test_a_node_alone_begins_with_an_empty_disk_as_there_is_no_other(build: Build) -> None:
+    objects = build(elasticsearch={"replicas": 1})
+    assert f"ConfigMap/{FORMED}" not in objects
+    assert INITIAL_MASTERS not in variables(objects)
 
 
 def test_watermarks_are_shares_of_the_volume() -> None:

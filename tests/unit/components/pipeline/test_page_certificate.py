@@ -126,7 +126,7 @@ def test_keys_are_secrets_and_the_authority_s_is_in_no_pod(pulumi_mocks: Any, au
 def test_the_certificate_is_made_anew_each_quarter_and_the_authority_on_request(
     pulumi_mocks: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def triggers(month: int, **ui: Any) -> tuple[Any, Any]:
+    def inputs(month: int, **ui: Any) -> tuple[Any, Any]:
         class Then(datetime):
             @classmethod
             def now(cls, tz: Any = None) -> datetime:
@@ -134,12 +134,13 @@ def test_the_certificate_is_made_anew_each_quarter_and_the_authority_on_request(
 
         monkeypatch.setattr(page_certificate, "datetime", Then)
         made = commands(pulumi_mocks, {}, tls="own", **ui)
-        return made["ui-tls-authority"].inputs.get("triggers"), made["ui-tls-page"].inputs["triggers"]
+        return made["ui-tls-authority"].inputs, made["ui-tls-page"].inputs
 
-    january, march, april = triggers(1), triggers(3), triggers(4)
+    january, march, april = inputs(1), inputs(3), inputs(4)
     assert january == march != april
     assert january[0] == april[0], "the authority stays"
-    assert triggers(1, tlsRedraw="2027")[0] != january[0]
+    assert "triggers" not in april[1], "it is an update, not a replacement"
+    assert inputs(1, tlsRedraw="2027")[0]["triggers"] != january[0].get("triggers")
 
 
 def test_the_pods_serve_it_and_without_the_key_nothing_is_made(pulumi_mocks: Any) -> None:
