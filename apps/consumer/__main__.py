@@ -36,7 +36,7 @@ def work(settings: Settings) -> int:
     on_stop(ingest.stop)
     again = StoreAgain(settings, store, brokers_clock)
     server = Server(settings.http_port, again.handler(file_handler(store, retention.kept_from)), door)
-    probed = Server(settings.probe_port, probes(ingest.health, ingest.readiness))
+    probed = Server(settings.probe_port, probes(ingest.health, ingest.readiness, beside=server))
     logger.info("serving %s on port %d", settings.data_dir, server.port)
     retention.start()
     try:

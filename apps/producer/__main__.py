@@ -44,10 +44,8 @@ def work(settings: Settings) -> int:
         phase = place / len(cameras)
         workers.append(CameraWorker(camera, source, sender, ending, phase=phase, max_frame_bytes=limit))
     handover = Handover(f"{socket.gethostname()}:{settings.http_port}", settings.peers, workers, client)
-    servers = [
-        serve_probes(settings.probe_port, workers, lambda: sender.fatal),
-        serve(settings.http_port, workers, handover, door),
-    ]
+    server = serve(settings.http_port, workers, handover, door)
+    servers = [serve_probes(settings.probe_port, workers, lambda: sender.fatal, beside=server), server]
     handover.take_over(stopping)
     for worker in workers:
         worker.start()

@@ -38,8 +38,11 @@ def describe(me: str, workers: Sequence[CameraWorker]) -> dict[str, Any]:
     return {"producer": me, "cameras": cameras}
 
 
-def serve_probes(port: int, workers: Sequence[CameraWorker], trouble: Callable[[], str | None]) -> Server:
-    """Answer probes, and serve metrics. `trouble` returns the fault of the producer as a whole, or None."""
+def serve_probes(
+    port: int, workers: Sequence[CameraWorker], trouble: Callable[[], str | None], beside: Server | None = None
+) -> Server:
+    """Answer probes, and serve metrics. `trouble` returns the fault of the producer as a whole, or None; `beside` is the
+    server of all else."""
     for worker in workers:
         metrics.QUEUED.labels(worker.camera.name).set_function(partial(_queued, worker))
 
@@ -47,7 +50,7 @@ def serve_probes(port: int, workers: Sequence[CameraWorker], trouble: Callable[[
         ailing = trouble()
         return healthy(ailing is None, ailing or "ok")
 
-    return Server(port, probes(check, check))
+    return Server(port, probes(check, check, beside=beside))
 
 
 def serve(port: int, workers: Sequence[CameraWorker], handover: Handover, door: Door) -> Server:

@@ -1,5 +1,7 @@
 """An HTTP server, on waitress: of probes and metrics, in plain, or of what other pods ask for, over TLS."""
 
+from __future__ import annotations
+
 import json
 import logging
 import ssl
@@ -87,13 +89,23 @@ def not_found(_: Request) -> Answer:
 
 
 def probes(
-    health: Callable[[], Health], readiness: Callable[[], Health], registry: CollectorRegistry = REGISTRY
+    health: Callable[[], Health],
+    readiness: Callable[[], Health],
+    registry: CollectorRegistry = REGISTRY,
+    beside: Server | None = None,
 ) -> Handler:
-    """The handler of what Kubernetes and Prometheus ask: /healthz, /readyz and /metrics."""
+    """The handler of what Kubernetes and Prometheus ask: /healthz, /readyz and /metrics.
+
+    `beside` is the process's other server, whose end makes the process unhealthy.
+    """
     checks = {"/healthz": health, "/readyz": readiness}
 
     def answer(request: Request) -> Answer:
         if check := checks.get(request.path):
+            if beside is not None and not beside.alive:
+                return Answer(
+                    body=f"the server on port {beside.port} has ended".encode(), status=HTTPStatus.SERVICE_UNAVAILABLE
+                )
             status, reason = check()
             return Answer(body=reason.encode(), status=status)
         if request.path == "/metrics":
@@ -237,7 +249,13 @@ class Server:
         self._server.channel_class = _Channel if door is None else partial(_take_in, door.certificate)
         self._close_idle, self._server.maintenance = self._server.maintenance, self._maintain
         self.port: int = self._server.effective_port
-        threading.Thread(target=self._server.run, name="http", daemon=True).start()
+        self._thread = threading.Thread(target=self._server.run, name="http", daemon=True)
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still answers."""
+        return self._thread.is_alive()
 
     def close(self) -> None:
         """Stop accepting connections."""

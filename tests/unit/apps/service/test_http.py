@@ -247,6 +247,26 @@ def test_a_closed_server_takes_nobody_in(app: App, folder: Path) -> None:
             served.ask("/healthz")
 
 
+def test_a_process_is_not_well_once_its_other_server_has_ended(app: App, folder: Path) -> None:
+    other = Served(app, folder)
+    probed = Server(0, probes(lambda: healthy(True, "ok"), lambda: healthy(True, "ok"), beside=other.server))
+
+    def asked(path: str) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", probed.port, timeout=10)
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read()
+
+    try:
+        assert asked("/healthz") == (200, b"ok")
+        other.server.close()
+        wait_for(lambda: not other.server.alive)
+        for path in ("/healthz", "/readyz"):
+            assert asked(path) == (503, f"the server on port {other.server.port} has ended".encode())
+    finally:
+        probed.close()
+
+
 def test_with_a_door_who_does_not_show_the_token_is_told_nothing(encrypted: Served, app: App) -> None:
     for path in ("/said", "/other", "/healthz", "/metrics", "/healthz/../said"):
         assert encrypted.ask(path, headers={})[0] == 401
