@@ -15,7 +15,7 @@ from components import kubernetes as k
 from components.autoscaling import CpuScaling, CpuScalingArgs
 from components.config import sections
 from components.images import APP, Image
-from components.pipeline import pod_token
+from components.pipeline import pod_certificates, pod_token
 from components.pipeline.consumer import Consumer
 from components.pipeline.elasticsearch import Elasticsearch
 from components.pipeline.page_certificate import PageCertificate, PageCertificateArgs
@@ -24,7 +24,6 @@ from components.pipeline.stage import Pipeline, Stage
 from components.pipeline.topics import Topics, results_topics
 
 LABELS: Final = k.labels("ui", "web")
-TLS_DIR: Final = "/etc/argus-tls"
 DISKS_ROLE: Final = "argus-ui-disks"
 BREAK_GLASS: Final = "admin"
 """The user of a stack that names none."""
@@ -134,8 +133,8 @@ class Ui(pulumi.ComponentResource):
             certificate = PageCertificate(f"{name}-tls", args, workload.opts)
             tls_secret, self.authority = certificate.secret, certificate.authority
         if tls_secret is not None:
-            variables["ARGUS_TLS_DIR"] = TLS_DIR
-            secrets.append(("tls", TLS_DIR, tls_secret))
+            variables["ARGUS_TLS_DIR"] = pod_certificates.DIR
+            secrets.append((pod_certificates.VOLUME, pod_certificates.DIR, tls_secret))
         config = k.config_map(f"{name}-config", workload, variables)
         k.service(f"{name}-service", workload, k.HTTP_PORTS, node_port=section.node_port)
         k.disruption_budget(f"{name}-budget", workload)

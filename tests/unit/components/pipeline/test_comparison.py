@@ -19,7 +19,7 @@ def test_one_comparison_runs_at_a_time_for_an_hour_at_most(build: Build) -> None
 def test_it_compares_all_models_and_all_disks(build: Build) -> None:
     told = variables(build(), "comparison")
     assert told["ARGUS_RESULTS_TOPICS"] == "results.objects,results.motion"
-    assert told["ARGUS_CONSUMER_URLS"].count("http://consumer-") == 2
+    assert told["ARGUS_CONSUMER_URLS"].count("https://consumer-") == 2
 
 
 def test_the_page_finds_the_report_and_the_counters(build: Build) -> None:

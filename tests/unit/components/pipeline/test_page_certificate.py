@@ -144,8 +144,10 @@ def test_the_certificate_is_made_anew_each_quarter_and_the_authority_on_request(
 
 
 def test_the_pods_serve_it_and_without_the_key_nothing_is_made(pulumi_mocks: Any) -> None:
+    def texts() -> str:
+        return str([each.inputs for each in pulumi_mocks.resources if each.name.startswith("ui-")])
+
     commands(pulumi_mocks, {}, tls="own")
-    text = str([each.inputs for each in pulumi_mocks.resources])
-    assert re.search(r"'secretName': 'ui-tls'", text) and "ARGUS_TLS_DIR" in text
+    assert re.search(r"'secretName': 'ui-tls'", texts()) and "ARGUS_TLS_DIR" in texts()
     assert commands(pulumi_mocks, {}) == {}
-    assert "ARGUS_TLS_DIR" not in str([each.inputs for each in pulumi_mocks.resources])
+    assert "ARGUS_TOKEN_FILE" in texts() and "ARGUS_TLS_DIR" not in texts()
