@@ -41,8 +41,10 @@ def describe(me: str, workers: Sequence[CameraWorker]) -> dict[str, Any]:
 def serve_probes(
     port: int, workers: Sequence[CameraWorker], trouble: Callable[[], str | None], beside: Server | None = None
 ) -> Server:
-    """Answer probes, and serve metrics. `trouble` returns the fault of the producer as a whole, or None; `beside` is the
-    server of all else."""
+    """Answer probes, and serve metrics.
+
+    `trouble` returns the fault of the producer as a whole, or None; `beside` is the server of all else.
+    """
     for worker in workers:
         metrics.QUEUED.labels(worker.camera.name).set_function(partial(_queued, worker))
 
