@@ -28,7 +28,7 @@ class PodAuthority:
     """An authority of a stack for the certificates of its pods, as `pulumi up` makes it."""
 
     def __init__(self) -> None:
-        self._pem = _run("authority", "argus-pods")
+        self._pem = run("authority", "argus-pods")
 
     def write(self, folder: Path, *hosts: str) -> Path:
         """Write to a folder, made if it is new, what pods at these hosts have, and the authority's certificate.
@@ -37,7 +37,7 @@ class PodAuthority:
         """
         folder.mkdir(exist_ok=True)
         blocks = re.findall(
-            r"-----BEGIN .+?-----END [^-]+-----\n", _run("server", "pods", *hosts, given=self._pem), re.DOTALL
+            r"-----BEGIN .+?-----END [^-]+-----\n", run("server", "pods", *hosts, given=self._pem), re.DOTALL
         )
         for name, text in zip(("tls.key", "tls.crt", AUTHORITY), blocks, strict=True):
             (folder / name).write_text(text)
@@ -52,7 +52,8 @@ def of_pods() -> Path:
     return PodAuthority().write(Path(folder), *HERE)
 
 
-def _run(*arguments: str, given: str | None = None) -> str:
+def run(*arguments: str, given: str | None = None) -> str:
+    """What certificate.sh prints."""
     done = subprocess.run(
         ["bash", str(SCRIPT), *arguments], input=given, text=True, capture_output=True, check=True, timeout=60
     )

@@ -5,23 +5,20 @@ and memory than the few requests.
 """
 
 import json
-import ssl
 import urllib.request
-from collections.abc import Mapping
 from typing import Any
+
+from apps.service.peer import Client
 
 TIMEOUT_SECONDS = 60
 
 
-def ask(
-    method: str,
-    url: str,
-    body: bytes | None = None,
-    headers: Mapping[str, str] | None = None,
-    trust: ssl.SSLContext | None = None,
-) -> Any:
-    """The JSON of the answer of Elasticsearch or a consumer. Raises OSError (HTTPError for a refusal) or ValueError."""
-    said = {"Accept": "application/json", "Content-Type": "application/json", **(headers or {})}
+def ask(method: str, url: str, body: bytes | None = None, pod: Client | None = None) -> Any:
+    """The JSON of the answer of Elasticsearch or, asked as `pod`, a consumer.
+
+    Raises OSError (HTTPError for a refusal) or ValueError.
+    """
+    said = {"Accept": "application/json", "Content-Type": "application/json", **(pod.token.headers if pod else {})}
     request = urllib.request.Request(url, data=body, method=method, headers=said)
-    with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS, context=trust) as response:
+    with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS, context=pod.trust if pod else None) as response:
         return json.load(response)

@@ -75,14 +75,14 @@ def store_again(consumer: str, records: Sequence[tuple[str, int, int]], pod: Cli
     Raises OSError or ValueError.
     """
     body = json.dumps({"records": records}).encode()
-    outcomes = ask("POST", f"{consumer}{STORE_AGAIN}", body, headers=pod.token.headers, trust=pod.trust).get("outcomes")
+    outcomes = ask("POST", f"{consumer}{STORE_AGAIN}", body, pod=pod).get("outcomes")
     if not isinstance(outcomes, list) or len(outcomes) != len(records):
         raise ValueError(f"not an outcome for each record: {json.dumps(outcomes)[:100]}")
     return list(map(str, outcomes))
 
 
 def _list(url: str, hours: set[str], into: Stored, newest: dict[str, str], pod: Client) -> None:
-    root = ask("GET", f"{url}/frames/", headers=pod.token.headers, trust=pod.trust)
+    root = ask("GET", f"{url}/frames/", pod=pod)
     # A consumer of an earlier version does not say these two.
     for camera, hour in _texts(root.get("removed", {})).items():
         into.removed[camera] = max(hour, into.removed.get(camera, ""))
@@ -114,7 +114,7 @@ def _hours(url: str, camera: str, pod: Client) -> set[str]:
 def _listing(url: str, key: str, pod: Client) -> object:
     """A list in a consumer's answer; empty where retention has just removed it."""
     try:
-        return ask("GET", url, headers=pod.token.headers, trust=pod.trust)[key]
+        return ask("GET", url, pod=pod)[key]
     except urllib.error.HTTPError as refused:
         if refused.code == HTTPStatus.NOT_FOUND:
             return []

@@ -18,13 +18,13 @@ class Certificate:
         Raises SettingsError if the files are missing or do not fit each other.
         """
         self._folder, self._oldest = folder, oldest
-        self._loaded = self._files()
+        files = self._files()
         self.context = self._new_context()
         try:
-            self.context.load_cert_chain(*self._loaded)
+            self.context.load_cert_chain(*files)
         except OSError as unusable:  # ssl.SSLError is one
             raise SettingsError(f"{folder}: tls.crt and tls.key cannot be used: {unusable}") from unusable
-        self._marks = _marks(self._loaded)
+        self._marks = _marks(files)
 
     def look(self) -> None:
         """Take a renewed certificate for every connection from now on. One that cannot be used changes nothing."""

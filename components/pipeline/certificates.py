@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +13,8 @@ import pulumi
 from pulumi_command import local
 
 ROOT: Final = Path(__file__).parents[2]
+SCRIPT: Final = Path(__file__).with_name("certificate.sh")
+"""Makes the certificates of the stack's services."""
 BLOCK: Final = re.compile(r"-----BEGIN [^-]+-----\n[^-]+-----END [^-]+-----\n?")
 """A PEM block. The last of what a Command printed has no newline: pulumi-command cuts it off."""
 
@@ -41,6 +44,26 @@ def printed(
         opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(additional_secret_outputs=["stdout"])),
     )
     return pulumi.Output.secret(made.stdout)
+
+
+def authority(
+    name: str, script: Path, arguments: str, *, redraw: str = "", opts: pulumi.ResourceOptions
+) -> pulumi.Output[str]:
+    """The certificate and private key of an authority, which stays until the word `redraw` is another.
+
+    Whatever a later version's command says: those who were given this authority's certificate know no other.
+    """
+    stays = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(ignore_changes=["create"]))
+    return printed(name, script, arguments, triggers=[redraw] if redraw else [], opts=stays)
+
+
+def yearly(
+    name: str, arguments: pulumi.Input[str], *, authority: pulumi.Input[str], redraw: str, opts: pulumi.ResourceOptions
+) -> pulumi.Output[str]:
+    """A service's key, its certificate and that of the authority, made anew by the first update of a year and for
+    another word `redraw`."""
+    triggers = [str(datetime.now(UTC).year), *([redraw] if redraw else [])]
+    return printed(name, SCRIPT, arguments, triggers=triggers, stdin=authority, opts=opts)
 
 
 def block(made: pulumi.Output[str], index: int) -> pulumi.Output[str]:

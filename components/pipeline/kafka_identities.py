@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 
 import pulumi
@@ -14,9 +12,8 @@ from pulumi_kubernetes import core
 from components import kubernetes as k
 from components.autoscaling import KafkaIdentity
 from components.config import sections
-from components.pipeline.certificates import BLOCK, printed
+from components.pipeline.certificates import BLOCK, SCRIPT, authority, yearly
 
-SCRIPT: Final = Path(__file__).with_name("certificate.sh")
 DIR: Final = "/etc/argus-kafka"
 """Where a pod has its certificate."""
 PAIR: Final = "tls.pem"
@@ -62,14 +59,7 @@ class KafkaIdentities(pulumi.ComponentResource):
         self._name, self._args = name, args
         self._child = pulumi.ResourceOptions(parent=self)
         self._made: dict[str, Access] = {}
-        # Whatever the command says later: another authority would not know the certificates that pods have.
-        self._authority = printed(
-            f"{name}-authority",
-            SCRIPT,
-            "authority",
-            triggers=[],
-            opts=pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(ignore_changes=["create"])),
-        )
+        self._authority = authority(f"{name}-authority", SCRIPT, "authority", opts=self._child)
         self.register_outputs({})
 
     def client(self, identity: str, namespace: pulumi.Input[str] | None = None) -> Access:
@@ -111,13 +101,11 @@ class KafkaIdentities(pulumi.ComponentResource):
 
     def files(self, identity: str, hosts: Sequence[pulumi.Input[str]] = ()) -> dict[str, pulumi.Output[str]]:
         """PAIR and AUTHORITY of a new certificate, as secrets."""
-        redraw = self._args.section.redraw
-        pem = printed(
+        pem = yearly(
             f"{self._name}-{identity}-certificate",
-            SCRIPT,
             pulumi.Output.all(*hosts).apply(lambda names: " ".join(["identity", identity, *map(_quoted, names)])),
-            triggers=[str(datetime.now(UTC).year), *([redraw] if redraw else [])],
-            stdin=self._authority,
+            authority=self._authority,
+            redraw=self._args.section.redraw,
             opts=self._child,
         )
         blocks = pem.apply(BLOCK.findall)

@@ -12,7 +12,7 @@ import pulumi
 from pulumi_kubernetes import core
 
 from components import kubernetes as k
-from components.pipeline.certificates import block, printed
+from components.pipeline.certificates import authority, block, printed
 
 SCRIPT: Final = Path(__file__).with_name("page_certificate.sh")
 DAYS: Final = 397
@@ -45,20 +45,13 @@ class PageCertificate(pulumi.ComponentResource):
     def __init__(self, name: str, args: PageCertificateArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:PageCertificate", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        authority = printed(
-            f"{name}-authority",
-            SCRIPT,
-            "authority",
-            triggers=[args.redraw] if args.redraw else [],
-            # Whatever a later version's command says: browsers have been given this authority.
-            opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(ignore_changes=["create"])),
-        )
+        signing = authority(f"{name}-authority", SCRIPT, "authority", redraw=args.redraw, opts=child)
         page = printed(
             f"{name}-page",
             SCRIPT,
             " ".join(["page", str(DAYS), *args.names]),
             period=_quarter(datetime.now(UTC)),
-            stdin=authority,
+            stdin=signing,
             opts=child,
         )
         made = core.v1.Secret(
@@ -69,7 +62,7 @@ class PageCertificate(pulumi.ComponentResource):
             opts=child,
         )
         self.secret = made.metadata.name.apply(str)
-        self.authority = pulumi.Output.unsecret(block(authority, 1))
+        self.authority = pulumi.Output.unsecret(block(signing, 1))
         self.register_outputs({"secret": self.secret, "authority": self.authority})
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 
 import pulumi
@@ -13,9 +11,8 @@ from pulumi_kubernetes import core
 
 from components import kubernetes as k
 from components.config import sections
-from components.pipeline.certificates import block, printed
+from components.pipeline.certificates import SCRIPT, authority, block, yearly
 
-SCRIPT: Final = Path(__file__).with_name("certificate.sh")
 DIR: Final = "/etc/argus-tls"
 """Where a pod that answers others has its key and certificate."""
 VOLUME: Final = "tls"
@@ -46,26 +43,17 @@ class PodCertificates(pulumi.ComponentResource):
         super().__init__("argus:pipeline:PodCertificates", name, None, opts)
         self._name, self._args = name, args
         self._child = pulumi.ResourceOptions(parent=self)
-        self._authority = printed(
-            f"{name}-authority",
-            SCRIPT,
-            "authority argus-pods",
-            triggers=[],
-            # Whatever a later version's command says: pods trust this authority.
-            opts=pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(ignore_changes=["create"])),
-        )
+        self._authority = authority(f"{name}-authority", SCRIPT, "authority argus-pods", opts=self._child)
         self.authority = pulumi.Output.unsecret(block(self._authority, 0))
         self.register_outputs({"authority": self.authority})
 
     def server(self, kind: str, hosts: pulumi.Input[Sequence[str]], labelled: Mapping[str, str]) -> pulumi.Output[str]:
         """The name of a Secret with the key and certificate of this kind of pods, which clients ask at these names."""
-        redraw = self._args.section.redraw
-        made = printed(
+        made = yearly(
             f"{self._name}-{kind}",
-            SCRIPT,
             pulumi.Output.from_input(hosts).apply(lambda names: " ".join(["server", kind, *names])),
-            triggers=[str(datetime.now(UTC).year), *([redraw] if redraw else [])],
-            stdin=self._authority,
+            authority=self._authority,
+            redraw=self._args.section.redraw,
             opts=self._child,
         )
         secret = core.v1.Secret(

@@ -217,17 +217,9 @@ class Disks:
             self.files[f"/frames/{path}"] = content
         return {"outcomes": [self.outcome] * len(records)}
 
-    def list(
-        self,
-        method: str,
-        url: str,
-        body: bytes | None = None,
-        *,
-        headers: Mapping[str, str],
-        trust: ssl.SSLContext,
-    ) -> Any:
-        assert headers, "no token"
-        assert trust.verify_mode is ssl.CERT_REQUIRED
+    def list(self, method: str, url: str, body: bytes | None = None, *, pod: Client) -> Any:
+        assert pod.token.headers, "no token"
+        assert pod.trust.verify_mode is ssl.CERT_REQUIRED
         path = url.removeprefix("https://consumer-0:8080")
         if self.silent:
             raise OSError("no route")

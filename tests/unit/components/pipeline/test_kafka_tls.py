@@ -12,13 +12,12 @@ from apps.service.settings import KafkaSettings
 from components.config.rules import problems
 from components.config.sections import TRANSPORTS, TRANSPORTS_OF_CLIENTS, Kafka, PodSecrets, Transport
 from components.pipeline import kafka
-from components.pipeline.certificates import BLOCK
+from components.pipeline.certificates import BLOCK, SCRIPT
 from components.pipeline.kafka_grants import SUPER_USERS, grants, identity_of
 from components.pipeline.kafka_identities import (
     AUTHORITY,
     DIR,
     PAIR,
-    SCRIPT,
     KafkaIdentities,
     KafkaIdentitiesArgs,
 )

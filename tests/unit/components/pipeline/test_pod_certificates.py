@@ -11,11 +11,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from components.config.sections import PodSecrets
-from components.pipeline import pod_certificates
-from components.pipeline.certificates import BLOCK, ROOT
-from components.pipeline.pod_certificates import DIR, SCRIPT, PodCertificates, PodCertificatesArgs
+from components.pipeline import certificates as makers
+from components.pipeline.certificates import BLOCK, ROOT, SCRIPT
+from components.pipeline.pod_certificates import DIR, PodCertificates, PodCertificatesArgs
 from components.pipeline.pod_token import AUTHORITY, FILE
 from tests import certificates
+from tests.certificates import run
 from tests.unit.components.pipeline.conftest import Build, declare
 from tests.unit.components.pipeline.test_pipeline import templates, variables
 
@@ -32,11 +33,6 @@ def printed(pulumi_mocks: Any) -> dict[str, str]:
         made[f"pod-certificates-{kind}"] = run("server", kind, kind, given=made["pod-certificates-authority"])
     pulumi_mocks.outputs["command:local:Command"] = lambda name, inputs: {"stdout": made.get(name, "").rstrip("\n")}
     return made
-
-
-def run(*arguments: str, given: str | None = None) -> str:
-    command = ["bash", str(SCRIPT), *arguments]
-    return subprocess.run(command, input=given, text=True, capture_output=True, check=True, timeout=60).stdout
 
 
 def of(pulumi_mocks: Any, **changes: Any) -> dict[str, Any]:
@@ -143,7 +139,7 @@ def test_they_are_made_anew_each_year_and_on_request_and_the_authority_never(
             for kind in KINDS:
                 made.server(kind, [kind], {})
 
-        monkeypatch.setattr(pod_certificates, "datetime", Then)
+        monkeypatch.setattr(makers, "datetime", Then)
         pulumi_mocks.resources.clear()
         pulumi_mocks.run(program)
         authority = pulumi_mocks.named("pods-authority")
