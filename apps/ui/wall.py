@@ -57,6 +57,7 @@ class Ring:
         self._shots: list[Shot] = []
         self._by_sequence: dict[int, Shot] = {}
         self._size = 0
+        self._shown: Shot | None = None
         # Kafka keeps no order between topics, so a result that is read before its frame waits here.
         self._early: dict[int, dict[str, Result]] = {}
 
@@ -100,7 +101,15 @@ class Ring:
 
         If there is none, the newest with any result, else the newest frame. A result of a frame that its model left out
         because it was behind says nothing about the picture, so it counts only where there is no other.
+
+        The picture never goes back: a frame that was shown stays until one that came after it is to be shown.
         """
+        best = self._best(models, patience)
+        if best is None or not self._is_before_the_shown(best):
+            self._shown = best
+        return self._shown
+
+    def _best(self, models: Iterable[str], patience: timedelta) -> Shot | None:
         if not self._shots:
             return None
         newest = self._shots[-1]
@@ -113,6 +122,13 @@ class Ring:
         partial = (shot for shot in recent if shot.inferred)
         answered = (shot for shot in recent if shot.results)
         return next(complete, None) or next(partial, None) or next(answered, None) or newest
+
+    def _is_before_the_shown(self, best: Shot) -> bool:
+        shown = self._shown
+        if shown is None or self.shot(shown.frame.sequence) is not shown:
+            return False
+        first = next(shot for shot in self._shots if shot is best or shot is shown)
+        return first is not shown
 
     def _position(self, sequence: int) -> int:
         """The place of a new frame: the end, or before the frames of its run that have overtaken it."""

@@ -28,6 +28,8 @@ ISSUER = "https://login.test"
 CLIENT, SECRET = "argus", "the:client's%2Fsecret"
 SIGNING = RSAKey.generate_key(2048, {"kid": "one", "use": "sig"})
 OTHER = RSAKey.generate_key(2048, {"kid": "one", "use": "sig"})
+# Fixed times: what a test is called must be the same in every process that runs tests.
+PAST, FUTURE = 1_000_000_000, 4_000_000_000
 TRANSACTION = Transaction(state="s" * 32, nonce="n" * 32, verifier="v" * 64)
 GIVEN = OpenIdConnect(
     issuer=ISSUER,
@@ -178,11 +180,11 @@ def test_the_browser_is_sent_with_pkce_state_and_nonce() -> None:
         {"azp": "another"},
         {"nonce": "another"},
         {"nonce": None},
-        {"exp": int(time.time()) - 3600},
+        {"exp": PAST},
         {"exp": None},
-        {"iat": int(time.time()) + 3600},
+        {"iat": FUTURE},
         {"iat": None},
-        {"nbf": int(time.time()) + 3600},
+        {"nbf": FUTURE},
         {"sub": None},
         {"sub": ""},
         {"sub": "x" * 300},

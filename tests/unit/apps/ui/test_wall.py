@@ -59,6 +59,47 @@ def test_the_newest_complete_frame_is_shown_unless_it_is_too_old(results: list[t
     assert best is not None and best.frame.sequence == shown
 
 
+def shown(made: Ring) -> int:
+    best = made.frame_to_show(MODELS, PATIENCE)
+    assert best is not None
+    return best.frame.sequence
+
+
+def test_the_picture_never_goes_back() -> None:
+    made = ring(*range(10))
+    assert shown(made) == 9
+    made.add_result(result(7, "motion"))
+    assert shown(made) == 9
+    for sequence in (10, 11):
+        made.add_frame(frame(sequence))
+        made.add_result(result(sequence - 1, "motion"))
+        assert shown(made) == sequence - 1
+    for model in MODELS:
+        made.add_result(result(8, model))
+    assert shown(made) == 10
+    made.add_result(result(10, "objects"))
+    assert shown(made) == 10
+
+
+def test_a_frame_that_was_shown_does_not_stay_for_longer_than_a_model_is_waited_for() -> None:
+    made = ring(*range(10))
+    assert shown(made) == 9
+    made.add_result(result(8, "motion"))
+    for sequence, at in ((12, 9), (13, 9), (14, 14), (15, 15)):
+        made.add_frame(frame(sequence))
+        assert shown(made) == at
+
+
+def test_a_frame_that_was_shown_and_dropped_holds_nothing_up() -> None:
+    made = Ring(max_frames=2, max_bytes=1000)
+    for sequence in range(4):
+        made.add_frame(frame(sequence))
+        assert shown(made) == sequence
+    made.add_frame(frame(1000))
+    made.add_frame(frame(5))
+    assert shown(made) == 5
+
+
 def test_a_ring_holds_its_limits_and_the_order() -> None:
     made = Ring(max_frames=3, max_bytes=100)
     for sequence in (5, 4, 6, 6, 7):
