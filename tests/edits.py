@@ -159,11 +159,6 @@ def _authority(key: str, *, at: int = 0) -> Callable[[Config], object]:
     return change
 
 
-def _own_tls(**keys: Any) -> Callable[[Config], object]:
-    """Lets Argus make the page's certificate, with these keys."""
-    return lambda config: config["ui"].update(tls="own", **keys)
-
-
 def _workers_alone(config: Config) -> None:
     config["cluster"]["schedulePodsOnControlPlanes"] = False
     config["machines"]["workers"] += [_worker(4), _worker(5)]
@@ -318,7 +313,9 @@ _VALUES: Final[Mapping[str, Sequence[Any]]] = {
     "ui.vertical": ["off"],
     "ui.nodePort": [30443],
     "ui.tlsSecret": ["page-tls"],
-    "ui.tls": ["own"],
+    "ui.tls": ["off"],
+    "ui.tlsNames": [["cameras.example.com"]],
+    "ui.tlsRedraw": ["2026-11-29"],
     "ui.url": ["https://cameras.example.com"],
     "access.groups": [{"yard": ["yard", "roof"]}],
     "access.users.<name>.passwordHash": [hash_password("another")],
@@ -450,8 +447,6 @@ _OTHERS: Final[Mapping[str, Sequence[Sample]]] = {
         ),
         Sample(says="the last one taken out", change=lambda config: config["access"].pop("users")),
     ],
-    "ui.tlsNames": [Sample(says="with ui.tls: own, another", change=_own_tls(tlsNames=["cameras.example.com"]))],
-    "ui.tlsRedraw": [Sample(says="with ui.tls: own, another word", change=_own_tls(tlsRedraw="2026-11-29"))],
     "access.openIdConnect.ca": [Sample(says="a value", change=_authority("access.openIdConnect.ca"))],
     "access.openIdConnect.roles[]": [
         Sample(says="one less", change=lambda config: config["access"]["openIdConnect"]["roles"].pop()),

@@ -268,11 +268,12 @@ def _certificates(settings: Settings) -> Iterator[str]:
             f"kafka.transport: {settings.kafka.transport} is not offered yet, as Spark, Filebeat and KEDA have not "
             "been seen with certificates (ADR 39); set plain or both"
         )
-    if settings.kafka.transport != "plain" and shutil.which("openssl") is None:
-        yield (
-            f"kafka.transport: {settings.kafka.transport} needs certificates, which openssl makes on this computer; "
-            "install openssl, or set plain"
-        )
+
+
+@_needs()
+def _openssl(_: Settings) -> Iterator[str]:
+    if shutil.which("openssl") is None:
+        yield "openssl makes the stack's certificates on this computer, where it is not found; install openssl"
 
 
 @_needs("models", "kafka")
@@ -459,7 +460,7 @@ def _page_for_open_id_connect(settings: Settings) -> Iterator[str]:
     if settings.access.open_id_connect is not None and not (url or f"{scheme}:").startswith("https:"):
         yield (
             "access.openIdConnect: the page is served in plain, so whoever reads the network could take over a login; "
-            + (f"give ui.url with https:// instead of {url}" if url else "set ui.tlsSecret, or ui.tls: own")
+            + (f"give ui.url with https:// instead of {url}" if url else "take ui.tls: off out")
             + ", or remove the key"
         )
 
@@ -467,20 +468,22 @@ def _page_for_open_id_connect(settings: Settings) -> Iterator[str]:
 @_needs("ui")
 def _page_url(settings: Settings) -> Iterator[str]:
     if settings.ui.scheme == "https" and (settings.ui.url or "").startswith("http:"):
-        yield f"ui.url: {settings.ui.url} is never answered, as the page is served over TLS alone; use https://"
+        yield (
+            f"ui.url: {settings.ui.url} is never answered, as the page is served over TLS alone; use https://, or set "
+            "ui.tls: off"
+        )
 
 
 @_needs("ui")
 def _page_tls(settings: Settings) -> Iterator[str]:
     ui = settings.ui
-    if ui.tls is None:
+    if not ui.own_certificate:
+        other = "ui.tlsSecret" if ui.tls_secret else "ui.tls: off"
         for key, given in (("tlsNames", ui.tls_names), ("tlsRedraw", ui.tls_redraw)):
             if given:
-                yield f"ui.{key}: only for a certificate that Argus makes; set ui.tls: own, or remove the key"
-    elif ui.tls_secret:
-        yield f"ui.tls: ui.tlsSecret {ui.tls_secret} is the page's certificate already; keep one of the keys"
-    elif shutil.which("openssl") is None:
-        yield "ui.tls: openssl makes the certificate on this computer, where it is not found; install openssl"
+                yield f"ui.{key}: only for a certificate that Argus makes; take {other} out, or this key"
+    if ui.tls == "off" and ui.tls_secret:
+        yield f"ui.tls: off, and yet ui.tlsSecret {ui.tls_secret} is the page's certificate; keep one of the keys"
 
 
 @_needs("elasticsearch")

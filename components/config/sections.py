@@ -975,25 +975,24 @@ class Ui(Section):
     )
     tls_secret: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")] | None = Field(
         None,
-        description="A Secret of the namespace argus with tls.crt and tls.key: the page is then served over TLS alone, "
-        "and a renewed certificate needs no restart. It must be there before the page starts.",
+        description="A Secret of the namespace argus with tls.crt and tls.key, in the place of Argus's own "
+        "certificate; a renewed one needs no restart. It must be there before the page starts.",
     )
-
-    tls: Literal["own"] | None = Field(
-        None,
-        description="own: serve the page over TLS alone, with a certificate of a private authority of the stack, for "
-        "the virtual IP, the name in url and tlsNames. The first `pulumi up` of a quarter makes it anew, without a "
-        "restart; it lasts for 397 days. Browsers are given the output `uiCa`. Needs `openssl` on the computer that "
-        "runs Pulumi.",
+    tls: Literal["own", "off"] = Field(
+        "own",
+        description="own: unless tlsSecret names a certificate, the page has one of a private authority of the stack, "
+        "for the virtual IP, the name in url and tlsNames. The first `pulumi up` of a quarter makes it anew, without "
+        "a restart; it lasts for 397 days. Browsers are given the output `uiCa`. off: the page is served in plain, "
+        "for a proxy of yours that speaks TLS; whoever reads the network reads pictures and logins.",
     )
     tls_names: tuple[Annotated[str, AfterValidator(check_host_name)], ...] = Field(
-        (), description="With tls: further DNS names and IPv4 addresses that the certificate is good for."
+        (), description="Further DNS names and IPv4 addresses that Argus's own certificate is good for."
     )
     tls_redraw: str = Field(
         "",
         max_length=60,
-        description="With tls: any word, such as a date; when it changes, the authority is made anew, and browsers "
-        "need its new certificate.",
+        description="Any word, such as a date; when it changes, the authority of Argus's own certificate is made "
+        "anew, and browsers need its new certificate.",
     )
     url: Annotated[str, AfterValidator(check_page_url)] | None = Field(
         None,
@@ -1002,9 +1001,14 @@ class Ui(Section):
     )
 
     @property
+    def own_certificate(self) -> bool:
+        """Whether Argus makes the page's certificate."""
+        return self.tls == "own" and self.tls_secret is None
+
+    @property
     def scheme(self) -> str:
         """How a browser reaches the page."""
-        return "https" if self.tls_secret or self.tls else "http"
+        return "https" if self.tls_secret or self.own_certificate else "http"
 
     def address(self, endpoint: Address) -> str:
         """The URL at which browsers open the page, without a slash at its end; `endpoint` is the virtual IP."""

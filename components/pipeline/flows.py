@@ -103,7 +103,7 @@ DOORS: Final[Mapping[tuple[str, int], Door]] = {
     ("ui", k.HTTP_PORT): Door(
         serves="the page and its API",
         identity="session by a password or OpenID Connect, or token; each with a role and groups of cameras",
-        encrypted="TLS where `argus:ui.tlsSecret` or `argus:ui.tls` is set, else no",
+        encrypted="TLS, unless `argus:ui.tls` is off",
     ),
 }
 """By server and port."""

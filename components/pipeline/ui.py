@@ -127,7 +127,7 @@ class Ui(pulumi.ComponentResource):
         # Pods read these again when they change, so a new user or certificate restarts nothing.
         secrets = [("secrets", k.SECRETS_DIR, self._access(name, pipeline, workload))]
         tls_secret = pulumi.Output.from_input(section.tls_secret) if section.tls_secret else None
-        if section.tls:
+        if section.own_certificate:
             names = section.names(settings.cluster.endpoint)
             args = PageCertificateArgs(workload=workload, names=names, redraw=section.tls_redraw)
             certificate = PageCertificate(f"{name}-tls", args, workload.opts)

@@ -1,12 +1,19 @@
 """Logs in to a running stack's page: with a client for its API, and in a browser."""
 
+import base64
+import hashlib
 import json
+import socket
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import httpx
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.e2e.browser import Page
 
@@ -21,15 +28,42 @@ class Login:
     url: str
     name: str
     password: str
+    authority: str
+    """The certificate of the authority that signs the page's, as PEM text."""
 
     @classmethod
     def from_outputs(cls, outputs: Mapping[str, Any]) -> Self:
         """The login of a stack that names no user, from its outputs. Raises KeyError for a stack that does."""
-        return cls(url=outputs["uiUrl"], name=USER, password=outputs["uiPassword"])
+        return cls(url=outputs["uiUrl"], name=USER, password=outputs["uiPassword"], authority=outputs["uiCa"])
+
+    @property
+    def trust(self) -> ssl.SSLContext:
+        """Trusts the stack's authority alone."""
+        return ssl.create_default_context(cadata=self.authority)
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """A browser's, by which it takes the page's present certificate, which the stack's authority has signed.
+
+        Raises OSError if the page has another.
+        """
+        parts = urlsplit(self.url)
+        assert parts.hostname is not None and parts.port is not None
+        with (
+            socket.create_connection((parts.hostname, parts.port), timeout=30) as plain,
+            self.trust.wrap_socket(plain, server_hostname=parts.hostname) as connection,
+        ):
+            certificate = connection.getpeercert(binary_form=True)
+        assert certificate is not None
+        key = x509.load_der_x509_certificate(certificate).public_key()
+        digest = hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
+        return (f"--ignore-certificate-errors-spki-list={base64.b64encode(digest).decode()}",)
 
     def client(self, transport: httpx.BaseTransport | None = None) -> httpx.Client:
         """A client with a session of its own. Raises httpx.HTTPError if the page does not answer or refuses."""
-        settings = partial(httpx.Client, base_url=self.url, timeout=30, trust_env=False, transport=transport)
+        settings = partial(
+            httpx.Client, base_url=self.url, timeout=30, trust_env=False, transport=transport, verify=self.trust
+        )
         # A client that has asked something cannot be entered by `with` any more.
         with settings() as first:
             first.post("/api/login", json={"name": self.name, "password": self.password}).raise_for_status()

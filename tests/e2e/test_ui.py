@@ -2,9 +2,11 @@
 
 import json
 import shlex
+import ssl
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.e2e.browser import browser
 from tests.e2e.conftest import Stack
@@ -16,7 +18,7 @@ CAMERA = "cam-01"
 
 
 def test_the_wall_is_live(stack: Stack, artifacts: Path) -> None:
-    with browser() as page:
+    with browser(flags=stack.login.flags) as page:
         stack.login.in_browser(page)
         tile = f"document.querySelector('[data-camera={CAMERA}]')"
         # The wall also shows cameras that an earlier test has removed.
@@ -32,7 +34,7 @@ def test_the_wall_is_live(stack: Stack, artifacts: Path) -> None:
 
 
 def test_a_search_shows_stored_frames(stack: Stack, artifacts: Path) -> None:
-    with browser() as page:
+    with browser(flags=stack.login.flags) as page:
         stack.login.in_browser(page, f"/search?camera={CAMERA}&model=objects")
         page.wait_for("document.querySelectorAll('.result').length > 0", seconds=60)
         found = page.evaluate("[...document.querySelectorAll('.result')].map(card => card.dataset.id)")
@@ -44,7 +46,7 @@ def test_a_search_shows_stored_frames(stack: Stack, artifacts: Path) -> None:
 
 
 def test_nobody_is_let_in_without_a_login(stack: Stack) -> None:
-    with httpx.Client(base_url=stack.login.url, timeout=30, trust_env=False) as stranger:
+    with httpx.Client(base_url=stack.login.url, timeout=30, trust_env=False, verify=stack.login.trust) as stranger:
         for path in ("/api/wall", "/api/search", "/api/cameras", f"/api/cameras/{CAMERA}/frames/1.jpg"):
             assert stranger.get(path).status_code == 401, path
         for path in ("/", "/metrics", "/healthz"):
@@ -53,13 +55,21 @@ def test_nobody_is_let_in_without_a_login(stack: Stack) -> None:
         assert stranger.post("/api/login", json=wrong).status_code == 401
 
 
+def test_the_page_is_served_over_tls_alone(stack: Stack) -> None:
+    plain = stack.login.url.replace("https://", "http://")
+    for url, trust in ((plain, stack.login.trust), (stack.login.url, ssl.create_default_context())):
+        with pytest.raises(httpx.TransportError), httpx.Client(timeout=30, trust_env=False, verify=trust) as client:
+            client.get(url)
+
+
 def test_a_logout_ends_the_session_in_every_pod(stack: Stack) -> None:
     pods = stack.cluster.pods("app.kubernetes.io/name=ui")
     addresses = [pod["status"]["podIP"] for pod in pods if "deletionTimestamp" not in pod["metadata"]]
 
     def answers(header: str) -> set[str]:
-        asked = f"curl -s -o /dev/null -w '%{{http_code}}\\n' -H {shlex.quote(header)}"
-        return {on("cp1", f"{asked} http://{address}:8080/api/me")[0] for address in addresses}
+        # A pod's own address is in no certificate.
+        asked = f"curl -sk -o /dev/null -w '%{{http_code}}\\n' -H {shlex.quote(header)}"
+        return {on("cp1", f"{asked} https://{address}:8080/api/me")[0] for address in addresses}
 
     with stack.login.client() as client:
         copied = f"Cookie: {'; '.join(f'{cookie.name}={cookie.value}' for cookie in client.cookies.jar)}"

@@ -112,9 +112,9 @@ def test_a_provider_is_read(tmp_path: Path) -> None:
     ("ui", "address"),
     [
         ({"tlsSecret": "page"}, "https://10.77.0.10:30080"),
-        ({"tls": "own"}, "https://10.77.0.10:30080"),
+        ({}, "https://10.77.0.10:30080"),
         ({"tlsSecret": "page", "url": "https://argus.example.org/"}, "https://argus.example.org"),
-        ({"url": "https://Argus.example.org:443"}, "https://argus.example.org"),
+        ({"tls": "off", "url": "https://Argus.example.org:443"}, "https://argus.example.org"),
         ({"url": "https://argus.example.org:8443"}, "https://argus.example.org:8443"),
     ],
 )
@@ -163,17 +163,21 @@ def test_a_mistake_in_the_provider_is_named(tmp_path: Path, change: dict[str, An
 @pytest.mark.parametrize(
     ("ui", "access", "problem"),
     [
-        ({}, provider(), "access.openIdConnect: the page is served in plain, so whoever reads the network could take"),
-        ({}, provider(), "set ui.tlsSecret, or ui.tls: own"),
-        ({"tls": "own", "tlsSecret": "page"}, {}, "ui.tls: ui.tlsSecret page is the page's certificate already"),
+        (
+            {"tls": "off"},
+            provider(),
+            "access.openIdConnect: the page is served in plain, so whoever reads",
+        ),
+        ({"tls": "off"}, provider(), "take ui.tls: off out"),
+        ({"tls": "off", "tlsSecret": "page"}, {}, "ui.tls: off, and yet ui.tlsSecret page is the page's certificate"),
         ({"tls": "other"}, {}, "ui.tls: "),
-        ({"tlsNames": ["argus.example.org"]}, {}, "ui.tlsNames: only for a certificate that Argus makes"),
+        ({"tls": "off", "tlsNames": ["argus.example.org"]}, {}, "ui.tlsNames: only for a certificate that Argus makes"),
         ({"tlsRedraw": "x", "tlsSecret": "page"}, {}, "ui.tlsRedraw: only for a certificate that Argus makes"),
-        ({"tls": "own", "tlsNames": ["*.example.org"]}, {}, "ui.tlsNames[0]: "),
-        ({"tls": "own", "tlsNames": ["$(id)"]}, {}, "ui.tlsNames[0]: "),
-        ({"tls": "own", "tlsNames": ["300.0.0.1"]}, {}, "ui.tlsNames[0]: "),
-        ({"tls": "own", "url": "http://argus.example.org"}, {}, "ui.url: http://argus.example.org is never"),
-        ({"url": "http://argus.example.org"}, provider(), "give ui.url with https:// instead of"),
+        ({"tlsNames": ["*.example.org"]}, {}, "ui.tlsNames[0]: "),
+        ({"tlsNames": ["$(id)"]}, {}, "ui.tlsNames[0]: "),
+        ({"tlsNames": ["300.0.0.1"]}, {}, "ui.tlsNames[0]: "),
+        ({"url": "http://argus.example.org"}, {}, "ui.url: http://argus.example.org is never"),
+        ({"tls": "off", "url": "http://argus.example.org"}, provider(), "give ui.url with https:// instead of"),
         ({"url": "http://argus.example.org", "tlsSecret": "page"}, {}, "ui.url: http://argus.example.org is never"),
         ({"url": "argus.example.org"}, {}, "ui.url: "),
         ({"url": "https://argus.example.org/page"}, {}, "must be https://name[:port], without a path"),
@@ -192,4 +196,4 @@ def test_a_mistake_in_the_page_s_address_is_named(
 def test_without_openssl_no_certificate_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ConfigError, match="install openssl"):
-        load(tmp_path, {"tls": "own"})
+        load(tmp_path, {})

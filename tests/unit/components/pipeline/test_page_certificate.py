@@ -106,7 +106,7 @@ def commands(pulumi_mocks: Any, printed: dict[str, str], **ui: Any) -> dict[str,
 
 def test_keys_are_secrets_and_the_authority_s_is_in_no_pod(pulumi_mocks: Any, authority: str) -> None:
     printed = {"ui-tls-authority": authority, "ui-tls-page": page(authority)}
-    made = commands(pulumi_mocks, printed, tls="own", url="https://argus.example.com", tlsNames=["192.0.2.11"])
+    made = commands(pulumi_mocks, printed, url="https://argus.example.com", tlsNames=["192.0.2.11"])
     key, certificate = blocks(printed["ui-tls-page"])
     secret = made["ui-tls-secret"]
     assert secret.inputs["stringData"] == {"tls.key": key, "tls.crt": certificate}
@@ -133,7 +133,7 @@ def test_the_certificate_is_made_anew_each_quarter_and_the_authority_on_request(
                 return datetime(2027, month, 5, tzinfo=UTC)
 
         monkeypatch.setattr(page_certificate, "datetime", Then)
-        made = commands(pulumi_mocks, {}, tls="own", **ui)
+        made = commands(pulumi_mocks, {}, **ui)
         return made["ui-tls-authority"].inputs, made["ui-tls-page"].inputs
 
     january, march, april = inputs(1), inputs(3), inputs(4)
@@ -143,11 +143,11 @@ def test_the_certificate_is_made_anew_each_quarter_and_the_authority_on_request(
     assert inputs(1, tlsRedraw="2027")[0]["triggers"] != january[0].get("triggers")
 
 
-def test_the_pods_serve_it_and_without_the_key_nothing_is_made(pulumi_mocks: Any) -> None:
+def test_the_pods_serve_it_unless_the_page_is_to_be_plain(pulumi_mocks: Any) -> None:
     def texts() -> str:
         return str([each.inputs for each in pulumi_mocks.resources if each.name.startswith("ui-")])
 
-    commands(pulumi_mocks, {}, tls="own")
+    commands(pulumi_mocks, {})
     assert re.search(r"'secretName': 'ui-tls'", texts()) and "ARGUS_TLS_DIR" in texts()
-    assert commands(pulumi_mocks, {}) == {}
+    assert commands(pulumi_mocks, {}, tls="off") == {}
     assert "ARGUS_TOKEN_FILE" in texts() and "ARGUS_TLS_DIR" not in texts()

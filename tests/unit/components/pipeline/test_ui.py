@@ -158,7 +158,7 @@ def test_a_password_is_drawn_only_where_there_is_no_user(
 
 
 def test_a_certificate_is_mounted_where_the_stack_names_one(build: Build) -> None:
-    plain, served = build(), build(ui={"tlsSecret": "page-tls"})
+    plain, served = build(ui={"tls": "off"}), build(ui={"tlsSecret": "page-tls"})
     assert "ARGUS_TLS_DIR" not in plain["ConfigMap/ui"].inputs["data"]
     folder = served["ConfigMap/ui"].inputs["data"]["ARGUS_TLS_DIR"]
     spec = served["Deployment/ui"].inputs["spec"]["template"]["spec"]
