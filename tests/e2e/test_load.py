@@ -32,11 +32,10 @@ FEW, MANY = {"executors": 1, "filebeat": 1, "consumer": 2}, {"executors": 2, "fi
 
 SETTLED_LIMIT_S, OUT_LIMIT_S, CAUGHT_UP_LIMIT_S, IN_LIMIT_S, NODES_LIMIT_S = 900, 400, 400, 600, 300
 
-CONSUMER_MILLICORES = 23
-"""Between a pod's use at the low load and at the high one, because no load of the lab makes consumers lag.
+CONSUMER_LAG = {"recordsPerSecond": 60, "targetLagSeconds": 0.5}
+"""The group waits for 12 records at the low load and for more than 60 at the high one, as consumers commit once a second.
 
-At the low load a pod uses 9 to 12, but 25 after it lost its coordinator: a thread of librdkafka 2.16.1 then looks for
-the lost broker a thousand times a second.
+No load of the lab makes consumers fall behind, and how many millicores they use depends on how fast the host is.
 """
 
 
@@ -53,7 +52,7 @@ def scaled(frames_per_second: float, consumers: dict[str, int]) -> Callable[[dic
                 # The load must not depend on how much moves in the footage.
                 model["gate"] = {"enabled": False}
         config["argus:filebeat"] = {"replicas": {"maximum": 2, **soon}}
-        consumer = {**consumers, "targetMillicores": CONSUMER_MILLICORES, **soon}
+        consumer = {**consumers, **soon, **CONSUMER_LAG}
         config.setdefault("argus:consumer", {})["replicas"] = consumer
 
     return edit
