@@ -1,5 +1,5 @@
-"""Machines, pods and strangers as network namespaces on one layer-2 network; the cluster's own scripts make the routes and
-rules. Needs root."""
+"""Machines, pods and strangers as network namespaces on one layer-2 network; the cluster's own scripts make the routes
+and rules. Needs root."""
 
 import json
 import os
