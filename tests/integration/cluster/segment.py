@@ -94,7 +94,7 @@ class Host:
             text=True,
             capture_output=True,
             check=False,
-            timeout=60,
+            timeout=180,
         )
         assert not check or done.returncode == 0, f"{self.name}: {' '.join(command)[:200]}: {done.stdout}{done.stderr}"
         return done
