@@ -26,11 +26,12 @@ def refusal(running: str | None, wanted: NetworkKind) -> str | None:
 
 
 class Network(pulumi.ComponentResource):
-    """Reads each node's pod CIDR from the cluster, then configures CNI, routes and masquerading on every machine.
+    """Reads each node's pod CIDR from the cluster, then sets CNI, routes, masquerading and a guard on every machine.
 
     It uses CNI's `ptp` plugin, not `bridge`: pods of one machine then reach each other through the kernel's routing, so
-    that services work without br_netfilter. It does not enforce network policies: every pod reaches every other. For a
-    network that enforces them, use NetworkManifest.
+    that services work without br_netfilter. The guard drops what hosts outside the cluster send to pods and services.
+    It does not enforce network policies: every pod reaches every other. For a network that enforces them, use
+    NetworkManifest.
     """
 
     ready: Sequence[pulumi.Resource]
@@ -46,13 +47,15 @@ class Network(pulumi.ComponentResource):
             create=script("node_networks.sh", machines=addresses),
             opts=pulumi.ResourceOptions(parent=self),
         )
-        pods = str(args.cluster.pod_network)
+        pods, services = str(args.cluster.pod_network), str(args.cluster.service_network)
         self.ready = [
             remote.command(
                 f"{name}-{machine.name}",
                 host=machine.host,
                 ssh=args.ssh,
-                create=script("network.sh", name=machine.name, pod_network=pods, cni=cni_config()),
+                create=script(
+                    "network.sh", name=machine.name, pod_network=pods, service_network=services, cni=cni_config()
+                ),
                 stdin=networks.stdout,
                 opts=pulumi.ResourceOptions(parent=self),
             )

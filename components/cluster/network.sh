@@ -1,19 +1,27 @@
 #!/usr/bin/env bash
-# Configures the pods' network on one machine: a routed link for each pod, a route to every other node's pods, and
-# masquerading for traffic that leaves the cluster. A oneshot unit restores routes and rules after a reboot.
-: "${NAME:?}" "${POD_NETWORK:?}" "${CNI:?}"
+# Configures the pods' network on one machine: a routed link for each pod, a route to every other node's pods, masquerading
+# for traffic that leaves the cluster, and a guard against what comes from outside it. A oneshot unit restores routes and
+# rules after a reboot.
+: "${NAME:?}" "${POD_NETWORK:?}" "${SERVICE_NETWORK:?}" "${CNI:?}"
 
 # Standard input: `node address podCIDR` of every node, one per line.
 protocol=82 # marks Argus's routes in the kernel's table
-own='' routes=''
+own='' own_address='' others=() routes='' known=''
 while read -r node address network || [[ $node ]]; do
   if [[ $node == "$NAME" ]]; then
-    own=$network
+    own=$network own_address=$address
   else
+    others+=("$address")
     routes+="route replace $network via $address proto $protocol"$'\n'
+    known+="-A ARGUS-PREROUTING -s $address -j RETURN"$'\n'"-A ARGUS-PREROUTING -s $network -j RETURN"$'\n'
   fi
 done
 [[ $own ]] || die "$NAME has no pod network"
+for address in "${others[@]}"; do
+  [[ " $(ip -4 -o route get "$address") " == *" src $own_address "* ]] ||
+    die "$NAME sends to $address from another address than its own, $own_address, and the other machines let only that" \
+      "reach their pods: make $own_address the first address of its network link"
+done
 
 put /etc/argus/routes 0644 <<<"${routes%$'\n'}"
 # iptables, not nft, because the nft of Debian 12 crashes on tables that a newer nft (kube-proxy's) has made.
@@ -23,10 +31,31 @@ put /etc/argus/masquerade 0644 <<FILE
 -A ARGUS-POSTROUTING -s $own ! -d $POD_NETWORK -j MASQUERADE --random-fully
 COMMIT
 FILE
+# What comes to this machine and concerns pods or services must come from a pod here, from another node, or from a pod of
+# one. It is looked at before kube-proxy gives it another destination, so the page's NodePort stays open to everybody, and
+# before conntrack. A change is one transaction: no packet is looked at by half of the rules.
+# - A pod's link carries nothing but what that pod sends under its own address.
+# - Services are reached from pods here alone: other nodes choose a pod of the service themselves.
+# - What comes must come by the link by which its source would be answered.
+put /etc/argus/guard 0644 <<FILE
+*raw
+:ARGUS-PREROUTING - [0:0]
+-A ARGUS-PREROUTING -i lo -j RETURN
+-A ARGUS-PREROUTING -i veth+ -m rpfilter --invert -j DROP
+-A ARGUS-PREROUTING -i veth+ -s $own -j RETURN
+-A ARGUS-PREROUTING -d $SERVICE_NETWORK -j DROP
+-A ARGUS-PREROUTING ! -s $POD_NETWORK ! -d $POD_NETWORK -j RETURN
+-A ARGUS-PREROUTING -m rpfilter --invert -j DROP
+${known}-A ARGUS-PREROUTING -j DROP
+COMMIT
+FILE
 put /usr/local/lib/argus/network 0755 <<FILE
 #!/bin/sh
 # Sets the routes and rules of the pods' network; argus-network.service runs it.
 set -eu
+iptables-restore --wait --noflush /etc/argus/guard
+iptables --wait -t raw -C PREROUTING -j ARGUS-PREROUTING 2>/dev/null ||
+  iptables --wait -t raw -A PREROUTING -j ARGUS-PREROUTING
 ip -batch /etc/argus/routes
 iptables-restore --wait --noflush /etc/argus/masquerade
 iptables --wait -t nat -C POSTROUTING -j ARGUS-POSTROUTING 2>/dev/null ||
@@ -34,9 +63,10 @@ iptables --wait -t nat -C POSTROUTING -j ARGUS-POSTROUTING 2>/dev/null ||
 FILE
 put /etc/systemd/system/argus-network.service 0644 <<FILE
 [Unit]
-Description=Routes to the pods of the other nodes
+Description=Routes to the pods of the other nodes, and a guard against strangers
 Wants=network-online.target
 After=network-online.target
+Before=kubelet.service
 
 [Service]
 Type=oneshot
@@ -47,17 +77,20 @@ ExecStop=-/usr/sbin/ip -4 route flush proto $protocol
 ExecStop=-/usr/sbin/iptables --wait -t nat -D POSTROUTING -j ARGUS-POSTROUTING
 ExecStop=-/usr/sbin/iptables --wait -t nat -F ARGUS-POSTROUTING
 ExecStop=-/usr/sbin/iptables --wait -t nat -X ARGUS-POSTROUTING
+ExecStop=-/usr/sbin/iptables --wait -t raw -D PREROUTING -j ARGUS-PREROUTING
+ExecStop=-/usr/sbin/iptables --wait -t raw -F ARGUS-PREROUTING
+ExecStop=-/usr/sbin/iptables --wait -t raw -X ARGUS-PREROUTING
 
 [Install]
 WantedBy=multi-user.target
 FILE
 systemctl daemon-reload
 systemctl enable -q argus-network.service
-if systemctl is-active -q argus-network.service; then
-  systemctl reload argus-network.service
-else
-  systemctl start argus-network.service
-fi
+action=start
+if systemctl is-active -q argus-network.service; then action=reload; fi
+systemctl "$action" argus-network.service ||
+  die "routes or rules of the pods' network were refused: journalctl -u argus-network tells why (the rules need the" \
+    "kernel's rpfilter match and raw table, which Debian's kernels have)"
 ip -4 route show proto "$protocol" | while read -r network _; do
   grep -qF " $network via " /etc/argus/routes || ip route delete "$network" proto "$protocol"
 done

@@ -312,8 +312,9 @@ class Cluster(Section):
     service_network: AddressRange = Field(IPv4Network("10.96.0.0/16"), description="Addresses of services.")
     network: Network = Field(
         Network(),
-        description="The pods' network; unset: Argus's own, routes between the machines and no daemon. It enforces no "
-        "NetworkPolicy, so that every pod reaches every other; a network of your own may (Calico and Cilium do).",
+        description="The pods' network; unset: Argus's own, routes between the machines and no daemon. It lets nobody "
+        "outside the cluster reach pods by a route, but enforces no NetworkPolicy, so that every pod reaches every "
+        "other; a network of your own may (Calico and Cilium do).",
     )
     binaries: Annotated[str, AfterValidator(check_download_url)] = Field(
         "https://dl.k8s.io",

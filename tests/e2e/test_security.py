@@ -1,5 +1,6 @@
 """Access control: secrets in etcd, the audit log, kubelets, etcd, pods without rights, certificates."""
 
+import shlex
 import subprocess
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from lab.machines import ssh
 from tests.e2e.accounting import Audit
 from tests.e2e.cluster import NAMESPACE
 from tests.e2e.conftest import Stack
-from tests.e2e.machines import CONTROL_PLANES, KUBECTL, etcdctl, kubectl, on, stack_with
+from tests.e2e.machines import CONTROL_PLANES, KUBECTL, etcdctl, is_ready, kubectl, on, stack_with
 from tests.e2e.waiting import wait_until
 
 SECRET = "producer-0-credentials"
@@ -65,6 +66,22 @@ def test_a_kubelet_answers_nobody_it_does_not_know(stack: Stack, name: str) -> N
 
 def test_etcd_answers_nobody_without_a_certificate(stack: Stack) -> None:
     assert _status(f"https://{machine('cp1').address}:2379/version") == "000"
+
+
+def test_a_host_beside_the_machines_that_adds_a_route_reaches_no_pod(stack: Stack) -> None:
+    """This host is on the machines' network, and no machine of the cluster."""
+    page = next(pod for pod in stack.cluster.pods("app.kubernetes.io/name=ui") if is_ready(pod))
+    node = page["spec"]["nodeName"]
+    service = stack.cluster.get(f"/api/v1/namespaces/{NAMESPACE}/services/ui")["spec"]["clusterIP"]
+    for address in (page["status"]["podIP"], service):
+        connect = ["timeout", "5", "bash", "-c", f": </dev/tcp/{address}/8080"]
+        on(node, shlex.join(connect))
+        route = [address, "via", str(machine(node).address)]
+        subprocess.run(["ip", "route", "add", *route], check=True)
+        try:
+            assert subprocess.run(connect, check=False, capture_output=True).returncode == 124, f"{address} answers"
+        finally:
+            subprocess.run(["ip", "route", "del", *route], check=True)
 
 
 def test_a_pod_that_asks_for_rights_is_refused(stack: Stack) -> None:
