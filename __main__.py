@@ -42,6 +42,7 @@ cluster = Cluster(
         pods=stages.pod_memory_mib(STAGES, settings),
         volumes_gib=stages.volumes_gib(STAGES, settings),
         bounded_volumes=settings.storage.bounded,
+        page_port=settings.ui.node_port,
         digests=settings.images.digests,
         running_version=made.apply(lambda outputs: outputs.get("kubernetesVersion")),
         running_network=made.apply(lambda outputs: outputs.get("network")),

@@ -40,6 +40,8 @@ class ClusterArgs:
     """Size (GiB) of each stateful service's local volume; empty where the user names a storage class."""
     bounded_volumes: bool = False
     """Whether each local volume is a file system of its own."""
+    page_port: int = 30080
+    """The page's NodePort; on Argus's own network the virtual IP alone answers it."""
     digests: Mapping[str, str] = field(default_factory=dict)
     """The digest that an image must have, by its reference; other images are not checked."""
 

@@ -29,7 +29,8 @@ class Network(pulumi.ComponentResource):
     """Reads each node's pod CIDR from the cluster, then sets CNI, routes, masquerading and a guard on every machine.
 
     It uses CNI's `ptp` plugin, not `bridge`: pods of one machine then reach each other through the kernel's routing, so
-    that services work without br_netfilter. The guard drops what hosts outside the cluster send to pods and services.
+    that services work without br_netfilter. The guard drops what hosts outside the cluster send to pods and services,
+    and connections to the page at other addresses than the virtual IP.
     It does not enforce network policies: every pod reaches every other. For a network that enforces them, use
     NetworkManifest.
     """
@@ -47,14 +48,20 @@ class Network(pulumi.ComponentResource):
             create=script("node_networks.sh", machines=addresses),
             opts=pulumi.ResourceOptions(parent=self),
         )
-        pods, services = str(args.cluster.pod_network), str(args.cluster.service_network)
+        cluster = args.cluster
         self.ready = [
             remote.command(
                 f"{name}-{machine.name}",
                 host=machine.host,
                 ssh=args.ssh,
                 create=script(
-                    "network.sh", name=machine.name, pod_network=pods, service_network=services, cni=cni_config()
+                    "network.sh",
+                    name=machine.name,
+                    pod_network=str(cluster.pod_network),
+                    service_network=str(cluster.service_network),
+                    endpoint=args.endpoint,
+                    page_port=str(args.page_port),
+                    cni=cni_config(),
                 ),
                 stdin=networks.stdout,
                 opts=pulumi.ResourceOptions(parent=self),

@@ -2,7 +2,7 @@
 # Configures the pods' network on one machine: a routed link for each pod, a route to every other node's pods, masquerading
 # for traffic that leaves the cluster, and a guard against what comes from outside it. A oneshot unit restores routes and
 # rules after a reboot.
-: "${NAME:?}" "${POD_NETWORK:?}" "${SERVICE_NETWORK:?}" "${CNI:?}"
+: "${NAME:?}" "${POD_NETWORK:?}" "${SERVICE_NETWORK:?}" "${ENDPOINT:?}" "${PAGE_PORT:?}" "${CNI:?}"
 
 # Standard input: `node address podCIDR` of every node, one per line.
 protocol=82 # marks Argus's routes in the kernel's table
@@ -34,6 +34,7 @@ FILE
 # What comes to this machine and concerns pods or services must come from a pod here, from another node, or from a pod of
 # one. It is looked at before kube-proxy gives it another destination, so the page's NodePort stays open to everybody, and
 # before conntrack. A change is one transaction: no packet is looked at by half of the rules.
+# - The page is at the virtual IP alone, which moves to a control plane that lives.
 # - A pod's link carries nothing but what that pod sends under its own address.
 # - Services are reached from pods here alone: other nodes choose a pod of the service themselves.
 # - What comes must come by the link by which its source would be answered.
@@ -41,6 +42,7 @@ put /etc/argus/guard 0644 <<FILE
 *raw
 :ARGUS-PREROUTING - [0:0]
 -A ARGUS-PREROUTING -i lo -j RETURN
+-A ARGUS-PREROUTING ! -d $ENDPOINT -p tcp --dport $PAGE_PORT --syn -m addrtype --dst-type LOCAL -j DROP
 -A ARGUS-PREROUTING -i veth+ -m rpfilter --invert -j DROP
 -A ARGUS-PREROUTING -i veth+ -s $own -j RETURN
 -A ARGUS-PREROUTING -d $SERVICE_NETWORK -j DROP

@@ -972,7 +972,10 @@ class Ui(Section):
     memory: Memory = Field(_memory(160, 512), description="Memory of a pod.")
     vertical: Vertical = Field("off", description=VERTICAL)
     node_port: int = Field(
-        30080, ge=30000, le=32767, description="Port of the page on every machine and the virtual IP."
+        30080,
+        ge=30000,
+        le=32767,
+        description="Port of the page at the virtual IP; with a network of your own at every machine too.",
     )
     tls_secret: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")] | None = Field(
         None,

@@ -33,7 +33,7 @@ FEW, MANY = {"executors": 1, "filebeat": 1, "consumer": 2}, {"executors": 2, "fi
 SETTLED_LIMIT_S, OUT_LIMIT_S, CAUGHT_UP_LIMIT_S, IN_LIMIT_S, NODES_LIMIT_S = 900, 400, 400, 600, 300
 
 CONSUMER_LAG = {"recordsPerSecond": 60, "targetLagSeconds": 0.5}
-"""The group waits for 12 records at the low load and for more than 60 at the high one, as consumers commit once a second.
+"""Some 12 records wait at the low load and more than 60 at the high one, as consumers commit once a second.
 
 No load of the lab makes consumers fall behind, and how many millicores they use depends on how fast the host is.
 """

@@ -2,15 +2,18 @@
 
 import json
 import shlex
+import socket
 import ssl
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
+from lab.config import machine
 from tests.e2e.browser import browser
 from tests.e2e.conftest import Stack
-from tests.e2e.machines import on
+from tests.e2e.machines import EVERYBODY, on
 from tests.e2e.test_frames import CAMERAS
 from tests.e2e.waiting import wait_until
 
@@ -60,6 +63,13 @@ def test_the_page_is_served_over_tls_alone(stack: Stack) -> None:
     for url, trust in ((plain, stack.login.trust), (stack.login.url, ssl.create_default_context())):
         with pytest.raises(httpx.TransportError), httpx.Client(timeout=30, trust_env=False, verify=trust) as client:
             client.get(url)
+
+
+def test_the_page_is_at_the_virtual_ip_alone(stack: Stack) -> None:
+    port = urlsplit(stack.login.url).port
+    for name in EVERYBODY:
+        with pytest.raises(TimeoutError), socket.create_connection((str(machine(name).address), port), timeout=3):
+            pass
 
 
 def test_a_logout_ends_the_session_in_every_pod(stack: Stack) -> None:

@@ -18,6 +18,7 @@ from components.cluster.machine import script
 from components.cluster.network import cni_config
 
 POD_NETWORK, SERVICE_NETWORK = "10.244.0.0/16", "10.96.0.0/16"
+ENDPOINT, PAGE_PORT = "192.0.2.10", 30080
 TCP_PORT, UDP_PORT = 8080, 9000
 LIMIT_S = 20
 TOOLS = ("bash", "ip", "iptables", "iptables-restore", "mount", "nsenter", "sysctl", "unshare")
@@ -141,7 +142,13 @@ class Node(Host):
     def connect_pods(self, lines: str, *, check: bool = True) -> "subprocess.CompletedProcess[str]":
         """Run network.sh with these lines of node_networks.sh."""
         made = script(
-            "network.sh", name=self.name, pod_network=POD_NETWORK, service_network=SERVICE_NETWORK, cni=cni_config()
+            "network.sh",
+            name=self.name,
+            pod_network=POD_NETWORK,
+            service_network=SERVICE_NETWORK,
+            endpoint=ENDPOINT,
+            page_port=str(PAGE_PORT),
+            cni=cni_config(),
         )
         return self.run("sh", "-c", made.render(), stdin=lines, check=check)
 

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.integration.cluster.segment import TCP_PORT, Host, Node, Segment, segment
+from tests.integration.cluster.segment import ENDPOINT, PAGE_PORT, TCP_PORT, Host, Node, Segment, segment
 
 SERVICE = "10.96.0.10"
-NODE_PORT = 30080
 GATEWAY = "10.244.1.1"
 """Node 1's own address on the links of its pods."""
 
@@ -51,7 +50,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             pod = f"{world.pod1.address}:{TCP_PORT}"
             for to in (
                 ("--destination", SERVICE),
-                ("--destination", node.address, "--destination-port", str(NODE_PORT)),
+                ("--match", "addrtype", "--dst-type", "LOCAL", "--destination-port", str(PAGE_PORT)),
             ):
                 rule = ("--protocol", "tcp", *to, "--jump", "DNAT", "--to-destination", pod)
                 node.run("iptables", "--table", "nat", "--append", "PREROUTING", *rule)
@@ -92,9 +91,22 @@ def answered(sender: Host, host: str, port: int = TCP_PORT) -> Callable[[World],
     return lambda _: sender.reached(host, port) is not None
 
 
+def page(world: World, node: Node) -> Callable[[World], bool]:
+    """Whether a stranger opens the page at the virtual IP, which a machine has."""
+    for each in (world.node1, world.node2):
+        each.run("ip", "address", "del", f"{ENDPOINT}/32", "dev", "eth0", check=False)
+    node.run("ip", "address", "add", f"{ENDPOINT}/32", "dev", "eth0")
+    world.stranger.run("ip", "neighbour", "flush", "all")
+    return answered(world.stranger, ENDPOINT, PAGE_PORT)
+
+
 Case = Callable[[World], Callable[[World], bool]]
 
 DROP, REVERSE = "-A ARGUS-PREROUTING -j DROP", "-A ARGUS-PREROUTING -m rpfilter --invert -j DROP"
+PAGE = (
+    f"-A ARGUS-PREROUTING ! -d {ENDPOINT}/32 -p tcp -m tcp --dport {PAGE_PORT} --tcp-flags FIN,SYN,RST,ACK SYN "
+    "-m addrtype --dst-type LOCAL -j DROP"
+)
 OF_PODS = "-A ARGUS-PREROUTING -i veth+ -m rpfilter --invert -j DROP"
 
 REFUSED: dict[str, tuple[list[str], Case]] = {
@@ -130,6 +142,10 @@ REFUSED: dict[str, tuple[list[str], Case]] = {
         [REVERSE],
         lambda w: arrives(w.far, w.pod1, w.pod2.address),
     ),
+    "the page at a machine's own address": (
+        [PAGE],
+        lambda w: answered(w.stranger, w.node1.address, PAGE_PORT),
+    ),
     "a pod under the address of another pod": (
         [OF_PODS],
         lambda w: arrives(w.neighbour, w.pod2, w.pod1.address),
@@ -160,11 +176,11 @@ PASSED: dict[str, tuple[str, Case]] = {
     ),
     "the page's port on the machine of its pod": (
         "-A ARGUS-PREROUTING ! -s 10.244.0.0/16 ! -d 10.244.0.0/16 -j RETURN",
-        lambda w: answered(w.stranger, w.node1.address, NODE_PORT),
+        lambda w: page(w, w.node1),
     ),
     "the page's port on another machine": (
         "-A ARGUS-PREROUTING -s 192.0.2.12/32 -j RETURN",
-        lambda w: answered(w.stranger, w.node2.address, NODE_PORT),
+        lambda w: page(w, w.node2),
     ),
     "a machine to itself at the pods' gateway": (
         "-A ARGUS-PREROUTING -i lo -j RETURN",
