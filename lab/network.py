@@ -14,6 +14,8 @@ _SYSCTLS = {
     "fs.inotify.max_user_instances": "8192",
     "fs.inotify.max_user_watches": "1048576",
 }
+_OFF = ("net.bridge.bridge-nf-call-iptables",)
+"""What machines send each other must not pass the host's rules: podman's give what goes to a pod the host's address."""
 _CHANGED_BY_MACHINES = (
     "vm.overcommit_memory",
     "vm.panic_on_oom",
@@ -58,14 +60,18 @@ def remove() -> None:
 
 def set_sysctls() -> None:
     """Set the kernel settings that the machines need; the first time, save the host's values."""
-    if not _SAVED.exists():
-        before = {name: value for name in (*_SYSCTLS, *_CHANGED_BY_MACHINES) if (value := _read(name)) is not None}
-        _SAVED.parent.mkdir(parents=True, exist_ok=True)
-        _SAVED.write_text(json.dumps(before, indent=2) + "\n")
+    before = json.loads(_SAVED.read_text()) if _SAVED.exists() else {}
+    values = {name: _read(name) for name in (*_SYSCTLS, *_OFF, *_CHANGED_BY_MACHINES) if name not in before}
+    before |= {name: value for name, value in values.items() if value is not None}
+    _SAVED.parent.mkdir(parents=True, exist_ok=True)
+    _SAVED.write_text(json.dumps(before, indent=2) + "\n")
     for name, value in _SYSCTLS.items():
         now = _read(name)
         if now is None or int(now) < int(value):
             _path(name).write_text(value)
+    for name in _OFF:
+        if _read(name) not in {None, "0"}:
+            _path(name).write_text("0")
 
 
 def restore_sysctls() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from lab import network
 
-NAMES = (*network._SYSCTLS, *network._CHANGED_BY_MACHINES)
+NAMES = (*network._SYSCTLS, *network._OFF, *network._CHANGED_BY_MACHINES)
 
 
 @pytest.fixture
@@ -32,6 +32,26 @@ def test_the_kernels_settings_are_put_back_also_those_that_machines_changed(kern
     assert values(kernel) == before
 
 
+def test_what_the_host_s_rules_would_change_does_not_pass_them(kernel: Path) -> None:
+    path = kernel / "net/bridge/bridge-nf-call-iptables"
+    path.write_text("1\n")
+    network.set_sysctls()
+    assert path.read_text() == "0"
+    network.restore_sysctls()
+    assert path.read_text() == "1"
+
+
+def test_a_setting_that_an_earlier_lab_did_not_know_is_put_back(kernel: Path) -> None:
+    network.set_sysctls()
+    saved = kernel.parent / "sysctls.json"
+    known = json.loads(saved.read_text())
+    name = network._OFF[0]
+    saved.write_text(json.dumps({each: value for each, value in known.items() if each != name}))
+    (kernel / name.replace(".", "/")).write_text("1\n")
+    network.set_sysctls()
+    assert json.loads(saved.read_text()) == {**known, name: "1"}
+
+
 def test_a_setting_that_is_higher_already_stays(kernel: Path) -> None:
     (kernel / "fs/inotify/max_user_watches").write_text("9999999\n")
     network.set_sysctls()
@@ -39,9 +59,11 @@ def test_a_setting_that_is_higher_already_stays(kernel: Path) -> None:
 
 
 def test_a_kernel_without_a_setting_is_no_obstacle(kernel: Path) -> None:
-    (kernel / "vm/max_map_count").unlink()
+    for name in ("vm/max_map_count", "net/bridge/bridge-nf-call-iptables"):
+        (kernel / name).unlink()
     network.set_sysctls()
-    assert "vm.max_map_count" not in json.loads((kernel.parent / "sysctls.json").read_text())
+    saved = json.loads((kernel.parent / "sysctls.json").read_text())
+    assert {"vm.max_map_count", "net.bridge.bridge-nf-call-iptables"}.isdisjoint(saved)
 
 
 @pytest.mark.parametrize(
