@@ -644,6 +644,7 @@ class _Cluster:
 
 _OUTPUTS: Final = {
     "kubeconfig": "kubeconfig",
+    "kubeconfig_for_providers": "kubeconfig",
     "kubernetes_version": "kubernetesVersion",
     "network": "network",
     "checks": "checks",
