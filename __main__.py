@@ -26,8 +26,8 @@ settings = config.load(rules(STAGES))
 registrations.wait_for_all()
 pinned_images = PinnedImages(settings.images)
 
-# The stack's last outputs tell which versions the cluster can be upgraded to, what it must keep, which machines need not
-# be checked again, and the kubeconfig with which a preview can tell what changes in the cluster.
+# The stack's last outputs tell which versions the cluster can be upgraded to, what it must keep, which machines need
+# not be checked again, and the kubeconfig with which a preview can tell what changes in the cluster.
 made = stack_outputs.last("kubernetesVersion", "network", "lasting", "disks", "checks", "looks", "kubeconfig")
 lasts = lasting.of(settings)
 

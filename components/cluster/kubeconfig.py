@@ -10,7 +10,6 @@ from components import engine, remote
 from components.cluster.args import ClusterArgs
 from components.cluster.machine import script
 
-
 _AGAIN = "\n# that of the last update; this one reads it again\n"
 
 

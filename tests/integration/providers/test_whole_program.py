@@ -135,7 +135,9 @@ def test_a_second_update_changes_nothing(site: Site) -> None:
     assert site.claims() == {}
 
 
-AFTER_MORE = {f"cluster-{each}" for name in ("cp1", "cp2", "cp3", "worker1") for each in (f"network-{name}", f"{name}-joined")}
+AFTER_MORE = {
+    f"cluster-{each}" for name in ("cp1", "cp2", "cp3", "worker1") for each in (f"network-{name}", f"{name}-joined")
+}
 """With a new node each node's routes change. An invitation of a node stays as it is, but a preview cannot know that."""
 
 

@@ -1,4 +1,4 @@
-"""The kubeconfig of Kubernetes providers: what was read, or in a preview that cannot know it, that of the last update."""
+"""The kubeconfig of Kubernetes providers: what was read; in a preview that cannot know it, that of the last update."""
 
 from typing import Any
 
