@@ -26,9 +26,9 @@ settings = config.load(rules(STAGES))
 registrations.wait_for_all()
 pinned_images = PinnedImages(settings.images)
 
-# The stack's last outputs tell which versions the cluster can be upgraded to, what it must keep, and which machines
-# need not be checked again.
-made = stack_outputs.last("kubernetesVersion", "network", "lasting", "disks", "checks", "looks")
+# The stack's last outputs tell which versions the cluster can be upgraded to, what it must keep, which machines need
+# not be checked again, and the kubeconfig with which a preview can tell what changes in the cluster.
+made = stack_outputs.last("kubernetesVersion", "network", "lasting", "disks", "checks", "looks", "kubeconfig")
 lasts = lasting.of(settings)
 
 # The machines become a cluster while the images are built; the builds wait until all host keys have been read.
@@ -45,6 +45,7 @@ cluster = Cluster(
         page_port=settings.ui.node_port,
         digests=settings.images.digests,
         running_version=made.apply(lambda outputs: outputs.get("kubernetesVersion")),
+        running_kubeconfig=pulumi.Output.secret(made.apply(lambda outputs: outputs.get("kubeconfig", ""))),
         running_network=made.apply(lambda outputs: outputs.get("network")),
         refusals=made.apply(lambda outputs: lasting.refusals(outputs.get("lasting", {}), lasts)),
         disks=made.apply(lambda outputs: outputs.get("disks", {})),
@@ -62,7 +63,7 @@ images = Images(
 # Everything below runs in the cluster and is deleted before its machines are drained.
 provider = kubernetes.Provider(
     "cluster",
-    kubeconfig=cluster.kubeconfig,
+    kubeconfig=cluster.kubeconfig_for_providers,
     cluster_identifier=Cluster.IDENTIFIER,
     enable_config_map_mutable=True,
     enable_secret_mutable=True,

@@ -38,6 +38,18 @@ def fields(value: Any) -> MutableMapping[str, Any] | None:
     return vars(value) if is_input_type(type(value)) else None
 
 
+def foreseen(output: pulumi.Output[str], guess: pulumi.Output[str]) -> pulumi.Output[str]:
+    """The output; in a preview that does not know it yet, `guess`, unless that is empty. An update never guesses."""
+    if not pulumi.runtime.is_dry_run():
+        return output
+
+    async def chosen() -> pulumi.Output[str]:
+        unknown = not await output.is_known()
+        return guess if unknown and await guess.future() else output
+
+    return pulumi.Output.from_input(chosen())
+
+
 async def read_stack_outputs(stack: str) -> Mapping[str, Any]:
     """The outputs of a stack (`organization/project/name`) from its state; failures raise a plain Exception."""
     answer = await pulumi.runtime.invoke_async("pulumi:pulumi:readStackOutputs", {"name": stack})

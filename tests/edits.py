@@ -63,6 +63,8 @@ _HEADER: Final = "\n".join([
 ])  # fmt: skip
 
 Config = dict[str, Any]
+Change = Callable[[Config], object]
+"""Makes a change in the stack's configuration, whose keys are without `argus:`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +73,7 @@ class Sample:
 
     says: str
     """The change in words; empty: `old → new`."""
-    change: Callable[[Config], object]
-    """Makes it in the stack's configuration, whose keys are without `argus:`."""
+    change: Change
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +95,7 @@ class Effect:
         return [each for each in (*self.replaced, *self.deleted) if holds_data(each)]
 
 
-def _set(key: str, value: Any, *, at: int = 0) -> Callable[[Config], object]:
+def _set(key: str, value: Any, *, at: int = 0) -> Change:
     """Sets a key; in a list it is that of the item `at`, in a map that of the first item. None takes it out."""
 
     def change(config: Config) -> None:
@@ -130,7 +131,7 @@ def _agent(config: Config) -> None:
     config["ssh"]["agent"] = True
 
 
-def _bastion(**own: Any) -> Callable[[Config], object]:
+def _bastion(**own: Any) -> Change:
     """A bastion, with keys of its own settings beside those that it needs."""
 
     def change(config: Config) -> None:
@@ -139,7 +140,7 @@ def _bastion(**own: Any) -> Callable[[Config], object]:
     return change
 
 
-def _proxy(**own: Any) -> Callable[[Config], object]:
+def _proxy(**own: Any) -> Change:
     """A proxy for http:// URLs, and other settings of proxies."""
 
     def change(config: Config) -> None:
@@ -148,7 +149,7 @@ def _proxy(**own: Any) -> Callable[[Config], object]:
     return change
 
 
-def _authority(key: str, *, at: int = 0) -> Callable[[Config], object]:
+def _authority(key: str, *, at: int = 0) -> Change:
     """Sets a key to a certificate's PEM text, which is made when it is needed."""
 
     def change(config: Config) -> None:
@@ -638,6 +639,7 @@ class _Cluster:
 
 _OUTPUTS: Final = {
     "kubeconfig": "kubeconfig",
+    "kubeconfig_for_providers": "kubeconfig",
     "kubernetes_version": "kubernetesVersion",
     "network": "network",
     "checks": "checks",

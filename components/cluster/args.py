@@ -28,6 +28,8 @@ class ClusterArgs:
     """The Kubernetes version that the cluster runs now; None where there is no cluster yet."""
     running_network: pulumi.Input[str | None] = None
     """The kind of network that the cluster uses now; None where the stack has not recorded one."""
+    running_kubeconfig: pulumi.Input[str] = ""
+    """`Cluster.kubeconfig` of the stack's last complete update, a secret; empty where there was none."""
     refusals: pulumi.Input[Sequence[str]] = ()
     """Why the stack's edit cannot be made; where there is one, no machine is changed."""
     checks: pulumi.Input[Mapping[str, str]] = field(default_factory=dict)

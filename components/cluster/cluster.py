@@ -25,6 +25,8 @@ class Cluster(pulumi.ComponentResource):
 
     kubeconfig: pulumi.Output[str]
     """The administrator's kubeconfig, a secret; available once every node is ready."""
+    kubeconfig_for_providers: pulumi.Output[str]
+    """The same for a Kubernetes provider, whose preview needs one; see Kubeconfig."""
     endpoint: pulumi.Output[str]
     """URL of the API."""
     kubernetes_version: pulumi.Output[str]
@@ -56,10 +58,11 @@ class Cluster(pulumi.ComponentResource):
         stages.encrypt_secrets(upgraded)
         stages.label_nodes(members)
         stages.spread_dns(upgraded)
-        self.kubeconfig = stages.read_kubeconfig(upgraded)
+        kubeconfig = stages.read_kubeconfig(upgraded)
+        self.kubeconfig, self.kubeconfig_for_providers = kubeconfig.content, kubeconfig.for_providers
         provider = kubernetes.Provider(
             f"{name}-provider",
-            kubeconfig=self.kubeconfig,
+            kubeconfig=self.kubeconfig_for_providers,
             cluster_identifier=self.IDENTIFIER,
             opts=pulumi.ResourceOptions(parent=self),
         )

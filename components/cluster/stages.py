@@ -116,9 +116,9 @@ class Stages:
         """CoreDNS on two machines."""
         Dns(f"{self._name}-dns", self._args, self._after([upgraded]))
 
-    def read_kubeconfig(self, upgraded: pulumi.Resource) -> pulumi.Output[str]:
-        """The administrator's kubeconfig, a secret."""
-        return Kubeconfig(f"{self._name}-kubeconfig", self._args, self._after([upgraded])).content
+    def read_kubeconfig(self, upgraded: pulumi.Resource) -> Kubeconfig:
+        """The administrator's kubeconfig."""
+        return Kubeconfig(f"{self._name}-kubeconfig", self._args, self._after([upgraded]))
 
     def measure_pods(self, provider: pulumi.ProviderResource) -> None:
         """metrics-server, for autoscalers and `kubectl top`."""

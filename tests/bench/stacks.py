@@ -64,11 +64,11 @@ def unavailable() -> str | None:
 class Stack:
     """A stack of the whole program that shares only tools and plugins with the lab's own."""
 
-    def __init__(self, folder: Path, config: Config) -> None:
+    def __init__(self, folder: Path, config: Config, *, plugins: Path = lab_stack.HOME / "plugins") -> None:
         project, home, backend, passphrase = (folder / name for name in ("project", "home", "state", "passphrase"))
         for each in (project, home, backend):
             each.mkdir(parents=True)
-        (home / "plugins").symlink_to(lab_stack.HOME / "plugins")
+        (home / "plugins").symlink_to(plugins)
         passphrase.write_text("bench\n")
         self.environment = {
             **lab_stack.environment(),

@@ -3,6 +3,7 @@
 import json
 import time
 
+from lab.config import ROOT
 from tests.integration.providers.conftest import ApiServer, Project
 
 HEAD = """
@@ -263,6 +264,40 @@ def test_a_kubeconfig_that_is_not_known_yet_replaces_nothing_of_a_cluster_with_a
     assert project.changes().keys() == {"update"}
     project.up()
     assert api_server.get("configmap", "kept")["metadata"]["uid"] == uid
+
+
+def test_a_preview_with_the_last_kubeconfig_tells_what_changes_and_the_update_takes_what_it_reads(
+    project: Project, api_server: ApiServer
+) -> None:
+    program = """
+    import pulumi
+    import pulumi_command as command
+    import pulumi_kubernetes as k
+    from components import engine, stack_outputs
+    read = command.local.Command("read", create="cat {path}; echo '\\n# read {time}'")
+    last = stack_outputs.last("kubeconfig").apply(lambda made: made.get("kubeconfig", ""))
+    guess = pulumi.Output.secret(last).apply(lambda text: text and text + " before")
+    provider = k.Provider("cluster", kubeconfig=engine.foreseen(read.stdout, guess), cluster_identifier="test",
+        enable_config_map_mutable=True)
+    opts = pulumi.ResourceOptions(provider=provider)
+    k.core.v1.ConfigMap("still", metadata={{"name": "still"}}, opts=opts)
+    k.core.v1.ConfigMap("moves", metadata={{"name": "moves"}}, data={{"time": "{time}"}}, opts=opts)
+    pulumi.export("kubeconfig", pulumi.Output.secret(read.stdout))
+    """
+    project.environment["PYTHONPATH"] = str(ROOT)
+
+    def read_at(time: int) -> None:
+        project.program(program.format(path=api_server.kubeconfig, time=time))
+
+    read_at(1)
+    project.up()
+    read_at(2)
+    assert project.changes() == {"update": 3}, "the command, the provider and the object that changes"
+    project.up()
+    kubeconfig = project.outputs()["kubeconfig"]
+    assert kubeconfig.endswith("# read 2")
+    assert api_server.get("configmap", "moves")["data"] == {"time": "2"}
+    assert project.changes() == {}, "so the provider has what was read"
 
 
 def test_what_only_the_real_plugin_does_is_refused_clearly(project: Project, api_server: ApiServer) -> None:
