@@ -162,9 +162,9 @@ def test_what_is_asked_of_the_cluster_is_no_secret_but_for_the_key_that_asks(clu
 
 
 def test_every_machine_guards_pods_and_services(cluster: Any) -> None:
-    for machine in ARGS.all_machines:
-        text = unpacked(cluster.named(f"lab-network-{machine.name}").inputs["create"])
-        assert {"POD_NETWORK=10.244.0.0/16", "SERVICE_NETWORK=10.96.0.0/16"} <= set(text.splitlines()), machine.name
+    for each in ARGS.all_machines:
+        text = unpacked(cluster.named(f"lab-network-{each.name}").inputs["create"])
+        assert {"POD_NETWORK=10.244.0.0/16", "SERVICE_NETWORK=10.96.0.0/16"} <= set(text.splitlines()), each.name
 
 
 def test_no_command_is_replaced_by_a_changed_script(cluster: Any) -> None:
