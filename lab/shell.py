@@ -24,7 +24,7 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """Run for up to `timeout` seconds; capture the output or write it to `log`. Raises LabError."""
     try:
-        result = _run(command, {**os.environ, **(env or {})}, cwd, timeout, log, stdin)
+        result = _run(command, {**os.environ, **(env or {})}, cwd, timeout, log, stdin=stdin)
     except FileNotFoundError as missing:
         raise LabError(f"{missing.filename} is not installed; run `make bootstrap`") from None
     except subprocess.TimeoutExpired:
@@ -49,7 +49,7 @@ def output(command: Sequence[str], *, timeout: float = 60) -> str:
 
 
 def _run(
-    command: Sequence[str], env: Mapping[str, str], cwd: Path | None, timeout: float, log: Path | None, stdin: str
+    command: Sequence[str], env: Mapping[str, str], cwd: Path | None, timeout: float, log: Path | None, *, stdin: str
 ) -> subprocess.CompletedProcess[str]:
     if log is None:
         return subprocess.run(

@@ -1,7 +1,7 @@
 """What a stack keeps for life: keys whose change would lose data, or break the cluster that runs.
 
-Their values are an output of the stack, so that the next preview compares them without a machine or a cluster. An update
-writes its outputs as soon as all of them are known, which may be long before its end.
+Their values are an output of the stack, so that the next preview compares them without a machine or a cluster. An
+update writes its outputs as soon as all of them are known, which may be long before its end.
 """
 
 from collections.abc import Callable, Mapping

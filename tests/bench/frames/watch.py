@@ -76,8 +76,7 @@ class Lags:
     def __init__(self, order: Order) -> None:
         self._admin = AdminClient({**order.kafka})
         self._groups = {
-            model: Consumer({**order.kafka, "group.id": model_group(model), **_FETCH})
-            for model in order.models
+            model: Consumer({**order.kafka, "group.id": model_group(model), **_FETCH}) for model in order.models
         }
         self._partitions = self.ends(FRAMES_TOPIC).keys()
 
