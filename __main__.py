@@ -1,5 +1,8 @@
 """The whole stack: configuration -> cluster -> platform -> pipeline -> outputs."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pulumi
 import pulumi_kubernetes as kubernetes
 
@@ -142,7 +145,7 @@ if vpa:
     VerticalScaling("vertical", watched, in_cluster)
 
 # Pull images in advance to every machine on which a pod may have to start.
-ImageCache(
+image_cache = ImageCache(
     "image-cache",
     ImageCacheArgs(
         namespace=namespace,
@@ -154,10 +157,17 @@ ImageCache(
 
 pinned_images.check()
 
+
+def recorded(outputs: Mapping[str, Any]) -> pulumi.Output[Mapping[str, Any]]:
+    """What the stack is to keep, known once it is so: the image cache comes after the whole pipeline."""
+    in_steps = lasting.goes_in_steps(outputs.get("lasting", {}), lasts)
+    return pulumi.Output.from_input(image_cache.urn if in_steps else "").apply(lambda _: lasts)
+
+
 pulumi.export("kubeconfig", cluster.kubeconfig)
 pulumi.export("kubernetesVersion", cluster.kubernetes_version)
 pulumi.export("network", cluster.network)
-pulumi.export("lasting", lasts)
+pulumi.export("lasting", made.apply(recorded))
 pulumi.export("disks", cluster.disks)
 pulumi.export("checks", cluster.checks)
 pulumi.export("uiUrl", settings.ui.address(settings.cluster.endpoint))

@@ -17,7 +17,7 @@ class UnreadableStateError(pulumi.RunError):
 
 
 def last(*names: str) -> pulumi.Output[Mapping[str, Any]]:
-    """The named outputs of the stack's last complete update; empty before the first. Secret ones come unmarked.
+    """The named outputs of the stack's last update that wrote them; empty before the first. Secret ones come unmarked.
 
     They are read from the state, without any machine or cluster. A StackReference to this stack would read the same,
     but only once: if the engine is just writing the state (in a folder backend, a metadata file is truncated first),

@@ -20,10 +20,11 @@ def run(
     timeout: float = 120,
     check: bool = True,
     log: Path | None = None,
+    stdin: str = "",
 ) -> subprocess.CompletedProcess[str]:
-    """Run with empty stdin, for up to `timeout` seconds; capture the output or write it to `log`. Raises LabError."""
+    """Run for up to `timeout` seconds; capture the output or write it to `log`. Raises LabError."""
     try:
-        result = _run(command, {**os.environ, **(env or {})}, cwd, timeout, log)
+        result = _run(command, {**os.environ, **(env or {})}, cwd, timeout, log, stdin=stdin)
     except FileNotFoundError as missing:
         raise LabError(f"{missing.filename} is not installed; run `make bootstrap`") from None
     except subprocess.TimeoutExpired:
@@ -48,7 +49,7 @@ def output(command: Sequence[str], *, timeout: float = 60) -> str:
 
 
 def _run(
-    command: Sequence[str], env: Mapping[str, str], cwd: Path | None, timeout: float, log: Path | None
+    command: Sequence[str], env: Mapping[str, str], cwd: Path | None, timeout: float, log: Path | None, *, stdin: str
 ) -> subprocess.CompletedProcess[str]:
     if log is None:
         return subprocess.run(
@@ -57,7 +58,7 @@ def _run(
             cwd=cwd,
             timeout=timeout,
             check=False,
-            stdin=subprocess.DEVNULL,
+            input=stdin,
             capture_output=True,
             text=True,
             errors="replace",
@@ -70,7 +71,7 @@ def _run(
             cwd=cwd,
             timeout=timeout,
             check=False,
-            stdin=subprocess.DEVNULL,
+            input=stdin,
             stdout=sink,
             stderr=subprocess.STDOUT,
             text=True,

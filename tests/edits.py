@@ -58,8 +58,8 @@ _HEADER: Final = "\n".join([
     "",
     "Nothing that holds data (StatefulSets and their claims, volumes, Kafka's topics, Elasticsearch's indices, etcd) "
     "is made anew or deleted, but where the last column says so in **bold**.",
-    "A change that would lose data is refused by `pulumi preview`, which compares with what the last complete `pulumi "
-    "up` recorded ([ADR 35](adr/0035-disks-and-edits.md)).",
+    "A change that would lose data is refused by `pulumi preview`, which compares with what the last `pulumi up` "
+    "recorded ([ADR 35](adr/0035-disks-and-edits.md)).",
 ])  # fmt: skip
 
 Config = dict[str, Any]

@@ -33,9 +33,9 @@ class ClusterArgs:
     refusals: pulumi.Input[Sequence[str]] = ()
     """Why the stack's edit cannot be made; where there is one, no machine is changed."""
     checks: pulumi.Input[Mapping[str, str]] = field(default_factory=dict)
-    """`Cluster.checks` of the stack's last complete update: the last check of each machine, by address."""
+    """`Cluster.checks` of the stack's last update: the last check of each machine, by address."""
     disks: pulumi.Input[Mapping[str, Any]] = field(default_factory=dict)
-    """`Cluster.disks` of the stack's last complete update: the disks of each machine, by address."""
+    """`Cluster.disks` of the stack's last update: the disks of each machine, by address."""
     pods: Mapping[str, int] = field(default_factory=dict)
     """The memory (MiB) of each pod that must fit on some machine, by the configuration key that sets it."""
     volumes_gib: Mapping[str, int] = field(default_factory=dict)

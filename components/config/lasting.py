@@ -1,6 +1,7 @@
 """What a stack keeps for life: keys whose change would lose data, or break the cluster that runs.
 
-Their values are an output of the stack, so that the next preview compares them without a machine or a cluster.
+Their values are an output of the stack, so that the next preview compares them without a machine or a cluster. An
+update writes its outputs as soon as all of them are known, which may be long before its end.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,7 +34,7 @@ def of(settings: Settings) -> dict[str, Any]:
 def refusals(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Why the values cannot change as the stack asks, each with its key and remedy.
 
-    `earlier` is what the last complete update kept; it is empty for a new stack. A key that it lacks, as in a stack of
+    `earlier` is what the last update recorded; it is empty for a new stack. A key that it lacks, as in a stack of
     an earlier version, is free, unless that version is known to have had one value only.
     """
     found: list[str] = []
@@ -45,6 +46,13 @@ def refusals(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
             found.append(f"argus:{key}: {reason}; {back}, or `pulumi destroy` first")
     return found
 
+
+def goes_in_steps(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether a value changes that counts only once every pod has it: until then the next step is refused."""
+    return bool(earlier) and any(earlier.get(key, _ONCE[key]) != now[key] for key in _STEPWISE)
+
+
+_STEPWISE: Final = ("kafka.transport",)
 
 _ONCE: Final[Mapping[str, Any]] = {"kafka.transport": "plain"}
 """The values of keys that earlier versions did not have."""

@@ -17,7 +17,7 @@ from apps.weights import Contract, Precision, WeightsError, read_weights
 from components import ssh_keys, versions
 from components.config import manifest
 from components.config.code import problems_of_code
-from components.config.sections import ALL_CAMERAS, PROGRAMS, TRANSPORTS_OF_CLIENTS, Login, Model, Settings
+from components.config.sections import ALL_CAMERAS, PROGRAMS, Login, Model, Settings
 
 _Check = TypeVar("_Check", bound="Callable[[Settings], Iterator[str]]")
 
@@ -259,15 +259,6 @@ def _producers(settings: Settings) -> Iterator[str]:
     count, cameras = settings.producers.count, len(settings.cameras)
     if count is not None and count > cameras:
         yield f"producers.count: {count} for {cameras} cameras; use at most one a camera"
-
-
-@_needs("kafka")
-def _certificates(settings: Settings) -> Iterator[str]:
-    if settings.kafka.transport in TRANSPORTS_OF_CLIENTS:
-        yield (
-            f"kafka.transport: {settings.kafka.transport} is not offered yet, as Spark, Filebeat and KEDA have not "
-            "been seen with certificates (ADR 39); set plain or both"
-        )
 
 
 @_needs()

@@ -540,8 +540,7 @@ class Kafka(Section):
         "also listen with TLS, for clients with a certificate of the stack. prefer: clients, and brokers among "
         "themselves, use that, and each may do what its rules allow; whoever connects in plain still may do "
         "everything. tls: nobody connects in plain, and what no rule allows is denied. A running stack goes from one "
-        "to the next, with an update each; needs `openssl` on the computer that runs Pulumi. prefer and tls are not "
-        "offered yet.",
+        "to the next, with an update each; needs `openssl` on the computer that runs Pulumi.",
     )
     vertical: Vertical = Field("off", description=VERTICAL_WITH_RESTART)
 

@@ -19,6 +19,12 @@ BLOCK: Final = re.compile(r"-----BEGIN [^-]+-----\n[^-]+-----END [^-]+-----\n?")
 """A PEM block. The last of what a Command printed has no newline: pulumi-command cuts it off."""
 
 
+_FIRST_YEAR: Final = "2026"
+"""The trigger of all certificates that are made anew each year. Earlier versions had the present year there: with
+another trigger, or a period in this year, a stack of theirs would get certificates again that it has, and what connects
+to Kafka would restart."""
+
+
 def printed(
     name: str,
     script: Path,
@@ -62,8 +68,9 @@ def yearly(
 ) -> pulumi.Output[str]:
     """A service's key, its certificate and that of the authority, made anew by the first update of a year and for
     another word `redraw`."""
-    triggers = [str(datetime.now(UTC).year), *([redraw] if redraw else [])]
-    return printed(name, SCRIPT, arguments, triggers=triggers, stdin=authority, opts=opts)
+    year = str(datetime.now(UTC).year)
+    triggers, period = [_FIRST_YEAR, *([redraw] if redraw else [])], "" if year == _FIRST_YEAR else year
+    return printed(name, SCRIPT, arguments, triggers=triggers, period=period, stdin=authority, opts=opts)
 
 
 def block(made: pulumi.Output[str], index: int) -> pulumi.Output[str]:

@@ -54,13 +54,13 @@ class Target:
         return f"{self.host}:{self.port}"
 
 
-SERVICES = (
-    Target("ui", f"ui.{NAMESPACE}.svc", 8080),
-    Target("kafka", f"kafka.{NAMESPACE}.svc", 9092),
-    Target("elasticsearch", f"elasticsearch.{NAMESPACE}.svc", 9200),
-    Target("zookeeper", f"zookeeper.{NAMESPACE}.svc", 2181),
-)
-"""Reached by name, so that DNS is tried too."""
+SERVICES: Mapping[str, tuple[int, ...]] = {
+    "ui": (8080,),
+    "kafka": (9092, 9093),
+    "elasticsearch": (9200,),
+    "zookeeper": (2181,),
+}
+"""Ports that are tried by the Service's name, so that DNS is tried too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +136,13 @@ def targets_on(pods: Pods, kinds: Mapping[str, Labels], table: Iterable[Flow]) -
     return {machine: sorted(targets) for machine, targets in found.items()}
 
 
+def services(table: Iterable[Flow]) -> list[Target]:
+    """The ports of SERVICES that are in the table: at which of them brokers listen, the stack says."""
+    named = {(flow.server, port) for flow in table for port in flow.ports} | OPEN.items()
+    every = [Target(kind, f"{kind}.{NAMESPACE}.svc", port) for kind, ports in SERVICES.items() for port in ports]
+    return [target for target in every if (target.kind, target.port) in named]
+
+
 def untried(targets: Iterable[Target], kinds: Iterable[str], table: Iterable[Flow]) -> set[tuple[str, int]]:
     """The ports that the table allows to pods of these kinds, and that no target is."""
     servers = {(flow.server, port) for flow in table if {flow.client, flow.server} <= set(kinds) for port in flow.ports}
@@ -192,7 +199,7 @@ def wait_until_all_reach_what_they_may(
     """Start all strangers, and wait until each reaches what the table allows it, and nothing else."""
     (page, *_) = cluster.pods("app.kubernetes.io/name=ui")
     image = page["spec"]["containers"][0]["image"]
-    targets = [*listening(targets_on(cluster.pods(), kinds, table)), *SERVICES]
+    targets = [*listening(targets_on(cluster.pods(), kinds, table)), *services(table)]
     assert not (missed := untried(targets, kinds, table)), f"nothing listens where the table allows it: {missed}"
     everybody = strangers(kinds)
     ask = "".join(

@@ -13,7 +13,7 @@ import httpx
 from apps.service.peer import trust
 from apps.service.token import Token
 from tests.environments import AUTHORITY_FILE, TOKEN_FILE, variables
-from tests.integration.services import REPOSITORY, free_port, wait_for
+from tests.integration.services import REPOSITORY, START_SECONDS, free_port, wait_for
 
 
 class App:
@@ -50,7 +50,7 @@ class App:
                 raise RuntimeError(f"it ended with {self.process.returncode}: {self.log.read_text()[-2000:]}")
             return self.probe("/readyz").status_code == 200
 
-        wait_for(f"{self.probe_url}/readyz", ready, seconds=60)
+        wait_for(f"{self.probe_url}/readyz", ready, seconds=START_SECONDS)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send the signal and wait. Returns the exit status."""

@@ -1,5 +1,9 @@
-"""Prints how many of Kafka's partitions lack a replica: `python -m tests.marathon.replicas SERVERS`, among the pods."""
+"""Prints how many of Kafka's partitions lack a replica: `python -m tests.marathon.replicas`, among the pods.
 
+In its stdin are librdkafka's settings that reach the brokers, as JSON.
+"""
+
+import json
 import sys
 from typing import Any
 
@@ -18,5 +22,5 @@ def lacking(topics: dict[str, Any]) -> int:
 
 
 if __name__ == "__main__":
-    client = AdminClient({"bootstrap.servers": sys.argv[1], "log_level": 0})
+    client = AdminClient({**json.load(sys.stdin), "log_level": 0})
     print(lacking(client.list_topics(timeout=TIMEOUT_S).topics))

@@ -67,7 +67,8 @@ class Whole:
 
     def _kafka(self) -> str | None:
         entrance = Entrance.find(self._cluster)
-        done = run(entrance.command(sys.executable, "-m", replicas.__name__, entrance.kafka), cwd=ROOT)
+        ask = entrance.command(sys.executable, "-m", replicas.__name__)
+        done = run(ask, cwd=ROOT, stdin=json.dumps(dict(entrance.kafka)))
         lacking = int(json.loads(done.stdout))
         return f"{lacking} partitions of Kafka lack a replica" if lacking else None
 

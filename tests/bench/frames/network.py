@@ -5,16 +5,20 @@ program runs on the host, with the host's files, but in the network and with the
 which reads Kafka and Elasticsearch itself.
 """
 
+import base64
 import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from components.pipeline.certificates import BLOCK
+from components.pipeline.kafka_grants import ADMIN
+from components.pipeline.kafka_identities import AUTHORITY, PAIR
 from lab.config import ROOT, LabError
 from lab.shell import ending
 from tests.bench.frames.watch import OVER, READY, Order, Seen
@@ -29,10 +33,11 @@ _RESOLVER = "/etc/resolv.conf"
 
 @dataclass(frozen=True)
 class Entrance:
-    """A process in the pods' network, and the addresses of Kafka and Elasticsearch there."""
+    """A process in the pods' network, and how Kafka and Elasticsearch are reached there."""
 
     process: int
-    kafka: str
+    kafka: Mapping[str, str]
+    """librdkafka's settings, which may have a private key in them."""
     search: str
 
     @classmethod
@@ -43,9 +48,7 @@ class Entrance:
             raise LabError("no pod of the page is ready, in whose network Kafka could be asked")
         container = ready[0]["status"]["containerStatuses"][0]["containerID"].rpartition("/")[2]
         settings = cluster.get(f"/api/v1/namespaces/{NAMESPACE}/configmaps/{_CONFIG}")["data"]
-        return cls(
-            process_of(container, proc), settings["ARGUS_KAFKA_BOOTSTRAP_SERVERS"], settings["ARGUS_ELASTICSEARCH_URL"]
-        )
+        return cls(process_of(container, proc), connection(cluster, settings), settings["ARGUS_ELASTICSEARCH_URL"])
 
     def command(self, *program: str) -> list[str]:
         """The command line that runs a program there. Needs root."""
@@ -58,6 +61,25 @@ class Entrance:
             *("nsenter", f"--net={there}/ns/net", "unshare", "--mount"),
             *("sh", "-c", bind, "sh", f"{there}/root{_RESOLVER}", *program),
         ]
+
+
+def connection(cluster: ClusterClient, settings: Mapping[str, str]) -> dict[str, str]:
+    """librdkafka's settings that reach the brokers of the page with these settings.
+
+    Where its clients show certificates, they are those of the jobs that make topics, who may read everything.
+    """
+    found = {"bootstrap.servers": settings["ARGUS_KAFKA_BOOTSTRAP_SERVERS"]}
+    if "ARGUS_KAFKA_TLS_DIR" not in settings:
+        return found
+    secret = cluster.get(f"/api/v1/namespaces/{NAMESPACE}/secrets/kafka-{ADMIN}")["data"]
+    pair, authority = (base64.b64decode(secret[file]).decode() for file in (PAIR, AUTHORITY))
+    key, certificate = BLOCK.findall(pair)
+    return found | {
+        "security.protocol": "SSL",
+        "ssl.ca.pem": authority,
+        "ssl.certificate.pem": certificate,
+        "ssl.key.pem": key,
+    }
 
 
 def process_of(container: str, proc: Path = Path("/proc")) -> int:
@@ -105,13 +127,17 @@ class Watching:
 def watching(entrance: Entrance, models: Sequence[str], seconds: float) -> Iterator[Watching]:
     """Follow a step that begins with the block. Raises LabError with the end of the watch's errors."""
     order = Order(kafka=entrance.kafka, search=entrance.search, models=tuple(models), seconds=seconds)
-    program = entrance.command(sys.executable, "-m", "tests.bench.frames.watch", json.dumps(asdict(order)))
+    program = entrance.command(sys.executable, "-m", "tests.bench.frames.watch")
     with (
         tempfile.TemporaryFile("w+") as errors,
         subprocess.Popen(
-            program, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=errors, stdin=subprocess.DEVNULL
+            program, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=errors, stdin=subprocess.PIPE
         ) as process,
     ):
+        assert process.stdin is not None
+        # Not an argument, which everybody on the host may read. Why a watch ends at once is in its errors.
+        with suppress(BrokenPipeError), process.stdin as orders:
+            orders.write(json.dumps(asdict(order)))
         watched = Watching(process, errors)
         try:
             watched.expect(READY)

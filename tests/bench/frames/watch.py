@@ -1,6 +1,6 @@
 """Follows one step from inside the pods' network: lags, and how late frames and results are.
 
-Started by network.py, with its settings as JSON in the first argument. It prints a JSON line when it begins, one when
+Started by network.py, with its settings as JSON in stdin. It prints a JSON line when it begins, one when
 the time is over, and then what it found. It costs the brokers and Elasticsearch little: it reads the frames and results
 of one partition as they come, the results of all cameras only once the time is over, and asks Elasticsearch for a few.
 """
@@ -10,7 +10,7 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -41,7 +41,8 @@ Offsets = dict[int, int]
 class Order:
     """What to follow: `partitions` of the topics, at most, are read as records come."""
 
-    kafka: str
+    kafka: Mapping[str, str]
+    """librdkafka's settings that reach the brokers."""
     search: str
     models: tuple[str, ...]
     seconds: float
@@ -73,10 +74,9 @@ class Lags:
     """
 
     def __init__(self, order: Order) -> None:
-        self._admin = AdminClient({"bootstrap.servers": order.kafka})
+        self._admin = AdminClient({**order.kafka})
         self._groups = {
-            model: Consumer({"bootstrap.servers": order.kafka, "group.id": model_group(model), **_FETCH})
-            for model in order.models
+            model: Consumer({**order.kafka, "group.id": model_group(model), **_FETCH}) for model in order.models
         }
         self._partitions = self.ends(FRAMES_TOPIC).keys()
 
@@ -220,7 +220,7 @@ def chosen(before: Offsets, after: Offsets, count: int) -> list[int]:
 
 def results(order: Order, topic: str, start: Offsets, end: Offsets) -> Iterator[tuple[float, bool]]:
     """The results between two ends of a topic: the seconds from capture to record, and whether the model looked."""
-    consumer = Consumer({"bootstrap.servers": order.kafka, "group.id": _GROUP, **_FETCH})
+    consumer = Consumer({**order.kafka, "group.id": _GROUP, **_FETCH})
     left = {
         partition: last - start.get(partition, 0) for partition, last in end.items() if last > start.get(partition, 0)
     }
@@ -243,7 +243,7 @@ def results(order: Order, topic: str, start: Offsets, end: Offsets) -> Iterator[
 
 def _tail(order: Order, places: Sequence[TopicPartition], search: Search, seen: Seen, stop: threading.Event) -> None:
     """Read the frames and results of these places as they come."""
-    consumer = Consumer({"bootstrap.servers": order.kafka, "group.id": _GROUP, "fetch.wait.max.ms": 500, **_FETCH})
+    consumer = Consumer({**order.kafka, "group.id": _GROUP, "fetch.wait.max.ms": 500, **_FETCH})
     consumer.assign([*places])
     try:
         while not stop.is_set():
@@ -266,13 +266,13 @@ def _say(word: str) -> None:
     print(json.dumps(word), flush=True)
 
 
-def main(arguments: list[str]) -> int:
-    """Follow the order of the first argument."""
-    said: dict[str, Any] = json.loads(arguments[0])
+def main() -> int:
+    """Follow the order in stdin."""
+    said: dict[str, Any] = json.load(sys.stdin)
     seen = follow(Order(**{**said, "models": tuple(said["models"])}))
     print(json.dumps(asdict(seen)), flush=True)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

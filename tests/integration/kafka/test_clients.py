@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.cimpl import NewTopic
 
 from apps.indices.results_log import ResultsLog
 from apps.kafka_rules.__main__ import apply, rule_of
+from apps.messages import Frame, frame_headers
 from apps.messages.names import (
     COMPARISON_GROUP,
     CONSUMER_GROUP,
@@ -22,6 +26,7 @@ from apps.messages.names import (
     model_group,
     results_topic,
 )
+from apps.ui.reader import Reader
 from components.pipeline.applications import job_name
 from components.pipeline.filebeat import TLS, filebeat_yml
 from components.pipeline.kafka_grants import ADMIN, grants
@@ -157,7 +162,7 @@ def test_filebeat_ships_results(brokers: Brokers, results: int) -> None:
     with container(
         "filebeat",
         files={"/etc/argus/filebeat.yml": json.dumps(config)},
-        command=["filebeat", "-e", "--strict.perms=false", "-c", "/etc/argus/filebeat.yml"],
+        command=["-e", "--strict.perms=false", "-c", "/etc/argus/filebeat.yml"],
         environment={},
         folders={DIR: brokers.authority.identity("filebeat")},
         ready=lambda: committed(brokers, FILEBEAT_GROUP, RESULTS) >= results,
@@ -167,13 +172,36 @@ def test_filebeat_ships_results(brokers: Brokers, results: int) -> None:
 
 
 @pytest.mark.full
-def test_the_comparison_reads_results_and_how_far_others_are(brokers: Brokers, results: int) -> None:
-    log = ResultsLog(brokers.connection("comparison"), [RESULTS])
+def test_the_comparison_reads_results_and_frames_and_how_far_others_are(
+    brokers: Brokers, frames: int, results: int
+) -> None:
+    now = datetime.now(UTC)
+    log = ResultsLog(brokers.connection("comparison"), [RESULTS], FRAMES_TOPIC)
     try:
         window = log.window()
-        places = {place for place, _, _ in log.records(window.starts, window.ends)}
-        assert sum(window.ends.values()) - sum(window.starts.values()) == results
-        assert {topic for topic, _ in places} == {RESULTS}
+        assert len(list(log.records(window.starts, window.ends))) == results
+        assert len(list(log.frames(now - timedelta(hours=1)))) == frames
+        log.commit(window.ends, now)
     finally:
         log.close()
-    assert committed(brokers, COMPARISON_GROUP, RESULTS) == 0
+    assert committed(brokers, COMPARISON_GROUP, RESULTS) == results
+
+
+@pytest.mark.full
+def test_the_page_reads_new_frames(brokers: Brokers, frames: int, results: int) -> None:
+    seen: list[Frame] = []
+    connects: Any = SimpleNamespace(
+        kafka_connection=brokers.connection("ui"), frames_topic=FRAMES_TOPIC, results_topics=[RESULTS]
+    )
+    wall: Any = SimpleNamespace(add_frame=lambda frame, _: bool(seen.append(frame)), add_result=lambda *_: True)
+    reader = Reader(connects, wall)
+    reader.start()
+    try:
+        wait_for("the page to read", lambda: reader.ready, seconds=60)
+        new = Frame(camera="gate", sequence=1, captured_at=datetime.now(UTC), width=1, height=1, jpeg=b"jpeg")
+        writer = Producer(brokers.connection("producer"))
+        writer.produce(FRAMES_TOPIC, new.jpeg, key=b"gate", headers=[*frame_headers(new)])
+        assert writer.flush(60) == 0
+        wait_for("the new frame", lambda: "gate" in {frame.camera for frame in seen}, seconds=60)
+    finally:
+        reader.stop()

@@ -93,9 +93,13 @@ class Reader:
             consumer.close()
 
     def reaches(self, writer: Writer) -> None:
-        """Wait until everything that was acknowledged so far has been read."""
-        written = set(writer.written)
-        assert written
+        """Wait until Kafka has acknowledged another record, and until everything that it had by then has been read."""
+        before = len(writer.written)
+        services.wait_for("another record", lambda: len(writer.written) > before, seconds=LIMIT_SECONDS)
+        self.has(set(writer.written))
+
+    def has(self, written: set[str]) -> None:
+        """Wait until these have been read."""
         services.wait_for("what was written", lambda: written <= self.found, seconds=LIMIT_SECONDS)
 
 
@@ -145,7 +149,17 @@ def test_a_running_stack_goes_from_plain_to_tls_and_back_and_no_frame_is_lost(br
     writing, reading = clients("producer", "consumer", renewal=1)
     with writing, reading:
         reader.reaches(writer)
+        # And back.
         brokers.change("prefer", renewal=1)
         reader.reaches(writer)
+        brokers.change("both", renewal=1)
+        reader.reaches(writer)
+    writing, reading = clients(None, None)
+    with writing, reading:
+        reader.reaches(writer)
+        brokers.change("plain")
+        reader.reaches(writer)
+    # What was acknowledged after the last reader had ended.
+    with reader.run(brokers.connection(None)):
+        reader.has(writer.written)
     assert not writer.failed
-    assert writer.written <= reader.found

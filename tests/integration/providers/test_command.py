@@ -112,6 +112,22 @@ def test_update_sees_the_last_output(project: Project, ssh_server: SshServer) ->
     assert project.outputs()["out"] == "was first 2"
 
 
+def test_an_environment_that_comes_later_is_an_update_beside_a_trigger_that_stays(
+    project: Project, ssh_server: SshServer
+) -> None:
+    """As certificates of earlier versions are renewed (components/pipeline/certificates.py)."""
+    body = """
+    l = c.local.Command("l", create="echo made in $ARGUS_PERIOD", triggers=["2026"], environment={period})
+    pulumi.export("out", l.stdout)
+    """
+    write(project, ssh_server, body.format(period=None))
+    project.up()
+    write(project, ssh_server, body.format(period={"ARGUS_PERIOD": "2027"}))
+    assert project.changes() == {"update": 1}
+    project.up()
+    assert project.outputs()["out"] == "made in 2027"
+
+
 def test_a_failure_tells_what_was_printed_and_not_the_script(project: Project, ssh_server: SshServer) -> None:
     write(
         project,

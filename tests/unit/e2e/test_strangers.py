@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from components.config import load_values
-from components.pipeline.network_policies import OPEN, Flow, flows, pods
+from components.config.sections import TRANSPORTS, Transport
+from components.pipeline import kafka
+from components.pipeline.network_policies import Flow, flows, pods
 from components.pipeline.stages import STAGES
 from tests.e2e import strangers
 from tests.e2e.cluster import NAMESPACE
@@ -103,5 +105,10 @@ def test_the_lab_has_a_stranger_for_each_of_its_pods(tmp_path: Any) -> None:
             (like,) = (each for each in strangers.strangers(kinds) if each.kind == flow.client)
             reached = {(target.kind, target.port) for target in like.may_reach(everything, table)}
             assert {(flow.server, port) for port in flow.ports} <= reached
-    named = {(flow.server, port) for flow in table for port in flow.ports} | set(OPEN.items())
-    assert {(service.kind, service.port) for service in SERVICES} <= named
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_services_are_tried_where_the_stack_s_brokers_listen(transport: Transport) -> None:
+    tried = [(target.kind, target.port) for target in strangers.services(flows(["objects"], transport))]
+    assert {kind for kind, _ in tried} == SERVICES.keys()
+    assert {port for kind, port in tried if kind == "kafka"} == set(kafka.ports(transport).values())

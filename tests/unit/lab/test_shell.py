@@ -25,6 +25,12 @@ def test_a_failure_can_be_asked_for() -> None:
     assert run(SAY_AND_FAIL, check=False).returncode == 3
 
 
+def test_a_command_reads_what_it_is_given_and_else_nothing() -> None:
+    read = [sys.executable, "-c", "import sys; print(repr(sys.stdin.read()))"]
+    assert run(read, stdin="a key").stdout == "'a key'\n"
+    assert run(read).stdout == "''\n"
+
+
 def test_a_missing_program_is_said_with_its_remedy() -> None:
     with pytest.raises(LabError, match="no-such-program is not installed; run `make bootstrap`"):
         run(["no-such-program"])

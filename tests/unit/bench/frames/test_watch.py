@@ -59,7 +59,8 @@ def search() -> Iterator[tuple[str, set[str]]]:
 
 
 def order(kafka: str, search: str = "http://127.0.0.1:1", seconds: float = 1) -> Order:
-    return Order(kafka=kafka, search=search, models=("objects",), seconds=seconds, late_seconds=5)
+    connection = {"bootstrap.servers": kafka}
+    return Order(kafka=connection, search=search, models=("objects",), seconds=seconds, late_seconds=5)
 
 
 def frame(sequence: int, captured_at: datetime) -> Frame:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from components.config import Settings
-from components.config.lasting import of, refusals
+from components.config.lasting import goes_in_steps, of, refusals
 from tests.unit.stacks import HOSTS, sections
 
 
@@ -103,6 +103,15 @@ def test_a_stack_of_a_version_without_tls_is_in_plain_and_a_new_one_begins_as_it
     assert found.startswith("argus:kafka.transport: ")
     assert refusals(earlier, lasting(stack, "kafka.transport", "both")) == []
     assert refusals({}, now) == []
+
+
+def test_the_way_to_kafka_counts_only_at_the_end_of_the_update_that_changes_it(stack: dict[str, Any]) -> None:
+    plain, both = (lasting(stack, "kafka.transport", value) for value in ("plain", "both"))
+    of_a_version_without_tls = {key: value for key, value in plain.items() if key != "kafka.transport"}
+    for earlier in (plain, of_a_version_without_tls):
+        assert goes_in_steps(earlier, both) and not goes_in_steps(earlier, plain)
+    # The first update of a stack goes to no next step, and its other outputs are wanted soon.
+    assert not goes_in_steps({}, both)
 
 
 def test_every_volume_is_recorded(stack: dict[str, Any]) -> None:

@@ -127,7 +127,7 @@ def test_who_asks_has_the_authority_s_certificate_and_restarts_for_another(
 def test_they_are_made_anew_each_year_and_on_request_and_the_authority_never(
     pulumi_mocks: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def triggers(year: int, **secrets: Any) -> list[Any]:
+    def inputs(year: int, **secrets: Any) -> list[Any]:
         class Then(datetime):
             @classmethod
             def now(cls, tz: Any = None) -> "Then":
@@ -144,12 +144,18 @@ def test_they_are_made_anew_each_year_and_on_request_and_the_authority_never(
         pulumi_mocks.run(program)
         authority = pulumi_mocks.named("pods-authority")
         assert "triggers" not in authority.inputs and authority.ignore_changes == {"create"}
-        return [pulumi_mocks.named(f"pods-{kind}").inputs["triggers"] for kind in KINDS]
+        made = [pulumi_mocks.named(f"pods-{kind}").inputs for kind in KINDS]
+        return [(each["triggers"], each.get("environment")) for each in made]
 
-    now = triggers(2026)
-    assert triggers(2026) == now
-    assert triggers(2027) != now
-    assert triggers(2026, redraw="monday") != now
+    def each(*of_one: Any) -> list[Any]:
+        return [of_one for _ in KINDS]
+
+    # As earlier versions had it in that year, so that a stack of theirs keeps what it has.
+    assert inputs(2026) == each(["2026"], None)
+    assert inputs(2026, redraw="monday") == each(["2026", "monday"], None)
+    # In another year it is an update, which a preview does not call a replacement.
+    assert inputs(2027) == each(["2026"], {"ARGUS_PERIOD": "2027"})
+    assert inputs(2028, redraw="monday") == each(["2026", "monday"], {"ARGUS_PERIOD": "2028"})
 
 
 def test_a_certificate_of_pods_is_a_server_s_alone(tmp_path: Path) -> None:
