@@ -17,6 +17,7 @@ _SPEC_LABEL = "dev.argus.lab.spec"
 DISKS = ("/var/lib/containerd", "/var/lib/etcd", "/var/lib/kubelet", "/var/lib/argus")
 """A machine's directories on volumes: they need a real file system, not an overlay."""
 _BOOT_SECONDS = 120
+_STOP_SECONDS = 60.0
 _INIT = (
     "at=/sys/fs/cgroup/systemd; if mountpoint -q $at/release_agent; then umount $at/release_agent $at; fi; "
     "exec /sbin/init"
@@ -88,8 +89,13 @@ def kill(machine: Machine) -> None:
     """Stop the machine like a power cut; its disks stay."""
     if not running(machine.container):
         raise LabError(f"{machine.name} does not run")
-    podman("kill", "--signal", "KILL", machine.container)
-    wait_for(f"{machine.name} to stop", lambda: "it still runs" if running(machine.container) else None, timeout=30)
+    # Podman waits some seconds for the end, and fails if a busy host needs more.
+    succeeds("kill", "--signal", "KILL", machine.container)
+    wait_for(
+        f"{machine.name} to stop",
+        lambda: "it still runs" if running(machine.container) else None,
+        timeout=_STOP_SECONDS,
+    )
 
 
 def start(machine: Machine) -> None:

@@ -121,6 +121,8 @@ def test_pods_follow_the_load(
             until(FEW, IN_LIMIT_S)
             in_s = watch.mark("all gone") - began
     finally:
+        if lost is a_worker:
+            run_lab("start", "worker2")
         watch.save(artifacts, f"load-{lost.__name__}")
     # Files of a removed consumer cannot be read until it is back.
     up(LOW, {"minimum": 3, "maximum": 3})
