@@ -43,7 +43,7 @@ def foreseen(output: pulumi.Output[str], guess: pulumi.Output[str]) -> pulumi.Ou
     if not pulumi.runtime.is_dry_run():
         return output
 
-    async def chosen() -> pulumi.Output[str]:
+    async def chosen() -> Any:  # An output, which from_input takes for its value.
         unknown = not await output.is_known()
         return guess if unknown and await guess.future() else output
 
