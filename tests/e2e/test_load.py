@@ -30,7 +30,7 @@ TARGET_LAG_S = 10
 FEW, MANY = {"executors": 1, "filebeat": 1, "consumer": 2}, {"executors": 2, "filebeat": 1, "consumer": 3}
 """Filebeat may scale to two but stays at one, which is enough for any load of the lab."""
 
-SETTLED_LIMIT_S, OUT_LIMIT_S, CAUGHT_UP_LIMIT_S, IN_LIMIT_S, NODES_LIMIT_S = 900, 400, 400, 600, 300
+SETTLED_LIMIT_S, OUT_LIMIT_S, CAUGHT_UP_LIMIT_S, IN_LIMIT_S, NODES_LIMIT_S = 900, 400, 600, 600, 300
 
 CONSUMER_LAG = {"recordsPerSecond": 60, "targetLagSeconds": 0.5}
 """Some 12 records wait at the low load and more than 60 at the high one, as consumers commit once a second.
@@ -124,8 +124,9 @@ def test_pods_follow_the_load(
         if lost is a_worker:
             run_lab("start", "worker2")
         watch.save(artifacts, f"load-{lost.__name__}")
-    # Files of a removed consumer cannot be read until it is back.
-    up(LOW, {"minimum": 3, "maximum": 3})
+    # Files of a removed consumer cannot be read until it is back. It is a range of numbers still: with a fixed one the
+    # autoscaler, which goes last, may take the pod away once more.
+    up(LOW, {"minimum": 3, "maximum": 4})
     frames = audit.close()
     what = "the load rises" if lost is nothing else f"the load rises, {lost.__name__.replace('_', ' ')} lost"
     timings.took(f"{what}: a pod more of each stage", out_s)
