@@ -193,7 +193,7 @@ def test_a_mistake_in_the_page_s_address_is_named(
     assert "letmein" not in str(raised.value)
 
 
-def test_without_openssl_no_certificate_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_openssl_there_is_no_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ConfigError, match="install openssl"):
         load(tmp_path, {})

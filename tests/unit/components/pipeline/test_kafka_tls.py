@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from apps.service.settings import KafkaSettings
-from components.config.rules import problems
 from components.config.sections import TRANSPORTS, Kafka, PodSecrets, Transport
 from components.pipeline import kafka
 from components.pipeline.certificates import BLOCK, SCRIPT
@@ -22,7 +21,7 @@ from components.pipeline.kafka_identities import (
     KafkaIdentitiesArgs,
 )
 from components.pipeline.network_policies import flows
-from tests.unit.components.pipeline.conftest import Build, settings
+from tests.unit.components.pipeline.conftest import Build
 from tests.unit.components.pipeline.test_pipeline import templates
 
 BROKER = "StatefulSet/kafka"
@@ -194,17 +193,6 @@ def test_brokers_talk_to_each_other_only_where_all_listen_before_and_after_a_ste
             assert listener in kafka.ports(before) and listener in kafka.ports(after)
         # Clients of the step before reach the brokers of both.
         assert kafka.port_of_clients(before) in kafka.ports(after).values()
-
-
-@pytest.mark.parametrize("transport", TRANSPORTS)
-def test_only_certificates_need_openssl(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
-    def found() -> list[str]:
-        every = problems(settings(kafka={"transport": transport}))
-        return [each for each in every if each.startswith("kafka.transport: ")]
-
-    assert found() == []
-    monkeypatch.setenv("PATH", "")
-    assert [transport in each and "install openssl" in each for each in found()] == [True] * (transport != "plain")
 
 
 def test_who_connects_to_a_broker_is_in_both_tables() -> None:
