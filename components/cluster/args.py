@@ -24,12 +24,14 @@ class ClusterArgs:
     """Steps get it with the machines' host keys, which Preflight reads."""
     cluster: Cluster
     backup: Backup
+    page_port: int
+    """The page's NodePort; on Argus's own network the virtual IP alone answers it."""
     running_version: pulumi.Input[str | None] = None
     """The Kubernetes version that the cluster runs now; None where there is no cluster yet."""
     running_network: pulumi.Input[str | None] = None
     """The kind of network that the cluster uses now; None where the stack has not recorded one."""
     running_kubeconfig: pulumi.Input[str] = ""
-    """`Cluster.kubeconfig` of the stack's last complete update, a secret; empty where there was none."""
+    """`Cluster.kubeconfig` of the stack's last update, a secret; empty where there was none."""
     refusals: pulumi.Input[Sequence[str]] = ()
     """Why the stack's edit cannot be made; where there is one, no machine is changed."""
     checks: pulumi.Input[Mapping[str, str]] = field(default_factory=dict)
@@ -42,8 +44,6 @@ class ClusterArgs:
     """Size (GiB) of each stateful service's local volume; empty where the user names a storage class."""
     bounded_volumes: bool = False
     """Whether each local volume is a file system of its own."""
-    page_port: int = 30080
-    """The page's NodePort; on Argus's own network the virtual IP alone answers it."""
     digests: Mapping[str, str] = field(default_factory=dict)
     """The digest that an image must have, by its reference; other images are not checked."""
 

@@ -69,7 +69,8 @@ def yearly(
     """A service's key, its certificate and that of the authority, made anew by the first update of a year and for
     another word `redraw`."""
     year = str(datetime.now(UTC).year)
-    triggers, period = [_FIRST_YEAR, *([redraw] if redraw else [])], "" if year == _FIRST_YEAR else year
+    triggers = [_FIRST_YEAR, *([redraw] if redraw else [])]
+    period = "" if year == _FIRST_YEAR else year
     return printed(name, SCRIPT, arguments, triggers=triggers, period=period, stdin=authority, opts=opts)
 
 

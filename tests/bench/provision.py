@@ -168,6 +168,7 @@ def measure(repeat: int, *, keep: bool) -> Times:
         ssh=Ssh(options=settings.ssh),
         cluster=settings.cluster,
         backup=settings.backup,
+        page_port=settings.ui.node_port,
     )
     times: dict[Step, list[float]] = defaultdict(list)
     with tempfile.TemporaryDirectory(prefix="argus-bench-") as work:

@@ -41,11 +41,10 @@ class Login:
         """Trusts the stack's authority alone."""
         return ssl.create_default_context(cadata=self.authority)
 
-    @property
-    def flags(self) -> tuple[str, ...]:
-        """A browser's, by which it takes the page's present certificate, which the stack's authority has signed.
+    def browser_flags(self) -> tuple[str, ...]:
+        """Ask the page for its certificate; by these flags a browser takes it, which the stack's authority has signed.
 
-        Raises OSError if the page has another.
+        Raises OSError if the page has another, or does not answer.
         """
         parts = urlsplit(self.url)
         assert parts.hostname is not None and parts.port is not None

@@ -21,7 +21,7 @@ CAMERA = "cam-01"
 
 
 def test_the_wall_is_live(stack: Stack, artifacts: Path) -> None:
-    with browser(flags=stack.login.flags) as page:
+    with browser(flags=stack.login.browser_flags()) as page:
         stack.login.in_browser(page)
         tile = f"document.querySelector('[data-camera={CAMERA}]')"
         # The wall also shows cameras that an earlier test has removed.
@@ -37,7 +37,7 @@ def test_the_wall_is_live(stack: Stack, artifacts: Path) -> None:
 
 
 def test_a_search_shows_stored_frames(stack: Stack, artifacts: Path) -> None:
-    with browser(flags=stack.login.flags) as page:
+    with browser(flags=stack.login.browser_flags()) as page:
         stack.login.in_browser(page, f"/search?camera={CAMERA}&model=objects")
         page.wait_for("document.querySelectorAll('.result').length > 0", seconds=60)
         found = page.evaluate("[...document.querySelectorAll('.result')].map(card => card.dataset.id)")

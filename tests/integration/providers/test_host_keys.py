@@ -39,7 +39,7 @@ def write(project: Project, hosts: Hosts, body: str) -> None:
         section = dict(name="test", endpoint=ENDPOINT, endpointPort=8443, kubernetesVersion="1.36.1",
             minimumMemoryMiB=memory_mib, minimumDiskGiB=0)
         return ClusterArgs(machines=Machines.model_validate(dict(controlPlanes=machines)), ssh=ssh,
-            cluster=Cluster.model_validate(section), backup=Backup())
+            cluster=Cluster.model_validate(section), backup=Backup(), page_port=30080)
 
     def script(text):
         file = Path({str(project.folder)!r}) / f"{{abs(hash(text))}}.sh"

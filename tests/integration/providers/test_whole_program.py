@@ -62,8 +62,6 @@ class Site:
 
     def _config(self, change: edits.Change | None = None) -> dict[str, Any]:
         config = edits.stack()
-        # A certificate that the stack renews each quarter.
-        config["ui"]["tls"] = "own"
         if change:
             change(config)
         return {f"argus:{name}": section for name, section in config.items()}

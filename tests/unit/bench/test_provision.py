@@ -31,6 +31,7 @@ def args(tmp_path: Path) -> ClusterArgs:
         ssh=Ssh(options=settings.ssh),
         cluster=settings.cluster,
         backup=settings.backup,
+        page_port=settings.ui.node_port,
     )
 
 

@@ -59,7 +59,7 @@ def shown(pair: Path, trusted: Path) -> tuple[str, ...]:
         thread = threading.Thread(target=serve)
         thread.start()
         try:
-            return login(trusted, port=server.getsockname()[1]).flags
+            return login(trusted, port=server.getsockname()[1]).browser_flags()
         finally:
             thread.join()
 

@@ -1,15 +1,15 @@
 """How the watch reaches the lab's brokers."""
 
 import base64
-import subprocess
 from typing import Any
 
 from confluent_kafka.admin import AdminClient
 
-from components.pipeline.certificates import BLOCK, SCRIPT
+from components.pipeline.certificates import BLOCK
 from components.pipeline.kafka_grants import SUPER_USERS
 from components.pipeline.kafka_identities import AUTHORITY, DIR, PAIR
 from tests.bench.frames.network import connection
+from tests.certificates import run
 
 PLAIN = {"ARGUS_KAFKA_BOOTSTRAP_SERVERS": "kafka-0.kafka:9092"}
 
@@ -26,11 +26,6 @@ class Cluster:
         return {"data": self._secret}
 
 
-def made(*arguments: str, given: str | None = None) -> str:
-    done = subprocess.run(["bash", SCRIPT, *arguments], input=given, text=True, capture_output=True, check=True)
-    return done.stdout
-
-
 def test_in_plain_it_shows_nothing() -> None:
     cluster: Any = Cluster({})
     assert connection(cluster, PLAIN) == {"bootstrap.servers": "kafka-0.kafka:9092"}
@@ -38,7 +33,7 @@ def test_in_plain_it_shows_nothing() -> None:
 
 
 def test_where_the_page_shows_a_certificate_it_shows_that_of_somebody_who_may_read_everything() -> None:
-    key, certificate, root = BLOCK.findall(made("identity", "topics", given=made("authority")))
+    key, certificate, root = BLOCK.findall(run("identity", "topics", given=run("authority")))
     cluster: Any = Cluster({PAIR: key + certificate, AUTHORITY: root})
     found = connection(cluster, {**PLAIN, "ARGUS_KAFKA_TLS_DIR": DIR})
     assert (found["security.protocol"], found["ssl.ca.pem"]) == ("SSL", root)

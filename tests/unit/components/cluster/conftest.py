@@ -198,6 +198,7 @@ def cluster_args(**others: Any) -> ClusterArgs:
         "ssh": Ssh(options=ssh_options()),
         "cluster": cluster_section(),
         "backup": Backup(),
+        "page_port": 30080,
     }
     return ClusterArgs(**given | others)
 
