@@ -77,6 +77,11 @@ def make(target: str, limit_s: float) -> None:
     assert done.returncode == 0, f"make {target} exited with {done.returncode}; its output is above"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Destroy the stack last: to make it again takes longer than most tests."""
+    items.sort(key=lambda item: item.path.name == "test_destroy.py")
+
+
 @pytest.fixture(scope="session")
 def lab() -> Iterator[None]:
     """The lab's machines and services. ARGUS_KEEP_LAB=1 leaves them running afterwards."""

@@ -28,8 +28,8 @@ class Login:
     url: str
     name: str
     password: str
-    authority: str
-    """The certificate of the authority that signs the page's, as PEM text."""
+    authority: str | None
+    """The certificate of the authority that signs the page's, as PEM text; None where the page is plain HTTP."""
 
     @classmethod
     def from_outputs(cls, outputs: Mapping[str, Any]) -> Self:

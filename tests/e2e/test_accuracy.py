@@ -129,6 +129,7 @@ def _pictured(stack: Stack, documents: list[Document]) -> Iterator[tuple[str, Do
         for document, jpeg in zip(documents, pool.map(stored, documents), strict=True):
             if jpeg is not None:
                 image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+                assert image is not None, f"the stored image of {document['frame']} is no JPEG"
                 yield _run_of(document), document, _small(image)
 
 

@@ -66,12 +66,14 @@ def imports(file: Path) -> tuple[Import, ...]:
 
 def _imports(file: Path) -> Iterator[Import]:
     for node in ast.walk(ast.parse(file.read_text())):
+        if not isinstance(node, ast.Import | ast.ImportFrom | ast.Call):
+            continue
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [each.name for each in node.names]
         elif isinstance(node, ast.ImportFrom):
             names = [f"{node.module}.{each.name}" for each in node.names]
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+        elif ast.unparse(node.func).endswith("import_module"):
             names = [str(each.value) for each in node.args if isinstance(each, ast.Constant)]
         for name in names:
             yield Import(f"{file.relative_to(ROOT)}:{node.lineno}", module_of(name))

@@ -32,7 +32,8 @@ PROGRAM = """
 """
 MODELS = ["objects", "motion"]
 PODS = pods(
-    Settings.model_construct(models=tuple(Model.model_validate({"name": name, "kind": name}) for name in MODELS)),
+    # No more of the settings is asked for.
+    Settings.model_construct(models=tuple(Model.model_validate({"name": name, "kind": name}) for name in MODELS)),  # type: ignore[call-arg]
     STAGES,
 )
 

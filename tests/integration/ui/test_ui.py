@@ -65,7 +65,7 @@ class Site:
 
 
 def login(site: Site, name: str) -> Login:
-    return Login(url=site.ui.url, name=name, password=PASSWORD)
+    return Login(url=site.ui.url, name=name, password=PASSWORD, authority=None)
 
 
 def picture(camera: str, sequence: int) -> tuple[bytes, list[Detection]]:

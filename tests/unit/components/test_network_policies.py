@@ -116,8 +116,8 @@ class Stack:
         return self.pods[server].ports[name]
 
     def reaches(self, client: str | End, server: str | End, port: int, protocol: str = "TCP") -> bool:
-        ends = [self.pods[each].end if isinstance(each, str) else each for each in (client, server)]
-        return allowed(self.policies, *ends, port, protocol)
+        source, destination = (self.pods[each].end if isinstance(each, str) else each for each in (client, server))
+        return allowed(self.policies, source, destination, port, protocol)
 
     def reached(self, client: End) -> set[tuple[str, str]]:
         """The servers, and the names of their ports, that somebody reaches."""

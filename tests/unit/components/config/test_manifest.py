@@ -83,7 +83,7 @@ class _Server(http.server.BaseHTTPRequestHandler):
         status, headers, body = {
             "/calico.yaml": (200, {}, GOOD),
             "/moved.yaml": (302, {"Location": "/calico.yaml"}, ""),
-            "/plain.yaml": (302, {"Location": f"http://127.0.0.1:{self.server.server_port}/calico.yaml"}, ""),
+            "/plain.yaml": (302, {"Location": f"http://127.0.0.1:{self.connection.getsockname()[1]}/calico.yaml"}, ""),
         }.get(self.path, (404, {}, "no such file"))
         self.send_response(status)
         for name, value in headers.items():
