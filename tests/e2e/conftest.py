@@ -57,6 +57,16 @@ class Stack:
                     os.killpg(up.pid, signal.SIGKILL)
         self.pulumi("cancel", "--yes")
 
+    def up(self, config: Path | None = None, *, expect_no_changes: bool = False) -> str:
+        """Update the stack, by its own file or another, and return the output. Fails with the output's end."""
+        options = ("--expect-no-changes",) if expect_no_changes else ()
+        file = ("--config-file", str(config)) if config else ()
+        return self.pulumi("up", "--yes", "--skip-preview", *options, *file)
+
+    def destroy(self) -> str:
+        """Destroy the stack and return the output. Fails with the output's end."""
+        return self.pulumi("destroy", "--yes", "--skip-preview")
+
     def pulumi(self, *arguments: str) -> str:
         """Run the lab's Pulumi on the dev stack and return its output. Fails with the output's end."""
         return run_lab("pulumi", "--whole", "--", *arguments)

@@ -53,10 +53,10 @@ def test_people_and_vehicles_are_found_on_real_frames(  # noqa: PLR0917
 
     file = stack_with(tmp_path, show_the_runs)
     try:
-        stack.pulumi("up", "--yes", "--skip-preview", "--config-file", str(file))
+        stack.up(file)
         scores = _scores_of_all_runs(stack, pictures)
     finally:
-        stack.pulumi("up", "--yes", "--skip-preview")
+        stack.up()
     people, vehicles = scores.of({"person"}, everything_kept), scores.of(VEHICLES, everything_kept)
     line = f"{size}: {len(scores.pictures)} labelled frames, people {people}, vehicles {vehicles}"
     print(line)

@@ -49,9 +49,9 @@ def test_the_cluster_comes_back_when_its_majority_is_lost(stack: Stack, tmp_path
     kubectl("cp1", "-n default delete configmap remembered")
 
     began = time.monotonic()
-    stack.pulumi("up", "--yes", "--skip-preview", "--config-file", str(edited_stack(tmp_path, without(*lost))))
+    stack.up(edited_stack(tmp_path, without(*lost)))
     assert set(etcd_members("cp1")) == {"cp1"}
-    stack.pulumi("up", "--yes", "--skip-preview")
+    stack.up()
     wait_until("every node", lambda: unready_nodes(cluster, EVERYBODY), limit_s=LIMIT_S)
     assert set(etcd_members("cp1")) == {"cp1", *lost}
     changed_s = time.monotonic() - began

@@ -23,13 +23,13 @@ def edited_stack_file(stack: Stack, tmp_path: Path) -> Path:
 
 
 def test_a_second_up_changes_nothing(stack: Stack) -> None:
-    stack.pulumi("up", "--yes", "--skip-preview", "--expect-no-changes")
+    stack.up(expect_no_changes=True)
 
 
 def test_one_changed_camera_restarts_only_its_producer(stack: Stack, edited_stack_file: Path) -> None:
     before = _pods(stack)
     try:
-        stack.pulumi("up", "--yes", "--skip-preview", "--config-file", str(edited_stack_file))
+        stack.up(edited_stack_file)
         after = _pods(stack)
         gone, new = before.keys() - after.keys(), after.keys() - before.keys()
         assert len(new) == 1, f"new pods: {sorted(new)}, gone: {sorted(gone)}"
@@ -39,7 +39,7 @@ def test_one_changed_camera_restarts_only_its_producer(stack: Stack, edited_stac
         shown = {camera["name"]: camera["url"] for camera in stack.cluster.pod_get(pod, "/cameras")["cameras"]}
         assert shown["road-1"].endswith("/road-2")
     finally:
-        stack.pulumi("up", "--yes", "--skip-preview")
+        stack.up()
 
     def streams() -> str | None:
         camera = stack.cluster.cameras().get("road-1")

@@ -11,7 +11,7 @@ from tests.e2e.machines import lose_etcd, traces
 
 @pytest.mark.full
 def test_the_next_up_after_a_destroy_succeeds(stack: Stack) -> None:
-    stack.pulumi("destroy", "--yes", "--skip-preview")
+    stack.destroy()
     up_from_bare_machines(stack)
 
 
@@ -20,13 +20,13 @@ def test_a_cluster_whose_majority_is_lost_is_given_up(stack: Stack, monkeypatch:
     lose_etcd(stack.cluster, ("cp2", "cp3"))
     monkeypatch.setenv("ARGUS_CLUSTER_LOST", "true")
     monkeypatch.setenv("PULUMI_K8S_DELETE_UNREACHABLE", "true")
-    stack.pulumi("destroy", "--yes", "--skip-preview")
+    stack.destroy()
     monkeypatch.undo()
     up_from_bare_machines(stack)
 
 
 def test_destroy_leaves_bare_machines(stack: Stack) -> None:
-    stack.pulumi("destroy", "--yes", "--skip-preview")
+    stack.destroy()
     assert_bare()
 
 

@@ -30,7 +30,7 @@ def up(stack: Stack, folder: Path, transport: str) -> None:
         config.setdefault("argus:kafka", {})["transport"] = transport
         config.setdefault("argus:filebeat", {})["replicas"] = {"maximum": 2}
 
-    stack.pulumi("up", "--yes", "--skip-preview", "--config-file", str(stack_with(folder, edit)))
+    stack.up(stack_with(folder, edit))
 
 
 def peers(broker: str, port: int) -> set[str]:
@@ -62,7 +62,7 @@ def restored(stack: Stack, tmp_path: Path) -> Iterator[None]:
     yield
     for transport in ("prefer", "both", "plain"):
         up(stack, tmp_path, transport)
-    stack.pulumi("up", "--yes", "--skip-preview")
+    stack.up()
 
 
 @pytest.mark.usefixtures("restored")

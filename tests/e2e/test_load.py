@@ -83,7 +83,7 @@ def test_pods_follow_the_load(
 
     def up(frames_per_second: float, consumers: dict[str, int]) -> None:
         file = stack_with(tmp_path, scaled(frames_per_second, consumers))
-        stack.pulumi("up", "--yes", "--skip-preview", "--config-file", str(file))
+        stack.up(file)
 
     def until(wanted: dict[str, int], limit_s: float) -> None:
         wait_until(f"pods {wanted}", lambda: None if (seen := pods(cluster)) == wanted else str(seen), limit_s)
@@ -138,7 +138,7 @@ def test_pods_follow_the_load(
 def restored(stack: Stack) -> Any:
     """Restore the stack after the test."""
     yield
-    stack.pulumi("up", "--yes", "--skip-preview")
+    stack.up()
 
 
 def _behind(seen: float | None) -> str | None:

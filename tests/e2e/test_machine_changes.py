@@ -46,7 +46,7 @@ def whole(stack: Stack) -> Stack:
 def _up(stack: Stack, config: Path | None = None) -> float:
     """Run `pulumi up`, by default with the stack's own file. Returns the seconds that it took."""
     began = time.monotonic()
-    stack.pulumi("up", "--yes", "--skip-preview", *(("--config-file", str(config)) if config else ()))
+    stack.up(config)
     return time.monotonic() - began
 
 
@@ -64,7 +64,7 @@ def test_a_worker_is_put_on_standby_and_brought_in_again(whole: Stack, tmp_path:
     audit = Audit.open(cluster)
     added_s = _up(whole)
     wait_until("the worker", lambda: unready_nodes(cluster, EVERYBODY), limit_s=LIMIT_S)
-    whole.pulumi("up", "--yes", "--skip-preview", "--expect-no-changes")
+    whole.up(expect_no_changes=True)
     timings.took("a worker removed", removed_s, removed)
     timings.took("a worker added", added_s, audit.close())
 

@@ -149,20 +149,20 @@ def own(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stac
     """The stack recreated with the user's network and storage; afterwards restored from bare machines."""
     run_lab("kube-router")
     folder = tmp_path_factory.mktemp("own")
-    config = ("--yes", "--skip-preview", "--config-file", str(stack_with(folder, with_own)))
-    stack.pulumi("destroy", "--yes", "--skip-preview")
+    config = stack_with(folder, with_own)
+    stack.destroy()
     try:
         # Pods, and so `pulumi up`, wait for their volumes, so storage may be added once the cluster exists.
         with ThreadPoolExecutor(1) as administrator:
             storage = administrator.submit(bring_storage)
-            stack.pulumi("up", *config)
+            stack.up(config)
             storage.result()
-        stack.pulumi("up", *config, "--expect-no-changes")
+        stack.up(config, expect_no_changes=True)
         with Tunnels(folder) as tunnels:
             stack.connect(partial(NeighbourClient, tunnels=tunnels))
             yield stack
     finally:
-        stack.pulumi("destroy", "--yes", "--skip-preview")
+        stack.destroy()
         # A reboot removes the network's links and rules.
         for each in machines():
             on(each.name, f"rm -rf {FOLDER}")

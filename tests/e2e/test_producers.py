@@ -30,12 +30,12 @@ def test_cameras_move_and_are_read_by_one_producer_at_a_time(
     first = min(camera.first or 0 for camera in audit.start.values())
     began = time.monotonic()
     try:
-        stack.pulumi("up", "--yes", "--skip-preview", "--config-file", str(file))
+        stack.up(file)
         up_s = time.monotonic() - began
         frames = audit.close()
         last = max(camera.last or 0 for camera in cluster.cameras().values())
     finally:
-        stack.pulumi("up", "--yes", "--skip-preview")
+        stack.up()
     read: dict[str, list[tuple[datetime, int]]] = defaultdict(list)
     for document in cluster.results("motion", first, last):
         moment = datetime.fromisoformat(document["@timestamp"])

@@ -37,7 +37,7 @@ def two_executors(config: dict[str, Any]) -> None:
 
 def test_a_backlog_brings_an_executor_and_lets_it_go(stack: Stack, tmp_path: Path, timings: Timings) -> None:
     cluster = stack.cluster
-    stack.pulumi("up", "--yes", "--skip-preview", "--config-file", str(stack_with(tmp_path, two_executors)))
+    stack.up(stack_with(tmp_path, two_executors))
     try:
         wait_until("one executor", lambda: _not_so_many(cluster, 1), limit_s=LIMIT_S)
         audit = Audit.open(cluster)
@@ -50,7 +50,7 @@ def test_a_backlog_brings_an_executor_and_lets_it_go(stack: Stack, tmp_path: Pat
         wait_until("one executor again", lambda: _not_so_many(cluster, 1), limit_s=LIMIT_S)
         timings.took("1000 frames behind: the second executor has gone again", time.monotonic() - began, audit.close())
     finally:
-        stack.pulumi("up", "--yes", "--skip-preview")
+        stack.up()
 
 
 def _not_so_many(cluster: ClusterClient, wanted: int) -> str | None:

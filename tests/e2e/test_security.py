@@ -35,14 +35,14 @@ def test_the_key_of_secrets_changes_by_one_edit_and_no_frame_is_missed(stack: St
     audit = Audit.open(stack.cluster)
     edited = stack_with(tmp_path, lambda config: config["argus:cluster"].update(secretsKey="second"))
     try:
-        stack.pulumi("up", "--yes", "--skip-preview", "--config-file", str(edited))
+        stack.up(edited)
         stored = etcdctl("cp1", "get --prefix --print-value-only /registry/secrets/ | grep -a -o 'secretbox:v1:[^:]*'")
         assert set(stored) == {"secretbox:v1:second"}
         for name in CONTROL_PLANES:
             assert on(name, "grep -c 'name:' /etc/kubernetes/encryption.yaml") == ["1"], "the old key is still there"
         assert stack.cluster.get(f"/api/v1/namespaces/{NAMESPACE}/secrets/{SECRET}")["data"]
     finally:
-        stack.pulumi("up", "--yes", "--skip-preview")
+        stack.up()
     audit.close(on_disk=False)
 
 

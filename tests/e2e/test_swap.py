@@ -41,11 +41,11 @@ def test_new_weights_go_on_where_the_old_ones_stopped(
     audit = Audit.open(stack.cluster)
     (default,) = _versions(stack.cluster, audit)
     try:
-        swap_s = _swap(stack, audit, {default}, "--config-file", str(_with(tmp_path, weights="scenes")))
+        swap_s = _swap(stack, audit, {default}, _with(tmp_path, weights="scenes"))
         (scenes,) = _versions(stack.cluster, audit) - {default}
         found = _measured(stack.cluster, audit, scenes)
     finally:
-        stack.pulumi("up", "--yes", "--skip-preview")
+        stack.up()
     wait_until("every camera's results by the old weights again", _only(stack.cluster, audit, default), SWAPPED_LIMIT_S)
     whole = audit.close()
     results = list(_results(stack.cluster, audit))
@@ -73,13 +73,13 @@ def test_weights_that_fail_leave_the_old_ones_at_work(stack: Stack, tmp_path: Pa
     began = time.monotonic()
     try:
         with pytest.raises(AssertionError, match=f"model {MODEL} does not run: .*GPU"):
-            stack.pulumi("up", "--yes", "--skip-preview", "--config-file", str(_with(tmp_path, device="GPU")))
+            stack.up(_with(tmp_path, device="GPU"))
         failed_s = time.monotonic() - began
         assert before.items() <= _drivers(stack.cluster).items(), "the old driver was touched"
         whole = audit.close()
         assert {tuple(order) for order in versions_in_order(_results(stack.cluster, audit)).values()} == {(version,)}
     finally:
-        stack.pulumi("up", "--yes", "--skip-preview")
+        stack.up()
     timings.took("new weights that fail: pulumi up says so", failed_s, whole)
 
     def alone() -> str | None:
@@ -100,10 +100,10 @@ def _with(folder: Path, **settings: str) -> Path:
     return stack_with(folder, edit)
 
 
-def _swap(stack: Stack, audit: Audit, before: set[str], *arguments: str) -> float:
+def _swap(stack: Stack, audit: Audit, before: set[str], config: Path) -> float:
     """The seconds from `pulumi up` until every camera's newest result is by a new version."""
     began = time.monotonic()
-    stack.pulumi("up", "--yes", "--skip-preview", *arguments)
+    stack.up(config)
 
     def swapped() -> str | None:
         newest = {camera: order[-1] for camera, order in versions_in_order(_results(stack.cluster, audit)).items()}

@@ -40,11 +40,11 @@ def older(stack: Stack, tmp_path: Path) -> Stack:
     """The stack with the previous Kubernetes version, recreated by an `up` that was killed at each of MOMENTS."""
     version = run_lab("previous", limit_s=PULUMI_LIMIT_S).strip()
     config = stack_of_version(tmp_path, version)
-    stack.pulumi("destroy", "--yes", "--skip-preview")
+    stack.destroy()
     for moment, reached in MOMENTS.items():
         stack.up_killed(moment, reached, config)
-    stack.pulumi("up", "--yes", "--skip-preview", "--config-file", str(config))
-    stack.pulumi("up", "--yes", "--skip-preview", "--expect-no-changes", "--config-file", str(config))
+    stack.up(config)
+    stack.up(config, expect_no_changes=True)
     stack.connect()
     assert kubelets(stack) == dict.fromkeys(EVERYBODY, f"v{version}")
     return stack
@@ -77,7 +77,7 @@ def test_an_interrupted_upgrade_is_finished_and_no_frame_is_lost(
     )
     first_s = time.monotonic() - began
     began = time.monotonic()
-    older.pulumi("up", "--yes", "--skip-preview")
+    older.up()
     rest_s = time.monotonic() - began
 
     assert kubelets(older) == dict.fromkeys(EVERYBODY, wanted)
@@ -88,6 +88,6 @@ def test_an_interrupted_upgrade_is_finished_and_no_frame_is_lost(
     assert unready_nodes(cluster, EVERYBODY) is None
     timings.took("Kubernetes upgraded, killed once and finished", first_s + rest_s, audit.close())
 
-    older.pulumi("up", "--yes", "--skip-preview", "--expect-no-changes")
+    older.up(expect_no_changes=True)
     with pytest.raises(AssertionError, match="Kubernetes does not go back to 1"):
         older.pulumi("preview", "--config-file", str(stack_of_version(tmp_path, before_upgrade)))

@@ -44,7 +44,7 @@ def sized(config: dict[str, Any]) -> None:
 def test_memory_follows_use(stack: Stack, tmp_path: Path, timings: Timings) -> None:
     cluster = stack.cluster
     run_lab("vpa")
-    stack.pulumi("up", "--yes", "--skip-preview", "--config-file", str(stack_with(tmp_path, sized)))
+    stack.up(stack_with(tmp_path, sized))
     try:
         given = _requests(cluster, TOO_LITTLE) | _requests(cluster, TOO_MUCH)
         brokers = _requests(cluster, "kafka")
@@ -61,7 +61,7 @@ def test_memory_follows_use(stack: Stack, tmp_path: Path, timings: Timings) -> N
         assert _requests(cluster, TOO_LITTLE).keys() | _requests(cluster, TOO_MUCH).keys() == given.keys()
         assert sum(_restarts(cluster, TOO_LITTLE) + _restarts(cluster, TOO_MUCH)) == 0
     finally:
-        stack.pulumi("up", "--yes", "--skip-preview")
+        stack.up()
     timings.took("far too little memory: a pod has what it uses", more_s)
     timings.took("far too much memory: a pod has what it uses", less_s, frames)
 
@@ -75,7 +75,7 @@ def small_brokers(config: dict[str, Any]) -> None:
 def test_brokers_get_more_one_at_a_time(stack: Stack, tmp_path: Path, timings: Timings) -> None:
     cluster = stack.cluster
     run_lab("vpa")
-    stack.pulumi("up", "--yes", "--skip-preview", "--config-file", str(stack_with(tmp_path, small_brokers)))
+    stack.up(stack_with(tmp_path, small_brokers))
     # Read from the StatefulSet, because a pod that starts after the first recommendation already has more.
     spec = cluster.get(f"/apis/apps/v1/namespaces/{NAMESPACE}/statefulsets/kafka")["spec"]
     (container,) = spec["template"]["spec"]["containers"]
@@ -99,7 +99,7 @@ def test_brokers_get_more_one_at_a_time(stack: Stack, tmp_path: Path, timings: T
         heaps = [_heap_mib(pod) for pod in _pods(cluster, "kafka")]
         assert min(heaps) > SMALL_HEAP_MIB, f"heaps of {heaps} MiB"
     finally:
-        stack.pulumi("up", "--yes", "--skip-preview")
+        stack.up()
     timings.took("too little memory for brokers: every one has more", more_s, frames)
 
 
