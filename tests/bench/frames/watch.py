@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 from confluent_kafka import Consumer, IsolationLevel, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from apps.messages import frame_from_kafka, result_from_json
 from apps.messages.names import FRAMES_TOPIC, RESULT_INDICES, model_group, results_topic

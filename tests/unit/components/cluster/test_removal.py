@@ -72,7 +72,7 @@ class Rehearsal:
         )
         removed = machine("cp2", MACHINE) if control_plane else worker("cp2", MACHINE)
         args = cluster_args(machines=machines([machine("cp1", "192.0.2.11")]), ssh=ssh).on(removed)
-        mocks.run(lambda: Removal("cp2-removal", args).undo.id)
+        mocks.run(lambda: Removal("cp2-removal", args).undo.urn)
         self.inputs = mocks.named("cp2-removal-undo").inputs
 
     def run(
