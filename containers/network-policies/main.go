@@ -148,10 +148,14 @@ func run(given options) error {
 		case <-told.Done():
 			if keeper.unwanted() || gone(client, given.daemonSet) {
 				klog.Info("policies are not enforced here any more: the rules go")
-				return keeper.remove()
+				err = keeper.remove()
+			} else {
+				klog.Info("the rules stay: new connections wait for the next program")
 			}
-			klog.Info("the rules stay: new connections wait for the next program")
-			return nil
+			end()
+			// The library takes its table out.
+			<-ended
+			return err
 		}
 	}
 }

@@ -20,6 +20,8 @@ judgeable() {
 open_pods() {
   local hook
   rm -rf "$STATE/network-policies"
+  # A table of the library's, without an element, which stays where the program was killed.
+  nft delete table inet argus-network-policies 2>/dev/null || true
   iptables --wait -t mangle -S ARGUS-POLICIES >/dev/null 2>&1 || return 0
   for hook in INPUT POSTROUTING; do
     iptables --wait -t mangle -D "$hook" -j ARGUS-POLICIES 2>/dev/null || true
