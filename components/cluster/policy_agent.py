@@ -151,7 +151,9 @@ def _pod(args: PolicyAgentArgs, account: pulumi.Input[str]) -> core.v1.PodSpecAr
     )
 
 
-def _may(group: str, resources: list[str], verbs: list[str], *, named: list[str] | None = None) -> rbac.v1.PolicyRuleArgs:
+def _may(
+    group: str, resources: list[str], verbs: list[str], *, named: list[str] | None = None
+) -> rbac.v1.PolicyRuleArgs:
     return rbac.v1.PolicyRuleArgs(api_groups=[group], resources=resources, resource_names=named, verbs=verbs)
 
 

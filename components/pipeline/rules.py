@@ -44,7 +44,9 @@ def _images(names: Sequence[str], settings: Settings) -> Iterator[str]:
 def _policies_image(settings: Settings) -> Iterator[str]:
     section, name = settings.images, policy_agent.IMAGE.name
     if settings.cluster.network_policies == "enforced" and section.registry is None and name not in section.overrides:
-        yield f"images.registry: required to build {name} (cluster.networkPolicies); name one that the machines pull from"
+        yield (
+            f"images.registry: required to build {name} (cluster.networkPolicies); name one that the machines pull from"
+        )
 
 
 def _placement(stage: Stage, settings: Settings) -> Iterator[str]:

@@ -1,5 +1,7 @@
-"""Network policies are enforced on the running lab, beside its own network, while the cameras run: strangers reach exactly
-what the table lists, restarts of the program cost no frame, and switched off it leaves nothing."""
+"""Network policies are enforced on the running lab, beside its own network, while the cameras run.
+
+Strangers reach exactly what the table lists, restarts of the program cost no frame, and switched off it leaves nothing.
+"""
 
 import json
 import time
@@ -68,7 +70,9 @@ def test_no_stranger_gets_in_and_every_frame_arrives(stack: Stack, enforcing: Pa
     began = time.monotonic()
     table = flows([model.name for model in settings.models], settings.kafka.transport)
     wait_until_all_reach_what_they_may(stack.cluster, pods(settings, STAGES), table)
-    timings.took("policies beside our network: strangers have tried every port", time.monotonic() - began, audit.close())
+    timings.took(
+        "policies beside our network: strangers have tried every port", time.monotonic() - began, audit.close()
+    )
 
 
 def test_a_second_update_changes_nothing(stack: Stack, enforcing: Path) -> None:

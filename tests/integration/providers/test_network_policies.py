@@ -188,7 +188,7 @@ def passed_on(pid: int, port: int) -> Iterator[None]:
     made: list[socket.socket] = []
 
     def listen() -> None:
-        with open(f"/proc/{pid}/ns/net") as there:
+        with Path(f"/proc/{pid}/ns/net").open() as there:
             assert ctypes.CDLL(None, use_errno=True).setns(there.fileno(), CLONE_NEWNET) == 0
         made.append(socket.create_server(("127.0.0.1", port)))
 
@@ -262,7 +262,8 @@ def built(api_server: ApiServer, program: Path, tmp_path_factory: pytest.TempPat
         world.pod("names2", "node2", 4, "others", "names")
         for machine in world.machines.values():
             backends = [world.pods[name].address for name in ("names1", "names2")]
-            for chance, backend in zip((("-m", "statistic", "--mode", "random", "--probability", "0.5"), ()), backends):
+            half = ("-m", "statistic", "--mode", "random", "--probability", "0.5")
+            for chance, backend in zip((half, ()), backends, strict=True):
                 rule = ("-d", NAMES, *chance, "-j", "DNAT", "--to-destination", backend)
                 machine.node.run("iptables", "-t", "nat", "-A", "PREROUTING", *rule)
         yield world

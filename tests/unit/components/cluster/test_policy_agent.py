@@ -1,4 +1,4 @@
-"""Network policies beside Argus's own network: what the program is given, and that nothing is there unless asked for."""
+"""Network policies beside Argus's own network: what the program is given, and nothing of it unless asked for."""
 
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,9 @@ def test_a_stack_that_does_not_ask_for_it_gets_no_part_of_it(program: Program, s
     recorder: Recorder = program(stack)
     assert not [each.name for each in recorder.resources if "policy-agent" in each.name]
     assert "images-network-policies" not in {each.name for each in recorder.resources}
-    scripts = [unpacked(each.inputs["create"]) for each in recorder.resources if each.name.startswith("cluster-network-")]
+    scripts = [
+        unpacked(each.inputs["create"]) for each in recorder.resources if each.name.startswith("cluster-network-")
+    ]
     assert all("POLICIES=declared" in text for text in scripts if "ARGUS-PREROUTING" in text)
 
 
@@ -82,13 +84,16 @@ def test_it_reads_what_policies_are_about_and_its_own_daemon_set(enforcing: Reco
         assert made[binding]["subjects"] == [
             {"kind": "ServiceAccount", "name": made["ServiceAccount"]["metadata"]["name"], "namespace": "kube-system"}
         ]
-        assert f"policy-agent-{'' if binding.startswith('Cluster') else 'own-'}binding" in enforcing.named(
-            "policy-agent-pods"
-        ).depends_on
+        assert (
+            f"policy-agent-{'' if binding.startswith('Cluster') else 'own-'}binding"
+            in enforcing.named("policy-agent-pods").depends_on
+        )
 
 
 def test_it_is_told_the_stack_s_pod_network_and_asked_on_loopback_alone(program: Program) -> None:
-    (container,) = pod(program(HOSTS, {"cluster": {**ENFORCED["cluster"], "podNetwork": "10.240.0.0/16"}}))["containers"]
+    (container,) = pod(program(HOSTS, {"cluster": {**ENFORCED["cluster"], "podNetwork": "10.240.0.0/16"}}))[
+        "containers"
+    ]
     assert "-pods=10.240.0.0/16" in container["args"]
     for probe in ("readinessProbe", "livenessProbe"):
         asked = container[probe]["httpGet"]
