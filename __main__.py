@@ -8,7 +8,8 @@ import pulumi_kubernetes as kubernetes
 
 from components import config, registrations, remote, stack_outputs, versions
 from components.autoscaling import Keda, KedaArgs, Vpa, VpaArgs
-from components.cluster import Cluster, ClusterArgs
+from components.cluster import Cluster, ClusterArgs, policy_agent
+from components.cluster.policy_agent import PolicyAgent, PolicyAgentArgs
 from components.config import lasting
 from components.images import Images, ImagesArgs
 from components.pinned_images import PinnedImages
@@ -33,6 +34,7 @@ pinned_images = PinnedImages(settings.images)
 # not be checked again, and the kubeconfig with which a preview can tell what changes in the cluster.
 made = stack_outputs.last("kubernetesVersion", "network", "lasting", "disks", "checks", "looks", "kubeconfig")
 lasts = lasting.of(settings)
+enforced = settings.cluster.network_policies == "enforced"
 
 # The machines become a cluster while the images are built; the builds wait until all host keys have been read.
 cluster = Cluster(
@@ -59,7 +61,11 @@ cluster = Cluster(
 )
 images = Images(
     "images",
-    ImagesArgs(images=list(stages.images(STAGES).values()), section=settings.images, models=settings.models),
+    ImagesArgs(
+        images=[*stages.images(STAGES).values(), *([policy_agent.IMAGE] if enforced else [])],
+        section=settings.images,
+        models=settings.models,
+    ),
     pulumi.ResourceOptions(depends_on=cluster.host_keys_read),
 ).refs
 
@@ -106,6 +112,9 @@ NetworkPolicies(
     ),
     in_cluster,
 )
+if enforced:
+    agent_args = PolicyAgentArgs(image=images[policy_agent.IMAGE.name], cluster=settings.cluster)
+    PolicyAgent("policy-agent", agent_args, in_cluster)
 certificates = PodCertificates(
     "pod-certificates", PodCertificatesArgs(namespace=namespace, section=settings.pod_secrets), in_cluster
 )

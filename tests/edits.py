@@ -194,6 +194,7 @@ _VALUES: Final[Mapping[str, Sequence[Any]]] = {
     "cluster.podNetwork": ["10.240.0.0/16"],
     "cluster.serviceNetwork": ["10.100.0.0/16"],
     "cluster.network.manifest": ["tests/e2e/kube-router.yaml"],
+    "cluster.networkPolicies": ["enforced"],
     "cluster.binaries": ["https://mirror.example.com/kubernetes"],
     "cluster.checksums": [_CHECKSUMS],
     "cluster.requireChecksums": [True],

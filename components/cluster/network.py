@@ -31,8 +31,7 @@ class Network(pulumi.ComponentResource):
     It uses CNI's `ptp` plugin, not `bridge`: pods of one machine then reach each other through the kernel's routing, so
     that services work without br_netfilter. The guard drops what hosts outside the cluster send to pods and services,
     and connections to the page at other addresses than the virtual IP.
-    It does not enforce network policies: every pod reaches every other. For a network that enforces them, use
-    NetworkManifest.
+    Every pod reaches every other, unless PolicyAgent enforces network policies.
     """
 
     ready: Sequence[pulumi.Resource]
@@ -61,6 +60,7 @@ class Network(pulumi.ComponentResource):
                     service_network=str(cluster.service_network),
                     endpoint=args.endpoint,
                     page_port=str(args.page_port),
+                    policies=cluster.network_policies,
                     cni=cni_config(),
                 ),
                 stdin=networks.stdout,

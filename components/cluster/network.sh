@@ -2,7 +2,7 @@
 # Configures the pods' network on one machine: a routed link for each pod, a route to every other node's pods, masquerading
 # for traffic that leaves the cluster, and a guard against what comes from outside it. A oneshot unit restores routes and
 # rules after a reboot.
-: "${NAME:?}" "${POD_NETWORK:?}" "${SERVICE_NETWORK:?}" "${ENDPOINT:?}" "${PAGE_PORT:?}" "${CNI:?}"
+: "${NAME:?}" "${POD_NETWORK:?}" "${SERVICE_NETWORK:?}" "${ENDPOINT:?}" "${PAGE_PORT:?}" "${CNI:?}" "${POLICIES:?}"
 
 # Standard input: `node address podCIDR` of every node, one per line.
 protocol=82 # marks Argus's routes in the kernel's table
@@ -22,6 +22,7 @@ for address in "${others[@]}"; do
     die "$NAME sends to $address from another address than its own, $own_address, and the other machines let only that" \
       "reach their pods: make $own_address the first address of its network link"
 done
+if [[ $POLICIES == enforced ]]; then judgeable; else open_pods; fi
 
 put /etc/argus/routes 0644 <<<"${routes%$'\n'}"
 # iptables, not nft, because the nft of Debian 12 crashes on tables that a newer nft (kube-proxy's) has made.
@@ -62,6 +63,14 @@ ip -batch /etc/argus/routes
 iptables-restore --wait --noflush /etc/argus/masquerade
 iptables --wait -t nat -C POSTROUTING -j ARGUS-POSTROUTING 2>/dev/null ||
   iptables --wait -t nat -A POSTROUTING -j ARGUS-POSTROUTING
+# After a start of the machine new connections of pods wait for the program that judges them.
+if [ -e $STATE/network-policies/rules ]; then
+  iptables-restore --wait --noflush $STATE/network-policies/rules
+  for hook in INPUT POSTROUTING; do
+    iptables --wait -t mangle -C \$hook -j ARGUS-POLICIES 2>/dev/null ||
+      iptables --wait -t mangle -A \$hook -j ARGUS-POLICIES
+  done
+fi
 FILE
 put /etc/systemd/system/argus-network.service 0644 <<FILE
 [Unit]
@@ -96,6 +105,11 @@ systemctl "$action" argus-network.service ||
 ip -4 route show proto "$protocol" | while read -r network _; do
   grep -qF " $network via " /etc/argus/routes || ip route delete "$network" proto "$protocol"
 done
+
+if [[ $POLICIES == enforced ]]; then
+  install -d -m 0700 "$STATE/network-policies"
+  touch "$STATE/network-policies/wanted"
+fi
 
 # Written last, because the kubelet reports the node Ready once this file exists.
 put /etc/cni/net.d/10-argus.conflist 0600 <<<"${CNI//@NETWORK@/$own}"

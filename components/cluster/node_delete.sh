@@ -5,6 +5,8 @@ if command -v kubeadm >/dev/null; then
   timeout 120 kubeadm reset --force --cleanup-tmp-dir >&2 || say "kubeadm reset did not finish; going on"
 fi
 systemctl stop kubelet.service 2>/dev/null || true
+# Once more, now that the program that writes these rules has ended.
+open_pods
 # kube-proxy removes its own rules, because this machine's nft may be too old to read them (Debian 12's crashes).
 proxy=$(ctr --namespace k8s.io images list -q 2>/dev/null | grep -m 1 /kube-proxy:) || true
 if [[ $proxy ]]; then

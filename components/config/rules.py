@@ -154,6 +154,16 @@ def _manifest(settings: Settings) -> Iterator[str]:
 
 
 @_needs("cluster")
+def _policies(settings: Settings) -> Iterator[str]:
+    cluster = settings.cluster
+    if cluster.network_policies == "enforced" and cluster.network.manifest:
+        yield (
+            "cluster.networkPolicies: enforced is for Argus's own network, and cluster.network.manifest names another, "
+            "which enforces them itself or not at all; remove one of the two keys"
+        )
+
+
+@_needs("cluster")
 def _version(settings: Settings) -> Iterator[str]:
     wanted = settings.cluster.kubernetes_version
     if wanted.rpartition(".")[0] not in versions.KUBERNETES_MINORS:

@@ -313,8 +313,14 @@ class Cluster(Section):
     network: Network = Field(
         Network(),
         description="The pods' network; unset: Argus's own, routes between the machines and no daemon. It lets nobody "
-        "outside the cluster reach pods by a route, but enforces no NetworkPolicy, so that every pod reaches every "
-        "other; a network of your own may (Calico and Cilium do).",
+        "outside the cluster reach pods by a route; whether it enforces NetworkPolicies, networkPolicies says. A "
+        "network of your own may do so by itself (Calico and Cilium do).",
+    )
+    network_policies: Literal["declared", "enforced"] = Field(
+        "declared",
+        description="Whether Argus's own network enforces NetworkPolicies. declared: they are made, and every pod "
+        "reaches every other; enforced: a program on each machine judges each new connection of its pods, by theirs "
+        "and by any of yours.",
     )
     binaries: Annotated[str, AfterValidator(check_download_url)] = Field(
         "https://dl.k8s.io",

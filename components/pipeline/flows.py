@@ -33,7 +33,8 @@ _HEADER: Final = f"""# Who may connect to what
 Generated from `components/pipeline/network_policies.py` and `flows.py` beside it by `make docs`; do not edit.
 
 These are all the connections that Argus's network policies allow its pods, in and out; everything else is denied. That
-holds where the pods' network enforces policies. Argus's own does not: with it, every pod reaches every port below.
+holds where the pods' network enforces policies, which Argus's own does with `argus:cluster.networkPolicies: enforced`.
+Without, every pod reaches every port below.
 What a connection is not asked for here, whoever reaches the port can do. [security.md](security.md) says the rest.
 
 Kafka's port 9093 is there unless `argus:kafka.transport` is `plain`, and 9092 is there unless it is `tls`.

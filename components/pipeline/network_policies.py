@@ -140,8 +140,9 @@ class NetworkPolicies(pulumi.ComponentResource):
     """One policy per kind of pod that allows exactly the connections it needs, and one per namespace that denies
     everything else.
 
-    The pod network must enforce the policies. Argus's own (components/cluster/network.py) does not: with it, every pod
-    of the cluster reaches every other. `argus:cluster.network` selects a network that does, such as Calico or Cilium.
+    The pod network must enforce the policies. Argus's own does so if `argus:cluster.networkPolicies` asks for it
+    (components/cluster/policy_agent.py); else every pod of the cluster reaches every other. `argus:cluster.network`
+    selects another network, such as Calico or Cilium.
 
     Kubernetes always allows connections from the kubelet of a pod's node, so probes need no policy here.
     A policy takes effect as soon as it exists. So each is complete by itself, and those that deny are made last.

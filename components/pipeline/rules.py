@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
+from components.cluster import policy_agent
 from components.config import Settings
 from components.config.rules import Rule
 from components.pipeline.stage import Stage
@@ -12,7 +13,10 @@ from components.pipeline.stages import images
 
 def rules(stages: Sequence[Stage]) -> list[Rule]:
     """The rule for the stack's images, and the rules that apply to each stage."""
-    found = [Rule(needs=frozenset({"images"}), check=partial(_images, list(images(stages))))]
+    found = [
+        Rule(needs=frozenset({"images"}), check=partial(_images, list(images(stages)))),
+        Rule(needs=frozenset({"images", "cluster"}), check=_policies_image),
+    ]
     for stage in stages:
         if stage.keeps_data:
             found.append(_rule(stage, _placement, "machines", "cluster"))
@@ -29,11 +33,20 @@ def _rule(stage: Stage, check: Callable[[Stage, Settings], Iterator[str]], *need
 
 def _images(names: Sequence[str], settings: Settings) -> Iterator[str]:
     overrides = settings.images.overrides
-    for name in overrides.keys() - set(names):
-        yield f"images.overrides: there is no image {name!r}; the images are {', '.join(names)}"
+    known = [*names, policy_agent.IMAGE.name]
+    for name in overrides.keys() - set(known):
+        yield f"images.overrides: there is no image {name!r}; the images are {', '.join(known)}"
     missing = [name for name in names if name not in overrides]
     if settings.images.registry is None and missing:
         yield f"images.registry: required to build {', '.join(missing)}; name one that the machines pull from"
+
+
+def _policies_image(settings: Settings) -> Iterator[str]:
+    section, name = settings.images, policy_agent.IMAGE.name
+    if settings.cluster.network_policies == "enforced" and section.registry is None and name not in section.overrides:
+        yield (
+            f"images.registry: required to build {name} (cluster.networkPolicies); name one that the machines pull from"
+        )
 
 
 def _placement(stage: Stage, settings: Settings) -> Iterator[str]:

@@ -15,7 +15,10 @@ from lab.scan.findings import Finding, NotScannedError
 from lab.shell import run
 from lab.toolchain import go_compiler
 
-PROGRAMS: Final[Mapping[str, str]] = {"containers/filebeat": "github.com/elastic/beats/v7/filebeat"}
+PROGRAMS: Final[Mapping[str, str]] = {
+    "containers/filebeat": "github.com/elastic/beats/v7/filebeat",
+    "containers/network-policies": ".",
+}
 """The package of the program that is built in a folder with a go.mod. The lab's own programs stand for official images
 and programs; they have the versions of those, and are not scanned."""
 

@@ -139,7 +139,9 @@ class Node(Host):
         """Its line of what node_networks.sh prints."""
         return f"{self.name} {self.address} {self.pods_network}"
 
-    def connect_pods(self, lines: str, *, check: bool = True) -> "subprocess.CompletedProcess[str]":
+    def connect_pods(
+        self, lines: str, *, policies: str = "declared", check: bool = True
+    ) -> "subprocess.CompletedProcess[str]":
         """Run network.sh with these lines of node_networks.sh."""
         made = script(
             "network.sh",
@@ -148,6 +150,7 @@ class Node(Host):
             service_network=SERVICE_NETWORK,
             endpoint=ENDPOINT,
             page_port=str(PAGE_PORT),
+            policies=policies,
             cni=cni_config(),
         )
         return self.run("sh", "-c", made.render(), stdin=lines, check=check)

@@ -18,7 +18,7 @@ from components.config.reference import reference
 from components.config.rules import CHECKPOINTS, Rule
 from components.pipeline.producers import for_producer
 from components.pipeline.rules import rules
-from components.pipeline.stages import STAGES
+from components.pipeline.stages import STAGES, images
 from tests.unit.apps.messages.test_camera_url import LOGINS
 from tests.unit.apps.producer.certificates import certificate
 from tests.unit.apps.weights.graphs import anchors, folder, graph
@@ -333,6 +333,24 @@ MISTAKES = {
     "a login for a manifest": (
         change("cluster.network.manifest", "https://me:hush@x/cni.yaml"),
         "download the manifest",
+    ),
+    "policies of a network of one's own": (
+        both(
+            change("cluster.networkPolicies", "enforced"),
+            change("cluster.network", {"manifest": "tests/e2e/kube-router.yaml"}),
+        ),
+        "cluster.networkPolicies: enforced is for Argus's own network",
+    ),
+    "policies without an image": (
+        both(
+            change("cluster.networkPolicies", "enforced"),
+            change("images", {"overrides": {name: f"registry.example.com/{name}:1" for name in images(STAGES)}}),
+        ),
+        "images.registry: required to build network-policies (cluster.networkPolicies)",
+    ),
+    "policies that are half enforced": (
+        change("cluster.networkPolicies", "audit"),
+        'cluster.networkPolicies: "audit"',
     ),
     "another network's name": (change("cluster.network", {"calico": True}), "cluster.network.calico: unknown key"),
     "a missing key file": (change("ssh.privateKeyFile", "/nowhere/key"), "/nowhere/key does not exist"),
