@@ -28,13 +28,23 @@ _TLS: Final = "TLSv1.3"
 _SUITES: Final = ("TLS_AES_256_GCM_SHA384", "TLS_AES_128_GCM_SHA256")
 _NETTY_CLIENT: Final = "org.apache.zookeeper.ClientCnxnSocketNetty"
 
-LOGBACK = """\
+_LOGBACK: Final = """\
 <configuration>
   <appender name="console" class="ch.qos.logback.core.ConsoleAppender">
     <encoder><pattern>%d{ISO8601} %-5level %logger{1} - %msg%n</pattern></encoder>
   </appender>
-  <root level="WARN"><appender-ref ref="console"/></root>
+{more}  <root level="WARN"><appender-ref ref="console"/></root>
 </configuration>
+"""
+_REFUSALS: Final = """\
+  <!-- A probe goes away without a certificate, an error each time; that somebody shows a wrong one is a warning. -->
+  <appender name="refusals" class="ch.qos.logback.core.ConsoleAppender">
+    <filter class="ch.qos.logback.classic.filter.LevelFilter"><level>ERROR</level><onMatch>DENY</onMatch></filter>
+    <encoder><pattern>%d{ISO8601} %-5level %logger{1} - %msg%n</pattern></encoder>
+  </appender>
+  <logger name="org.apache.zookeeper.server.NettyServerCnxnFactory" additivity="false">
+    <appender-ref ref="refusals"/>
+  </logger>
 """
 
 # A member's ID is its ordinal plus one, because ZooKeeper's IDs start at one.
@@ -49,6 +59,11 @@ def client_ports(transport: sections.Transport) -> tuple[int, ...]:
 def port_of_brokers(transport: sections.Transport) -> int:
     """The port to which brokers connect."""
     return SECURE_CLIENT if transport in sections.TRANSPORTS_OF_CLIENTS else CLIENT
+
+
+def logback_xml(transport: sections.Transport) -> str:
+    """What members log: warnings and errors."""
+    return _LOGBACK.replace("{more}", "" if transport == "plain" else _REFUSALS)
 
 
 def zoo_cfg(namespace: str, replicas: int, transport: sections.Transport) -> str:
@@ -161,7 +176,7 @@ class Zookeeper(pulumi.ComponentResource):
             "zoo.cfg": pulumi.Output.from_input(pipeline.namespace).apply(
                 lambda ns: zoo_cfg(ns, section.replicas, transport)
             ),
-            "logback.xml": LOGBACK,
+            "logback.xml": logback_xml(transport),
         }
         if transport != "plain":
             files["client.properties"] = tool_properties()
