@@ -215,6 +215,8 @@ class Zookeeper(pulumi.ComponentResource):
             replicas=section.replicas,
             data=k.claim("zookeeper", section.volume_gib, pipeline.settings.storage.class_name),
             grace_seconds=30,
+            # Its port listens before it is back in the quorum, which needs it when the next one restarts.
+            settle_seconds=10,
         )
         self.connect = k.available_after(pipeline.namespace, members.metadata.name).apply(
             lambda namespace: k.addresses("zookeeper", namespace, section.replicas, port_of_brokers(transport))

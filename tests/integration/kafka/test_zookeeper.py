@@ -10,7 +10,7 @@ import pytest
 from components.config.sections import Transport
 from components.pipeline.kafka_grants import BROKER
 from components.pipeline.zookeeper import CLIENT, ELECTION, QUORUM, SECURE_CLIENT
-from components.pipeline.zookeeper_identities import MEMBER
+from components.pipeline.zookeeper_identities import DIR, MEMBER, QUORUM_DIR
 from tests.integration import services
 from tests.integration.kafka.authority import Authority
 from tests.integration.kafka.doors import Door, observes, reads, votes, with_certificate
@@ -45,9 +45,9 @@ def test_only_brokers_and_members_get_in(transport: Transport, tmp_path: Path) -
     tmp_path.chmod(0o755)
     authorities, kafka = Authorities(tmp_path / "authorities"), Authority(tmp_path / "kafka")
     certificates = {
-        BROKER_HERE: authorities.clients.identity(BROKER, hosts=()),
-        MEMBER_HERE: authorities.clients.identity(MEMBER, hosts=()),
-        AMONG_MEMBERS: authorities.quorum.identity(MEMBER, hosts=()),
+        BROKER_HERE: authorities.broker(0)[DIR],
+        MEMBER_HERE: authorities.member(0)[DIR],
+        AMONG_MEMBERS: authorities.member(0)[QUORUM_DIR],
         # Kafka knows these, by the same names as well.
         **{f"{name} of Kafka's": kafka.identity(name) for name in ("producer", "consumer", BROKER, MEMBER)},
     }
