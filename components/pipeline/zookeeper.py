@@ -80,9 +80,10 @@ def zoo_cfg(namespace: str, replicas: int, transport: sections.Transport) -> str
         "autopurge.purgeInterval=6",
         "4lw.commands.whitelist=ruok,srvr",
         "quorumListenOnAllIPs=true",
-        *_security(transport),
+        *_clients_security(transport),
     ]
     if replicas > 1:
+        lines += _quorum_security(transport)
         lines += [
             f"server.{n + 1}={k.pod_dns(f'zookeeper-{n}', 'zookeeper', namespace)}:{QUORUM}:{ELECTION}"
             for n in range(replicas)
@@ -90,21 +91,28 @@ def zoo_cfg(namespace: str, replicas: int, transport: sections.Transport) -> str
     return "\n".join(lines) + "\n"
 
 
-def _security(transport: sections.Transport) -> list[str]:
-    """How members know brokers and each other; nothing where a member is open to everybody.
-
-    Members talk to each other over TLS only where each of them has been answering both ways since the update before.
-    """
+def _clients_security(transport: sections.Transport) -> list[str]:
+    """How members know brokers; nothing where they are open to everybody."""
     if transport == "plain":
         return []
-    quorum = transport in sections.TRANSPORTS_OF_CLIENTS
     return [
         # The only one that can speak TLS.
         "serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory",
         f"secureClientPort={SECURE_CLIENT}",
         "ssl.clientAuth=need",
         *_stores("ssl", DIR),
-        f"sslQuorum={str(quorum).lower()}",
+    ]
+
+
+def _quorum_security(transport: sections.Transport) -> list[str]:
+    """How members know each other; nothing where they do not.
+
+    Members talk to each other over TLS only where each of them has been answering both ways since the update before.
+    """
+    if transport == "plain":
+        return []
+    return [
+        f"sslQuorum={str(transport in sections.TRANSPORTS_OF_CLIENTS).lower()}",
         f"portUnification={str(transport != 'tls').lower()}",
         "ssl.quorum.clientAuth=need",
         # Their authority signs members alone, and the names of addresses, which would be asked for, come late.

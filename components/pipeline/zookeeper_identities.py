@@ -33,6 +33,15 @@ class Held:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Signed:
+    """A certificate, as the volume of a Secret."""
+
+    volume: str
+    secret: pulumi.Output[str]
+    files: Mapping[str, pulumi.Output[str]]
+
+
+@dataclass(frozen=True, kw_only=True)
 class ZookeeperIdentitiesArgs:
     """Arguments of ZookeeperIdentities."""
 
@@ -59,51 +68,35 @@ class ZookeeperIdentities(pulumi.ComponentResource):
         self._child = pulumi.ResourceOptions(parent=self)
         clients = authority(f"{name}-authority", SCRIPT, "authority argus-zookeeper", opts=self._child)
         quorum = authority(f"{name}-quorum-authority", SCRIPT, "authority argus-zookeeper-quorum", opts=self._child)
-        shown = self._certificate("member", clients, MEMBER, args.hosts)
-        among = self._certificate("quorum", quorum, MEMBER)
-        self.members = _held(
-            self._held("member", shown, "zookeeper-member", DIR),
-            self._held("quorum", among, "zookeeper-quorum", QUORUM_DIR),
-        )
-        self.brokers = _held(
-            self._held("broker", self._certificate("broker", clients, BROKER), "zookeeper-kafka", DIR)
-        )
+        member = self._signed("member", clients, MEMBER, args.hosts)
+        self.members = _held({DIR: member, QUORUM_DIR: self._signed("quorum", quorum, MEMBER)})
+        self.brokers = _held({DIR: self._signed("kafka", clients, BROKER)})
         self.register_outputs({})
 
-    def _certificate(
+    def _signed(
         self, kind: str, signer: pulumi.Output[str], subject: str, hosts: Sequence[pulumi.Input[str]] = ()
-    ) -> Mapping[str, pulumi.Output[str]]:
+    ) -> _Signed:
+        """A certificate of this name, for clients, and for a server at these hosts."""
         arguments = pulumi.Output.all(*hosts).apply(
             lambda names: " ".join(["identity", subject, *(f"'{each}'" for each in names)])
         )
-        return pair_and_authority(
-            yearly(
-                f"{self._name}-{kind}-certificate",
-                arguments,
-                authority=signer,
-                redraw=self._args.section.redraw,
-                opts=self._child,
-            )
-        )
-
-    def _held(self, kind: str, files: Mapping[str, pulumi.Output[str]], secret: str, folder: str) -> Held:
-        """The files as a Secret, for pods that have them in this folder."""
+        redraw = self._args.section.redraw
+        resource, secret = f"{self._name}-{kind}", f"zookeeper-{kind}"
+        printed = yearly(f"{resource}-certificate", arguments, authority=signer, redraw=redraw, opts=self._child)
+        files = pair_and_authority(printed)
         made = core.v1.Secret(
-            f"{self._name}-{kind}-secret",
+            f"{resource}-secret",
             metadata=k.metadata(secret, self._args.namespace, k.labels(secret, "zookeeper-identity")),
             string_data=dict(files),
             opts=self._child,
         )
-        return Held(
-            mounts=[k.mount(secret, folder, read_only=True)],
-            volumes=[k.secret_volume(made.metadata.name.apply(str), secret)],
-            contents=[files],
-        )
+        return _Signed(volume=secret, secret=made.metadata.name.apply(str), files=files)
 
 
-def _held(*parts: Held) -> Held:
+def _held(signed: Mapping[str, _Signed]) -> Held:
+    """These certificates, by the folders in which a pod has them."""
     return Held(
-        mounts=[each for part in parts for each in part.mounts],
-        volumes=[each for part in parts for each in part.volumes],
-        contents=[each for part in parts for each in part.contents],
+        mounts=[k.mount(each.volume, folder, read_only=True) for folder, each in signed.items()],
+        volumes=[k.secret_volume(each.secret, each.volume) for each in signed.values()],
+        contents=[each.files for each in signed.values()],
     )

@@ -87,7 +87,7 @@ class Brokers:
         for key, value in overrides.items():
             command += ["--override", f"{key}={value}"]
         running = ExitStack()
-        folders, config = {DIR: self.authority.identity(BROKER, renewal=renewal)}
+        folders = {DIR: self.authority.identity(BROKER, renewal=renewal)}
         if isinstance(self.zookeeper, Ensemble):
             folders |= self.zookeeper.authorities.broker(renewal)
             config = kafka.server_properties(self.zookeeper.connect, section, transport)

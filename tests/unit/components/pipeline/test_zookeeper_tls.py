@@ -152,6 +152,12 @@ def test_members_ask_whoever_comes_with_tls_for_a_certificate(transport: Transpo
         assert found[f"{prefix}.enabledProtocols"] == "TLSv1.3"
 
 
+def test_a_member_alone_has_no_quorum() -> None:
+    alone = lines(zookeeper.zoo_cfg("argus", 1, "tls"))
+    assert alone["secureClientPort"] == str(zookeeper.SECURE_CLIENT)
+    assert not any("uorum" in key and key != "quorumListenOnAllIPs" for key in alone)
+
+
 def test_each_authority_is_of_its_own_stays_and_signs_for_these_alone(pulumi_mocks: Any) -> None:
     def program() -> None:
         args = ZookeeperIdentitiesArgs(namespace="argus", hosts=["*.zookeeper"], section=PodSecrets(redraw="today"))
@@ -164,7 +170,7 @@ def test_each_authority_is_of_its_own_stays_and_signs_for_these_alone(pulumi_moc
         "identities-quorum-authority": "authority argus-zookeeper-quorum",
         "identities-member-certificate": "identity zookeeper '*.zookeeper'",
         "identities-quorum-certificate": "identity zookeeper",
-        "identities-broker-certificate": "identity kafka",
+        "identities-kafka-certificate": "identity kafka",
     }
     for name, each in commands.items():
         assert each.secret_outputs == {"stdout"}
