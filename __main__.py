@@ -107,6 +107,7 @@ NetworkPolicies(
         cameras=settings.cameras,
         cluster=settings.cluster,
         transport=settings.kafka.transport,
+        zookeeper_transport=settings.zookeeper_transport,
         audit=settings.audit.ship,
         open_id_connect=settings.access.open_id_connect,
     ),

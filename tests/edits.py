@@ -233,6 +233,7 @@ _VALUES: Final[Mapping[str, Sequence[Any]]] = {
     "zookeeper.replicas": [5, 1],
     "zookeeper.heapMiB": [192],
     "zookeeper.volumeGiB": [3, 1],
+    "zookeeper.transport": ["both", "tls"],
     "kafka.replicas": [4, 1],
     "kafka.heapMiB": [1024],
     "kafka.volumeGiB": [300, 100],

@@ -26,6 +26,7 @@ def of(settings: Settings) -> dict[str, Any]:
         "zookeeper.replicas": settings.zookeeper.replicas,
         "kafka.replicas": settings.kafka.replicas,
         "kafka.transport": settings.kafka.transport,
+        "zookeeper.transport": settings.zookeeper_transport,
         "elasticsearch.replicas": settings.elasticsearch.replicas,
         **{f"{name}.volumeGiB": section.volume_gib for name, section in settings if hasattr(section, "volume_gib")},
     }
@@ -38,8 +39,10 @@ def refusals(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     an earlier version, is free, unless that version is known to have had one value only.
     """
     found: list[str] = []
-    for key, new in now.items():
-        old = earlier.get(key, _ONCE.get(key, new) if earlier else new)
+    changes = {key: (earlier.get(key, _ONCE.get(key, new) if earlier else new), new) for key, new in now.items()}
+    for key, (old, new) in changes.items():
+        if key in _FOLLOWS and changes[_FOLLOWS[key]] == (old, new):
+            continue
         judge = _volume if key.endswith(".volumeGiB") else _JUDGES[key]
         if old != new and (reason := judge(old, new, now)):
             back = f"set {_text(old)} again" if old != "" else "remove the key again"
@@ -52,10 +55,13 @@ def goes_in_steps(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     return bool(earlier) and any(earlier.get(key, _ONCE[key]) != now[key] for key in _STEPWISE)
 
 
-_STEPWISE: Final = ("kafka.transport",)
+_STEPWISE: Final = ("kafka.transport", "zookeeper.transport")
 
-_ONCE: Final[Mapping[str, Any]] = {"kafka.transport": "plain"}
+_ONCE: Final[Mapping[str, Any]] = dict.fromkeys(_STEPWISE, "plain")
 """The values of keys that earlier versions did not have."""
+
+_FOLLOWS: Final = {"zookeeper.transport": "kafka.transport"}
+"""The keys that are another's where they are unset: the same change is judged there."""
 
 _Judge = Callable[[Any, Any, Mapping[str, Any]], str | None]
 """Why a value cannot change to another one; None where it can. The last argument is all that the stack asks for."""
@@ -102,13 +108,22 @@ def _brokers(old: Any, new: Any, _: Mapping[str, Any]) -> str | None:
 
 
 def _transport(old: Any, new: Any, _: Mapping[str, Any]) -> str | None:
+    return _steps("brokers and clients", old, new)
+
+
+def _ensemble_transport(old: Any, new: Any, _: Mapping[str, Any]) -> str | None:
+    reason = _steps("ZooKeeper's members and the brokers", old, new)
+    return f"{reason} (unset, this key is what kafka.transport is)" if reason else None
+
+
+def _steps(who: str, old: Any, new: Any) -> str | None:
     was, wanted = TRANSPORTS.index(old), TRANSPORTS.index(new)
     if abs(was - wanted) == 1:
         return None
     step = TRANSPORTS[was + (1 if wanted > was else -1)]
     return (
-        f"brokers and clients change one after the other, so a running stack goes from {old} to {step} first, with an "
-        "update of its own"
+        f"{who} change one after the other, so a running stack goes from {old} to {step} first, with an update of its "
+        "own"
     )
 
 
@@ -136,6 +151,7 @@ _JUDGES: Final[Mapping[str, _Judge]] = {
     "zookeeper.replicas": _ensemble,
     "kafka.replicas": _brokers,
     "kafka.transport": _transport,
+    "zookeeper.transport": _ensemble_transport,
     "elasticsearch.replicas": _nodes,
 }
 

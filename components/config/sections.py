@@ -501,24 +501,31 @@ def _memory(request: int, limit: int) -> Memory:
     return Memory(requestMiB=request, limitMiB=limit)
 
 
+Transport = Literal["plain", "both", "prefer", "tls"]
+TRANSPORTS: Final[tuple[Transport, ...]] = ("plain", "both", "prefer", "tls")
+"""The ways in which clients of Kafka, and those of ZooKeeper, connect; a running stack goes from one to the next."""
+TRANSPORTS_OF_CLIENTS: Final[tuple[Transport, ...]] = ("prefer", "tls")
+"""Those in which clients use TLS."""
+
+
 class Zookeeper(Section):
     """The ZooKeeper ensemble of Kafka."""
 
     replicas: Literal[1, 3, 5] = Field(3, description="Members; odd, so that a majority survives one failure.")
     heap_mib: int = Field(128, ge=64, alias="heapMiB", description="Java heap of a member (MiB).")
     volume_gib: int = Field(1, ge=1, alias="volumeGiB", description="Disk of a member (GiB); it may grow.")
+    transport: Transport | None = Field(
+        None,
+        description="How members and brokers connect; unset, as kafka.transport says, which is right but for stacks "
+        "whose Kafka was encrypted before ZooKeeper could be: they go through the same steps with this key. plain: "
+        "whoever reaches a member may do everything. both: members also listen with TLS. prefer: brokers, and members "
+        "among themselves, use that. tls: nobody else gets in.",
+    )
 
     @property
     def memory(self) -> Memory:
         """Memory of a member: its heap and the JVM's overhead; the page cache may use the rest up to the limit."""
         return _memory(self.heap_mib + 96, self.heap_mib * 2 + 192)
-
-
-Transport = Literal["plain", "both", "prefer", "tls"]
-TRANSPORTS: Final[tuple[Transport, ...]] = ("plain", "both", "prefer", "tls")
-"""The ways in which Kafka's clients connect; a running stack goes from one to the next."""
-TRANSPORTS_OF_CLIENTS: Final[tuple[Transport, ...]] = ("prefer", "tls")
-"""Those in which clients use TLS."""
 
 
 class Kafka(Section):
@@ -545,8 +552,9 @@ class Kafka(Section):
         description="How brokers and clients connect. plain: whoever reaches a broker may do everything. both: brokers "
         "also listen with TLS, for clients with a certificate of the stack. prefer: clients, and brokers among "
         "themselves, use that, and each may do what its rules allow; whoever connects in plain still may do "
-        "everything. tls: nobody connects in plain, and what no rule allows is denied. A running stack goes from one "
-        "to the next, with an update each; needs `openssl` on the computer that runs Pulumi.",
+        "everything. tls: nobody connects in plain, and what no rule allows is denied. ZooKeeper goes with it: its "
+        "members and the brokers know each other by certificates too. A running stack goes from one to the next, with "
+        "an update each; needs `openssl` on the computer that runs Pulumi.",
     )
     vertical: Vertical = Field("off", description=VERTICAL_WITH_RESTART)
 
@@ -1223,8 +1231,8 @@ class PodSecrets(Section):
         max_length=60,
         description="Any word, such as a date; when it changes, all of them are made anew. Pods read another token, "
         "key and certificate without a restart; of each application a new driver starts beside the old one, as with "
-        "new weights. Unless kafka.transport is plain, so are Kafka's certificates, and everything that connects to "
-        "Kafka restarts in turn.",
+        "new weights. Unless kafka.transport is plain, so are the certificates for Kafka and ZooKeeper, and both "
+        "and everything that connects to Kafka restart in turn.",
     )
 
 
@@ -1277,6 +1285,11 @@ class Settings(Section):
     def all_machines(self) -> tuple[Machine, ...]:
         """Control planes, then workers, without machines on standby."""
         return self.machines.control_planes + self.machines.active_workers
+
+    @property
+    def zookeeper_transport(self) -> Transport:
+        """How ZooKeeper's members and the brokers connect to it."""
+        return self.zookeeper.transport or self.kafka.transport
 
     @property
     def schedulable_machines(self) -> tuple[Machine, ...]:

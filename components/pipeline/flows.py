@@ -25,6 +25,8 @@ _APPLICATION: Final = "the application's secret"
 _AES: Final = "AES/GCM"
 _TOKEN: Final = "the stack's token"
 _PODS_TLS: Final = "TLS 1.3; the server shows a certificate of the stack's own CA for pods"
+_AMONG_MEMBERS: Final = "with `tls`: certificate of the ensemble's own CA"
+_MEMBERS_TLS: Final = "with `prefer` and `tls`: TLS 1.3"
 _PROVIDER: Final = "provider of OpenID Connect"
 _DRIVER, _EXECUTOR = (pods_of(_MODEL, role) for role in ROLES)
 
@@ -37,7 +39,8 @@ holds where the pods' network enforces policies, which Argus's own does with `ar
 Without, every pod reaches every port below.
 What a connection is not asked for here, whoever reaches the port can do. [security.md](security.md) says the rest.
 
-Kafka's port 9093 is there unless `argus:kafka.transport` is `plain`, and 9092 is there unless it is `tls`.
+Kafka's port 9093, and 2281 of ZooKeeper, is there unless `argus:kafka.transport` is `plain`; 9092, and 2181 of
+ZooKeeper, is there unless it is `tls`. Where `argus:zookeeper.transport` is set, that says it of ZooKeeper.
 KEDA's and VPA's pods are there where the stack scales by lag or by use, in the namespaces `{keda.NAMESPACE}` and
 `{vpa.NAMESPACE}`; `{audit_log.NAMESPACE}` is the namespace of the pods that send the audit log, where
 `argus:audit.ship` is on. All others are in `argus`. Pods are known by their labels and their namespace, so no pod of
@@ -69,9 +72,12 @@ class Door:
 
 
 DOORS: Final[Mapping[tuple[str, int], Door]] = {
-    ("zookeeper", zookeeper.CLIENT): Door(serves="Kafka's metadata"),
-    ("zookeeper", zookeeper.QUORUM): Door(serves="replication"),
-    ("zookeeper", zookeeper.ELECTION): Door(serves="election"),
+    ("zookeeper", zookeeper.CLIENT): Door(serves="Kafka's metadata and rules"),
+    ("zookeeper", zookeeper.SECURE_CLIENT): Door(
+        serves="the same", identity="client certificate of the stack's own CA for ZooKeeper", encrypted="TLS 1.3"
+    ),
+    ("zookeeper", zookeeper.QUORUM): Door(serves="replication", identity=_AMONG_MEMBERS, encrypted=_MEMBERS_TLS),
+    ("zookeeper", zookeeper.ELECTION): Door(serves="election", identity=_AMONG_MEMBERS, encrypted=_MEMBERS_TLS),
     ("kafka", kafka.PORT): Door(serves="frames, results, offsets; between brokers, replication"),
     ("kafka", kafka.TLS_PORT): Door(
         serves="the same, as the table below allows",
@@ -133,7 +139,7 @@ def page() -> str:
 
 def _inside() -> Iterator[str]:
     found: dict[tuple[str, int], list[str]] = {}
-    for flow in flows([_MODEL], "both"):
+    for flow in flows([_MODEL], "both", "both"):
         for port in flow.ports:
             found.setdefault((flow.server, port), []).append(flow.client)
     for (server, port), clients in found.items():
@@ -147,7 +153,7 @@ def _open() -> Iterator[str]:
 
 def _outside() -> Iterator[str]:
     yield _line(", ".join(clients_of_the_api([_MODEL])), "API servers", str(API_PORT), _OUTSIDE["API servers"])
-    kinds = dict.fromkeys(kind for flow in flows([_MODEL], "both") for kind in (flow.client, flow.server))
+    kinds = dict.fromkeys(kind for flow in flows([_MODEL], "both", "both") for kind in (flow.client, flow.server))
     yield _line(", ".join(clients_of_dns(kinds)), "CoreDNS", f"{DNS_PORT} (UDP, TCP)", _OUTSIDE["CoreDNS"])
     ports = "the ports of the cameras' URLs; for `transport: udp` also UDP from 1024"
     yield _line("producer", "cameras", ports, _OUTSIDE["cameras"])

@@ -13,7 +13,7 @@ from components.images import Image
 from components.pipeline.kafka_grants import BROKER, SUPER_USERS
 from components.pipeline.kafka_identities import AUTHORITY, DIR, PAIR, Access
 from components.pipeline.stage import Pipeline, Stage
-from components.pipeline.zookeeper import Zookeeper
+from components.pipeline.zookeeper import Zookeeper, broker_properties
 
 PORT, TLS_PORT = 9092, 9093
 DATA = "/var/lib/kafka/data"
@@ -95,7 +95,9 @@ def _stores(folder: str) -> list[str]:
     ]
 
 
-def server_properties(zookeeper_connect: str, section: sections.Kafka) -> str:
+def server_properties(
+    zookeeper_connect: str, section: sections.Kafka, zookeeper_transport: sections.Transport
+) -> str:
     """The configuration that all brokers share. With three or more brokers, losing one loses no record."""
     copies, max_message_bytes = min(section.replicas, 3), section.max_message_bytes
     in_sync = 2 if copies == 3 else 1
@@ -103,6 +105,7 @@ def server_properties(zookeeper_connect: str, section: sections.Kafka) -> str:
         f"zookeeper.connect={zookeeper_connect}",
         "zookeeper.connection.timeout.ms=120000",
         "zookeeper.session.timeout.ms=30000",
+        *broker_properties(zookeeper_transport),
         f"listeners={','.join(f'{name}://:{port}' for name, port in ports(section.transport).items())}",
         # A subfolder, because the volume's root may contain lost+found.
         f"log.dirs={DATA}/log",
@@ -144,9 +147,10 @@ class Kafka(pulumi.ComponentResource):
         super().__init__("argus:pipeline:Kafka", name, None, pipeline.opts)
         section = pipeline.settings.kafka
         workload = pipeline.workload("kafka", LABELS, self)
+        zookeeper = pipeline.one(Zookeeper)
         files: dict[str, pulumi.Input[str]] = {
-            "server.properties": pipeline.one(Zookeeper).connect.apply(
-                lambda connect: server_properties(connect, section)
+            "server.properties": zookeeper.connect.apply(
+                lambda connect: server_properties(connect, section, pipeline.settings.zookeeper_transport)
             ),
             "log4j.properties": LOG4J,
         }
@@ -184,6 +188,7 @@ class Kafka(pulumi.ComponentResource):
                 k.mount("data", DATA),
                 k.mount("config", k.CONFIG_DIR, read_only=True),
                 *access.mounts,
+                *zookeeper.brokers.mounts,
                 k.mount("tmp", "/tmp"),
             ],
         )
@@ -191,8 +196,8 @@ class Kafka(pulumi.ComponentResource):
             f"{name}-brokers",
             workload,
             container,
-            [k.config_volume(config), *access.volumes, k.scratch_volume()],
-            contents=[files, *access.contents],
+            [k.config_volume(config), *access.volumes, *zookeeper.brokers.volumes, k.scratch_volume()],
+            contents=[files, *access.contents, *zookeeper.brokers.contents],
             service=service,
             replicas=section.replicas,
             data=k.claim("kafka", section.volume_gib, pipeline.settings.storage.class_name),

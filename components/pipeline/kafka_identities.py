@@ -108,11 +108,16 @@ class KafkaIdentities(pulumi.ComponentResource):
             redraw=self._args.section.redraw,
             opts=self._child,
         )
-        blocks = pem.apply(BLOCK.findall)
-        return {
-            PAIR: pulumi.Output.secret(blocks.apply(lambda found: "".join(found[:2]))),
-            AUTHORITY: pulumi.Output.secret(blocks.apply(lambda found: "".join(found[2:]))),
-        }
+        return pair_and_authority(pem)
+
+
+def pair_and_authority(pem: pulumi.Output[str]) -> dict[str, pulumi.Output[str]]:
+    """PAIR and AUTHORITY of what was printed for a certificate, as secrets."""
+    blocks = pem.apply(BLOCK.findall)
+    return {
+        PAIR: pulumi.Output.secret(blocks.apply(lambda found: "".join(found[:2]))),
+        AUTHORITY: pulumi.Output.secret(blocks.apply(lambda found: "".join(found[2:]))),
+    }
 
 
 def _quoted(host: str) -> str:

@@ -64,6 +64,8 @@ class NetworkPoliciesArgs:
     """Its pod and service networks contain no cameras."""
     transport: sections.Transport
     """How Kafka's clients connect, which says at which ports."""
+    zookeeper_transport: sections.Transport
+    """The same of ZooKeeper's."""
     audit: bool = False
     """Whether the audit log is sent to Elasticsearch."""
     open_id_connect: sections.OpenIdConnect | None = None
@@ -84,7 +86,9 @@ def pods(settings: Settings, stages: Sequence[Stage]) -> dict[str, Labels]:
     return {name: labels for stage in stages for name, labels in stage.pods_of(settings).items()}
 
 
-def flows(models: Sequence[str], transport: sections.Transport) -> list[Flow]:
+def flows(
+    models: Sequence[str], transport: sections.Transport, zookeeper_transport: sections.Transport
+) -> list[Flow]:
     """Every connection between pods that is allowed, if the stack has both kinds of pods.
 
     What clients of Kafka may do there is in the table of kafka_grants.py.
@@ -111,7 +115,7 @@ def flows(models: Sequence[str], transport: sections.Transport) -> list[Flow]:
     )
     return [
         Flow("zookeeper", "zookeeper", (zookeeper.QUORUM, zookeeper.ELECTION)),
-        Flow("kafka", "zookeeper", (zookeeper.CLIENT,)),
+        Flow("kafka", "zookeeper", zookeeper.client_ports(zookeeper_transport)),
         *(Flow(client, "kafka", tuple(kafka.ports(transport).values())) for client in brokers_clients),
         Flow("elasticsearch", "elasticsearch", (elasticsearch.TRANSPORT,)),
         *(Flow(client, "elasticsearch", (elasticsearch.HTTP,)) for client in search_clients),
@@ -160,7 +164,9 @@ class NetworkPolicies(pulumi.ComponentResource):
         kinds = {kind: labels for _, there in guarded.values() for kind, labels in there.items()}
         clients = kinds | (_AUDIT if args.audit else {})
         needed = [
-            flow for flow in flows(args.models, args.transport) if flow.client in clients and flow.server in kinds
+            flow
+            for flow in flows(args.models, args.transport, args.zookeeper_transport)
+            if flow.client in clients and flow.server in kinds
         ]
         policies = [
             networking.v1.NetworkPolicy(

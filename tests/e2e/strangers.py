@@ -58,7 +58,7 @@ SERVICES: Mapping[str, tuple[int, ...]] = {
     "ui": (8080,),
     "kafka": (9092, 9093),
     "elasticsearch": (9200,),
-    "zookeeper": (2181,),
+    "zookeeper": (2181, 2281),
 }
 """Ports that are tried by the Service's name, so that DNS is tried too."""
 
@@ -137,7 +137,7 @@ def targets_on(pods: Pods, kinds: Mapping[str, Labels], table: Iterable[Flow]) -
 
 
 def services(table: Iterable[Flow]) -> list[Target]:
-    """The ports of SERVICES that are in the table: at which of them brokers listen, the stack says."""
+    """The ports of SERVICES that are in the table: at which of them brokers and ZooKeeper's members listen, the stack says."""
     named = {(flow.server, port) for flow in table for port in flow.ports} | OPEN.items()
     every = [Target(kind, f"{kind}.{NAMESPACE}.svc", port) for kind, ports in SERVICES.items() for port in ports]
     return [target for target in every if (target.kind, target.port) in named]

@@ -1,4 +1,4 @@
-"""Kafka goes from plain to TLS and back in steps, while the cameras run: no frame is lost, nobody stays in plain."""
+"""Kafka and ZooKeeper go from plain to TLS and back in steps, while the cameras run: no frame is lost, nobody stays in plain."""
 
 import time
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from components.pipeline import zookeeper
 from components.pipeline.kafka import PORT, TLS_PORT
 from tests.e2e.accounting import Audit
 from tests.e2e.conftest import Stack, run_lab
@@ -18,6 +19,7 @@ from tests.e2e.waiting import wait_until
 pytestmark = pytest.mark.full
 
 BROKERS = ("kafka-0", "kafka-1", "kafka-2")
+MEMBERS = ("zookeeper-0", "zookeeper-1", "zookeeper-2")
 SETTLED_LIMIT_S = 300
 ESTABLISHED = "01"
 """As /proc/net/tcp says it."""
@@ -84,8 +86,8 @@ def test_everybody_goes_over_to_tls_and_no_frame_is_lost(stack: Stack, tmp_path:
         assert refused == [], f"{broker} refuses a client what it needs"
 
     up(stack, tmp_path, "tls")
-    for broker in BROKERS:
-        asked = f"if (: </dev/tcp/localhost/{PORT}) 2>/dev/null; then echo answers; else echo refused; fi"
-        assert kubectl("cp1", f'-n argus exec {broker} -c kafka -- bash -c "{asked}"') == ["refused"]
+    for pod, port in [*((each, PORT) for each in BROKERS), *((each, zookeeper.CLIENT) for each in MEMBERS)]:
+        asked = f"if (: </dev/tcp/localhost/{port}) 2>/dev/null; then echo answers; else echo refused; fi"
+        assert kubectl("cp1", f'-n argus exec {pod} -- bash -c "{asked}"') == ["refused"]
     took_s = time.monotonic() - began
     timings.took("Kafka goes from plain to TLS, in three updates", took_s, audit.close())

@@ -192,6 +192,7 @@ def test_no_stranger_gets_in_and_every_frame_arrives(own: Stack, timings: Timing
     audit = Audit.open(cluster)
     began = time.monotonic()
     kinds = pods(settings, STAGES)
-    table = flows([model.name for model in settings.models], settings.kafka.transport)
+    models = [model.name for model in settings.models]
+    table = flows(models, settings.kafka.transport, settings.zookeeper_transport)
     wait_until_all_reach_what_they_may(cluster, kinds, table)
     timings.took("policies enforced: strangers have tried every port", time.monotonic() - began, audit.close())

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -176,12 +176,13 @@ def container(
     folders: Mapping[str, Path] | None = None,
     instance: str = "",
     grace_seconds: int = 0,
+    loopback: Sequence[str] = (),
 ) -> Iterator[str]:
     """Run one of the project's images with these files and a disk at `data`. Yields the container's name.
 
     The disk is a new one, which goes with the container, or `disk`, which stays. `folders` are mounted by their paths
     in the container. `instance` tells it from others of the same image. At its end it is stopped, or killed after
-    `grace_seconds`.
+    `grace_seconds`. The names `loopback` are this computer in the container.
     """
     reference = image(name)
     started = f"argus-test-{name}{instance and f'-{instance}'}-{os.getpid()}"
@@ -197,6 +198,8 @@ def container(
             source = Path(folder, Path(target).name)
             source.write_text(f"{text}\n")
             arguments += ["--volume", f"{source}:{target}:ro"]
+        for host in loopback:
+            arguments += ["--add-host", f"{host}:127.0.0.1"]
         for key, value in environment.items():
             arguments += ["--env", f"{key}={value}"]
         _podman("run", *arguments, reference, *command)
@@ -219,6 +222,11 @@ def restart(name: str) -> None:
 def logs(container: str) -> str:
     """What a container has printed."""
     return _podman("logs", container)
+
+
+def output(container: str, *command: str) -> str:
+    """What a command prints that runs in a container. Raises RuntimeError where it fails."""
+    return _podman("exec", container, *command)
 
 
 def process_of(container: str) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -14,10 +13,11 @@ from confluent_kafka.admin import AdminClient
 from apps.service.settings import KafkaSettings
 from components.config import sections
 from components.pipeline import kafka
-from components.pipeline.certificates import BLOCK
 from components.pipeline.kafka_grants import ADMIN, BROKER
-from components.pipeline.kafka_identities import AUTHORITY, DIR, PAIR, SCRIPT
+from components.pipeline.kafka_identities import DIR
 from tests.integration import services
+from tests.integration.kafka.authority import Authority
+from tests.integration.kafka.ensemble import HOSTS, Ensemble
 
 HOST = "localhost"
 STOP_SECONDS = 60
@@ -25,39 +25,12 @@ CLIENT = {"broker.address.family": "v4", "socket.timeout.ms": "10000", "reconnec
 """What all clients here have beside their connection."""
 
 
-class Authority:
-    """An authority, and the folders of the certificates that it has signed."""
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir()
-        folder.chmod(0o755)
-        self.folder = folder
-        self._pem = self._run("authority")
-
-    def identity(self, name: str, *, renewal: int = 0) -> Path:
-        """The folder of a certificate for this name, as a pod has it."""
-        folder = self.folder / f"{name}-{renewal}"
-        if not folder.exists():
-            key, certificate, authority = BLOCK.findall(self._run("identity", name, HOST))
-            folder.mkdir()
-            (folder / PAIR).write_text(key + certificate)
-            (folder / AUTHORITY).write_text(authority)
-            # The broker in a container is another user.
-            for path, mode in {folder: 0o755, folder / PAIR: 0o644, folder / AUTHORITY: 0o644}.items():
-                path.chmod(mode)
-        return folder
-
-    def _run(self, *arguments: str) -> str:
-        given = None if arguments == ("authority",) else self._pem
-        done = subprocess.run(["bash", SCRIPT, *arguments], input=given, text=True, capture_output=True, check=True)
-        return done.stdout
-
-
 @dataclass
 class Brokers:
     """Brokers that are restarted one after the other, as a StatefulSet restarts them."""
 
-    zookeeper: str
+    zookeeper: str | Ensemble
+    """One in plain, or an ensemble, which goes through the steps before the brokers."""
     folder: Path
     authority: Authority
     count: int = 1
@@ -79,6 +52,8 @@ class Brokers:
     def change(self, transport: sections.Transport, *, renewal: int = 0) -> None:
         """Restart one after the other with these settings and this certificate; each waits until all are in sync."""
         self.transport = transport
+        if isinstance(self.zookeeper, Ensemble):
+            self.zookeeper.change(transport, renewal=renewal)
         for number in range(self.count):
             self._running.pop(number).close()
             self._start(number, transport, renewal)
@@ -112,17 +87,24 @@ class Brokers:
         for key, value in overrides.items():
             command += ["--override", f"{key}={value}"]
         running = ExitStack()
+        folders = {DIR: self.authority.identity(BROKER, renewal=renewal)}
+        if isinstance(self.zookeeper, Ensemble):
+            folders |= self.zookeeper.authorities.broker(renewal)
+            config = kafka.server_properties(self.zookeeper.connect, section, transport)
+        else:
+            config = kafka.server_properties(self.zookeeper, section, "plain")
         self.names[number] = running.enter_context(
             services.container(
                 "kafka",
-                files={"/conf/server.properties": kafka.server_properties(self.zookeeper, section)},
+                files={"/conf/server.properties": config},
                 command=command,
                 environment={"KAFKA_HEAP_OPTS": "-Xmx320m", "LOG_DIR": "/tmp"},
                 ready=lambda: all(services.listens(ports[name]) for name in kafka.ports(transport)),
                 disk=self.folder / f"disk-{number}",
-                folders={DIR: self.authority.identity(BROKER, renewal=renewal)},
+                folders=folders,
                 instance=str(number),
                 grace_seconds=STOP_SECONDS,
+                loopback=HOSTS,
             )
         )
         self._running[number] = running

@@ -30,7 +30,8 @@ from apps.kafka_rules.__main__ import apply, rule_of
 from apps.messages.names import REJECTED_TOPIC
 from components.pipeline.kafka_grants import ADMIN, BROKER, Grant, grants
 from tests.integration import services
-from tests.integration.kafka.brokers import Authority, Brokers
+from tests.integration.kafka.authority import Authority
+from tests.integration.kafka.brokers import Brokers
 from tests.integration.topics import create
 
 pytestmark = pytest.mark.full  # some ten minutes

@@ -32,7 +32,8 @@ from components.pipeline.filebeat import TLS, filebeat_yml
 from components.pipeline.kafka_grants import ADMIN, grants
 from components.pipeline.kafka_identities import DIR
 from tests.integration import services
-from tests.integration.kafka.brokers import Authority, Brokers
+from tests.integration.kafka.authority import Authority
+from tests.integration.kafka.brokers import Brokers
 from tests.integration.processes import App, app
 from tests.integration.services import container, wait_for
 from tests.integration.spark.driver import driver

@@ -1,4 +1,4 @@
-"""Brokers and clients go from plain to TLS, and to other certificates, while frames are written and read."""
+"""ZooKeeper, brokers and clients go from plain to TLS, and to other certificates, while frames are written and read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from apps.kafka_rules.__main__ import apply, rule_of
 from apps.messages.names import CONSUMER_GROUP, FRAMES_TOPIC
 from components.pipeline.kafka_grants import grants
 from tests.integration import services
-from tests.integration.kafka.brokers import Authority, Brokers
+from tests.integration.kafka.authority import Authority
+from tests.integration.kafka.brokers import Brokers
+from tests.integration.kafka.ensemble import Authorities, Ensemble
 from tests.integration.topics import create
 
 LIMIT_SECONDS = 120
@@ -107,8 +109,8 @@ class Reader:
 def brokers(tmp_path: Path) -> Iterator[Brokers]:
     tmp_path.chmod(0o755)
     with (
-        services.zookeeper("tls") as zookeeper,
-        Brokers(zookeeper, tmp_path, Authority(tmp_path / "authority"), count=2) as started,
+        Ensemble(tmp_path, Authorities(tmp_path / "zookeeper")) as ensemble,
+        Brokers(ensemble, tmp_path, Authority(tmp_path / "authority"), count=2) as started,
     ):
         create(started.admin(), [NewTopic(FRAMES_TOPIC, PARTITIONS, 2)])
         yield started

@@ -252,6 +252,7 @@ def test_a_producer_reaches_cameras_over_udp_where_one_is_read_so(
         cameras=[Camera.model_validate({"name": "gate", "url": "rtsp://192.0.2.9/1", "transport": transport})],
         cluster=Cluster(name="test", endpoint=IPv4Address("192.0.2.10")),
         transport="plain",
+        zookeeper_transport="plain",
     )
     pulumi_mocks.run(lambda: NetworkPolicies("network", args) and None)
     policies = [each.inputs for each in pulumi_mocks.resources if each.custom]
@@ -283,6 +284,7 @@ def test_the_page_reaches_the_provider_of_openid_connect_where_there_is_one(
         cameras=[],
         cluster=Cluster(name="test", endpoint=IPv4Address("192.0.2.10")),
         transport="plain",
+        zookeeper_transport="plain",
         open_id_connect=OpenIdConnect.model_validate(given) if issuer else None,
     )
     pulumi_mocks.run(lambda: NetworkPolicies("network", args) and None)
@@ -345,6 +347,7 @@ def test_what_refuses_all_comes_last(pulumi_mocks: Any) -> None:
         cameras=[],
         cluster=Cluster(name="test", endpoint=IPv4Address("192.0.2.10")),
         transport="plain",
+        zookeeper_transport="plain",
     )
     pulumi_mocks.run(lambda: NetworkPolicies("network", args) and None)
     others = {each.name for each in pulumi_mocks.resources if each.custom} - {"network-default"}

@@ -7,7 +7,7 @@ import pytest
 
 from components.config import load_values
 from components.config.sections import TRANSPORTS, Transport
-from components.pipeline import kafka
+from components.pipeline import kafka, zookeeper
 from components.pipeline.network_policies import Flow, flows, pods
 from components.pipeline.stages import STAGES
 from tests.e2e import strangers
@@ -96,7 +96,8 @@ def test_the_lab_has_a_stranger_for_each_of_its_pods(tmp_path: Any) -> None:
     key = tmp_path / "key"
     key.write_text("a key\n")
     settings = load_values(sections(LAB, key))
-    kinds, table = pods(settings, STAGES), flows([model.name for model in settings.models], settings.kafka.transport)
+    models = [model.name for model in settings.models]
+    kinds, table = pods(settings, STAGES), flows(models, settings.kafka.transport, settings.zookeeper_transport)
     assert {each.kind for each in strangers.strangers(kinds)} - {None} == set(kinds)
     # Every line of the table that concerns the lab lets some stranger reach something.
     everything = [Target(flow.server, "host", port) for flow in table for port in flow.ports if flow.server in kinds]
@@ -109,6 +110,7 @@ def test_the_lab_has_a_stranger_for_each_of_its_pods(tmp_path: Any) -> None:
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_services_are_tried_where_the_stack_s_brokers_listen(transport: Transport) -> None:
-    tried = [(target.kind, target.port) for target in strangers.services(flows(["objects"], transport))]
+    tried = [(target.kind, target.port) for target in strangers.services(flows(["objects"], transport, transport))]
     assert {kind for kind, _ in tried} == SERVICES.keys()
     assert {port for kind, port in tried if kind == "kafka"} == set(kafka.ports(transport).values())
+    assert {port for kind, port in tried if kind == "zookeeper"} == set(zookeeper.client_ports(transport))

@@ -1,5 +1,6 @@
 """Changes that would lose data, or break a cluster that runs, are refused with the key and the remedy."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,8 @@ def lasting(stack: dict[str, Any], key: str = "", value: Any = None) -> dict[str
         ("kafka.transport", "plain", "prefer", "brokers and clients change one after the other"),
         ("kafka.transport", "plain", "tls", "a running stack goes from plain to both first"),
         ("kafka.transport", "tls", "both", "a running stack goes from tls to prefer first"),
+        ("zookeeper.transport", "plain", "tls", "ZooKeeper's members and the brokers change one after the other"),
+        ("zookeeper.transport", "tls", "both", "a running stack goes from tls to prefer first"),
         ("elasticsearch.replicas", 3, 1, "there are 3 nodes"),
         ("elasticsearch.replicas", 1, 3, "a node more could form a cluster of its own"),
         ("zookeeper.volumeGiB", 2, 1, "a volume grows, but does not shrink"),
@@ -72,6 +75,7 @@ def test_what_would_lose_data_is_refused(stack: dict[str, Any], key: str, old: A
         ("kafka.transport", "plain", "both"),
         ("kafka.transport", "prefer", "tls"),
         ("kafka.transport", "tls", "prefer"),
+        ("zookeeper.transport", "plain", "both"),
         ("elasticsearch.replicas", 3, 4),
         ("kafka.volumeGiB", 200, 201),
         ("cluster.minimumDiskGiB", 20, 30),
@@ -96,19 +100,48 @@ def test_a_stack_that_recorded_nothing_is_free(stack: dict[str, Any]) -> None:
     assert refusals({"kafka.volumeGiB": now["kafka.volumeGiB"]}, now) == []
 
 
+def without(now: dict[str, Any], *keys: str) -> dict[str, Any]:
+    """What a version recorded that did not know these keys."""
+    return {key: value for key, value in now.items() if key not in keys}
+
+
 def test_a_stack_of_a_version_without_tls_is_in_plain_and_a_new_one_begins_as_it_likes(stack: dict[str, Any]) -> None:
     now = lasting(stack, "kafka.transport", "tls")
-    earlier = {key: value for key, value in now.items() if key != "kafka.transport"}
+    earlier = without(now, "kafka.transport", "zookeeper.transport")
+    # ZooKeeper goes with Kafka, and is not named beside it.
     (found,) = refusals(earlier, now)
     assert found.startswith("argus:kafka.transport: ")
     assert refusals(earlier, lasting(stack, "kafka.transport", "both")) == []
     assert refusals({}, now) == []
 
 
+@pytest.mark.parametrize("transport", ["prefer", "tls"])
+def test_where_kafka_went_ahead_of_zookeeper_that_follows_in_steps_of_its_own(
+    stack: dict[str, Any], transport: str
+) -> None:
+    """Earlier versions left ZooKeeper in plain."""
+    now = lasting(stack, "kafka.transport", transport)
+    earlier = without(now, "zookeeper.transport")
+    (found,) = refusals(earlier, now)
+    assert found.startswith("argus:zookeeper.transport: ")
+    assert "from plain to both first" in found and "unset, this key is what kafka.transport is" in found
+    stack["kafka"] = {"transport": transport}
+    steps = [lasting(stack, "zookeeper.transport", each) for each in ("both", "prefer", "tls")]
+    for before, after in itertools.pairwise([earlier, *steps]):
+        assert refusals(before, after) == []
+        assert goes_in_steps(before, after)
+    assert refusals(earlier, lasting(stack, "zookeeper.transport", "plain")) == []
+
+
+def test_zookeeper_goes_with_kafka_at_the_first_step(stack: dict[str, Any]) -> None:
+    both = lasting(stack, "kafka.transport", "both")
+    assert both["zookeeper.transport"] == "both"
+    assert refusals(without(both, "zookeeper.transport"), both) == []
+
+
 def test_the_way_to_kafka_counts_only_at_the_end_of_the_update_that_changes_it(stack: dict[str, Any]) -> None:
     plain, both = (lasting(stack, "kafka.transport", value) for value in ("plain", "both"))
-    of_a_version_without_tls = {key: value for key, value in plain.items() if key != "kafka.transport"}
-    for earlier in (plain, of_a_version_without_tls):
+    for earlier in (plain, without(plain, "kafka.transport", "zookeeper.transport")):
         assert goes_in_steps(earlier, both) and not goes_in_steps(earlier, plain)
     # The first update of a stack goes to no next step, and its other outputs are wanted soon.
     assert not goes_in_steps({}, both)

@@ -68,6 +68,7 @@ def declare(**changes: Any) -> None:
             cluster=stack.cluster,
             open_id_connect=stack.access.open_id_connect,
             transport=stack.kafka.transport,
+            zookeeper_transport=stack.zookeeper_transport,
         ),
     )
     certificates = PodCertificates(

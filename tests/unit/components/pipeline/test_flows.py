@@ -25,25 +25,31 @@ def test_the_page_is_what_the_policies_allow() -> None:
 
 
 def test_every_port_that_somebody_may_reach_is_described_and_no_other() -> None:
-    reached = {(flow.server, port) for flow in allowed([MODEL], "both") for port in flow.ports}
+    reached = {(flow.server, port) for flow in allowed([MODEL], "both", "both") for port in flow.ports}
     assert set(flows.DOORS) == reached | set(OPEN.items())
 
 
 def test_every_allowed_connection_is_in_the_page() -> None:
     rows = [row.split(" | ") for row in flows.page().splitlines() if row.startswith("| ")]
     said = {(client, cells[1], cells[2]) for cells in rows for client in cells[0].removeprefix("| ").split(", ")}
-    assert {(flow.client, flow.server, str(port)) for flow in allowed([MODEL], "both") for port in flow.ports} <= said
+    assert {(flow.client, flow.server, str(port)) for flow in allowed([MODEL], "both", "both") for port in flow.ports} <= said
 
 
 def test_kafka_and_zookeeper_ask_for_what_the_page_says() -> None:
     listeners = {name: port for name, port in kafka.ports("both").items()}
     assert asks("kafka", listeners["PLAINTEXT"]) == (False, False)
     assert asks("kafka", listeners["SSL"]) == (True, True)
-    properties = kafka.server_properties("zookeeper:2181", Kafka(transport="both"))
+    properties = kafka.server_properties("zookeeper:2181", Kafka(transport="both"), "both")
     assert "ssl.client.auth=required" in properties.splitlines()
-    config = zookeeper.zoo_cfg("argus", 3)
-    assert (("authProvider" in config), ("secureClientPort" in config)) == asks("zookeeper", zookeeper.CLIENT)
-    assert ("sslQuorum=true" in config) == asks("zookeeper", zookeeper.QUORUM)[1]
+    assert asks("zookeeper", zookeeper.CLIENT) == (False, False)
+    config = zookeeper.zoo_cfg("argus", 3, "tls").splitlines()
+    for port, lines in {
+        zookeeper.SECURE_CLIENT: ("ssl.clientAuth=need", f"secureClientPort={zookeeper.SECURE_CLIENT}"),
+        zookeeper.QUORUM: ("ssl.quorum.clientAuth=need", "sslQuorum=true"),
+        zookeeper.ELECTION: ("ssl.quorum.clientAuth=need", "sslQuorum=true"),
+    }.items():
+        asked, encrypted = (line in config for line in lines)
+        assert (asked, encrypted) == asks("zookeeper", port) == (True, True)
 
 
 def test_spark_asks_for_what_the_page_says() -> None:

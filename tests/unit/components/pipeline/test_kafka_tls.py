@@ -174,7 +174,8 @@ def test_an_application_has_its_certificate_in_the_one_secret_that_its_executors
 @pytest.mark.parametrize("transport", FROM_PLAIN_TO_TLS)
 def test_brokers_trust_who_is_in_plain_until_tls(transport: Transport) -> None:
     lines = dict(
-        line.split("=", 1) for line in kafka.server_properties("zookeeper:2181", Kafka(transport=transport)).split()
+        line.split("=", 1)
+        for line in kafka.server_properties("zookeeper:2181", Kafka(transport=transport), transport).split()
     )
     last = transport == "tls"
     assert ("User:ANONYMOUS" in lines["super.users"].split(";")) is not last
@@ -188,7 +189,7 @@ def test_brokers_talk_to_each_other_only_where_all_listen_before_and_after_a_ste
     """Between two steps some brokers are of the one and some of the other."""
     for before, after in itertools.pairwise(TRANSPORTS):
         for within in (before, after):
-            text = kafka.server_properties("zookeeper:2181", Kafka(transport=within))
+            text = kafka.server_properties("zookeeper:2181", Kafka(transport=within), within)
             listener = "SSL" if "inter.broker.listener.name=SSL" in text else "PLAINTEXT"
             assert listener in kafka.ports(before) and listener in kafka.ports(after)
         # Clients of the step before reach the brokers of both.
@@ -197,7 +198,7 @@ def test_brokers_talk_to_each_other_only_where_all_listen_before_and_after_a_ste
 
 def test_who_connects_to_a_broker_is_in_both_tables() -> None:
     applications = {"objects": ["objects", "other"], "motion": ["motion"]}
-    connect = {identity_of(flow.client) for flow in flows(list(applications), "tls") if flow.server == "kafka"}
+    connect = {identity_of(flow.client) for flow in flows(list(applications), "tls", "tls") if flow.server == "kafka"}
     assert connect == {grant.client for grant in grants(applications)} | set(SUPER_USERS)
 
 
