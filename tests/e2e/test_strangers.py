@@ -54,12 +54,12 @@ def enforcing(stack: Stack, tmp_path_factory: pytest.TempPathFactory, timings: T
     audit = Audit.open(stack.cluster)
     began = time.monotonic()
     try:
-        stack.pulumi("up", "--yes", "--skip-preview", "--config-file", str(file))
+        stack.up(file)
         wait_until("every machine enforces policies", unenforced, limit_s=ENFORCED_LIMIT_S, pause_s=2)
         timings.took("network policies are enforced from now on", time.monotonic() - began, audit.close())
         yield file
     finally:
-        stack.pulumi("up", "--yes", "--skip-preview")
+        stack.up()
 
 
 def test_no_stranger_gets_in_and_every_frame_arrives(stack: Stack, enforcing: Path, timings: Timings) -> None:
@@ -68,7 +68,7 @@ def test_no_stranger_gets_in_and_every_frame_arrives(stack: Stack, enforcing: Pa
     settings = running_settings()
     audit = Audit.open(stack.cluster)
     began = time.monotonic()
-    table = flows([model.name for model in settings.models], settings.kafka.transport)
+    table = flows([model.name for model in settings.models], settings.kafka.transport, settings.zookeeper_transport)
     wait_until_all_reach_what_they_may(stack.cluster, pods(settings, STAGES), table)
     timings.took(
         "policies beside our network: strangers have tried every port", time.monotonic() - began, audit.close()
@@ -94,7 +94,7 @@ def test_restarts_of_the_program_cost_no_frame(stack: Stack, enforcing: Path, ti
 def test_switched_off_everything_is_open_again_and_no_frame_is_lost(stack: Stack, enforcing: Path) -> None:
     """The last test here: the stack is as it came."""
     audit = Audit.open(stack.cluster)
-    stack.pulumi("up", "--yes", "--skip-preview")
+    stack.up()
     assert {machine: rules for machine in EVERYBODY if (rules := rules_of(machine))} == {}
     found = kubectl("cp1", f"-n {policy_agent.NAMESPACE} get daemonset,pod -l k8s-app={policy_agent.NAME} -o name")
     assert [name for name in found if name.startswith("daemonset")] == []
