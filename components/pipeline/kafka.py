@@ -95,9 +95,7 @@ def _stores(folder: str) -> list[str]:
     ]
 
 
-def server_properties(
-    zookeeper_connect: str, section: sections.Kafka, zookeeper_transport: sections.Transport
-) -> str:
+def server_properties(zookeeper_connect: str, section: sections.Kafka, zookeeper_transport: sections.Transport) -> str:
     """The configuration that all brokers share. With three or more brokers, losing one loses no record."""
     copies, max_message_bytes = min(section.replicas, 3), section.max_message_bytes
     in_sync = 2 if copies == 3 else 1

@@ -86,9 +86,7 @@ def pods(settings: Settings, stages: Sequence[Stage]) -> dict[str, Labels]:
     return {name: labels for stage in stages for name, labels in stage.pods_of(settings).items()}
 
 
-def flows(
-    models: Sequence[str], transport: sections.Transport, zookeeper_transport: sections.Transport
-) -> list[Flow]:
+def flows(models: Sequence[str], transport: sections.Transport, zookeeper_transport: sections.Transport) -> list[Flow]:
     """Every connection between pods that is allowed, if the stack has both kinds of pods.
 
     What clients of Kafka may do there is in the table of kafka_grants.py.
