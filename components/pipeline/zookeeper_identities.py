@@ -13,7 +13,7 @@ from components import kubernetes as k
 from components.config import sections
 from components.pipeline.certificates import SCRIPT, authority, yearly
 from components.pipeline.kafka_grants import BROKER
-from components.pipeline.kafka_identities import AUTHORITY, PAIR, pair_and_authority
+from components.pipeline.kafka_identities import pair_and_authority
 
 DIR: Final = "/etc/argus-zookeeper"
 """Where a member, and a broker, has the certificate that it shows the other."""

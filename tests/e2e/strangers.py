@@ -137,7 +137,7 @@ def targets_on(pods: Pods, kinds: Mapping[str, Labels], table: Iterable[Flow]) -
 
 
 def services(table: Iterable[Flow]) -> list[Target]:
-    """The ports of SERVICES that are in the table: at which of them brokers and ZooKeeper's members listen, the stack says."""
+    """The ports of SERVICES that are in the table: the stack says which listen."""
     named = {(flow.server, port) for flow in table for port in flow.ports} | OPEN.items()
     every = [Target(kind, f"{kind}.{NAMESPACE}.svc", port) for kind, ports in SERVICES.items() for port in ports]
     return [target for target in every if (target.kind, target.port) in named]

@@ -1,4 +1,4 @@
-"""Kafka and ZooKeeper go from plain to TLS and back in steps, while the cameras run: no frame is lost, nobody stays in plain."""
+"""Kafka and ZooKeeper go from plain to TLS and back in steps, while the cameras run: no frame is lost."""
 
 import time
 from collections.abc import Iterator

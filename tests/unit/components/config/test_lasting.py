@@ -125,7 +125,7 @@ def test_where_kafka_went_ahead_of_zookeeper_that_follows_in_steps_of_its_own(
     (found,) = refusals(earlier, now)
     assert found.startswith("argus:zookeeper.transport: ")
     assert "from plain to both first" in found and "unset, this key is what kafka.transport is" in found
-    stack["kafka"] = {"transport": transport}
+    stack["kafka"] = {**stack.get("kafka", {}), "transport": transport}
     steps = [lasting(stack, "zookeeper.transport", each) for each in ("both", "prefer", "tls")]
     for before, after in itertools.pairwise([earlier, *steps]):
         assert refusals(before, after) == []
