@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -128,14 +128,15 @@ def _pictured(stack: Stack, documents: list[Document]) -> Iterator[tuple[str, Do
 
         for document, jpeg in zip(documents, pool.map(stored, documents), strict=True):
             if jpeg is not None:
-                image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+                image = cast(Image | None, cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR))
                 assert image is not None, f"the stored image of {document['frame']} is no JPEG"
                 yield _run_of(document), document, _small(image)
 
 
 def _small(image: Image) -> Image:
     """The picture, small and grey, so that different encodings of it are alike."""
-    return cv2.resize(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), (320, 240), interpolation=cv2.INTER_AREA)
+    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    return cast(Image, cv2.resize(grey, (320, 240), interpolation=cv2.INTER_AREA))
 
 
 def _nearest(shown: Image, frames: list[Image]) -> int:

@@ -126,7 +126,7 @@ def test_a_batch_ends_before_the_driver_counts_as_stalled_however_slow_the_code_
     assert environment_of(other)["ARGUS_STALL_SECONDS"] == "600", "a call of a user's code has no part in it"
 
 
-SHARED = [
+SHARED: list[dict[str, Any]] = [
     {"name": "motion", "kind": "motion", "application": "objects", "scoreThreshold": 0.5},
     {"name": "objects", "kind": "objects", "executors": {"maximum": 2}, "labels": ["person"]},
     {"name": "faces", "kind": "objects", "weights": "scenes", "scoreThresholds": {"person": 0.7}},
