@@ -10,7 +10,7 @@ from pulumi_kubernetes import networking
 from components import kubernetes as k
 
 DNS_PORT: Final = 53
-DNS_NAMESPACE: Final = "kube-system"
+_NAMESPACE: Final = "kube-system"
 DNS_LABELS: Final[Mapping[str, str]] = {"k8s-app": "kube-dns"}
 """Namespace and labels of kubeadm's CoreDNS pods."""
 
@@ -21,7 +21,7 @@ NAMESPACE_NAME: Final = "kubernetes.io/metadata.name"
 def dns_rule() -> networking.v1.NetworkPolicyEgressRuleArgs:
     """Connections to CoreDNS are allowed."""
     dns = networking.v1.NetworkPolicyPeerArgs(
-        namespace_selector=k.selector({NAMESPACE_NAME: DNS_NAMESPACE}), pod_selector=k.selector(DNS_LABELS)
+        namespace_selector=k.selector({NAMESPACE_NAME: _NAMESPACE}), pod_selector=k.selector(DNS_LABELS)
     )
     ports = [networking.v1.NetworkPolicyPortArgs(port=DNS_PORT, protocol=protocol) for protocol in ("UDP", "TCP")]
     return networking.v1.NetworkPolicyEgressRuleArgs(to=[dns], ports=ports)

@@ -97,7 +97,7 @@ def test_it_is_told_the_stack_s_pod_network_and_asked_on_loopback_alone(program:
     assert "-pods=10.240.0.0/16" in container["args"]
     for probe in ("readinessProbe", "livenessProbe"):
         asked = container[probe]["httpGet"]
-        assert f"-health={asked['host']}:{asked['port']}" in container["args"]
+        assert f"-health={asked['host']}:{asked['port']:.0f}" in container["args"]
         assert asked["host"] == "127.0.0.1"
 
 
