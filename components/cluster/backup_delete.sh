@@ -5,7 +5,7 @@ systemctl stop argus-backup.service 2>/dev/null || true # a backup may be runnin
 if [[ -e /etc/argus/backup ]]; then
   # shellcheck source=/dev/null
   . /etc/argus/backup
-  rm -rf "$DIRECTORY"/etcd-*.tar.gz "$DIRECTORY"/.work.*
+  rm -rf "$DIRECTORY"/{,.}etcd-*.tar.gz "$DIRECTORY"/.work.*
   rmdir --ignore-fail-on-non-empty "$DIRECTORY" 2>/dev/null || true
 fi
 restore /etc/systemd/system/argus-backup.{timer,service} /usr/local/lib/argus/{etcd-tool,backup-etcd,restore-etcd} \

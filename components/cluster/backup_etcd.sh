@@ -11,13 +11,15 @@ member=$(cat /var/lib/argus/member)
 file=etcd-$member-$(date -u +%Y%m%dT%H%M%SZ).tar.gz
 umask 077
 mkdir -p "$DIRECTORY"
+# What a backup that was cut short has left.
+find "$DIRECTORY" -maxdepth 1 \( -name '.work.*' -o -name '.etcd-*' \) -mmin +120 -exec rm -rf {} +
 work=$(mktemp -d -p "$DIRECTORY" .work.XXXXXX)
 trap 'rm -rf "$work"' EXIT
 
 /usr/local/lib/argus/etcd-tool "$work" etcdctl --endpoints=https://127.0.0.1:2379 --cacert=/pki/ca.crt \
   --cert=/pki/healthcheck-client.crt --key=/pki/healthcheck-client.key snapshot save /work/etcd.db >&2
-tar --create --gzip --directory "$work" --file "$DIRECTORY/.$file" ./etcd.db
-mv "$DIRECTORY/.$file" "$DIRECTORY/$file"
+tar --create --gzip --directory "$work" --file "$work/$file" ./etcd.db
+mv "$work/$file" "$DIRECTORY/$file"
 
 # prune NAME: prints the command that keeps the newest files of that name in the present folder.
 prune() { echo "ls -1t $1 | tail -n +$((KEEP + 1)) | xargs -r rm -f"; }

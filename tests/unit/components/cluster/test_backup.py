@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,32 @@ def test_nothing_is_sent_that_is_not_encrypted_to_its_end(host: Host) -> None:
     back_up(host, "1", ok=False)
     assert names(host.root / "vault") == []
     assert names(host.root / "backups") == ["etcd-cp1-1.tar.gz"]
+
+
+def test_a_backup_that_is_cut_short_leaves_nothing(host: Host) -> None:
+    host.program("tar", 'while [[ $1 != --file ]]; do shift; done; echo half >"$2"; exit 1')
+    back_up(host, "1", ok=False)
+    assert list((host.root / "backups").iterdir()) == []
+
+
+def test_what_was_left_when_the_machine_lost_its_power_goes_with_a_later_backup(host: Host) -> None:
+    folder = host.root / "backups"
+    now = time.time()
+    for name, age_s in ((".work.old", 3 * 3600), (".etcd-cp1-0.tar.gz", 3 * 3600), (".work.running", 0)):
+        (folder / name).mkdir(parents=True)
+        os.utime(folder / name, (now - age_s, now - age_s))
+    back_up(host, "1")
+    assert sorted(each.name for each in folder.iterdir()) == [".work.running", "etcd-cp1-1.tar.gz"]
+
+
+def test_the_undo_leaves_no_backup_not_even_half_of_one(host: Host) -> None:
+    install(host, "", copies=False)
+    folder = host.root / "backups"
+    (folder / ".work.cut").mkdir(parents=True)
+    for name in ("etcd-cp1-1.tar.gz", ".etcd-cp1-2.tar.gz"):
+        (folder / name).write_text("")
+    host.run("backup_delete.sh")
+    assert not folder.exists()
 
 
 def install(host: Host, key: str, *, copies: bool) -> None:
