@@ -24,14 +24,20 @@ VOLUME: Final = "kafka-identity"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Access:
-    """What a pod needs to connect to the brokers as somebody; nothing where its stack connects in plain."""
+class Held:
+    """The certificates that a pod has."""
 
-    variables: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     mounts: Sequence[core.v1.VolumeMountArgs] = ()
     volumes: Sequence[core.v1.VolumeArgs] = ()
     contents: k.Contents = ()
-    """What restarts the pods when it changes: clients read a certificate only when they start."""
+    """What restarts the pods when it changes: they read a certificate only when they start."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access(Held):
+    """What a pod needs to connect to the brokers as somebody; nothing where its stack connects in plain."""
+
+    variables: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     keda: KafkaIdentity | None = None
     """The same for KEDA, which reads the Secret itself."""
 
@@ -101,18 +107,29 @@ class KafkaIdentities(pulumi.ComponentResource):
 
     def files(self, identity: str, hosts: Sequence[pulumi.Input[str]] = ()) -> dict[str, pulumi.Output[str]]:
         """PAIR and AUTHORITY of a new certificate, as secrets."""
-        pem = yearly(
+        return signed(
             f"{self._name}-{identity}-certificate",
-            pulumi.Output.all(*hosts).apply(lambda names: " ".join(["identity", identity, *map(_quoted, names)])),
+            identity,
+            hosts,
             authority=self._authority,
             redraw=self._args.section.redraw,
             opts=self._child,
         )
-        return pair_and_authority(pem)
 
 
-def pair_and_authority(pem: pulumi.Output[str]) -> dict[str, pulumi.Output[str]]:
-    """PAIR and AUTHORITY of what was printed for a certificate, as secrets."""
+def signed(
+    name: str,
+    subject: str,
+    hosts: Sequence[pulumi.Input[str]],
+    *,
+    authority: pulumi.Input[str],
+    redraw: str,
+    opts: pulumi.ResourceOptions,
+) -> dict[str, pulumi.Output[str]]:
+    """PAIR and AUTHORITY of a certificate of this subject, which is also good for a server at these hosts, as secrets;
+    `name` is the resource's, and the certificate is made anew as `yearly` says."""
+    arguments = pulumi.Output.all(*hosts).apply(lambda names: " ".join(["identity", subject, *map(_quoted, names)]))
+    pem = yearly(name, arguments, authority=authority, redraw=redraw, opts=opts)
     blocks = pem.apply(BLOCK.findall)
     return {
         PAIR: pulumi.Output.secret(blocks.apply(lambda found: "".join(found[:2]))),

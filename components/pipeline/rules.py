@@ -36,17 +36,19 @@ def _images(names: Sequence[str], settings: Settings) -> Iterator[str]:
     known = [*names, policy_agent.IMAGE.name]
     for name in overrides.keys() - set(known):
         yield f"images.overrides: there is no image {name!r}; the images are {', '.join(known)}"
-    missing = [name for name in names if name not in overrides]
-    if settings.images.registry is None and missing:
-        yield f"images.registry: required to build {', '.join(missing)}; name one that the machines pull from"
+    yield from _registry(names, settings)
 
 
 def _policies_image(settings: Settings) -> Iterator[str]:
-    section, name = settings.images, policy_agent.IMAGE.name
-    if settings.cluster.network_policies == "enforced" and section.registry is None and name not in section.overrides:
-        yield (
-            f"images.registry: required to build {name} (cluster.networkPolicies); name one that the machines pull from"
-        )
+    if settings.cluster.network_policies == "enforced":
+        yield from _registry([policy_agent.IMAGE.name], settings, why=" (cluster.networkPolicies)")
+
+
+def _registry(names: Sequence[str], settings: Settings, *, why: str = "") -> Iterator[str]:
+    """Images that are built, not named, need a registry."""
+    built = [name for name in names if name not in settings.images.overrides]
+    if settings.images.registry is None and built:
+        yield f"images.registry: required to build {', '.join(built)}{why}; name one that the machines pull from"
 
 
 def _placement(stage: Stage, settings: Settings) -> Iterator[str]:

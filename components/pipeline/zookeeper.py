@@ -10,12 +10,11 @@ from pulumi_kubernetes import core
 from components import kubernetes as k
 from components.config import sections
 from components.images import Image
-from components.pipeline.kafka_identities import AUTHORITY, PAIR
+from components.pipeline.kafka_identities import AUTHORITY, PAIR, Held
 from components.pipeline.stage import Pipeline, Stage
 from components.pipeline.zookeeper_identities import (
     DIR,
     QUORUM_DIR,
-    Held,
     ZookeeperIdentities,
     ZookeeperIdentitiesArgs,
 )

@@ -11,25 +11,15 @@ from pulumi_kubernetes import core
 
 from components import kubernetes as k
 from components.config import sections
-from components.pipeline.certificates import SCRIPT, authority, yearly
+from components.pipeline.certificates import SCRIPT, authority
 from components.pipeline.kafka_grants import BROKER
-from components.pipeline.kafka_identities import pair_and_authority
+from components.pipeline.kafka_identities import Held, signed
 
 DIR: Final = "/etc/argus-zookeeper"
 """Where a member, and a broker, has the certificate that it shows the other."""
 QUORUM_DIR: Final = "/etc/argus-zookeeper-quorum"
 """Where a member has the certificate that it shows other members."""
 MEMBER: Final = "zookeeper"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Held:
-    """The certificates that a pod has."""
-
-    mounts: Sequence[core.v1.VolumeMountArgs] = ()
-    volumes: Sequence[core.v1.VolumeArgs] = ()
-    contents: k.Contents = ()
-    """What restarts the pods when it changes: they read a certificate only when they start."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,13 +67,9 @@ class ZookeeperIdentities(pulumi.ComponentResource):
         self, kind: str, signer: pulumi.Output[str], subject: str, hosts: Sequence[pulumi.Input[str]] = ()
     ) -> _Signed:
         """A certificate of this name, for clients, and for a server at these hosts."""
-        arguments = pulumi.Output.all(*hosts).apply(
-            lambda names: " ".join(["identity", subject, *(f"'{each}'" for each in names)])
-        )
         redraw = self._args.section.redraw
         resource, secret = f"{self._name}-{kind}", f"zookeeper-{kind}"
-        printed = yearly(f"{resource}-certificate", arguments, authority=signer, redraw=redraw, opts=self._child)
-        files = pair_and_authority(printed)
+        files = signed(f"{resource}-certificate", subject, hosts, authority=signer, redraw=redraw, opts=self._child)
         made = core.v1.Secret(
             f"{resource}-secret",
             metadata=k.metadata(secret, self._args.namespace, k.labels(secret, "zookeeper-identity")),
@@ -93,10 +79,10 @@ class ZookeeperIdentities(pulumi.ComponentResource):
         return _Signed(volume=secret, secret=made.metadata.name.apply(str), files=files)
 
 
-def _held(signed: Mapping[str, _Signed]) -> Held:
+def _held(certificates: Mapping[str, _Signed]) -> Held:
     """These certificates, by the folders in which a pod has them."""
     return Held(
-        mounts=[k.mount(each.volume, folder, read_only=True) for folder, each in signed.items()],
-        volumes=[k.secret_volume(each.secret, each.volume) for each in signed.values()],
-        contents=[each.files for each in signed.values()],
+        mounts=[k.mount(each.volume, folder, read_only=True) for folder, each in certificates.items()],
+        volumes=[k.secret_volume(each.secret, each.volume) for each in certificates.values()],
+        contents=[each.files for each in certificates.values()],
     )

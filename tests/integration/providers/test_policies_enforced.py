@@ -17,10 +17,11 @@ from typing import Any
 
 import pytest
 
+from lab.config import ROOT
 from lab.toolchain import go_compiler
 from tests.integration.cluster.segment import POD_NETWORK, TCP_PORT, UDP_PORT, Host, Node, Segment, segment
 from tests.integration.providers.conftest import ApiServer
-from tests.unit.components.conftest import ROOT
+from tests.integration.services import wait_for
 
 pytestmark = pytest.mark.full
 """The first build takes minutes."""
@@ -31,49 +32,40 @@ NAMES = "10.96.0.10"
 CLONE_NEWNET = 0x40000000
 SOURCE = ROOT / "containers/network-policies"
 
+PORTS = [{"port": TCP_PORT, "protocol": "TCP"}, {"port": UDP_PORT, "protocol": "UDP"}]
+
+
+def policy(name: str, pods: dict[str, Any], **rules: list[dict[str, Any]]) -> dict[str, Any]:
+    """A policy for these pods of `video`, in both directions: what no rule allows is refused."""
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": name, "namespace": "video"},
+        "spec": {"podSelector": pods, "policyTypes": ["Ingress", "Egress"], **rules},
+    }
+
+
+def app(name: str) -> dict[str, Any]:
+    """A selector of pods."""
+    return {"matchLabels": {"app": name}}
+
+
 OBJECTS: list[dict[str, Any]] = [
     {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "video"}},
     {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "others"}},
-    {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "NetworkPolicy",
-        "metadata": {"name": "server", "namespace": "video"},
-        "spec": {
-            "podSelector": {"matchLabels": {"app": "server"}},
-            "policyTypes": ["Ingress", "Egress"],
-            "ingress": [
-                {
-                    "from": [{"podSelector": {"matchLabels": {"app": "client"}}}],
-                    "ports": [{"port": TCP_PORT, "protocol": "TCP"}, {"port": UDP_PORT, "protocol": "UDP"}],
-                }
-            ],
-        },
-    },
-    {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "NetworkPolicy",
-        "metadata": {"name": "client", "namespace": "video"},
-        "spec": {
-            "podSelector": {"matchLabels": {"app": "client"}},
-            "policyTypes": ["Ingress", "Egress"],
-            "egress": [
-                {
-                    "to": [{"podSelector": {"matchLabels": {"app": "server"}}}],
-                    "ports": [{"port": TCP_PORT, "protocol": "TCP"}, {"port": UDP_PORT, "protocol": "UDP"}],
-                },
-                {
-                    "to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "others"}}}],
-                    "ports": [{"port": UDP_PORT, "protocol": "UDP"}],
-                },
-            ],
-        },
-    },
-    {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "NetworkPolicy",
-        "metadata": {"name": "default-deny", "namespace": "video"},
-        "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]},
-    },
+    policy("server", app("server"), ingress=[{"from": [{"podSelector": app("client")}], "ports": PORTS}]),
+    policy(
+        "client",
+        app("client"),
+        egress=[
+            {"to": [{"podSelector": app("server")}], "ports": PORTS},
+            {
+                "to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "others"}}}],
+                "ports": [{"port": UDP_PORT, "protocol": "UDP"}],
+            },
+        ],
+    ),
+    policy("default-deny", {}),
     {
         "apiVersion": "apps/v1",
         "kind": "DaemonSet",
@@ -108,7 +100,12 @@ class Machine:
         ]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        eventually("the program keeps its rules", self.healthy, lambda: self.log.read_text()[-3000:])
+
+        def keeps() -> bool:
+            assert self.healthy(), self.log.read_text()[-3000:]
+            return True
+
+        eventually("the program to keep its rules", keeps)
 
     def healthy(self) -> bool:
         """Whether it says that policies are enforced."""
@@ -169,12 +166,9 @@ class World:
         return "".join(f"{each.node.line}\n" for each in self.machines.values())
 
 
-def eventually(what: str, condition: Callable[[], bool], more: Callable[[], object] = str) -> None:
+def eventually(what: str, condition: Callable[[], object]) -> None:
     """Wait until the condition holds."""
-    deadline = time.monotonic() + LIMIT_S
-    while not condition():
-        assert time.monotonic() < deadline, f"not: {what} {more()}"
-        time.sleep(0.2)
+    wait_for(what, condition, seconds=LIMIT_S, every=0.2)
 
 
 def reach(client: Host, server: Host) -> Callable[[], bool]:
@@ -332,10 +326,12 @@ def test_two_questions_at_once_from_one_port_are_both_answered(world: World) -> 
     )
     sender.run("python3", "-c", script, *texts)
 
-    def arrived() -> set[str]:
-        return {text for name in ("names1", "names2") for text in world.pods[name].received()} & set(texts)
+    def all_arrived() -> bool:
+        missing = set(texts) - {text for name in ("names1", "names2") for text in world.pods[name].received()}
+        assert not missing, missing
+        return True
 
-    eventually("every question arrives", lambda: arrived() == set(texts), lambda: set(texts) - arrived())
+    eventually("every question", all_arrived)
 
 
 def test_machines_reach_every_pod_and_pods_reach_machines_by_their_policies(world: World) -> None:
