@@ -34,7 +34,7 @@ pinned_images = PinnedImages(settings.images)
 # not be checked again, and the kubeconfig with which a preview can tell what changes in the cluster.
 made = stack_outputs.last("kubernetesVersion", "network", "lasting", "disks", "checks", "looks", "kubeconfig")
 lasts = lasting.of(settings)
-enforced = settings.cluster.network_policies == "enforced"
+enforced = settings.cluster.enforces_policies
 
 # The machines become a cluster while the images are built; the builds wait until all host keys have been read.
 cluster = Cluster(

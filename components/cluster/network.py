@@ -60,7 +60,7 @@ class Network(pulumi.ComponentResource):
                     service_network=str(cluster.service_network),
                     endpoint=args.endpoint,
                     page_port=str(args.page_port),
-                    policies=cluster.network_policies,
+                    policies="enforced" if cluster.enforces_policies else "declared",
                     cni=cni_config(),
                 ),
                 stdin=networks.stdout,

@@ -108,7 +108,8 @@ def _brokers(old: Any, new: Any, _: Mapping[str, Any]) -> str | None:
 
 
 def _transport(old: Any, new: Any, _: Mapping[str, Any]) -> str | None:
-    return _steps("brokers and clients", old, new)
+    reason = _steps("brokers and clients", old, new)
+    return f"{reason} (unset, this key is tls)" if reason else None
 
 
 def _ensemble_transport(old: Any, new: Any, _: Mapping[str, Any]) -> str | None:

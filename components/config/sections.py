@@ -313,14 +313,15 @@ class Cluster(Section):
     network: Network = Field(
         Network(),
         description="The pods' network; unset: Argus's own, routes between the machines and no daemon. It lets nobody "
-        "outside the cluster reach pods by a route; whether it enforces NetworkPolicies, networkPolicies says. A "
+        "outside the cluster reach pods by a route, and enforces NetworkPolicies (see networkPolicies). A "
         "network of your own may do so by itself (Calico and Cilium do).",
     )
-    network_policies: Literal["declared", "enforced"] = Field(
-        "declared",
-        description="Whether Argus's own network enforces NetworkPolicies. declared: they are made, and every pod "
-        "reaches every other; enforced: a program on each machine judges each new connection of its pods, by theirs "
-        "and by any of yours.",
+    network_policies: Literal["declared", "enforced"] | None = Field(
+        None,
+        description="Whether Argus enforces NetworkPolicies; unset: with Argus's own network it does, and beside a "
+        "network of your own that one does or not. enforced: a program on each machine judges each new connection of "
+        "its pods, by their policies and by any of yours. declared: policies are made, and with Argus's own network "
+        "every pod reaches every other.",
     )
     binaries: Annotated[str, AfterValidator(check_download_url)] = Field(
         "https://dl.k8s.io",
@@ -367,6 +368,11 @@ class Cluster(Section):
         "passes through. refuse: is not touched, and what must be opened is listed; opened: it is open, says the user. "
         "Argus changes no firewall.",
     )
+
+    @property
+    def enforces_policies(self) -> bool:
+        """Whether Argus's own program enforces NetworkPolicies."""
+        return (self.network_policies or ("declared" if self.network.manifest else "enforced")) == "enforced"
 
     @property
     def checksums_of_programs(self) -> list[str]:
@@ -548,7 +554,7 @@ class Kafka(Section):
         description="Largest frame, set alike at topic, broker, producer, consumer and Spark (bytes).",
     )
     transport: Transport = Field(
-        "plain",
+        "tls",
         description="How brokers and clients connect. plain: whoever reaches a broker may do everything. both: brokers "
         "also listen with TLS, for clients with a certificate of the stack. prefer: clients, and brokers among "
         "themselves, use that, and each may do what its rules allow; whoever connects in plain still may do "

@@ -35,7 +35,7 @@ _HEADER: Final = f"""# Who may connect to what
 Generated from `components/pipeline/network_policies.py` and `flows.py` beside it by `make docs`; do not edit.
 
 These are all the connections that Argus's network policies allow its pods, in and out; everything else is denied. That
-holds where the pods' network enforces policies, which Argus's own does with `argus:cluster.networkPolicies: enforced`.
+holds where the pods' network enforces policies, which Argus's own does unless `argus:cluster.networkPolicies` is `declared`.
 Without, every pod reaches every port below.
 What a connection is not asked for here, whoever reaches the port can do. [security.md](security.md) says the rest.
 

@@ -40,7 +40,7 @@ def _images(names: Sequence[str], settings: Settings) -> Iterator[str]:
 
 
 def _policies_image(settings: Settings) -> Iterator[str]:
-    if settings.cluster.network_policies == "enforced":
+    if settings.cluster.enforces_policies:
         yield from _registry([policy_agent.IMAGE.name], settings, why=" (cluster.networkPolicies)")
 
 

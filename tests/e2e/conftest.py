@@ -10,7 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from components.config import Settings, lasting, load_values
+from lab import stack as lab_stack
+from lab.config import STACK_FILE, STATE
 from tests.e2e.cluster import ClusterClient
 from tests.e2e.page import Login
 from tests.e2e.timings import Timings
@@ -92,6 +96,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name == "test_destroy.py")
 
 
+def running_settings() -> Settings:
+    """The settings of the running stack."""
+    config = yaml.safe_load((STATE / STACK_FILE.name).read_text())["config"]
+    return load_values({key.removeprefix("argus:"): section for key, section in config.items()})
+
+
+def another_version_s() -> bool:
+    """Whether an earlier run has left a stack that becomes this one only in steps, or not at all."""
+    kept = lab_stack.output("lasting")
+    return kept is not None and bool(lasting.refusals(json.loads(kept), lasting.of(running_settings())))
+
+
 @pytest.fixture(scope="session")
 def lab() -> Iterator[None]:
     """The lab's machines and services. ARGUS_KEEP_LAB=1 leaves them running afterwards."""
@@ -104,6 +120,8 @@ def lab() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def stack(lab: None, tmp_path_factory: pytest.TempPathFactory) -> Stack:
     """The running dev stack."""
+    if another_version_s():
+        make("down", PULUMI_LIMIT_S)
     make("up", UP_LIMIT_S)
     stack = Stack(tmp_path_factory.mktemp("stack"))
     stack.connect()

@@ -6,11 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
-from components.config import Settings, load_values
 from components.pipeline.network_policies import OPEN, Flow
-from lab.config import STACK_FILE, STATE
 from tests.e2e.cluster import NAMESPACE, ClusterClient
 from tests.e2e.machines import KUBECTL, kubectl, on
 from tests.e2e.waiting import wait_until
@@ -104,15 +100,20 @@ class Stranger:
 
 
 def strangers(kinds: Mapping[str, Labels]) -> list[Stranger]:
-    """One with the labels of each kind of pod, one with nobody's, and in another namespace one with and one without."""
+    """One with the labels of each kind of pod, and those that belong to none."""
     like = [
         Stranger(name=f"stranger-{kind}", namespace=NAMESPACE, labels=labels, kind=kind)
         for kind, labels in kinds.items()
     ]
+    return [*like, *outsiders(kinds)]
+
+
+def outsiders(kinds: Mapping[str, Labels]) -> list[Stranger]:
+    """One with nobody's labels, and in another namespace one without labels and one with the page's."""
     nobody = Stranger(name="stranger", namespace=NAMESPACE, labels={}, kind=None)
     elsewhere = Stranger(name="stranger", namespace=OTHER_NAMESPACE, labels={}, kind=None)
     disguised = Stranger(name="stranger-ui", namespace=OTHER_NAMESPACE, labels=kinds["ui"], kind=None)
-    return [*like, nobody, elsewhere, disguised]
+    return [nobody, elsewhere, disguised]
 
 
 def kind_of(pod: Mapping[str, Any], kinds: Mapping[str, Labels]) -> str | None:
@@ -174,12 +175,6 @@ def by_stranger(lines: Iterable[str]) -> dict[str, list[str]]:
     return said
 
 
-def running_settings() -> Settings:
-    """The settings of the running stack."""
-    config = yaml.safe_load((STATE / STACK_FILE.name).read_text())["config"]
-    return load_values({key.removeprefix("argus:"): section for key, section in config.items()})
-
-
 def listening(targets: Mapping[str, Sequence[Target]]) -> list[Target]:
     """Those targets that accept a connection from their pod's own machine, which every network allows."""
     found = []
@@ -194,14 +189,13 @@ def listening(targets: Mapping[str, Sequence[Target]]) -> list[Target]:
 
 
 def wait_until_all_reach_what_they_may(
-    cluster: ClusterClient, kinds: Mapping[str, Labels], table: Sequence[Flow]
+    everybody: Sequence[Stranger], cluster: ClusterClient, kinds: Mapping[str, Labels], table: Sequence[Flow]
 ) -> None:
-    """Start all strangers, and wait until each reaches what the table allows it, and nothing else."""
+    """Start these strangers, and wait until each reaches what the table allows it, and nothing else."""
     (page, *_) = cluster.pods("app.kubernetes.io/name=ui")
     image = page["spec"]["containers"][0]["image"]
     targets = [*listening(targets_on(cluster.pods(), kinds, table)), *services(table)]
     assert not (missed := untried(targets, kinds, table)), f"nothing listens where the table allows it: {missed}"
-    everybody = strangers(kinds)
     ask = "".join(
         f"echo @{each.namespace}/{each.name}; {KUBECTL} -n {each.namespace} logs {each.name} --tail=2 2>/dev/null; "
         for each in everybody

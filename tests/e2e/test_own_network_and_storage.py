@@ -23,9 +23,9 @@ from lab.config import machine, machines
 from lab.machines import ssh
 from tests.e2e.accounting import Audit
 from tests.e2e.cluster import NAMESPACE, SEARCH_PORT, ClusterClient
-from tests.e2e.conftest import UP_LIMIT_S, Stack, make, run_lab
+from tests.e2e.conftest import UP_LIMIT_S, Stack, make, run_lab, running_settings
 from tests.e2e.machines import EVERYBODY, is_ready, kubectl, on, stack_with, traces, unready_nodes
-from tests.e2e.strangers import running_settings, wait_until_all_reach_what_they_may
+from tests.e2e.strangers import strangers, wait_until_all_reach_what_they_may
 from tests.e2e.timings import Timings
 from tests.e2e.waiting import wait_until
 
@@ -194,5 +194,5 @@ def test_no_stranger_gets_in_and_every_frame_arrives(own: Stack, timings: Timing
     kinds = pods(settings, STAGES)
     models = [model.name for model in settings.models]
     table = flows(models, settings.kafka.transport, settings.zookeeper_transport)
-    wait_until_all_reach_what_they_may(cluster, kinds, table)
+    wait_until_all_reach_what_they_may(strangers(kinds), cluster, kinds, table)
     timings.took("policies enforced: strangers have tried every port", time.monotonic() - began, audit.close())

@@ -1,28 +1,32 @@
-"""Network policies are enforced on the running lab, beside its own network, while the cameras run.
+"""Network policies are enforced on the lab, beside Argus's own network, while the cameras run.
 
 Strangers reach exactly what the table lists, restarts of the program cost no frame, and switched off it leaves nothing.
 """
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from components.cluster import policy_agent
-from components.pipeline.kafka import PORT
+from components.pipeline.kafka import ports
 from components.pipeline.network_policies import flows, pods
 from components.pipeline.stages import STAGES
 from tests.e2e.accounting import Audit
-from tests.e2e.conftest import Stack
+from tests.e2e.conftest import Stack, running_settings
 from tests.e2e.machines import EVERYBODY, kubectl, on, stack_with
-from tests.e2e.strangers import running_settings, wait_until_all_reach_what_they_may
+from tests.e2e.strangers import (
+    Labels,
+    Stranger,
+    outsiders,
+    strangers,
+    wait_until_all_reach_what_they_may,
+)
 from tests.e2e.timings import Timings
 from tests.e2e.waiting import wait_until
-
-pytestmark = pytest.mark.full
 
 ENFORCED_LIMIT_S = 600
 DAEMON_SET = f"-n {policy_agent.NAMESPACE} {{}} daemonset/{policy_agent.NAME}"
@@ -43,43 +47,37 @@ def rules_of(machine: str) -> list[str]:
     return [line for line in on(machine, "iptables -t mangle -S 2>/dev/null || true") if "ARGUS" in line]
 
 
-@pytest.fixture(scope="module")
-def enforcing(stack: Stack, tmp_path_factory: pytest.TempPathFactory, timings: Timings) -> Iterator[Path]:
-    """The stack with policies enforced, and its file; the stack as it came afterwards."""
-
-    def edit(config: dict[str, Any]) -> None:
-        config["argus:cluster"]["networkPolicies"] = "enforced"
-
-    file = stack_with(tmp_path_factory.mktemp("enforcing"), edit)
-    audit = Audit.open(stack.cluster)
-    began = time.monotonic()
-    try:
-        stack.up(file)
-        wait_until("every machine enforces policies", unenforced, limit_s=ENFORCED_LIMIT_S, pause_s=2)
-        timings.took("network policies are enforced from now on", time.monotonic() - began, audit.close())
-        yield file
-    finally:
-        stack.up()
+@pytest.fixture(scope="module", autouse=True)
+def enforced(stack: Stack) -> None:
+    """Every machine enforces policies: an update does not wait for that."""
+    wait_until("every machine enforces policies", unenforced, limit_s=ENFORCED_LIMIT_S, pause_s=2)
 
 
-def test_no_stranger_gets_in_and_every_frame_arrives(stack: Stack, enforcing: Path, timings: Timings) -> None:
-    """Pods with the labels of each kind, or with none, reach exactly what the policies' table lists."""
-    assert all(any("NFQUEUE" in rule for rule in rules_of(machine)) for machine in EVERYBODY)
+def send_in(stack: Stack, choose: Callable[[Mapping[str, Labels]], list[Stranger]]) -> None:
+    """Start strangers, and wait until each reaches exactly what the policies' table lists for it."""
     settings = running_settings()
+    kinds = pods(settings, STAGES)
+    table = flows([model.name for model in settings.models], settings.kafka.transport, settings.zookeeper_transport)
+    wait_until_all_reach_what_they_may(choose(kinds), stack.cluster, kinds, table)
+
+
+def test_who_belongs_to_no_stage_reaches_the_page_and_nothing_else(stack: Stack) -> None:
+    assert all(any("NFQUEUE" in rule for rule in rules_of(machine)) for machine in EVERYBODY)
+    send_in(stack, outsiders)
+
+
+@pytest.mark.full
+def test_each_stage_reaches_what_its_work_needs_and_every_frame_arrives(stack: Stack, timings: Timings) -> None:
     audit = Audit.open(stack.cluster)
     began = time.monotonic()
-    table = flows([model.name for model in settings.models], settings.kafka.transport, settings.zookeeper_transport)
-    wait_until_all_reach_what_they_may(stack.cluster, pods(settings, STAGES), table)
+    send_in(stack, strangers)
     timings.took(
         "policies beside our network: strangers have tried every port", time.monotonic() - began, audit.close()
     )
 
 
-def test_a_second_update_changes_nothing(stack: Stack, enforcing: Path) -> None:
-    stack.pulumi("preview", "--expect-no-changes", "--config-file", str(enforcing))
-
-
-def test_restarts_of_the_program_cost_no_frame(stack: Stack, enforcing: Path, timings: Timings) -> None:
+@pytest.mark.full
+def test_restarts_of_the_program_cost_no_frame(stack: Stack, timings: Timings) -> None:
     """One after the other, as an update does it, and then all of them at once without warning."""
     audit = Audit.open(stack.cluster)
     began = time.monotonic()
@@ -91,17 +89,26 @@ def test_restarts_of_the_program_cost_no_frame(stack: Stack, enforcing: Path, ti
     timings.took("the program that judges is restarted everywhere, twice", time.monotonic() - began, audit.close())
 
 
-def test_switched_off_everything_is_open_again_and_no_frame_is_lost(stack: Stack, enforcing: Path) -> None:
-    """The last test here: the stack is as it came."""
+@pytest.mark.full
+def test_switched_off_everything_is_open_and_switched_on_again_no_frame_is_lost(
+    stack: Stack, tmp_path: Path, timings: Timings
+) -> None:
+    def edit(config: dict[str, Any]) -> None:
+        config["argus:cluster"]["networkPolicies"] = "declared"
+
     audit = Audit.open(stack.cluster)
-    stack.up()
-    assert {machine: rules for machine in EVERYBODY if (rules := rules_of(machine))} == {}
-    found = kubectl("cp1", f"-n {policy_agent.NAMESPACE} get daemonset,pod -l k8s-app={policy_agent.NAME} -o name")
-    assert [name for name in found if name.startswith("daemonset")] == []
-    broker = stack.cluster.pods("app.kubernetes.io/name=kafka")[0]["status"]["podIP"]
-    script = f"import socket; socket.create_connection(('{broker}', {PORT}), 5); print('in')"
-    (page, *_) = stack.cluster.pods("app.kubernetes.io/name=ui")
-    name = page["metadata"]["name"]
-    # The page may reach brokers in any case: what is tried is that nothing waits for a program that is gone.
-    assert kubectl("cp1", f'-n argus exec {name} -- python -c "{script}"') == ["in"]
-    audit.close()
+    try:
+        stack.up(stack_with(tmp_path, edit))
+        assert {machine: rules for machine in EVERYBODY if (rules := rules_of(machine))} == {}
+        found = kubectl("cp1", f"-n {policy_agent.NAMESPACE} get daemonset,pod -l k8s-app={policy_agent.NAME} -o name")
+        assert [name for name in found if name.startswith("daemonset")] == []
+        (broker, *_), (page, *_) = (stack.cluster.pods(f"app.kubernetes.io/name={name}") for name in ("kafka", "ui"))
+        (port, *_) = ports(running_settings().kafka.transport).values()
+        script = f"import socket; socket.create_connection(('{broker['status']['podIP']}', {port}), 5); print('in')"
+        # The page may reach brokers in any case: what is tried is that nothing waits for a program that is gone.
+        assert kubectl("cp1", f'-n argus exec {page["metadata"]["name"]} -- python -c "{script}"') == ["in"]
+    finally:
+        began = time.monotonic()
+        stack.up()
+    wait_until("every machine enforces policies", unenforced, limit_s=ENFORCED_LIMIT_S, pause_s=2)
+    timings.took("network policies are enforced from now on", time.monotonic() - began, audit.close())

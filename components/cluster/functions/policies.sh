@@ -12,8 +12,8 @@ judgeable() {
   iptables --wait -t mangle -F ARGUS-TRIED
   iptables --wait -t mangle -X ARGUS-TRIED
   [[ -e /proc/net/netfilter/nfnetlink_queue ]] || refused=nfnetlink_queue
-  [[ ! $refused ]] || die "the kernel of this machine lacks $refused, without which no network policy is enforced: take" \
-    "argus:cluster.networkPolicies out, or install a kernel of Debian's, which has it"
+  [[ ! $refused ]] || die "the kernel of this machine lacks $refused, without which no network policy is enforced: install" \
+    "a kernel of Debian's, which has it, or set argus:cluster.networkPolicies: declared, and every pod reaches every other"
 }
 
 # open_pods: takes the rules out, and what would set them again. It is repeatable.
