@@ -35,10 +35,10 @@ BROKERS_CLIENTS = (
     "model-motion-executor",
 )
 NEEDED = {
-    ("kafka", "zookeeper", "client"),
+    ("kafka", "zookeeper", "secure-client"),
     ("zookeeper", "zookeeper", "quorum"),
     ("zookeeper", "zookeeper", "election"),
-    *((client, "kafka", "kafka") for client in BROKERS_CLIENTS),
+    *((client, "kafka", "kafka-tls") for client in BROKERS_CLIENTS),
     ("elasticsearch", "elasticsearch", "transport"),
     ("elasticsearch-template", "elasticsearch", "http"),
     ("elasticsearch-retention", "elasticsearch", "http"),
@@ -62,7 +62,7 @@ NEEDED = {
 """Client, server and the name of the server's port, in both stacks."""
 
 KEDA = {"keda-operator", "keda-metrics-apiserver"}
-KEDA_NEEDED = {("keda-operator", "kafka", "kafka"), ("keda-metrics-apiserver", "keda-operator", "metrics")}
+KEDA_NEEDED = {("keda-operator", "kafka", "kafka-tls"), ("keda-metrics-apiserver", "keda-operator", "metrics")}
 VPA = {"vpa-recommender", "vpa-updater", "vpa-admission-controller"}
 """Only in HOSTS: the pods of LAB have fixed numbers and sizes."""
 

@@ -30,7 +30,13 @@ def keys_of_secrets() -> Iterator[str]:
 
 def generic(name: str) -> str:
     """The name of a secret with placeholders for what there are several of: models, contents, numbers."""
-    for pattern, by in ((r"^model-.+(?=-(rpc|secret))", "model-NAME"), (r"-[0-9a-f]{16}$", "-HASH"), (r"\d+", "N")):
+    placeholders = (
+        (r"^model-.+(?=-(rpc|secret))", "model-NAME"),
+        (r"^kafka-(?!identities-).+", "kafka-NAME"),
+        (r"-[0-9a-f]{16}$", "-HASH"),
+        (r"\d+", "N"),
+    )
+    for pattern, by in placeholders:
         name = re.sub(pattern, by, name)
     return name
 

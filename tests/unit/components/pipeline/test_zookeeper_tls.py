@@ -77,7 +77,7 @@ def test_a_step_that_leaves_one_out_would_part_members() -> None:
 
 
 def test_in_plain_everything_is_as_before(build: Build) -> None:
-    objects = build()
+    objects = build(kafka={"transport": "plain"})
     assert not any("zookeeper-identit" in json.dumps(each.inputs) for each in objects.values())
     assert secrets_of(objects, MEMBERS) == secrets_of(objects, BROKERS) == {}
     assert config("plain").keys() == {
