@@ -89,6 +89,18 @@ def test_what_is_no_stream_says_so(
         assert told in reason(server.url(), stopping)
 
 
+def test_a_stream_may_come_in_chunks(stopping: threading.Event) -> None:
+    def script(server: RawServer, connection: socket.socket, request: str) -> None:
+        connection.sendall(answer(Content_Type=MULTIPART, Transfer_Encoding="chunked"))
+        # Chunks end amid a picture.
+        for data in (PART[:300], PART[300:] + PART):
+            connection.sendall(b"%x\r\n%s\r\n" % (len(data), data))
+        server.done.wait()
+
+    with raw_server(script) as server:
+        assert first_picture(server.url(), stopping) == PICTURE
+
+
 def to(location: str, status: str = "302 Found") -> Script:
     def script(server: RawServer, connection: socket.socket, request: str) -> None:
         if request.startswith("GET /stream "):
