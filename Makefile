@@ -2,8 +2,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap up down destroy preview status ssh kubeconfig lint format docs lock sbom scan weights test-unit test-go test-policies test test-full timings \
-	test-marathon conformance bench bench-preview bench-provision bench-drain bench-day bench-accuracy bench-frames bench-idle
+.PHONY: help bootstrap up down destroy preview status ssh kubeconfig lint format docs lock sbom scan weights test-unit test-go test-policies \
+	test test-full timings test-marathon conformance bench bench-preview bench-provision bench-drain bench-day bench-accuracy bench-frames bench-idle
 
 PYTHON := .venv/bin/python
 LAB := $(PYTHON) -m lab
