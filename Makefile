@@ -2,8 +2,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap up down destroy preview status ssh kubeconfig lint format docs lock sbom scan weights test-unit test-go test test-full timings \
-	test-marathon conformance bench bench-preview bench-provision bench-drain bench-day bench-accuracy bench-frames bench-idle
+.PHONY: help bootstrap up down destroy preview status ssh kubeconfig lint format docs lock sbom scan weights test-unit test-go test-policies \
+	test test-full timings test-marathon conformance bench bench-preview bench-provision bench-drain bench-day bench-accuracy bench-frames bench-idle
 
 PYTHON := .venv/bin/python
 LAB := $(PYTHON) -m lab
@@ -83,6 +83,12 @@ test-go: bootstrap ## The tests of the lab's own Go programs
 	  (cd $$module && go vet ./... && go test ./...); \
 	done
 
+# Compiled as in its image and in the test with real network namespaces, so that one compilation serves all three.
+test-policies: bootstrap ## The tests of the Go program that enforces network policies; compiles Kubernetes' client, minutes the first time
+	@$(WITH_GO); cd containers/network-policies; \
+	export CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS="-mod=readonly -buildvcs=false -trimpath"; \
+	go vet ./... && go test ./...
+
 # The lab's tests run in a session of their own, so that the servers of the integration tests do not take CPU from them.
 # All three sessions run, also after a failure in an earlier one.
 test: lint test-go ## The tests that CI runs: unit, against real servers, and on the lab
@@ -91,7 +97,7 @@ test: lint test-go ## The tests that CI runs: unit, against real servers, and on
 	$(PYTHON) -m pytest -m "not full" tests/integration || before=$$?; \
 	$(PYTHON) -m pytest -m "not full" tests/e2e && exit $$before
 
-test-full: lint test-go ## Every test: also each machine killed in turn, replaced and removed dead
+test-full: lint test-go test-policies ## Every test: also each machine killed in turn, replaced and removed dead
 	@$(WITH_GO); \
 	before=0; $(UNIT) || before=$$?; \
 	$(PYTHON) -m pytest tests/integration || before=$$?; \

@@ -63,7 +63,8 @@ class Staged:
     def files(self) -> Iterator[tuple[str, Path]]:
         """Every file with its target in the context, in a stable order.
 
-        Leaves out caches, the repository's weights and hidden files in a user's code (.git, .venv).
+        Leaves out caches, the repository's weights, the tests of its Go programs, and hidden files in a user's code
+        (.git, .venv).
         """
         if self.source.is_file():
             yield self.target, self.source
@@ -76,7 +77,8 @@ class Staged:
 
 def _ignored(target: str) -> bool:
     hidden = target.startswith("code/") and "/." in target
-    return hidden or "/__pycache__/" in target or target.endswith(".pyc") or target.startswith(f"{WEIGHTS}/")
+    test = target.startswith("containers/") and target.endswith("_test.go")
+    return hidden or test or "/__pycache__/" in target or target.endswith(".pyc") or target.startswith(f"{WEIGHTS}/")
 
 
 def context(image: Image, models: Mapping[str, Path]) -> list[Staged]:

@@ -11,17 +11,23 @@ from typing import Final
 
 SCRIPT: Final = Path(__file__).parents[1] / "components/pipeline/certificate.sh"
 AUTHORITY: Final = "ca.pem"
+NEW_KEY: Final = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc")
+"""Arguments of `openssl req`."""
 HERE: Final = ("127.0.0.1", "localhost")
 
 
 def certificate(folder: Path, name: str) -> Path:
     """A new folder with tls.crt and tls.key for localhost; the certificate is its own authority. Returns the folder."""
     folder.mkdir()
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-noenc"]
-    command += ["-days", "2", "-subj", f"/CN={name}", "-addext", "subjectAltName=DNS:localhost"]
-    command += ["-keyout", str(folder / "tls.key"), "-out", str(folder / "tls.crt")]
-    subprocess.run(command, check=True, capture_output=True)
+    named = ("-days", "2", "-subj", f"/CN={name}", "-addext", "subjectAltName=DNS:localhost")
+    openssl("req", "-x509", *NEW_KEY, *named, "-keyout", folder / "tls.key", "-out", folder / "tls.crt")
     return folder
+
+
+def openssl(*arguments: str | Path, given: str = "") -> bytes:
+    """What openssl prints. Raises CalledProcessError if it fails."""
+    command = ["openssl", *arguments]
+    return subprocess.run(command, input=given.encode(), capture_output=True, check=True, timeout=60).stdout
 
 
 class PodAuthority:

@@ -12,12 +12,12 @@ logger = logging.getLogger(__name__)
 class Certificate:
     """A folder with tls.crt and tls.key, as Kubernetes mounts a Secret of the type kubernetes.io/tls."""
 
-    def __init__(self, folder: Path, oldest: ssl.TLSVersion) -> None:
-        """`oldest` is the first version of TLS that a client may speak.
+    def __init__(self, folder: Path, oldest: ssl.TLSVersion, kind: type[ssl.SSLContext] = ssl.SSLContext) -> None:
+        """`oldest` is the first version of TLS that a client may speak; `context` is of this kind.
 
         Raises SettingsError if the files are missing or do not fit each other.
         """
-        self._folder, self._oldest = folder, oldest
+        self._folder, self._oldest, self._kind = folder, oldest, kind
         files = self._files()
         self.context = self._new_context()
         try:
@@ -48,7 +48,7 @@ class Certificate:
         return folder / "tls.crt", folder / "tls.key"
 
     def _new_context(self) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context = self._kind(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = self._oldest
         context.set_alpn_protocols(["http/1.1"])
         return context

@@ -9,6 +9,7 @@ import uvicorn
 from apps.service.certificate import Certificate
 from apps.service.process import on_stop, run
 from apps.ui.app import create_app
+from apps.ui.plain_http import Context
 from apps.ui.settings import Settings
 
 GRACEFUL_SECONDS = 5
@@ -22,7 +23,7 @@ def work(settings: Settings) -> int:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     # uvicorn raises the signal again after it has stopped. With this handler, a requested stop exits with 0.
     on_stop(lambda: None)
-    certificate = Certificate(settings.tls_dir, OLDEST_TLS) if settings.tls_dir else None
+    certificate = Certificate(settings.tls_dir, OLDEST_TLS, Context) if settings.tls_dir else None
     uvicorn.run(
         create_app(settings, certificate),
         host="0.0.0.0",

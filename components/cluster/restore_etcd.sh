@@ -15,6 +15,7 @@ if [[ ! -r $backup ]]; then
 fi
 member=$(cat /var/lib/argus/member)
 manifests=/etc/kubernetes/manifests aside=/etc/kubernetes/restoring
+rm -rf /var/lib/argus/.restore.* # what one that was cut short has left
 work=$(mktemp -d -p /var/lib/argus .restore.XXXXXX)
 begin_again() {
   rm -rf "$work"

@@ -60,9 +60,11 @@ def test_nobody_is_let_in_without_a_login(stack: Stack) -> None:
 
 def test_the_page_is_served_over_tls_alone(stack: Stack) -> None:
     plain = stack.login.url.replace("https://", "http://")
-    for url, trust in ((plain, stack.login.trust), (stack.login.url, ssl.create_default_context())):
-        with pytest.raises(httpx.TransportError), httpx.Client(timeout=30, trust_env=False, verify=trust) as client:
-            client.get(url)
+    led = httpx.get(f"{plain}/search", timeout=30, trust_env=False)
+    assert (led.status_code, led.headers["location"]) == (308, f"{stack.login.url}/search")
+    assert httpx.get(f"{plain}/api/cameras", timeout=30, trust_env=False).status_code == 400
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(stack.login.url, timeout=30, trust_env=False, verify=ssl.create_default_context())
 
 
 def test_the_page_is_at_the_virtual_ip_alone(stack: Stack) -> None:

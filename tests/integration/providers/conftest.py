@@ -20,6 +20,7 @@ import pytest
 
 from lab import toolchain
 from lab.config import TOOLS
+from tests.certificates import openssl
 
 TIMEOUT = 180
 
@@ -250,7 +251,7 @@ class ApiServer:
 def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     folder = tmp_path_factory.mktemp("apiserver")
     etcd_port, peer_port, port = free_port(), free_port(), free_port()
-    subprocess.run(["openssl", "genrsa", "-out", folder / "sa.key", "2048"], check=True, capture_output=True)
+    openssl("genrsa", "-out", folder / "sa.key", "2048")
     (folder / "tokens").write_text("secret,admin,admin,system:masters\n")
     etcd = [tool("etcd"), "--data-dir", folder / "etcd", "--unsafe-no-fsync"]
     etcd += ["--listen-client-urls", f"http://127.0.0.1:{etcd_port}"]

@@ -1,7 +1,9 @@
 """Copies of backups with a real age and a real sshd: who opens them, and which host gets them."""
 
 import os
+import shutil
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +51,7 @@ class ControlPlane:
     def vault(self) -> Path:
         return self.root / "vault"
 
-    def back_up(self, known_key: str) -> subprocess.CompletedProcess[str]:
+    def back_up(self, known_key: str, *, search: str = os.environ["PATH"]) -> subprocess.CompletedProcess[str]:
         """Run the timer's program; the other host is known by this key."""
         text = SCRIPT.read_text()
         for path in PATHS:
@@ -58,7 +60,14 @@ class ControlPlane:
         script = self.root / "backup-etcd"
         script.write_text(text.replace("ssh -i", f"ssh -F none -p {self.hosts.port} -i"))
         (self.root / "etc/argus/backup-hosts").write_text(f"[{VAULT}]:{self.hosts.port} {known_key}\n")
-        return subprocess.run(["bash", script], capture_output=True, text=True, check=False, timeout=300)
+        return subprocess.run(
+            ["bash", script],
+            env={**os.environ, "PATH": search},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
 
 
 @pytest.fixture
@@ -99,6 +108,40 @@ def test_each_copy_opens_with_its_reader_s_private_key_and_no_other(control_plan
     assert opened is not None and opened.split() == ["pki/", "pki/ca.key", "encryption.yaml"]
     assert control_plane.reader.opens(keys) is None
     assert not any(SECRET.encode() in each.read_bytes() for each in (snapshot, keys))
+
+
+# An ssh whose machine loses its power when half of the copy has arrived.
+CUT = """#!/bin/bash
+mkfifo {root}/to-ssh
+{ssh} "$@" <{root}/to-ssh &
+exec 3>{root}/to-ssh
+head --bytes 1M >&3
+until [[ $(cat {vault}/.etcd-cp1-* 2>/dev/null | wc -c) == 1048576 ]]; do sleep 0.1; done
+kill -KILL $!
+exit 255
+"""
+
+
+def test_a_copy_whose_connection_ends_midway_is_not_taken_for_a_whole_one(
+    control_plane: ControlPlane, hosts: Hosts
+) -> None:
+    root, vault = control_plane.root, control_plane.vault
+    (root / "usr/local/lib/argus/etcd-tool").write_text('#!/bin/bash\nhead --bytes 2M /dev/urandom >"$1/etcd.db"\n')
+    cut = root / "bin/ssh"
+    cut.parent.mkdir()
+    cut.write_text(CUT.format(root=root, vault=vault, ssh=shutil.which("ssh")))
+    cut.chmod(0o755)
+    with hosts.up("vault", VAULT):
+        done = control_plane.back_up(hosts.public_key("vault"), search=f"{cut.parent}:{os.environ['PATH']}")
+        # sshd ends what it runs for a client only after it knows that the client is gone.
+        deadline = time.monotonic() + 60
+        while (
+            subprocess.run(["pgrep", "--full", f"mkdir -p {vault}"], capture_output=True, check=False).returncode == 0
+        ):
+            assert time.monotonic() < deadline, "the other host still waits for the rest of the copy"
+            time.sleep(0.1)
+    assert done.returncode != 0
+    assert [each.name[:10] for each in vault.iterdir()] == [".etcd-cp1-"]
 
 
 def test_a_host_with_another_key_gets_nothing_and_the_backup_here_stays(

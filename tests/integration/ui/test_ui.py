@@ -604,8 +604,8 @@ def test_over_tls_the_page_says_so_and_its_cookie_too(kafka: str, topics: Topics
         cookie = answer.headers["set-cookie"]
         assert cookie.startswith("__Host-argus-session=") and "Secure" in cookie
         assert httpx.get(f"{url}/api/me", cookies=answer.cookies, verify=trusted).json()["name"] == "anna"
-        with pytest.raises(httpx.HTTPError):
-            served.get("/login")  # in plain
+        in_clear = httpx.get(f"{url.replace('https', 'http')}/login?next=/search")
+        assert (in_clear.status_code, in_clear.headers["location"]) == (308, f"{url}/login?next=/search")
         # A certificate of another authority, which the first does not know, is shown without a restart.
         renewed = certificate(tmp_path / "renewed", "second")
         for name in ("tls.key", "tls.crt"):

@@ -46,6 +46,13 @@ def test_what_is_hidden_beside_a_users_code_stays_here(folder: Path) -> None:
     assert files == ["code/view/main.py"]
 
 
+def test_the_tests_of_a_go_program_are_not_in_its_image(folder: Path) -> None:
+    (folder / "main_test.go").touch()
+    for target, sent in (("containers/some", ["main.py"]), ("code/view", ["main.py", "main_test.go"])):
+        files = [each for each, _ in Staged(source=folder, target=target).files()]
+        assert files == [f"{target}/{name}" for name in sent]
+
+
 def images_of(models: list[sections.Model] | None = None, **section: Any) -> dict[str, Any]:
     every = list(IMAGES.values())
     return dict(

@@ -5,7 +5,6 @@ import hashlib
 import json
 import socket
 import ssl
-import subprocess
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.certificates import certificate
+from tests.certificates import certificate, openssl
 from tests.e2e.page import Login
 
 
@@ -64,14 +63,10 @@ def shown(pair: Path, trusted: Path) -> tuple[str, ...]:
             thread.join()
 
 
-def openssl(*arguments: str, given: bytes) -> bytes:
-    return subprocess.run(["openssl", *arguments], input=given, capture_output=True, check=True).stdout
-
-
 def test_a_browser_takes_the_page_s_certificate_if_the_authority_signed_it(pair: Path, tmp_path: Path) -> None:
     (flag,) = shown(pair, pair)
-    public = openssl("x509", "-pubkey", "-noout", given=(pair / "tls.crt").read_bytes())
-    key = openssl("pkey", "-pubin", "-outform", "DER", given=public)
+    public = openssl("x509", "-pubkey", "-noout", "-in", pair / "tls.crt")
+    key = openssl("pkey", "-pubin", "-outform", "DER", given=public.decode())
     assert flag.endswith(f"={base64.b64encode(hashlib.sha256(key).digest()).decode()}")
     with pytest.raises(ssl.SSLCertVerificationError):
         shown(pair, certificate(tmp_path / "other", "page"))

@@ -2,11 +2,10 @@
 
 import hashlib
 import ssl
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+from tests.certificates import NEW_KEY, openssl
 
 
 @dataclass(frozen=True)
@@ -39,14 +38,10 @@ def certificate(
     """A certificate with the address `host`, signed by another one or by itself; an `old` one has ended."""
     made = Certificate(folder / f"{name}.pem", folder / f"{name}.key")
     request = folder / f"{name}.csr"
-    _openssl("req", "-new", *_KEY, "-subj", f"/CN={name}", "-keyout", made.key, "-out", request)
+    openssl("req", "-new", *NEW_KEY, "-subj", f"/CN={name}", "-keyout", made.key, "-out", request)
     (folder / f"{name}.ext").write_text(f"subjectAltName=IP:{host}\n" if host else "basicConstraints=CA:TRUE\n")
     signing = ["-CA", by.certificate, "-CAkey", by.key, "-CAcreateserial"] if by else ["-signkey", made.key]
     ended = ["-days", "-1"] if old else ["-days", str(days)]
     extensions = ["-extfile", folder / f"{name}.ext"]
-    _openssl("x509", "-req", "-in", request, "-out", made.certificate, *signing, *ended, *extensions)
+    openssl("x509", "-req", "-in", request, "-out", made.certificate, *signing, *ended, *extensions)
     return made
-
-
-def _openssl(*arguments: str | Path) -> None:
-    subprocess.run(["openssl", *arguments], check=True, capture_output=True, timeout=60)

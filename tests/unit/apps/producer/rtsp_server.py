@@ -1,6 +1,8 @@
 """A small RTSP camera on loopback, with the quirks of real ones: H.264 in RTP, over TCP or UDP."""
 
+import base64
 import contextlib
+import hashlib
 import re
 import socket
 import ssl
@@ -57,6 +59,10 @@ class RtspCamera:
     """Whether to send sound, and no picture."""
     interval: float = 0.02
     tls: ssl.SSLContext | None = None
+    metadata: bool = False
+    """Whether a track of metadata is described before that of pictures."""
+    login: tuple[str, str, str] | None = None
+    """How it asks for a login (`Basic` or `Digest`), and whom it lets in with which password."""
     location: str = ""
     """Where it says that the stream is, instead of describing it."""
     port: int = 0
@@ -81,14 +87,17 @@ class RtspCamera:
                 if method == self.silent_after != "PLAY":
                     self.done.wait()
                 status, extra, body = "200 OK", "Session: 1\r\n", ""
-                if method == "DESCRIBE" and self.location:
+                if not self._admits(method, request):
+                    status, extra = "401 Unauthorized", f'WWW-Authenticate: {self._asked} realm="cam", nonce="feed"\r\n'
+                elif method == "DESCRIBE" and self.location:
                     status, extra = "302 Found", f"Location: {self.location}\r\n"
                 elif method == "DESCRIBE":
                     extra, body = "Content-Type: application/sdp\r\n", self._description()
                 elif method == "SETUP" and (transport := self._transport(request)) is None:
                     status, extra = "461 Unsupported Transport", ""
                 elif method == "SETUP":
-                    chosen, send = self._sender(transport or "", connection, opened)
+                    chosen, sender = self._sender(transport or "", connection, opened)
+                    send = sender if "/track1 " in request else send
                     extra += f"Transport: {chosen}\r\n"
                 number = re.findall(r"CSeq: (\d+)", request)[0]
                 length = f"Content-Length: {len(body)}\r\n" if body else ""
@@ -99,6 +108,23 @@ class RtspCamera:
                     else:
                         self._play(send)
                     return
+
+    @property
+    def _asked(self) -> str:
+        return self.login[0] if self.login else ""
+
+    def _admits(self, method: str, request: str) -> bool:
+        """Whether the request shows the login, as RFC 7617 or RFC 2069 says."""
+        if self.login is None or method == "OPTIONS":
+            return True
+        kind, user, password = self.login
+        shown = re.search(rf"Authorization: {kind} (.*)", request)
+        if shown is None:
+            return False
+        if kind == "Basic":
+            return base64.b64decode(shown[1]).decode() == f"{user}:{password}"
+        given = dict(re.findall(r'(\w+)="([^"]*)"', shown[1]))
+        return given["response"] == _md5(_md5(user, "cam", password), "feed", _md5(method, given["uri"]))
 
     def _transport(self, request: str) -> str | None:
         wanted = re.findall(r"Transport: (\S+)", request)[0]
@@ -124,7 +150,7 @@ class RtspCamera:
         if self.sound:
             sound = "m=audio 0 RTP/AVP 0\r\na=control:track1\r\n"
             return f"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\n{_VIDEO.replace('track1', 'track2')}{sound}"
-        return f"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\n{_VIDEO}"
+        return f"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\n{_METADATA if self.metadata else ''}{_VIDEO}"
 
     def _play(self, send: Callable[[bytes], object]) -> None:
         sequence = number = 0
@@ -142,6 +168,12 @@ class RtspCamera:
 
 
 _VIDEO = "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=fmtp:96 packetization-mode=1\r\na=control:track1\r\n"
+
+_METADATA = "m=application 0 RTP/AVP 107\r\na=rtpmap:107 vnd.onvif.metadata/90000\r\na=control:track0\r\n"
+
+
+def _md5(*parts: str) -> str:
+    return hashlib.md5(":".join(parts).encode(), usedforsecurity=False).hexdigest()
 
 
 def _payloads(picture: Picture) -> list[bytes]:

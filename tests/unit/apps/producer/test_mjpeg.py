@@ -3,8 +3,6 @@
 import hashlib
 import re
 import socket
-import ssl
-import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +15,7 @@ from apps.producer.jpeg import Jpeg
 from apps.producer.settings import Credentials
 from apps.producer.sources import CorruptImage, NoPicture, SourceError, mjpeg, open_source
 from apps.scenes import render
+from tests.unit.apps.producer.certificates import certificate
 from tests.unit.apps.producer.conftest import make_camera
 from tests.unit.apps.producer.raw_server import RawServer, Script, answer, drip, raw_server
 
@@ -88,6 +87,18 @@ def test_what_is_no_stream_says_so(
 ) -> None:
     with raw_server(stream(content_type, PICTURE, **headers)) as server:
         assert told in reason(server.url(), stopping)
+
+
+def test_a_stream_may_come_in_chunks(stopping: threading.Event) -> None:
+    def script(server: RawServer, connection: socket.socket, request: str) -> None:
+        connection.sendall(answer(Content_Type=MULTIPART, Transfer_Encoding="chunked"))
+        # Chunks end amid a picture.
+        for data in (PART[:300], PART[300:] + PART):
+            connection.sendall(b"%x\r\n%s\r\n" % (len(data), data))
+        server.done.wait()
+
+    with raw_server(script) as server:
+        assert first_picture(server.url(), stopping) == PICTURE
 
 
 def to(location: str, status: str = "302 Found") -> Script:
@@ -216,13 +227,7 @@ def test_a_refused_login_says_so(stopping: threading.Event, challenge: str, told
 
 
 def test_a_certificate_that_nobody_vouches_for_says_so(stopping: threading.Event, tmp_path: Path) -> None:
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    files = ["-keyout", str(key), "-out", str(certificate)]
-    kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=127.0.0.1"]
-    subprocess.run(["openssl", "req", *kind, *files], check=True, capture_output=True, timeout=60)
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(certificate, key)
-    with raw_server(stream(), tls) as server:
+    with raw_server(stream(), certificate(tmp_path, "camera", host="127.0.0.1").server) as server:
         told = reason(server.url().replace("http:", "https:"), stopping, LOGIN)
         assert "certificate is not trusted: self-signed certificate" in told.replace("self signed", "self-signed")
         assert not server.requests

@@ -11,8 +11,10 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pydantic import SecretStr
 
 from apps.producer.jpeg import Jpeg
+from apps.producer.settings import Credentials
 from apps.producer.sources import CorruptImage, NoPicture, Source, SourceError, open_source, video
 from tests.unit.apps.producer.conftest import make_camera
 from tests.unit.apps.producer.rtsp_server import Picture, RtspCamera, encoded, rtsp_camera
@@ -45,10 +47,16 @@ def stopping() -> Iterator[threading.Event]:
     stopping.set()
 
 
-def sizes(camera: RtspCamera, stopping: threading.Event, count: int = 5, **settings: object) -> list[tuple[int, ...]]:
+def sizes(
+    camera: RtspCamera,
+    stopping: threading.Event,
+    count: int = 5,
+    login: Credentials | None = None,
+    **settings: object,
+) -> list[tuple[int, ...]]:
     with (
         rtsp_camera(camera),
-        open_source(make_camera(camera.url, frames_per_second=20, **settings), None, LIMIT, stopping) as source,
+        open_source(make_camera(camera.url, frames_per_second=20, **settings), login, LIMIT, stopping) as source,
     ):
         return [image(source).shape for _ in range(count)]
 
@@ -125,6 +133,30 @@ def test_sound_without_pictures_is_a_reason(stopping: threading.Event) -> None:
 )
 def test_times_that_jump_cost_no_picture(stopping: threading.Event, clock: object) -> None:
     assert sizes(RtspCamera(PICTURES, clock=clock), stopping, count=15) == [(128, 160, 3)] * 15  # type: ignore[arg-type]
+
+
+def test_a_track_of_metadata_before_that_of_pictures_costs_nothing(stopping: threading.Event) -> None:
+    assert sizes(RtspCamera(PICTURES, metadata=True), stopping) == [(128, 160, 3)] * 5
+
+
+@pytest.mark.parametrize("kind", ["Basic", "Digest"])
+@pytest.mark.parametrize(
+    "password",
+    ["secret", "p@ss:w/o#r%d?&!^+ x", "100%25", "p\u00e4ssw\u00f6rd\u20ac", "#" * 26, "\u5b89\u5168" * 8, ""],
+)
+def test_a_login_arrives_as_it_is(stopping: threading.Event, kind: str, password: str) -> None:
+    login = Credentials(username="bj\u00f8rn", password=SecretStr(password))
+    camera = RtspCamera(PICTURES, login=(kind, login.username, password))
+    assert sizes(camera, stopping, 1, login) == [(128, 160, 3)]
+
+
+@pytest.mark.parametrize("kind", ["Basic", "Digest"])
+@pytest.mark.parametrize("login", [None, Credentials(username="me", password=SecretStr("wrong"))])
+def test_a_login_that_is_wrong_or_missing_is_a_reason(
+    stopping: threading.Event, kind: str, login: Credentials | None
+) -> None:
+    with pytest.raises(SourceError, match="401"):
+        sizes(RtspCamera(PICTURES, login=(kind, "me", "right")), stopping, 1, login)
 
 
 def test_a_size_may_change(stopping: threading.Event) -> None:

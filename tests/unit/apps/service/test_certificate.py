@@ -2,7 +2,6 @@
 
 import socket
 import ssl
-import subprocess
 import threading
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 
 from apps.service.certificate import Certificate
 from apps.service.settings import SettingsError
-from tests.certificates import certificate
+from tests.certificates import certificate, openssl
 
 OLDEST = ssl.TLSVersion.TLSv1_2
 
@@ -48,11 +47,8 @@ def shown(served: Certificate) -> str:
     thread.start()
     with served.context.wrap_socket(here, server_side=True):
         thread.join()
-    text = ssl.DER_cert_to_PEM_cert(got[0])
-    named = subprocess.run(
-        ["openssl", "x509", "-noout", "-subject"], input=text, capture_output=True, text=True, check=True
-    )
-    return named.stdout.strip().rpartition("=")[2].strip()
+    named = openssl("x509", "-noout", "-subject", given=ssl.DER_cert_to_PEM_cert(got[0]))
+    return named.decode().rpartition("=")[2].strip()
 
 
 def test_a_renewed_certificate_is_shown_to_the_next_client(tmp_path: Path, versions: tuple[Path, Path]) -> None:

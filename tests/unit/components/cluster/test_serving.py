@@ -1,7 +1,6 @@
 """Kubelets' serving certificates: a node gets one for its own name and address, and for nothing else."""
 
 import base64
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 
 from components.cluster.kubelet_certificates import KubeletCertificates
 from components.remote import Ssh
+from tests.certificates import NEW_KEY, openssl
 from tests.unit.components.answers import unpacked
 from tests.unit.components.cluster.conftest import Host, cluster_args, machine, machines, worker
 from tests.unit.components.conftest import Recorder, ssh_options
@@ -26,11 +26,8 @@ def request(
 ) -> str:
     """A certificate request as a kubelet sends it, in base64."""
     key, file = folder / "key.pem", folder / "request.pem"
-    command = ["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-    command += ["-subj", subject, "-keyout", str(key), "-out", str(file)]
-    if names:
-        command += ["-addext", f"subjectAltName={names}"]
-    subprocess.run(command, check=True, capture_output=True)
+    named = ["-addext", f"subjectAltName={names}"] if names else []
+    openssl("req", "-new", *NEW_KEY, "-subj", subject, "-keyout", key, "-out", file, *named)
     return base64.b64encode(file.read_bytes()).decode()
 
 

@@ -2,7 +2,6 @@
 
 import http.server
 import ssl
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from components.config.manifest import ManifestError, read
+from tests.certificates import certificate
 
 GOOD = """\
 # Comments alone are no object.
@@ -98,18 +98,15 @@ class _Server(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The URL of a server with a trusted certificate."""
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=test"]
-    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
-    subprocess.run(command, check=True, capture_output=True)
+    tls = certificate(tmp_path / "tls", "test")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    context.load_cert_chain(tls / "tls.crt", tls / "tls.key")
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Server)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    yield f"https://127.0.0.1:{server.server_port}"
+    monkeypatch.setenv("SSL_CERT_FILE", str(tls / "tls.crt"))
+    monkeypatch.setenv("no_proxy", "localhost")
+    yield f"https://localhost:{server.server_port}"
     server.shutdown()
     server.server_close()
 

@@ -21,6 +21,7 @@ from components.pipeline.kafka_identities import (
     KafkaIdentitiesArgs,
 )
 from components.pipeline.network_policies import flows
+from tests.certificates import openssl
 from tests.unit.components.pipeline.conftest import Build
 from tests.unit.components.pipeline.test_pipeline import templates
 
@@ -29,10 +30,6 @@ PRODUCERS = {f"Deployment/producer-{number}" for number in range(4)}
 MODELS = {"Deployment/model-objects", "Deployment/model-motion"}
 CLIENTS = {"StatefulSet/consumer", "Deployment/filebeat", "CronJob/comparison", "Deployment/ui", *PRODUCERS}
 FROM_PLAIN_TO_TLS: tuple[Transport, ...] = TRANSPORTS[1:]
-
-
-def openssl(*arguments: str, given: str) -> str:
-    return subprocess.run(["openssl", *arguments], input=given, text=True, capture_output=True, check=True).stdout
 
 
 def made(*arguments: str, given: str | None = None) -> list[str]:
@@ -57,10 +54,10 @@ def test_a_certificate_is_good_for_its_name_and_its_hosts(authority: str, tmp_pa
     key, certificate, root = made("identity", "kafka", "*.kafka.argus.svc.cluster.local", "localhost", given=authority)
     (tmp_path / "ca").write_text(root)
     for purpose in ("sslserver", "sslclient"):
-        verify = ["verify", "-CAfile", str(tmp_path / "ca"), "-purpose", purpose, "-verify_hostname", "localhost"]
-        assert openssl(*verify, given=certificate) == "stdin: OK\n"
-    assert openssl("x509", "-noout", "-subject", "-nameopt", "RFC2253", given=certificate) == "subject=CN=kafka\n"
-    assert "DNS:*.kafka.argus.svc.cluster.local" in openssl("x509", "-noout", "-text", given=certificate)
+        verify = ["verify", "-CAfile", tmp_path / "ca", "-purpose", purpose, "-verify_hostname", "localhost"]
+        assert openssl(*verify, given=certificate) == b"stdin: OK\n"
+    assert openssl("x509", "-noout", "-subject", "-nameopt", "RFC2253", given=certificate) == b"subject=CN=kafka\n"
+    assert b"DNS:*.kafka.argus.svc.cluster.local" in openssl("x509", "-noout", "-text", given=certificate)
     assert openssl("pkey", "-pubout", given=key) == openssl("x509", "-pubkey", "-noout", given=certificate)
     # Java reads no other kind of key.
     assert key.startswith("-----BEGIN PRIVATE KEY-----")
@@ -74,8 +71,8 @@ def test_nobody_but_the_authority_can_sign_and_its_key_stays_with_it(authority: 
     forged = made("identity", "kafka", "localhost", given="".join([pair[1], pair[0]]))
     for name, text in {"ca": root, "between": pair[1]}.items():
         (tmp_path / name).write_text(text)
-    verify = ["openssl", "verify", "-CAfile", str(tmp_path / "ca"), "-untrusted", str(tmp_path / "between")]
-    assert subprocess.run(verify, input=forged[1], text=True, capture_output=True, check=False).returncode != 0
+    with pytest.raises(subprocess.CalledProcessError):
+        openssl("verify", "-CAfile", tmp_path / "ca", "-untrusted", tmp_path / "between", given=forged[1])
 
 
 def test_keys_are_secret_are_not_logged_and_the_authority_is_kept(pulumi_mocks: Any) -> None:
