@@ -507,6 +507,10 @@ TRANSPORTS: Final[tuple[Transport, ...]] = ("plain", "both", "prefer", "tls")
 TRANSPORTS_OF_CLIENTS: Final[tuple[Transport, ...]] = ("prefer", "tls")
 """Those in which clients use TLS."""
 
+SearchTransport = Literal["plain", "both", "tls"]
+SEARCH_TRANSPORTS: Final[tuple[SearchTransport, ...]] = ("plain", "both", "tls")
+"""The ways in which Elasticsearch's nodes answer; a running stack goes from one to the next."""
+
 
 class Zookeeper(Section):
     """The ZooKeeper ensemble of Kafka."""
@@ -576,6 +580,14 @@ class Elasticsearch(Section):
     heap_mib: int = Field(1024, ge=384, alias="heapMiB", description="Java heap of a node (MiB).")
     volume_gib: int = Field(100, ge=1, alias="volumeGiB", description="Disk of a node (GiB); it may grow.")
     retention_days: int = Field(7, ge=1, description="Days after which a day's index is deleted.")
+    transport: SearchTransport = Field(
+        "plain",
+        description="How nodes answer. plain: whoever reaches a node may do everything. both: a proxy in each node's "
+        "pod also answers with TLS, the stack's pods use that, and each may do what its rules allow; whoever connects "
+        "in plain still may do everything. tls: nobody connects in plain, and what no rule allows is denied. A running "
+        "stack goes from one to the next, with an update each; needs `openssl` on the computer that runs Pulumi. What "
+        "nodes say among themselves is in plain in any case.",
+    )
     vertical: Vertical = Field("off", description=VERTICAL_WITH_RESTART)
 
     @property
