@@ -1229,7 +1229,8 @@ class Audit(Section):
     ship: bool = Field(
         False,
         description="Send it to Elasticsearch too (indices `audit-<day>`), by a Filebeat as root on each control "
-        "plane, in the namespace argus-audit. Whoever reaches Elasticsearch can read and change what is there.",
+        "plane, in the namespace argus-audit. Unless elasticsearch.transport is tls, whoever reaches Elasticsearch can "
+        "read and change what is there.",
     )
     retention_days: int = Field(90, ge=1, description="Days after which a day's index is deleted.")
     memory: Memory = Field(_memory(64, 256), description="Memory of a pod that sends it.")
@@ -1244,7 +1245,8 @@ class PodSecrets(Section):
         description="Any word, such as a date; when it changes, all of them are made anew. Pods read another token, "
         "key and certificate without a restart; of each application a new driver starts beside the old one, as with "
         "new weights. Unless kafka.transport is plain, so are the certificates for Kafka and ZooKeeper, and both "
-        "and everything that connects to Kafka restart in turn.",
+        "and everything that connects to Kafka restart in turn; unless elasticsearch.transport is plain, the same of "
+        "Elasticsearch.",
     )
 
 

@@ -237,7 +237,7 @@ class Elasticsearch(pulumi.ComponentResource):
             image=self._pipeline.images["elasticsearch"],
             env=[
                 k.env("ES_JAVA_OPTS", heap),
-                # The official image enables security by default; here the cluster's network is the security boundary.
+                # The official image enables security by default; here the proxy is who lets clients in (ADR 48).
                 k.env("xpack.security.enabled", "false"),
                 # Both images take such a variable for a setting, before that of elasticsearch.yml.
                 *([k.env_if_there(_INITIAL_MASTERS, FORMED)] if section.replicas > 1 else []),
@@ -334,5 +334,6 @@ STAGE: Final = Stage(
     kind="StatefulSet",
     memory_key="heapMiB",
     pods={"elasticsearch": LABELS, TEMPLATE: TEMPLATE_LABELS, RETENTION: RETENTION_LABELS},
+    beside=lambda settings: () if settings.elasticsearch.transport == "plain" else (proxy.NAME,),
     declare=lambda pipeline: [Elasticsearch("elasticsearch", pipeline)],
 )

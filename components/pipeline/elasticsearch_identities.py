@@ -21,6 +21,11 @@ NODES: Final = "elasticsearch-nodes"
 """The name in the nodes' certificate, which is none of a client's."""
 
 
+def secret_of(identity: str) -> str:
+    """The name of the Secret with the certificate of a client, or of NODES. Some names begin like it already."""
+    return f"elasticsearch-{identity.removeprefix('elasticsearch-')}-identity"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Access(Held):
     """What a pod needs to ask Elasticsearch as somebody."""
@@ -80,8 +85,7 @@ class ElasticsearchIdentities(pulumi.ComponentResource):
             redraw=self._args.section.redraw,
             opts=self._child,
         )
-        # The names of some clients begin so already.
-        secret = f"elasticsearch-{subject.removeprefix('elasticsearch-')}-identity"
+        secret = secret_of(subject)
         made = core.v1.Secret(
             f"{self._name}-{subject}-secret",
             metadata=k.metadata(secret, namespace, k.labels(secret, "elasticsearch-identity")),
