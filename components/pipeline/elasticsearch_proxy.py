@@ -96,7 +96,10 @@ http {{
     location @elasticsearch {{ proxy_pass http://elasticsearch$request_uri; }}
     location = /-/bulk {{
       internal;
+      client_max_body_size 100m;
+      # Its answer is read as a whole too, which a pipe of buffers that waits for its reader would not end.
       subrequest_output_buffer_size 64m;
+      proxy_buffering off;
       proxy_pass http://elasticsearch$request_uri;
     }}
   }}
