@@ -68,9 +68,7 @@ def stateful_set(
                 when_deleted="Delete", when_scaled="Retain"
             ),
             volume_claim_templates=[data],
-            template=core.v1.PodTemplateSpecArgs(
-                metadata=template_metadata(workload.labels, contents), spec=pod
-            ),
+            template=core.v1.PodTemplateSpecArgs(metadata=template_metadata(workload.labels, contents), spec=pod),
         ),
         opts=pulumi.ResourceOptions.merge(pulumi.ResourceOptions.merge(workload.opts, READY), KEPT),
     )

@@ -312,9 +312,7 @@ class Elasticsearch(pulumi.ComponentResource):
         container = self._tool("retention", "retention", limit_mib=192)
         container.env_from = k.env_from(config)
         container.volume_mounts = list(access.mounts) or None
-        k.cron_job(
-            f"{self._name}-retention-job", workload, container, access.volumes, schedule="17 * * * *", retries=3
-        )
+        k.cron_job(f"{self._name}-retention-job", workload, container, access.volumes, schedule="17 * * * *", retries=3)
 
     def _tool(self, name: str, module: str, *arguments: str, limit_mib: int) -> core.v1.ContainerArgs:
         """A container that runs a module of apps/indices, which are in the consumer's image."""

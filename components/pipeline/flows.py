@@ -58,7 +58,8 @@ KEDA's and VPA's pods are there where the stack scales by lag or by use, in the 
 `argus` passes for one of KEDA's.
 
 Probes and metrics are at ports of their own, 8081 of producers, consumers and the page and 8080 of a model's driver;
-unless `argus:elasticsearch.transport` is `plain`, probes of Elasticsearch are at {elasticsearch_proxy.PROBES}. They are in plain and ask nobody who he is. No policy lets anybody in; Kubernetes lets in the kubelet of the pod's
+unless `argus:elasticsearch.transport` is `plain`, probes of Elasticsearch are at {elasticsearch_proxy.PROBES}.
+They are in plain and ask nobody who he is. No policy lets anybody in; Kubernetes lets in the kubelet of the pod's
 machine.
 """
 

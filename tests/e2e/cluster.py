@@ -185,7 +185,7 @@ class ClusterClient:
         return _repeated(lambda: self._http.request(method, path, **request).raise_for_status())
 
     def _search(self, method: str, path: str, **request: Any) -> httpx.Response:
-        """Elasticsearch's answer: through the API servers' proxy, or where nodes answer only inside their pods, there."""
+        """Elasticsearch's answer: by the API servers' proxy or, where nodes answer only inside their pods, there."""
         service = self.get(f"/api/v1/namespaces/{NAMESPACE}/services/elasticsearch")
         if SEARCH_PORT in (port["port"] for port in service["spec"]["ports"]):
             return self._read(method, f"{_SEARCH}{path}", **request)

@@ -23,7 +23,7 @@ class Forward:
         """Raises httpx.ConnectError where there is no way to the pod."""
         with tempfile.NamedTemporaryFile("r") as said:
             command = [OWN.bin / "kubectl", f"--kubeconfig={kubeconfig}", f"--namespace={namespace}"]
-            with open(said.name, "w") as sink:
+            with Path(said.name).open("w") as sink:
                 self._process = subprocess.Popen(
                     [*command, "port-forward", f"pod/{pod}", f":{port}"], stdout=sink, stderr=sink
                 )

@@ -68,7 +68,12 @@ def test_no_stranger_gets_in_and_every_frame_arrives(stack: Stack, enforcing: Pa
     settings = running_settings()
     audit = Audit.open(stack.cluster)
     began = time.monotonic()
-    table = flows([model.name for model in settings.models], settings.kafka.transport, settings.zookeeper_transport)
+    table = flows(
+        [model.name for model in settings.models],
+        settings.kafka.transport,
+        settings.zookeeper_transport,
+        settings.elasticsearch.transport,
+    )
     wait_until_all_reach_what_they_may(stack.cluster, pods(settings, STAGES), table)
     timings.took(
         "policies beside our network: strangers have tried every port", time.monotonic() - began, audit.close()

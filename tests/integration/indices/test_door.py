@@ -440,6 +440,4 @@ def test_filebeat_ships_the_audit_log(opened: Door, tmp_path: Path) -> None:
     (tmp_path / "lines.json").write_text(json.dumps(event) + "\n")
     config = json.loads(audit_log.filebeat_yml(opened.url, SEARCH_TLS))
     with ship(opened, AUDIT, config, tmp_path, "audit"):
-        wait_for(
-            "the line", lambda: in_index(opened.node, AUDITED) == {"1/ResponseComplete"}, seconds=120, every=1
-        )
+        wait_for("the line", lambda: in_index(opened.node, AUDITED) == {"1/ResponseComplete"}, seconds=120, every=1)
