@@ -93,9 +93,13 @@ GRANTS: Final[Sequence[Grant]] = (
     Grant(RETENTION, "GET", f"/_cat/indices/{RESULT_INDICES},{REFUSED_INDICES}", ("format", "h")),
     Grant(RETENTION, "GET", f"/_cat/indices/{AUDIT_INDICES}", ("format", "h")),
     *(
-        Grant(RETENTION, method, path)
+        grant
         for index in (RESULTS, REFUSED, AUDITED)
-        for method, path in (("GET", f"/{index}/_mapping"), ("PUT", f"/{index}/_mapping"), ("DELETE", f"/{index}"))
+        for grant in (
+            Grant(RETENTION, "GET", f"/{index}/_mapping"),
+            Grant(RETENTION, "PUT", f"/{index}/_mapping"),
+            Grant(RETENTION, "DELETE", f"/{index}"),
+        )
     ),
 )
 
