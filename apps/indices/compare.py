@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 
 from confluent_kafka import KafkaException
 
-from apps.indices import archive
+from apps.indices import Search, archive
 from apps.indices.archive import Stored
 from apps.indices.documents import Documents, Record, chunks
 from apps.indices.identities import Identities, Slot
@@ -112,7 +112,7 @@ class Comparison:
 
     def __init__(self, settings: ComparisonSettings, log: ResultsLog, now: datetime) -> None:
         self._settings, self._log, self._now = settings, log, now
-        self._documents = Documents(settings.base_url)
+        self._documents = Documents(Search.of(settings))
         self._pod = Client.of(settings)
         self._waiting: Counter[str] = Counter()
         """How many results are neither in the index nor set aside, by the reason."""

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Self, TypeVar
 
-from apps.indices import ask
+from apps.indices import Search
 from apps.indices.identities import Identities, Slot
 from apps.messages import Result, format_timestamp, result_from_json
 from apps.messages.names import NAME_PATTERN, REFUSED_INDICES, RESULT_INDICES, refused_index, results_index
@@ -50,14 +50,14 @@ class Record:
 
 
 class Documents:
-    """The indices at one URL. Every method raises OSError or ValueError if Elasticsearch does not answer."""
+    """The indices of one Elasticsearch. Every method raises OSError or ValueError if Elasticsearch does not answer."""
 
-    def __init__(self, base: str) -> None:
-        self._base = base
+    def __init__(self, search: Search) -> None:
+        self._elasticsearch = search
 
     def refresh(self) -> None:
         """Make everything that was indexed until now visible to searches."""
-        ask("POST", f"{self._base}/{RESULT_INDICES},{REFUSED_INDICES}/_refresh")
+        self._elasticsearch.ask("POST", f"/{RESULT_INDICES},{REFUSED_INDICES}/_refresh")
 
     def indexed(self, hours: Iterable[str]) -> Identities:
         """The results of these hours in the index."""
@@ -138,10 +138,11 @@ class Documents:
                         yield hit, found["camera"], int(found["sequence"]), found["model"]
                 scroll = answer["_scroll_id"]
                 following = json.dumps({"scroll": keep, "scroll_id": scroll}).encode()
-                answer = ask("POST", f"{self._base}/_search/scroll?{only}", following)
+                answer = self._elasticsearch.ask("POST", f"/_search/scroll?{only}", following)
         finally:
             with contextlib.suppress(OSError, ValueError):
-                ask("DELETE", f"{self._base}/_search/scroll", json.dumps({"scroll_id": [scroll]}).encode())
+                closed = json.dumps({"scroll_id": [scroll]}).encode()
+                self._elasticsearch.ask("DELETE", "/_search/scroll", closed)
 
     def _refusing(self) -> list[str]:
         """The indices whose results are set aside."""
@@ -180,12 +181,12 @@ class Documents:
 
     def _search(self, indices: str, body: dict[str, Any], parameters: str = "") -> Any:
         # A part of the index that cannot be searched must not look as if its results were missing.
-        url = f"{self._base}/{indices}/_search?allow_partial_search_results=false&ignore_unavailable=true&{parameters}"
-        return ask("POST", url.rstrip("&"), json.dumps(body).encode())
+        path = f"/{indices}/_search?allow_partial_search_results=false&ignore_unavailable=true&{parameters}"
+        return self._elasticsearch.ask("POST", path.rstrip("&"), json.dumps(body).encode())
 
     def _make(self, index: str) -> None:
         try:
-            ask("PUT", f"{self._base}/{index}", json.dumps(_REFUSED_SETTINGS).encode())
+            self._elasticsearch.ask("PUT", f"/{index}", json.dumps(_REFUSED_SETTINGS).encode())
         except urllib.error.HTTPError as refused:
             answer = refused.read()
             if refused.code != HTTPStatus.BAD_REQUEST or b"resource_already_exists" not in answer:
@@ -197,7 +198,7 @@ class Documents:
             return []
         lines = [part for action, line in actions for part in (json.dumps(action), line) if part is not None]
         try:
-            answer = ask("POST", f"{self._base}/_bulk?timeout=10s", ("\n".join(lines) + "\n").encode())
+            answer = self._elasticsearch.ask("POST", "/_bulk?timeout=10s", ("\n".join(lines) + "\n").encode())
         except urllib.error.HTTPError as refused:
             return [_reason(refused.code, _error_in(refused.read()))] * len(actions)
         return [_refusal(next(iter(item.values()))) for item in answer["items"]]

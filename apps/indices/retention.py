@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from http import HTTPStatus
 
-from apps.indices import ask
+from apps.indices import Search
 from apps.indices.settings import RetentionSettings
 from apps.messages.names import AUDIT_INDICES, REFUSED_INDICES, RESULT_INDICES, day_of
 from apps.service.process import run
@@ -42,64 +42,65 @@ def indices_ahead(names: Iterable[str], today: date) -> list[str]:
     return sorted(name for name in names if (day := day_of(name)) is not None and day > today + timedelta(days=1))
 
 
-def earlier_day(base: str, now: datetime) -> date:
+def earlier_day(search: Search, now: datetime) -> date:
     """The day of `now`, which is this machine's time, or Elasticsearch's if that is earlier.
 
     Raises OSError or ValueError if Elasticsearch does not answer.
     """
-    (health,) = ask("GET", f"{base}/_cat/health?format=json&h=epoch")
+    (health,) = search.ask("GET", "/_cat/health?format=json&h=epoch")
     return min(now, datetime.fromtimestamp(int(health["epoch"]), UTC)).date()
 
 
-def found_ahead_on(base: str, name: str, today: date) -> date:
+def found_ahead_on(search: Search, name: str, today: date) -> date:
     """The day on which an index was first found to be of a day to come; recorded in the index if that is today.
 
     Raises OSError or ValueError if Elasticsearch refuses or does not answer.
     """
-    meta = ask("GET", f"{base}/{name}/_mapping")[name]["mappings"].get("_meta", {})
+    meta = search.ask("GET", f"/{name}/_mapping")[name]["mappings"].get("_meta", {})
     with contextlib.suppress(ValueError, TypeError):
         found = date.fromisoformat(meta.get(FOUND_AHEAD))
         # A later day was recorded by a clock that was wrong itself.
         if found <= today:
             return found
-    ask("PUT", f"{base}/{name}/_mapping", json.dumps({"_meta": {**meta, FOUND_AHEAD: today.isoformat()}}).encode())
+    noted = {"_meta": {**meta, FOUND_AHEAD: today.isoformat()}}
+    search.ask("PUT", f"/{name}/_mapping", json.dumps(noted).encode())
     logger.warning("%s is of a day to come: it is kept as if it were of %s", name, today)
     return today
 
 
 def work(settings: RetentionSettings) -> int:
     """Returns the process's exit status: 1 if an index could not be deleted, so that the job is retried."""
-    base = settings.base_url
+    search = Search.of(settings)
     try:
-        today = earlier_day(base, datetime.now(UTC))
+        today = earlier_day(search, datetime.now(UTC))
         kept = {
             f"{RESULT_INDICES},{REFUSED_INDICES}": settings.retention_days,
             AUDIT_INDICES: settings.audit_retention_days,
         }
         listed = {
-            patterns: [row["index"] for row in ask("GET", f"{base}/_cat/indices/{patterns}?format=json&h=index")]
+            patterns: [row["index"] for row in search.ask("GET", f"/_cat/indices/{patterns}?format=json&h=index")]
             for patterns in kept
         }
     except (OSError, ValueError) as error:
-        logger.error("could not list the indices at %s: %s", base, error)
+        logger.error("could not list the indices at %s: %s", search.url, error)
         return 1
-    return max(_expire(base, names, today, kept[patterns]) for patterns, names in listed.items())
+    return max(_expire(search, names, today, kept[patterns]) for patterns, names in listed.items())
 
 
-def _expire(base: str, names: Sequence[str], today: date, retention_days: int) -> int:
+def _expire(search: Search, names: Sequence[str], today: date, retention_days: int) -> int:
     """Delete those of these indices that are too old; the process's exit status."""
     failed = 0
     doomed = expired_indices(names, today, retention_days)
     for name in indices_ahead(names, today):
         try:
-            if found_ahead_on(base, name, today) < oldest_kept(today, retention_days):
+            if found_ahead_on(search, name, today) < oldest_kept(today, retention_days):
                 doomed.append(name)
         except (OSError, ValueError) as error:
             logger.error("could not find out how old %s is: %s", name, error)
             failed += 1
     for name in doomed:
         try:
-            ask("DELETE", f"{base}/{name}")
+            search.ask("DELETE", f"/{name}")
             logger.info("deleted %s", name)
         except (OSError, ValueError) as error:
             if isinstance(error, urllib.error.HTTPError) and error.code == HTTPStatus.NOT_FOUND:

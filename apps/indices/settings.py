@@ -2,24 +2,13 @@
 
 from pathlib import Path
 
-from pydantic import Field, HttpUrl
+from pydantic import Field
 
-from apps.service import settings
+from apps.service.elasticsearch import ElasticsearchSettings
 from apps.service.settings import AskingSettings, KafkaSettings, PeerUrls, Words
 
 
-class Settings(settings.Settings):
-    """The environment of a job that uses Elasticsearch."""
-
-    elasticsearch_url: HttpUrl
-
-    @property
-    def base_url(self) -> str:
-        """The URL without a trailing slash."""
-        return str(self.elasticsearch_url).rstrip("/")
-
-
-class RetentionSettings(Settings):
+class RetentionSettings(ElasticsearchSettings):
     """The environment of the retention job."""
 
     retention_days: int = Field(ge=1)
@@ -28,7 +17,7 @@ class RetentionSettings(Settings):
     """For the audit log, whether or not the stack sends it now."""
 
 
-class ComparisonSettings(Settings, AskingSettings, KafkaSettings):
+class ComparisonSettings(ElasticsearchSettings, AskingSettings, KafkaSettings):
     """The environment of the comparison of Kafka, disk and index."""
 
     frames_topic: str = Field(min_length=1)

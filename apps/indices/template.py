@@ -5,19 +5,21 @@ import sys
 import urllib.error
 from pathlib import Path
 
-from apps.indices import ask
-from apps.indices.settings import Settings
+from apps.indices import Search
+from apps.service.elasticsearch import ElasticsearchSettings
 from apps.service.process import run
 
 logger = logging.getLogger("apps.indices.template")
 
 
-def work(settings: Settings) -> int:
+def work(settings: ElasticsearchSettings) -> int:
     """Returns the process's exit status: 1 if Elasticsearch refuses or does not answer."""
+    search = Search.of(settings)
     for file in map(Path, sys.argv[1:]):
-        url = f"{settings.base_url}/_index_template/{file.stem}"
+        path = f"/_index_template/{file.stem}"
+        url = f"{search.url}{path}"
         try:
-            ask("PUT", url, file.read_bytes())
+            search.ask("PUT", path, file.read_bytes())
         except urllib.error.HTTPError as refused:
             logger.error("%s: %d %s", url, refused.code, refused.read().decode(errors="replace"))
             return 1
@@ -29,4 +31,4 @@ def work(settings: Settings) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run(Settings, work))
+    sys.exit(run(ElasticsearchSettings, work))

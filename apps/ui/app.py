@@ -93,7 +93,11 @@ def create_app(settings: Settings, certificate: Certificate | None = None) -> Fa
     archive = Archive(settings.consumer_urls, client, pod.token)
     notices = Notices(settings.standby_machines, client)
     elasticsearch = AsyncElasticsearch(
-        settings.elasticsearch_url, node_class=HttpxAsyncHttpNode, request_timeout=SEARCH_SECONDS, max_retries=1
+        settings.elasticsearch_url,
+        node_class=HttpxAsyncHttpNode,
+        request_timeout=SEARCH_SECONDS,
+        max_retries=1,
+        ssl_context=settings.elasticsearch_context,
     )
 
     @contextlib.asynccontextmanager

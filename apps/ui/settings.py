@@ -5,12 +5,13 @@ from pathlib import Path
 from pydantic import Field, field_validator
 
 from apps.messages.names import model_of
+from apps.service.elasticsearch import ElasticsearchSettings
 from apps.service.settings import AskingSettings, KafkaSettings, PeerUrls, ServerSettings, Words
 
 MEBIBYTE = 1024**2
 
 
-class Settings(ServerSettings, AskingSettings, KafkaSettings):
+class Settings(ServerSettings, AskingSettings, KafkaSettings, ElasticsearchSettings):
     """The environment of the UI."""
 
     probe_port: int = Field(ge=0, le=65535)
@@ -18,7 +19,6 @@ class Settings(ServerSettings, AskingSettings, KafkaSettings):
 
     frames_topic: str = Field(min_length=1)
     results_topics: Words
-    elasticsearch_url: str = Field(pattern=r"^https?://")
     consumer_urls: PeerUrls
     producer_urls: PeerUrls
     cameras: Words

@@ -4,10 +4,10 @@ Their values are an output of the stack, so that the next preview compares them 
 update writes its outputs as soon as all of them are known, which may be long before its end.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from components.config.sections import TRANSPORTS, Settings
+from components.config.sections import SEARCH_TRANSPORTS, TRANSPORTS, Settings
 
 _COPIES: Final = 3
 """Kafka keeps this many copies of a record where there are as many brokers."""
@@ -28,6 +28,7 @@ def of(settings: Settings) -> dict[str, Any]:
         "kafka.transport": settings.kafka.transport,
         "zookeeper.transport": settings.zookeeper_transport,
         "elasticsearch.replicas": settings.elasticsearch.replicas,
+        "elasticsearch.transport": settings.elasticsearch.transport,
         **{f"{name}.volumeGiB": section.volume_gib for name, section in settings if hasattr(section, "volume_gib")},
     }
 
@@ -55,7 +56,7 @@ def goes_in_steps(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     return bool(earlier) and any(earlier.get(key, _ONCE[key]) != now[key] for key in _STEPWISE)
 
 
-_STEPWISE: Final = ("kafka.transport", "zookeeper.transport")
+_STEPWISE: Final = ("kafka.transport", "zookeeper.transport", "elasticsearch.transport")
 
 _ONCE: Final[Mapping[str, Any]] = dict.fromkeys(_STEPWISE, "plain")
 """The values of keys that earlier versions did not have."""
@@ -108,20 +109,24 @@ def _brokers(old: Any, new: Any, _: Mapping[str, Any]) -> str | None:
 
 
 def _transport(old: Any, new: Any, _: Mapping[str, Any]) -> str | None:
-    reason = _steps("brokers and clients", old, new)
+    reason = _steps("brokers and clients", TRANSPORTS, old, new)
     return f"{reason} (unset, this key is tls)" if reason else None
 
 
 def _ensemble_transport(old: Any, new: Any, _: Mapping[str, Any]) -> str | None:
-    reason = _steps("ZooKeeper's members and the brokers", old, new)
+    reason = _steps("ZooKeeper's members and the brokers", TRANSPORTS, old, new)
     return f"{reason} (unset, this key is what kafka.transport is)" if reason else None
 
 
-def _steps(who: str, old: Any, new: Any) -> str | None:
-    was, wanted = TRANSPORTS.index(old), TRANSPORTS.index(new)
+def _search_transport(old: Any, new: Any, _: Mapping[str, Any]) -> str | None:
+    return _steps("Elasticsearch's nodes and clients", SEARCH_TRANSPORTS, old, new)
+
+
+def _steps(who: str, steps: Sequence[str], old: Any, new: Any) -> str | None:
+    was, wanted = steps.index(old), steps.index(new)
     if abs(was - wanted) == 1:
         return None
-    step = TRANSPORTS[was + (1 if wanted > was else -1)]
+    step = steps[was + (1 if wanted > was else -1)]
     return (
         f"{who} change one after the other, so a running stack goes from {old} to {step} first, with an update of its "
         "own"
@@ -154,6 +159,7 @@ _JUDGES: Final[Mapping[str, _Judge]] = {
     "kafka.transport": _transport,
     "zookeeper.transport": _ensemble_transport,
     "elasticsearch.replicas": _nodes,
+    "elasticsearch.transport": _search_transport,
 }
 
 

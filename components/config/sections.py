@@ -513,6 +513,10 @@ TRANSPORTS: Final[tuple[Transport, ...]] = ("plain", "both", "prefer", "tls")
 TRANSPORTS_OF_CLIENTS: Final[tuple[Transport, ...]] = ("prefer", "tls")
 """Those in which clients use TLS."""
 
+SearchTransport = Literal["plain", "both", "tls"]
+SEARCH_TRANSPORTS: Final[tuple[SearchTransport, ...]] = ("plain", "both", "tls")
+"""The ways in which Elasticsearch's nodes answer; a running stack goes from one to the next."""
+
 
 class Zookeeper(Section):
     """The ZooKeeper ensemble of Kafka."""
@@ -582,6 +586,14 @@ class Elasticsearch(Section):
     heap_mib: int = Field(1024, ge=384, alias="heapMiB", description="Java heap of a node (MiB).")
     volume_gib: int = Field(100, ge=1, alias="volumeGiB", description="Disk of a node (GiB); it may grow.")
     retention_days: int = Field(7, ge=1, description="Days after which a day's index is deleted.")
+    transport: SearchTransport = Field(
+        "plain",
+        description="How nodes answer. plain: whoever reaches a node may do everything. both: a proxy in each node's "
+        "pod also answers with TLS, the stack's pods use that, and each may do what its rules allow; whoever connects "
+        "in plain still may do everything. tls: nobody connects in plain, and what no rule allows is denied. A running "
+        "stack goes from one to the next, with an update each; needs `openssl` on the computer that runs Pulumi. What "
+        "nodes say among themselves is in plain in any case.",
+    )
     vertical: Vertical = Field("off", description=VERTICAL_WITH_RESTART)
 
     @property
@@ -1223,7 +1235,8 @@ class Audit(Section):
     ship: bool = Field(
         False,
         description="Send it to Elasticsearch too (indices `audit-<day>`), by a Filebeat as root on each control "
-        "plane, in the namespace argus-audit. Whoever reaches Elasticsearch can read and change what is there.",
+        "plane, in the namespace argus-audit. Unless elasticsearch.transport is tls, whoever reaches Elasticsearch can "
+        "read and change what is there.",
     )
     retention_days: int = Field(90, ge=1, description="Days after which a day's index is deleted.")
     memory: Memory = Field(_memory(64, 256), description="Memory of a pod that sends it.")
@@ -1238,7 +1251,8 @@ class PodSecrets(Section):
         description="Any word, such as a date; when it changes, all of them are made anew. Pods read another token, "
         "key and certificate without a restart; of each application a new driver starts beside the old one, as with "
         "new weights. Unless kafka.transport is plain, so are the certificates for Kafka and ZooKeeper, and both "
-        "and everything that connects to Kafka restart in turn.",
+        "and everything that connects to Kafka restart in turn; unless elasticsearch.transport is plain, the same of "
+        "Elasticsearch.",
     )
 
 

@@ -48,9 +48,12 @@ def stateful_set(
     grace_seconds: int,
     settle_seconds: int = 0,
     user: int = USER,
+    beside: Sequence[core.v1.ContainerArgs] = (),
 ) -> apps.v1.StatefulSet:
     """Members that start together, because a quorum needs several, and are updated one at a time. `replicas` is None
-    where an autoscaler sets the number."""
+    where an autoscaler sets the number. The containers `beside` run in each member's pod too."""
+    pod = stateful_pod(workload.labels, container, volumes, grace_seconds=grace_seconds, user=user)
+    pod.containers = [container, *beside]
     return apps.v1.StatefulSet(
         resource,
         metadata=workload.metadata(OURS),
@@ -65,10 +68,7 @@ def stateful_set(
                 when_deleted="Delete", when_scaled="Retain"
             ),
             volume_claim_templates=[data],
-            template=core.v1.PodTemplateSpecArgs(
-                metadata=template_metadata(workload.labels, contents),
-                spec=stateful_pod(workload.labels, container, volumes, grace_seconds=grace_seconds, user=user),
-            ),
+            template=core.v1.PodTemplateSpecArgs(metadata=template_metadata(workload.labels, contents), spec=pod),
         ),
         opts=pulumi.ResourceOptions.merge(pulumi.ResourceOptions.merge(workload.opts, READY), KEPT),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, Final
 
 import pulumi
@@ -11,12 +12,15 @@ from pulumi_kubernetes import apps, core, meta, networking
 from apps.messages.names import audit_index
 from components import kubernetes as k
 from components.cluster.kubeadm import AUDIT_LOGS
+from components.config import sections
 from components.pipeline import elasticsearch
 from components.pipeline.dns import NAMESPACE_NAME, dns_rule
 from components.pipeline.elasticsearch import Elasticsearch
+from components.pipeline.elasticsearch_grants import AUDIT
+from components.pipeline.filebeat import SEARCH_TLS
 from components.pipeline.stage import Pipeline
 
-NAMESPACE: Final = "argus-audit"
+NAMESPACE: Final = AUDIT
 LABELS: Final = k.labels("audit-log", "shipper")
 ROOT: Final = 0
 """The audit log's only reader."""
@@ -29,11 +33,11 @@ _IDENTITY: Final = (
 """One document for each line, however often it is read."""
 
 
-def filebeat_yml(elasticsearch_url: str) -> str:
+def filebeat_yml(elasticsearch_url: str, search_tls: Mapping[str, Any] | None = None) -> str:
     """Filebeat's configuration, as JSON (a subset of YAML).
 
     Which lines were sent is forgotten with the pod, so those of the last days are then read again; they replace
-    themselves.
+    themselves. `search_tls` is filebeat.SEARCH_TLS; None: it connects in plain.
     """
     config: dict[str, Any] = {
         "name": "${NODE_NAME}",
@@ -59,7 +63,12 @@ def filebeat_yml(elasticsearch_url: str) -> str:
             {"script": {"lang": "javascript", "source": _IDENTITY}},
             {"drop_fields": {"fields": ["message", "input", "agent", "ecs", "log"], "ignore_missing": True}},
         ],
-        "output.elasticsearch": {"hosts": [elasticsearch_url], "index": audit_index("%{+yyyy.MM.dd}"), "worker": 1},
+        "output.elasticsearch": {
+            "hosts": [elasticsearch_url],
+            "index": audit_index("%{+yyyy.MM.dd}"),
+            "worker": 1,
+            **(search_tls or {}),
+        },
         "setup.template.enabled": False,
         "setup.ilm.enabled": False,
         "queue.mem": {"events": 1024, "flush.min_events": 64, "flush.timeout": "5s"},
@@ -84,8 +93,10 @@ class AuditLog(pulumi.ComponentResource):
         version = pipeline.settings.cluster.kubernetes_version
         namespace = k.namespace(f"{name}-namespace", NAMESPACE, version, child, profile="privileged")
         workload = k.Workload("audit-log", namespace, LABELS, child)
-        policy = self._policy(name, workload, pipeline.namespace)
-        files = {"filebeat.yml": pipeline.one(Elasticsearch).url.apply(filebeat_yml)}
+        policy = self._policy(name, workload, pipeline.namespace, pipeline.settings.elasticsearch.transport)
+        search = pipeline.one(Elasticsearch).client(AUDIT, namespace)
+        search_tls = SEARCH_TLS if search.volumes else None
+        files = {"filebeat.yml": search.url.apply(lambda url: filebeat_yml(url, search_tls))}
         config = k.config_map(f"{name}-config", workload, files)
         container = core.v1.ContainerArgs(
             name="filebeat",
@@ -97,6 +108,7 @@ class AuditLog(pulumi.ComponentResource):
             volume_mounts=[
                 k.mount("config", k.CONFIG_DIR, read_only=True),
                 k.mount("log", AUDIT_LOGS, read_only=True),
+                *search.mounts,
                 k.mount("data", "/usr/share/filebeat/data"),
                 k.mount("tmp", "/tmp"),
             ],
@@ -111,7 +123,7 @@ class AuditLog(pulumi.ComponentResource):
                 selector=k.selector(LABELS),
                 revision_history_limit=1,
                 template=core.v1.PodTemplateSpecArgs(
-                    metadata=k.template_metadata(LABELS, [files]),
+                    metadata=k.template_metadata(LABELS, [files, *search.contents]),
                     spec=core.v1.PodSpecArgs(
                         automount_service_account_token=False,
                         enable_service_links=False,
@@ -126,7 +138,13 @@ class AuditLog(pulumi.ComponentResource):
                         ),
                         termination_grace_period_seconds=10,
                         containers=[container],
-                        volumes=[k.config_volume(config), log, k.scratch_volume("data"), k.scratch_volume()],
+                        volumes=[
+                            k.config_volume(config),
+                            log,
+                            *search.volumes,
+                            k.scratch_volume("data"),
+                            k.scratch_volume(),
+                        ],
                     ),
                 ),
             ),
@@ -134,20 +152,29 @@ class AuditLog(pulumi.ComponentResource):
         )
         self.register_outputs({})
 
-    def _policy(self, name: str, workload: k.Workload, pipelines: pulumi.Input[str]) -> networking.v1.NetworkPolicy:
+    def _policy(
+        self,
+        name: str,
+        workload: k.Workload,
+        pipelines: pulumi.Input[str],
+        transport: sections.SearchTransport,
+    ) -> networking.v1.NetworkPolicy:
         """The namespace's only connections; Elasticsearch's own policy lets them in (network_policies.py)."""
         search = networking.v1.NetworkPolicyPeerArgs(
             namespace_selector=meta.v1.LabelSelectorArgs(match_labels={NAMESPACE_NAME: pipelines}),
             pod_selector=k.selector(elasticsearch.LABELS),
         )
-        port = networking.v1.NetworkPolicyPortArgs(port=elasticsearch.HTTP, protocol="TCP")
+        ports = [
+            networking.v1.NetworkPolicyPortArgs(port=port, protocol="TCP")
+            for port in elasticsearch.ports(transport).values()
+        ]
         return networking.v1.NetworkPolicy(
             f"{name}-policy",
             metadata=workload.metadata(),
             spec=networking.v1.NetworkPolicySpecArgs(
                 pod_selector=meta.v1.LabelSelectorArgs(),
                 policy_types=["Ingress", "Egress"],
-                egress=[networking.v1.NetworkPolicyEgressRuleArgs(to=[search], ports=[port]), dns_rule()],
+                egress=[networking.v1.NetworkPolicyEgressRuleArgs(to=[search], ports=ports), dns_rule()],
             ),
             opts=workload.opts,
         )

@@ -31,12 +31,12 @@ class Comparison(pulumi.ComponentResource):
     def __init__(self, name: str, pipeline: Pipeline) -> None:
         super().__init__("argus:pipeline:Comparison", name, None, pipeline.opts)
         workload = pipeline.workload("comparison", LABELS, self)
-        access = pipeline.kafka_access("comparison")
+        access, search = pipeline.kafka_access("comparison"), pipeline.one(Elasticsearch).client(COMPARISON)
         variables: dict[str, pulumi.Input[str]] = {
             "ARGUS_KAFKA_BOOTSTRAP_SERVERS": pipeline.one(Topics).bootstrap_servers,
             "ARGUS_FRAMES_TOPIC": FRAMES_TOPIC,
             "ARGUS_RESULTS_TOPICS": ",".join(results_topics(pipeline.settings)),
-            "ARGUS_ELASTICSEARCH_URL": pipeline.one(Elasticsearch).url,
+            **search.variables,
             "ARGUS_CONSUMER_URLS": pipeline.one(Consumer).urls.apply(",".join),
             "ARGUS_TOKEN_FILE": str(pod_token.FILE),
             "ARGUS_AUTHORITY_FILE": str(pod_token.AUTHORITY),
@@ -50,13 +50,13 @@ class Comparison(pulumi.ComponentResource):
             env_from=k.env_from(config),
             resources=k.resources(cpu="20m", memory_mib=96, limit_mib=512),
             security_context=k.container_security(),
-            volume_mounts=[pod_token.mount(), *access.mounts],
+            volume_mounts=[pod_token.mount(), *access.mounts, *search.mounts],
         )
         k.cron_job(
             f"{name}-job",
             workload,
             container,
-            [pod_token.volume(pipeline.token), *access.volumes],
+            [pod_token.volume(pipeline.token), *access.volumes, *search.volumes],
             schedule=SCHEDULE,
             retries=0,
             longest_seconds=LONGEST_SECONDS,

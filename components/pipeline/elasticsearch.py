@@ -10,18 +10,28 @@ from pulumi_kubernetes import apps, batch, core
 
 from apps.messages.names import AUDIT_INDICES, RESULT_INDICES
 from components import kubernetes as k
+from components.config import sections
 from components.images import Image
+from components.pipeline import elasticsearch_proxy as proxy
+from components.pipeline.elasticsearch_grants import RETENTION, TEMPLATE
+from components.pipeline.elasticsearch_identities import (
+    DIR,
+    Access,
+    ElasticsearchIdentities,
+    ElasticsearchIdentitiesArgs,
+)
 from components.pipeline.stage import Pipeline, Stage
 
 HTTP, TRANSPORT = 9200, 9300
-PORTS = {"http": HTTP, "transport": TRANSPORT}
 HOME = "/usr/share/elasticsearch"
 USER = 1000
 """The user of the official image, which owns the server's folders."""
 
+ALIVE: Final = "/_cluster/health?master_timeout=2s&timeout=2s"
+
 LABELS: Final = k.labels("elasticsearch", "search")
-TEMPLATE_LABELS: Final = k.labels("elasticsearch-template", "job")
-RETENTION_LABELS: Final = k.labels("elasticsearch-retention", "job")
+TEMPLATE_LABELS: Final = k.labels(TEMPLATE, "job")
+RETENTION_LABELS: Final = k.labels(RETENTION, "job")
 
 FORMED: Final = "elasticsearch-formed"
 """The ConfigMap that is there once the nodes have formed their cluster (ADR 41)."""
@@ -30,17 +40,33 @@ NEVER_AGAIN: Final = {_INITIAL_MASTERS: "formed-already"}
 """A setting that takes the place of the one in elasticsearch.yml. No node has that name, so none forms a cluster."""
 
 
-def elasticsearch_yml(namespace: str, replicas: int, volume_gib: int, *, audit: bool = False) -> str:
+def ports(transport: sections.SearchTransport) -> dict[str, int]:
+    """The ports at which nodes answer clients, by name."""
+    every = {"http": HTTP, "https": proxy.HTTPS}
+    unwanted = {"plain": "https", "tls": "http"}.get(transport)
+    return {name: port for name, port in every.items() if name != unwanted}
+
+
+def elasticsearch_yml(
+    namespace: str,
+    replicas: int,
+    volume_gib: int,
+    *,
+    transport: sections.SearchTransport = "plain",
+    audit: bool = False,
+) -> str:
     """The nodes' configuration. All are initial master nodes, so that no node can form a cluster alone.
 
     Once they have formed one, NEVER_AGAIN keeps nodes without data from forming another.
     With `audit`, indices of the audit log are made as they are written to, like those of results.
+    With `transport: tls` only the proxy in its pod reaches a node in plain.
     """
     names = [f"elasticsearch-{n}" for n in range(replicas)]
     settings: dict[str, Any] = {
         "cluster.name": "argus",
         "node.name": "${HOSTNAME}",
         "network.host": "0.0.0.0",
+        **({"http.host": "127.0.0.1"} if transport == "tls" else {}),
         "discovery.seed_hosts": [k.pod_dns(name, "elasticsearch-nodes", namespace) for name in names],
         _INITIAL_MASTERS: names,
         # mmap would need a higher vm.max_map_count on every machine; plain reads do not.
@@ -145,46 +171,83 @@ class Elasticsearch(pulumi.ComponentResource):
         super().__init__("argus:pipeline:Elasticsearch", name, None, pipeline.opts)
         self._name, self._pipeline, self._section = name, pipeline, pipeline.settings.elasticsearch
         workload = pipeline.workload("elasticsearch", LABELS, self)
-        service = k.service(f"{name}-service", workload, {"http": HTTP})
+        self._ports = ports(self._section.transport)
+        service = k.service(f"{name}-service", workload, self._ports)
+        host = pulumi.Output.format("{0}.{1}.svc.cluster.local", service, pipeline.namespace)
+        self._identities = self._certificates(host)
         nodes = self._nodes(workload)
-        address = pulumi.Output.format("http://{0}.{1}.svc.cluster.local:{2}", service, pipeline.namespace, HTTP)
-        # The nodes' name is an input, so that the Job starts once they are ready.
-        ready = k.available_after(address, nodes.metadata.name)
-        job = self._template_job(ready)
+        scheme, port = ("http", HTTP) if self._identities is None else ("https", proxy.HTTPS)
+        address = pulumi.Output.format("{0}://{1}:{2}", scheme, host, port)
+        # The nodes' name is an input, so that clients change to their new ports once all of them listen there.
+        self._ready = k.available_after(address, nodes.metadata.name)
+        job = self._template_job()
         if self._section.replicas > 1:
             self._never_again(workload, job)
-        self._retention(address)
-        self.url = k.available_after(ready, job.metadata.name)
+        self._retention()
+        self.url = k.available_after(self._ready, job.metadata.name)
         self.register_outputs({"url": self.url})
+
+    def client(self, identity: str, namespace: pulumi.Input[str] | None = None) -> Access:
+        """What pods need to ask Elasticsearch as `identity`, one of CLIENTS, once the template is installed; their
+        namespace is the pipeline's, unless given."""
+        return self._access(identity, self.url, namespace)
+
+    def _access(self, identity: str, url: pulumi.Output[str], namespace: pulumi.Input[str] | None = None) -> Access:
+        variables: dict[str, pulumi.Input[str]] = {"ARGUS_ELASTICSEARCH_URL": url}
+        if self._identities is None:
+            return Access(url=url, variables=variables)
+        held = self._identities.client(identity, namespace)
+        return Access(
+            url=url,
+            variables=variables | {"ARGUS_ELASTICSEARCH_TLS_DIR": DIR},
+            mounts=held.mounts,
+            volumes=held.volumes,
+            contents=held.contents,
+        )
+
+    def _certificates(self, host: pulumi.Input[str]) -> ElasticsearchIdentities | None:
+        """Those of nodes and clients; None where nodes answer in plain alone."""
+        if self._section.transport == "plain":
+            return None
+        args = ElasticsearchIdentitiesArgs(
+            namespace=self._pipeline.namespace, host=host, section=self._pipeline.settings.pod_secrets
+        )
+        return ElasticsearchIdentities(f"{self._name}-identities", args, pulumi.ResourceOptions(parent=self))
 
     def _nodes(self, workload: k.Workload) -> apps.v1.StatefulSet:
         name, section, audit = self._name, self._section, self._pipeline.settings.audit.ship
-        files = {
+        held = None if self._identities is None else self._identities.nodes
+        files: dict[str, pulumi.Input[str]] = {
             "elasticsearch.yml": pulumi.Output.from_input(workload.namespace).apply(
-                lambda ns: elasticsearch_yml(ns, section.replicas, section.volume_gib, audit=audit)
-            )
+                lambda ns: elasticsearch_yml(
+                    ns, section.replicas, section.volume_gib, transport=section.transport, audit=audit
+                )
+            ),
+            **(proxy.files(HTTP) if held else {}),
         }
         config = k.config_map(f"{name}-config", workload, files)
-        peers = k.headless_service(f"{name}-peers", workload.named("elasticsearch-nodes"), PORTS)
+        peer_ports = {**self._ports, "transport": TRANSPORT}
+        peers = k.headless_service(f"{name}-peers", workload.named("elasticsearch-nodes"), peer_ports)
         k.disruption_budget(f"{name}-budget", workload)
-        alive = "/_cluster/health?master_timeout=2s&timeout=2s"
+        # With the proxy, a node is ready only if the proxy is.
+        alive, probed = (proxy.HEALTH, proxy.PROBES) if held else (ALIVE, HTTP)
         heap = k.heap_flags(section.heap_mib, share_of_mib=section.heap_share_of_mib)
         container = core.v1.ContainerArgs(
             name="elasticsearch",
             image=self._pipeline.images["elasticsearch"],
             env=[
                 k.env("ES_JAVA_OPTS", heap),
-                # The official image enables security by default; here the cluster's network is the security boundary.
+                # The official image enables security by default; here the proxy is who lets clients in (ADR 48).
                 k.env("xpack.security.enabled", "false"),
                 # Both images take such a variable for a setting, before that of elasticsearch.yml.
                 *([k.env_if_there(_INITIAL_MASTERS, FORMED)] if section.replicas > 1 else []),
             ],
-            ports=k.container_ports(PORTS),
+            ports=k.container_ports({name: port for name, port in peer_ports.items() if name != "https"}),
             resources=k.resources_of(section.memory, cpu="50m"),
             # The server writes its keystore and unpacked libraries beside its configuration.
             security_context=k.container_security(read_only_root=False),
-            startup_probe=k.http_probe(alive, HTTP, period=5, failures=180),
-            readiness_probe=k.http_probe(alive, HTTP),
+            startup_probe=k.http_probe(alive, probed, period=5, failures=180),
+            readiness_probe=k.http_probe(alive, probed),
             liveness_probe=k.tcp_probe(TRANSPORT, period=20, failures=6),
             volume_mounts=[
                 k.mount("data", f"{HOME}/data"),
@@ -192,12 +255,14 @@ class Elasticsearch(pulumi.ComponentResource):
                 k.mount("tmp", "/tmp"),
             ],
         )
+        beside = [proxy.container(self._pipeline.images[proxy.IMAGE.name], held)] if held else []
         return k.stateful_set(
             f"{name}-nodes",
             workload,
             container,
-            [k.config_volume(config), k.scratch_volume()],
-            contents=[files],
+            [k.config_volume(config), k.scratch_volume(), *(proxy.volumes(held) if held else [])],
+            beside=beside,
+            contents=[files, *(held.contents if held else [])],
             service=peers,
             replicas=section.replicas,
             data=k.claim("elasticsearch", section.volume_gib, self._pipeline.settings.storage.class_name),
@@ -219,29 +284,35 @@ class Elasticsearch(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions.merge(workload.opts, pulumi.ResourceOptions(depends_on=[job])),
         )
 
-    def _template_job(self, url: pulumi.Output[str]) -> batch.v1.Job:
+    def _template_job(self) -> batch.v1.Job:
         templates = {"results": index_template(self._section.replicas)}
         if self._pipeline.settings.audit.ship:
             templates["audit"] = audit_template(self._section.replicas)
         files = {f"{name}.json": json.dumps(template, indent=2) for name, template in templates.items()}
-        workload = self._pipeline.workload(f"elasticsearch-template-{k.digest(files)[:8]}", TEMPLATE_LABELS, self)
+        # A Job does not change: one that connects in another way has another name.
+        described = files if self._identities is None else {**files, "identity": TEMPLATE}
+        workload = self._pipeline.workload(f"{TEMPLATE}-{k.digest(described)[:8]}", TEMPLATE_LABELS, self)
         config = k.config_map(f"{self._name}-template", workload, files)
+        access = self._access(TEMPLATE, self._ready)
         container = self._tool("install", "template", *(f"{k.CONFIG_DIR}/{name}" for name in files), limit_mib=128)
-        container.env = [k.env("ARGUS_ELASTICSEARCH_URL", url)]
-        container.volume_mounts = [k.mount("config", k.CONFIG_DIR, read_only=True)]
-        return k.job(f"{self._name}-template-job", workload, container, [k.config_volume(config)])
+        container.env = [k.env(name, value) for name, value in access.variables.items()]
+        container.volume_mounts = [k.mount("config", k.CONFIG_DIR, read_only=True), *access.mounts]
+        volumes = [k.config_volume(config), *access.volumes]
+        return k.job(f"{self._name}-template-job", workload, container, volumes)
 
-    def _retention(self, url: pulumi.Output[str]) -> None:
-        workload = self._pipeline.workload("elasticsearch-retention", RETENTION_LABELS, self)
+    def _retention(self) -> None:
+        workload = self._pipeline.workload(RETENTION, RETENTION_LABELS, self)
+        access = self._access(RETENTION, self._ready)
         variables: dict[str, pulumi.Input[str]] = {
-            "ARGUS_ELASTICSEARCH_URL": url,
+            **access.variables,
             "ARGUS_RETENTION_DAYS": str(self._section.retention_days),
             "ARGUS_AUDIT_RETENTION_DAYS": str(self._pipeline.settings.audit.retention_days),
         }
         config = k.config_map(f"{self._name}-retention", workload, variables)
         container = self._tool("retention", "retention", limit_mib=192)
         container.env_from = k.env_from(config)
-        k.cron_job(f"{self._name}-retention-job", workload, container, schedule="17 * * * *", retries=3)
+        container.volume_mounts = list(access.mounts) or None
+        k.cron_job(f"{self._name}-retention-job", workload, container, access.volumes, schedule="17 * * * *", retries=3)
 
     def _tool(self, name: str, module: str, *arguments: str, limit_mib: int) -> core.v1.ContainerArgs:
         """A container that runs a module of apps/indices, which are in the consumer's image."""
@@ -260,10 +331,7 @@ STAGE: Final = Stage(
     image=Image(name="elasticsearch"),
     kind="StatefulSet",
     memory_key="heapMiB",
-    pods={
-        "elasticsearch": LABELS,
-        "elasticsearch-template": TEMPLATE_LABELS,
-        "elasticsearch-retention": RETENTION_LABELS,
-    },
+    pods={"elasticsearch": LABELS, TEMPLATE: TEMPLATE_LABELS, RETENTION: RETENTION_LABELS},
+    beside=lambda settings: () if settings.elasticsearch.transport == "plain" else (proxy.NAME,),
     declare=lambda pipeline: [Elasticsearch("elasticsearch", pipeline)],
 )

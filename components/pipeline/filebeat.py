@@ -14,6 +14,7 @@ from components import kubernetes as k
 from components.autoscaling import LagScaling, LagScalingArgs
 from components.images import Image
 from components.pipeline.elasticsearch import Elasticsearch
+from components.pipeline.elasticsearch_identities import DIR as SEARCH_DIR
 from components.pipeline.kafka_identities import AUTHORITY, DIR, PAIR
 from components.pipeline.stage import Pipeline, Stage
 from components.pipeline.topics import Topics, results_topics
@@ -23,25 +24,36 @@ STATS_PORT: Final = 5066
 """Where Filebeat serves its counters."""
 
 
-TLS: Final[Mapping[str, Any]] = {
-    "certificate_authorities": [f"{DIR}/{AUTHORITY}"],
-    "certificate": f"{DIR}/{PAIR}",
-    "key": f"{DIR}/{PAIR}",
-    "supported_protocols": ["TLSv1.3"],
-}
+def _tls(folder: str) -> Mapping[str, Any]:
+    return {
+        "certificate_authorities": [f"{folder}/{AUTHORITY}"],
+        "certificate": f"{folder}/{PAIR}",
+        "key": f"{folder}/{PAIR}",
+        "supported_protocols": ["TLSv1.3"],
+    }
+
+
+TLS: Final = _tls(DIR)
 """How it connects to brokers that want a certificate."""
+SEARCH_TLS: Final[Mapping[str, Any]] = {"ssl": _tls(SEARCH_DIR), "compression_level": 0}
+"""The same for Elasticsearch. The proxy before its nodes reads no body that is compressed."""
 
 _IDENTITY: Final = f'function process(event) {{ event.Put("@metadata._id", event.Get("{IDENTITY_FIELD}")); }}'
 """Uses the result's identity as the document's `_id`, so that a record that Kafka delivers twice is indexed once."""
 
 
 def filebeat_yml(
-    bootstrap_servers: str, elasticsearch_url: str, topics: Sequence[str], tls: Mapping[str, Any] | None = None
+    bootstrap_servers: str,
+    elasticsearch_url: str,
+    topics: Sequence[str],
+    tls: Mapping[str, Any] | None = None,
+    search_tls: Mapping[str, Any] | None = None,
 ) -> str:
     """Filebeat's configuration, as JSON (a subset of YAML).
 
     The index is named by the day of the frame, not of its arrival. Filebeat commits to Kafka only what Elasticsearch
-    has accepted. `tls` are the settings of its connections to Kafka; None: they are in plain.
+    has accepted. `tls` and `search_tls`, TLS and SEARCH_TLS, are for its connections to Kafka and Elasticsearch; None:
+    they are in plain.
     """
     config: dict[str, Any] = {
         "filebeat.inputs": [
@@ -85,6 +97,7 @@ def filebeat_yml(
             "index": results_index("%{[model.name]}", "%{+yyyy.MM.dd}"),
             "bulk_max_size": 500,
             "worker": 1,
+            **(search_tls or {}),
         },
         "setup.template.enabled": False,
         "setup.ilm.enabled": False,
@@ -106,11 +119,12 @@ class Filebeat(pulumi.ComponentResource):
         super().__init__("argus:pipeline:Filebeat", name, None, pipeline.opts)
         section, servers = pipeline.settings.filebeat, pipeline.one(Topics).bootstrap_servers
         topics, access = results_topics(pipeline.settings), pipeline.kafka_access(FILEBEAT)
-        tls = TLS if access.volumes else None
+        search = pipeline.one(Elasticsearch).client(FILEBEAT)
+        tls, search_tls = TLS if access.volumes else None, SEARCH_TLS if search.volumes else None
         workload = pipeline.workload("filebeat", LABELS, self)
         files = {
-            "filebeat.yml": pulumi.Output.all(servers, pipeline.one(Elasticsearch).url).apply(
-                lambda addresses: filebeat_yml(addresses[0], addresses[1], topics, tls)
+            "filebeat.yml": pulumi.Output.all(servers, search.url).apply(
+                lambda addresses: filebeat_yml(addresses[0], addresses[1], topics, tls, search_tls)
             )
         }
         config = k.config_map(f"{name}-config", workload, files)
@@ -128,6 +142,7 @@ class Filebeat(pulumi.ComponentResource):
             volume_mounts=[
                 k.mount("config", k.CONFIG_DIR, read_only=True),
                 *access.mounts,
+                *search.mounts,
                 k.mount("data", "/usr/share/filebeat/data"),
                 k.mount("tmp", "/tmp"),
             ],
@@ -136,8 +151,8 @@ class Filebeat(pulumi.ComponentResource):
             f"{name}-deployment",
             workload,
             container,
-            [k.config_volume(config), *access.volumes, k.scratch_volume("data"), k.scratch_volume()],
-            contents=[files, *access.contents],
+            [k.config_volume(config), *access.volumes, *search.volumes, k.scratch_volume("data"), k.scratch_volume()],
+            contents=[files, *access.contents, *search.contents],
             replicas=section.replicas.fixed,
             grace_seconds=30,
         )

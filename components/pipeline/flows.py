@@ -12,7 +12,16 @@ from typing import Final
 from components import kubernetes as k
 from components.autoscaling import keda, vpa
 from components.cluster.kubeadm import API_PORT
-from components.pipeline import audit_log, elasticsearch, filebeat, kafka, model_job, zookeeper
+from components.pipeline import (
+    audit_log,
+    elasticsearch,
+    elasticsearch_grants,
+    elasticsearch_proxy,
+    filebeat,
+    kafka,
+    model_job,
+    zookeeper,
+)
 from components.pipeline.applications import ROLES, pods_of
 from components.pipeline.dns import DNS_PORT
 from components.pipeline.kafka_grants import SUPER_USERS, Grant, grants
@@ -35,18 +44,21 @@ _HEADER: Final = f"""# Who may connect to what
 Generated from `components/pipeline/network_policies.py` and `flows.py` beside it by `make docs`; do not edit.
 
 These are all the connections that Argus's network policies allow its pods, in and out; everything else is denied. That
-holds where the pods' network enforces policies, which Argus's own does unless `argus:cluster.networkPolicies` is `declared`.
-Without, every pod reaches every port below.
+holds where the pods' network enforces policies, which Argus's own does unless the stack says
+`argus:cluster.networkPolicies: declared`. Without, every pod reaches every port below.
 What a connection is not asked for here, whoever reaches the port can do. [security.md](security.md) says the rest.
 
 Kafka's port 9093, and 2281 of ZooKeeper, is there unless `argus:kafka.transport` is `plain`; 9092, and 2181 of
 ZooKeeper, is there unless it is `tls`. Where `argus:zookeeper.transport` is set, that says it of ZooKeeper.
+Elasticsearch's port {elasticsearch_proxy.HTTPS} is there unless `argus:elasticsearch.transport` is `plain`;
+{elasticsearch.HTTP} is there unless it is `tls`.
 KEDA's and VPA's pods are there where the stack scales by lag or by use, in the namespaces `{keda.NAMESPACE}` and
 `{vpa.NAMESPACE}`; `{audit_log.NAMESPACE}` is the namespace of the pods that send the audit log, where
 `argus:audit.ship` is on. All others are in `argus`. Pods are known by their labels and their namespace, so no pod of
 `argus` passes for one of KEDA's.
 
-Probes and metrics are at ports of their own, 8081 of producers, consumers and the page and 8080 of a model's driver.
+Probes and metrics are at ports of their own, 8081 of producers, consumers and the page and 8080 of a model's driver;
+unless `argus:elasticsearch.transport` is `plain`, probes of Elasticsearch are at {elasticsearch_proxy.PROBES}.
 They are in plain and ask nobody who he is. No policy lets anybody in; Kubernetes lets in the kubelet of the pod's
 machine.
 """
@@ -59,6 +71,17 @@ At port 9093, by the name in its certificate; `NAME` stands for a model. What is
 `argus:kafka.transport: tls`; with `prefer`, what concerns a topic or group of this table.
 To read from a group is to read its offsets and commit them.
 """
+
+_SEARCH_GRANTS: Final = f"""
+## What each client may do in Elasticsearch
+
+At port {elasticsearch_proxy.HTTPS}, by the name in its certificate; `NAME` stands for a model and `DAY` for a day. What
+is not here is denied there ([ADR 48](adr/0048-elasticsearch-knows-its-clients.md)). `{elasticsearch_grants.BULK}` is
+judged line by line, and a search may not read another index by its body.
+"""
+
+_FLOWS: Final = flows([_MODEL], "both", "both", "both")
+"""Every connection of any stack."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +108,11 @@ DOORS: Final[Mapping[tuple[str, int], Door]] = {
         encrypted="TLS 1.3",
     ),
     ("elasticsearch", elasticsearch.HTTP): Door(serves="results: search, write, delete"),
+    ("elasticsearch", elasticsearch_proxy.HTTPS): Door(
+        serves="the same, as the last table below allows",
+        identity="client certificate of the stack's own CA for Elasticsearch",
+        encrypted="TLS 1.3",
+    ),
     ("elasticsearch", elasticsearch.TRANSPORT): Door(serves="replication and election"),
     (_DRIVER, model_job.DRIVER_PORT): Door(serves="Spark's tasks", identity=_APPLICATION, encrypted=_AES),
     (_DRIVER, model_job.BLOCK_PORT): Door(serves="Spark's blocks", identity=_APPLICATION, encrypted=_AES),
@@ -133,13 +161,16 @@ def page() -> str:
     """The whole page as Markdown."""
     columns = ("from", "to", "port", "what is there", "asks who it is", "encrypted")
     return "\n".join(
-        [_HEADER, _row(columns), _row(["---"] * len(columns)), *_inside(), *_open(), *_outside(), *_grants(), ""]
+        [
+            *(_HEADER, _row(columns), _row(["---"] * len(columns))),
+            *(*_inside(), *_open(), *_outside(), *_grants(), *_search_grants(), ""),
+        ]
     )
 
 
 def _inside() -> Iterator[str]:
     found: dict[tuple[str, int], list[str]] = {}
-    for flow in flows([_MODEL], "both", "both"):
+    for flow in _FLOWS:
         for port in flow.ports:
             found.setdefault((flow.server, port), []).append(flow.client)
     for (server, port), clients in found.items():
@@ -153,7 +184,7 @@ def _open() -> Iterator[str]:
 
 def _outside() -> Iterator[str]:
     yield _line(", ".join(clients_of_the_api([_MODEL])), "API servers", str(API_PORT), _OUTSIDE["API servers"])
-    kinds = dict.fromkeys(kind for flow in flows([_MODEL], "both", "both") for kind in (flow.client, flow.server))
+    kinds = dict.fromkeys(kind for flow in _FLOWS for kind in (flow.client, flow.server))
     yield _line(", ".join(clients_of_dns(kinds)), "CoreDNS", f"{DNS_PORT} (UDP, TCP)", _OUTSIDE["CoreDNS"])
     ports = "the ports of the cameras' URLs; for `transport: udp` also UDP from 1024"
     yield _line("producer", "cameras", ports, _OUTSIDE["cameras"])
@@ -169,6 +200,15 @@ def _grants() -> Iterator[str]:
         own = [grant for grant in granted if grant.client == client]
         yield _row([client, *(", ".join(_things(own, each)) for each in ("read", "write", "describe"))])
     yield _row([", ".join(SUPER_USERS), "everything", "everything", "everything"])
+
+
+def _search_grants() -> Iterator[str]:
+    yield _SEARCH_GRANTS
+    columns = ("client", "request", "of what")
+    yield from (_row(columns), _row(["---"] * len(columns)))
+    for client in elasticsearch_grants.CLIENTS:
+        for number, (verb, what) in enumerate(elasticsearch_grants.said_of(client)):
+            yield _row(["" if number else client, verb, what])
 
 
 def _things(granted: Iterable[Grant], operation: str) -> Iterator[str]:

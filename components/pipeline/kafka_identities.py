@@ -125,10 +125,11 @@ def signed(
     authority: pulumi.Input[str],
     redraw: str,
     opts: pulumi.ResourceOptions,
+    kind: str = "identity",
 ) -> dict[str, pulumi.Output[str]]:
     """PAIR and AUTHORITY of a certificate of this subject, which is also good for a server at these hosts, as secrets;
-    `name` is the resource's, and the certificate is made anew as `yearly` says."""
-    arguments = pulumi.Output.all(*hosts).apply(lambda names: " ".join(["identity", subject, *map(_quoted, names)]))
+    `name` is the resource's, `kind` is that of certificate.sh, and the certificate is made anew as `yearly` says."""
+    arguments = pulumi.Output.all(*hosts).apply(lambda names: " ".join([kind, subject, *map(_quoted, names)]))
     pem = yearly(name, arguments, authority=authority, redraw=redraw, opts=opts)
     blocks = pem.apply(BLOCK.findall)
     return {

@@ -16,6 +16,7 @@ from components.config import Settings, sections
 from components.pipeline import audit_log, elasticsearch, filebeat, kafka, model_job, producers, zookeeper
 from components.pipeline.applications import ROLES, pods_of
 from components.pipeline.dns import NAMESPACE_NAME, dns_rule
+from components.pipeline.elasticsearch_grants import RETENTION, TEMPLATE
 from components.pipeline.stage import Labels, Stage
 
 _UNPRIVILEGED_UDP: Final = networking.v1.NetworkPolicyPortArgs(port=1024, end_port=65535, protocol="UDP")
@@ -66,6 +67,8 @@ class NetworkPoliciesArgs:
     """How Kafka's clients connect, which says at which ports."""
     zookeeper_transport: sections.Transport
     """The same of ZooKeeper's."""
+    search_transport: sections.SearchTransport
+    """The same of Elasticsearch's."""
     audit: bool = False
     """Whether the audit log is sent to Elasticsearch."""
     open_id_connect: sections.OpenIdConnect | None = None
@@ -86,10 +89,16 @@ def pods(settings: Settings, stages: Sequence[Stage]) -> dict[str, Labels]:
     return {name: labels for stage in stages for name, labels in stage.pods_of(settings).items()}
 
 
-def flows(models: Sequence[str], transport: sections.Transport, zookeeper_transport: sections.Transport) -> list[Flow]:
+def flows(
+    models: Sequence[str],
+    transport: sections.Transport,
+    zookeeper_transport: sections.Transport,
+    search_transport: sections.SearchTransport,
+) -> list[Flow]:
     """Every connection between pods that is allowed, if the stack has both kinds of pods.
 
-    What clients of Kafka may do there is in the table of kafka_grants.py.
+    What clients of Kafka and of Elasticsearch may do there is in the tables of kafka_grants.py and
+    elasticsearch_grants.py.
     """
     spark = [pods_of(model, role) for model in models for role in ROLES]
     brokers_clients = (
@@ -103,20 +112,14 @@ def flows(models: Sequence[str], transport: sections.Transport, zookeeper_transp
         "ui",
         "keda-operator",
     )
-    search_clients = (
-        "elasticsearch-template",
-        "elasticsearch-retention",
-        "filebeat",
-        "comparison",
-        "ui",
-        audit_log.NAMESPACE,
-    )
+    search_clients = (TEMPLATE, RETENTION, "filebeat", "comparison", "ui", audit_log.NAMESPACE)
+    search_ports = tuple(elasticsearch.ports(search_transport).values())
     return [
         Flow("zookeeper", "zookeeper", (zookeeper.QUORUM, zookeeper.ELECTION)),
         Flow("kafka", "zookeeper", zookeeper.client_ports(zookeeper_transport)),
         *(Flow(client, "kafka", tuple(kafka.ports(transport).values())) for client in brokers_clients),
         Flow("elasticsearch", "elasticsearch", (elasticsearch.TRANSPORT,)),
-        *(Flow(client, "elasticsearch", (elasticsearch.HTTP,)) for client in search_clients),
+        *(Flow(client, "elasticsearch", search_ports) for client in search_clients),
         *(flow for model in models for flow in _spark(model)),
         *(Flow("ui", server, (k.HTTP_PORT,)) for server in ("producer", "consumer")),
         Flow("comparison", "consumer", (k.HTTP_PORT,)),
@@ -163,7 +166,7 @@ class NetworkPolicies(pulumi.ComponentResource):
         clients = kinds | (_AUDIT if args.audit else {})
         needed = [
             flow
-            for flow in flows(args.models, args.transport, args.zookeeper_transport)
+            for flow in flows(args.models, args.transport, args.zookeeper_transport, args.search_transport)
             if flow.client in clients and flow.server in kinds
         ]
         policies = [

@@ -7,6 +7,7 @@ from functools import partial
 from components.cluster import policy_agent
 from components.config import Settings
 from components.config.rules import Rule
+from components.pipeline import elasticsearch_proxy
 from components.pipeline.stage import Stage
 from components.pipeline.stages import images
 
@@ -16,6 +17,7 @@ def rules(stages: Sequence[Stage]) -> list[Rule]:
     found = [
         Rule(needs=frozenset({"images"}), check=partial(_images, list(images(stages)))),
         Rule(needs=frozenset({"images", "cluster"}), check=_policies_image),
+        Rule(needs=frozenset({"images", "elasticsearch"}), check=_proxy_image),
     ]
     for stage in stages:
         if stage.keeps_data:
@@ -33,7 +35,7 @@ def _rule(stage: Stage, check: Callable[[Stage, Settings], Iterator[str]], *need
 
 def _images(names: Sequence[str], settings: Settings) -> Iterator[str]:
     overrides = settings.images.overrides
-    known = [*names, policy_agent.IMAGE.name]
+    known = [*names, policy_agent.IMAGE.name, elasticsearch_proxy.IMAGE.name]
     for name in overrides.keys() - set(known):
         yield f"images.overrides: there is no image {name!r}; the images are {', '.join(known)}"
     yield from _registry(names, settings)
@@ -42,6 +44,11 @@ def _images(names: Sequence[str], settings: Settings) -> Iterator[str]:
 def _policies_image(settings: Settings) -> Iterator[str]:
     if settings.cluster.enforces_policies:
         yield from _registry([policy_agent.IMAGE.name], settings, why=" (cluster.networkPolicies)")
+
+
+def _proxy_image(settings: Settings) -> Iterator[str]:
+    if settings.elasticsearch.transport != "plain":
+        yield from _registry([elasticsearch_proxy.IMAGE.name], settings, why=" (elasticsearch.transport)")
 
 
 def _registry(names: Sequence[str], settings: Settings, *, why: str = "") -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -39,6 +39,8 @@ class Stage:
     """The topics whose lag scales the number of pods, as the section's `replicas` says."""
     workloads: Callable[[Settings], Mapping[str, Any]] | None = None
     """The section or item of each workload, by its name; unset: one workload with the stage's name."""
+    beside: Callable[[Settings], Sequence[str]] = lambda _: ()
+    """The names of further containers in its pods."""
     declare: Callable[[Pipeline], Iterable[pulumi.ComponentResource]]
     """Makes the stage's components, from the components of earlier stages."""
 

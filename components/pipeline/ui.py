@@ -18,6 +18,7 @@ from components.images import APP, Image
 from components.pipeline import pod_certificates, pod_token
 from components.pipeline.consumer import Consumer
 from components.pipeline.elasticsearch import Elasticsearch
+from components.pipeline.elasticsearch_grants import UI
 from components.pipeline.page_certificate import PageCertificate, PageCertificateArgs
 from components.pipeline.producers import Producers
 from components.pipeline.stage import Pipeline, Stage
@@ -105,12 +106,12 @@ class Ui(pulumi.ComponentResource):
             metadata=workload.named("ui-sessions").metadata(),
             opts=pulumi.ResourceOptions.merge(workload.opts, pulumi.ResourceOptions(ignore_changes=["data"])),
         )
-        access = pipeline.kafka_access("ui")
+        access, search = pipeline.kafka_access("ui"), pipeline.one(Elasticsearch).client(UI)
         variables: dict[str, pulumi.Input[str]] = {
             "ARGUS_KAFKA_BOOTSTRAP_SERVERS": pipeline.one(Topics).bootstrap_servers,
             "ARGUS_FRAMES_TOPIC": FRAMES_TOPIC,
             "ARGUS_RESULTS_TOPICS": ",".join(results_topics(settings)),
-            "ARGUS_ELASTICSEARCH_URL": pipeline.one(Elasticsearch).url,
+            **search.variables,
             "ARGUS_CONSUMER_URLS": pipeline.one(Consumer).urls.apply(",".join),
             "ARGUS_PRODUCER_URLS": pipeline.one(Producers).urls.apply(",".join),
             # The cameras that the live wall shows at first.
@@ -145,6 +146,7 @@ class Ui(pulumi.ComponentResource):
             *(k.mount(volume, path, read_only=True) for volume, path, _ in secrets),
             pod_token.mount(),
             *access.mounts,
+            *search.mounts,
             k.mount("tmp", "/tmp"),
         ]
         # The page shows which pods cannot be scheduled.
@@ -163,9 +165,10 @@ class Ui(pulumi.ComponentResource):
                 *(k.secret_volume(secret, volume) for volume, _, secret in secrets),
                 pod_token.volume(pipeline.token),
                 *access.volumes,
+                *search.volumes,
                 k.scratch_volume(),
             ],
-            contents=[variables, {"authority": pipeline.certificates.authority}, *access.contents],
+            contents=[variables, {"authority": pipeline.certificates.authority}, *access.contents, *search.contents],
             replicas=section.replicas.fixed,
             service_account=self._account(name, workload, [sees_pods, tells_logouts]),
             grace_seconds=15,

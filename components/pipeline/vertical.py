@@ -32,6 +32,8 @@ class Target:
     """`recommend` or `apply`."""
     minimum_mib: int | None = None
     """The least memory (MiB) of a process with a heap, which is a share of its memory; None without a heap."""
+    beside: Sequence[str] = ()
+    """The containers beside it, which keep their sizes."""
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -46,6 +48,7 @@ class Target:
         }
         if restarts:
             policy["minAllowed"] = {"memory": f"{self.minimum_mib}Mi"}
+        beside = [{"containerName": name, "mode": "Off"} for name in self.beside]
         return {
             "targetRef": {"apiVersion": "apps/v1", "kind": self.kind, "name": self.name},
             "updatePolicy": {
@@ -53,7 +56,7 @@ class Target:
                 # A single pod may be changed if that does not restart it.
                 "minReplicas": 2 if restarts else 1,
             },
-            "resourcePolicy": {"containerPolicies": [policy]},
+            "resourcePolicy": {"containerPolicies": [*beside, policy]},
         }
 
 
@@ -65,6 +68,7 @@ def targets(settings: Settings, stages: Sequence[Stage]) -> list[Target]:
             name=name,
             vertical=section.vertical,
             minimum_mib=section.memory.request_mib if stage.memory_key == "heapMiB" else None,
+            beside=stage.beside(settings),
         )
         for stage in stages
         for name, section in stage.workloads_of(settings).items()

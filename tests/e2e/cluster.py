@@ -1,12 +1,13 @@
-"""Reads a running stack's pods, frames and results for the end-to-end tests, all through the API server."""
+"""Reads a running stack's pods, frames and results for the end-to-end tests, all by way of the API server."""
 
+import atexit
 import base64
 import json
 import re
 import ssl
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,7 @@ import yaml
 from apps.service.token import HEADER
 from components.kubernetes import HTTP_PORT
 from components.pipeline.pod_token import FILE
+from tests.e2e.forward import Forward
 
 NAMESPACE = "argus"
 SEARCH_PORT = 9200
@@ -55,6 +57,8 @@ class ClusterClient:
             pair.flush()
             context.load_cert_chain(pair.name)
         self._http = httpx.Client(base_url=cluster["server"], verify=context, timeout=30, trust_env=False)
+        self._kubeconfig = kubeconfig
+        self._forward: Forward | None = None
 
     def get(self, path: str, **params: str) -> Any:
         """The JSON at a path of the API server. Raises httpx.HTTPError."""
@@ -97,11 +101,11 @@ class ClusterClient:
 
     def search(self, path: str, body: Mapping[str, Any]) -> httpx.Response:
         """Elasticsearch's answer. Raises httpx.HTTPError."""
-        return self._read("POST", f"{_SEARCH}{path}", json=body)
+        return self._search("POST", path, json=body)
 
     def search_get(self, path: str) -> Any:
         """The JSON at a path of Elasticsearch. Raises httpx.HTTPError."""
-        return self.get(f"{_SEARCH}{path}")
+        return self._search("GET", path).json()
 
     def change(self, method: str, path: str, body: Any, content_type: str = "application/json") -> httpx.Response:
         """The API server's answer to a change. Raises httpx.HTTPError. It is repeated like a read, so a second one
@@ -111,7 +115,7 @@ class ClusterClient:
 
     def change_search(self, method: str, path: str, body: Mapping[str, Any]) -> httpx.Response:
         """Elasticsearch's answer to a change, as `change`."""
-        return self.change(method, f"{_SEARCH}{path}", body)
+        return self._search(method, path, json=body)
 
     def cameras(self) -> dict[str, CameraState]:
         """All cameras by name, as the producers report them."""
@@ -178,15 +182,32 @@ class ClusterClient:
                         yield f"{camera}/{hour}/{file}"
 
     def _read(self, method: str, path: str, **request: Any) -> httpx.Response:
-        tries = 1
-        while True:
-            try:
-                return self._http.request(method, path, **request).raise_for_status()
-            except (httpx.NetworkError, httpx.RemoteProtocolError):
-                if tries == _TRIES:
-                    raise
-            tries += 1
-            time.sleep(_PAUSE_S)
+        return _repeated(lambda: self._http.request(method, path, **request).raise_for_status())
+
+    def _search(self, method: str, path: str, **request: Any) -> httpx.Response:
+        """Elasticsearch's answer: by the API servers' proxy or, where nodes answer only inside their pods, there."""
+        service = self.get(f"/api/v1/namespaces/{NAMESPACE}/services/elasticsearch")
+        if SEARCH_PORT in (port["port"] for port in service["spec"]["ports"]):
+            return self._read(method, f"{_SEARCH}{path}", **request)
+        return _repeated(lambda: self._search_inside(method, path, **request))
+
+    def _search_inside(self, method: str, path: str, **request: Any) -> httpx.Response:
+        if self._forward is None:
+            ready = (
+                pod["metadata"]["name"]
+                for pod in self.pods("app.kubernetes.io/name=elasticsearch")
+                if all(each["ready"] for each in pod["status"].get("containerStatuses", [{"ready": False}]))
+            )
+            if (pod := next(ready, None)) is None:
+                raise httpx.ConnectError("no pod of Elasticsearch is ready")
+            self._forward = Forward(self._kubeconfig, NAMESPACE, pod, SEARCH_PORT)
+            atexit.register(self._forward.close)
+        try:
+            return self._forward.http.request(method, path, **request).raise_for_status()
+        except httpx.TransportError:
+            self._forward.close()
+            self._forward = None
+            raise
 
     def _hours(self, consumer: str, camera: str) -> list[str]:
         try:
@@ -197,6 +218,18 @@ class ClusterClient:
                 return []
             raise
         return hours
+
+
+def _repeated(ask: Callable[[], httpx.Response]) -> httpx.Response:
+    tries = 1
+    while True:
+        try:
+            return ask()
+        except (httpx.NetworkError, httpx.RemoteProtocolError):
+            if tries == _TRIES:
+                raise
+        tries += 1
+        time.sleep(_PAUSE_S)
 
 
 def _pem(data: str) -> str:

@@ -53,7 +53,7 @@ class Target:
 SERVICES: Mapping[str, tuple[int, ...]] = {
     "ui": (8080,),
     "kafka": (9092, 9093),
-    "elasticsearch": (9200,),
+    "elasticsearch": (9200, 9243),
     "zookeeper": (2181, 2281),
 }
 """Ports that are tried by the Service's name, so that DNS is tried too."""

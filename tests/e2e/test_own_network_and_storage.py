@@ -193,6 +193,6 @@ def test_no_stranger_gets_in_and_every_frame_arrives(own: Stack, timings: Timing
     began = time.monotonic()
     kinds = pods(settings, STAGES)
     models = [model.name for model in settings.models]
-    table = flows(models, settings.kafka.transport, settings.zookeeper_transport)
+    table = flows(models, settings.kafka.transport, settings.zookeeper_transport, settings.elasticsearch.transport)
     wait_until_all_reach_what_they_may(strangers(kinds), cluster, kinds, table)
     timings.took("policies enforced: strangers have tried every port", time.monotonic() - began, audit.close())

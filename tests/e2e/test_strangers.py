@@ -57,7 +57,12 @@ def send_in(stack: Stack, choose: Callable[[Mapping[str, Labels]], list[Stranger
     """Start strangers, and wait until each reaches exactly what the policies' table lists for it."""
     settings = running_settings()
     kinds = pods(settings, STAGES)
-    table = flows([model.name for model in settings.models], settings.kafka.transport, settings.zookeeper_transport)
+    table = flows(
+        [model.name for model in settings.models],
+        settings.kafka.transport,
+        settings.zookeeper_transport,
+        settings.elasticsearch.transport,
+    )
     wait_until_all_reach_what_they_may(choose(kinds), stack.cluster, kinds, table)
 
 

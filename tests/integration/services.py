@@ -16,6 +16,7 @@ from typing import Any
 
 from components.config.sections import ARGUS_WEIGHTS
 from components.images import context
+from components.pipeline import elasticsearch_proxy
 from components.pipeline.stages import STAGES, images
 from lab.toolchain.images import ensure_base
 
@@ -138,7 +139,7 @@ def elasticsearch() -> Iterator[str]:
 @cache
 def image(name: str) -> str:
     """The image of containers/<name>: from ARGUS_TEST_IMAGE_<NAME>, or built here once a session."""
-    given = os.environ.get(f"ARGUS_TEST_IMAGE_{name.upper()}")
+    given = os.environ.get(f"ARGUS_TEST_IMAGE_{name.upper().replace('-', '_')}")
     return given or build_image(name, tag=f"localhost/argus-test/{name}", models=MODELS)
 
 
@@ -151,7 +152,8 @@ def build_image(name: str, *, tag: str, models: Mapping[str, Path], seconds: flo
     # The lab's own flags, so that its layers are reused.
     command = ["podman", "build", "--quiet", "--layers", "--network=host", "--isolation=chroot", "--format=docker"]
     with tempfile.TemporaryDirectory(prefix="argus-test-") as folder:
-        for part in context(images(STAGES)[name], models):
+        every = {**images(STAGES), elasticsearch_proxy.IMAGE.name: elasticsearch_proxy.IMAGE}
+        for part in context(every[name], models):
             for target, source in part.files():
                 staged = Path(folder, target)
                 staged.parent.mkdir(parents=True, exist_ok=True)

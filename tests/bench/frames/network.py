@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from components.pipeline.certificates import BLOCK
+from components.pipeline.elasticsearch_grants import UI
+from components.pipeline.elasticsearch_identities import secret_of
 from components.pipeline.kafka_grants import ADMIN
 from components.pipeline.kafka_identities import AUTHORITY, PAIR
 from lab.config import ROOT, LabError
@@ -39,6 +41,8 @@ class Entrance:
     kafka: Mapping[str, str]
     """librdkafka's settings, which may have a private key in them."""
     search: str
+    search_tls: Mapping[str, str] | None
+    """The files by which the page shows itself to Elasticsearch, with its private key; None: it connects in plain."""
 
     @classmethod
     def find(cls, cluster: ClusterClient, proc: Path = Path("/proc")) -> "Entrance":
@@ -48,7 +52,12 @@ class Entrance:
             raise LabError("no pod of the page is ready, in whose network Kafka could be asked")
         container = ready[0]["status"]["containerStatuses"][0]["containerID"].rpartition("/")[2]
         settings = cluster.get(f"/api/v1/namespaces/{NAMESPACE}/configmaps/{_CONFIG}")["data"]
-        return cls(process_of(container, proc), connection(cluster, settings), settings["ARGUS_ELASTICSEARCH_URL"])
+        return cls(
+            process_of(container, proc),
+            connection(cluster, settings),
+            settings["ARGUS_ELASTICSEARCH_URL"],
+            search_tls(cluster, settings),
+        )
 
     def command(self, *program: str) -> list[str]:
         """The command line that runs a program there. Needs root."""
@@ -71,15 +80,24 @@ def connection(cluster: ClusterClient, settings: Mapping[str, str]) -> dict[str,
     found = {"bootstrap.servers": settings["ARGUS_KAFKA_BOOTSTRAP_SERVERS"]}
     if "ARGUS_KAFKA_TLS_DIR" not in settings:
         return found
-    secret = cluster.get(f"/api/v1/namespaces/{NAMESPACE}/secrets/kafka-{ADMIN}")["data"]
-    pair, authority = (base64.b64decode(secret[file]).decode() for file in (PAIR, AUTHORITY))
-    key, certificate = BLOCK.findall(pair)
+    files = _files_of(cluster, f"kafka-{ADMIN}")
+    key, certificate = BLOCK.findall(files[PAIR])
     return found | {
         "security.protocol": "SSL",
-        "ssl.ca.pem": authority,
+        "ssl.ca.pem": files[AUTHORITY],
         "ssl.certificate.pem": certificate,
         "ssl.key.pem": key,
     }
+
+
+def search_tls(cluster: ClusterClient, settings: Mapping[str, str]) -> Mapping[str, str] | None:
+    """The files of the page with these settings for Elasticsearch; None where it connects in plain."""
+    return _files_of(cluster, secret_of(UI)) if "ARGUS_ELASTICSEARCH_TLS_DIR" in settings else None
+
+
+def _files_of(cluster: ClusterClient, secret: str) -> Mapping[str, str]:
+    data = cluster.get(f"/api/v1/namespaces/{NAMESPACE}/secrets/{secret}")["data"]
+    return {file: base64.b64decode(data[file]).decode() for file in (PAIR, AUTHORITY)}
 
 
 def process_of(container: str, proc: Path = Path("/proc")) -> int:
@@ -126,7 +144,13 @@ class Watching:
 @contextmanager
 def watching(entrance: Entrance, models: Sequence[str], seconds: float) -> Iterator[Watching]:
     """Follow a step that begins with the block. Raises LabError with the end of the watch's errors."""
-    order = Order(kafka=entrance.kafka, search=entrance.search, models=tuple(models), seconds=seconds)
+    order = Order(
+        kafka=entrance.kafka,
+        search=entrance.search,
+        search_tls=entrance.search_tls,
+        models=tuple(models),
+        seconds=seconds,
+    )
     program = entrance.command(sys.executable, "-m", "tests.bench.frames.watch")
     with (
         tempfile.TemporaryFile("w+") as errors,

@@ -7,12 +7,15 @@ of one partition as they come, the results of all cameras only once the time is 
 
 import json
 import random
+import ssl
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -21,6 +24,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from apps.messages import frame_from_kafka, result_from_json
 from apps.messages.names import FRAMES_TOPIC, RESULT_INDICES, model_group, results_topic
+from apps.service.elasticsearch import ElasticsearchSettings
 
 READY, OVER = "ready", "over"
 LAG_PERIOD_S = 2.0
@@ -44,6 +48,8 @@ class Order:
     kafka: Mapping[str, str]
     """librdkafka's settings that reach the brokers."""
     search: str
+    search_tls: Mapping[str, str] | None = None
+    """The files of a client of Elasticsearch (PEM), by name; None: it is asked in plain."""
     models: tuple[str, ...]
     seconds: float
     partitions: int = 1
@@ -115,7 +121,7 @@ class Search:
 
     def __init__(self, order: Order) -> None:
         self._order = order
-        self._http = httpx.Client(base_url=order.search, timeout=10, trust_env=False)
+        self._http = httpx.Client(base_url=order.search, timeout=10, trust_env=False, verify=_context(order))
         self._lock = threading.Lock()
         self._waiting: dict[str, float] = {}
         self._next = 0.0
@@ -164,6 +170,19 @@ class Search:
     def left(self) -> int:
         """How many are not found."""
         return len(self._waiting)
+
+
+def _context(order: Order) -> ssl.SSLContext | bool:
+    """How Elasticsearch is asked, as the pods' own settings have it from such files."""
+    if order.search_tls is None:
+        return True
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in order.search_tls.items():
+            Path(folder, name).write_text(text)
+        given = {"elasticsearch_url": order.search, "elasticsearch_tls_dir": folder}
+        context = ElasticsearchSettings.model_validate(given).elasticsearch_context
+    assert context is not None
+    return context
 
 
 def follow(order: Order) -> Seen:

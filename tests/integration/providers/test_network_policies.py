@@ -28,7 +28,8 @@ PROGRAM = """
     )
     NetworkPolicies("policies", NetworkPoliciesArgs(namespace=namespace, pods={pods!r}, models={models!r},
         keda=keda, vpa=vpa, cameras=[Camera(name="gate", url=url) for url in {urls!r}],
-        cluster=Cluster(name="test", endpoint="192.0.2.10"), transport="plain", zookeeper_transport="plain"), opts)
+        cluster=Cluster(name="test", endpoint="192.0.2.10"), transport="plain", zookeeper_transport="plain",
+        search_transport="plain"), opts)
 """
 MODELS = ["objects", "motion"]
 PODS = pods(

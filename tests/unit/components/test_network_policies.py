@@ -253,6 +253,7 @@ def test_a_producer_reaches_cameras_over_udp_where_one_is_read_so(
         cluster=Cluster(name="test", endpoint=IPv4Address("192.0.2.10")),
         transport="plain",
         zookeeper_transport="plain",
+        search_transport="plain",
     )
     pulumi_mocks.run(lambda: NetworkPolicies("network", args) and None)
     policies = [each.inputs for each in pulumi_mocks.resources if each.custom]
@@ -285,6 +286,7 @@ def test_the_page_reaches_the_provider_of_openid_connect_where_there_is_one(
         cluster=Cluster(name="test", endpoint=IPv4Address("192.0.2.10")),
         transport="plain",
         zookeeper_transport="plain",
+        search_transport="plain",
         open_id_connect=OpenIdConnect.model_validate(given) if issuer else None,
     )
     pulumi_mocks.run(lambda: NetworkPolicies("network", args) and None)
@@ -348,6 +350,7 @@ def test_what_refuses_all_comes_last(pulumi_mocks: Any) -> None:
         cluster=Cluster(name="test", endpoint=IPv4Address("192.0.2.10")),
         transport="plain",
         zookeeper_transport="plain",
+        search_transport="plain",
     )
     pulumi_mocks.run(lambda: NetworkPolicies("network", args) and None)
     others = {each.name for each in pulumi_mocks.resources if each.custom} - {"network-default"}

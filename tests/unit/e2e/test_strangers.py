@@ -97,7 +97,10 @@ def test_the_lab_has_a_stranger_for_each_of_its_pods(tmp_path: Any) -> None:
     key.write_text("a key\n")
     settings = load_values(sections(LAB, key))
     models = [model.name for model in settings.models]
-    kinds, table = pods(settings, STAGES), flows(models, settings.kafka.transport, settings.zookeeper_transport)
+    kinds, table = (
+        pods(settings, STAGES),
+        flows(models, settings.kafka.transport, settings.zookeeper_transport, settings.elasticsearch.transport),
+    )
     assert {each.kind for each in strangers.strangers(kinds)} - {None} == set(kinds)
     # Every line of the table that concerns the lab lets some stranger reach something.
     everything = [Target(flow.server, "host", port) for flow in table for port in flow.ports if flow.server in kinds]
@@ -110,7 +113,9 @@ def test_the_lab_has_a_stranger_for_each_of_its_pods(tmp_path: Any) -> None:
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_services_are_tried_where_the_stack_s_brokers_listen(transport: Transport) -> None:
-    tried = [(target.kind, target.port) for target in strangers.services(flows(["objects"], transport, transport))]
+    tried = [
+        (target.kind, target.port) for target in strangers.services(flows(["objects"], transport, transport, "both"))
+    ]
     assert {kind for kind, _ in tried} == SERVICES.keys()
     assert {port for kind, port in tried if kind == "kafka"} == set(kafka.ports(transport).values())
     assert {port for kind, port in tried if kind == "zookeeper"} == set(zookeeper.client_ports(transport))

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from apps.indices import archive, documents
+from apps import indices
+from apps.indices import archive
 from apps.indices.archive import Stored
 from apps.indices.compare import Comparison, InKafka, frames_not_on_disk, names, not_indexed, not_on_disk
 from apps.indices.identities import Identities, Slot
@@ -51,7 +52,7 @@ class Search:
         self.faulty: set[str] = set()
         """The names of results that no index of results takes."""
 
-    def ask(self, method: str, url: str, body: bytes | None = None) -> Any:
+    def ask(self, method: str, url: str, body: bytes | None = None, **_: Any) -> Any:
         path = url.removeprefix("http://search:9200/").partition("?")[0]
         if path.endswith("/_refresh"):
             return {}
@@ -247,7 +248,7 @@ class Site:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.search, self.log = Search(), Log()
         self.disks = Disks(self.log)
-        monkeypatch.setattr(documents, "ask", self.search.ask)
+        monkeypatch.setattr(indices, "ask", self.search.ask)
         monkeypatch.setattr(archive, "ask", self.disks.list)
         monkeypatch.setattr(archive, "fetch", self.disks.fetch)
 

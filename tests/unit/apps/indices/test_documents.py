@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from apps.indices import documents
+from apps import indices
+from apps.indices import Search
 from apps.indices.documents import CHUNK, CHUNK_BYTES, Documents, Record, chunks
 from apps.messages import result_to_json
 from tests.unit.apps.indices.test_compare import result
@@ -21,17 +22,17 @@ def record(sequence: int) -> Record:
 def answering(monkeypatch: pytest.MonkeyPatch, *items: dict[str, Any]) -> list[bytes]:
     sent: list[bytes] = []
 
-    def ask(method: str, url: str, body: bytes | None = None) -> Any:
+    def ask(method: str, url: str, body: bytes | None = None, **_: Any) -> Any:
         sent.append(body or b"")
         return {"items": [{"create": item} for item in items]}
 
-    monkeypatch.setattr(documents, "ask", ask)
+    monkeypatch.setattr(indices, "ask", ask)
     return sent
 
 
 def test_a_result_goes_to_the_index_of_its_day_under_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     sent = answering(monkeypatch, {"status": 201})
-    assert Documents("http://search:9200").send([record(7)]) == [None]
+    assert Documents(Search("http://search:9200")).send([record(7)]) == [None]
     action, line = sent[0].splitlines()
     assert json.loads(action) == {"create": {"_index": "results-objects-2026.11.23", "_id": "gate/7/objects"}}
     assert json.loads(line) == json.loads(result_to_json(result(7)))
@@ -68,7 +69,7 @@ def test_a_reason_is_the_same_for_all_documents(
     item: dict[str, Any], reason: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answering(monkeypatch, item)
-    assert Documents("http://search:9200").send([record(7)]) == [reason]
+    assert Documents(Search("http://search:9200")).send([record(7)]) == [reason]
 
 
 CLUSTER = "blocked by: [FORBIDDEN/6/cluster read-only (api)];"
@@ -88,11 +89,11 @@ CLUSTER = "blocked by: [FORBIDDEN/6/cluster read-only (api)];"
 def test_a_request_that_is_refused_as_a_whole_refuses_each_of_its_records(
     answer: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def ask(method: str, url: str, body: bytes | None = None) -> Any:
+    def ask(method: str, url: str, body: bytes | None = None, **_: Any) -> Any:
         raise urllib.error.HTTPError(url, 403, "Forbidden", Message(), io.BytesIO(answer.encode()))
 
-    monkeypatch.setattr(documents, "ask", ask)
-    assert Documents("http://search:9200").send([record(1), record(2)]) == [reason] * 2
+    monkeypatch.setattr(indices, "ask", ask)
+    assert Documents(Search("http://search:9200")).send([record(1), record(2)]) == [reason] * 2
 
 
 def test_chunks_are_bounded_in_number_and_in_bytes() -> None:

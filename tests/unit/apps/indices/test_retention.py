@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+import apps.indices
 from apps.indices import retention
 from apps.indices.retention import expired_indices, work
 from apps.indices.settings import RetentionSettings
@@ -42,7 +43,7 @@ class Indices:
         self.clock: datetime | None = None
         """What Elasticsearch's clock shows; None: the same as the job's."""
 
-    def ask(self, method: str, url: str, body: bytes | None = None) -> Any:
+    def ask(self, method: str, url: str, body: bytes | None = None, **_: Any) -> Any:
         name = url.removeprefix("http://search:9200/").split("/")[0]
         if url.endswith("/_cat/health?format=json&h=epoch"):
             return [{"epoch": str(int((self.clock or Clock.today).timestamp()))}]
@@ -77,7 +78,7 @@ def kept_on(indices: Indices, day: datetime, monkeypatch: pytest.MonkeyPatch, st
     """The indices that a run of the job on that day leaves."""
     monkeypatch.setattr(Clock, "today", day)
     monkeypatch.setattr(retention, "datetime", Clock)
-    monkeypatch.setattr(retention, "ask", indices.ask)
+    monkeypatch.setattr(apps.indices, "ask", indices.ask)
     assert work(SETTINGS) == status
     return sorted(indices.meta)
 

@@ -50,6 +50,8 @@ def lasting(stack: dict[str, Any], key: str = "", value: Any = None) -> dict[str
         ("zookeeper.transport", "tls", "both", "a running stack goes from tls to prefer first"),
         ("elasticsearch.replicas", 3, 1, "there are 3 nodes"),
         ("elasticsearch.replicas", 1, 3, "a node more could form a cluster of its own"),
+        ("elasticsearch.transport", "plain", "tls", "a running stack goes from plain to both first"),
+        ("elasticsearch.transport", "tls", "plain", "Elasticsearch's nodes and clients change one after the other"),
         ("zookeeper.volumeGiB", 2, 1, "a volume grows, but does not shrink"),
         ("kafka.volumeGiB", 200, 199, "a volume grows, but does not shrink"),
         ("elasticsearch.volumeGiB", 200, 100, "a volume grows, but does not shrink"),
@@ -77,6 +79,10 @@ def test_what_would_lose_data_is_refused(stack: dict[str, Any], key: str, old: A
         ("kafka.transport", "tls", "prefer"),
         ("zookeeper.transport", "plain", "both"),
         ("elasticsearch.replicas", 3, 4),
+        ("elasticsearch.transport", "plain", "both"),
+        ("elasticsearch.transport", "both", "tls"),
+        ("elasticsearch.transport", "tls", "both"),
+        ("elasticsearch.transport", "both", "plain"),
         ("kafka.volumeGiB", 200, 201),
         ("cluster.minimumDiskGiB", 20, 30),
     ],
@@ -146,6 +152,16 @@ def test_the_way_to_kafka_counts_only_at_the_end_of_the_update_that_changes_it(s
         assert goes_in_steps(earlier, both) and not goes_in_steps(earlier, plain)
     # The first update of a stack goes to no next step, and its other outputs are wanted soon.
     assert not goes_in_steps({}, both)
+
+
+def test_the_way_to_elasticsearch_is_in_plain_where_an_earlier_version_recorded_none(stack: dict[str, Any]) -> None:
+    plain, both, tls = (lasting(stack, "elasticsearch.transport", value) for value in ("plain", "both", "tls"))
+    earlier = without(plain, "elasticsearch.transport")
+    assert refusals(earlier, both) == [] and goes_in_steps(earlier, both)
+    assert refusals(earlier, plain) == [] and not goes_in_steps(earlier, plain)
+    (found,) = refusals(earlier, tls)
+    assert found.startswith("argus:elasticsearch.transport: ")
+    assert refusals({}, tls) == []
 
 
 def test_every_volume_is_recorded(stack: dict[str, Any]) -> None:

@@ -25,14 +25,14 @@ def test_the_page_is_what_the_policies_allow() -> None:
 
 
 def test_every_port_that_somebody_may_reach_is_described_and_no_other() -> None:
-    reached = {(flow.server, port) for flow in allowed([MODEL], "both", "both") for port in flow.ports}
+    reached = {(flow.server, port) for flow in allowed([MODEL], "both", "both", "both") for port in flow.ports}
     assert set(flows.DOORS) == reached | set(OPEN.items())
 
 
 def test_every_allowed_connection_is_in_the_page() -> None:
     rows = [row.split(" | ") for row in flows.page().splitlines() if row.startswith("| ")]
     said = {(client, cells[1], cells[2]) for cells in rows for client in cells[0].removeprefix("| ").split(", ")}
-    needed = allowed([MODEL], "both", "both")
+    needed = allowed([MODEL], "both", "both", "both")
     assert {(flow.client, flow.server, str(port)) for flow in needed for port in flow.ports} <= said
 
 
