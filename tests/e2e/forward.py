@@ -22,7 +22,7 @@ class Forward:
     def __init__(self, kubeconfig: Path, namespace: str, pod: str, port: int) -> None:
         """Raises httpx.ConnectError where there is no way to the pod."""
         with tempfile.NamedTemporaryFile("r") as said:
-            command = [OWN.bin / "kubectl", f"--kubeconfig={kubeconfig}", f"--namespace={namespace}"]
+            command = [str(OWN.bin / "kubectl"), f"--kubeconfig={kubeconfig}", f"--namespace={namespace}"]
             with Path(said.name).open("w") as sink:
                 self._process = subprocess.Popen(
                     [*command, "port-forward", f"pod/{pod}", f":{port}"], stdout=sink, stderr=sink

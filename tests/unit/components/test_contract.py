@@ -17,10 +17,10 @@ import yaml
 
 from apps.consumer.settings import Settings as ConsumerSettings
 from apps.indices.settings import ComparisonSettings, RetentionSettings
-from apps.indices.settings import Settings as IndexSettings
 from apps.messages.names import results_topic
 from apps.producer.settings import Settings as ProducerSettings
 from apps.producer.settings import read_cameras, read_credentials
+from apps.service.elasticsearch import ElasticsearchSettings
 from apps.service.settings import PREFIX, AnsweringSettings, AskingSettings, PeerSettings, Settings, read
 from apps.spark_jobs.settings import ModelSettings
 from apps.spark_jobs.settings import Settings as DriverSettings
@@ -36,7 +36,7 @@ READERS: Mapping[str, type[Settings]] = {
     "consumer": ConsumerSettings,
     "ui": UiSettings,
     "driver": DriverSettings,
-    "install": IndexSettings,
+    "install": ElasticsearchSettings,
     "retention": RetentionSettings,
     "compare": ComparisonSettings,
 }
