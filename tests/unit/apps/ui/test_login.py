@@ -3,7 +3,6 @@
 import json
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -31,12 +30,6 @@ def access(tmp_path: Path) -> Path:
 def app(monkeypatch: pytest.MonkeyPatch, access: Path) -> FastAPI:
     monkeypatch.setattr(accounts, "CHECK_SECONDS", 0.0)
     return make_app(monkeypatch, access)
-
-
-@pytest.fixture
-def still(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No time passes, however long a password takes to be hashed here."""
-    monkeypatch.setattr(logins, "time", SimpleNamespace(monotonic=lambda: 1000.0, time=time.time))
 
 
 def test_the_cookie_is_strict(app: FastAPI) -> None:

@@ -568,6 +568,7 @@ def test_a_provider_that_is_down_is_a_reason_and_passwords_work(app: FastAPI, fa
     assert Browser(app).log_in("vera", PASSWORD).status_code == 200
 
 
+@pytest.mark.usefixtures("still")
 def test_logins_that_end_nowhere_are_slowed_down_and_passwords_are_not(app: FastAPI, fake: Fake) -> None:
     browser = Browser(app)
     for _ in range(2 * openid_login.FREE_TRIES_OF_AN_ADDRESS):
