@@ -17,6 +17,7 @@ import yaml
 
 from apps.consumer.settings import Settings as ConsumerSettings
 from apps.indices.settings import ComparisonSettings, RetentionSettings
+from apps.kafka_rules.__main__ import Settings as RulesSettings
 from apps.messages.names import results_topic
 from apps.producer.settings import Settings as ProducerSettings
 from apps.producer.settings import read_cameras, read_credentials
@@ -39,6 +40,7 @@ READERS: Mapping[str, type[Settings]] = {
     "install": ElasticsearchSettings,
     "retention": RetentionSettings,
     "compare": ComparisonSettings,
+    "rules": RulesSettings,
 }
 """The class that reads a container's variables, by the container's name."""
 
@@ -159,7 +161,7 @@ def test_pods_that_ask_each_other_have_the_token_and_certificates(
 
 def test_every_module_that_is_run_is_there(found: Find) -> None:
     run = {each.command[each.command.index("-m") + 1] for each in found("") if "-m" in each.command}
-    assert run == {"apps.indices.retention", "apps.indices.template", "apps.indices.compare"}
+    assert run == {"apps.indices.retention", "apps.indices.template", "apps.indices.compare", "apps.kafka_rules"}
     assert [module for module in run if importlib.util.find_spec(module) is None] == []
     (install,) = found("install")
     assert install.command[-1] in install.files

@@ -144,7 +144,7 @@ def test_credentials_are_secret_and_only_where_needed(build: Build) -> None:
 
 def test_values_reach_the_apps(build: Build) -> None:
     objects = build()
-    bootstrap = ",".join(f"kafka-{n}.kafka.argus.svc.cluster.local:9092" for n in range(3))
+    bootstrap = ",".join(f"kafka-{n}.kafka.argus.svc.cluster.local:9093" for n in range(3))
     assert variables(objects, "consumer")["ARGUS_KAFKA_BOOTSTRAP_SERVERS"] == bootstrap
     assert variables(objects, "ui")["ARGUS_CONSUMER_URLS"] == (
         "https://consumer-0.consumer:8080,https://consumer-1.consumer:8080"

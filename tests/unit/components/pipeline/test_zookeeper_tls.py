@@ -28,7 +28,7 @@ def config(transport: Transport) -> dict[str, str]:
 
 def broker(transport: Transport) -> dict[str, str]:
     connect = f"zookeeper-0:{zookeeper.port_of_brokers(transport)}"
-    return lines(kafka.server_properties(connect, Kafka(), transport))
+    return lines(kafka.server_properties(connect, Kafka(transport="plain"), transport))
 
 
 def port(transport: Transport) -> int:
