@@ -1,4 +1,4 @@
-"""Network policies beside Argus's own network: what the program is given, and nothing of it unless asked for."""
+"""Network policies beside Argus's own network: what the program is given, and nothing of it where nobody wants it."""
 
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,11 @@ from tests.unit.components.conftest import Program, Recorder
 from tests.unit.components.published_schema import mistakes_of
 from tests.unit.stacks import HOSTS, LAB, sections
 
-ENFORCED = {"cluster": {"networkPolicies": "enforced"}}
-
 
 @pytest.fixture
 def enforcing(program: Program) -> Recorder:
-    """The whole program of a stack that enforces policies."""
-    recorder: Recorder = program(HOSTS, ENFORCED)
+    """The whole program of a stack that says nothing of policies."""
+    recorder: Recorder = program(HOSTS)
     return recorder
 
 
@@ -37,8 +35,15 @@ def pod(recorder: Recorder) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("stack", [HOSTS, LAB], ids=lambda file: file.stem)
-def test_a_stack_that_does_not_ask_for_it_gets_no_part_of_it(program: Program, stack: Path) -> None:
-    recorder: Recorder = program(stack)
+@pytest.mark.parametrize(
+    "cluster",
+    [{"networkPolicies": "declared"}, {"network": {"manifest": "tests/e2e/kube-router.yaml"}}],
+    ids=["declared", "another network"],
+)
+def test_a_stack_that_does_not_want_it_gets_no_part_of_it(
+    program: Program, cluster: dict[str, Any], stack: Path
+) -> None:
+    recorder: Recorder = program(stack, {"cluster": cluster})
     assert not [each.name for each in recorder.resources if "policy-agent" in each.name]
     assert "images-network-policies" not in {each.name for each in recorder.resources}
     scripts = [
@@ -91,9 +96,7 @@ def test_it_reads_what_policies_are_about_and_its_own_daemon_set(enforcing: Reco
 
 
 def test_it_is_told_the_stack_s_pod_network_and_asked_on_loopback_alone(program: Program) -> None:
-    (container,) = pod(program(HOSTS, {"cluster": {**ENFORCED["cluster"], "podNetwork": "10.240.0.0/16"}}))[
-        "containers"
-    ]
+    (container,) = pod(program(HOSTS, {"cluster": {"podNetwork": "10.240.0.0/16"}}))["containers"]
     assert "-pods=10.240.0.0/16" in container["args"]
     for probe in ("readinessProbe", "livenessProbe"):
         asked = container[probe]["httpGet"]
@@ -110,9 +113,8 @@ def test_machines_want_its_rules_before_it_comes(enforcing: Recorder) -> None:
     assert any("POLICIES=enforced" in text for text in scripts)
 
 
-def test_its_image_is_built_from_this_repository(program: Program) -> None:
-    recorder: Recorder = program(HOSTS, ENFORCED)
-    assert recorder.named("images-network-policies").inputs["environment"]["ARGUS_DOCKERFILE"] == (
+def test_its_image_is_built_from_this_repository(enforcing: Recorder) -> None:
+    assert enforcing.named("images-network-policies").inputs["environment"]["ARGUS_DOCKERFILE"] == (
         "containers/network-policies/Dockerfile"
     )
 
@@ -120,7 +122,6 @@ def test_its_image_is_built_from_this_repository(program: Program) -> None:
 def test_an_image_of_ones_own_takes_its_place(tmp_path: Path) -> None:
     (tmp_path / "key").touch()
     values = sections(HOSTS, tmp_path / "key")
-    values["cluster"]["networkPolicies"] = "enforced"
     own = {name: f"registry.example.com/{name}:1" for name in [*images(STAGES), policy_agent.IMAGE.name]}
     values["images"] = {"overrides": own}
     assert load_values(values, rules(STAGES)).images.overrides["network-policies"] == own["network-policies"]

@@ -111,7 +111,7 @@ def variables(objects: Any, config_map: str) -> dict[str, str]:
 
 
 def test_in_plain_nobody_has_a_certificate_and_brokers_are_as_before(build: Build) -> None:
-    objects = build()
+    objects = build(kafka={"transport": "plain"})
     assert holders(objects) == set()
     text = json.dumps({name: each.inputs for name, each in objects.items() if "NetworkPolicy" not in name})
     assert "kafka_tls" not in text.lower() and "9093" not in text and "authorizer" not in text

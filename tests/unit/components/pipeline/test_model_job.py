@@ -31,7 +31,7 @@ def test_values_reach_the_driver(build: Build) -> None:
     objects = build()
     seen = environment_of_driver(objects)
     assert (seen["ARGUS_RESULTS_TOPIC"], seen["ARGUS_CONSUMER_GROUP"]) == ("results.objects", "spark.objects")
-    assert seen["ARGUS_KAFKA_BOOTSTRAP_SERVERS"].startswith("kafka-0.kafka.argus.svc.cluster.local:9092,")
+    assert seen["ARGUS_KAFKA_BOOTSTRAP_SERVERS"].startswith("kafka-0.kafka.argus.svc.cluster.local:9093,")
     assert "spark.kubernetes.container.image spark:1\n" in files_of_driver(objects)["spark.properties"]
 
 
@@ -226,7 +226,7 @@ def test_driver_and_executors_mount_one_secret_at_one_place(words: None, build: 
     assert names["objects"] != names["motion"], "an application's executor is no executor of another"
     for model, name in names.items():
         made = objects[f"Secret/{name}"]
-        assert made.inputs["stringData"] == {"rpc": f"drawn-model-{model}-secret-"}
+        assert made.inputs["stringData"]["rpc"] == f"drawn-model-{model}-secret-"
         assert made.inputs["immutable"] is True and "stringData" in made.secret_inputs
         executor = json.loads(files_of_driver(objects, model)["executor.yaml"])["spec"]
         assert {"name": "secrets", "secret": {"secretName": name, "defaultMode": 0o440}} in executor["volumes"]
