@@ -12,6 +12,7 @@ from pulumi_kubernetes import core
 from pydantic import Field
 
 from components import kubernetes as k
+from components.cluster import policy_agent
 from components.config import ConfigError, Memory, Settings
 from components.config.sections import Section, Vertical
 from components.images import Image
@@ -102,7 +103,9 @@ def new_stage(kind: Any) -> Stage:
 
 
 Run = Callable[..., Recorder]
-OTHERS = {image: f"registry.example.com/{image}:1" for image in stages.images(stages.STAGES)}
+OTHERS = {
+    image: f"registry.example.com/{image}:1" for image in [*stages.images(stages.STAGES), policy_agent.IMAGE.name]
+}
 
 
 @pytest.fixture(params=["Deployment", "StatefulSet"])
@@ -155,7 +158,7 @@ def test_a_new_stage_is_its_module_its_section_and_a_line(with_snapshots: Run, r
 
     (component,) = made.children("snapshots")
     assert component.inputs["data"]["image"] == reference
-    assert component.inputs["data"]["servers"].startswith("kafka-0.kafka.argus.svc.cluster.local:9092,")
+    assert component.inputs["data"]["servers"].startswith("kafka-0.kafka.argus.svc.cluster.local:9093,")
 
 
 def test_the_rules_hold_for_a_new_stage(with_snapshots: Run, request: pytest.FixtureRequest) -> None:
