@@ -52,7 +52,7 @@ def elasticsearch_yml(
     replicas: int,
     volume_gib: int,
     *,
-    transport: sections.SearchTransport = "plain",
+    transport: sections.SearchTransport,
     audit: bool = False,
 ) -> str:
     """The nodes' configuration. All are initial master nodes, so that no node can form a cluster alone.

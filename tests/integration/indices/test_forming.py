@@ -50,7 +50,7 @@ class Nodes:
         }
         with services.container(
             "elasticsearch",
-            files={f"{HOME}/config/elasticsearch.yml": elasticsearch_yml("argus", NODES, 1)},
+            files={f"{HOME}/config/elasticsearch.yml": elasticsearch_yml("argus", NODES, 1, transport="plain")},
             command=[],
             environment={"ES_JAVA_OPTS": "-Xms192m -Xmx192m", **own, **(NEVER_AGAIN if formed else {})},
             ready=lambda: bool(self.cluster_of(number)),

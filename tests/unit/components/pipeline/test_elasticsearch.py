@@ -12,7 +12,7 @@ INITIAL_MASTERS = "cluster.initial_master_nodes"
 
 
 def test_no_node_can_begin_a_cluster_alone() -> None:
-    text = elasticsearch_yml("argus", 2, 8)
+    text = elasticsearch_yml("argus", 2, 8, transport="plain")
     assert f'{INITIAL_MASTERS}: ["elasticsearch-0", "elasticsearch-1"]\n' in text
     assert "elasticsearch-1.elasticsearch-nodes.argus.svc.cluster.local" in text
 
@@ -39,7 +39,7 @@ def test_a_node_alone_begins_with_an_empty_disk_as_there_is_no_other(build: Buil
 
 
 def test_watermarks_are_shares_of_the_volume() -> None:
-    text = elasticsearch_yml("argus", 2, 8)
+    text = elasticsearch_yml("argus", 2, 8, transport="plain")
     assert 'watermark.low: "1228mb"\n' in text
     assert 'watermark.flood_stage: "409mb"\n' in text
 
