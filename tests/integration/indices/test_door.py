@@ -47,6 +47,9 @@ RESULTS, REFUSED, AUDITED = results_index("objects", DAY), refused_index(DAY), a
 MOMENT = datetime(2026, 11, 30, 8, tzinfo=UTC)
 JSON = {"Content-Type": "application/json"}
 
+# Six minutes beside a busy lab: `make test-full`.
+pytestmark = pytest.mark.full
+
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
