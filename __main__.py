@@ -13,7 +13,7 @@ from components.cluster.policy_agent import PolicyAgent, PolicyAgentArgs
 from components.config import lasting
 from components.images import Images, ImagesArgs
 from components.pinned_images import PinnedImages
-from components.pipeline import elasticsearch_proxy, stages, ui
+from components.pipeline import stages, ui
 from components.pipeline.audit_log import AuditLog
 from components.pipeline.image_cache import ImageCache, ImageCacheArgs
 from components.pipeline.kafka_identities import KafkaIdentities, KafkaIdentitiesArgs
@@ -62,11 +62,7 @@ cluster = Cluster(
 images = Images(
     "images",
     ImagesArgs(
-        images=[
-            *stages.images(STAGES).values(),
-            *([policy_agent.IMAGE] if enforced else []),
-            *([elasticsearch_proxy.IMAGE] if settings.elasticsearch.transport != "plain" else []),
-        ],
+        images=stages.images_of(STAGES, settings),
         section=settings.images,
         models=settings.models,
     ),

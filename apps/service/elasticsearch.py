@@ -5,8 +5,8 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from apps.service.peer import TLS_VERSION
-from apps.service.settings import Settings, SettingsError
+from apps.service.peer import client_context
+from apps.service.settings import Settings
 
 
 class ElasticsearchSettings(Settings):
@@ -30,10 +30,4 @@ class ElasticsearchSettings(Settings):
         folder = self.elasticsearch_tls_dir
         if folder is None:
             return None
-        try:
-            context = ssl.create_default_context(cafile=folder / "ca.pem")
-            context.load_cert_chain(folder / "tls.pem")
-        except OSError as unusable:  # ssl.SSLError is one
-            raise SettingsError(f"ARGUS_ELASTICSEARCH_TLS_DIR: {folder} cannot be used: {unusable}") from unusable
-        context.minimum_version = TLS_VERSION
-        return context
+        return client_context("ARGUS_ELASTICSEARCH_TLS_DIR", folder, folder / "ca.pem", folder / "tls.pem")

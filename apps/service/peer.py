@@ -44,9 +44,20 @@ class Door:
 
 def trust(authority: Path) -> ssl.SSLContext:
     """Trusts the certificates of the stack's authority for pods, at the names that they have, and no others."""
+    return client_context("ARGUS_AUTHORITY_FILE", authority, authority)
+
+
+def client_context(variable: str, given: Path, authority: Path, pair: Path | None = None) -> ssl.SSLContext:
+    """Trusts the certificates of an authority, at the names that they have, and no others, and shows the certificate
+    of `pair`, a file with that and its private key.
+
+    The files are read once. Raises SettingsError, with the variable and what it gave, if they cannot be used.
+    """
     try:
         context = ssl.create_default_context(cafile=authority)
+        if pair is not None:
+            context.load_cert_chain(pair)
     except OSError as unusable:  # ssl.SSLError is one
-        raise SettingsError(f"ARGUS_AUTHORITY_FILE: {authority} cannot be used: {unusable}") from unusable
+        raise SettingsError(f"{variable}: {given} cannot be used: {unusable}") from unusable
     context.minimum_version = TLS_VERSION
     return context

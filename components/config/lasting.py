@@ -5,9 +5,11 @@ update writes its outputs as soon as all of them are known, which may be long be
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from components.config.sections import SEARCH_TRANSPORTS, TRANSPORTS, Settings
+
+_Step = TypeVar("_Step", bound=str)
 
 _COPIES: Final = 3
 """Kafka keeps this many copies of a record where there are as many brokers."""
@@ -122,11 +124,16 @@ def _search_transport(old: Any, new: Any, _: Mapping[str, Any]) -> str | None:
     return _steps("Elasticsearch's nodes and clients", SEARCH_TRANSPORTS, old, new)
 
 
-def _steps(who: str, steps: Sequence[str], old: Any, new: Any) -> str | None:
+def next_step(steps: Sequence[_Step], old: _Step, new: _Step) -> _Step:
+    """The step that comes after `old` on the way to `new`, which is another one."""
     was, wanted = steps.index(old), steps.index(new)
-    if abs(was - wanted) == 1:
+    return steps[was + (1 if wanted > was else -1)]
+
+
+def _steps(who: str, steps: Sequence[str], old: Any, new: Any) -> str | None:
+    step = next_step(steps, old, new)
+    if step == new:
         return None
-    step = steps[was + (1 if wanted > was else -1)]
     return (
         f"{who} change one after the other, so a running stack goes from {old} to {step} first, with an update of its "
         "own"

@@ -1,23 +1,23 @@
 """Rules between the stages' sections and the rest of the stack."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
-from components.cluster import policy_agent
 from components.config import Settings
 from components.config.rules import Rule
-from components.pipeline import elasticsearch_proxy
 from components.pipeline.stage import Stage
-from components.pipeline.stages import images
+from components.pipeline.stages import OPTIONAL_IMAGES, OptionalImage, every_image, images
 
 
 def rules(stages: Sequence[Stage]) -> list[Rule]:
     """The rule for the stack's images, and the rules that apply to each stage."""
     found = [
-        Rule(needs=frozenset({"images"}), check=partial(_images, list(images(stages)))),
-        Rule(needs=frozenset({"images", "cluster"}), check=_policies_image),
-        Rule(needs=frozenset({"images", "elasticsearch"}), check=_proxy_image),
+        Rule(needs=frozenset({"images"}), check=partial(_images, stages)),
+        *(
+            Rule(needs=frozenset({"images", each.key.partition(".")[0]}), check=partial(_optional_image, each))
+            for each in OPTIONAL_IMAGES
+        ),
     ]
     for stage in stages:
         if stage.keeps_data:
@@ -33,25 +33,19 @@ def _rule(stage: Stage, check: Callable[[Stage, Settings], Iterator[str]], *need
     return Rule(needs=frozenset({stage.section, *needs}), check=partial(check, stage))
 
 
-def _images(names: Sequence[str], settings: Settings) -> Iterator[str]:
-    overrides = settings.images.overrides
-    known = [*names, policy_agent.IMAGE.name, elasticsearch_proxy.IMAGE.name]
-    for name in overrides.keys() - set(known):
+def _images(stages: Sequence[Stage], settings: Settings) -> Iterator[str]:
+    known = every_image(stages)
+    for name in settings.images.overrides.keys() - known.keys():
         yield f"images.overrides: there is no image {name!r}; the images are {', '.join(known)}"
-    yield from _registry(names, settings)
+    yield from _registry(images(stages), settings)
 
 
-def _policies_image(settings: Settings) -> Iterator[str]:
-    if settings.cluster.enforces_policies:
-        yield from _registry([policy_agent.IMAGE.name], settings, why=" (cluster.networkPolicies)")
+def _optional_image(optional: OptionalImage, settings: Settings) -> Iterator[str]:
+    if optional.wanted(settings):
+        yield from _registry([optional.image.name], settings, why=f" ({optional.key})")
 
 
-def _proxy_image(settings: Settings) -> Iterator[str]:
-    if settings.elasticsearch.transport != "plain":
-        yield from _registry([elasticsearch_proxy.IMAGE.name], settings, why=" (elasticsearch.transport)")
-
-
-def _registry(names: Sequence[str], settings: Settings, *, why: str = "") -> Iterator[str]:
+def _registry(names: Iterable[str], settings: Settings, *, why: str = "") -> Iterator[str]:
     """Images that are built, not named, need a registry."""
     built = [name for name in names if name not in settings.images.overrides]
     if settings.images.registry is None and built:

@@ -3,15 +3,18 @@
 A new stage is a module with a STAGE, a section of the stack's configuration, and a line here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Final
 
+from components.cluster import policy_agent
 from components.config import Settings
 from components.images import Image
 from components.pipeline import (
     comparison,
     consumer,
     elasticsearch,
+    elasticsearch_proxy,
     filebeat,
     kafka,
     model_job,
@@ -37,9 +40,43 @@ STAGES: Final = (
 """In the order of declaration: a stage comes after the stages whose outputs it needs."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class OptionalImage:
+    """The image of a part that no stage names, and that not every stack has."""
+
+    image: Image
+    key: str
+    """The stack's key that says whether it has the part, `section.key`."""
+    wanted: Callable[[Settings], bool]
+
+
+OPTIONAL_IMAGES: Final = (
+    OptionalImage(
+        image=policy_agent.IMAGE,
+        key="cluster.networkPolicies",
+        wanted=lambda settings: settings.cluster.enforces_policies,
+    ),
+    OptionalImage(
+        image=elasticsearch_proxy.IMAGE,
+        key="elasticsearch.transport",
+        wanted=lambda settings: settings.elasticsearch.transport != "plain",
+    ),
+)
+
+
 def images(stages: Iterable[Stage]) -> dict[str, Image]:
     """The stages' images, by name."""
     return {stage.image.name: stage.image for stage in stages}
+
+
+def every_image(stages: Iterable[Stage]) -> dict[str, Image]:
+    """The stages' images and the optional ones, by name."""
+    return images(stages) | {each.image.name: each.image for each in OPTIONAL_IMAGES}
+
+
+def images_of(stages: Iterable[Stage], settings: Settings) -> list[Image]:
+    """The images that a stack needs."""
+    return [*images(stages).values(), *(each.image for each in OPTIONAL_IMAGES if each.wanted(settings))]
 
 
 def moving_images(stages: Iterable[Stage]) -> list[str]:

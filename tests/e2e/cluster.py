@@ -191,16 +191,17 @@ class ClusterClient:
             return self._read(method, f"{_SEARCH}{path}", **request)
         return _repeated(lambda: self._search_inside(method, path, **request))
 
+    def search_node(self) -> dict[str, Any]:
+        """A pod of Elasticsearch that is ready. Raises httpx.ConnectError if there is none."""
+        ready = (pod for pod in self.pods("app.kubernetes.io/name=elasticsearch") if is_ready(pod))
+        if (pod := next(ready, None)) is None:
+            raise httpx.ConnectError("no pod of Elasticsearch is ready")
+        return pod
+
     def _search_inside(self, method: str, path: str, **request: Any) -> httpx.Response:
         if self._forward is None:
-            ready = (
-                pod["metadata"]["name"]
-                for pod in self.pods("app.kubernetes.io/name=elasticsearch")
-                if all(each["ready"] for each in pod["status"].get("containerStatuses", [{"ready": False}]))
-            )
-            if (pod := next(ready, None)) is None:
-                raise httpx.ConnectError("no pod of Elasticsearch is ready")
-            self._forward = Forward(self._kubeconfig, NAMESPACE, pod, SEARCH_PORT)
+            node = self.search_node()["metadata"]["name"]
+            self._forward = Forward(self._kubeconfig, NAMESPACE, node, SEARCH_PORT)
             atexit.register(self._forward.close)
         try:
             return self._forward.http.request(method, path, **request).raise_for_status()
@@ -218,6 +219,11 @@ class ClusterClient:
                 return []
             raise
         return hours
+
+
+def is_ready(thing: Mapping[str, Any]) -> bool:
+    """Whether a node or a pod has the condition Ready."""
+    return any(part["type"] == "Ready" and part["status"] == "True" for part in thing["status"].get("conditions", ()))
 
 
 def _repeated(ask: Callable[[], httpx.Response]) -> httpx.Response:

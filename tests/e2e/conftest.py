@@ -102,10 +102,14 @@ def running_settings() -> Settings:
     return load_values({key.removeprefix("argus:"): section for key, section in config.items()})
 
 
+def kept() -> dict[str, Any]:
+    """What the last update that came to its end has recorded for life; empty for a new stack."""
+    return json.loads(lab_stack.output("lasting") or "{}")  # type: ignore[no-any-return]
+
+
 def another_version_s() -> bool:
     """Whether an earlier run has left a stack that becomes this one only in steps, or not at all."""
-    kept = lab_stack.output("lasting")
-    return kept is not None and bool(lasting.refusals(json.loads(kept), lasting.of(running_settings())))
+    return bool(lasting.refusals(kept(), lasting.of(running_settings())))
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import yaml
 from lab.config import GATEWAY, STACK_FILE, STATE, SUBNET, Machine, kubernetes_endpoint, machines
 from lab.machines.image import reference
 from lab.podman import podman
-from tests.e2e.cluster import ClusterClient
+from tests.e2e.cluster import ClusterClient, is_ready
 from tests.e2e.conftest import run_lab
 from tests.e2e.waiting import wait_until
 
@@ -174,11 +174,6 @@ def permanent_pods(cluster: ClusterClient) -> Iterator[tuple[str, dict[str, Any]
         component = labels.get("app.kubernetes.io/component", "job")
         if component != "job" and "deletionTimestamp" not in pod["metadata"]:
             yield f"{labels['app.kubernetes.io/name']}/{component}", pod
-
-
-def is_ready(thing: dict[str, Any]) -> bool:
-    """Whether a node or a pod has the condition Ready."""
-    return any(part["type"] == "Ready" and part["status"] == "True" for part in thing["status"].get("conditions", ()))
 
 
 def traces(machine: Machine) -> list[str]:

@@ -2,12 +2,15 @@
 
 import json
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from components.pipeline.network_policies import OPEN, Flow
+from components.config import Settings
+from components.pipeline.network_policies import OPEN, Flow, flows, pods
+from components.pipeline.stages import STAGES
 from tests.e2e.cluster import NAMESPACE, ClusterClient
+from tests.e2e.conftest import running_settings
 from tests.e2e.machines import KUBECTL, kubectl, on
 from tests.e2e.waiting import wait_until
 
@@ -188,10 +191,21 @@ def listening(targets: Mapping[str, Sequence[Target]]) -> list[Target]:
     return found
 
 
+def table_of(settings: Settings) -> list[Flow]:
+    """The policies' table of a stack."""
+    models = [model.name for model in settings.models]
+    transports = settings.kafka.transport, settings.zookeeper_transport, settings.elasticsearch.transport
+    return flows(models, *transports)
+
+
 def wait_until_all_reach_what_they_may(
-    everybody: Sequence[Stranger], cluster: ClusterClient, kinds: Mapping[str, Labels], table: Sequence[Flow]
+    cluster: ClusterClient, choose: Callable[[Mapping[str, Labels]], Sequence[Stranger]]
 ) -> None:
-    """Start these strangers, and wait until each reaches what the table allows it, and nothing else."""
+    """Start the strangers that are chosen for the running stack's kinds of pods, and wait until each reaches what the
+    policies' table allows it, and nothing else."""
+    settings = running_settings()
+    kinds, table = pods(settings, STAGES), table_of(settings)
+    everybody = choose(kinds)
     (page, *_) = cluster.pods("app.kubernetes.io/name=ui")
     image = page["spec"]["containers"][0]["image"]
     targets = [*listening(targets_on(cluster.pods(), kinds, table)), *services(table)]

@@ -1,6 +1,5 @@
 """Kafka and ZooKeeper go from TLS to plain and back in steps, while the cameras run: no frame is lost."""
 
-import json
 import time
 from collections.abc import Iterator
 from ipaddress import IPv4Address
@@ -9,11 +8,12 @@ from typing import Any, cast
 
 import pytest
 
+from components.config.lasting import next_step
 from components.config.sections import TRANSPORTS, Transport
 from components.pipeline import zookeeper
 from components.pipeline.kafka import PORT, TLS_PORT
 from tests.e2e.accounting import Audit
-from tests.e2e.conftest import Stack, run_lab
+from tests.e2e.conftest import Stack, kept, run_lab
 from tests.e2e.machines import kubectl, stack_with
 from tests.e2e.timings import Timings
 from tests.e2e.waiting import wait_until
@@ -62,14 +62,13 @@ def not_scaling(autoscaler: str) -> str | None:
 
 def transport_now() -> Transport:
     """The step at which the stack is, as the last update that came to its end has left it."""
-    return cast(Transport, json.loads(run_lab("output", "lasting"))["kafka.transport"])
+    return cast(Transport, kept()["kafka.transport"])
 
 
 def go(stack: Stack, folder: Path, wanted: Transport) -> None:
     """Take the stack to a step, with an update for each on the way."""
     while (now := transport_now()) != wanted:
-        at, to = TRANSPORTS.index(now), TRANSPORTS.index(wanted)
-        up(stack, folder, TRANSPORTS[at + (1 if to > at else -1)])
+        up(stack, folder, next_step(TRANSPORTS, now, wanted))
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import pytest
 from lab.config import machine
 from lab.machines import ssh
 from tests.e2e.accounting import Audit
-from tests.e2e.cluster import NAMESPACE
+from tests.e2e.cluster import NAMESPACE, is_ready
 from tests.e2e.conftest import Stack
-from tests.e2e.machines import CONTROL_PLANES, KUBECTL, etcdctl, is_ready, kubectl, on, stack_with
+from tests.e2e.machines import CONTROL_PLANES, KUBECTL, etcdctl, kubectl, on, stack_with
 from tests.e2e.waiting import wait_until
 
 SECRET = "producer-0-credentials"

@@ -5,7 +5,6 @@ Strangers reach exactly what the table lists, restarts of the program cost no fr
 
 import json
 import time
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +12,10 @@ import pytest
 
 from components.cluster import policy_agent
 from components.pipeline.kafka import ports
-from components.pipeline.network_policies import flows, pods
-from components.pipeline.stages import STAGES
 from tests.e2e.accounting import Audit
 from tests.e2e.conftest import Stack, running_settings
 from tests.e2e.machines import EVERYBODY, kubectl, on, stack_with
-from tests.e2e.strangers import (
-    Labels,
-    Stranger,
-    outsiders,
-    strangers,
-    wait_until_all_reach_what_they_may,
-)
+from tests.e2e.strangers import outsiders, strangers, wait_until_all_reach_what_they_may
 from tests.e2e.timings import Timings
 from tests.e2e.waiting import wait_until
 
@@ -53,29 +44,16 @@ def enforced(stack: Stack) -> None:
     wait_until("every machine enforces policies", unenforced, limit_s=ENFORCED_LIMIT_S, pause_s=2)
 
 
-def send_in(stack: Stack, choose: Callable[[Mapping[str, Labels]], list[Stranger]]) -> None:
-    """Start strangers, and wait until each reaches exactly what the policies' table lists for it."""
-    settings = running_settings()
-    kinds = pods(settings, STAGES)
-    table = flows(
-        [model.name for model in settings.models],
-        settings.kafka.transport,
-        settings.zookeeper_transport,
-        settings.elasticsearch.transport,
-    )
-    wait_until_all_reach_what_they_may(choose(kinds), stack.cluster, kinds, table)
-
-
 def test_who_belongs_to_no_stage_reaches_the_page_and_nothing_else(stack: Stack) -> None:
     assert all(any("NFQUEUE" in rule for rule in rules_of(machine)) for machine in EVERYBODY)
-    send_in(stack, outsiders)
+    wait_until_all_reach_what_they_may(stack.cluster, outsiders)
 
 
 @pytest.mark.full
 def test_each_stage_reaches_what_its_work_needs_and_every_frame_arrives(stack: Stack, timings: Timings) -> None:
     audit = Audit.open(stack.cluster)
     began = time.monotonic()
-    send_in(stack, strangers)
+    wait_until_all_reach_what_they_may(stack.cluster, strangers)
     timings.took(
         "policies beside our network: strangers have tried every port", time.monotonic() - began, audit.close()
     )

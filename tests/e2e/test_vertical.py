@@ -14,9 +14,9 @@ import pytest
 
 from apps.ui.unschedulable import quantity
 from tests.e2e.accounting import Audit
-from tests.e2e.cluster import NAMESPACE, ClusterClient
+from tests.e2e.cluster import NAMESPACE, ClusterClient, is_ready
 from tests.e2e.conftest import Stack, run_lab
-from tests.e2e.machines import is_ready, stack_with
+from tests.e2e.machines import stack_with
 from tests.e2e.timings import Timings
 from tests.e2e.waiting import wait_until
 

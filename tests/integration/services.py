@@ -16,8 +16,7 @@ from typing import Any
 
 from components.config.sections import ARGUS_WEIGHTS
 from components.images import context
-from components.pipeline import elasticsearch_proxy
-from components.pipeline.stages import STAGES, images
+from components.pipeline.stages import STAGES, every_image
 from lab.toolchain.images import ensure_base
 
 REPOSITORY = Path(__file__).parents[2]
@@ -152,8 +151,7 @@ def build_image(name: str, *, tag: str, models: Mapping[str, Path], seconds: flo
     # The lab's own flags, so that its layers are reused.
     command = ["podman", "build", "--quiet", "--layers", "--network=host", "--isolation=chroot", "--format=docker"]
     with tempfile.TemporaryDirectory(prefix="argus-test-") as folder:
-        every = {**images(STAGES), elasticsearch_proxy.IMAGE.name: elasticsearch_proxy.IMAGE}
-        for part in context(every[name], models):
+        for part in context(every_image(STAGES)[name], models):
             for target, source in part.files():
                 staged = Path(folder, target)
                 staged.parent.mkdir(parents=True, exist_ok=True)

@@ -11,8 +11,8 @@ from lab.config import LabError, machine
 from lab.machines import fleet
 from lab.podman import inspect_container, pause, running, unpause
 from lab.shell import output, run
-from tests.e2e.cluster import ClusterClient
-from tests.e2e.machines import EVERYBODY, is_ready
+from tests.e2e.cluster import ClusterClient, is_ready
+from tests.e2e.machines import EVERYBODY
 from tests.marathon.fault import Aim, Fault, Scene, UnprovenError, process_of_machine, prove
 from tests.marathon.schedule import chosen
 

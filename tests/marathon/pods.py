@@ -5,8 +5,8 @@ from typing import Any
 
 import httpx
 
-from tests.e2e.cluster import NAMESPACE, ClusterClient
-from tests.e2e.machines import is_ready, on, permanent_pods
+from tests.e2e.cluster import NAMESPACE, ClusterClient, is_ready
+from tests.e2e.machines import on, permanent_pods
 from tests.marathon.fault import Aim, Fault, Scene, UnprovenError, prove
 from tests.marathon.schedule import chosen
 

@@ -11,7 +11,8 @@ from components.kubernetes import PROBE_PORT
 from lab.config import ROOT, LabError
 from lab.shell import run
 from tests.bench.frames.network import process_of
-from tests.e2e.machines import CONTROL_PLANES, is_ready, permanent_pods
+from tests.e2e.cluster import is_ready
+from tests.e2e.machines import CONTROL_PLANES, permanent_pods
 from tests.marathon import full_disk, lookup
 from tests.marathon.fault import Aim, Fault, Scene, UnprovenError, process_of_machine, prove
 from tests.marathon.schedule import chosen

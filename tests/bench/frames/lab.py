@@ -18,10 +18,10 @@ from lab.shell import ending
 from tests.bench.clock import LOGS
 from tests.bench.frames.programs import Pods
 from tests.bench.frames.stack import Fragment, measured
-from tests.e2e.cluster import ClusterClient
+from tests.e2e.cluster import ClusterClient, is_ready
 from tests.e2e.conftest import Stack
 from tests.e2e.load import lag
-from tests.e2e.machines import EVERYBODY, is_ready, stack_with, unready_nodes
+from tests.e2e.machines import EVERYBODY, stack_with, unready_nodes
 from tests.e2e.waiting import wait_until
 
 STEADY_LIMIT_S = 300

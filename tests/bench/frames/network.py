@@ -24,8 +24,7 @@ from components.pipeline.kafka_identities import AUTHORITY, PAIR
 from lab.config import ROOT, LabError
 from lab.shell import ending
 from tests.bench.frames.watch import OVER, READY, Order, Seen
-from tests.e2e.cluster import NAMESPACE, ClusterClient
-from tests.e2e.machines import is_ready
+from tests.e2e.cluster import NAMESPACE, ClusterClient, is_ready
 
 PAGE = "app.kubernetes.io/name=ui"
 _CONFIG = "ui"

@@ -41,6 +41,7 @@ from components.pipeline.filebeat import SEARCH_TLS, filebeat_yml
 from tests.integration.indices.door import HOST, Door, door
 from tests.integration.kafka.authority import Authority
 from tests.integration.services import container, free_port, wait_for
+from tests.integration.topics import make_frame, make_result
 
 DAY = "2026.11.30"
 RESULTS, REFUSED, AUDITED = results_index("objects", DAY), refused_index(DAY), audit_index(DAY)
@@ -90,17 +91,7 @@ def refused(answer: httpx.Response, client: str) -> bool:
 
 
 def result(sequence: int, model: str = "objects") -> Result:
-    return Result(
-        camera="gate",
-        sequence=sequence,
-        captured_at=MOMENT,
-        width=640,
-        height=360,
-        model=model,
-        model_version="1",
-        processed_at=MOMENT,
-        detections=(),
-    )
+    return make_result(make_frame("gate", sequence, MOMENT, b""), model)
 
 
 def in_index(node: str, index: str) -> set[str]:

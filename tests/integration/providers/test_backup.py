@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 import components.cluster
 from tests.integration.providers.conftest import Hosts
+from tests.integration.services import wait_for
 
 SCRIPT = Path(components.cluster.__file__).with_name("backup_etcd.sh")
 VAULT = "127.0.0.21"
@@ -134,12 +134,12 @@ def test_a_copy_whose_connection_ends_midway_is_not_taken_for_a_whole_one(
     with hosts.up("vault", VAULT):
         done = control_plane.back_up(hosts.public_key("vault"), search=f"{cut.parent}:{os.environ['PATH']}")
         # sshd ends what it runs for a client only after it knows that the client is gone.
-        deadline = time.monotonic() + 60
-        while (
-            subprocess.run(["pgrep", "--full", f"mkdir -p {vault}"], capture_output=True, check=False).returncode == 0
-        ):
-            assert time.monotonic() < deadline, "the other host still waits for the rest of the copy"
-            time.sleep(0.1)
+        waiting = ["pgrep", "--full", f"mkdir -p {vault}"]
+        wait_for(
+            "the other host to give up the rest of the copy",
+            lambda: subprocess.run(waiting, capture_output=True, check=False).returncode != 0,
+            seconds=60,
+        )
     assert done.returncode != 0
     assert [each.name[:10] for each in vault.iterdir()] == [".etcd-cp1-"]
 

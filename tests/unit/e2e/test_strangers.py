@@ -96,11 +96,7 @@ def test_the_lab_has_a_stranger_for_each_of_its_pods(tmp_path: Any) -> None:
     key = tmp_path / "key"
     key.write_text("a key\n")
     settings = load_values(sections(LAB, key))
-    models = [model.name for model in settings.models]
-    kinds, table = (
-        pods(settings, STAGES),
-        flows(models, settings.kafka.transport, settings.zookeeper_transport, settings.elasticsearch.transport),
-    )
+    kinds, table = pods(settings, STAGES), strangers.table_of(settings)
     assert {each.kind for each in strangers.strangers(kinds)} - {None} == set(kinds)
     # Every line of the table that concerns the lab lets some stranger reach something.
     everything = [Target(flow.server, "host", port) for flow in table for port in flow.ports if flow.server in kinds]

@@ -8,7 +8,7 @@ import pytest
 from components.cluster import policy_agent
 from components.config import load_values
 from components.pipeline.rules import rules
-from components.pipeline.stages import STAGES, images
+from components.pipeline.stages import STAGES, every_image
 from tests.unit.components.answers import unpacked
 from tests.unit.components.conftest import Program, Recorder
 from tests.unit.components.published_schema import mistakes_of
@@ -122,6 +122,6 @@ def test_its_image_is_built_from_this_repository(enforcing: Recorder) -> None:
 def test_an_image_of_ones_own_takes_its_place(tmp_path: Path) -> None:
     (tmp_path / "key").touch()
     values = sections(HOSTS, tmp_path / "key")
-    own = {name: f"registry.example.com/{name}:1" for name in [*images(STAGES), policy_agent.IMAGE.name]}
+    own = {name: f"registry.example.com/{name}:1" for name in every_image(STAGES)}
     values["images"] = {"overrides": own}
     assert load_values(values, rules(STAGES)).images.overrides["network-policies"] == own["network-policies"]

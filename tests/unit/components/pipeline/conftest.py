@@ -7,7 +7,7 @@ import pytest
 
 from components.autoscaling import Keda, KedaArgs, Vpa, VpaArgs
 from components.config import Settings
-from components.pipeline import elasticsearch_proxy, stages
+from components.pipeline import stages
 from components.pipeline.image_cache import ImageCache, ImageCacheArgs
 from components.pipeline.kafka_identities import KafkaIdentities, KafkaIdentitiesArgs
 from components.pipeline.namespace import Namespace, NamespaceArgs
@@ -45,7 +45,7 @@ def settings(*, model: Mapping[str, Any] | None = None, **sections: Any) -> Sett
 def declare(**changes: Any) -> None:
     """Declare all components of the pipeline, as `__main__` does, for a stack with `changes`."""
     stack, every = settings(**changes), stages.STAGES
-    images = {name: f"{name}:1" for name in [*stages.images(every), elasticsearch_proxy.IMAGE.name]}
+    images = {name: f"{name}:1" for name in stages.every_image(every)}
     namespace = Namespace("argus", NamespaceArgs(kubernetes_version="1.36.1")).name
     keda = Keda("keda", KedaArgs(kubernetes_version="1.36.1", watched=namespace))
     vpa_args = VpaArgs(
