@@ -246,7 +246,7 @@ _VALUES: Final[Mapping[str, Sequence[Any]]] = {
     "elasticsearch.heapMiB": [1024],
     "elasticsearch.volumeGiB": [300, 100],
     "elasticsearch.retentionDays": [3],
-    "elasticsearch.transport": ["both", "tls"],
+    "elasticsearch.transport": ["both", "plain"],
     "elasticsearch.vertical": ["off", "apply"],
     "filebeat.replicas.minimum": [2],
     "filebeat.replicas.maximum": [3],

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 from components.config.sections import SEARCH_TRANSPORTS, TRANSPORTS, Settings
 
-_Step = TypeVar("_Step", bound=str)
+_Step = TypeVar("_Step")
 
 _COPIES: Final = 3
 """Kafka keeps this many copies of a record where there are as many brokers."""
@@ -121,7 +121,8 @@ def _ensemble_transport(old: Any, new: Any, _: Mapping[str, Any]) -> str | None:
 
 
 def _search_transport(old: Any, new: Any, _: Mapping[str, Any]) -> str | None:
-    return _steps("Elasticsearch's nodes and clients", SEARCH_TRANSPORTS, old, new)
+    reason = _steps("Elasticsearch's nodes and clients", SEARCH_TRANSPORTS, old, new)
+    return f"{reason} (unset, this key is tls)" if reason else None
 
 
 def next_step(steps: Sequence[_Step], old: _Step, new: _Step) -> _Step:

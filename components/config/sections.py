@@ -587,7 +587,7 @@ class Elasticsearch(Section):
     volume_gib: int = Field(100, ge=1, alias="volumeGiB", description="Disk of a node (GiB); it may grow.")
     retention_days: int = Field(7, ge=1, description="Days after which a day's index is deleted.")
     transport: SearchTransport = Field(
-        "plain",
+        "tls",
         description="How nodes answer. plain: whoever reaches a node may do everything. both: a proxy in each node's "
         "pod also answers with TLS, the stack's pods use that, and each may do what its rules allow; whoever connects "
         "in plain still may do everything. tls: nobody connects in plain, and what no rule allows is denied. A running "

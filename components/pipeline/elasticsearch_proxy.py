@@ -156,7 +156,7 @@ def container(image: pulumi.Input[str], held: Held) -> core.v1.ContainerArgs:
         image=image,
         command=command(),
         ports=k.container_ports(PORTS),
-        resources=k.resources_of(MEMORY, cpu="10m"),
+        resources=k.resources_of(MEMORY, cpu="5m"),
         security_context=k.container_security(),
         startup_probe=k.tcp_probe(PROBES, period=2, failures=60),
         liveness_probe=k.tcp_probe(PROBES, period=20, failures=6),

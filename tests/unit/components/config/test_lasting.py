@@ -103,6 +103,7 @@ def test_volumes_of_a_class_of_one_s_own_keep_their_size(stack: dict[str, Any]) 
 def test_a_stack_that_recorded_nothing_is_free(stack: dict[str, Any]) -> None:
     now = lasting(stack)
     assert refusals({}, now) == []
+    stack["elasticsearch"] = {**stack.get("elasticsearch", {}), "transport": "plain"}
     plain = lasting(stack, "kafka.transport", "plain")
     assert refusals({"kafka.volumeGiB": plain["kafka.volumeGiB"]}, plain) == []
 

@@ -9,8 +9,10 @@ import pytest
 
 from components.cluster.kubeadm import AUDIT_LOGS
 from components.pipeline import audit_log
+from components.pipeline import elasticsearch_proxy as proxy
 from components.pipeline.audit_log import filebeat_yml
 from components.pipeline.elasticsearch import audit_template
+from components.pipeline.kafka import TLS_PORT
 from tests.unit.components.conftest import ROOT, Program
 from tests.unit.components.network_policy import End, allowed
 
@@ -38,7 +40,7 @@ def test_a_stack_that_does_not_ask_for_it_has_none_of_it(program: Program) -> No
     found = objects(program, ship=False)
     assert not [each for each in found if each["metadata"].get("namespace") == audit_log.NAMESPACE]
     assert '"audit-*"' not in json.dumps(found)
-    assert audit_log.NAMESPACE not in json.dumps(found)
+    assert audit_log.NAMESPACE not in json.dumps([each for each in found if each["kind"] != "ConfigMap"])
 
 
 def test_its_pods_are_on_control_planes_and_may_only_read_the_log(shipping: list[dict[str, Any]]) -> None:
@@ -64,13 +66,13 @@ def test_they_reach_elasticsearch_and_nobody_reaches_them(shipping: list[dict[st
     labels = one(shipping, "StatefulSet", SEARCH)["spec"]["template"]["metadata"]["labels"]
     search = End(address=IPv4Address("10.244.0.3"), namespace="argus", labels=labels)
     kafka = one(shipping, "StatefulSet", "kafka")["spec"]["template"]["metadata"]["labels"]
-    assert allowed(policies, shipper, search, 9200)
+    assert allowed(policies, shipper, search, proxy.HTTPS)
     assert not allowed(policies, shipper, search, 9300)
-    assert not allowed(policies, shipper, replace(search, labels=kafka), 9092)
-    assert not allowed(policies, search, shipper, 9200)
+    assert not allowed(policies, shipper, replace(search, labels=kafka), TLS_PORT)
+    assert not allowed(policies, search, shipper, proxy.HTTPS)
     # Neither the namespace nor the labels alone let anybody in.
-    assert not allowed(policies, replace(shipper, labels={}), search, 9200)
-    assert not allowed(policies, replace(shipper, namespace="default"), search, 9200)
+    assert not allowed(policies, replace(shipper, labels={}), search, proxy.HTTPS)
+    assert not allowed(policies, replace(shipper, namespace="default"), search, proxy.HTTPS)
 
 
 def test_elasticsearch_expects_it_and_deletes_it_in_time(shipping: list[dict[str, Any]]) -> None:

@@ -18,7 +18,7 @@ def test_no_node_can_begin_a_cluster_alone() -> None:
 
 
 def variables(objects: Any) -> dict[str, Any]:
-    (container,) = objects["StatefulSet/elasticsearch"].inputs["spec"]["template"]["spec"]["containers"]
+    container, *_ = objects["StatefulSet/elasticsearch"].inputs["spec"]["template"]["spec"]["containers"]
     return {each["name"]: each.get("valueFrom") for each in container["env"]}
 
 

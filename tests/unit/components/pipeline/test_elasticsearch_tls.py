@@ -163,8 +163,8 @@ def test_each_client_has_its_own_certificate_and_no_other(build: Build, transpor
 
 
 def test_in_plain_everything_is_as_it_was(build: Build) -> None:
-    """A running stack of an earlier version restarts nothing."""
-    objects = build()
+    """A running stack of an earlier version, which asks for it, restarts nothing."""
+    objects = build(elasticsearch={"transport": "plain"})
     assert not [name for name in objects if "-identity" in name]
     (node,) = spec(objects, "StatefulSet/elasticsearch")["containers"]
     assert node["readinessProbe"]["httpGet"]["port"] == elasticsearch.HTTP

@@ -12,11 +12,11 @@ from pulumi_kubernetes import core
 from pydantic import Field
 
 from components import kubernetes as k
-from components.cluster import policy_agent
 from components.config import ConfigError, Memory, Settings
 from components.config.sections import Section, Vertical
 from components.images import Image
 from components.pipeline import stages
+from components.pipeline.elasticsearch_proxy import IMAGE
 from components.pipeline.kafka import STAGE as KAFKA
 from components.pipeline.stage import Pipeline, Stage
 from components.pipeline.topics import Topics
@@ -35,7 +35,9 @@ def test_workloads_are_as_their_stages_describe_them(build: Build) -> None:
     assert described.keys() == {key for key in workloads if not key.startswith(platform)}
     for key, stage in described.items():
         spec = objects[key].inputs["spec"]
-        assert [each["image"] for each in spec["template"]["spec"]["containers"]] == [f"{stage.image.name}:1"], key
+        beside = [f"{IMAGE.name}:1"] if key == "StatefulSet/elasticsearch" else []
+        images = [each["image"] for each in spec["template"]["spec"]["containers"]]
+        assert images == [f"{stage.image.name}:1", *beside], key
         assert ("volumeClaimTemplates" in spec) is stage.keeps_data, key
 
 
@@ -103,9 +105,7 @@ def new_stage(kind: Any) -> Stage:
 
 
 Run = Callable[..., Recorder]
-OTHERS = {
-    image: f"registry.example.com/{image}:1" for image in [*stages.images(stages.STAGES), policy_agent.IMAGE.name]
-}
+OTHERS = {image: f"registry.example.com/{image}:1" for image in stages.every_image(stages.STAGES)}
 
 
 @pytest.fixture(params=["Deployment", "StatefulSet"])

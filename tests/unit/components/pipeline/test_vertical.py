@@ -56,7 +56,7 @@ def test_a_pod_is_changed_where_it_runs_and_a_database_only_within_its_budget(bu
 )
 def test_a_heap_follows_the_memory_where_that_changes(build: Build, stage: str, variable: str) -> None:
     def flags(objects: Any) -> tuple[str, int]:
-        (container,) = objects[f"StatefulSet/{stage}"].inputs["spec"]["template"]["spec"]["containers"]
+        container, *_ = objects[f"StatefulSet/{stage}"].inputs["spec"]["template"]["spec"]["containers"]
         limit = int(container["resources"]["limits"]["memory"].removesuffix("Mi"))
         return next(each["value"] for each in container["env"] if each["name"] == variable), limit
 

@@ -1,0 +1,82 @@
+"""Every password, key and certificate that is changed by an edit is changed in one update, while the cameras run."""
+
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from lab.config import SSH_KEY
+from tests.e2e.accounting import Audit
+from tests.e2e.cluster import NAMESPACE
+from tests.e2e.conftest import Stack
+from tests.e2e.machines import EVERYBODY, on, stack_with
+from tests.e2e.refusals import refusals
+from tests.e2e.timings import Timings
+
+pytestmark = pytest.mark.full  # some 25 minutes
+
+WORD = "rotated"
+KEYS_OF_ARGUS = "/home/argus/.ssh/authorized_keys"
+
+
+def secrets(stack: Stack) -> dict[str, Mapping[str, str]]:
+    """The data of each Secret of the pipeline, by its name."""
+    items = stack.cluster.get(f"/api/v1/namespaces/{NAMESPACE}/secrets")["items"]
+    return {item["metadata"]["name"]: item["data"] for item in items}
+
+
+def let_in(public_key: Path) -> None:
+    """Let Argus's user in on every machine by this key alone."""
+    for machine in EVERYBODY:
+        on(machine, f"echo {public_key.read_text().strip()!r} > {KEYS_OF_ARGUS}")
+
+
+@pytest.fixture
+def ssh_key(tmp_path: Path) -> Iterator[Path]:
+    """Another key pair, by which alone every machine lets Argus's user in until the test ends."""
+    key = tmp_path / "id_ed25519"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    try:
+        let_in(key.with_suffix(".pub"))
+        yield key
+    finally:
+        let_in(SSH_KEY.with_suffix(".pub"))
+
+
+def test_everything_is_rotated_in_one_update_and_no_frame_is_lost(
+    stack: Stack, ssh_key: Path, tmp_path: Path, timings: Timings
+) -> None:
+    def edit(config: dict[str, Any]) -> None:
+        config["argus:ssh"]["privateKeyFile"] = str(ssh_key)
+        config["argus:cluster"]["secretsKey"] = WORD
+        config.setdefault("argus:podSecrets", {})["redraw"] = WORD
+        config.setdefault("argus:access", {})["redraw"] = WORD
+        config.setdefault("argus:ui", {})["tlsRedraw"] = WORD
+
+    before, old_login = secrets(stack), stack.login
+    session = dict(old_login.client().cookies)
+    audit = Audit.open(stack.cluster)
+    began = time.monotonic()
+    try:
+        stack.up(stack_with(tmp_path / "rotated", edit))
+        stack.connect()
+        now = secrets(stack)
+        assert [name for name, data in before.items() if now.get(name) == data] == [], "these are as they were"
+        with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+            old_login.client()
+        with stack.login.client() as page:
+            assert page.get("/api/cameras").is_success
+        with httpx.Client(base_url=stack.login.url, verify=stack.login.trust, cookies=session, trust_env=False) as page:
+            assert page.get("/api/cameras").status_code == httpx.codes.UNAUTHORIZED
+            said = page.post("/api/login", json={"name": old_login.name, "password": old_login.password})
+            assert said.status_code == httpx.codes.UNAUTHORIZED
+        assert refusals() == {}
+        timings.took("everything is rotated in one update", time.monotonic() - began, audit.close())
+    finally:
+        let_in(SSH_KEY.with_suffix(".pub"))
+        stack.up()
+        stack.connect()
