@@ -33,6 +33,7 @@ def generic(name: str) -> str:
     placeholders = (
         (r"^model-.+(?=-(rpc|secret))", "model-NAME"),
         (r"^kafka-(?!identities-).+", "kafka-NAME"),
+        (r"^elasticsearch-.+-identity", "elasticsearch-NAME-identity"),
         (r"-[0-9a-f]{16}$", "-HASH"),
         (r"\d+", "N"),
     )
