@@ -14,12 +14,16 @@ from tests.e2e.accounting import Audit
 from tests.e2e.cluster import NAMESPACE
 from tests.e2e.conftest import Stack
 from tests.e2e.machines import EVERYBODY, on, stack_with
+from tests.e2e.page import Login
 from tests.e2e.refusals import refusals
 from tests.e2e.timings import Timings
+from tests.e2e.waiting import wait_until
 
 pytestmark = pytest.mark.full  # some 25 minutes
 
 WORD = "rotated"
+TAKEN_LIMIT_S = 180
+"""Pods see another content of a Secret within a minute or two."""
 KEYS_OF_ARGUS = "/home/argus/.ssh/authorized_keys"
 
 
@@ -27,6 +31,12 @@ def secrets(stack: Stack) -> dict[str, Mapping[str, str]]:
     """The data of each Secret of the pipeline, by its name."""
     items = stack.cluster.get(f"/api/v1/namespaces/{NAMESPACE}/secrets")["items"]
     return {item["metadata"]["name"]: item["data"] for item in items}
+
+
+def not_let_in(login: Login) -> str | None:
+    """None once the page lets somebody in. Raises httpx.HTTPError before that."""
+    with login.client() as page:
+        return None if page.get("/api/cameras").is_success else "it shows no cameras"
 
 
 def let_in(public_key: Path) -> None:
@@ -66,10 +76,9 @@ def test_everything_is_rotated_in_one_update_and_no_frame_is_lost(
         stack.connect()
         now = secrets(stack)
         assert [name for name, data in before.items() if now.get(name) == data] == [], "these are as they were"
+        wait_until("the page to read its new keys", lambda: not_let_in(stack.login), TAKEN_LIMIT_S)
         with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
             old_login.client()
-        with stack.login.client() as page:
-            assert page.get("/api/cameras").is_success
         with httpx.Client(base_url=stack.login.url, verify=stack.login.trust, cookies=session, trust_env=False) as page:
             assert page.get("/api/cameras").status_code == httpx.codes.UNAUTHORIZED
             said = page.post("/api/login", json={"name": old_login.name, "password": old_login.password})
