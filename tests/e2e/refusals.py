@@ -22,7 +22,7 @@ def refusals() -> dict[str, list[str]]:
     filebeats = kubectl("cp1", f"-n {NAMESPACE} get pods -l app.kubernetes.io/name=filebeat -o name")
     return {
         **_lines(members("kafka"), "kafka", "Denied"),
-        **_lines(members("elasticsearch"), elasticsearch_proxy.NAME, "refused"),
+        **_lines(members("elasticsearch"), elasticsearch_proxy.NAME, "refused: "),
         **_lines(filebeats, "filebeat", _UNSENT),
     }
 
