@@ -1,6 +1,5 @@
 """Reads a running stack's pods, frames and results for the end-to-end tests, all by way of the API server."""
 
-import atexit
 import base64
 import json
 import re
@@ -59,6 +58,8 @@ class ClusterClient:
         self._http = httpx.Client(base_url=cluster["server"], verify=context, timeout=30, trust_env=False)
         self._kubeconfig = kubeconfig
         self._forward: Forward | None = None
+        self._forwarded = ""
+        """The pod that `_forward` leads to, or led to last."""
 
     def get(self, path: str, **params: str) -> Any:
         """The JSON at a path of the API server. Raises httpx.HTTPError."""
@@ -188,21 +189,24 @@ class ClusterClient:
         """Elasticsearch's answer: by the API servers' proxy or, where nodes answer only inside their pods, there."""
         service = self.get(f"/api/v1/namespaces/{NAMESPACE}/services/elasticsearch")
         if SEARCH_PORT in (port["port"] for port in service["spec"]["ports"]):
-            return self._read(method, f"{_SEARCH}{path}", **request)
+            return self._search_service(method, path, **request)
         return _repeated(lambda: self._search_inside(method, path, **request))
 
-    def search_node(self) -> dict[str, Any]:
-        """A pod of Elasticsearch that is ready. Raises httpx.ConnectError if there is none."""
-        ready = (pod for pod in self.pods("app.kubernetes.io/name=elasticsearch") if is_ready(pod))
-        if (pod := next(ready, None)) is None:
+    def _search_service(self, method: str, path: str, **request: Any) -> httpx.Response:
+        return self._read(method, f"{_SEARCH}{path}", **request)
+
+    def search_node(self, but: str = "") -> dict[str, Any]:
+        """A pod of Elasticsearch that is ready, if possible not this one. Raises httpx.ConnectError if none is."""
+        ready = [pod for pod in self.pods("app.kubernetes.io/name=elasticsearch") if is_ready(pod)]
+        if not ready:
             raise httpx.ConnectError("no pod of Elasticsearch is ready")
-        return pod
+        return min(ready, key=lambda pod: bool(pod["metadata"]["name"] == but))
 
     def _search_inside(self, method: str, path: str, **request: Any) -> httpx.Response:
         if self._forward is None:
-            node = self.search_node()["metadata"]["name"]
-            self._forward = Forward(self._kubeconfig, NAMESPACE, node, SEARCH_PORT)
-            atexit.register(self._forward.close)
+            # A pod whose machine is frozen or cut off is called ready for a while, so the next try is another one's.
+            self._forwarded = self.search_node(but=self._forwarded)["metadata"]["name"]
+            self._forward = Forward(self._kubeconfig, NAMESPACE, self._forwarded, SEARCH_PORT)
         try:
             return self._forward.http.request(method, path, **request).raise_for_status()
         except httpx.TransportError:

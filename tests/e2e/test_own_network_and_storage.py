@@ -7,7 +7,7 @@ import json
 import shlex
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
@@ -84,9 +84,9 @@ class NeighbourClient(ClusterClient):
         found = self.get(f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}")
         return self._from_its_machine(found, port, scheme).get(path, headers=self.as_a_pod).raise_for_status()
 
-    def search(self, path: str, body: Mapping[str, Any]) -> httpx.Response:
-        """Elasticsearch's answer. Raises httpx.HTTPError."""
-        return self._from_its_machine(self.search_node(), SEARCH_PORT, "http").post(path, json=body).raise_for_status()
+    def _search_service(self, method: str, path: str, **request: Any) -> httpx.Response:
+        node = self._from_its_machine(self.search_node(), SEARCH_PORT, "http")
+        return node.request(method, path, **request).raise_for_status()
 
     def _from_its_machine(self, pod: dict[str, Any], port: int, scheme: str) -> httpx.Client:
         return self._tunnels.client(pod["spec"]["nodeName"], pod["status"]["podIP"], port, scheme)

@@ -19,7 +19,7 @@ from tests.e2e.conftest import Stack
 from tests.marathon import record
 from tests.marathon.fault import Scene
 from tests.marathon.journal import Journal
-from tests.marathon.kinds import KINDS, LEFT_OUT, kinds_of
+from tests.marathon.kinds import KINDS, kinds_of
 from tests.marathon.record import INTERRUPTED, PASSED, Row
 from tests.marathon.run import Run, undo, uninterrupted
 
@@ -47,8 +47,6 @@ def _main(options: argparse.Namespace) -> int:
     kinds = kinds_of(options.faults)
     if not is_up():
         raise LabError("the lab does not run: `make up` first")
-    for name, why in LEFT_OUT.items():
-        say(f"left out: {name}: {why}")
     seeds = seeds_of(options.seed, options.runs, record.passed(record.read(), options.seconds, list(kinds)))
     with tempfile.TemporaryDirectory() as folder:
         stack = Stack(Path(folder))

@@ -19,7 +19,7 @@ from tests.marathon.schedule import chosen
 LEASE_S = 5
 """How often a kubelet renews its node's lease (components/cluster/kubeadm.py)."""
 SILENT_S = 3 * LEASE_S
-_CARD = "eth0"
+CARD = "eth0"
 """A machine's only network card."""
 
 
@@ -148,7 +148,7 @@ def since_renewed_s(lease: dict[str, Any], now: datetime) -> float:
 
 def cable_of(name: str) -> str:
     """The name on this host of the other end of the machine's network card. Raises LabError if there is none."""
-    inside = json.loads(output([*_in_network(name), "ip", "-json", "link", "show", "dev", _CARD]))
+    inside = json.loads(output([*in_network(name), "ip", "-json", "link", "show", "dev", CARD]))
     return other_end(inside, json.loads(output(["ip", "-json", "link", "show"])), name)
 
 
@@ -158,22 +158,22 @@ def other_end(inside: list[dict[str, Any]], outside: list[dict[str, Any]], name:
     for link in outside:
         if link["ifindex"] == card.get("link_index") and link.get("link_index") == card["ifindex"]:
             return str(link["ifname"])
-    raise LabError(f"no link of this host is the other end of {name}'s {_CARD} (number {card.get('link_index')})")
+    raise LabError(f"no link of this host is the other end of {name}'s {CARD} (number {card.get('link_index')})")
 
 
-def _in_network(name: str) -> tuple[str, ...]:
+def in_network(name: str) -> tuple[str, ...]:
     """What runs a program of this host in the machine's network."""
     return ("nsenter", f"--net=/proc/{process_of_machine(name)}/ns/net")
 
 
 def _tables(name: str, *arguments: str) -> list[str]:
     # iptables, as in components/cluster/network.sh: the nft of Debian 12 crashes on kube-proxy's tables.
-    return [*_in_network(name), "iptables", "--wait", "--table", "raw", *arguments]
+    return [*in_network(name), "iptables", "--wait", "--table", "raw", *arguments]
 
 
 def _rule(aim: Aim, action: str) -> list[str]:
     share = ("-m", "statistic", "--mode", "random", "--probability", f"{aim['percent'] / 100:.2f}")
-    return _tables(aim["machine"], action, _CHAIN, "--in-interface", _CARD, *share, "--jump", "DROP")
+    return _tables(aim["machine"], action, _CHAIN, "--in-interface", CARD, *share, "--jump", "DROP")
 
 
 def _status(name: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from lab.config import ROOT
 from tests.bench.table import spread, table
-from tests.marathon.kinds import KINDS, LEFT_OUT
+from tests.marathon.kinds import KINDS
 from tests.marathon.whole import LIMIT_S
 
 ROWS = ROOT / "docs/marathon.jsonl"
@@ -80,7 +80,6 @@ def shown(rows: Sequence[Row]) -> str:
     """The page in Markdown."""
     counts = Counter(row.outcome for row in rows)
     summary = ", ".join(f"{counts[outcome]} {outcome}" for outcome in (PASSED, FAILED, INVALID, INTERRUPTED))
-    left_out = "\n".join(f"- `{name}`: {why}." for name, why in LEFT_OUT.items())
     return f"""# The marathon
 
 Made from [marathon.jsonl](marathon.jsonl) by `make test-marathon`, which adds a line a run; not edited by hand, except
@@ -100,10 +99,6 @@ within {LIMIT_S // 60} minutes, and at the end every frame must be in every sink
 Of all runs, in seconds: how long a fault stood, and how long the stack took to be whole after it (min / median / max).
 
 {_faults(rows)}
-
-Left out:
-
-{left_out}
 """
 
 

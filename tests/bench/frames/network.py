@@ -101,13 +101,18 @@ def _files_of(cluster: ClusterClient, secret: str) -> Mapping[str, str]:
 
 def process_of(container: str, proc: Path = Path("/proc")) -> int:
     """A process on this host of a container. Raises LabError if there is none."""
-    for each in sorted(int(path.name) for path in proc.iterdir() if path.name.isdigit()):
-        try:
-            if container in (proc / str(each) / "cgroup").read_text():
-                return each
-        except OSError:
-            continue
+    for process in processes_of(container, proc):
+        return process
     raise LabError(f"no process on this host is of the container {container}: the lab does not run here")
+
+
+def processes_of(container: str, proc: Path = Path("/proc")) -> Iterator[int]:
+    """The processes on this host of a container, the oldest number first."""
+    for each in sorted(int(path.name) for path in proc.iterdir() if path.name.isdigit()):
+        # It may have ended meanwhile.
+        with suppress(OSError):
+            if container in (proc / str(each) / "cgroup").read_text():
+                yield each
 
 
 class Watching:

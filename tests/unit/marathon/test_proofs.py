@@ -15,7 +15,7 @@ from lab.config import LabError
 from tests.marathon import lookup, replicas
 from tests.marathon.fault import UnprovenError
 from tests.marathon.full_disk import mounted
-from tests.marathon.kinds import KINDS, LEFT_OUT, kinds_of
+from tests.marathon.kinds import KINDS, kinds_of
 from tests.marathon.machines import dropped_packets, other_end, since_renewed_s
 from tests.marathon.pods import death
 from tests.marathon.services import refusal
@@ -148,19 +148,15 @@ def test_the_uppermost_file_system_of_a_path_is_told() -> None:
     assert mounted(mounts, Path("/data/x")) is None
 
 
-def test_a_kind_that_is_left_out_says_why_and_an_unknown_one_names_all() -> None:
-    for name, why in LEFT_OUT.items():
-        with pytest.raises(LabError, match=why[:20]):
-            kinds_of([name])
+def test_an_unknown_kind_names_all() -> None:
     with pytest.raises(LabError, match="machine-frozen"):
         kinds_of(["machine-frosen"])
     assert list(kinds_of([])) == list(KINDS)
 
 
-def test_every_kind_of_the_issue_is_there_or_left_out_by_name() -> None:
+def test_every_kind_of_the_issue_is_there() -> None:
     asked = {
         *("process-killed", "pod-deleted", "two-stages", "machine-frozen", "machine-cut-off", "machine-killed"),
         *("disk-full", "index-blocked", "clock-stepped", "packets-lost", "packets-late", "dns-away"),
     }
-    assert {*KINDS, *LEFT_OUT} == asked
-    assert not KINDS.keys() & LEFT_OUT.keys()
+    assert set(KINDS) == asked
