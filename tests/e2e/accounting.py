@@ -43,7 +43,10 @@ class Audit:
         start: dict[str, CameraState] = {}
 
         def delivered() -> str | None:
-            start.update(cluster.cameras())
+            try:
+                start.update(cluster.cameras())
+            except AssertionError as handed_over:
+                return str(handed_over)
             silent = sorted(name for name, camera in start.items() if camera.last is None)
             return f"no frame yet from {silent}" if silent or not start else None
 
@@ -58,7 +61,10 @@ class Audit:
         end: dict[str, CameraState] = {}
 
         def everybody_delivers() -> str | None:
-            end.update(self.cluster.cameras())
+            try:
+                end.update(self.cluster.cameras())
+            except AssertionError as handed_over:
+                return str(handed_over)
             silent = sorted(
                 name for name in self.start if name not in end or not _delivered(self.start[name], end[name])
             )
@@ -89,9 +95,11 @@ class Audit:
             assert sink.startswith("disk") or not frames, f"{sink} has {len(frames)} frames twice, as {frames[:3]}"
         restarted = sum(end[name].first != camera.first for name, camera in self.start.items())
         doubled = max((len(frames) for sink, frames in twice.items() if sink.startswith("disk")), default=0)
+        failed = undelivered(self.start, end, list(self.between.values()))
         return (
             f"{len(expected)} frames of {len(self.start)} cameras ({restarted} of them read by a new producer) in "
             f"{len(found)} sinks: none missing, none twice ({doubled} on the disks of two consumers)"
+            + (f"; {len(failed)} more, as {sorted(failed)[:3]}, never came to Kafka" if failed else "")
         )
 
     def _found(self, first: int, last: int, *, on_disk: bool) -> dict[str, Counter[Frame]]:
@@ -145,6 +153,19 @@ def expected_frames(
                 first = max(_next(before), run << SEQUENCE_SHIFT)
                 expected |= {(name, sequence) for sequence in range(first, last + 1)}
     return expected - failed
+
+
+def undelivered(
+    start: Mapping[str, CameraState], end: Mapping[str, CameraState], between: Collection[CameraState] = ()
+) -> set[Frame]:
+    """The frames since the start that producers could not deliver to Kafka, as they report it."""
+    reports = [camera for camera in (*between, *end.values()) if camera.name in start]
+    return {
+        (camera.name, sequence)
+        for camera in reports
+        for sequence in camera.failed
+        if sequence >= _next(start[camera.name])
+    }
 
 
 def versions_in_order(results: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:

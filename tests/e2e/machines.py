@@ -14,7 +14,7 @@ from lab.config import GATEWAY, STACK_FILE, STATE, SUBNET, Machine, kubernetes_e
 from lab.machines.image import reference
 from lab.podman import podman
 from tests.e2e.cluster import ClusterClient, is_ready
-from tests.e2e.conftest import run_lab
+from tests.e2e.conftest import PULUMI_LIMIT_S, run_lab
 from tests.e2e.waiting import wait_until
 
 EVERYBODY = tuple(machine.name for machine in machines())
@@ -46,9 +46,9 @@ BY_RUNNING = (
 """Files that change on any running machine, independently of Argus."""
 
 
-def on(machine: str, command: str) -> list[str]:
+def on(machine: str, command: str, limit_s: float = PULUMI_LIMIT_S) -> list[str]:
     """Run a command on a machine and return the printed lines. Fails with its error."""
-    return run_lab("ssh", machine, "--", command).splitlines()
+    return run_lab("ssh", machine, "--", command, limit_s=limit_s).splitlines()
 
 
 def holder_of_the_endpoint(machines: Iterable[str]) -> str:

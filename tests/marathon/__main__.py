@@ -52,15 +52,11 @@ def _main(options: argparse.Namespace) -> int:
         stack = Stack(Path(folder))
         stack.connect()
         scene, journal = Scene(stack.cluster, say), Journal()
-        if left := journal.read():
-            say(f"a marathon was killed during {left[0]}: undoing it")
-            with uninterrupted():
-                undo(scene, KINDS[left[0]], left[1])
-                journal.clear()
         rows: list[Row] = []
         commit = _commit()
         try:
             for number, seed in enumerate(seeds, 1):
+                _undo_what_is_left(scene, journal)
                 say(f"run {number} of {len(seeds)}: seed {seed}, {options.seconds} s, {', '.join(kinds)}")
                 rows.append(_row(commit, seed, options.seconds, list(kinds)))
                 try:
@@ -72,6 +68,19 @@ def _main(options: argparse.Namespace) -> int:
         finally:
             print(summary(rows), flush=True)
     return 0 if all(row.outcome == PASSED for row in rows) else 1
+
+
+def _undo_what_is_left(scene: Scene, journal: Journal) -> None:
+    """Undo the fault of a marathon that was killed, or could not undo it itself. Raises LabError."""
+    if not (left := journal.read()):
+        return
+    name, aim = left
+    say(f"a marathon ended during {name}: undoing it")
+    if name not in KINDS:
+        raise LabError(f"{journal.file}: there is no kind {name!r} to undo: a later version's marathon wrote it")
+    with uninterrupted():
+        undo(scene, KINDS[name], aim)
+        journal.clear()
 
 
 def seeds_of(seed: int | None, runs: int, done: set[int]) -> list[int]:

@@ -5,8 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-import httpx
-
 from lab.config import LabError, machine
 from lab.podman import inspect_container
 from tests.e2e.cluster import ClusterClient
@@ -79,7 +77,3 @@ def process_of_machine(name: str) -> int:
     if not process:
         raise LabError(f"{name} does not run")
     return process
-
-
-CAUSES = (LabError, AssertionError, httpx.HTTPError, UnprovenError, ValueError)
-"""What may be raised where a fault is made or proved: it is then not proven."""

@@ -11,6 +11,7 @@ from tests.marathon.fault import Aim, Fault, Scene, UnprovenError, prove
 from tests.marathon.schedule import chosen
 
 Pod = dict[str, Any]
+_KILL_S = 60
 _GRACE_S = 30
 """The longest that a pod of the pipeline may take to stop."""
 
@@ -22,7 +23,7 @@ class ProcessKilled(Fault):
 
     def aim(self, scene: Scene, draws: Sequence[float]) -> Aim:
         pod = _one(_by_workload(scene.cluster), draws)
-        container = pod["status"]["containerStatuses"][0]
+        container = chosen(draws[3], sorted(pod["status"]["containerStatuses"], key=lambda each: str(each["name"])))
         return _described(pod) | {
             "node": pod["spec"]["nodeName"],
             "id": container["containerID"].rpartition("/")[2],
@@ -30,7 +31,7 @@ class ProcessKilled(Fault):
         }
 
     def begin(self, scene: Scene, aim: Aim) -> None:
-        on(aim["node"], f"ctr --namespace k8s.io tasks kill --signal SIGKILL {aim['id']}")
+        on(aim["node"], f"ctr --namespace k8s.io tasks kill --signal SIGKILL {aim['id']}", limit_s=_KILL_S)
 
     def proof(self, scene: Scene, aim: Aim) -> str:
         seen: list[str] = []
@@ -58,7 +59,7 @@ def death(pod: Pod | None, aim: Aim) -> str | None:
             ended = state.get("terminated") or {}
             if ended.get("containerID", "").endswith(aim["id"]):
                 restarts = f"restarts {aim['restarts']} -> {status['restartCount']}"
-                return f"{aim['pod']}: its container ended with exit status {ended['exitCode']}, {restarts}"
+                return f"{aim['pod']}: its {status['name']} ended with exit status {ended['exitCode']}, {restarts}"
     return None
 
 

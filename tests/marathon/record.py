@@ -47,6 +47,8 @@ class Row:
     kinds: list[str]
     faults: list[Caused] = field(default_factory=list)
     frames: str = ""
+    repaired: str = ""
+    """What comparisons mended meanwhile: without them it would have been missing."""
     outcome: str = INTERRUPTED
     error: str = ""
     cause: str = ""
@@ -115,7 +117,7 @@ def _cells(row: Row) -> list[str]:
         str(row.seed),
         str(row.seconds),
         _plain(", ".join(kind if count == 1 else f"{kind} x {count}" for kind, count in faults.items())),
-        _plain(row.frames.partition(":")[0]),
+        _plain("; ".join(filter(None, (row.frames.partition(":")[0], row.repaired)))),
         row.outcome,
         "" if row.outcome == PASSED else _plain(row.cause or f"not known yet; {row.error}"),
         _plain(row.mend),

@@ -2,6 +2,7 @@
 
 import signal
 import time
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
@@ -11,15 +12,17 @@ from lab.config import LabError
 from tests.e2e.accounting import Audit
 from tests.e2e.waiting import repeatedly, wait_until
 from tests.marathon import whole
-from tests.marathon.fault import CAUSES, OVERTIME_S, Aim, Fault, Scene
+from tests.marathon.fault import OVERTIME_S, Aim, Fault, Scene
 from tests.marathon.journal import Journal
 from tests.marathon.record import FAILED, INTERRUPTED, INVALID, PASSED, Caused, Row
+from tests.marathon.repairs import Repairs
 from tests.marathon.schedule import Planned, plan
 from tests.marathon.whole import JobFailedError, Whole, send_results_again
 
 WITNESS_S = 10.0
 """How often producers are asked what they have delivered, because one that is killed cannot be asked afterwards."""
-_UNDO_TRIES = 5
+_UNDO_LIMIT_S = 180.0
+"""How long undoing a fault is tried: the API may be away when a machine was."""
 _UNDO_PAUSE_S = 5.0
 _AFTER_REFUSAL_S = 30.0
 """How long Filebeat is given to have given up what was refused, before the comparison looks."""
@@ -37,14 +40,22 @@ class Run:
         self.row = row
         self._began = 0.0
         self._whole: Whole | None = None
+        self._audit: Audit | None = None
 
     def go(self) -> None:
-        """Run to the end. Sets the row's outcome; Ctrl-C is raised again once the fault is undone."""
+        """Run to the end. Sets the row's outcome; Ctrl-C is raised again once the fault is undone.
+
+        An error that nobody foresaw is the marathon's own: it says nothing about the stack.
+        """
         try:
             self._go()
         except (AssertionError, LabError, httpx.HTTPError, NotWholeError, JobFailedError) as error:
             self.row.outcome, self.row.error = FAILED, _line(error)
             self._scene.say(f"FAILED: {self.row.error}")
+            return
+        except Exception as error:
+            self.row.outcome, self.row.error = INVALID, f"the marathon failed: {type(error).__name__}: {_line(error)}"
+            self._scene.say(f"INVALID: {self.row.error}\n{traceback.format_exc()}")
             return
         except BaseException as error:
             self.row.outcome, self.row.error = INTERRUPTED, _line(error)
@@ -59,11 +70,13 @@ class Run:
     def _go(self) -> None:
         scene, say = self._scene, self._scene.say
         say(f"seed {self.row.seed}: waiting until all cameras deliver")
-        audit = Audit.open(scene.cluster)
+        scene.results_refused = False
+        repairs = Repairs.since_now(scene.cluster)
+        audit = self._audit = Audit.open(scene.cluster)
         self._whole = Whole(scene.cluster)
         self._wait_until_whole("before the first fault", None)
         self._began = time.monotonic()
-        with witnessed(audit):
+        with witnessed(audit, repairs):
             for planned in plan(self.row.seed, {name: kind.hold_s for name, kind in self._kinds.items()}):
                 if self._elapsed() + planned.pause_s + planned.hold_s > self.row.seconds:
                     break
@@ -72,10 +85,11 @@ class Run:
         say(f"{len(self.row.faults)} faults in {self._elapsed():.0f} s; every frame is looked for in every sink")
         if scene.results_refused:
             time.sleep(_AFTER_REFUSAL_S)
-            send_results_again(scene.cluster, f"marathon-{int(time.time())}")
-            scene.results_refused = False
+            send_results_again(scene.cluster, f"marathon-{int(time.time())}", repairs)
         self.row.frames = audit.close()
-        say(self.row.frames)
+        repairs.look()
+        self.row.repaired = repairs.shown()
+        say(f"{self.row.frames}; {self.row.repaired}")
 
     def _cause(self, planned: Planned) -> None:
         """Cause one fault, prove it, undo it, and wait until the stack is whole."""
@@ -86,13 +100,14 @@ class Run:
             try:
                 aim = kind.aim(scene, planned.draws)
                 scene.say(f"{planned.kind}, for {planned.hold_s:.0f} s: {_shown(aim)}")
+                self._ask_producers()
                 self._journal.write(planned.kind, aim)
                 began = time.monotonic()
                 kind.begin(scene, aim)
                 time.sleep(max(0.0, began + planned.hold_s - time.monotonic()))
                 proof = kind.proof(scene, aim)
                 scene.say(f"  proof: {proof}")
-            except CAUSES as error:
+            except Exception as error:
                 unproven = _line(error)
                 scene.say(f"  NOT PROVEN: {unproven}")
         finally:
@@ -111,6 +126,13 @@ class Run:
         self.row.faults.append(Caused(**entry, **said, whole_s=round(whole_s, 1)))  # type: ignore[arg-type]
         scene.say(f"  whole again after {whole_s:.0f} s")
 
+    def _ask_producers(self) -> None:
+        """Just before a fault: of what a producer that dies now has delivered since, only sinks know."""
+        assert self._audit is not None
+        # It is asked again and again.
+        with suppress(httpx.HTTPError, KeyError, ValueError):
+            self._audit.witness()
+
     def _undo(self, kind: Fault, aim: Aim) -> None:
         with uninterrupted():
             undo(self._scene, kind, aim)
@@ -128,7 +150,7 @@ class Run:
                 kind, aim = caused
                 try:
                     said = kind.missing(self._scene, aim)
-                except CAUSES as error:
+                except Exception as error:
                     said = _line(error)
             return said
 
@@ -144,12 +166,13 @@ class Run:
 
 def undo(scene: Scene, kind: Fault, aim: Aim) -> None:
     """Undo a fault, again and again where that fails. Raises LabError that says what to do by hand."""
-    for left in reversed(range(_UNDO_TRIES)):
+    deadline = time.monotonic() + _UNDO_LIMIT_S
+    while True:
         try:
             kind.end(scene, aim)
             return
-        except CAUSES as error:
-            if not left:
+        except Exception as error:
+            if time.monotonic() > deadline:
                 raise LabError(
                     f"{kind.name} could not be undone ({_shown(aim)}): {_line(error)}; "
                     "`make test-marathon` tries it again before it begins"
@@ -172,13 +195,14 @@ def uninterrupted() -> Iterator[None]:
 
 
 @contextmanager
-def witnessed(audit: Audit) -> Iterator[None]:
-    """Ask the producers in a thread of its own what they have delivered, until the block ends."""
+def witnessed(audit: Audit, repairs: Repairs) -> Iterator[None]:
+    """Ask the producers in a thread of its own what they have delivered, until the block ends; and the comparisons."""
 
     def ask() -> None:
         # The API or a producer is away: the next time.
-        with suppress(httpx.HTTPError, KeyError, ValueError):
-            audit.witness()
+        for question in (audit.witness, repairs.look):
+            with suppress(httpx.HTTPError, KeyError, ValueError):
+                question()
 
     with repeatedly("witness", ask, WITNESS_S):
         yield

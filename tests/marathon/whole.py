@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from lab.config import ROOT, LabError
+from lab.config import ROOT
 from lab.shell import run
 from tests.bench.frames.lab import unready_pods
 from tests.bench.frames.network import Entrance
@@ -16,6 +16,7 @@ from tests.e2e.cluster import NAMESPACE, ClusterClient
 from tests.e2e.machines import EVERYBODY, missing_pods, unready_nodes, workloads
 from tests.e2e.waiting import wait_until
 from tests.marathon import replicas
+from tests.marathon.repairs import Repairs
 
 LIMIT_S = 420
 """The stack must be whole again so many seconds after a fault's end."""
@@ -46,7 +47,7 @@ class Whole:
         for check in checks:
             try:
                 said = check()
-            except (httpx.HTTPError, AssertionError, LabError) as error:
+            except Exception as error:
                 said = str(error) or repr(error)
             if said:
                 return said
@@ -73,8 +74,9 @@ class Whole:
         return f"{lacking} partitions of Kafka lack a replica" if lacking else None
 
 
-def send_results_again(cluster: ClusterClient, name: str) -> None:
-    """Run the comparison now, as docs/operations.md says (`kubectl create job --from=cronjob/comparison`).
+def send_results_again(cluster: ClusterClient, name: str, repairs: Repairs) -> None:
+    """Run the comparison now, as docs/operations.md says (`kubectl create job --from=cronjob/comparison`), and note
+    what it says.
 
     Raises AssertionError if a result is not searchable after it.
     """
@@ -93,6 +95,7 @@ def send_results_again(cluster: ClusterClient, name: str) -> None:
     try:
         wait_until(f"the job {name}", lambda: job_ended(cluster.get(f"{_JOBS}/jobs/{name}"), name), COMPARISON_LIMIT_S)
     finally:
+        repairs.look()
         options = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
         cluster.change("DELETE", f"{_JOBS}/jobs/{name}", options)
 

@@ -1,7 +1,7 @@
 """Which frames a test may require in every sink, if producers survived, died or lost frames themselves."""
 
 from apps.messages import SEQUENCE_SHIFT
-from tests.e2e.accounting import expected_frames, versions_in_order
+from tests.e2e.accounting import expected_frames, undelivered, versions_in_order
 from tests.e2e.cluster import CameraState
 
 OLD, NEW = 100 << SEQUENCE_SHIFT, 200 << SEQUENCE_SHIFT
@@ -68,3 +68,9 @@ def test_a_frame_that_a_producer_said_it_failed_before_it_died_is_not_demanded()
     seen = [("gate", OLD + 7)]
     frames = expected_frames({"gate": camera(OLD, OLD + 3)}, {"gate": camera(NEW, NEW)}, seen, witnessed)
     assert {sequence for _, sequence in frames} == {OLD + 4, OLD + 6, OLD + 7, NEW}
+
+
+def test_what_never_came_to_kafka_is_counted_also_of_a_run_that_died() -> None:
+    start = {"gate": camera(OLD, OLD + 3, OLD + 2)}
+    died = camera(OLD, OLD + 9, OLD + 2, OLD + 8)
+    assert undelivered(start, {"gate": camera(NEW, NEW + 4, NEW + 1)}, [died]) == {("gate", OLD + 8), ("gate", NEW + 1)}

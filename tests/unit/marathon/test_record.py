@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from lab.config import LabError
+from tests.marathon import __main__ as program
 from tests.marathon import record
 from tests.marathon.__main__ import main, seeds_of, summary
+from tests.marathon.journal import Journal
 from tests.marathon.kinds import KINDS
 from tests.marathon.record import FAILED, PASSED, Caused, Row
 
@@ -84,3 +87,27 @@ def test_a_kind_that_is_not_there_is_refused_before_anything_is_touched(capsys: 
 def test_numbers_are_checked(arguments: list[str]) -> None:
     with pytest.raises(SystemExit):
         main(arguments)
+
+
+def test_what_a_marathon_left_is_undone_before_each_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[tuple[str, object]] = []
+    monkeypatch.setattr(program, "undo", lambda _, kind, aim: done.append((kind.name, aim)))
+    journal = Journal(tmp_path / "lab" / "marathon.json")
+    program._undo_what_is_left(None, journal)  # type: ignore[arg-type]
+    assert done == []
+    journal.write("dns-away", {"replicas": 2})
+    program._undo_what_is_left(None, journal)  # type: ignore[arg-type]
+    assert done == [("dns-away", {"replicas": 2})] and journal.read() is None
+
+
+def test_a_fault_of_a_later_version_is_not_forgotten(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "lab" / "marathon.json")
+    journal.write("moon-away", {})
+    with pytest.raises(LabError, match="moon-away"):
+        program._undo_what_is_left(None, journal)  # type: ignore[arg-type]
+    assert journal.read() is not None
+
+
+def test_what_comparisons_mended_is_shown_with_the_run() -> None:
+    shown = record.shown([row(frames="8 frames: none missing", repaired="1 comparisons sent 3 results again")])
+    assert "8 frames; 1 comparisons sent 3 results again" in shown

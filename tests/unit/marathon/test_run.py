@@ -21,18 +21,31 @@ MISSING: list[str] = []
 
 class FakeAudit:
     error: Exception | None = None
+    asked = 0
 
     @classmethod
     def open(cls, _: Any) -> "FakeAudit":
         return cls()
 
     def witness(self) -> None:
-        pass
+        FakeAudit.asked += 1
 
     def close(self) -> str:
         if FakeAudit.error:
             raise FakeAudit.error
         return "8 frames of 2 cameras in 5 sinks: none missing"
+
+
+class FakeRepairs:
+    @classmethod
+    def since_now(cls, _: Any) -> "FakeRepairs":
+        return cls()
+
+    def look(self) -> None:
+        pass
+
+    def shown(self) -> str:
+        return "2 comparisons sent 0 results again"
 
 
 class FakeWhole:
@@ -89,9 +102,11 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(run, "Audit", FakeAudit)
     monkeypatch.setattr(run, "Whole", FakeWhole)
+    monkeypatch.setattr(run, "Repairs", FakeRepairs)
     monkeypatch.setattr(run, "time", Clock)
     monkeypatch.setattr(whole, "LIMIT_S", 0)
     monkeypatch.setattr(FakeAudit, "error", None)
+    monkeypatch.setattr(FakeAudit, "asked", 0)
     MISSING.clear()
 
 
@@ -110,7 +125,7 @@ def test_a_run_in_which_all_is_proven_and_every_frame_is_there_passes(journal: J
     fault = FakeFault()
     row = ran(fault, journal)
     assert (row.outcome, row.error) == (record.PASSED, "")
-    assert row.frames.startswith("8 frames")
+    assert row.frames.startswith("8 frames") and row.repaired.startswith("2 comparisons")
     assert row.faults and all(each.proof == "seen" and each.whole_s is not None for each in row.faults)
     assert fault.done == ["aim", "begin", "proof", "end"] * len(row.faults)
     assert journal.read() is None
@@ -123,6 +138,34 @@ def test_a_fault_that_is_not_proven_makes_the_run_invalid_and_is_undone(journal:
     assert row.outcome == record.INVALID
     assert "fake: its restarts are as before" in row.error
     assert fault.done.count("end") == fault.done.count("begin")
+
+
+@pytest.mark.parametrize("where", ["aim", "begin", "proof"])
+def test_an_error_of_a_fault_that_nobody_foresaw_proves_nothing_and_the_run_goes_on(
+    journal: Journal, where: str
+) -> None:
+    fault = FakeFault(**{where: KeyError("containerStatuses")})
+    row = ran(fault, journal, seconds=100)
+    assert row.outcome == record.INVALID and "containerStatuses" in row.error
+    assert row.frames and len(row.faults) > 1
+    assert fault.done.count("end") == fault.done.count("begin")
+
+
+def test_an_error_of_the_marathon_itself_says_nothing_of_the_stack(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeAudit, "error", KeyError("hits"))
+    row = ran(FakeFault(), journal)
+    assert row.outcome == record.INVALID and row.error == "the marathon failed: KeyError: 'hits'"
+
+
+def test_producers_are_asked_just_before_each_fault(journal: Journal) -> None:
+    class Asks(FakeFault):
+        def begin(self, scene: Scene, aim: Aim) -> None:
+            super().begin(scene, aim)
+            assert FakeAudit.asked == self.done.count("begin")
+
+    assert ran(Asks(), journal).outcome == record.PASSED
 
 
 def test_a_run_without_time_for_a_fault_is_invalid(journal: Journal) -> None:
@@ -195,6 +238,14 @@ def test_what_a_killed_marathon_left_can_be_undone_by_the_next(journal: Journal)
     after = FakeFault()
     undo(Scene(None, lambda _: None), after, left[1])  # type: ignore[arg-type]
     assert after.done == ["end"]
+
+
+def test_what_cannot_be_undone_fails_the_run_and_stays_for_the_next(journal: Journal) -> None:
+    fault = FakeFault(end=OSError("the machine is away"))
+    row = ran(fault, journal)
+    assert row.outcome == record.FAILED and "could not be undone" in row.error
+    assert fault.done.count("end") > 30, "for three minutes"
+    assert journal.read() == ("fake", {"machine": "cp2"})
 
 
 def test_undoing_is_tried_again(journal: Journal) -> None:
