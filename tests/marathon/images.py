@@ -118,7 +118,7 @@ class Image:
         data = self._memory.read(self.begin + offset, each * count)
         parts = (data[at : at + each] for at in range(0, len(data), each))
         return [
-            (struct.unpack_from("<I", part)[0], *(struct.unpack_from("<Q", part, at)[0] for at in (16, 40)))  # type: ignore[misc]
+            (struct.unpack_from("<I", part)[0], *(struct.unpack_from("<Q", part, at)[0] for at in (16, 40)))
             for part in parts
         ]
 
