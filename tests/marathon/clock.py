@@ -12,6 +12,7 @@ import httpx
 from cryptography import x509
 
 from components.kubernetes import PROBE_PORT
+from components.pipeline.certificates import BLOCK
 from tests.bench.frames.network import processes_of
 from tests.e2e.cluster import NAMESPACE, is_ready
 from tests.e2e.machines import permanent_pods
@@ -25,7 +26,7 @@ says which hours are over. All others take a frame's time as it is, or Kafka's, 
 STEP_S = (60, 3 * 3600)
 _TOLERANCE_S = 3.0
 """The answer's time has whole seconds, and a busy host takes a while to give it."""
-_BEGIN = b"-----BEGIN CERTIFICATE-----"
+_CERTIFICATE = "-----BEGIN CERTIFICATE-----"
 
 
 class ClockStepped(Fault):
@@ -95,20 +96,17 @@ def otherwise(ahead_s: float, wanted_s: float) -> str | None:
     return None if abs(ahead_s - wanted_s) <= _TOLERANCE_S else f"it is {ahead_s:+.0f} s from this host's"
 
 
-def youngest_s(secrets: Iterable[bytes], now: datetime) -> float:
+def youngest_s(secrets: Iterable[str], now: datetime) -> float:
     """The seconds since the youngest certificate in these contents has become valid; infinite without one."""
-    valid = [
-        certificate.not_valid_before_utc
-        for content in secrets
-        for certificate in x509.load_pem_x509_certificates(content[content.index(_BEGIN) :])
-    ]
+    blocks = (block for content in secrets for block in BLOCK.findall(content) if block.startswith(_CERTIFICATE))
+    valid = (x509.load_pem_x509_certificate(block.encode()).not_valid_before_utc for block in blocks)
     return min(((now - each).total_seconds() for each in valid), default=float("inf"))
 
 
 def _age_of_certificates_s(scene: Scene) -> float:
     found = scene.cluster.get(f"/api/v1/namespaces/{NAMESPACE}/secrets")["items"]
     contents = (base64.b64decode(value) for secret in found for value in (secret.get("data") or {}).values())
-    return youngest_s((each for each in contents if _BEGIN in each), datetime.now(UTC))
+    return youngest_s((each.decode(errors="replace") for each in contents), datetime.now(UTC))
 
 
 def _ahead_s(scene: Scene, aim: Aim) -> float:

@@ -36,8 +36,8 @@ def test_a_clock_that_is_not_says_how_it_is(ahead: float, wanted: float) -> None
 
 def test_the_youngest_of_all_certificates_counts_and_keys_are_not_read(tmp_path: Path) -> None:
     made = certificate(tmp_path / "one", "one")
-    pair = (made / "tls.key").read_bytes() + (made / "tls.crt").read_bytes()
-    several = pair + (certificate(tmp_path / "two", "two") / "tls.crt").read_bytes()
+    key, one = ((made / name).read_text() for name in ("tls.key", "tls.crt"))
     now = datetime.now(UTC) + timedelta(hours=1)
-    assert 3590 < youngest_s([pair, several], now) < 3660
-    assert youngest_s([], now) == float("inf")
+    for content in (key + one, one + key, f'{{"ca": "{one}"}}'):
+        assert 3590 < youngest_s(["a password", key, content], now) < 3660
+    assert youngest_s(["a password", key], now) == float("inf")
