@@ -86,7 +86,8 @@ class ClockStepped(Fault):
 def seconds_of(size: float, way: float, most_behind_s: float) -> int:
     """The step by two draws in 0..1: small ones as often as large ones, half of them back, but no further than that."""
     least, most = STEP_S
-    seconds = round(least * (most / least) ** size)
+    times: float = (most / least) ** size
+    seconds = round(least * times)
     behind = min(seconds, int(most_behind_s))
     return -behind if way < 0.5 and behind >= least else seconds
 

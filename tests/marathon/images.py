@@ -24,8 +24,11 @@ _MAPPED = re.compile(r"([0-9a-f]+)-([0-9a-f]+) r\S+ 0* \S+ \d+ +(?:/.*/|(?=\[vds
 
 @contextmanager
 def memory_of(process: int) -> Iterator["Memory"]:
-    """A process's memory. Raises OSError if it has ended or may not be changed."""
-    with Path(f"/proc/{process}/mem").open("r+b", buffering=0) as file:
+    """A process's memory. Raises ProcessLookupError if it has ended, OSError if it may not be changed."""
+    folder = Path(f"/proc/{process}")
+    if not folder.exists():
+        raise ProcessLookupError(f"process {process} has ended")
+    with (folder / "mem").open("r+b", buffering=0) as file:
         yield Memory(process, file)
 
 

@@ -50,15 +50,12 @@ def step(process: int, seconds: int) -> str:
     """
     if platform.machine() != "x86_64":
         raise LabError(f"a process's clock can be set on x86-64 alone, not on {platform.machine()}")
-    try:
-        with memory_of(process) as memory:
-            found = _Clock.of(memory)
-            if not seconds and found.untouched(memory):
-                return "right, as it was"
-            with _stopped(process, found.entries):
-                found.set(memory, seconds)
-    except FileNotFoundError:
-        raise ProcessLookupError(f"process {process} has ended") from None
+    with memory_of(process) as memory:
+        found = _Clock.of(memory)
+        if not seconds and found.untouched(memory):
+            return "right, as it was"
+        with _stopped(process, found.entries):
+            found.set(memory, seconds)
     return found.shown(seconds)
 
 
@@ -233,23 +230,21 @@ def _stopped(process: int, entries: Sequence[int]) -> Iterator[None]:
 
 def _wait_until_stopped(process: int) -> None:
     deadline = time.monotonic() + _STOP_S
-    while any(_state(thread) not in "Tt" for thread in _threads(process)):
+    while any(said.rpartition(")")[2].split()[0] not in "Tt" for said in _of_threads(process, "stat")):
         if time.monotonic() > deadline:
             raise LabError(f"process {process} did not stop within {_STOP_S:g} s")
         time.sleep(0.001)
 
 
-def _threads(process: int) -> list[Path]:
-    return list(Path(f"/proc/{process}/task").iterdir())
-
-
-def _state(thread: Path) -> str:
-    return (thread / "stat").read_text().rpartition(")")[2].split()[0]
-
-
 def _places(process: int) -> Iterator[int]:
     """Where each thread goes on."""
-    for thread in _threads(process):
-        words = (thread / "syscall").read_text().split()
+    for words in map(str.split, _of_threads(process, "syscall")):
         if len(words) > 1:
             yield int(words[-1], 16)
+
+
+def _of_threads(process: int, file: str) -> Iterator[str]:
+    """What the kernel says of each thread, but of those that have ended meanwhile."""
+    for thread in Path(f"/proc/{process}/task").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):
+            yield (thread / file).read_text()
