@@ -21,7 +21,7 @@ from tests.marathon.fault import Scene
 from tests.marathon.journal import Journal
 from tests.marathon.kinds import KINDS, kinds_of
 from tests.marathon.record import INTERRUPTED, PASSED, Row
-from tests.marathon.run import Run, undo, uninterrupted
+from tests.marathon.run import Run, ends, undo, uninterrupted
 
 _OWN = ("docs/marathon.jsonl", "docs/marathon.md")
 """What runs themselves write: it does not make the tree another than the commit's."""
@@ -30,9 +30,10 @@ _OWN = ("docs/marathon.jsonl", "docs/marathon.md")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the seeds that have not passed yet; return the exit status."""
     options = _parser().parse_args(arguments)
-    # `kill` ends it like Ctrl-C: the fault is undone.
+    # All that ends it is like Ctrl-C: the fault is undone.
     # Not by raising SIGINT, which a shell's background job ignores.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in ends():
+        signal.signal(number, signal.default_int_handler)
     try:
         return _main(options)
     except LabError as error:

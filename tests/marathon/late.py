@@ -2,6 +2,7 @@
 
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -40,6 +41,7 @@ and hide none of the stack's, of which some hand packets to a program too (netwo
 _SSH = 22
 _ASKED_TIMES = 5
 _ANSWER_S = 10.0
+_BEGIN_S = 30.0
 _END_S = 10.0
 
 
@@ -139,6 +141,8 @@ def _hold_packets(aim: Aim, queue: int, held_ms: int) -> None:
     )  # fmt: skip
     assert process.stdout is not None
     with process.stdout as said:
+        if not select.select([said], [], [], _BEGIN_S)[0]:
+            raise LabError(f"packets are not held back after {_BEGIN_S:g} s")
         if (first := said.readline().strip()) != delay.READY:
             raise LabError(f"packets cannot be held back: {first} {said.read()[-500:]}")
 

@@ -86,8 +86,9 @@ def shown(rows: Sequence[Row]) -> str:
 
 Made from [marathon.jsonl](marathon.jsonl) by `make test-marathon`, which adds a line a run; not edited by hand, except
 for `cause` and `mend` there (then `.venv/bin/python -m tests.marathon.record`). A run causes faults in an order that
-its seed gives, one at a time, while the cameras run, and proves each of them. After each the stack must be whole again
-within {LIMIT_S // 60} minutes, and at the end every frame must be in every sink, as sets.
+its seed gives, one at a time, while the cameras run, and proves each of them; it goes on for up to half as long again
+until it has had half of the kinds. After each the stack must be whole again within {LIMIT_S // 60} minutes, and at the
+end every frame must be in every sink, as sets; what comparisons of Kafka, disk and index mended meanwhile is told.
 *failed*: it was not whole in time, or a frame was missing or double. *invalid*: a fault is not proven.
 
 {len(rows)} runs: {summary}. Wanted: {WANTED_RUNS} that passed, with each kind at least {WANTED_TIMES} times.

@@ -19,6 +19,8 @@ from tests.marathon.repairs import Repairs
 from tests.marathon.schedule import Planned, plan
 from tests.marathon.whole import JobFailedError, Whole, send_results_again
 
+LONGER = 1.5
+"""How many times as long as told a run may be, to have half of the kinds: two runs then have all of them."""
 WITNESS_S = 10.0
 """How often producers are asked what they have delivered, because one that is killed cannot be asked afterwards."""
 _UNDO_LIMIT_S = 180.0
@@ -78,7 +80,7 @@ class Run:
         self._began = time.monotonic()
         with witnessed(audit, repairs):
             for planned in plan(self.row.seed, {name: kind.hold_s for name, kind in self._kinds.items()}):
-                if self._elapsed() + planned.pause_s + planned.hold_s > self.row.seconds:
+                if self._elapsed() + planned.pause_s + planned.hold_s > self._limit_s():
                     break
                 time.sleep(planned.pause_s)
                 self._cause(planned)
@@ -160,6 +162,11 @@ class Run:
             raise NotWholeError(str(error)) from None
         return time.monotonic() - began
 
+    def _limit_s(self) -> float:
+        """When the last fault must have ended: a run that has not had half of the kinds yet goes on for a while."""
+        wanted = (len(self._kinds) + 1) // 2
+        return self.row.seconds * (1 if len(self.row.faults) >= wanted else LONGER)
+
     def _elapsed(self) -> float:
         return time.monotonic() - self._began
 
@@ -181,15 +188,25 @@ def undo(scene: Scene, kind: Fault, aim: Aim) -> None:
             time.sleep(_UNDO_PAUSE_S)
 
 
+def ends() -> list[signal.Signals]:
+    """What ends a marathon: Ctrl-C, `kill`, and a terminal that is closed, as far as it was not started without."""
+    return [
+        number
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) != signal.SIG_IGN
+    ]
+
+
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Let Ctrl-C wait until the block ends."""
+    """Let Ctrl-C, and what else ends a marathon, wait until the block ends."""
     pressed: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    before = {number: signal.signal(number, lambda number, _: pressed.append(number)) for number in ends()}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     if pressed:
         raise KeyboardInterrupt
 

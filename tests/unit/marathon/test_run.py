@@ -168,6 +168,23 @@ def test_producers_are_asked_just_before_each_fault(journal: Journal) -> None:
     assert ran(Asks(), journal).outcome == record.PASSED
 
 
+def test_a_run_goes_on_for_a_while_until_it_has_had_half_of_the_kinds(journal: Journal) -> None:
+    class Long(FakeFault):
+        def begin(self, scene: Scene, aim: Aim) -> None:
+            super().begin(scene, aim)
+            run.time.sleep(100)  # type: ignore[attr-defined]
+
+    def had(count: int, seconds: int) -> int:
+        kinds = {str(number): Long() for number in range(count)}
+        row = Row(at="2026-11-29 15:00", commit="abc", seed=1, seconds=seconds, kinds=list(kinds))
+        Run(Scene(None, lambda _: None), kinds, row, journal).go()  # type: ignore[arg-type]
+        return len(row.faults)
+
+    assert had(8, 340) == 4
+    assert had(2, 340) == 3, "no longer than told"
+    assert had(40, 340) < 6, "nor for ever"
+
+
 def test_a_run_without_time_for_a_fault_is_invalid(journal: Journal) -> None:
     assert ran(FakeFault(), journal, seconds=1).outcome == record.INVALID
 
@@ -213,15 +230,21 @@ def test_ctrl_c_undoes_the_fault(journal: Journal, where: str) -> None:
     assert journal.read() is None
 
 
-def test_ctrl_c_while_a_fault_is_undone_waits_for_it(journal: Journal) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_what_ends_a_marathon_while_a_fault_is_undone_waits_for_it(journal: Journal, number: int) -> None:
     class Slow(FakeFault):
         def end(self, scene: Scene, aim: Aim) -> None:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
             super().end(scene, aim)
 
     fault = Slow()
-    with pytest.raises(KeyboardInterrupt):
-        ran(fault, journal)
+    # pytest may have been started without Ctrl-C.
+    before = signal.signal(number, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            ran(fault, journal)
+    finally:
+        signal.signal(number, before)
     assert fault.done[-1] == "end"
     assert journal.read() is None
 
