@@ -51,8 +51,7 @@ class ClockStepped(Fault):
             "id": pod["status"]["containerStatuses"][0]["containerID"].rpartition("/")[2],
             "seconds": seconds_of(draws[2], draws[3], _age_of_certificates_s(scene)),
         }
-        if wrong := otherwise(_ahead_s(scene, aim), 0):
-            raise UnprovenError(f"the clock of {aim['pod']} is wrong before it is set: {wrong}")
+        prove(f"the clock of {aim['pod']} right before it is set", lambda: otherwise(_ahead_s(scene, aim), 0))
         return aim
 
     def begin(self, scene: Scene, aim: Aim) -> None:
@@ -66,7 +65,7 @@ class ClockStepped(Fault):
             seen[:] = [_ahead_s(scene, aim)]
             return otherwise(seen[0], aim["seconds"])
 
-        prove(f"the clock of {aim['pod']} is wrong", wrong)
+        prove(f"the clock of {aim['pod']} wrong", wrong)
         return f"{aim['pod']} dates its answers {seen[0]:+.0f} s from this host's clock (set by {aim['seconds']:+d} s)"
 
     def end(self, scene: Scene, aim: Aim) -> None:
@@ -88,7 +87,7 @@ def seconds_of(size: float, way: float, most_behind_s: float) -> int:
     least, most = STEP_S
     times: float = (most / least) ** size
     seconds = round(least * times)
-    behind = min(seconds, int(most_behind_s))
+    behind = int(min(seconds, most_behind_s))
     return -behind if way < 0.5 and behind >= least else seconds
 
 
