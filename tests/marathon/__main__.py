@@ -55,6 +55,7 @@ def _main(options: argparse.Namespace) -> int:
         scene, journal = Scene(stack.cluster, say), Journal()
         rows: list[Row] = []
         commit = _commit()
+        _undo_what_is_left(scene, journal)
         try:
             for number, seed in enumerate(seeds, 1):
                 _undo_what_is_left(scene, journal)

@@ -23,6 +23,7 @@ _SOL_NETLINK, _NO_ENOBUFS = 270, 5
 _SO_RCVBUFFORCE = 33
 _BUFFER = 2**24
 """Bytes of the kernel's messages about packets that were not read yet."""
+_READ = 2**16
 _MOST_HELD = 2**16
 """So many packets are held at once; what comes beyond goes on at once (fail open)."""
 
@@ -95,14 +96,14 @@ class Queue:
 
     def _configure(self, *attributes: bytes) -> None:
         self._socket.send(message(_CONFIG, self._number, *attributes, flags=_REQUEST | _ACK))
-        list(packets(self._socket.recv(_BUFFER)))
+        list(packets(self._socket.recv(_READ)))
 
     def came(self, wait_s: float) -> list[int]:
         """The packets that came, in their order; empty after this long without one."""
         self._socket.settimeout(max(wait_s, 0.0001))
         # Not found: packets of a network card that went down, which the kernel let go itself.
         with contextlib.suppress(TimeoutError, FileNotFoundError):
-            return list(packets(self._socket.recv(_BUFFER)))
+            return list(packets(self._socket.recv(_READ)))
         return []
 
     def let_go(self, last: int) -> None:
@@ -114,22 +115,23 @@ class Queue:
 def hold(queue: Queue, held_s: float, until: float) -> int:
     """Hold each packet back for `held_s` until the monotonic clock says `until`. Returns how many were held."""
     held: deque[tuple[float, int]] = deque()
-    count = 0
+    count, newest = 0, None
     try:
         while (now := time.monotonic()) < until:
             next_s = held[0][0] - now if held else until - now
             came = queue.came(min(next_s, 1.0)) if next_s > 0 else []
             now = time.monotonic()
             held.extend((now + held_s, number) for number in came)
-            count += len(came)
+            if came:
+                count, newest = count + len(came), came[-1]
             due = None
             while held and held[0][0] <= now:
                 due = held.popleft()[1]
             if due is not None:
                 queue.let_go(due)
     finally:
-        if held:
-            queue.let_go(held[-1][1])
+        if newest is not None:
+            queue.let_go(newest)
     return count
 
 

@@ -3,7 +3,7 @@
 import signal
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 import httpx
@@ -89,7 +89,7 @@ class Run:
             time.sleep(_AFTER_REFUSAL_S)
             send_results_again(scene.cluster, f"marathon-{int(time.time())}", repairs)
         self.row.frames = audit.close()
-        repairs.look()
+        _ask(repairs.look)
         self.row.repaired = repairs.shown()
         say(f"{self.row.frames}; {self.row.repaired}")
 
@@ -102,7 +102,9 @@ class Run:
             try:
                 aim = kind.aim(scene, planned.draws)
                 scene.say(f"{planned.kind}, for {planned.hold_s:.0f} s: {_shown(aim)}")
-                self._ask_producers()
+                assert self._audit is not None
+                # Of what a producer that dies now has delivered since it was asked last, only the sinks know.
+                _ask(self._audit.witness)
                 self._journal.write(planned.kind, aim)
                 began = time.monotonic()
                 kind.begin(scene, aim)
@@ -127,13 +129,6 @@ class Run:
             raise
         self.row.faults.append(Caused(**entry, **said, whole_s=round(whole_s, 1)))  # type: ignore[arg-type]
         scene.say(f"  whole again after {whole_s:.0f} s")
-
-    def _ask_producers(self) -> None:
-        """Just before a fault: of what a producer that dies now has delivered since, only sinks know."""
-        assert self._audit is not None
-        # It is asked again and again.
-        with suppress(httpx.HTTPError, KeyError, ValueError):
-            self._audit.witness()
 
     def _undo(self, kind: Fault, aim: Aim) -> None:
         with uninterrupted():
@@ -214,15 +209,15 @@ def uninterrupted() -> Iterator[None]:
 @contextmanager
 def witnessed(audit: Audit, repairs: Repairs) -> Iterator[None]:
     """Ask the producers in a thread of its own what they have delivered, until the block ends; and the comparisons."""
-
-    def ask() -> None:
-        # The API or a producer is away: the next time.
-        for question in (audit.witness, repairs.look):
-            with suppress(httpx.HTTPError, KeyError, ValueError):
-                question()
-
-    with repeatedly("witness", ask, WITNESS_S):
+    with repeatedly("witness", lambda: _ask(audit.witness, repairs.look), WITNESS_S):
         yield
+
+
+def _ask(*questions: Callable[[], None]) -> None:
+    """Ask what is asked again and again: where the API or a pod is away, the next time."""
+    for question in questions:
+        with suppress(httpx.HTTPError, KeyError, ValueError):
+            question()
 
 
 def _shown(aim: Aim) -> str:

@@ -4,6 +4,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -95,7 +96,8 @@ def send_results_again(cluster: ClusterClient, name: str, repairs: Repairs) -> N
     try:
         wait_until(f"the job {name}", lambda: job_ended(cluster.get(f"{_JOBS}/jobs/{name}"), name), COMPARISON_LIMIT_S)
     finally:
-        repairs.look()
+        with suppress(httpx.HTTPError):
+            repairs.look()
         options = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
         cluster.change("DELETE", f"{_JOBS}/jobs/{name}", options)
 
