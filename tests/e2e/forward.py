@@ -14,10 +14,11 @@ from typing import Final
 
 import httpx
 
+from lab.config import STATE
 from lab.toolchain.releases import OWN
 
 KUBECTL: Final = (str(OWN.bin / "kubectl"),)
-_START_S: Final = 15.0
+_START_S: Final = 30.0
 
 
 class Forward:
@@ -30,7 +31,8 @@ class Forward:
             with Path(said.name).open("w") as sink:
                 self._process = subprocess.Popen(
                     [*command, f"pod/{pod}", f":{port}"],
-                    env={**os.environ, "NO_PROXY": "*"},
+                    # Its cache is not left in the home folder.
+                    env={**os.environ, "NO_PROXY": "*", "KUBECACHEDIR": str(STATE / "kubectl")},
                     stdin=subprocess.DEVNULL,
                     stdout=sink,
                     stderr=sink,
