@@ -19,12 +19,12 @@ from components.cluster import disks, network, upgrade
 from components.cluster.args import ClusterArgs
 from components.cluster.facts import Facts, no_answer, not_understood, problems
 from components.cluster.host_keys import HostKeys, explained, mismatch
-from components.cluster.kubeadm import API_PORT, KUBELET_PORT
+from components.cluster.kubeadm import API_PORT, ETCD_PORTS, KUBELET_PORT
 from components.cluster.machine import script
 from components.config import Machine, Ssh
 
 _NODE_PORTS = (KUBELET_PORT,)
-_CONTROL_PLANE_PORTS = (2379, 2380, API_PORT, 10257, 10259)
+_CONTROL_PLANE_PORTS = (*ETCD_PORTS, API_PORT, 10257, 10259)
 
 
 class PreflightError(pulumi.RunError):
