@@ -159,12 +159,12 @@ def _summed(bundle: Path) -> Iterator[Path]:
         yield from (Path(folder, name) for name in sorted(names) if name not in _NOT_SUMMED)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve, load or check the bundle that this file lies in."""
-    parser = argparse.ArgumentParser(prog="serve.py", description=__doc__)
-    parser.add_argument("--bundle", type=Path, default=Path(__file__).resolve().parent, help="its folder")
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("check", help="compare every file with SHA256SUMS")
+def parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
+    own = argparse.ArgumentParser(prog="serve.py", description=__doc__)
+    own.add_argument("--bundle", type=Path, default=Path(__file__).resolve().parent, help="its folder")
+    commands = own.add_subparsers(dest="command", required=True)
+    commands.add_parser("check", help=f"compare every file with {SUMS}")
     loaded = commands.add_parser("load", help="push every image to a registry")
     loaded.add_argument("--to", required=True, metavar="HOST:PORT", help="the registry that machines ask first")
     loaded.add_argument("--insecure", action="store_true", help="it speaks plain http, or its certificate is not known")
@@ -172,7 +172,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     served.add_argument("--address", required=True, help="this computer's address, as machines reach it")
     served.add_argument("--registry-port", type=int, default=5000)
     served.add_argument("--files-port", type=int, default=8088)
-    options = parser.parse_args(arguments)
+    return own
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve, load or check the bundle that this file lies in."""
+    options = parser().parse_args(arguments)
     try:
         if options.command == "check":
             print(f"{check(options.bundle)} files are as they were made")

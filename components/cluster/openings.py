@@ -1,4 +1,4 @@
-"""What each machine must let in: one table, behind preflight's remedy for a firewall and docs/production.md."""
+"""What each machine must let in, and its own ports: one table for preflight and docs/production.md."""
 
 from __future__ import annotations
 
@@ -11,6 +11,17 @@ from components.config import Cluster
 
 NODE_PORTS = "30000-32767"
 """Kubernetes' default range, in which `ui.nodePort` lies."""
+
+
+_NODE_LISTENS = (KUBELET_PORT,)
+_CONTROL_PLANE_LISTENS = (*ETCD_PORTS, API_PORT, 10257, 10259)
+"""The last two are the controller manager's and the scheduler's, on loopback."""
+
+
+def listens_at(cluster: Cluster, *, control_plane: bool) -> list[int]:
+    """The TCP ports at which a machine's own programs will listen, so that nothing else may."""
+    ports = list(_NODE_LISTENS)
+    return [*ports, *_CONTROL_PLANE_LISTENS, cluster.endpoint_port] if control_plane else ports
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,7 +36,7 @@ class Source:
     @property
     def line(self) -> str:
         """The line of apt's list of sources."""
-        return f"deb [signed-by={KEYRING} arch={_ARCHITECTURE}] {self.url} {self.suite} main\n"
+        return f"deb [signed-by={KEYRING} arch={_ARCHITECTURE} target=Packages] {self.url} {self.suite} main\n"
 
 
 def sources(suite: str, mirror: str, security: str) -> tuple[Source, ...]:

@@ -144,7 +144,7 @@ def test_packages_of_machines_and_of_the_computers_at_the_site_are_there(declare
 
 def test_sources_are_the_release_its_updates_and_its_security_updates() -> None:
     lines = [each.line for each in debian.sources("trixie", "http://mirror/debian/", "http://mirror/debian-security")]
-    assert [line.split()[3:] for line in lines] == [
+    assert [line.split()[4:] for line in lines] == [
         ["http://mirror/debian", "trixie", "main"],
         ["http://mirror/debian", "trixie-updates", "main"],
         ["http://mirror/debian-security", "trixie-security", "main"],
