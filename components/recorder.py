@@ -6,9 +6,12 @@ Pulumi's mocks stand for the engine: no plugin is started, and no machine or clu
 from __future__ import annotations
 
 import asyncio
+import logging
+import runpy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -112,6 +115,26 @@ class Recorder(mocks.Mocks):
     def children(self, name: str) -> list[Registered]:
         """The direct children of a resource."""
         return [each for each in self.resources if each.parent == name]
+
+
+def record(program: Path, config: Mapping[str, str]) -> list[Registered]:
+    """What a program's file declares in a preview with this configuration (text by `project:key`), in this process.
+
+    Raises what the program raises. What stays unknown without machines is no error.
+    """
+    logging.getLogger("pulumi").setLevel(logging.CRITICAL)
+    recorder = Recorder()
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda _loop, _context: None)
+    asyncio.set_event_loop(loop)
+    pulumi.runtime.set_all_config(dict(config))
+    try:
+        recorder.run(lambda: runpy.run_path(str(program)) and None, preview=True)
+    finally:
+        pulumi.runtime.set_all_config({})
+        asyncio.set_event_loop(None)
+        loop.close()
+    return recorder.resources
 
 
 async def _everything_known() -> None:

@@ -115,10 +115,7 @@ def _table(found: Sequence[Size]) -> str:
         ("memory at most (GiB)", lambda size: f"{_sum(size, 'limit_mib', 'most') / _MIB:.0f}"),
         ("**volumes** (GiB)", lambda size: f"**{_sum(size, 'volume_gib', 'most')}**"),
         ("a machine: cores in use", lambda size: f"{sum(size.traffic.cores.values()) / size.workers:.1f}"),
-        (
-            "a machine: memory kept free (GiB)",
-            lambda size: f"{_sum(size, 'memory_mib', 'most') / _MIB / size.workers:.1f}",
-        ),
+        ("a machine: memory kept free (GiB)", lambda size: f"{_memory_gib(size) / size.workers:.1f}"),
         ("a machine: free disk that preflight asks for (GiB)", lambda size: str(_disk_gib(size))),
         ("**network between machines** (MB/s)", lambda size: f"**{sum(size.traffic.network.values()) / 1e6:.0f}**"),
         *((f"— {way}", _way(way)) for way in found[0].traffic.network),

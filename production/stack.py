@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import logging
-import runpy
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import pulumi
 import yaml
 
 from components.config import Settings, load_values
@@ -19,7 +15,7 @@ from components.config.load import PROJECT
 from components.images import ROOT
 from components.pipeline.rules import rules
 from components.pipeline.stages import STAGES
-from components.recorder import Recorder, Registered
+from components.recorder import Registered, record
 
 Sections = Mapping[str, Any]
 """The sections of a stack by key, without `argus:`."""
@@ -69,20 +65,8 @@ def declare(sections: Sections) -> Declared:
         "cluster": {**sections.get("cluster", {}), "requireChecksums": False},
     }
     settings = load_values(changed, rules(STAGES))
-    logging.getLogger("pulumi").setLevel(logging.CRITICAL)
-    pulumi.runtime.set_all_config({f"{PROJECT}:{key}": json.dumps(value) for key, value in changed.items()})
-    recorder = Recorder()
-    loop = asyncio.new_event_loop()
-    # What stays unknown without machines is no error here.
-    loop.set_exception_handler(lambda _loop, _context: None)
-    asyncio.set_event_loop(loop)
-    try:
-        recorder.run(lambda: runpy.run_path(str(ROOT / "__main__.py")) and None, preview=True)
-    finally:
-        asyncio.set_event_loop(None)
-        loop.close()
-        pulumi.runtime.set_all_config({})
-    return Declared(settings=settings, resources=recorder.resources)
+    config = {f"{PROJECT}:{key}": json.dumps(value) for key, value in changed.items()}
+    return Declared(settings=settings, resources=record(ROOT / "__main__.py", config))
 
 
 def _without_keys(ssh: Mapping[str, Any]) -> dict[str, Any]:

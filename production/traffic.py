@@ -24,14 +24,14 @@ from production.measured import (
     tables,
 )
 
-HOUR: Final = 3600
-DAY: Final = 24 * HOUR
+DAY: Final = 24 * 3600
+"""Seconds."""
 GIB: Final = 2**30
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
-    """What one pod of a service must hold, and what its volume is good for."""
+    """What one pod of a service must hold, and its volume."""
 
     key: str
     """The key of the volume's size."""
@@ -41,11 +41,6 @@ class Kept:
     share: float
     """The share of the volume that may be filled."""
     volume_gib: int
-
-    @property
-    def hours(self) -> float:
-        """How long what is written is there: as asked, or until the volume is full."""
-        return min(self.asked_hours, 24 * self.volume_gib * GIB * self.share / self.bytes_a_day)
 
     @property
     def needed_gib(self) -> int:

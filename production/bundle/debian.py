@@ -133,7 +133,8 @@ def _indices(folder: Path, source: Source, release: Path) -> None:
     by_hash.parent.mkdir(parents=True, exist_ok=True)
     for old in by_hash.parent.iterdir():
         old.unlink()
-    by_hash.hardlink_to(target)
+    # No link: disks that are carried often have a file system without any.
+    shutil.copy(target, by_hash)
 
 
 def _fetch_index(dists: str, name: str, target: Path, checksum: str) -> None:

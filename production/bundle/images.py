@@ -73,13 +73,17 @@ def check_targets(wanted: list[tuple[str, str]]) -> None:
             )
 
 
-def _copy(reference: str, folder: Path, *, insecure: bool) -> None:
+def source_of(reference: str) -> str:
+    """The image as skopeo takes it: by its tag or by its digest, not by both."""
     name, at, digest = reference.partition("@")
-    # skopeo takes a tag or a digest. With every architecture, because a digest is often that of their list.
-    source = f"{name.rpartition(':')[0]}@{digest}" if at else name
+    return re.sub(r":[^:/]+$", "", name) + at + digest if at else name
+
+
+def _copy(reference: str, folder: Path, *, insecure: bool) -> None:
     fresh = folder.with_name(f"{folder.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     verify = f"--src-tls-verify={str(not insecure).lower()}"
+    # With every architecture, because a digest is often that of their list.
     command = ["skopeo", "copy", "--quiet", "--all", "--preserve-digests", verify]
-    run([*command, f"docker://{source}", f"dir:{fresh}"], remedy=f"{reference}: {_COPY}")
+    run([*command, f"docker://{source_of(reference)}", f"dir:{fresh}"], remedy=f"{reference}: {_COPY}")
     fresh.rename(folder)

@@ -109,6 +109,13 @@ def test_two_images_that_a_mirror_cannot_tell_apart_are_refused() -> None:
     images.check_targets([("docker.io/a/b:1", "mirrored"), ("quay.io/a/b:2", "mirrored"), ("quay.io/a/b:1", "own")])
 
 
+@pytest.mark.parametrize("name", ["docker.io/apache/kafka", "192.0.2.5:5000/kafka", "kafka"])
+def test_an_image_is_asked_for_by_its_digest_alone_if_it_has_one(name: str) -> None:
+    pinned = f"sha256:{'1' * 64}"
+    assert images.source_of(f"{name}:3.9.1") == f"{name}:3.9.1"
+    assert images.source_of(f"{name}:3.9.1@{pinned}") == images.source_of(f"{name}@{pinned}") == f"{name}@{pinned}"
+
+
 def test_an_image_is_written_instead_of_pushed_and_not_built_again(tmp_path: Path) -> None:
     podman = tmp_path / "podman"
     podman.write_text(
