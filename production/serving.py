@@ -131,7 +131,7 @@ def load(bundle: Path, registry: str, *, insecure: bool) -> None:
 
 
 def serve(bundle: Path, host: str, registry_port: int, files_port: int) -> int:
-    """Serve until a signal or until one of the two ends; its exit status."""
+    """Serve until a signal, or until one of the two ends by itself, which is a failure. The exit status."""
     if shutil.which("docker-registry") is None:
         raise ServingError("docker-registry serves the images: install it (the bundle's files/ have the package)")
     config = bundle / "registry.json"
@@ -139,18 +139,21 @@ def serve(bundle: Path, host: str, registry_port: int, files_port: int) -> int:
     commands = (registry_command(config), files_command(bundle / FILES, host, files_port))
     running = [subprocess.Popen(command) for command in commands]
 
+    asked = False
+
     def end(_signal: int, _frame: FrameType | None) -> None:
-        for process in running:
-            process.terminate()
+        nonlocal asked
+        asked = True
 
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, end)
     print(f"images: http://{host}:{registry_port}, files: http://{host}:{files_port}", flush=True)
-    while all(process.poll() is None for process in running):
+    while not asked and all(process.poll() is None for process in running):
         time.sleep(0.2)
     for process in running:
         process.terminate()
-    return max(abs(process.wait()) for process in running)
+        process.wait()
+    return 0 if asked else 1
 
 
 def _summed(bundle: Path) -> Iterator[Path]:

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -57,7 +58,9 @@ def running(command: Sequence[str], port: int) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        ended = process.wait(timeout=30)
+    # What is ended by a signal has ended as asked.
+    assert ended in (0, -signal.SIGTERM)
 
 
 @contextmanager
