@@ -29,10 +29,11 @@ def test_a_bundle_that_was_damaged_on_its_way_is_named(tmp_path: Path, capsys: p
     for name in ("files/a", "images/b/c"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
-    serving.write_sums(tmp_path)
-    # What a site's own registry holds is no part of it.
+    # What a site's own registry holds is no part of it, nor are the sums of an earlier bundle in the same folder.
     (tmp_path / "registry").mkdir()
-    (tmp_path / "registry" / "blob").write_text("later")
+    (tmp_path / "registry" / "blob").write_text("changes")
+    for _ in range(2):
+        serving.write_sums(tmp_path)
     assert serving.main(["--bundle", str(tmp_path), "check"]) == 0
     assert "2 files" in capsys.readouterr().out
     (tmp_path / "images/b/c").write_text("other")
