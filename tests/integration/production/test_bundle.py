@@ -175,6 +175,7 @@ def test_a_bundle_serves_the_images_and_programs_of_a_stack(tmp_path: Path, monk
                 assert hashlib.sha256(answer.read()).hexdigest() == summed.read().decode().strip()
 
 
+@pytest.mark.full
 def test_an_interrupted_bundle_goes_on_where_it_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
