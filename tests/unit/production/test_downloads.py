@@ -10,6 +10,7 @@ import pytest
 from components import versions
 from components.cluster.packages import packages_of
 from components.config.sections import PROGRAMS
+from components.pipeline.stages import STAGES, every_image, images_of
 from production import downloads
 from production.downloads import Download, builds, locked, page, pod_images
 from production.downloads import downloads as downloads_of
@@ -32,7 +33,8 @@ def test_every_image_of_a_pod_is_there_once_with_its_source(declared: Declared) 
         name = image.rpartition(":")[0] if image in built else image
         (row,) = [each for each in found if each.by == "pods" and each.what == f"image `{name}`"]
         assert row.source == image.split("/")[0]
-    assert set(built.values()) == {"consumer", "network-policies", "producer", "spark", "ui"}
+    wanted = {each.name for each in images_of(STAGES, declared.settings)}
+    assert set(built.values()) == wanted - declared.settings.images.overrides.keys()
     assert f"ghcr.io/kedacore/keda:{versions.KEDA}" in images
 
 
@@ -67,8 +69,7 @@ def test_packages_of_machines_are_those_that_a_machine_installs(declared: Declar
 
 
 def test_images_that_are_not_built_need_nothing_of_other_registries(hosts: dict[str, Any]) -> None:
-    names = ("consumer", "producer", "spark", "ui", "network-policies")
-    overrides = {**hosts["images"]["overrides"], **{name: f"registry.example.com/{name}:1" for name in names}}
+    overrides = {name: f"registry.example.com/{name}:1" for name in every_image(STAGES)}
     found = downloads_of(declare({**hosts, "images": {**hosts["images"], "overrides": overrides}}))
     assert [each for each in found if each.by.startswith("the computer that builds")] == []
 
