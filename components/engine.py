@@ -1,4 +1,4 @@
-"""All uses of the internals of Pulumi's SDK, in one place because any version of the SDK may change them."""
+"""All uses of the internals of Pulumi's SDK beside recorder.py, as any version of the SDK may change them."""
 
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any

@@ -16,7 +16,7 @@ began=${ARGUS_BEGAN:-$EPOCHREALTIME}
 # The name after `=` is a program that makes the package unnecessary if it is already installed.
 packages=(
     age ca-certificates curl iproute2 iptables jq openssh-client openssh-server procps zstd
-    podman buildah runc netavark debootstrap debian-archive-keyring docker-registry ffmpeg
+    podman buildah runc netavark debootstrap debian-archive-keyring docker-registry skopeo ffmpeg
     chromium=chromium chromium-driver=chromedriver default-jre-headless=java
 )
 

@@ -1,10 +1,10 @@
 """The files that machines download over HTTP, in place of dl.k8s.io."""
 
-import hashlib
 from pathlib import Path
 
 from lab.services import MIRROR_FOLDER
 from lab.toolchain import Toolchain
+from production import serving
 
 _PROGRAMS = ("kubeadm", "kubelet", "kubectl")
 
@@ -26,6 +26,5 @@ def publish(toolchain: Toolchain) -> Path:
         fresh.unlink(missing_ok=True)
         fresh.symlink_to(source)
         fresh.replace(target)
-        with source.open("rb") as opened:
-            checksum.write_text(f"{hashlib.file_digest(opened, 'sha256').hexdigest()}\n")
+        serving.write_checksum(target)
     return folder

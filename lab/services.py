@@ -14,6 +14,7 @@ from pathlib import Path
 
 from lab.config import CACHE, GATEWAY, LOGS, MIRROR, MIRROR_PORT, REGISTRY, ROOT, STATE, LabError
 from lab.progress import step, wait_for
+from production import serving
 
 MIRROR_FOLDER = CACHE / "mirror"
 _PIDS = STATE / "services"
@@ -41,21 +42,14 @@ class Service:
 
 def services() -> tuple[Service, ...]:
     """The registry and the mirror. They listen on the bridge, so that machines reach them but other hosts do not."""
-    config = {
-        "version": 0.1,
-        "log": {"level": "warn", "accesslog": {"disabled": True}},
-        "storage": {"filesystem": {"rootdirectory": str(CACHE / "registry")}, "delete": {"enabled": True}},
-        "http": {"addr": REGISTRY},
-    }
-    # Debian's docker-registry reads YAML, of which JSON is a subset.
     registry = Service(
         name="registry",
-        command=("docker-registry", "serve", str(_REGISTRY_CONFIG)),
+        command=serving.registry_command(_REGISTRY_CONFIG),
         url=f"http://{REGISTRY}/v2/",
-        files={_REGISTRY_CONFIG: json.dumps(config, indent=2) + "\n"},
+        files={_REGISTRY_CONFIG: serving.registry_config(CACHE / "registry", REGISTRY)},
     )
-    serve = (sys.executable, "-m", "http.server", "--bind", str(GATEWAY), "--directory", str(MIRROR_FOLDER))
-    mirror = Service(name="mirror", command=(*serve, str(MIRROR_PORT)), url=f"{MIRROR}/")
+    command = serving.files_command(MIRROR_FOLDER, str(GATEWAY), MIRROR_PORT)
+    mirror = Service(name="mirror", command=command, url=f"{MIRROR}/")
     return registry, mirror
 
 

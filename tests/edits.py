@@ -38,10 +38,11 @@ from components.cluster import Cluster, ClusterArgs
 from components.config import lasting, load_values, reference
 from components.pipeline.rules import rules
 from components.pipeline.stages import STAGES
+from components.recorder import Recorder, Registered
 from tests.accounts import HASH
 from tests.certificates import certificate
 from tests.unit.components.answers import printed
-from tests.unit.components.conftest import ROOT, Recorder, Registered
+from tests.unit.components.conftest import ROOT
 from tests.unit.components.host_keys import host_key
 from tests.unit.stacks import FOLDER, configuration
 

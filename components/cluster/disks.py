@@ -43,7 +43,7 @@ def problem(there: Disks, args: ClusterArgs) -> str | None:
     device, size, free = places[VOLUMES_ROOT]
     needed = sum(max(0, gib * _MIB - _held(service, there.volumes)) for service, gib in wanted.items())
     shared = sorted(path for path, place in places.items() if path != VOLUMES_ROOT and place[0] == device)
-    reserve = _reserve(there.member, args) if shared else 0
+    reserve = reserve_gib(member=there.member, minimum_disk_gib=args.cluster.minimum_disk_gib) if shared else 0
     if needed + reserve * _MIB <= free:
         return None
     listed = ", ".join(f"{service} {gib}" for service, gib in sorted(wanted.items(), key=lambda each: -each[1]))
@@ -67,6 +67,6 @@ def _held(service: str, volumes: Sequence[str]) -> int:
     return 0
 
 
-def _reserve(member: bool, args: ClusterArgs) -> int:
+def reserve_gib(*, member: bool, minimum_disk_gib: int) -> int:
     """What else must fit on the disk (GiB): on a new machine its images and records, on any what kubelets keep free."""
-    return EVICTION_GIB if member else max(EVICTION_GIB, args.cluster.minimum_disk_gib)
+    return EVICTION_GIB if member else max(EVICTION_GIB, minimum_disk_gib)

@@ -11,7 +11,7 @@ from components import remote
 from components.cluster import disks
 from components.cluster.args import ClusterArgs
 from components.cluster.disks import Disks
-from components.cluster.kubeadm import API_PORT, KUBELET_PORT
+from components.cluster.openings import openings
 
 _MAXIMUM_SKEW_SECONDS = 60
 _SHOWN = 60
@@ -202,21 +202,17 @@ def _swap(found: Sequence[str]) -> str:
 
 
 def _openings(args: ClusterArgs, address: str) -> str:
-    """What must reach a machine, and pass through it."""
-    control_planes = [each.host for each in args.machines.control_planes]
-    needed = [f"TCP {KUBELET_PORT} from the control planes ({', '.join(control_planes)}) and from pods"]
-    if address in control_planes:
-        needed += [
-            f"TCP {API_PORT} and {args.cluster.endpoint_port} from every machine, from pods and from where Pulumi runs",
-            "TCP 2379 and 2380 (etcd) and IP protocol 112 (VRRP) from the control planes",
-        ]
-    needed += [
-        f"what pods ({args.cluster.pod_network}) send and get, also through this machine (forwarded)",
-        "TCP 30000-32767 from whoever looks at the page",
-    ]
-    if args.network == "manifest":
-        needed.append("what the network of your own needs")
-    return "; ".join(needed)
+    """What must reach a machine that answers over SSH, and pass through it."""
+    addresses = [each.host for each in args.machines.control_planes]
+    needed = openings(
+        args.cluster,
+        args.network,
+        ssh_port=args.ssh.options.port,
+        control_planes=f"the control planes ({', '.join(addresses)})",
+    )
+    return "; ".join(
+        f"{each.what} from {each.source}" for each in needed if address in addresses or not each.control_planes_only
+    )
 
 
 def _shared(answers: Mapping[str, Facts]) -> dict[str, list[str]]:

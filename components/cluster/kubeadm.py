@@ -27,6 +27,9 @@ EVICTION_GIB = 2
 KUBELET_PORT = 10250
 """Port at which API servers and metrics-server ask a kubelet."""
 
+ETCD_PORTS = (2379, 2380)
+"""For clients, and between members."""
+
 NODE_LEASE_SECONDS = 20
 """A kubelet renews its lease every quarter of this (5 s), so a node is NotReady after four missed renewals."""
 

@@ -43,7 +43,7 @@ class Packages(pulumi.ComponentResource):
             ssh=args.ssh,
             create=script(
                 "packages.sh",
-                packages=_packages(args),
+                packages=packages_of(control_plane=args.machine.control_plane, copies=args.backup.copy_to is not None),
                 binaries=args.cluster.binaries.rstrip("/"),
                 server=args.server,
                 version=args.cluster.kubernetes_version,
@@ -55,7 +55,8 @@ class Packages(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-def _packages(args: MachineArgs) -> tuple[str, ...]:
-    if not args.machine.control_plane:
+def packages_of(*, control_plane: bool, copies: bool) -> tuple[str, ...]:
+    """The Debian packages of a machine; `copies` is whether the stack sends encrypted copies of its backups."""
+    if not control_plane:
         return _EVERYWHERE
-    return _EVERYWHERE + _CONTROL_PLANE + (_FOR_COPIES if args.backup.copy_to else ())
+    return _EVERYWHERE + _CONTROL_PLANE + (_FOR_COPIES if copies else ())

@@ -19,12 +19,9 @@ from components.cluster import disks, network, upgrade
 from components.cluster.args import ClusterArgs
 from components.cluster.facts import Facts, no_answer, not_understood, problems
 from components.cluster.host_keys import HostKeys, explained, mismatch
-from components.cluster.kubeadm import API_PORT, KUBELET_PORT
 from components.cluster.machine import script
+from components.cluster.openings import listens_at
 from components.config import Machine, Ssh
-
-_NODE_PORTS = (KUBELET_PORT,)
-_CONTROL_PLANE_PORTS = (2379, 2380, API_PORT, 10257, 10259)
 
 
 class PreflightError(pulumi.RunError):
@@ -60,9 +57,7 @@ class Preflight(pulumi.ComponentResource):
         checks: dict[str, pulumi.Output[str]] = {}
         commands: dict[str, Command] = {}
         for machine in machines:
-            ports = list(_NODE_PORTS)
-            if machine.control_plane:
-                ports += [*_CONTROL_PLANE_PORTS, args.cluster.endpoint_port]
+            ports = listens_at(args.cluster, control_plane=machine.control_plane)
             facts_script = script(
                 "facts.sh", virtual_ip=args.endpoint, ports=[str(port) for port in ports], volumes=disks.VOLUMES_ROOT
             )

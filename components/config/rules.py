@@ -27,7 +27,7 @@ EXECUTOR_MIB, WORKER_MIB = 500, 150
 _MODEL_CLASS = re.compile(rb"cultralytics\.nn\.tasks\n(\w+)\n")
 """A class in a pickle: the opcode `c`, the module, the name."""
 
-_KUBEADM_IMAGES: Final = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
+KUBEADM_IMAGES: Final = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
 """The images of a release that have its version as tag; only kubeadm knows the tags of the others."""
 
 _HOW_TO_ASK: Final = "`skopeo inspect --format '{{.Digest}}' docker://IMAGE` says it"
@@ -209,7 +209,7 @@ def _digests(settings: Settings) -> Iterator[str]:
 def _digests_of_the_cluster(settings: Settings) -> Iterator[str]:
     cluster, images = settings.cluster, settings.images
     if images.require_digests:
-        for program in _KUBEADM_IMAGES:
+        for program in KUBEADM_IMAGES:
             reference = f"{cluster.image_repository}/{program}:v{cluster.kubernetes_version}"
             if reference not in images.digests:
                 yield (

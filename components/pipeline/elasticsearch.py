@@ -47,6 +47,12 @@ def ports(transport: sections.SearchTransport) -> dict[str, int]:
     return {name: port for name, port in every.items() if name != unwanted}
 
 
+WATERMARKS: Final = {"low": 15, "high": 10, "flood_stage": 5}
+"""Free space of a volume (percent of its size) at which a node takes no more shards, gives some away, and refuses.
+
+Elasticsearch's default shares, but of the volume's size: a local volume is a folder on a shared disk."""
+
+
 def elasticsearch_yml(
     namespace: str,
     replicas: int,
@@ -71,10 +77,9 @@ def elasticsearch_yml(
         _INITIAL_MASTERS: names,
         # mmap would need a higher vm.max_map_count on every machine; plain reads do not.
         "node.store.allow_mmap": False,
-        # Elasticsearch's default shares, but of the volume's size: a local volume is a folder on a shared disk.
         **{
             f"cluster.routing.allocation.disk.watermark.{level}": f"{volume_gib * 1024 * percent // 100}mb"
-            for level, percent in (("low", 15), ("high", 10), ("flood_stage", 5))
+            for level, percent in WATERMARKS.items()
         },
         "action.auto_create_index": f"{RESULT_INDICES},{AUDIT_INDICES}" if audit else RESULT_INDICES,
         "action.destructive_requires_name": True,

@@ -13,6 +13,7 @@ from itertools import pairwise
 from apps.spark_jobs.scaling import ROOM, Limits
 from components.config.sections import ConsumerReplicas, Executors, FilebeatReplicas, Kafka, LagReplicas
 from components.pipeline.model_job import MAX_OFFSETS_PER_TASK
+from production.measured import CONSUMER, FILEBEAT, FRAME_BYTES, MOTION, OBJECTS, RESULT_BYTES, Cost
 from tests.bench.simulated import Moment, pods, spark_job
 from tests.bench.table import table
 
@@ -28,31 +29,9 @@ NOISE = 0.15
 
 PARTITIONS, BROKERS = Kafka().partitions, Kafka().replicas
 COPIES = 3
-FRAME_BYTES, RESULT_BYTES = 28_300, 610
-"""Mean sizes of the lab's frames (640 pixels wide) and results."""
-
 BROKER_MB_S = 100
 MACHINE_CORES = 8
 """Assumptions: a broker's write rate to its disk, with room for readers; and a machine's cores."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cost:
-    """A stage's CPU use: `kubectl top` of all its pods on the lab at 4 and at 20 frames/s (2026-11-25)."""
-
-    base_millicores: float
-    record_ms: float
-    """CPU time per record."""
-
-    def cores(self, pods: float, records_per_second: float) -> float:
-        """The cores used by this many pods at this rate together."""
-        return (pods * self.base_millicores + records_per_second * self.record_ms) / 1000
-
-
-OBJECTS = Cost(base_millicores=30, record_ms=25)
-MOTION = Cost(base_millicores=23, record_ms=3.75)
-CONSUMER = Cost(base_millicores=9, record_ms=0.6)
-FILEBEAT = Cost(base_millicores=11, record_ms=0.2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +158,7 @@ def limits(cameras: float) -> list[tuple[str, float, str]]:
     """Each limit: its name, the share that the busiest hour uses, and what to change."""
     frames = peak(cameras)
     tasks = frames * OBJECTS.record_ms / 1000 / ROOM
-    written = frames * (FRAME_BYTES + 2 * RESULT_BYTES) * COPIES / BROKERS / 1e6
+    written = frames * (FRAME_BYTES.value + 2 * RESULT_BYTES.value) * COPIES / BROKERS / 1e6
     records = frames * 3 / ConsumerReplicas().records_per_second
     brokers = math.ceil(written * BROKERS / BROKER_MB_S)
     partitions = 2 ** math.ceil(math.log2(max(tasks, PARTITIONS)))

@@ -23,7 +23,7 @@ from apps.messages.names import FILEBEAT_GROUP
 from components.pipeline.elasticsearch import index_template
 from components.pipeline.filebeat import filebeat_yml
 from lab.progress import step
-from tests.bench.day import FRAME_BYTES
+from production.measured import FRAME_BYTES
 from tests.bench.table import footer, spread, table
 from tests.e2e.waiting import wait_until
 from tests.integration import services
@@ -90,7 +90,7 @@ def main(arguments: list[str] | None = None) -> int:
 def backlog(kafka: str, frames: int) -> Topics:
     """New topics with this many frames, spread over the cameras, and two results for each."""
     topics = create_topics(kafka, suffix=uuid.uuid4().hex[:8], models=("objects", "motion"), partitions=PARTITIONS)
-    to, began, jpeg = producer(kafka), datetime.now(UTC), os.urandom(FRAME_BYTES)
+    to, began, jpeg = producer(kafka), datetime.now(UTC), os.urandom(round(FRAME_BYTES.value))
     for number in range(frames):
         camera = f"cam-{number % CAMERAS:02d}"
         frame = make_frame(camera, number, began + timedelta(milliseconds=number), jpeg)

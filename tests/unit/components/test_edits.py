@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from components.config import lasting, load_values, reference
+from components.recorder import Registered
 from tests import edits
 from tests.edits import SAMPLES, compare, holds_data
-from tests.unit.components.conftest import ROOT, Registered
+from tests.unit.components.conftest import ROOT
 
 PAGE = ROOT / "docs/edits.md"
 
