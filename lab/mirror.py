@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from components.production import serving
 from lab.services import MIRROR_FOLDER
 from lab.toolchain import Toolchain
-from production import serving
 
 _PROGRAMS = ("kubeadm", "kubelet", "kubectl")
 

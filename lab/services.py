@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from components.production import serving
 from lab.config import CACHE, GATEWAY, LOGS, MIRROR, MIRROR_PORT, REGISTRY, ROOT, STATE, LabError
 from lab.progress import step, wait_for
-from production import serving
 
 MIRROR_FOLDER = CACHE / "mirror"
 _PIDS = STATE / "services"

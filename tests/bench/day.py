@@ -13,7 +13,7 @@ from itertools import pairwise
 from apps.spark_jobs.scaling import ROOM, Limits
 from components.config.sections import ConsumerReplicas, Executors, FilebeatReplicas, Kafka, LagReplicas
 from components.pipeline.model_job import MAX_OFFSETS_PER_TASK
-from production.measured import CONSUMER, FILEBEAT, FRAME_BYTES, MOTION, OBJECTS, RESULT_BYTES, Cost
+from components.production.measured import CONSUMER, FILEBEAT, FRAME_BYTES, MOTION, OBJECTS, RESULT_BYTES, Cost
 from tests.bench.simulated import Moment, pods, spark_job
 from tests.bench.table import table
 

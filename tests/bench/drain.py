@@ -22,8 +22,8 @@ from apps.messages import Detection
 from apps.messages.names import FILEBEAT_GROUP
 from components.pipeline.elasticsearch import index_template
 from components.pipeline.filebeat import filebeat_yml
+from components.production.measured import FRAME_BYTES
 from lab.progress import step
-from production.measured import FRAME_BYTES
 from tests.bench.table import footer, spread, table
 from tests.e2e.waiting import wait_until
 from tests.integration import services

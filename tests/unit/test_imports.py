@@ -14,7 +14,7 @@ from components.pipeline.stages import STAGES, images
 
 IMAGES = images(STAGES)
 ROOT = Path(__file__).parents[2]
-OWN = ("apps", "components", "lab", "production", "tests")
+OWN = ("apps", "components", "lab", "tests")
 DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless", "yaml": "pyyaml"}
 """The packages whose distribution has another name than the import."""
 

@@ -25,13 +25,13 @@ from components import images as built_images
 from components import versions
 from components.config.sections import PROGRAMS
 from components.pipeline.stages import STAGES, every_image, images_of
+from components.production import serving, stack
+from components.production.bundle import __main__ as bundle_command
+from components.production.bundle import debian
+from components.production.bundle.images import name_of
 from lab.config import DEBIAN_MIRROR
 from lab.machines.image import SUITE
 from lab.toolchain.images import ensure_base
-from production import serving, stack
-from production.bundle import __main__ as bundle_command
-from production.bundle import debian
-from production.bundle.images import name_of
 from tests.integration.services import free_port, wait_for
 from tests.unit.stacks import LAB, configuration
 

@@ -9,11 +9,11 @@ import pytest
 from components.cluster.disks import reserve_gib
 from components.pipeline.rules import rules
 from components.pipeline.stages import STAGES, pod_memory_mib, volumes_gib
-from production import measured, sizes
-from production.pods import Pods, pods
-from production.scale import raises, scaled
-from production.stack import Declared, declare
-from production.traffic import GIB, Traffic
+from components.production import measured, sizes
+from components.production.pods import Pods, pods
+from components.production.scale import raises, scaled
+from components.production.stack import Declared, declare
+from components.production.traffic import GIB, Traffic
 
 
 def of(declared: Declared, name: str) -> Pods:

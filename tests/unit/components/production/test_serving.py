@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from production import serving
+from components.production import serving
 
 
 @pytest.mark.parametrize(

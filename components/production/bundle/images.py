@@ -7,10 +7,10 @@ from collections.abc import Container
 from pathlib import Path
 
 from components.images import ROOT, SCRIPT
-from production.bundle.fetch import run
-from production.downloads import build_commands, builds, kubeadm_images, pod_images
-from production.serving import IMAGES, split, target
-from production.stack import Declared, SiteError
+from components.production.bundle.fetch import run
+from components.production.downloads import build_commands, builds, kubeadm_images, pod_images
+from components.production.serving import IMAGES, split, target
+from components.production.stack import Declared, SiteError
 
 FOLDER = "images"
 _COPY = (

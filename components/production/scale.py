@@ -11,9 +11,9 @@ from typing import Any, Final
 from apps.spark_jobs.scaling import ROOM
 from components.config import Settings
 from components.pipeline.stages import STAGES
-from production.measured import cost_of
-from production.stack import Declared, Sections, declare
-from production.traffic import Traffic
+from components.production.measured import cost_of
+from components.production.stack import Declared, Sections, declare
+from components.production.traffic import Traffic
 
 _SPARE: Final = IPv4Network("198.18.0.0/15")
 """Addresses of no network (RFC 2544), for machines that the stack would have to add."""

@@ -11,10 +11,10 @@ from components import versions
 from components.cluster.packages import packages_of
 from components.config.sections import PROGRAMS
 from components.pipeline.stages import STAGES, every_image, images_of
-from production import downloads
-from production.downloads import Download, builds, locked, page, pod_images
-from production.downloads import downloads as downloads_of
-from production.stack import Declared, declare
+from components.production import downloads
+from components.production.downloads import Download, builds, locked, page, pod_images
+from components.production.downloads import downloads as downloads_of
+from components.production.stack import Declared, declare
 
 DIGEST = f"sha256:{'1' * 64}"
 

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from production.serving import sha256
-from production.stack import SiteError
+from components.production.serving import sha256
+from components.production.stack import SiteError
 
 _TIMEOUT_SECONDS = 60
 """Without a byte, then a download has failed."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from production.stack import Declared, declare
+from components.production.stack import Declared, declare
 from tests.unit.stacks import HOSTS, configuration
 
 

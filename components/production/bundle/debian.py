@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from production.bundle.fetch import AbsentError, fetch, run
-from production.serving import FILES, sha256
-from production.stack import SiteError
+from components.production.bundle.fetch import AbsentError, fetch, run
+from components.production.serving import FILES, sha256
+from components.production.stack import SiteError
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 MIRROR, SECURITY = "http://deb.debian.org/debian", "http://deb.debian.org/debian-security"

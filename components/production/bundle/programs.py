@@ -5,9 +5,9 @@ from pathlib import Path
 
 from components.config import Cluster
 from components.config.sections import PROGRAMS
-from production.bundle.fetch import AbsentError, fetch, text
-from production.serving import FILES, write_checksum
-from production.stack import SiteError
+from components.production.bundle.fetch import AbsentError, fetch, text
+from components.production.serving import FILES, write_checksum
+from components.production.stack import SiteError
 
 FOLDER = "kubernetes"
 """Below what is served over HTTP; `cluster.binaries` ends with it."""

@@ -1,4 +1,4 @@
-"""`python -m production.page` (`make docs`) writes the generated parts of docs/production.md.
+"""`python -m components.production.page` (`make docs`) writes the generated parts of docs/production.md.
 
 They are those of the committed stack `prod`: ports, sizes and downloads. A test fails where the page is stale.
 """
@@ -12,9 +12,9 @@ from typing import Final
 from components.cluster.openings import listens_at, openings
 from components.config import Settings
 from components.images import ROOT
-from production import downloads, sizes
-from production.stack import read
-from production.table import table
+from components.production import downloads, sizes
+from components.production.stack import read
+from components.production.table import table
 
 PAGE: Final = ROOT / "docs" / "production.md"
 STACK: Final = "prod"

@@ -16,9 +16,9 @@ from components import versions
 from components.config import Cluster
 from components.config.sections import PROGRAMS
 from components.images import SCRIPT
-from production.bundle import __main__ as command
-from production.bundle import debian, images, programs
-from production.stack import Declared, SiteError
+from components.production.bundle import __main__ as command
+from components.production.bundle import debian, images, programs
+from components.production.stack import Declared, SiteError
 
 VERSION = versions.KUBERNETES
 

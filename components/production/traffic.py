@@ -13,7 +13,7 @@ from components.config.sections import Model
 from components.pipeline.consumer import DISK_SHARE
 from components.pipeline.elasticsearch import WATERMARKS, index_template
 from components.pipeline.topics import FRAMES_SHARE, RESULTS_SHARE, pipeline_topics
-from production.measured import (
+from components.production.measured import (
     CAMERA_MBIT,
     CONSUMER,
     FILEBEAT,

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from production import page, serving
-from production.page import PAGE, ROOT, parts
-from production.stack import Declared
+from components.production import page, serving
+from components.production.page import PAGE, ROOT, parts
+from components.production.stack import Declared
 
 TEXT = PAGE.read_text(encoding="utf-8")
 
@@ -18,7 +18,7 @@ def made() -> Mapping[str, str]:
 
 
 def test_the_page_is_what_make_docs_writes(made: Mapping[str, str]) -> None:
-    assert page.page(TEXT, made) == TEXT, "docs/production.md is stale: run `python -m production.page`"
+    assert page.page(TEXT, made) == TEXT, "docs/production.md is stale: run `python -m components.production.page`"
 
 
 def test_a_part_that_the_page_lacks_is_an_error(made: Mapping[str, str]) -> None:

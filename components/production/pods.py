@@ -10,8 +10,8 @@ from typing import Any, Final, Literal
 from components.pipeline.applications import job_name
 from components.pipeline.model_job import EXECUTOR_CPU
 from components.pipeline.stages import STAGES
+from components.production.stack import Declared
 from components.recorder import Registered
-from production.stack import Declared
 
 Kind = Literal["StatefulSet", "Deployment", "DaemonSet", "Job", "CronJob"]
 

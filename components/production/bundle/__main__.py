@@ -1,4 +1,4 @@
-"""`python -m production.bundle --stack NAME --to FOLDER --suite SUITE` (`make bundle`): everything a site downloads.
+"""`python -m components.production.bundle` (`make bundle`): everything that a site downloads, in a folder.
 
 Run it where the registries are reached; carry the folder to the site; docs/production.md has the steps there. A call
 that was interrupted goes on where it ended.
@@ -16,11 +16,11 @@ import pulumi
 from components.cluster.packages import packages_of
 from components.config import manifest
 from components.images import ROOT
-from production import serving
-from production.bundle import debian, images, programs
-from production.bundle.fetch import fetch, run
-from production.downloads import pulumi_files
-from production.stack import Declared, SiteError, declare, read
+from components.production import serving
+from components.production.bundle import debian, images, programs
+from components.production.bundle.fetch import fetch, run
+from components.production.downloads import pulumi_files
+from components.production.stack import Declared, SiteError, declare, read
 
 PARTS: Final = ("programs", "images", "debian", "pulumi")
 SERVERS: Final = ("docker-registry", "python3", "skopeo")
@@ -76,7 +76,7 @@ def _say(what: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make the bundle."""
-    parser = argparse.ArgumentParser(prog="python -m production.bundle", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m components.production.bundle", description=__doc__)
     parser.add_argument("--stack", required=True, help="the site's stack, as in Pulumi.<stack>.yaml")
     parser.add_argument("--to", required=True, type=Path, help="the bundle's folder")
     parser.add_argument("--suite", help="the machines' Debian: bookworm, trixie")

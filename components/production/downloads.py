@@ -1,4 +1,4 @@
-"""`python -m production.downloads --stack NAME` (`make downloads STACK=NAME`): what a stack downloads, and from where.
+"""`python -m components.production.downloads` (`make downloads`): what a stack downloads, and from where.
 
 By machines, by pods, by the computer that builds images, and by the one that runs Pulumi. From the program's own tables
 and files; nothing is downloaded.
@@ -25,10 +25,10 @@ from components.config.rules import KUBEADM_IMAGES, has_digest
 from components.config.sections import PROGRAMS
 from components.images import ROOT
 from components.pipeline.stages import STAGES, images_of
-from production.pods import pods
-from production.serving import split
-from production.stack import Declared, SiteError, declare, read
-from production.table import table
+from components.production.pods import pods
+from components.production.serving import split
+from components.production.stack import Declared, SiteError, declare, read
+from components.production.table import table
 
 PULUMI: Final = "https://get.pulumi.com/releases"
 _SIGNED: Final = "Debian's signature"
@@ -249,7 +249,7 @@ def page(found: Sequence[Download]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table."""
-    parser = argparse.ArgumentParser(prog="python -m production.downloads", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m components.production.downloads", description=__doc__)
     parser.add_argument("--stack", required=True, help="the stack, as in Pulumi.<stack>.yaml")
     options = parser.parse_args(arguments)
     try:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from components.config.load import ConfigError
-from production import stack
-from production.stack import SiteError, declare, read
+from components.production import stack
+from components.production.stack import SiteError, declare, read
 
 
 @pytest.fixture

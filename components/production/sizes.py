@@ -1,4 +1,4 @@
-"""`python -m production.sizes --stack NAME` (`make sizes STACK=NAME`): what a stack needs of machines and network.
+"""`python -m components.production.sizes` (`make sizes`): what a stack needs of machines and network.
 
 As written, and with other numbers of cameras. Numbers of pods, what each keeps free, and volumes are those that the
 program declares; what cameras make of them is computed from measured figures, which are named at the end.
@@ -18,12 +18,12 @@ import pulumi
 
 from components.cluster import disks
 from components.pipeline.stages import STAGES, volumes_gib
-from production import measured
-from production.pods import Pods, pods
-from production.scale import raises, scaled
-from production.stack import Declared, Sections, SiteError, declare, read
-from production.table import table
-from production.traffic import DAY, GIB, Traffic
+from components.production import measured
+from components.production.pods import Pods, pods
+from components.production.scale import raises, scaled
+from components.production.stack import Declared, Sections, SiteError, declare, read
+from components.production.table import table
+from components.production.traffic import DAY, GIB, Traffic
 
 CAMERAS: Final = (10, 40, 400)
 _MIB: Final = 1024
@@ -223,7 +223,7 @@ def _together(found: Sequence[Pods]) -> list[Pods]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the tables."""
-    parser = argparse.ArgumentParser(prog="python -m production.sizes", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m components.production.sizes", description=__doc__)
     parser.add_argument("--stack", required=True, help="the stack, as in Pulumi.<stack>.yaml")
     parser.add_argument("--cameras", type=_numbers, default=CAMERAS, help="other numbers of cameras, `10,40,400`")
     options = parser.parse_args(arguments)
