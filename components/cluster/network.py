@@ -66,7 +66,8 @@ class Network(pulumi.ComponentResource):
                 stdin=networks.stdout,
                 opts=pulumi.ResourceOptions(parent=self),
             )
-            for machine in args.all_machines
+            # The last first: a machine that was just added waits for no other one to learn of it.
+            for machine in reversed(args.all_machines)
         ]
         self.register_outputs({})
 
