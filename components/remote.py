@@ -270,7 +270,7 @@ def command_from_here(
 
     Without `create` it does nothing when it is made. It runs again when its script, its values or the host keys of the
     address `about` change, but not when only other keys change (see once.sh). The first line of its output is for
-    once.sh; `printed` removes it. When it runs again, PULUMI_COMMAND_STDOUT has the output before, which is never empty.
+    once.sh; `printed` removes it. When it runs again, PULUMI_COMMAND_STDOUT has its last output, which is not empty.
     """
     opts = _secretly(opts, "environment", *(("stdin", "stdout", "stderr") if secret else ()))
     rerun = ssh.options.rerun

@@ -55,7 +55,7 @@ def main(file: Path) -> None:
     config = yaml.safe_load(file.read_text(encoding="utf-8"))["config"]
     counter = Counter(Echo())
     pulumi.runtime.set_all_config({name: json.dumps(value) for name, value in config.items()})
-    # As in Pulumi's language host, the stack's resource is made with the program; the mocks make one where there is none.
+    # As in Pulumi's language host, the program makes the stack's resource; without one the mocks would.
     root: Any = object()
     set_root_resource(root)
     pulumi.runtime.set_mocks(counter.mocks, project="argus", stack="bench", preview=True, monitor=counter)

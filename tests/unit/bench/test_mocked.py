@@ -1,6 +1,5 @@
-"""The whole program runs under the benchmark's mocks, and a machine costs as much in a large stack as in a small one."""
+"""The whole program under the benchmark's mocks: a machine costs as much in a large stack as in a small one."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
