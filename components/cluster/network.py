@@ -66,8 +66,7 @@ class Network(pulumi.ComponentResource):
                 stdin=networks.stdout,
                 opts=pulumi.ResourceOptions(parent=self),
             )
-            # The last first: a machine that was just added waits for no other one to learn of it.
-            for machine in reversed(args.all_machines)
+            for machine in args.all_machines
         ]
         self.register_outputs({})
 

@@ -61,8 +61,11 @@ def main(file: Path) -> None:
     pulumi.runtime.set_mocks(counter.mocks, project="argus", stack="bench", preview=True, monitor=counter)
     set_root_resource(None)  # type: ignore[arg-type]
 
+    def program() -> None:
+        runpy.run_path(str(ROOT / "__main__.py"))
+
     start, began = time.perf_counter(), time.process_time()
-    asyncio.run(run_in_stack(lambda: runpy.run_path(str(ROOT / "__main__.py")) and None))
+    asyncio.run(run_in_stack(program))
     took = {
         "seconds": time.perf_counter() - start,
         "cpu": time.process_time() - began,
