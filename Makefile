@@ -125,8 +125,8 @@ conformance: bootstrap ## Kubernetes' own conformance tests on the running lab, 
 
 bench: bench-preview bench-provision bench-drain bench-day bench-accuracy ## Every benchmark; REPEAT=3 measures each three times
 
-bench-preview: bootstrap ## The program's own time and memory for 10, 100 and 500 machines
-	@$(PYTHON) -m tests.bench.preview --repeat $(or $(REPEAT),1)
+bench-preview: bootstrap ## The program's own time and memory for 10, 100 and 500 machines, or SIZES="3+7 3+97"
+	@$(PYTHON) -m tests.bench.preview --repeat $(or $(REPEAT),1) $(SIZES:%=--size %)
 
 bench-drain: bootstrap ## What one consumer and one Filebeat get through; builds Kafka's, Elasticsearch's and Filebeat's images
 	@$(PYTHON) -m tests.bench.drain --repeat $(or $(REPEAT),1)

@@ -6,7 +6,7 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components import config, registrations, remote, stack_outputs, versions
+from components import config, engine, registrations, remote, stack_outputs, versions
 from components.autoscaling import Keda, KedaArgs, Vpa, VpaArgs
 from components.cluster import Cluster, ClusterArgs, policy_agent
 from components.cluster.policy_agent import PolicyAgent, PolicyAgentArgs
@@ -27,6 +27,7 @@ from components.pipeline.vertical import VerticalScaling, VerticalScalingArgs, t
 
 STAGES = stages.STAGES
 settings = config.load(rules(STAGES))
+engine.spare_costs()
 registrations.wait_for_all()
 pinned_images = PinnedImages(settings.images)
 

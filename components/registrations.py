@@ -1,11 +1,44 @@
-"""Waits until every resource of the program is registered, in time linear in their number."""
+"""Waits until every resource of the program is registered: in time linear in their number, and with few at once."""
 
 import asyncio
 from contextlib import suppress
+from typing import Final
 
 import pulumi
 
 from components import engine
+
+BATCH: Final = 200
+"""As many resources are made before a preview waits for the batch before them."""
+
+
+class Registrations:
+    """All resources of the program, in the order in which they were made."""
+
+    def __init__(self) -> None:
+        self._made: list[pulumi.Resource] = []
+        self._waited_for = 0
+        self._waiting = False
+
+    def add(self, made: pulumi.Resource) -> None:
+        """Remember a new resource. In a preview, wait first until all but the last few before it are registered.
+
+        A resource that waits for the engine takes twice the memory of one that is registered, and the engine would have
+        nothing to do until the whole program has run.
+        """
+        end = len(self._made) - BATCH
+        if end >= self._waited_for + BATCH and not self._waiting:
+            self._waiting = True
+            engine.let_register(self._made[self._waited_for : end])
+            self._waited_for, self._waiting = end, False
+        self._made.append(made)
+
+    async def all_registered(self) -> None:
+        """Wait for every resource, also for those that are made meanwhile."""
+        seen = 0
+        while seen < len(self._made):
+            new, seen = self._made[seen:], len(self._made)
+            await asyncio.gather(*(resource.urn.future() for resource in new))
 
 
 def wait_for_all() -> None:
@@ -15,14 +48,7 @@ def wait_for_all() -> None:
     the time of a preview, and with 500 nearly all of it. After this wait, few values are pending.
     A resource that fails ends the wait; the SDK reports it.
     """
-    resources: list[pulumi.Resource] = []
-
-    async def registered() -> None:
-        seen = 0
-        while seen < len(resources):
-            new, seen = resources[seen:], len(resources)
-            await asyncio.gather(*(resource.urn.future() for resource in new))
-
+    registrations = Registrations()
     with suppress(pulumi.RunError):
-        pulumi.run(registered)
-        engine.on_every_resource(resources.append)
+        pulumi.run(registrations.all_registered)
+        engine.on_every_resource(registrations.add)

@@ -259,7 +259,6 @@ def command_from_here(
     ssh: Ssh,
     hosts: Sequence[str],
     create: Script | None = None,
-    update: Script | None = None,
     delete: Script | None = None,
     about: str = "",
     stdin: pulumi.Input[str] | None = None,
@@ -271,25 +270,22 @@ def command_from_here(
 
     Without `create` it does nothing when it is made. It runs again when its script, its values or the host keys of the
     address `about` change, but not when only other keys change (see once.sh). The first line of its output is for
-    once.sh; `printed` removes it.
+    once.sh; `printed` removes it. When it runs again, PULUMI_COMMAND_STDOUT has its last output, which is not empty.
     """
     opts = _secretly(opts, "environment", *(("stdin", "stdout", "stderr") if secret else ()))
     rerun = ssh.options.rerun
-    asked = [_from_here(each, ssh).render(rerun=rerun) for each in (create, update) if each]
-    if asked:
-        first = {"ASKED": hashlib.sha256("".join(asked).encode()).hexdigest()[:16], "ABOUT": about}
-        create = _once(create or Script(files=[], values={}), first)
-        update = _once(update, first) if update else None
+    if create:
+        asked = _from_here(create, ssh).render(rerun=rerun)
+        create = _once(create, {"ASKED": hashlib.sha256(asked.encode()).hexdigest()[:16], "ABOUT": about})
     return local.Command(
         name,
         create=_from_here(create, ssh).render(rerun=rerun) if create else None,
-        update=_from_here(update, ssh).render(rerun=rerun) if update else None,
         delete=_from_here(delete, ssh).render() if delete else None,
         stdin=stdin,
         environment={**ssh.secrets, _KNOWN_HOSTS: known_hosts(ssh, hosts)},
         triggers=list(triggers) or None,
         logging=local.Logging.NONE if secret else local.Logging.STDERR,
-        add_previous_output_in_env=bool(asked),
+        add_previous_output_in_env=create is not None,
         opts=opts,
     )
 

@@ -32,15 +32,15 @@ ports_in_use() {
 # Prints the MAC address of another machine that holds the virtual IP. The neighbour table may be stale: sending a packet
 # makes the kernel ask again, and some seconds later the entry is REACHABLE or FAILED.
 holder() {
-  local second entry
+  local look entry
   if ip -o -4 addr show | grep -qF " $VIRTUAL_IP/"; then return; fi
-  for second in 1 2 3 4 5 6 7 8; do
+  for ((look = 1; look <= 40; look++)); do
     (echo >"/dev/udp/$VIRTUAL_IP/9") 2>/dev/null || true
-    sleep 1
+    sleep 0.2
     entry=$(ip -4 neigh show "$VIRTUAL_IP" 2>/dev/null | head -n 1)
     case $entry in
       *REACHABLE*) sed -n 's/.*lladdr \([0-9a-f:]*\).*/\1/p' <<<"$entry" && return ;;
-      '' | *FAILED*) if ((second > 1)); then return; fi ;;
+      '' | *FAILED*) if ((look > 5)); then return; fi ;;
     esac
   done
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pulumi
 
 from components import remote
@@ -11,7 +13,7 @@ from components.cluster.machine import program, script, script_from_here
 
 
 class Node(pulumi.ComponentResource):
-    """Invites the machine and joins it to the cluster. Removal takes it out again.
+    """Invites the machine, and joins it to the cluster once it is prepared. Removal takes it out again.
 
     The invitation comes from the control plane that holds the endpoint's address; it is empty where there is no cluster
     yet. A dead node of the same name at another address is removed from the cluster first. A machine whose host key has
@@ -22,7 +24,15 @@ class Node(pulumi.ComponentResource):
     joined: pulumi.Resource
     """Depend on this to run after the machine has joined."""
 
-    def __init__(self, name: str, args: MachineArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        args: MachineArgs,
+        *,
+        prepared: Sequence[pulumi.Resource],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """The machine is invited while it is prepared, and joins after what prepares it."""
         cluster, machine, ssh = args.cluster, args.machine, args.ssh
         control_plane = machine.control_plane
         super().__init__("argus:cluster:ControlPlane" if control_plane else "argus:cluster:Worker", name, {}, opts)
@@ -71,6 +81,6 @@ class Node(pulumi.ComponentResource):
             ),
             stdin=remote.printed(invitation, secret=True),
             secret=True,
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=prepared),
         )
         self.register_outputs({})

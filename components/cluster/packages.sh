@@ -5,8 +5,10 @@
 alone node
 through_proxy
 declare -A missing=()
+# One question for all packages: dpkg-query reads the whole list each time.
+there=$(dpkg-query --show --showformat='${db:Status-Abbrev}|${Package}\n' 2>/dev/null) || true
 while read -r package; do
-  dpkg-query --show --showformat='${db:Status-Abbrev}' "$package" 2>/dev/null | grep -q '^ii' || missing[$package]=1
+  grep -qxF "ii |$package" <<<"$there" || missing[$package]=1
 done <<<"$PACKAGES"
 
 mkdir -p "$STATE" /etc/kubernetes

@@ -77,9 +77,9 @@ class Stages:
         kubeadm makes them wait for each other where etcd accepts only one new member at a time.
         """
         first, *others = self._args.machines.control_planes
-        members = {first.name: self._node(first, [*endpoints, runtimes[first.name]])}
+        members = {first.name: self._node(first, runtimes, endpoints)}
         wait = [*endpoints, members[first.name]]
-        members |= {each.name: self._node(each, [*wait, runtimes[each.name]]) for each in others}
+        members |= {each.name: self._node(each, runtimes, wait) for each in others}
         self._on([first, *others], Certificates, "certificates", members)
         self._on([first, *others], KubeletCertificates, "kubelets", members)
         self._on([first, *others], Backup, "backup", members)
@@ -89,7 +89,7 @@ class Stages:
         """Every worker joins as soon as the cluster has started."""
         first = control_planes[self._args.machines.control_planes[0].name]
         workers = self._args.machines.active_workers
-        return {each.name: self._node(each, [runtimes[each.name], first]) for each in workers}
+        return {each.name: self._node(each, runtimes, [first]) for each in workers}
 
     def connect_pods(self, members: ByMachine) -> Sequence[pulumi.Resource]:
         """The pods' network: Argus's own, or the one in the user's manifest."""
@@ -146,8 +146,9 @@ class Stages:
             drains.append(Drain(f"{self._name}-{machine.name}-drain", self._args.on(machine), after).drained)
         return drains
 
-    def _node(self, machine: Machine, after: Sequence[pulumi.Resource]) -> pulumi.Resource:
-        return Node(f"{self._name}-{machine.name}", self._args.on(machine), self._after(after)).joined
+    def _node(self, machine: Machine, runtimes: ByMachine, after: Sequence[pulumi.Resource]) -> pulumi.Resource:
+        prepared, opts = [runtimes[machine.name]], self._after(after)
+        return Node(f"{self._name}-{machine.name}", self._args.on(machine), prepared=prepared, opts=opts).joined
 
     def _on(self, machines: Iterable[Machine], step: _Step, suffix: str, after: ByMachine) -> ByMachine:
         """The step on each of these machines, in parallel; each waits for its machine's resource in `after`."""

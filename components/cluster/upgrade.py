@@ -53,25 +53,21 @@ class Upgrade(pulumi.ComponentResource):
             kubelet=kubelet_config(cluster),
         )
 
-        def brought(prepare: str) -> remote.Script:
-            return script_from_here(
-                "upgrade.sh",
-                node=machine.name,
-                host=machine.host,
-                endpoint=args.endpoint,
-                prepare=prepare,
-                upgrade=upgrade.render(user),
-                finish=script("upgrade_finish.sh", node=machine.name, version=version).render(user),
-                settings=settings.render(user),
-                serving=script("serving.sh", node=machine.name, address=machine.host).render(user),
-            )
-
         self.upgraded = remote.command_from_here(
             f"{name}-node",
             ssh=args.ssh,
             hosts=[machine.host, args.endpoint],
-            create=brought(prepare=""),
-            update=brought(script("upgrade_prepare.sh", node=machine.name, version=version).render(user)),
+            create=script_from_here(
+                "upgrade.sh",
+                node=machine.name,
+                host=machine.host,
+                endpoint=args.endpoint,
+                prepare=script("upgrade_prepare.sh", node=machine.name, version=version).render(user),
+                upgrade=upgrade.render(user),
+                finish=script("upgrade_finish.sh", node=machine.name, version=version).render(user),
+                settings=settings.render(user),
+                serving=script("serving.sh", node=machine.name, address=machine.host).render(user),
+            ),
             opts=pulumi.ResourceOptions(parent=self, custom_timeouts=pulumi.CustomTimeouts(create="30m", update="30m")),
         )
         self.register_outputs({})

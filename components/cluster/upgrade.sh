@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Runs on the computer that runs Pulumi: brings one node to the stack's Kubernetes version, and then to its settings. Each
-# part may be repeated, so that the next run completes an interrupted upgrade. PREPARE is empty for a node that has just
-# joined, because it has the version already.
-: "${NODE:?}" "${HOST:?}" "${ENDPOINT:?}" "${PREPARE?}" "${UPGRADE:?}" "${FINISH:?}" "${SETTINGS:?}" "${SERVING:?}"
+# part may be repeated, so that the next run completes an interrupted upgrade. PULUMI_COMMAND_STDOUT is empty for a node that
+# has just joined: it has the version already.
+: "${NODE:?}" "${HOST:?}" "${ENDPOINT:?}" "${PREPARE:?}" "${UPGRADE:?}" "${FINISH:?}" "${SETTINGS:?}" "${SERVING:?}"
 
 answers "$HOST" || {
   if unknown_key; then
@@ -15,7 +15,7 @@ answers "$HOST" || {
   exit 1
 }
 state=current
-if [[ $PREPARE ]]; then state=$(ask "$ENDPOINT" "$PREPARE"); fi
+if [[ ${PULUMI_COMMAND_STDOUT:-} ]]; then state=$(ask "$ENDPOINT" "$PREPARE"); fi
 case $state in
   drained)
     told "$HOST" "$UPGRADE"

@@ -7,6 +7,7 @@ Twice: under Pulumi's mocks, which is the Python program alone, and, where the l
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -28,10 +29,13 @@ HEADER = (
     "machines",
     "resources",
     "dependencies",
+    "sent to the engine (MiB)",
     "program (s)",
-    "peak (MiB)",
+    "its CPU (s)",
+    "its peak (MiB)",
     "preview (s)",
-    "peak, all processes (MiB)",
+    "CPU of all its processes (s)",
+    "their peak (MiB)",
 )
 _SAMPLE_SECONDS = 0.2
 
@@ -64,12 +68,13 @@ def _row(size: str, folder: Path, repeat: int, *, real: bool) -> list[str]:
     key.write_text("a key that no machine knows\n")
     config = with_key(sized(committed("prod"), control_planes=control_planes, workers=workers), key)
     programs = [program(config, folder) for _ in range(repeat)]
-    cells = [size, str(programs[0]["resources"]), str(programs[0]["dependencies"])]
-    cells += [spread([each["seconds"] for each in programs]), spread([each["mib"] for each in programs])]
+    cells = [size, *(str(programs[0][counted]) for counted in ("resources", "dependencies"))]
+    cells.append(f"{programs[0]['kib'] / 1024:.1f}")
+    cells += [spread([each[measured] for each in programs]) for measured in ("seconds", "cpu", "mib")]
     if real:
         previews = [_preview(config, folder / f"preview-{number}") for number in range(repeat)]
         return [*cells, *(spread(column) for column in zip(*previews, strict=True))]
-    return [*cells, "-", "-"]
+    return [*cells, "-", "-", "-"]
 
 
 def program(config: Config, folder: Path) -> dict[str, Any]:
@@ -82,13 +87,19 @@ def program(config: Config, folder: Path) -> dict[str, Any]:
     return took
 
 
-def _preview(config: Config, folder: Path) -> tuple[float, float]:
-    """Seconds and peak memory (MiB) of one `pulumi preview`."""
+def _preview(config: Config, folder: Path) -> tuple[float, float, float]:
+    """Seconds, CPU seconds and peak memory (MiB) of one `pulumi preview`."""
     stack = Stack(folder, config)
     log = folder / "preview.log"
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), _cpu_of_children()
     peak = max(_memory(stack.command("preview"), stack.environment, log))
-    return time.perf_counter() - start, peak
+    return time.perf_counter() - start, _cpu_of_children() - cpu, peak
+
+
+def _cpu_of_children() -> float:
+    """The CPU seconds of all processes that this one has waited for, and of those that they have waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _memory(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Iterator[float]:

@@ -1,13 +1,36 @@
-"""The whole program runs under the benchmark's mocks."""
+"""The whole program under the benchmark's mocks: a machine costs as much in a large stack as in a small one."""
 
-from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests.bench.preview import program
 from tests.bench.stacks import committed, sized, with_key
 
+COSTS = ("resources", "dependencies", "kib")
+MOST_KIB = 160
+"""Of messages to the engine for one more machine."""
 
-def test_the_program_runs_under_mocks(tmp_path: Path) -> None:
-    key = tmp_path / "key"
-    key.write_text("a key that no machine knows\n")
-    config = with_key(sized(committed("prod"), control_planes=3, workers=3), key)
-    assert program(config, tmp_path)["resources"] > 100
+
+@pytest.fixture(scope="module")
+def costs(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """What the program costs with 4, 10 and 16 workers."""
+    folder = tmp_path_factory.mktemp("stack")
+    (folder / "key").write_text("a key that no machine knows\n")
+    stacks = (sized(committed("prod"), control_planes=3, workers=workers) for workers in (4, 10, 16))
+    return [program(with_key(each, folder / "key"), folder) for each in stacks]
+
+
+def test_the_program_runs_under_mocks(costs: list[dict[str, Any]]) -> None:
+    assert costs[0]["resources"] > 100
+
+
+@pytest.mark.parametrize("cost", COSTS)
+def test_a_machine_costs_the_same_however_many_there_are(costs: list[dict[str, Any]], cost: str) -> None:
+    few, more, many = (each[cost] for each in costs)
+    # The addresses and names of later machines are a little longer.
+    assert many - more == pytest.approx(more - few, rel=0.005)
+
+
+def test_little_is_sent_of_a_machine(costs: list[dict[str, Any]]) -> None:
+    assert (costs[2]["kib"] - costs[0]["kib"]) / 12 < MOST_KIB

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import runpy
@@ -68,7 +69,12 @@ def program(
             unchanged[file] = pulumi_mocks
         return pulumi_mocks
 
+    thresholds, debug = gc.get_threshold(), pulumi.log.debug
     yield run
+    # What the program spared itself (engine.spare_costs); what lives on is for the tests' own collector again.
+    gc.set_threshold(*thresholds)
+    gc.unfreeze()
+    pulumi.log.debug = debug
     pulumi.runtime.set_all_config({})
 
 

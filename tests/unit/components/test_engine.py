@@ -1,10 +1,21 @@
-"""Only certain modules use internals of Pulumi's SDK."""
+"""Only certain modules use internals of Pulumi's SDK, and what the program turns off there is off."""
 
 import ast
+import asyncio
+import gc
+import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from tests.unit.components.conftest import ROOT
+import pulumi
+import pytest
+from pulumi.runtime import mocks, resource
+from pulumi.runtime.settings import set_root_resource
+from pulumi.runtime.sync_await import _sync_await
+
+from components import engine
+from tests.unit.components.conftest import ROOT, Recorder
 
 SDK = ("pulumi", "pulumi_command", "pulumi_kubernetes")
 
@@ -28,11 +39,59 @@ def internals(path: Path) -> Iterator[str]:
 def test_only_two_modules_use_them() -> None:
     found = {
         str(path.relative_to(ROOT))
-        for path in (
-            *ROOT.glob("components/**/*.py"),
-            *ROOT.glob("components/production/**/*.py"),
-            ROOT / "__main__.py",
-        )
+        for path in (*ROOT.glob("components/**/*.py"), ROOT / "__main__.py")
         if any(internals(path))
     }
     assert found == {"components/engine.py", "components/recorder.py"}
+
+
+class Traces(mocks.MockMonitor):
+    """Records the stack trace of each resource."""
+
+    def __init__(self) -> None:
+        super().__init__(Recorder())
+        self.frames: dict[str, int] = {}
+
+    def RegisterResource(self, request: Any) -> Any:
+        self.frames[request.name] = len(request.stackTrace.frames)
+        return super().RegisterResource(request)  # type: ignore[no-untyped-call]
+
+
+class Thing(pulumi.ComponentResource):
+    """A component as the program has them."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__("argus:test:Thing", name, {})
+
+
+@pytest.fixture
+def _sdk_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Undo what engine.spare_costs does."""
+    thresholds = gc.get_threshold()
+    monkeypatch.setattr(pulumi.log, "debug", pulumi.log.debug)
+    monkeypatch.setattr(resource, "_get_stack_trace", resource._get_stack_trace)
+    yield
+    gc.set_threshold(*thresholds)
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("_sdk_as_it_was")
+@pytest.mark.parametrize(("debug", "said"), [("", False), ("1", True)])
+def test_neither_stack_traces_nor_debug_messages_are_sent(
+    debug: str, said: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("ARGUS_DEBUG", debug)
+    caplog.set_level(logging.DEBUG)
+
+    def frames() -> int:
+        monitor = Traces()
+        set_root_resource(None)  # type: ignore[arg-type]
+        pulumi.runtime.set_mocks(monitor.mocks, project="argus", stack="test", monitor=monitor)
+        _sync_await(asyncio.wait_for(Thing("thing").urn.future(), 30))
+        return monitor.frames["thing"]
+
+    assert frames() > 0
+    caplog.clear()
+    engine.spare_costs()
+    assert frames() == 0
+    assert any("argus:test:Thing" in each.getMessage() for each in caplog.records) is said

@@ -1,4 +1,4 @@
-"""The program's end waits for every resource, also for one that is made from another's outputs."""
+"""The program's end waits for every resource, also for one made from another's outputs; few wait at the same time."""
 
 import asyncio
 from collections.abc import Callable
@@ -30,16 +30,18 @@ class Echo(mocks.Mocks):
         return f"{args.name}-id", dict(args.inputs)
 
 
-def run(program: Callable[[], None]) -> list[str]:
-    """Run a program as `pulumi up` does. Returns the names of its resources."""
-    echo = Echo()
-    pulumi.runtime.set_mocks(echo, project="argus", stack="test")
+def run(program: Callable[[], None], *, echo: Echo | None = None, preview: bool = False) -> list[str]:
+    """Run a program as `pulumi up` or `pulumi preview` does. Returns the names of its resources."""
+    echo = echo or Echo()
+    pulumi.runtime.set_mocks(echo, project="argus", stack="test", preview=preview)
     root = get_root_resource()
     set_root_resource(None)
     SETTINGS.rpc_manager.clear()
     SETTINGS.outputs.clear()
 
     def whole() -> None:
+        # As for other tests (see conftest.py): what fails here is collected later.
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
         registrations.wait_for_all()
         program()
 
@@ -59,10 +61,43 @@ def test_all_are_waited_for() -> None:
     assert {"first", "second", "third"} <= set(run(program))
 
 
-def test_one_that_fails_is_reported() -> None:
+@pytest.mark.parametrize("preview", [False, True])
+def test_one_that_fails_is_reported(preview: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registrations, "BATCH", 1)
+
     def program() -> None:
         refused = core.v1.ConfigMap("refused")
-        core.v1.ConfigMap("after", data={"after": refused.id})
+        for number in range(4):
+            core.v1.ConfigMap(f"after-{number}", data={"after": refused.id})
 
     with pytest.raises(ValueError, match="no such thing"):
-        run(program)
+        run(program, preview=preview)
+
+
+@pytest.mark.parametrize(("preview", "registered"), [(True, 32), (False, 0)])
+def test_a_preview_registers_while_the_program_runs(
+    preview: bool, registered: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All but the last few; an update would wait until machines have what the program made so far."""
+    monkeypatch.setattr(registrations, "BATCH", 4)
+    echo, seen = Echo(), [0]
+
+    def program() -> None:
+        last: pulumi.Output[str] | None = None
+        for number in range(40):
+            last = core.v1.ConfigMap(f"map-{number}", data={"after": last} if last else {}).id
+        seen[0] = len(echo.names)
+
+    assert len(run(program, echo=echo, preview=preview)) == 40
+    assert registered <= seen[0] <= registered + 4
+
+
+def test_one_made_from_the_outputs_of_another_is_made_while_a_preview_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registrations, "BATCH", 2)
+
+    def program() -> None:
+        for number in range(9):
+            made = core.v1.ConfigMap(f"map-{number}")
+            made.id.apply(lambda _, number=number: core.v1.ConfigMap(f"of-{number}"))
+
+    assert len(run(program, preview=True)) == 18

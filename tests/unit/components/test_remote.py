@@ -28,12 +28,12 @@ def test_nobody_is_spoken_to_whose_key_is_not_known() -> None:
 
 
 def made(mocks: Any, ssh: remote.Ssh, script: remote.Script, about: str = "") -> dict[str, Any]:
-    """The inputs of a command without a `create`."""
+    """The inputs of a command."""
     recorder = type(mocks)()
     recorder.run(
         lambda: (
             remote.command_from_here(
-                "here", ssh=ssh, hosts=[HOST, OTHER], update=script, about=about, opts=pulumi.ResourceOptions()
+                "here", ssh=ssh, hosts=[HOST, OTHER], create=script, about=about, opts=pulumi.ResourceOptions()
             ).id
         )
     )
@@ -41,9 +41,9 @@ def made(mocks: Any, ssh: remote.Ssh, script: remote.Script, about: str = "") ->
     return inputs
 
 
-def run(inputs: dict[str, Any], phase: str, before: str = "") -> str:
+def run(inputs: dict[str, Any], before: str = "") -> str:
     done = subprocess.run(
-        ["/bin/sh", "-c", inputs[phase]],
+        ["/bin/sh", "-c", inputs["create"]],
         env={"PATH": os.environ["PATH"], **inputs["environment"], "PULUMI_COMMAND_STDOUT": before},
         capture_output=True,
         text=True,
@@ -56,9 +56,9 @@ def test_an_update_runs_for_its_script_and_values_and_not_for_keys(pulumi_mocks:
     file = tmp_path / "say.sh"
     file.write_text('echo "ran with $WORD"\n')
     first = made(pulumi_mocks, SSH, remote.Script(files=[file], values={"WORD": "one"}))
-    marked = run(first, "create")
+    marked = run(first)
     assert marked.startswith("# ")
-    assert run(first, "update", marked) == marked
+    assert run(first, marked) == marked
 
     keys = {**SSH.host_keys, OTHER: [host_key("cp3")]}
     other = made(
@@ -67,14 +67,14 @@ def test_an_update_runs_for_its_script_and_values_and_not_for_keys(pulumi_mocks:
         remote.Script(files=[file], values={"WORD": "one"}),
     )
     assert other["environment"] != first["environment"]
-    assert run(other, "update", marked) == marked
+    assert run(other, marked) == marked
 
     changed = made(pulumi_mocks, SSH, remote.Script(files=[file], values={"WORD": "two"}))
-    again = run(changed, "update", marked)
+    again = run(changed, marked)
     assert again.splitlines()[1:] == ["ran with two"]
-    assert run(changed, "update", again) == again
+    assert run(changed, again) == again
     # From an earlier version, which left no marker.
-    assert run(changed, "update").splitlines()[1:] == ["ran with two"]
+    assert run(changed).splitlines()[1:] == ["ran with two"]
 
 
 def connection(mocks: Any, **ssh: Any) -> tuple[dict[str, Any], frozenset[str]]:
@@ -137,4 +137,4 @@ def test_what_is_secret_of_a_login_is_so_for_openssh_too(pulumi_mocks: Any) -> N
         "ARGUS_BASTION_KEY",
         "ARGUS_KNOWN_HOSTS",
     }
-    assert "hush" not in inputs["update"] and "other" not in inputs["update"]
+    assert "hush" not in inputs["create"] and "other" not in inputs["create"]

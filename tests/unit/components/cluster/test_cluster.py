@@ -318,6 +318,13 @@ def test_another_user_gets_root_by_sudo(cluster: Any) -> None:
             assert "COMMAND=" not in each.inputs.get(key, "") or "COMMAND='\"'\"'sudo -n bash -c " in each.inputs[key]
 
 
+def test_a_machine_is_invited_while_it_is_prepared(cluster: Any) -> None:
+    for name in ADDRESSES:
+        earlier = cluster.named(f"lab-{name}").depends_on | cluster.named(f"lab-{name}-invitation").depends_on
+        runtime = f"lab-{name}-runtime-configured"
+        assert runtime in cluster.named(f"lab-{name}-joined").depends_on - earlier
+
+
 def test_order(cluster: Any) -> None:
     def after(name: str) -> set[str]:
         return set(cluster.named(name).depends_on)

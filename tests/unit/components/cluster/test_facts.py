@@ -202,6 +202,33 @@ def told(host: Host) -> Facts:
     return Facts(**json.loads(host.run("facts.sh", "1000 asked", **values).stdout))
 
 
+HELD = "192.0.2.10 dev eth0 lladdr 02:00:00:00:00:12"
+
+
+@pytest.mark.parametrize(
+    ("entries", "holder", "looks"),
+    [
+        ([f"{HELD} DELAY", f"{HELD} PROBE", f"{HELD} REACHABLE"], "02:00:00:00:00:12", 3),
+        # The kernel may not have asked yet, so the first second says nothing.
+        (["192.0.2.10 dev eth0 FAILED"] * 9, "", 6),
+        ([f"{HELD} STALE"] * 50, "", 40),
+    ],
+)
+def test_who_holds_the_virtual_ip_is_known_as_soon_as_the_kernel_knows(
+    hosts: dict[str, Host], entries: list[str], holder: str, looks: int
+) -> None:
+    host = hosts["worker1"]
+    host.path("/entries").write_text("\n".join(entries))
+    host.program("sleep", "")
+    host.program(
+        "ip",
+        """case $2 in neigh) echo >>"$MACHINE/looks"
+        sed -n "$(wc -l <"$MACHINE/looks")p" "$MACHINE/entries" ;; esac""",
+    )
+    assert told(host).virtual_ip_holder == holder
+    assert host.ran("sleep") == ["0.2"] * looks
+
+
 HEADER = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
 SWAPS = {
     "none": ("", "", []),

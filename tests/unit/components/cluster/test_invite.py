@@ -42,7 +42,7 @@ def invite(pulumi_mocks: Any, tmp_path: Path) -> Invite:
         recorder = type(pulumi_mocks)()
         args = cluster_args(machines=machines([CP1, CP2]), ssh=ssh).on(CP2)
         recorder.outputs["command:local:Command"] = lambda name, inputs: {"stdout": ""}
-        recorder.run(lambda: Node("cp2", args).joined.urn)
+        recorder.run(lambda: Node("cp2", args, prepared=[]).joined.urn)
         inputs = recorder.named("cp2-invitation").inputs
         log.write_text("")
         environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "TMPDIR": str(tmp_path), "ASKED_HOSTS": str(log)}

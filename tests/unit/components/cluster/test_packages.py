@@ -28,12 +28,12 @@ def worker(hosts: dict[str, Host]) -> Host:
     return host
 
 
-def install(host: Host, proxy: Sequence[str] = ()) -> str:
+def install(host: Host, proxy: Sequence[str] = (), packages: Sequence[str] = ("runc",)) -> str:
     """Run the step until its downloads, which fail here. Returns its messages."""
     with pytest.raises(subprocess.CalledProcessError) as ended:
         host.run(
             "packages.sh",
-            packages=("runc",),
+            packages=packages,
             server="https://x",
             version="1.36.1",
             binaries="http://127.0.0.1:9",
@@ -133,3 +133,10 @@ def test_a_package_that_apt_does_not_know_does_not_make_others_go(worker: Host) 
     )
     assert purged == ["-qq purge -y --autoremove runc socat"]
     assert "containerd stays, because docker.io needs it" in messages
+
+
+def test_only_what_is_missing_is_installed(worker: Host) -> None:
+    worker.program("dpkg-query", r"printf 'ii |runc\nrc |socat\nii |runc-dev\n'")
+    install(worker, packages=("runc", "socat", "kmod"))
+    (installed,) = (call for call in worker.ran("apt-get") if " install " in call)
+    assert {"socat", "kmod"} == set(installed.split()) & {"runc", "socat", "kmod"}
