@@ -1,4 +1,7 @@
-"""Every password, key and certificate that is changed by an edit is changed in one update, while the cameras run."""
+"""Every password, key and certificate of the pipeline, and the SSH key, are changed in one update while the cameras run.
+
+The key of Secrets and the cluster's certificates are in test_security.py.
+"""
 
 import subprocess
 import time
@@ -19,7 +22,7 @@ from tests.e2e.refusals import refusals
 from tests.e2e.timings import Timings
 from tests.e2e.waiting import wait_until
 
-pytestmark = pytest.mark.full  # some 25 minutes
+pytestmark = pytest.mark.full  # some 15 minutes
 
 WORD = "rotated"
 TAKEN_LIMIT_S = 180
@@ -62,7 +65,6 @@ def test_everything_is_rotated_in_one_update_and_no_frame_is_lost(
 ) -> None:
     def edit(config: dict[str, Any]) -> None:
         config["argus:ssh"]["privateKeyFile"] = str(ssh_key)
-        config["argus:cluster"]["secretsKey"] = WORD
         config.setdefault("argus:podSecrets", {})["redraw"] = WORD
         config.setdefault("argus:access", {})["redraw"] = WORD
         config.setdefault("argus:ui", {})["tlsRedraw"] = WORD
