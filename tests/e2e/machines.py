@@ -200,7 +200,8 @@ def traces(machine: Machine) -> list[str]:
 
 def _changed_files(machine: Machine) -> list[str]:
     """The files whose content differs from the machine's image."""
-    image, disk = Path(podman("image", "mount", reference())), Path(podman("mount", machine.container))
+    of = reference(machine.suite)
+    image, disk = Path(podman("image", "mount", of)), Path(podman("mount", machine.container))
     try:
         changed = [line.split(" ", 1) for line in podman("diff", machine.container).splitlines()]
         return [
@@ -212,4 +213,4 @@ def _changed_files(machine: Machine) -> list[str]:
         ]
     finally:
         podman("umount", machine.container)
-        podman("image", "unmount", reference())
+        podman("image", "unmount", of)
