@@ -28,6 +28,8 @@ _EVERYWHERE: Final = (
     "util-linux",
 )
 _CONTROL_PLANE: Final = ("haproxy", "keepalived")
+_FOR_VOLUMES: Final = ("e2fsprogs",)
+"""For volumes that are file systems of their own. Debian 13 installs it only where a disk of the machine is an ext4."""
 _FOR_COPIES: Final = ("age", "openssh-client")
 """For a control plane that sends encrypted copies of its backups."""
 
@@ -56,6 +58,9 @@ class Packages(pulumi.ComponentResource):
 
 
 def _packages(args: MachineArgs) -> tuple[str, ...]:
-    if not args.machine.control_plane:
-        return _EVERYWHERE
-    return _EVERYWHERE + _CONTROL_PLANE + (_FOR_COPIES if args.backup.copy_to else ())
+    wanted = _EVERYWHERE
+    if args.volumes_gib and args.bounded_volumes and args.machine in args.schedulable_machines:
+        wanted += _FOR_VOLUMES
+    if args.machine.control_plane:
+        wanted += _CONTROL_PLANE + (_FOR_COPIES if args.backup.copy_to else ())
+    return wanted

@@ -4,9 +4,13 @@
 
 alone node
 through_proxy
+# A package is there too if it is held, or if another one provides it, as Docker's containerd.io does containerd and runc.
+# shellcheck disable=SC2016 # dpkg-query's own variables
+installed=$(dpkg-query --show --showformat='${db:Status-Abbrev} ${Package}, ${Provides}\n' 2>/dev/null |
+  awk -F', ' 'sub(/^.i +/, "") { for (i = 1; i <= NF; i++) { sub(/ .*/, "", $i); print $i } }') || true
 declare -A missing=()
 while read -r package; do
-  dpkg-query --show --showformat='${db:Status-Abbrev}' "$package" 2>/dev/null | grep -q '^ii' || missing[$package]=1
+  grep -qxF "$package" <<<"$installed" || missing[$package]=1
 done <<<"$PACKAGES"
 
 mkdir -p "$STATE" /etc/kubernetes
@@ -15,8 +19,9 @@ if ((${#missing[@]})); then
   say "installing ${!missing[*]}"
   printf '%s\n' "${!missing[@]}" >>"$STATE/packages"
   apt_get update
-  # Nothing that is there is removed for them: containerd would replace that of Docker's own packages, and Docker with it.
-  apt_get install -y --no-remove --no-install-recommends "${!missing[@]}"
+  # Nothing that is there is removed for them. A configuration that somebody left there stays; `put` keeps it for the undo.
+  apt_get install -y --no-remove --no-install-recommends -o Dpkg::Options::=--force-confdef \
+    -o Dpkg::Options::=--force-confold "${!missing[@]}"
 fi
 
 # The programs of an existing node are replaced by upgrade_node.sh, after its drain, not while its pods run.
