@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from components import remote
-from components.cluster import disks
+from components.cluster import container_runtime, disks
 from components.cluster.args import ClusterArgs
 from components.cluster.disks import Disks
 from components.cluster.kubeadm import API_PORT, KUBELET_PORT
@@ -36,6 +36,8 @@ class Facts:
     hostname: str
     machine_id: str
     memory_mib: int
+    containerd: str
+    """Its version, there or to be installed from the machine's repositories; empty where neither is known."""
     disk_mib: int
     disks: Sequence[str]
     """As in disks.Disks."""
@@ -154,6 +156,8 @@ def _problems(facts: Facts, args: ClusterArgs, address: str, macs: Collection[st
             f"its clock is {abs(facts.skew_seconds)} s {direction} this computer's:"
             " turn time synchronisation on (timedatectl set-ntp true)"
         )
+    if too_old := container_runtime.refusal(facts.containerd, args.cluster.kubernetes_version):
+        yield too_old
     if facts.cluster == args.server:
         return
     if facts.cluster:
