@@ -58,7 +58,7 @@ class Packages(pulumi.ComponentResource):
 
 
 def _packages(args: MachineArgs) -> tuple[str, ...]:
-    wanted = _EVERYWHERE
+    wanted: tuple[str, ...] = _EVERYWHERE
     if args.volumes_gib and args.bounded_volumes and args.machine in args.schedulable_machines:
         wanted += _FOR_VOLUMES
     if args.machine.control_plane:

@@ -46,6 +46,15 @@ modprobe -aq overlay nf_conntrack 2>/dev/null || true
 sysctl -q -p /etc/sysctl.d/90-argus.conf 2>/dev/null || say "some kernel settings are not this machine's to set"
 [[ $(sysctl -n net.ipv4.ip_forward) == 1 ]] || die "net.ipv4.ip_forward cannot be turned on here"
 
+CHANGED=false
+put /etc/systemd/networkd.conf.d/90-argus.conf 0644 <<'FILE'
+# The pods' routes are not in its own files, so it would remove them whenever it starts, and with `netplan apply`.
+[Network]
+ManageForeignRoutes=no
+FILE
+# It reads the file when it starts. A node waits for that: at its start it takes the virtual IP away for a moment.
+if [[ $CHANGED == true ]] && ! is_member; then systemctl try-restart systemd-networkd.service; fi
+
 put /etc/systemd/system/kubelet.service 0600 <<'FILE'
 [Unit]
 Description=Kubernetes node agent

@@ -4,7 +4,8 @@
 systemctl disable -q --now kubelet.service 2>/dev/null || true
 restore /etc/systemd/system/kubelet.service /usr/local/bin/kube{adm,let,ctl}
 systemctl daemon-reload
-restore /etc/modules-load.d/argus.conf /etc/sysctl.d/90-argus.conf
+restore /etc/modules-load.d/argus.conf /etc/sysctl.d/90-argus.conf /etc/systemd/networkd.conf.d/90-argus.conf
+rmdir --ignore-fail-on-non-empty /etc/systemd/networkd.conf.d 2>/dev/null || true
 [[ ! -e $STATE/sysctl ]] || sysctl -q -p "$STATE/sysctl" 2>/dev/null || true
 # others PACKAGE...: prints the packages that Argus did not install and that would go with these.
 others() {

@@ -159,6 +159,38 @@ def test_volumes_with_file_systems_have_their_tools_installed(
     assert "e2fsprogs" not in control_plane, "it runs no pods"
 
 
+def prepare(host: Host, *, member: bool) -> None:
+    """Run the whole step on a machine that has every package and program."""
+    host.program("dpkg-query", "echo 'ii  runc, '")
+    host.program("modprobe", "")
+    host.program("sysctl", "echo 1")
+    state = host.path("/var/lib/argus")
+    (state / "binaries").mkdir(parents=True, exist_ok=True)
+    host.path("/usr/local/bin").mkdir(parents=True, exist_ok=True)
+    for name in ("kubeadm", "kubelet", "kubectl"):
+        (state / "binaries" / name).write_text("http://x 1.36.1")
+        host.path(f"/usr/local/bin/{name}").touch(mode=0o755)
+    if member:
+        host.path("/etc/kubernetes/kubelet.conf").write_text("kind: Config")
+        (state / "member").write_text("worker1")
+    release = {"version": "1.36.1", "binaries": "http://x", "checksums": ()}
+    host.run("packages.sh", packages=("runc",), server="https://x", proxy=(), **release)
+
+
+@pytest.mark.parametrize("member", [False, True])
+def test_networkd_keeps_the_routes_of_pods_and_forgets_it_later(bare: Host, member: bool) -> None:
+    """Of Ubuntu and of cloud images: it removes what it has not set. Tried with that of Debian 13."""
+    told = bare.path("/etc/systemd/networkd.conf.d/90-argus.conf")
+    prepare(bare, member=member)
+    assert "[Network]\nManageForeignRoutes=no\n" in told.read_text()
+    prepare(bare, member=member)
+    restarts = [call for call in bare.ran("systemctl") if "networkd" in call]
+    assert restarts == ([] if member else ["try-restart systemd-networkd.service"])
+    bare.program("sysctl", "")
+    remove(bare, "")
+    assert not told.parent.exists()
+
+
 def remove(host: Host, simulated: str, verified: str = "") -> tuple[list[str], str]:
     """Undo an installation of three packages. Returns the calls of apt-get that change something, and the messages."""
     state = host.path("/var/lib/argus")
