@@ -113,9 +113,11 @@ def no_answer(reason: str) -> str:
         return f"argus:ssh.user may not become root there ({reason}): give it a sudo without a password (NOPASSWD)"
     if "exit status" in reason or "exited with status" in reason:
         return f"was reached, but reading its facts failed ({reason}): see its error above"
+    # OpenSSH 9.8 and newer; the login that failed before may be of another program at the same address.
+    shut_out = "; its sshd may shut this address out for a while after failed logins (PerSourcePenalties)"
     return (
         f"does not answer over SSH ({reason}): check that the machine runs, that its address is right and that"
-        " argus:ssh names a user and key that may log in"
+        f" argus:ssh names a user and key that may log in{shut_out if 'reset by peer' in reason else ''}"
     )
 
 

@@ -154,6 +154,7 @@ def test_a_machine_that_does_not_answer_is_one_of_them() -> None:
     ("reason", "says"),
     [
         ("connection refused", "does not answer over SSH (connection refused)"),
+        ("ssh: handshake failed: read: connection reset by peer", "shut this address out for a while"),
         ("sudo: a password is required", "may not become root there (sudo: a password is required)"),
         ("the command on 192.0.2.11 failed: exit status 1", "reading its facts failed"),
         ("Process exited with status 1", "reading its facts failed"),
