@@ -41,7 +41,10 @@ systemctl daemon-reload
 systemctl enable -q containerd.service
 if [[ $CHANGED == true ]]; then systemctl restart containerd.service; else systemctl start containerd.service; fi
 # serves_pods: whether containerd has loaded what the kubelet speaks to.
-serves_pods() { ctr plugins list 2>/dev/null | awk '$1 == "io.containerd.grpc.v1" && $2 == "cri" && $NF == "ok" { ok = 1 } END { exit !ok }'; }
+serves_pods() {
+  ctr plugins list 2>/dev/null |
+    awk '$1 == "io.containerd.grpc.v1" && $2 == "cri" && $NF == "ok" { ok = 1 } END { exit !ok }'
+}
 until_true 30 serves_pods ||
   die "containerd does not serve pods: \`ctr plugins list\` and \`journalctl -u containerd\` tell why"
 

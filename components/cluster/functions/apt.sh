@@ -2,8 +2,8 @@
 # Debian packages.
 
 # apt_get ARGUMENTS: runs apt-get without questions, and without needrestart, which on Ubuntu 24.04 would restart services of
-# the machine's owner. While another process holds its lock or dpkg's, as unattended-upgrades does on
-# a machine in its first minutes, waits up to 15 minutes and says for which process.
+# the machine's owner. While another process holds its lock or dpkg's, as unattended-upgrades does on a machine in its first
+# minutes, waits up to 15 minutes and says for which process.
 apt_get() {
   local deadline=$((SECONDS + 900)) holder='' busy said
   said=$(mktemp)
