@@ -31,12 +31,14 @@ KUBECTL = "KUBECACHEDIR=/var/lib/argus/kubectl kubectl --kubeconfig /etc/kuberne
 
 BY_RUNNING = (
     "/etc/.pwd.lock",
+    "/etc/.updated",
     "/etc/cni/net.d",
     "/opt/containerd/",
     "/etc/machine-id",
     "/etc/ssh/ssh_host_",
     "/root/.ssh/authorized_keys",
     "/home/argus/.ssh/authorized_keys",
+    "/var/.updated",
     "/var/lib/apt/",
     "/var/lib/containerd",
     "/var/lib/dbus/machine-id",

@@ -162,4 +162,4 @@ def test_a_machine_alone_becomes_a_cluster_and_is_left_as_it_was(machine: Machin
     left = changed_files(machine)
     assert left == [], json.dumps(left, indent=2)
     assert on(machine, "ls -A /var/lib/argus /var/lib/etcd /var/lib/kubelet | grep -v : || true") == ""
-    assert on(machine, "ps -eo comm= | grep -E '^(kube|etcd|keepalived|haproxy|coredns)' || true") == ""
+    assert on(machine, "ps -eo comm= | grep -E '^(kube|etcd|keepalived|coredns)' || true") == ""
