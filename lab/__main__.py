@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from lab import mirror, network, services, stack, toolchain
@@ -41,7 +42,8 @@ def up(_options: argparse.Namespace) -> None:
         raise LabError("the lab's machines need root: systemd and pods in privileged containers")
     with ThreadPoolExecutor(max_workers=1) as meanwhile:
         # Download Debian's packages while the toolchain compiles.
-        wanted: tuple[Callable[[], Any], ...] = (image.ensure, clips.ensure, clips.ensure_pictures)
+        images = [partial(image.ensure, suite) for suite in sorted({machine.suite for machine in machines()})]
+        wanted: tuple[Callable[[], Any], ...] = (*images, clips.ensure, clips.ensure_pictures)
         downloads: list[Future[Any]] = [meanwhile.submit(each) for each in wanted]
         tools = toolchain.ensure()
         for download in downloads:

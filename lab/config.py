@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path(os.environ.get("ARGUS_CACHE") or "~/.cache/argus").expanduser().resolve()
@@ -36,6 +36,9 @@ CAMERAS_PORT = 8554
 CAMERAS_HTTP_PORT = 8080
 """For MJPEG."""
 
+SUITE: Final = "bookworm"
+"""Of Debian, for every machine that ARGUS_SUITES does not name."""
+SUITES: Final = ("bookworm", "trixie")
 DEBIAN_MIRROR = os.environ.get("ARGUS_DEBIAN_MIRROR") or "http://deb.debian.org/debian"
 
 
@@ -49,6 +52,8 @@ class Machine:
 
     name: str
     address: IPv4Address
+    suite: str = SUITE
+    """Of Debian."""
 
     @property
     def container(self) -> str:
@@ -60,11 +65,14 @@ class Machine:
 def machines() -> tuple[Machine, ...]:
     """The dev stack's control planes, then its workers."""
     declared = _stack_value("machines")
+    suites = _suites(os.environ.get("ARGUS_SUITES", ""))
     found = tuple(
-        Machine(name=entry["name"], address=IPv4Address(entry["address"]))
+        Machine(name=entry["name"], address=IPv4Address(entry["address"]), suite=suites.pop(entry["name"], SUITE))
         for role in ("controlPlanes", "workers")
         for entry in declared.get(role, [])
     )
+    if suites:
+        raise LabError(f"ARGUS_SUITES: {STACK_FILE.name} has no machine {', '.join(sorted(suites))}")
     outside = [f"{machine.name} ({machine.address})" for machine in found if machine.address not in SUBNET]
     if outside:
         raise LabError(f"{STACK_FILE.name}: not on the lab's network {SUBNET}: {', '.join(outside)}")
@@ -77,6 +85,17 @@ def machine(name: str) -> Machine:
         if candidate.name == name:
             return candidate
     raise LabError(f"no machine {name!r} in the lab; there are {', '.join(m.name for m in machines())}")
+
+
+def _suites(given: str) -> dict[str, str]:
+    """The suites by machine, from a text such as `worker2=trixie,cp1=trixie`."""
+    found = {}
+    for each in filter(None, given.split(",")):
+        name, _, suite = each.strip().partition("=")
+        if suite not in SUITES:
+            raise LabError(f"ARGUS_SUITES: {each.strip()!r} is not MACHINE=SUITE with a suite of {', '.join(SUITES)}")
+        found[name] = suite
+    return found
 
 
 def kubernetes_endpoint() -> str:

@@ -733,6 +733,7 @@ def facts(host: str, server: str) -> dict[str, Any]:
         "hostname": f"host-{host}",
         "machine_id": f"id-{host}",
         "memory_mib": 64_000,
+        "containerd": "1.6.20~ds1",
         "disk_mib": 4_000_000,
         "disks": ["/var/lib 1 4000000 4000000", "/var/lib/argus/volumes 1 4000000 4000000"],
         "volumes": [],

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from typing import Final
 
 import pulumi
 
@@ -11,6 +13,8 @@ from components.cluster.args import ClusterArgs, MachineArgs, NetworkKind
 from components.cluster.machine import script
 from components.config import Machine
 
+_VERSION: Final = re.compile(r"\d+\.\d+")
+"""How the version of a Debian package begins; one with an epoch is of another source, and not judged."""
 _PLUGINS: Mapping[NetworkKind, str] = {"built-in": "/usr/lib/cni", "manifest": "/opt/cni/bin"}
 """The folder of the CNI plugins: Debian's, or the one that network manifests install into."""
 
@@ -44,13 +48,34 @@ class ContainerRuntime(pulumi.ComponentResource):
         self.register_outputs({})
 
 
+def oldest_containerd(kubernetes: str) -> str:
+    """The oldest containerd that serves the kubelet of this version, as `major.minor`."""
+    return [oldest for since, oldest in versions.CONTAINERD if _numbers(since) <= _numbers(kubernetes)][-1]
+
+
+def refusal(has: str, kubernetes: str) -> str | None:
+    """Why a machine's containerd does not serve this version of Kubernetes, with the remedy; None where it may."""
+    oldest = oldest_containerd(kubernetes)
+    found = _VERSION.match(has)
+    if found is None or _numbers(found[0]) >= _numbers(oldest):
+        return None
+    return (
+        f"has containerd {has}, and the kubelet of Kubernetes {kubernetes} starts with {oldest} or newer: upgrade"
+        " containerd (docs/operations.md, containerd), or keep argus:cluster.kubernetesVersion below"
+        f" {next(since for since, each in versions.CONTAINERD if each == oldest)}"
+    )
+
+
 def node_images(machine: Machine) -> str:
     """A regular expression for the names of the images that a node's own pods run."""
     return "kube-.*|etcd|pause" if machine.control_plane else "kube-proxy|pause"
 
 
 def containerd_config(args: ClusterArgs) -> str:
-    """containerd's configuration, in a format version that both containerd 1.6 and 2 read."""
+    """containerd's configuration, of version 2, which containerd 1.6 to 2.4 read; 2 translates it when it starts.
+
+    Versions 3 and 4 are read by some of these only, and another one may be installed at any time (ADR 52).
+    """
     kubelet = args.cluster.kubelet
     # A machine that is itself a container may neither lower OOM scores nor load AppArmor profiles.
     unprivileged = kubelet.feature_gates.get("KubeletInUserNamespace", False)
@@ -76,6 +101,10 @@ def mirror_config(url: str) -> str:
     return f"""\
 [host."{url}"]
   capabilities = ["pull", "resolve"]"""
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in version.split(".")[:2])
 
 
 def _toml(value: bool) -> str:

@@ -40,7 +40,13 @@ fi
 systemctl daemon-reload
 systemctl enable -q containerd.service
 if [[ $CHANGED == true ]]; then systemctl restart containerd.service; else systemctl start containerd.service; fi
-until_true 30 ctr version >/dev/null || die "containerd does not answer: journalctl -u containerd"
+# serves_pods: whether containerd has loaded what the kubelet speaks to.
+serves_pods() {
+  ctr plugins list 2>/dev/null |
+    awk '$1 == "io.containerd.grpc.v1" && $2 == "cri" && $NF == "ok" { ok = 1 } END { exit !ok }'
+}
+until_true 30 serves_pods ||
+  die "containerd does not serve pods: \`ctr plugins list\` and \`journalctl -u containerd\` tell why"
 
 # Pull the images of the node's own pods now, on all machines in parallel, rather than during the joins. A member already
 # has its images; an upgrade pulls new ones.

@@ -83,6 +83,7 @@ def keepalived_config(args: MachineArgs) -> str:
     raises its machine's priority, so that SSH to the address also reaches a live control plane. Adverts are unicast,
     because many networks drop multicast. Adverts of machines that are not peers are ignored: such a machine may have
     left this cluster or joined another. endpoint.sh adds the control planes that are about to leave as peers.
+    The checks are run by bash's own path: keepalived of Debian 13 runs none whose path has a link in it, as /bin is.
     """
     others = (machine for machine in args.machines.control_planes if machine != args.machine)
     peers = "\n".join(f"        {machine.address}" for machine in others)
@@ -95,7 +96,7 @@ global_defs {{
 }}
 
 vrrp_script haproxy {{
-    script "/bin/bash -c ':</dev/tcp/127.0.0.1/{args.cluster.endpoint_port}'"
+    script "/usr/bin/bash -c ':</dev/tcp/127.0.0.1/{args.cluster.endpoint_port}'"
     interval 2
     timeout 1
     fall 2
@@ -103,7 +104,7 @@ vrrp_script haproxy {{
 }}
 
 vrrp_script api_server {{
-    script "/bin/bash -c ':</dev/tcp/{args.machine.address}/{API_PORT}'"
+    script "/usr/bin/bash -c ':</dev/tcp/{args.machine.address}/{API_PORT}'"
     interval 2
     timeout 1
     fall 2

@@ -45,8 +45,14 @@ if is_member; then
 fi
 
 CHANGED=false
+# keepalived of Debian 13 gives the mark of its addresses a name there.
+remember /etc/iproute2/rt_addrprotos.d/keepalived.conf
 KEEPALIVED=${KEEPALIVED//@INTERFACE@/$interface}
 put /etc/keepalived/keepalived.conf 0644 <<<"${KEEPALIVED//@LEAVING@/$peers}"
+# A check that keepalived holds for insecure, it leaves out with a line in its log: the address would then stay with a machine
+# whose API server is dead.
+said=$(keepalived --config-test --use-file=/etc/keepalived/keepalived.conf 2>&1) || true
+if grep -q '^Disabling track script' <<<"$said"; then die "keepalived does not run its checks: $said"; fi
 systemctl enable -q keepalived.service
 if [[ $CHANGED == true ]]; then systemctl reload-or-restart keepalived.service; else systemctl start keepalived.service; fi
 

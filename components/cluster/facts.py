@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from components import remote
-from components.cluster import disks
+from components.cluster import container_runtime, disks
 from components.cluster.args import ClusterArgs
 from components.cluster.disks import Disks
 from components.cluster.openings import openings
@@ -36,6 +36,8 @@ class Facts:
     hostname: str
     machine_id: str
     memory_mib: int
+    containerd: str
+    """Its version, there or to be installed from the machine's repositories; empty where neither is known."""
     disk_mib: int
     disks: Sequence[str]
     """As in disks.Disks."""
@@ -111,9 +113,11 @@ def no_answer(reason: str) -> str:
         return f"argus:ssh.user may not become root there ({reason}): give it a sudo without a password (NOPASSWD)"
     if "exit status" in reason or "exited with status" in reason:
         return f"was reached, but reading its facts failed ({reason}): see its error above"
+    # OpenSSH 9.8 and newer; the login that failed before may be of another program at the same address.
+    shut_out = "; its sshd may shut this address out for a while after failed logins (PerSourcePenalties)"
     return (
         f"does not answer over SSH ({reason}): check that the machine runs, that its address is right and that"
-        " argus:ssh names a user and key that may log in"
+        f" argus:ssh names a user and key that may log in{shut_out if 'reset by peer' in reason else ''}"
     )
 
 
@@ -154,6 +158,8 @@ def _problems(facts: Facts, args: ClusterArgs, address: str, macs: Collection[st
             f"its clock is {abs(facts.skew_seconds)} s {direction} this computer's:"
             " turn time synchronisation on (timedatectl set-ntp true)"
         )
+    if too_old := container_runtime.refusal(facts.containerd, args.cluster.kubernetes_version):
+        yield too_old
     if facts.cluster == args.server:
         return
     if facts.cluster:

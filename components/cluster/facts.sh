@@ -72,6 +72,15 @@ server() {
     sed -n 's/^ *server: *//p' $file
   fi
 }
+# The version of containerd that is there, or else that apt would install; nothing where neither is known.
+containerd_version() {
+  local said
+  if said=$(containerd --version 2>/dev/null); then
+    awk '{ sub(/^v/, "", $3); print $3 }' <<<"$said"
+  else
+    { LC_ALL=C apt-cache policy containerd 2>/dev/null || true; } | awk '$1 == "Candidate:" && $2 != "(none)" { print $2 }'
+  fi
+}
 # What this machine swaps to, and what it would swap to after its next start, one a line: `NAME KIND`.
 swaps() {
   local name kind
@@ -123,6 +132,7 @@ cat <<FACTS
   "disk_mib": $(df --output=avail -m /var/lib | tail -n 1 | tr -d ' '),
   "disks": $(disks | listed),
   "volumes": $(volumes | listed),
+  "containerd": $(quoted "$(containerd_version)"),
   "swap": $(swaps | listed),
   "ports_in_use": $(ports_in_use | listed),
   "addresses": $(ip -o -4 addr show | awk '{ sub(/\/.*/, "", $4); print $4 }' | listed),

@@ -28,6 +28,8 @@ _EVERYWHERE: Final = (
     "util-linux",
 )
 _CONTROL_PLANE: Final = ("haproxy", "keepalived")
+_FOR_VOLUMES: Final = ("e2fsprogs",)
+"""For volumes that are file systems of their own. Debian 13 installs it only where a disk of the machine is an ext4."""
 _FOR_COPIES: Final = ("age", "openssh-client")
 """For a control plane that sends encrypted copies of its backups."""
 
@@ -43,7 +45,11 @@ class Packages(pulumi.ComponentResource):
             ssh=args.ssh,
             create=script(
                 "packages.sh",
-                packages=packages_of(control_plane=args.machine.control_plane, copies=args.backup.copy_to is not None),
+                packages=packages_of(
+                    control_plane=args.machine.control_plane,
+                    bounded=_bounded(args),
+                    copies=args.backup.copy_to is not None,
+                ),
                 binaries=args.cluster.binaries.rstrip("/"),
                 server=args.server,
                 version=args.cluster.kubernetes_version,
@@ -55,8 +61,19 @@ class Packages(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-def packages_of(*, control_plane: bool, copies: bool) -> tuple[str, ...]:
-    """The Debian packages of a machine; `copies` is whether the stack sends encrypted copies of its backups."""
-    if not control_plane:
-        return _EVERYWHERE
-    return _EVERYWHERE + _CONTROL_PLANE + (_FOR_COPIES if copies else ())
+def packages_of(*, control_plane: bool, bounded: bool, copies: bool) -> tuple[str, ...]:
+    """The Debian packages of a machine.
+
+    `bounded` is whether it holds volumes that are file systems of their own, `copies` whether the stack sends encrypted
+    copies of its backups.
+    """
+    wanted: tuple[str, ...] = _EVERYWHERE
+    if bounded:
+        wanted += _FOR_VOLUMES
+    if control_plane:
+        wanted += _CONTROL_PLANE + (_FOR_COPIES if copies else ())
+    return wanted
+
+
+def _bounded(args: MachineArgs) -> bool:
+    return bool(args.volumes_gib) and args.bounded_volumes and args.machine in args.schedulable_machines

@@ -4,11 +4,13 @@
 
 alone node
 through_proxy
+# A package is there too if it is held, or if another one provides it, as Docker's containerd.io does containerd and runc.
+# shellcheck disable=SC2016 # dpkg-query's own variables
+installed=$(dpkg-query --show --showformat='${db:Status-Abbrev} ${Package}, ${Provides}\n' 2>/dev/null |
+  awk -F', ' 'sub(/^.i +/, "") { for (i = 1; i <= NF; i++) { sub(/ .*/, "", $i); print $i } }') || true
 declare -A missing=()
-# One question for all packages: dpkg-query reads the whole list each time.
-there=$(dpkg-query --show --showformat='${db:Status-Abbrev}|${Package}\n' 2>/dev/null) || true
 while read -r package; do
-  grep -qxF "ii |$package" <<<"$there" || missing[$package]=1
+  grep -qxF "$package" <<<"$installed" || missing[$package]=1
 done <<<"$PACKAGES"
 
 mkdir -p "$STATE" /etc/kubernetes
@@ -17,8 +19,9 @@ if ((${#missing[@]})); then
   say "installing ${!missing[*]}"
   printf '%s\n' "${!missing[@]}" >>"$STATE/packages"
   apt_get update
-  # Nothing that is there is removed for them: containerd would replace that of Docker's own packages, and Docker with it.
-  apt_get install -y --no-remove --no-install-recommends "${!missing[@]}"
+  # Nothing that is there is removed for them. A configuration that somebody left there stays; `put` keeps it for the undo.
+  apt_get install -y --no-remove --no-install-recommends -o Dpkg::Options::=--force-confdef \
+    -o Dpkg::Options::=--force-confold "${!missing[@]}"
 fi
 
 # The programs of an existing node are replaced by upgrade_node.sh, after its drain, not while its pods run.
@@ -42,6 +45,15 @@ fi
 modprobe -aq overlay nf_conntrack 2>/dev/null || true
 sysctl -q -p /etc/sysctl.d/90-argus.conf 2>/dev/null || say "some kernel settings are not this machine's to set"
 [[ $(sysctl -n net.ipv4.ip_forward) == 1 ]] || die "net.ipv4.ip_forward cannot be turned on here"
+
+CHANGED=false
+put /etc/systemd/networkd.conf.d/90-argus.conf 0644 <<'FILE'
+# The pods' routes are not in its own files, so it would remove them whenever it starts, and with `netplan apply`.
+[Network]
+ManageForeignRoutes=no
+FILE
+# It reads the file when it starts. A node waits for that: at its start it takes the virtual IP away for a moment.
+if [[ $CHANGED == true ]] && ! is_member; then systemctl try-restart systemd-networkd.service; fi
 
 put /etc/systemd/system/kubelet.service 0600 <<'FILE'
 [Unit]

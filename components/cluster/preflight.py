@@ -15,7 +15,7 @@ import pulumi
 from pulumi_command.remote import Command
 
 from components import engine, remote
-from components.cluster import disks, network, upgrade
+from components.cluster import container_runtime, disks, network, upgrade
 from components.cluster.args import ClusterArgs
 from components.cluster.facts import Facts, no_answer, not_understood, problems
 from components.cluster.host_keys import HostKeys, explained, mismatch
@@ -64,6 +64,7 @@ class Preflight(pulumi.ComponentResource):
             asked = _digest(
                 facts_script.render(rerun=args.ssh.options.rerun),
                 args.cluster.minimum_memory_mib,
+                container_runtime.oldest_containerd(args.cluster.kubernetes_version),
                 args.cluster.minimum_disk_gib,
                 *(f"{service} {gib}" for service, gib in args.volumes_gib.items()),
                 args.cluster.firewalls,

@@ -34,7 +34,7 @@ class Removal(pulumi.ComponentResource):
                 node=machine.name,
                 host=machine.host,
                 endpoint=args.endpoint,
-                undo=_undo(args).render(user),
+                undo=undo_script(args).render(user),
                 forget=script("forget.sh", node=machine.name, address=machine.host).render(user),
             ),
             triggers=[machine.host],
@@ -70,7 +70,8 @@ class Drain(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-def _undo(args: MachineArgs) -> remote.Script:
+def undo_script(args: MachineArgs) -> remote.Script:
+    """What undoes every step on a machine; its answer ends with `undone` where it had something to undo."""
     endpoint = ["endpoint_delete.sh"] if args.machine.control_plane else []
     timers = [f"{timer}_delete.sh" for timer in ("backup", "kubelet_certificates", "certificates")]
     return script(

@@ -107,9 +107,10 @@ def _of_pulumi() -> Iterator[Download]:
 
 def _of_machines(declared: Declared) -> Iterator[Download]:
     settings = declared.settings
-    cluster, copies = settings.cluster, settings.backup.copy_to is not None
-    everywhere = packages_of(control_plane=False, copies=copies)
-    more = [each for each in packages_of(control_plane=True, copies=copies) if each not in everywhere]
+    cluster, copies, bounded = settings.cluster, settings.backup.copy_to is not None, settings.storage.bounded
+    everywhere = packages_of(control_plane=False, bounded=bounded, copies=copies)
+    every = packages_of(control_plane=True, bounded=bounded, copies=copies)
+    more = [each for each in every if each not in everywhere]
     given = dict(line.split(" ") for line in cluster.checksums_of_programs)
     yield Download(by="every machine", what=f"Debian packages {_code(everywhere)}", source=_APT, checked=_SIGNED)
     yield Download(by="control planes", what=f"Debian packages {_code(more)}", source=_APT, checked=_SIGNED)

@@ -43,7 +43,8 @@ class Pods:
     """Memory that is kept free for a pod (MiB)."""
     limit_mib: int
     """The most memory that a pod may use (MiB)."""
-    volume_gib: int = 0
+    volume_gib: int
+    """The sum of the volumes that a pod keeps (GiB)."""
     images: tuple[str, ...] = ()
     """The references of its containers' images."""
 
@@ -116,6 +117,7 @@ def _executors(declared: Declared) -> Iterator[Pods]:
             millicores=_millicores(EXECUTOR_CPU),
             memory_mib=first.memory.request_mib,
             limit_mib=first.memory.limit_mib,
+            volume_gib=0,
             images=tuple(each["image"] for each in driver),
         )
 

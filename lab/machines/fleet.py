@@ -34,13 +34,13 @@ _COMPLETE = frozenset({"running", "exited", "stopped"})
 def ensure(machines: Iterable[Machine]) -> None:
     """Make and start every machine, and wait until it answers over SSH."""
     fleet = tuple(machines)
-    reference = image.ensure()
+    references = {suite: image.ensure(suite) for suite in sorted({machine.suite for machine in fleet})}
     public_key = ssh.ensure_key().with_suffix(".pub").read_text()
     _remove_strangers(fleet)
     with step(f"{len(fleet)} machines") as shown:
         for machine in fleet:
             shown.now(f"starting {machine.name}")
-            _ensure_container(machine, reference, public_key)
+            _ensure_container(machine, references[machine.suite], public_key)
         for number, machine in enumerate(fleet):
             shown.now(done=number, total=len(fleet))
             wait_for(f"SSH to {machine.name}", partial(_not_ready, machine), timeout=_BOOT_SECONDS)
@@ -48,7 +48,7 @@ def ensure(machines: Iterable[Machine]) -> None:
 
 def add(machine: Machine) -> None:
     """Make and start one more machine, which need not be in the stack, and wait until it answers over SSH."""
-    _ensure_container(machine, image.ensure(), ssh.ensure_key().with_suffix(".pub").read_text())
+    _ensure_container(machine, image.ensure(machine.suite), ssh.ensure_key().with_suffix(".pub").read_text())
     wait_for(f"SSH to {machine.name}", partial(_not_ready, machine), timeout=_BOOT_SECONDS)
 
 
@@ -60,14 +60,14 @@ def remove(machine: Machine) -> None:
 
 def outdated(machines: Iterable[Machine]) -> list[Machine]:
     """The existing machines whose image, address or key has changed since they were made."""
-    reference = image.reference()
     public_key = ssh.ensure_key().with_suffix(".pub").read_text()
     found = [(machine, inspect_container(machine.container)) for machine in machines]
     return [
         machine
         for machine, container in found
         if container is not None
-        and container["Config"]["Labels"].get(_SPEC_LABEL) != _specification(machine, reference, public_key)
+        and container["Config"]["Labels"].get(_SPEC_LABEL)
+        != _specification(machine, image.reference(machine.suite), public_key)
     ]
 
 

@@ -2,6 +2,7 @@
 
 import filecmp
 import json
+import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -11,12 +12,14 @@ import httpx
 import yaml
 
 from lab.config import GATEWAY, STACK_FILE, STATE, SUBNET, Machine, kubernetes_endpoint, machines
+from lab.machines import ssh
 from lab.machines.image import reference
 from lab.podman import podman
 from tests.e2e.cluster import ClusterClient, is_ready
 from tests.e2e.conftest import PULUMI_LIMIT_S, run_lab
 from tests.e2e.waiting import wait_until
 
+HOST_S = 120
 EVERYBODY = tuple(machine.name for machine in machines())
 CONTROL_PLANES = tuple(name for name in EVERYBODY if name.startswith("cp"))
 
@@ -28,12 +31,14 @@ KUBECTL = "KUBECACHEDIR=/var/lib/argus/kubectl kubectl --kubeconfig /etc/kuberne
 
 BY_RUNNING = (
     "/etc/.pwd.lock",
+    "/etc/.updated",
     "/etc/cni/net.d",
     "/opt/containerd/",
     "/etc/machine-id",
     "/etc/ssh/ssh_host_",
     "/root/.ssh/authorized_keys",
     "/home/argus/.ssh/authorized_keys",
+    "/var/.updated",
     "/var/lib/apt/",
     "/var/lib/containerd",
     "/var/lib/dbus/machine-id",
@@ -49,6 +54,13 @@ BY_RUNNING = (
 def on(machine: str, command: str, limit_s: float = PULUMI_LIMIT_S) -> list[str]:
     """Run a command on a machine and return the printed lines. Fails with its error."""
     return run_lab("ssh", machine, "--", command, limit_s=limit_s).splitlines()
+
+
+def on_host(machine: Machine, command: str) -> list[str]:
+    """Like `on`, for a machine that the committed stack need not name."""
+    done = subprocess.run(ssh.command(machine, command), capture_output=True, text=True, timeout=HOST_S, check=False)
+    assert done.returncode == 0, f"{machine.name}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
+    return done.stdout.splitlines()
 
 
 def holder_of_the_endpoint(machines: Iterable[str]) -> str:
@@ -117,6 +129,15 @@ def without(*names: str) -> Edit:
     return edit
 
 
+def joined_by(machine: Machine) -> Edit:
+    """Add a worker."""
+
+    def edit(listed: dict[str, Any]) -> None:
+        listed["workers"].append({"name": machine.name, "address": str(machine.address)})
+
+    return edit
+
+
 def at(name: str, address: str) -> Edit:
     """Give a machine another address."""
     return _with(name, address=address)
@@ -178,7 +199,7 @@ def permanent_pods(cluster: ClusterClient) -> Iterator[tuple[str, dict[str, Any]
 
 def traces(machine: Machine) -> list[str]:
     """A machine's remains of the cluster: changed files, containers, processes, firewall rules, addresses."""
-    found = _changed_files(machine)
+    found = changed_files(machine)
     for command in (
         "find /var/lib/kubelet /var/lib/etcd /var/lib/argus -mindepth 1 | head",
         "ctr --namespace k8s.io containers list --quiet | head",
@@ -186,21 +207,22 @@ def traces(machine: Machine) -> list[str]:
         # Debian's tools leave an emptied table as a frame without rules.
         r"nft list ruleset | grep -vE '^\s*(table .*\{|chain .*\{|type .* policy accept;|\}|)$' || true",
     ):
-        found += on(machine.name, command)
-    for link in json.loads("".join(on(machine.name, "ip -json -4 address show scope global"))):
+        found += on_host(machine, command)
+    for link in json.loads("".join(on_host(machine, "ip -json -4 address show scope global"))):
         held = {entry["local"] for entry in link["addr_info"]}
         found += [f"address {address} on {link['ifname']}" for address in held - {str(machine.address)}]
     found += [
         f"route {route}"
-        for route in on(machine.name, "ip route show")
+        for route in on_host(machine, "ip route show")
         if not route.startswith((f"default via {GATEWAY} dev eth0 ", f"{SUBNET} dev eth0 "))
     ]
     return found
 
 
-def _changed_files(machine: Machine) -> list[str]:
+def changed_files(machine: Machine) -> list[str]:
     """The files whose content differs from the machine's image."""
-    image, disk = Path(podman("image", "mount", reference())), Path(podman("mount", machine.container))
+    of = reference(machine.suite)
+    image, disk = Path(podman("image", "mount", of)), Path(podman("mount", machine.container))
     try:
         changed = [line.split(" ", 1) for line in podman("diff", machine.container).splitlines()]
         return [
@@ -212,4 +234,4 @@ def _changed_files(machine: Machine) -> list[str]:
         ]
     finally:
         podman("umount", machine.container)
-        podman("image", "unmount", reference())
+        podman("image", "unmount", of)

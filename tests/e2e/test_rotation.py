@@ -1,4 +1,4 @@
-"""Every password, key and certificate of the pipeline, and the SSH key, are changed in one update while the cameras run.
+"""Every password, key and certificate of the pipeline, and the SSH key, change in one update while the cameras run.
 
 The key of Secrets and the cluster's certificates are in test_security.py.
 """

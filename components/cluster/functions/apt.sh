@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Debian packages.
 
-# apt_get ARGUMENTS: runs apt-get without questions. While another process holds its lock or dpkg's, as unattended-upgrades does on
-# a machine in its first minutes, waits up to 15 minutes and says for which process.
+# apt_get ARGUMENTS: runs apt-get without questions, and without needrestart, which on Ubuntu 24.04 would restart services of
+# the machine's owner. While another process holds its lock or dpkg's, as unattended-upgrades does on a machine in its first
+# minutes, waits up to 15 minutes and says for which process.
 apt_get() {
   local deadline=$((SECONDS + 900)) holder='' busy said
   said=$(mktemp)
-  until LC_ALL=C DEBIAN_FRONTEND=noninteractive apt-get -qq "$@" >/dev/null 2>"$said"; do
+  until LC_ALL=C DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 apt-get -qq "$@" >/dev/null 2>"$said"; do
     busy=$(grep -m 1 -E 'Could not get lock|Unable to (acquire|lock)|was locked by another process' "$said") || {
       cat "$said" >&2
       rm -f "$said"

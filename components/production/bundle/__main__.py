@@ -55,8 +55,8 @@ def make(options: argparse.Namespace) -> None:
 
 def debian_packages(declared: Declared) -> set[str]:
     """The packages of machines, of the computer that serves the bundle, and of the one that runs Pulumi."""
-    copies = declared.settings.backup.copy_to is not None
-    return {*packages_of(control_plane=True, copies=copies), *SERVERS, *OPERATOR}
+    copies, bounded = declared.settings.backup.copy_to is not None, declared.settings.storage.bounded
+    return {*packages_of(control_plane=True, bounded=bounded, copies=copies), *SERVERS, *OPERATOR}
 
 
 def _add_pulumi(bundle: Path) -> None:

@@ -1,56 +1,16 @@
-"""One real machine on a separate network, beside a lab that may run on this host. Needs root and podman."""
+"""One real machine of each suite on a separate network, beside a lab that may run on this host."""
 
-import os
-import shutil
-from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 import pytest
 
 from lab import network
 from lab.config import LabError, Machine
-from lab.machines import fleet, ssh
+from lab.machines import fleet, image, ssh
 from lab.podman import inspect_container, labelled, podman, succeeds
+from tests.integration.lab.conftest import LABEL, NETWORK, needs_machines, on
 
-pytestmark = [
-    pytest.mark.skipif(os.geteuid() != 0, reason="machines need root"),
-    pytest.mark.skipif(shutil.which("podman") is None, reason="machines need podman"),
-]
-
-NETWORK = "argus-trial"
-LABEL = "dev.argus.trial=machine"
-MACHINE = Machine(name="trial", address=IPv4Address("10.78.0.11"))
-
-
-@pytest.fixture(scope="module")
-def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    state = tmp_path_factory.mktemp("state")
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (fleet, network):
-            patch.setattr(module, "NETWORK", NETWORK)
-        patch.setattr(fleet, "LABEL", LABEL)
-        patch.setattr(network, "SUBNET", IPv4Network("10.78.0.0/24"))
-        patch.setattr(network, "GATEWAY", IPv4Address("10.78.0.1"))
-        patch.setattr(ssh, "SSH_KEY", state / "id_ed25519")
-        try:
-            yield MACHINE
-        finally:
-            fleet.remove_all()
-            network.remove()
-
-
-@pytest.fixture
-def machine(trial: Machine) -> Machine:
-    network.ensure()
-    fleet.ensure([trial])
-    return trial
-
-
-def on(machine: Machine, script: str) -> str:
-    succeeded, said = ssh.answer(machine, script)
-    assert succeeded, said
-    return said
+pytestmark = needs_machines
 
 
 def identifier(machine: Machine) -> str:
@@ -61,6 +21,7 @@ def identifier(machine: Machine) -> str:
 
 def test_a_machine_is_a_host(machine: Machine) -> None:
     assert on(machine, "hostname") == "trial"
+    assert on(machine, ". /etc/os-release; echo $VERSION_CODENAME") == machine.suite
     assert on(machine, "systemctl --failed --no-legend --plain") == ""
     assert on(machine, "systemctl is-active containerd ssh dbus") == "active\nactive\nactive"
     assert on(machine, "findmnt --noheadings --output PROPAGATION /") == "shared"
@@ -96,7 +57,7 @@ def test_disks_and_identity_survive_a_power_cut(machine: Machine) -> None:
 
 def test_a_half_made_machine_is_made_anew(machine: Machine) -> None:
     fleet.remove_all()
-    podman("create", f"--name={machine.container}", f"--label={LABEL}", fleet.image.reference(), "/sbin/init")
+    podman("create", f"--name={machine.container}", f"--label={LABEL}", image.reference(machine.suite), "/sbin/init")
     fleet.ensure([machine])
     assert fleet.status(machine) == "ready"
     assert on(machine, "hostname") == "trial"
@@ -123,7 +84,7 @@ def test_nothing_is_left_when_it_is_removed(machine: Machine) -> None:
 
 def test_a_network_with_other_settings_is_replaced_with_what_hangs_on_it(trial: Machine) -> None:
     podman("network", "create", "--subnet=10.79.0.0/24", NETWORK)
-    podman("create", "--name=argus-trial-stray", f"--network={NETWORK}", fleet.image.reference(), "/sbin/init")
+    podman("create", "--name=argus-trial-stray", f"--network={NETWORK}", image.reference(trial.suite), "/sbin/init")
     network.ensure()
     assert inspect_container("argus-trial-stray") is None
     assert "10.78.0.0/24" in podman("network", "inspect", NETWORK)

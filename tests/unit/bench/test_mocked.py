@@ -29,7 +29,7 @@ def test_the_program_runs_under_mocks(costs: list[dict[str, Any]]) -> None:
 def test_a_machine_costs_the_same_however_many_there_are(costs: list[dict[str, Any]], cost: str) -> None:
     few, more, many = (each[cost] for each in costs)
     # The addresses and names of later machines are a little longer.
-    assert many - more == pytest.approx(more - few, rel=0.005)
+    assert many - more == pytest.approx(more - few, rel=0.01)
 
 
 def test_little_is_sent_of_a_machine(costs: list[dict[str, Any]]) -> None:

@@ -18,6 +18,8 @@ from components import engine
 from tests.unit.components.conftest import ROOT, Recorder
 
 SDK = ("pulumi", "pulumi_command", "pulumi_kubernetes")
+AS_IT_WAS = (pulumi.log.debug, resource._get_stack_trace)
+"""Before any test has run the program, which changes them."""
 
 
 def internals(path: Path) -> Iterator[str]:
@@ -68,8 +70,9 @@ class Thing(pulumi.ComponentResource):
 def _sdk_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Undo what engine.spare_costs does."""
     thresholds = gc.get_threshold()
-    monkeypatch.setattr(pulumi.log, "debug", pulumi.log.debug)
-    monkeypatch.setattr(resource, "_get_stack_trace", resource._get_stack_trace)
+    debug, trace = AS_IT_WAS
+    monkeypatch.setattr(pulumi.log, "debug", debug)
+    monkeypatch.setattr(resource, "_get_stack_trace", trace)
     yield
     gc.set_threshold(*thresholds)
     gc.unfreeze()

@@ -41,6 +41,31 @@ def test_nothing_of_the_lab_shares_an_address() -> None:
 
 
 @pytest.mark.usefixtures("own_stack")
+def test_every_machine_is_of_the_default_suite_but_those_that_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ARGUS_SUITES", raising=False)
+    assert {machine.suite for machine in config.machines()} == {"bookworm"}
+    config.machines.cache_clear()
+    monkeypatch.setenv("ARGUS_SUITES", "worker2=trixie, cp1=trixie")
+    others = {machine.name: machine.suite for machine in config.machines() if machine.suite != "bookworm"}
+    assert others == {"worker2": "trixie", "cp1": "trixie"}
+
+
+@pytest.mark.usefixtures("own_stack")
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("worker9=trixie", "has no machine worker9"),
+        ("worker2=sid", "'worker2=sid' is not MACHINE=SUITE with a suite of bookworm, trixie"),
+        ("worker2", "'worker2' is not MACHINE=SUITE"),
+    ],
+)
+def test_a_suite_that_is_not_understood_is_refused(monkeypatch: pytest.MonkeyPatch, given: str, says: str) -> None:
+    monkeypatch.setenv("ARGUS_SUITES", given)
+    with pytest.raises(LabError, match=f"ARGUS_SUITES: .*{says}"):
+        config.machines()
+
+
+@pytest.mark.usefixtures("own_stack")
 def test_an_unknown_machine_is_answered_with_those_there_are() -> None:
     with pytest.raises(LabError, match=r"no machine 'cp9' in the lab; there are cp1, cp2, cp3, worker1, worker2"):
         config.machine("cp9")

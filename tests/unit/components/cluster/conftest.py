@@ -43,14 +43,21 @@ PROGRAMS = {
     "ip": "echo '2: eth0 inet 192.0.2.10/32 scope global eth0'",
 }
 
+SERVING = "echo 'io.containerd.grpc.v1 cri - ok'"
+"""A stand-in for ctr of a containerd that serves pods."""
+
 MOVED = (
     "/etc/argus",
     "/etc/kubernetes",
     "/etc/containerd",
     "/etc/cni",
     "/etc/haproxy",
+    "/etc/iproute2",
     "/etc/keepalived",
+    "/etc/modules-load.d",
     "/etc/os-release",
+    "/etc/sysctl.d",
+    "/etc/systemd/networkd.conf.d",
     "/etc/systemd/system",
     "/opt/cni",
     "/proc/net",
@@ -141,7 +148,12 @@ class Host:
         for path in MOVED:
             text = text.replace(path, str(self.path(path)))
         text = text.replace("/run/argus-", str(self.root / "run-argus-"))
-        for patient in ("until_true 60 is_lost", "until_true 120 left", "until_true 240 api_server_after"):
+        for patient in (
+            "until_true 30 serves_pods",
+            "until_true 60 is_lost",
+            "until_true 120 left",
+            "until_true 240 api_server_after",
+        ):
             text = text.replace(patient, f"until_true 1 {patient.split()[-1]}")
         moved = self.root / Path(file).name
         moved.write_text(text.replace("mktemp -p /run", f"mktemp -p {self.root}"))

@@ -50,6 +50,7 @@ def facts(name: str, **changes: Any) -> str:
         "hostname": name,
         "machine_id": name,
         "memory_mib": 8000,
+        "containerd": "1.6.20~ds1",
         "disk_mib": 99_000,
         "disks": ["/var/lib 1 99000 90000", "/var/lib/argus/volumes 1 99000 90000"],
         "volumes": [],

@@ -22,6 +22,7 @@ FIT = Facts(
     hostname="cp1",
     machine_id="aaa",
     memory_mib=4000,
+    containerd="1.6.20~ds1",
     disk_mib=100_000,
     disks=["/var/lib 1 200000 100000", "/var/lib/argus/volumes 1 200000 100000"],
     volumes=[],
@@ -63,6 +64,10 @@ def test_fit_machines_have_no_problem() -> None:
             "swaps to /a, /dev/zram0: turn it off (swapoff -a) and would swap again after its next start (b.swap)",
         ),
         ({"os": "ubuntu", "os_version": "20.04"}, "runs ubuntu 20.04: install Debian 12 or Ubuntu 22.04, or newer"),
+        (
+            {"containerd": "1.5.9-0ubuntu3"},
+            "has containerd 1.5.9-0ubuntu3, and the kubelet of Kubernetes 1.36.1 starts",
+        ),
         ({"ports_in_use": ["6443", "10250"]}, "port 6443, 10250 in use"),
         (
             {"firewalls": ["ufw", "nftables ip filter INPUT"]},
@@ -149,6 +154,7 @@ def test_a_machine_that_does_not_answer_is_one_of_them() -> None:
     ("reason", "says"),
     [
         ("connection refused", "does not answer over SSH (connection refused)"),
+        ("ssh: handshake failed: read: connection reset by peer", "shut this address out for a while"),
         ("sudo: a password is required", "may not become root there (sudo: a password is required)"),
         ("the command on 192.0.2.11 failed: exit status 1", "reading its facts failed"),
         ("Process exited with status 1", "reading its facts failed"),
@@ -292,6 +298,75 @@ def test_a_system_is_known_by_its_release(hosts: dict[str, Host], release: str, 
     assert (facts.os, facts.os_version) == (os, version)
     fit = os in {"debian", "ubuntu"} and version != ""
     assert (problems({"cp1": replace(FIT, os=os, os_version=version), "cp2": OTHER}, ARGS) == []) == fit
+
+
+CONTAINERD = {
+    "Debian 12's": ("containerd github.com/containerd/containerd 1.6.20~ds1 1.6.20~ds1-1+deb12u2", "1.6.20~ds1"),
+    "Debian 13's": ("containerd github.com/containerd/containerd 1.7.24~ds1 1.7.24~ds1-6+deb13u1", "1.7.24~ds1"),
+    "one of one's own": ("containerd github.com/containerd/containerd/v2 2.4.2+unknown ", "2.4.2+unknown"),
+    "Docker's": ("containerd containerd.io v2.2.1 dea7da592f5d1d2b7755e3a161be07f43fad8f75", "2.2.1"),
+}
+POLICY = """containerd:
+  Installed: (none)
+  Candidate: {}
+  Version table:
+     1.7.28-0ubuntu1~24.04.1 500
+        500 http://archive.ubuntu.com/ubuntu noble-updates/main amd64 Packages
+"""
+"""As apt-cache prints it."""
+
+
+@pytest.mark.parametrize("whose", CONTAINERD)
+def test_the_containerd_that_is_there_is_known_by_its_version(hosts: dict[str, Host], whose: str) -> None:
+    host = hosts["worker1"]
+    said, version = CONTAINERD[whose]
+    host.program("containerd", f"echo '{said}'")
+    host.program("apt-cache", "exit 1")
+    assert told(host).containerd == version
+
+
+@pytest.mark.parametrize(
+    ("policy", "version"),
+    [(POLICY.format("1.7.28-0ubuntu1~24.04.1"), "1.7.28-0ubuntu1~24.04.1"), (POLICY.format("(none)"), ""), ("", "")],
+)
+def test_where_there_is_none_the_one_that_apt_would_install_counts(
+    hosts: dict[str, Host], policy: str, version: str
+) -> None:
+    host = hosts["worker1"]
+    host.program("containerd", "exit 127")
+    host.program("apt-cache", f"cat <<'SAID'\n{policy}SAID")
+    assert told(host).containerd == version
+
+
+@pytest.mark.parametrize("as_member", [False, True])
+@pytest.mark.parametrize(
+    ("kubernetes", "has", "needs"),
+    [
+        ("1.35.4", "1.6.20~ds1", None),
+        ("1.36.1", "1.7.24~ds1-6+deb13u1", None),
+        ("1.37.2", "1.6.20~ds1", None),
+        ("1.38.0", "1.7.24~ds1", "2.0"),
+        ("1.38.0", "2.0.10", None),
+        ("1.40.0", "2.4.2+unknown", None),
+        ("1.40.0", "1.7.35", "2.0"),
+        # Not understood, so not judged: kubeadm asks containerd itself.
+        ("1.38.0", "", None),
+        ("1.38.0", "1:1.7", None),
+    ],
+)
+def test_a_containerd_that_the_kubelet_would_not_start_with_is_refused_before_anything_changes(
+    kubernetes: str, has: str, needs: str | None, as_member: bool
+) -> None:
+    args = replace(ARGS, cluster=ARGS.cluster.model_copy(update={"kubernetes_version": kubernetes}))
+    machine = replace(FIT, containerd=has, cluster=ARGS.server if as_member else "")
+    found = problems({"cp1": machine, "cp2": OTHER if needs is None else replace(OTHER, containerd="2.4.2")}, args)
+    found = [line for line in found if line.startswith("cp1 ")]
+    assert len(found) == (needs is not None)
+    if needs:
+        assert (
+            f"has containerd {has}, and the kubelet of Kubernetes {kubernetes} starts with {needs} or newer" in found[0]
+        )
+        assert found[0].endswith("(docs/operations.md, containerd), or keep argus:cluster.kubernetesVersion below 1.38")
 
 
 def test_of_several_network_cards_the_one_with_the_stack_s_address_counts(hosts: dict[str, Host]) -> None:

@@ -127,6 +127,60 @@ def test_etcd_keeps_a_living_majority(member: Host, etcd: int, lost: list[str], 
     assert ("no interface of this machine has the address" in error.value.stderr) is not refused
 
 
+def serve_endpoint(member: Host, keepalived: str = "") -> None:
+    """Run the step on the first of two control planes."""
+    member.program("haproxy", "")
+    member.program("keepalived", keepalived)
+    member.program("timeout", "")  # Something listens at the virtual IP.
+    args = endpoint_args(2)
+    member.run(
+        "endpoint.sh",
+        address="192.0.2.11",
+        virtual_ip="192.0.2.10",
+        port=8443,
+        haproxy=haproxy_config(args),
+        keepalived=keepalived_config(args),
+        control_planes=["cp1", "cp2"],
+    )
+
+
+INSECURE = """\
+Wrong file type found in script path '/bin/bash'.
+Disabling track script api_server due to insecure"""
+"""As keepalived 2.3.3 of Debian 13 says of a path with a link in it."""
+
+
+def test_a_check_that_keepalived_would_leave_out_is_an_error(member: Host) -> None:
+    member.program("ip", "echo '2: eth0 inet 192.0.2.11/24 scope global eth0'")
+    with pytest.raises(subprocess.CalledProcessError) as error:
+        serve_endpoint(member, f'echo "{INSECURE}" >&2; exit 5')
+    assert "keepalived does not run its checks" in error.value.stderr
+    assert "Disabling track script api_server" in error.value.stderr
+    assert not any("keepalived" in call for call in member.ran("systemctl") if "start" in call)
+    # What it says besides is no reason: it warns of much.
+    serve_endpoint(member, "echo '(endpoint) This usage is deprecated' >&2; exit 5")
+
+
+def test_no_check_of_keepalived_has_a_path_with_a_link_in_it() -> None:
+    paths = re.findall(r'script "(\S+)', keepalived_config(endpoint_args(2)))
+    assert paths and all(path.startswith("/usr/bin/") for path in paths)
+
+
+@pytest.mark.parametrize("theirs", [None, "82 mine\n"])
+def test_the_name_that_keepalived_gives_its_mark_goes_with_it(member: Host, theirs: str | None) -> None:
+    name = member.path("/etc/iproute2/rt_addrprotos.d/keepalived.conf")
+    if theirs:
+        name.parent.mkdir(parents=True)
+        name.write_text(theirs)
+    member.program("ip", "echo '2: eth0 inet 192.0.2.11/24 scope global eth0'")
+    serve_endpoint(member)
+    name.parent.mkdir(parents=True, exist_ok=True)
+    name.write_text("18 keepalived\n")
+    member.run("endpoint_delete.sh")
+    assert (name.read_text() if name.exists() else None) == theirs
+    assert name.parent.exists() is bool(theirs)
+
+
 @pytest.mark.parametrize(
     ("known", "leaving"),
     [
@@ -140,18 +194,7 @@ def test_a_control_plane_that_leaves_hears_who_has_the_virtual_ip(member: Host, 
     nodes = f"printf '%s\\n' {known}"
     member.program("kubectl", f"""case "$*" in *"get nodes "*node-role.kubernetes.io/control-plane*) {nodes} ;; esac""")
     member.program("ip", "echo '2: eth0 inet 192.0.2.11/24 scope global eth0'")
-    member.program("haproxy", "")
-    member.program("timeout", "")  # Something listens at the virtual IP.
-    args = endpoint_args(2)
-    member.run(
-        "endpoint.sh",
-        address="192.0.2.11",
-        virtual_ip="192.0.2.10",
-        port=8443,
-        haproxy=haproxy_config(args),
-        keepalived=keepalived_config(args),
-        control_planes=["cp1", "cp2"],
-    )
+    serve_endpoint(member)
     written = member.path("/etc/keepalived/keepalived.conf").read_text()
     assert "interface eth0\n" in written
     assert written.split("unicast_peer {")[1].split("}")[0].split() == ["192.0.2.12", *leaving]

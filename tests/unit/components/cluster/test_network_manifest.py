@@ -15,7 +15,7 @@ from components.cluster.network import refusal
 from components.cluster.preflight import Preflight, PreflightError
 from components.remote import Script
 from tests.unit.components.answers import unpacked
-from tests.unit.components.cluster.conftest import Host, cluster_args, cluster_section, preflight_args
+from tests.unit.components.cluster.conftest import SERVING, Host, cluster_args, cluster_section, preflight_args
 from tests.unit.components.cluster.test_cluster import ADDRESSES, ARGS, COMMAND, LOCAL_COMMAND, answering
 
 MANIFEST = "apiVersion: v1\nkind: Secret\nmetadata: {name: ca}\nstringData: {key: hush}\n"
@@ -108,8 +108,8 @@ def test_containerd_looks_for_plugins_where_the_network_has_them(network: Networ
 def machine(hosts: dict[str, Host]) -> Host:
     """A control plane before it joins, with Debian's plugins and another existing one."""
     host = hosts["cp1"]
-    for program in ("ctr", "pull_images"):
-        host.program(program, "")
+    host.program("ctr", SERVING)
+    host.program("pull_images", "")
     for path, text in {"/usr/lib/cni/loopback": "Debian's", "/usr/lib/cni/portmap": "Debian's"}.items():
         host.path(path).parent.mkdir(parents=True, exist_ok=True)
         host.path(path).write_text(text)

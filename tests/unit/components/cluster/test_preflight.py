@@ -22,6 +22,7 @@ FACTS = {
     "hostname": "cp1",
     "machine_id": "aaa",
     "memory_mib": 4000,
+    "containerd": "1.6.20~ds1",
     "disk_mib": 40_000,
     "disks": ["/var/lib 1 99000 90000", "/var/lib/argus/volumes 1 99000 90000"],
     "volumes": [],

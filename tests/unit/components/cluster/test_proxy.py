@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from components.remote import Script
-from tests.unit.components.cluster.conftest import FOLDER, Host, cluster_args, cluster_section
+from tests.unit.components.cluster.conftest import FOLDER, SERVING, Host, cluster_args, cluster_section
 
 SQUID = "http://proxy.example.org:3128"
 PROXY = cluster_args(cluster=cluster_section(proxy={"http": SQUID, "noProxy": ["mirror.example.org"]}))
@@ -29,7 +29,7 @@ DIRECT = (
 def host(hosts: dict[str, Host]) -> Host:
     """A machine in 192.0.2.0/24, before it joins."""
     host = hosts["cp1"]
-    host.program("ctr", "")
+    host.program("ctr", SERVING)
     host.program("ip", "case $* in *' src 192.0.2.11') echo '192.0.2.0/24 dev eth0 src 192.0.2.11' ;; esac")
     host.path("/var/lib/argus").mkdir(parents=True)
     return host
