@@ -24,6 +24,7 @@ from components.pipeline.pod_token import PodToken, PodTokenArgs
 from components.pipeline.rules import rules
 from components.pipeline.stage import Pipeline
 from components.pipeline.vertical import VerticalScaling, VerticalScalingArgs, targets
+from components.signatures import Signatures, SignaturesArgs
 
 STAGES = stages.STAGES
 settings = config.load(rules(STAGES))
@@ -35,6 +36,10 @@ pinned_images = PinnedImages(settings.images)
 made = stack_outputs.last("kubernetesVersion", "network", "lasting", "disks", "checks", "looks", "kubeconfig")
 lasts = lasting.of(settings)
 enforced = settings.cluster.enforces_policies
+
+# Nothing is touched before all images that the stack names are verified.
+signatures_args = SignaturesArgs(section=settings.images)
+verified = [Signatures("signatures", signatures_args).verified] if settings.images.signers else []
 
 # The machines become a cluster while the images are built; the builds wait until all host keys have been read.
 cluster = Cluster(
@@ -57,9 +62,9 @@ cluster = Cluster(
         # Earlier versions called this output `looks`.
         checks=made.apply(lambda outputs: outputs.get("checks", outputs.get("looks", {}))),
     ),
-    pinned_images.options,
+    pulumi.ResourceOptions.merge(pinned_images.options, pulumi.ResourceOptions(depends_on=verified)),
 )
-images = Images(
+built = Images(
     "images",
     ImagesArgs(
         images=stages.images_of(STAGES, settings),
@@ -67,7 +72,8 @@ images = Images(
         models=settings.models,
     ),
     pulumi.ResourceOptions(depends_on=cluster.host_keys_read),
-).refs
+)
+images = built.refs
 
 # Everything below runs in the cluster and is deleted before its machines are drained.
 provider = kubernetes.Provider(
@@ -76,7 +82,8 @@ provider = kubernetes.Provider(
     cluster_identifier=Cluster.IDENTIFIER,
     enable_config_map_mutable=True,
     enable_secret_mutable=True,
-    opts=pulumi.ResourceOptions(depends_on=cluster.drained),
+    # Where images are verified, no pod changes before the last of them is.
+    opts=pulumi.ResourceOptions(depends_on=[*cluster.drained, *(built.builds if verified else ())]),
 )
 in_cluster = pulumi.ResourceOptions.merge(
     pulumi.ResourceOptions(providers={"kubernetes": provider}), pinned_images.options
