@@ -13,7 +13,7 @@ import pulumi
 from pulumi_command import local
 
 from components.config import sections
-from components.signatures import keys_of, key_variables
+from components.signatures import key_variables, keys_of
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 SCRIPT: Final = Path(__file__).with_name("build_image.sh")

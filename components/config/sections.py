@@ -460,13 +460,17 @@ class Signer(Section):
     images: str = Field(
         min_length=1,
         pattern=r"^[\w.:/@*-]+$",
-        description="References as the stack and its pods write them, `*` for any text: `registry.example.com/video/*`.",
+        description="References as the stack and its pods write them, `*` for any text: "
+        "`registry.example.com/video/*`.",
     )
     keys: tuple[Annotated[str, AfterValidator(check_public_key)], ...] = Field(
         (),
-        description="PEM text of the public keys (cosign.pub), of which one must have signed; two while one replaces the other.",
+        description="PEM text of the public keys (cosign.pub), of which one must have signed; two while one replaces "
+        "the other.",
     )
-    unsigned: bool = Field(False, description="Accept these images by their digest alone, as their publisher signs none.")
+    unsigned: bool = Field(
+        False, description="Accept these images by their digest alone, as their publisher signs none."
+    )
 
     @model_validator(mode="after")
     def _keys_or_none(self) -> Self:

@@ -10,10 +10,12 @@ from typing import Any
 
 import pulumi
 import pytest
+from pulumi_kubernetes import core
 
 from components.config import sections
 from components.images import SCRIPT as BUILD
 from components.images import Images, ImagesArgs
+from components.pinned_images import PinnedImages
 from components.pipeline.stages import STAGES, images
 from components.public_keys import fingerprint
 from components.signatures import SCRIPT, Signatures, SignaturesArgs
@@ -132,13 +134,17 @@ def test_without_signers_nobody_waits(program: Program) -> None:
     assert not [name for name in provider.depends_on if name.startswith("images-")]
 
 
-def test_an_image_that_nobody_verifies_is_named(program: Program, pulumi_mocks: Recorder) -> None:
-    digests = digests_of(program, pulumi_mocks)
-    vpa = next(each for each in digests if "vpa-updater" in each)
-    signers = [{"images": "registry.example.com/*", "keys": [KEY]}, {"images": "*", "unsigned": True}]
-    with pytest.raises(pulumi.RunError, match="images.digests") as refused:
-        program(HOSTS, strict([each for each in digests if each != vpa], signers=signers))
-    assert vpa in str(refused.value)
+def test_an_image_with_a_digest_that_nobody_verifies_is_named(pulumi_mocks: Recorder) -> None:
+    def declare(*names: str) -> None:
+        pinned = PinnedImages(section())
+        for name in names:
+            core.v1.Pod(name, spec={"containers": [{"name": "any", "image": f"{name}@{DIGEST}"}]}, opts=pinned.options)
+        pinned.check()
+
+    pulumi_mocks.run(lambda: declare(f"{REGISTRY}/kafka:1"))
+    with pytest.raises(pulumi.RunError, match="1 images would run without being verified") as refused:
+        pulumi_mocks.run(lambda: declare(f"{REGISTRY}/kafka:1", f"{REGISTRY}/other:1"))
+    assert f"{REGISTRY}/other:1@{DIGEST}, which {REGISTRY}/other:1 runs" in str(refused.value)
 
 
 class Registry:
@@ -150,7 +156,9 @@ class Registry:
         self.signed.write_text("")
         self.said = folder / "said"
         self.said.write_text("")
-        self._program("curl", f"[[ -s {folder}/pushed ]] || exit 22\nprintf 'docker-content-digest: %s\\r\\n' $(<{folder}/pushed)")
+        self._program(
+            "curl", f"[[ -s {folder}/pushed ]] || exit 22\nprintf 'docker-content-digest: %s\\r\\n' $(<{folder}/pushed)"
+        )
         self._program(
             "podman",
             f'echo "podman $1" >>{self.said}\n'
@@ -281,7 +289,9 @@ def test_a_key_that_does_not_fit_is_said_and_no_digest_is_printed(registry: Regi
 
 def test_every_named_image_that_is_not_verified_is_said(registry: Registry) -> None:
     registry.has(DIGEST, "old")
-    good, bad, worse = (f"r/{name}@{digest}" for name, digest in (("a", DIGEST), ("b", OTHER_DIGEST), ("c", "sha256:0")))
+    good, bad, worse = (
+        f"r/{name}@{digest}" for name, digest in (("a", DIGEST), ("b", OTHER_DIGEST), ("c", "sha256:0"))
+    )
     assert registry.verify(f"{good}\told\t\n").returncode == 0
     done = registry.verify(f"{good}\told\t\n{bad}\told\t\n{worse}\told\tinsecure\n")
     assert done.returncode == 1
