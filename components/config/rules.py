@@ -32,8 +32,6 @@ _KUBEADM_IMAGES: Final = ("kube-apiserver", "kube-controller-manager", "kube-sch
 
 _SIGNING_KEY: Final = re.compile(r"-----BEGIN ENCRYPTED (SIGSTORE|COSIGN) PRIVATE KEY-----")
 
-HOW_TO_ADD_A_SIGNER: Final = "add one with the keys of its publisher, or with `unsigned: true`"
-
 _HOW_TO_ASK: Final = "`skopeo inspect --format '{{.Digest}}' docker://IMAGE` says it"
 
 CHECKPOINTS = frozenset(
@@ -226,7 +224,10 @@ def _signers(settings: Settings) -> Iterator[str]:
     named |= {f'images.digests["{reference}"]': reference for reference in images.digests}
     for key, reference in named.items():
         if images.signer(reference) is None:
-            yield f"images.signers: no entry is for {reference} ({key}); {HOW_TO_ADD_A_SIGNER}"
+            yield (
+                f"images.signers: no entry is for {reference} ({key}); add one with the keys of its publisher, or with "
+                "`unsigned: true`"
+            )
 
 
 @_needs("images")
