@@ -27,20 +27,19 @@ verified() {
 # The error in what cosign printed, in one line.
 reason() { sed -n 's/^Error: //p' | head -n 1; }
 
-# sign IMAGE OPTION...: signs the image (by its digest) with the key in COSIGN_PRIVATE_KEY.
+# sign IMAGE OPTION...: signs the image (by its digest) with the key in COSIGN_PRIVATE_KEY. No service is asked: neither a
+# log of signatures, nor a clock, nor for their certificates.
 sign() {
-  local image=$1 config said
-  shift
-  config=$(mktemp "${TMPDIR:-/tmp}/argus-signing.XXXXXX")
-  # No service: neither a log of signatures nor a clock.
-  echo '{"mediaType":"application/vnd.dev.sigstore.signingconfig.v0.2+json","rekorTlogConfig":{},"tsaConfig":{}}' >"$config"
-  said=$(cosign sign --yes --key env://COSIGN_PRIVATE_KEY --signing-config "$config" "$@" "$image" 2>&1) || {
-    rm -f "$config"
+  local said kind=application/vnd.dev.sigstore
+  said=$(
+    cosign sign --yes --key env://COSIGN_PRIVATE_KEY "${@:2}" \
+      --signing-config <(echo "{\"mediaType\":\"$kind.signingconfig.v0.2+json\",\"rekorTlogConfig\":{},\"tsaConfig\":{}}") \
+      --trusted-root <(echo "{\"mediaType\":\"$kind.trustedroot+json;version=0.1\"}") "$1" 2>&1
+  ) || {
     say "not signed: $(reason <<<"$said")"
     say "check argus:images.signing (is the passphrase that of this key?), and that this computer may push there"
     return 1
   }
-  rm -f "$config"
 }
 
 # The options of cosign for a registry that speaks plain http; none if $1 is empty.

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from components.signatures import SCRIPT
 from lab import toolchain
 from lab.config import ROOT
 from lab.podman import podman
@@ -47,6 +48,9 @@ PROGRAM = """
     pulumi.export("image", built.refs["small"])
 """
 """`rolled` stands for all that comes after: it runs when the image is another one."""
+
+
+SIGN = 'say() { echo "$*" >&2; }; source "$0"; sign "$@"'
 
 
 @cache
@@ -95,12 +99,16 @@ class Registry:
 
     def sign(self, image: str, keys: Keys, *options: str) -> None:
         """Sign an image as its publisher would."""
-        config = self.folder / "signing.json"
-        subprocess.run([cosign(), "signing-config", "create", "--out", config], check=True, capture_output=True)
         name, digest = image.split("@")
-        command = [cosign(), "sign", "--yes", "--key", "env://KEY", "--signing-config", config, "--allow-http-registry"]
-        environment = {**os.environ, "KEY": keys.private, "COSIGN_PASSWORD": keys.passphrase}
-        command += [*options, f"{name.rpartition(':')[0]}@{digest}"]
+        path = os.pathsep.join([str(cosign().parent), os.environ["PATH"]])
+        environment = {
+            **os.environ,
+            "PATH": path,
+            "COSIGN_PRIVATE_KEY": keys.private,
+            "COSIGN_PASSWORD": keys.passphrase,
+        }
+        command = ["bash", "-c", SIGN, str(SCRIPT.with_name("signatures.sh")), f"{name.rpartition(':')[0]}@{digest}"]
+        command += ["--allow-http-registry", *options]
         done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
 
