@@ -259,10 +259,21 @@ def test_a_tag_that_was_given_another_image_is_refused_or_built_anew(
         said = site.up(ok=False)
         assert f"@{digest_of(image)}: not verified by argus:images.signers[1].keys[0] (SHA-256 " in said
         assert "this computer has no argus:images.signing" in said
+    # With the key, what this stack has built already stays, by its digest, whatever its tag is given.
     site.section["signing"] = signing
+    site.up()
+    assert site.image == newer
+    # What it builds anew takes a tag's place.
+    site.edit("third")
+    site.up()
+    third = site.image
+    site.edit("second")
+    site.up()
+    registry.retag(unsigned, tag_of(third))
+    site.edit("third")
     assert "another is built in its place" in site.up()
-    assert tag_of(site.image) == tag
-    assert digest_of(site.image) not in {digest_of(each) for each in (unsigned, another, older)}
+    assert tag_of(site.image) == tag_of(third)
+    assert digest_of(site.image) not in {digest_of(each) for each in (unsigned, another, older, newer)}
 
 
 def tag_of(image: str) -> str:
