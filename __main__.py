@@ -16,14 +16,16 @@ from components.pinned_images import PinnedImages
 from components.pipeline import stages, ui
 from components.pipeline.audit_log import AuditLog
 from components.pipeline.image_cache import ImageCache, ImageCacheArgs
+from components.pipeline.image_policy import ImagePolicy, ImagePolicyArgs
 from components.pipeline.kafka_identities import KafkaIdentities, KafkaIdentitiesArgs
 from components.pipeline.namespace import Namespace, NamespaceArgs
-from components.pipeline.network_policies import NetworkPolicies, NetworkPoliciesArgs, pods
+from components.pipeline.network_policies import ELSEWHERE, NetworkPolicies, NetworkPoliciesArgs, pods
 from components.pipeline.pod_certificates import PodCertificates, PodCertificatesArgs
 from components.pipeline.pod_token import PodToken, PodTokenArgs
 from components.pipeline.rules import rules
 from components.pipeline.stage import Pipeline
 from components.pipeline.vertical import VerticalScaling, VerticalScalingArgs, targets
+from components.signatures import Signatures, SignaturesArgs, named_images
 
 STAGES = stages.STAGES
 settings = config.load(rules(STAGES))
@@ -32,10 +34,14 @@ registrations.wait_for_all()
 pinned_images = PinnedImages(settings.images)
 
 # The stack's last outputs tell which versions the cluster can be upgraded to, what it must keep, which machines need
-# not be checked again, and the kubeconfig with which a preview can tell what changes in the cluster.
-made = stack_outputs.last("kubernetesVersion", "network", "lasting", "disks", "checks", "looks", "kubeconfig")
+# not be checked again, the kubeconfig with which a preview can tell what changes in the cluster, and its images.
+made = stack_outputs.last("kubernetesVersion", "network", "lasting", "disks", "checks", "looks", "kubeconfig", "images")
 lasts = lasting.of(settings)
 enforced = settings.cluster.enforces_policies
+
+# Nothing is touched before all images that the stack names are verified.
+signatures_args = SignaturesArgs(section=settings.images)
+verified = [Signatures("signatures", signatures_args).verified] if settings.images.signers else []
 
 # The machines become a cluster while the images are built; the builds wait until all host keys have been read.
 cluster = Cluster(
@@ -58,9 +64,9 @@ cluster = Cluster(
         # Earlier versions called this output `looks`.
         checks=made.apply(lambda outputs: outputs.get("checks", outputs.get("looks", {}))),
     ),
-    pinned_images.options,
+    pulumi.ResourceOptions.merge(pinned_images.options, pulumi.ResourceOptions(depends_on=verified)),
 )
-images = Images(
+built = Images(
     "images",
     ImagesArgs(
         images=stages.images_of(STAGES, settings),
@@ -68,7 +74,8 @@ images = Images(
         models=settings.models,
     ),
     pulumi.ResourceOptions(depends_on=cluster.host_keys_read),
-).refs
+)
+images = built.refs
 
 # Everything below runs in the cluster and is deleted before its machines are drained.
 provider = kubernetes.Provider(
@@ -77,13 +84,25 @@ provider = kubernetes.Provider(
     cluster_identifier=Cluster.IDENTIFIER,
     enable_config_map_mutable=True,
     enable_secret_mutable=True,
-    opts=pulumi.ResourceOptions(depends_on=cluster.drained),
+    # Where images are verified, no pod changes before the last of them is.
+    opts=pulumi.ResourceOptions(depends_on=[*cluster.drained, *(built.builds if verified else ())]),
 )
 in_cluster = pulumi.ResourceOptions.merge(
     pulumi.ResourceOptions(providers={"kubernetes": provider}), pinned_images.options
 )
 version = settings.cluster.kubernetes_version
-namespace = Namespace("argus", NamespaceArgs(kubernetes_version=version), in_cluster).name
+namespace_args = NamespaceArgs(kubernetes_version=version)
+image_policy = None
+if settings.images.signers:
+    policy_args = ImagePolicyArgs(
+        namespaces=[namespace_args.name, *ELSEWHERE.values()],
+        images=pulumi.Output.all(*images.values()).apply(lambda own: [*own, *named_images(settings.images)]),
+        last=made.apply(lambda outputs: outputs.get("images", {})),
+    )
+    image_policy = ImagePolicy("image-policy", policy_args, in_cluster)
+    # Each pod is made when it is admitted.
+    in_cluster = pulumi.ResourceOptions.merge(in_cluster, pulumi.ResourceOptions(depends_on=[image_policy.in_force]))
+namespace = Namespace("argus", namespace_args, in_cluster).name
 
 # Autoscalers, each in a namespace of its own.
 keda_args = KedaArgs(kubernetes_version=version, watched=namespace)
@@ -182,6 +201,10 @@ pulumi.export("network", cluster.network)
 pulumi.export("lasting", made.apply(recorded))
 pulumi.export("disks", cluster.disks)
 pulumi.export("checks", cluster.checks)
+if image_policy:
+    # Once the whole pipeline has these images, for the same reason.
+    after = pulumi.Output.all(image_policy.admitted, image_cache.urn)
+    pulumi.export("images", after.apply(lambda known: known[0]))
 pulumi.export("uiUrl", settings.ui.address(settings.cluster.endpoint))
 if password := pipeline.one(ui.Ui).password:
     pulumi.export("uiPassword", password)

@@ -1,16 +1,22 @@
 #!/usr/bin/env bash
 # Builds ARGUS_IMAGE and pushes it, unless its registry has it already; the tag is a hash of the content.
 # ARGUS_ARCHIVE: not empty: a folder that the image is written to instead, as skopeo's `dir:`, unless it is there.
+# With ARGUS_KEYS, what the registry has counts only if one of these keys has signed it, as this image of this tag.
 # stdin: the build context, one file per line: `SOURCE<tab>PATH IN THE CONTEXT`.
 # ARGUS_DOCKERFILE: path in the context. ARGUS_BASE: the image that it builds on.
 # ARGUS_REGISTRY_INSECURE: not empty if the registry uses plain http.
 # ARGUS_PRINT_DIGEST: not empty if the image's digest in the registry is to be printed.
+# ARGUS_KEYS: the ids of the keys that verify it (signatures.sh); empty if none does.
+# COSIGN_PRIVATE_KEY, COSIGN_PASSWORD: the key that signs it, and its passphrase; unset if this computer has none.
 set -euo pipefail
 
 : "${ARGUS_IMAGE:?}" "${ARGUS_DOCKERFILE:?}" "${ARGUS_BASE:?}"
-readonly insecure=${ARGUS_REGISTRY_INSECURE:-} archive=${ARGUS_ARCHIVE:-}
+readonly insecure=${ARGUS_REGISTRY_INSECURE:-} archive=${ARGUS_ARCHIVE:-} keys=${ARGUS_KEYS:-}
 
 say() { printf '%s: %s\n' "$ARGUS_IMAGE" "$*" >&2; }
+
+# shellcheck source=components/signatures.sh
+source "${BASH_SOURCE[0]%/*}/signatures.sh"
 
 # Prints the headers of the image's manifest; fails if the registry does not have this tag, or cannot be asked.
 manifest() {
@@ -26,14 +32,44 @@ manifest() {
 
 # Ends the script if the registry has the image. If it cannot be asked (a login is needed), the push decides.
 done_if_pushed() {
-  local headers
+  local headers digest
   if [[ $archive ]]; then
     [[ ! -e $archive/manifest.json ]] || exit 0
     return 0
   fi
   headers=$(manifest) || return 0
-  print_digest "$(tr -d '\r' <<<"$headers" | sed -n 's/^docker-content-digest: *//Ip')"
+  digest=$(tr -d '\r' <<<"$headers" | sed -n 's/^docker-content-digest: *//Ip')
+  [[ -z $keys || -z $digest ]] || accepted "$digest" || return 0
+  print_digest "$digest"
   exit 0
+}
+
+# Whether the image with this digest in the registry is signed; one that is, is signed by this computer's key too. One
+# that is not is built anew if this computer can sign it; else this ends the script.
+accepted() {
+  if verified "$keys" "${ARGUS_IMAGE%:*}@$1" "${cosign_options[@]}"; then
+    signed_here "$1"
+    return
+  fi
+  [[ -n ${COSIGN_PRIVATE_KEY:-} ]] || {
+    say "the registry's image is not signed, and this computer has no argus:images.signing to build and sign another;" \
+      "run pulumi up where that key is, or find out who pushed this one"
+    exit 1
+  }
+  say "the registry's image is not signed, so another is built in its place"
+  return 1
+}
+
+# Signs the image with this digest, unless it is signed by this computer's key, or this computer has none.
+signed_here() {
+  local image=${ARGUS_IMAGE%:*}@$1
+  [[ -n ${COSIGN_PRIVATE_KEY:-} ]] || return 0
+  ARGUS_KEY_own=$(cosign public-key --key env://COSIGN_PRIVATE_KEY) || {
+    say "argus:images.signing: the private key cannot be read; is the passphrase that of this key?"
+    exit 1
+  }
+  export ARGUS_KEY_own
+  has_signed own "$image" "${cosign_options[@]}" >/dev/null || sign "$image" "${cosign_options[@]}" || exit 1
 }
 
 print_digest() {
@@ -49,6 +85,12 @@ command -v curl >/dev/null || {
   say "install curl, which asks the registry for the image, or set images.overrides"
   exit 1
 }
+if [[ $keys ]]; then
+  require_cosign
+  # The signature names image and tag, so that a signed image cannot be passed off as another, or as its own next version.
+  mapfile -t cosign_options < <(plain_http "$insecure")
+  cosign_options+=(--annotations "argus.dev/image=argus/${ARGUS_IMAGE##*/}")
+fi
 done_if_pushed
 
 tool=$(command -v podman || command -v docker) || {
@@ -95,5 +137,15 @@ if [[ ${ARGUS_PRINT_DIGEST:-} ]]; then
   # docker has no file for it.
   [[ -e $context/.digest ]] ||
     "$tool" image inspect --format '{{index .RepoDigests 0}}' "$ARGUS_IMAGE" | sed 's/.*@//' >"$context/.digest"
-  print_digest "$(<"$context/.digest")"
+  digest=$(<"$context/.digest")
+  if [[ $keys ]]; then
+    say "signing"
+    signed_here "$digest"
+    verified "$keys" "${ARGUS_IMAGE%:*}@$digest" "${cosign_options[@]}" || {
+      say "was signed, but by no key of argus:images.signers for it; add the public half of argus:images.signing's key" \
+        "there (cosign public-key --key FILE)"
+      exit 1
+    }
+  fi
+  print_digest "$digest"
 fi

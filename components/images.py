@@ -13,6 +13,7 @@ import pulumi
 from pulumi_command import local
 
 from components.config import sections
+from components.signatures import key_variables, keys_of
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 SCRIPT: Final = Path(__file__).with_name("build_image.sh")
@@ -119,9 +120,12 @@ class Images(pulumi.ComponentResource):
     """
 
     refs: Mapping[str, pulumi.Output[str]]
+    builds: Sequence[pulumi.Resource]
+    """What ends once an image that is built here is in the registry, signed and verified where the stack says so."""
 
     def __init__(self, name: str, args: ImagesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:Images", name, None, opts)
+        self.builds = []
         self.refs = {image.name: self._reference(name, image, args) for image in args.images}
         self.register_outputs(dict(self.refs))
 
@@ -132,7 +136,7 @@ class Images(pulumi.ComponentResource):
         if section.registry is None:
             raise ValueError(f"images.registry is unset and images.overrides has no {image.name}: set one of them")
         parts = context(image, dict(place for model in args.models if (place := model_files(model))))
-        reference = f"{section.registry}/argus/{image.name}:{content_tag(parts, section.base)}"
+        reference = f"{section.built(image.name)}:{content_tag(parts, section.base)}"
         staged = "".join(f"{_portable(path)}\t{target}\n" for part in parts for target, path in part.files())
         build = local.Command(
             f"{name}-{image.name}",
@@ -144,12 +148,27 @@ class Images(pulumi.ComponentResource):
                 "ARGUS_DOCKERFILE": f"containers/{image.name}/Dockerfile",
                 "ARGUS_REGISTRY_INSECURE": "1" if section.insecure else "",
                 **({"ARGUS_PRINT_DIGEST": "1"} if section.require_digests else {}),
+                **_signature(section, reference),
             },
             opts=pulumi.ResourceOptions(parent=self, custom_timeouts=pulumi.CustomTimeouts(create="60m", update="60m")),
         )
+        self.builds = [*self.builds, build]
         if section.require_digests:
-            return build.stdout.apply(lambda digest: f"{reference}@{digest.strip()}")
+            # What a command prints counts as secret if it was given a secret, such as the key that signs.
+            return pulumi.Output.unsecret(build.stdout).apply(lambda digest: f"{reference}@{digest.strip()}")
         return build.create.apply(lambda _: reference)
+
+
+def _signature(section: sections.Images, reference: str) -> dict[str, pulumi.Input[str]]:
+    """What build_image.sh is told of the keys that verify an image, and of the one that signs it."""
+    if not section.signers:
+        return {}
+    ids = keys_of(section, reference)
+    told: dict[str, pulumi.Input[str]] = {"ARGUS_KEYS": " ".join(ids), **key_variables(section, ids)}
+    if section.signing is not None:
+        told["COSIGN_PRIVATE_KEY"] = pulumi.Output.secret(section.signing.key)
+        told["COSIGN_PASSWORD"] = pulumi.Output.secret(section.signing.key_passphrase)
+    return told
 
 
 def _portable(path: Path) -> str:

@@ -8,6 +8,7 @@ import pulumi
 from components import engine
 from components.config import sections
 from components.config.rules import has_digest
+from components.signatures import named_images
 
 _CONTAINERS: Final = frozenset(("containers", "init_containers", "initContainers"))
 
@@ -24,11 +25,24 @@ class PinnedImages:
     def __init__(self, section: sections.Images) -> None:
         self._section = section
         self._floating: dict[str, str] = {}
+        self._unverified: dict[str, str] = {}
         asked = section.digests or section.require_digests
+        self._verified = frozenset(named_images(section)) if section.signers else None
         self.options = pulumi.ResourceOptions(transformations=[self._pin] if asked else None)
 
     def check(self) -> None:
-        """Raise pulumi.RunError that names every image without a digest, if the stack requires digests."""
+        """Raise pulumi.RunError that names every image without a digest, if the stack requires digests; or every one
+        whose signature nobody looks at, if it has signers.
+        """
+        self._check_digests()
+        if self._unverified:
+            lines = "\n".join(
+                f"  - {reference}, which {user} runs: name it in argus:images.digests"
+                for reference, user in sorted(self._unverified.items())
+            )
+            raise pulumi.RunError(f"{len(self._unverified)} images would run without being verified:\n{lines}")
+
+    def _check_digests(self) -> None:
         if self._floating and self._section.require_digests:
             lines = "\n".join(
                 f'  - argus:images.digests["{reference}"]: missing, and images.requireDigests is set; {user} runs it. '
@@ -46,6 +60,8 @@ class PinnedImages:
                 container["image"] = reference = self._section.pinned(reference)
                 if not has_digest(reference):
                     self._floating.setdefault(reference, resource.name)
+                elif self._verified is not None and reference not in self._verified:
+                    self._unverified.setdefault(reference, resource.name)
 
 
 def _containers(value: Any) -> Iterator[MutableMapping[str, Any]]:

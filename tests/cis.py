@@ -156,7 +156,9 @@ ITEMS: Final = (
     _held("5.4.1", "secrets as files", f"{_KUBEADM}::test_secrets_reach_pods_as_files_only"),
     _left("5.4.2", "secrets in a store outside", "the stack's secrets are Pulumi's, which may use any such store"),
     _left(
-        "5.5.1", "images are admitted by provenance", "by digest where images.requireDigests is set, not by signature"
+        "5.5.1",
+        "images are admitted by provenance",
+        "not by default; where images.signers is set, only what cosign verified is admitted, by digest",
     ),
     _held("5.6.1 to 5.6.4", "namespaces, seccomp, security contexts; nothing in `default`", f"{_PODS}::"),
 )

@@ -33,7 +33,7 @@ from pulumi.runtime import mocks
 
 import components.cluster
 from apps.access.hashes import hash_password, hash_token
-from components import engine
+from components import engine, versions
 from components.cluster import Cluster, ClusterArgs
 from components.config import lasting, load_values, reference
 from components.pipeline.rules import rules
@@ -41,6 +41,7 @@ from components.pipeline.stages import STAGES
 from components.recorder import Recorder, Registered
 from tests.accounts import HASH
 from tests.certificates import certificate
+from tests.signers import KEY, OTHER_KEY, PRIVATE_KEY
 from tests.unit.components.answers import printed
 from tests.unit.components.conftest import ROOT
 from tests.unit.components.host_keys import host_key
@@ -176,6 +177,36 @@ def add_control_planes(config: Config) -> None:
         {"name": f"cp{n}", "address": f"192.0.2.{10 + n}", "hostKey": host_key(f"cp{n}")} for n in (4, 5)
     ]
 
+
+def _signed(**own: Any) -> Change:
+    """All images by digest and verified, those that are built here by KEY; and other settings of images."""
+
+    def change(config: Config) -> None:
+        official = [*_OFFICIAL, *config["images"]["overrides"].values()]
+        config["images"] |= {
+            "base": f"debian:trixie-slim@{_DIGEST}",
+            "requireDigests": True,
+            "digests": dict.fromkeys(official, _DIGEST),
+            "signers": [{"images": "registry.example.com/*", "keys": [KEY]}, {"images": "*", "unsigned": True}],
+            **own,
+        }
+
+    return change
+
+
+_DIGEST: Final = f"sha256:{'0' * 64}"
+_OFFICIAL: Final = (
+    *(f"registry.k8s.io/kube-{part}:v1.36.1" for part in ("apiserver", "controller-manager", "scheduler", "proxy")),
+    *(
+        f"registry.k8s.io/autoscaling/vpa-{part}:{versions.VPA}"
+        for part in ("admission-controller", "recommender", "updater")
+    ),
+    f"registry.k8s.io/metrics-server/metrics-server:{versions.METRICS_SERVER}",
+    f"registry.k8s.io/pause:{versions.PAUSE}",
+    f"ghcr.io/kedacore/keda:{versions.KEDA}",
+    f"ghcr.io/kedacore/keda-metrics-apiserver:{versions.KEDA}",
+)
+"""The images that the stack runs beside those that it names or builds."""
 
 _CHECKSUMS: Final = {f"1.36.1/{program}": "0" * 64 for program in ("kubeadm", "kubelet", "kubectl")}
 _OTHER_RECIPIENT: Final = "age1t7rxyev2z3rw82stdlrrepyc39nvn86l5078zqkf5uasdy86jp6svpy7pa"
@@ -386,6 +417,38 @@ _OTHERS: Final[Mapping[str, Sequence[Sample]]] = {
     "cluster.proxy.http": [Sample(says="a proxy", change=_proxy())],
     "cluster.proxy.https": [Sample(says="another for https://", change=_proxy(https="http://192.0.2.7:3128"))],
     "cluster.proxy.noProxy": [Sample(says="a proxy, not for all", change=_proxy(noProxy=[".example.com"]))],
+    "images.signers[]": [Sample(says="all by digest, those that are built here signed", change=_signed())],
+    "images.signers[].images": [
+        Sample(
+            says="the same, and one is for fewer images", change=_signed(signers=[{"images": "kafka", "keys": [KEY]}])
+        )
+    ],
+    "images.signers[].keys": [
+        Sample(
+            says="the same, with two keys",
+            change=_signed(
+                signers=[
+                    {"images": "registry.example.com/*", "keys": [KEY, OTHER_KEY]},
+                    {"images": "*", "unsigned": True},
+                ]
+            ),
+        )
+    ],
+    "images.signers[].unsigned": [
+        Sample(says="for what is built here too", change=_signed(signers=[{"images": "*", "unsigned": True}]))
+    ],
+    "images.signing.privateKeyFile": [
+        Sample(says="the same, with a key", change=_signed(signing={"privateKeyFile": "~/cosign.key"}))
+    ],
+    "images.signing.privateKey": [
+        Sample(says="the same, with a key", change=_signed(signing={"privateKey": PRIVATE_KEY}))
+    ],
+    "images.signing.passphrase": [
+        Sample(
+            says="the same, with a key that has one",
+            change=_signed(signing={"privateKey": PRIVATE_KEY, "passphrase": "hush"}),
+        )
+    ],
     "producers.tls.ca": [Sample(says="a value", change=_authority("producers.tls.ca"))],
     "cameras[].tls.ca": [Sample(says="a value", change=_authority("cameras[].tls.ca", at=3))],
     "cameras[].tls.fingerprint": _of_item("cameras[].tls.fingerprint", 3, "ab" * 32),
@@ -785,6 +848,7 @@ def at_home() -> Iterator[None]:
         keys.mkdir()
         for name in ("id_ed25519", "other"):
             (keys / name).write_text(f"-----BEGIN OPENSSH PRIVATE KEY----- {name}")
+        (Path(folder) / "cosign.key").write_text(PRIVATE_KEY)
         os.chdir(ROOT)
         try:
             with patch.dict(os.environ, {"HOME": folder, "SSH_AUTH_SOCK": f"{folder}/agent"}):

@@ -26,8 +26,9 @@ _SECRET_KEYS = (
     "tokenHash",
     "clientSecret",
     "ca",
+    "keys",
 )
-"""Keys whose values are not printed; host keys and `ca`, because a user may give the private key by mistake."""
+"""Keys whose values are not printed; host keys, `ca` and `keys`, because a user may give the private key by mistake."""
 _MAY_HOLD_A_LOGIN = re.compile(r"@|\uff20|%40|://.*[?=#]")
 """A text with a login in a URL, whatever its signs are: no part of it can be told to be harmless."""
 _RENAMED = {"ssh.mend": "ssh.rerun"}

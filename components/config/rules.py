@@ -30,6 +30,8 @@ _MODEL_CLASS = re.compile(rb"cultralytics\.nn\.tasks\n(\w+)\n")
 KUBEADM_IMAGES: Final = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
 """The images of a release that have its version as tag; only kubeadm knows the tags of the others."""
 
+_SIGNING_KEY: Final = re.compile(r"-----BEGIN ENCRYPTED (SIGSTORE|COSIGN) PRIVATE KEY-----")
+
 _HOW_TO_ASK: Final = "`skopeo inspect --format '{{.Digest}}' docker://IMAGE` says it"
 
 CHECKPOINTS = frozenset(
@@ -203,6 +205,45 @@ def _digests(settings: Settings) -> Iterator[str]:
                 f"{key}: {reference} is a tag alone, which its registry may give another content, and "
                 f"images.requireDigests is set; write it with its digest, {reference}@sha256:… ({_HOW_TO_ASK})"
             )
+
+
+@_needs("images")
+def _signers(settings: Settings) -> Iterator[str]:
+    images = settings.images
+    if images.signing is not None and not images.signers:
+        yield "images.signers: needed with images.signing; give the public half of its key, so that it is verified too"
+    if not images.signers:
+        return
+    if not images.require_digests:
+        yield (
+            "images.requireDigests: needed with images.signers, as a tag may be given another image after it was "
+            "verified; set it to true"
+        )
+    named = {"images.base": images.base} if images.registry else {}
+    named |= {f"images.overrides.{name}": reference for name, reference in images.overrides.items()}
+    named |= {f'images.digests["{reference}"]': reference for reference in images.digests}
+    for key, reference in named.items():
+        if images.signer(reference) is None:
+            yield (
+                f"images.signers: no entry is for {reference} ({key}); add one with the keys of its publisher, or with "
+                "`unsigned: true`"
+            )
+
+
+@_needs("images")
+def _signing(settings: Settings) -> Iterator[str]:
+    signing = settings.images.signing
+    if signing is None:
+        return
+    path = signing.private_key_file
+    if path is not None and not path.is_file():
+        yield f"images.signing.privateKeyFile: {path} does not exist; `cosign generate-key-pair` makes a pair of keys"
+    elif not _SIGNING_KEY.search(signing.key):
+        key = "privateKeyFile" if path is not None else "privateKey"
+        yield (
+            f"images.signing.{key}: no key as cosign makes it (ENCRYPTED SIGSTORE PRIVATE KEY); make one with "
+            "`cosign generate-key-pair`, or `cosign import-key-pair --key FILE` of one that you have"
+        )
 
 
 @_needs("cluster", "images")

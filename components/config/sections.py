@@ -6,6 +6,7 @@ Keys are camelCase in the stack file and snake_case here. Checks that need more 
 import math
 import re
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
 from functools import cached_property
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -42,6 +43,7 @@ from components.config.urls import (
     check_proxy,
     check_registry,
 )
+from components.public_keys import check_public_key
 from components.ssh_keys import check_host_key
 
 Name = Annotated[str, StringConstraints(pattern=f"^{NAME_PATTERN}$")]
@@ -101,8 +103,8 @@ class Section(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=False, extra="forbid", frozen=True)
 
 
-class Login(Section):
-    """What is shown to an sshd: a private key, or one of those that an agent holds."""
+class PrivateKey(Section):
+    """A private key, in a file or in the stack."""
 
     private_key_file: UserPath | None = Field(None, description="Path of the private key, `~` allowed.")
     private_key: SecretStr | None = Field(
@@ -114,7 +116,7 @@ class Login(Section):
 
     @cached_property
     def key(self) -> str:
-        """The private key, read once from its file if the stack names one; empty where an agent has it."""
+        """The private key, read once from its file if the stack names one; empty where the stack gives none."""
         if self.private_key_file is not None:
             return self.private_key_file.read_text(encoding="utf-8")
         return self.private_key.get_secret_value() if self.private_key else ""
@@ -123,6 +125,10 @@ class Login(Section):
     def key_passphrase(self) -> str:
         """The passphrase of the private key; empty where it has none."""
         return self.passphrase.get_secret_value() if self.passphrase else ""
+
+
+class Login(PrivateKey):
+    """What is shown to an sshd: a private key, or one of those that an agent holds."""
 
 
 class Bastion(Login):
@@ -438,6 +444,41 @@ class Backup(Section):
         return self.key_recipients or self.recipients
 
 
+class Signing(PrivateKey):
+    """The key that signs the images which Argus builds, as `cosign generate-key-pair` makes it."""
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        if (self.private_key_file is None) == (self.private_key is None):
+            raise ValueError("set exactly one of privateKeyFile and privateKey")
+        return self
+
+
+class Signer(Section):
+    """Whose signature images must have."""
+
+    images: str = Field(
+        min_length=1,
+        pattern=r"^[\w.:/@*-]+$",
+        description="References as the stack and its pods write them, `*` for any text: "
+        "`registry.example.com/video/*`.",
+    )
+    keys: tuple[Annotated[str, AfterValidator(check_public_key)], ...] = Field(
+        (),
+        description="PEM text of the public keys (cosign.pub), of which one must have signed; two while one replaces "
+        "the other.",
+    )
+    unsigned: bool = Field(
+        False, description="Accept these images by their digest alone, as their publisher signs none."
+    )
+
+    @model_validator(mode="after")
+    def _keys_or_none(self) -> Self:
+        if bool(self.keys) == self.unsigned:
+            raise ValueError("give the keys of which one must have signed, or `unsigned: true`")
+        return self
+
+
 class Images(Section):
     """Where the pipeline's images come from."""
 
@@ -463,6 +504,24 @@ class Images(Section):
         description="Refuse an image that is used by its tag alone, which its registry may give another content; use "
         "also the images that are built here by their digest.",
     )
+    signers: tuple[Signer, ...] = Field(
+        (),
+        description="Who must have signed which images; of several that fit an image, the first. Before anything is "
+        "rolled out, cosign verifies every image of the stack, and one without an entry is refused. Needs "
+        "requireDigests. Unset: no signature is looked at.",
+    )
+    signing: Signing | None = Field(
+        None, description="Sign what is built here, when it is pushed. A key in `signers` must be its public half."
+    )
+
+    def built(self, name: str) -> str:
+        """The repository of an image that is built here."""
+        return f"{self.registry}/argus/{name}"
+
+    def signer(self, reference: str) -> tuple[int, Signer] | None:
+        """The first entry of `signers` that is for an image, with its place in the list; None if there is none."""
+        name = reference.partition("@")[0]
+        return next(((n, each) for n, each in enumerate(self.signers) if fnmatchcase(name, each.images)), None)
 
     def pinned(self, reference: str) -> str:
         """The reference with its digest, where `digests` has one."""

@@ -6,6 +6,7 @@ from functools import partial
 
 from components.config import Settings
 from components.config.rules import Rule
+from components.config.sections import Images
 from components.pipeline.stage import Stage
 from components.pipeline.stages import OPTIONAL_IMAGES, OptionalImage, every_image, images
 
@@ -48,8 +49,23 @@ def _optional_image(optional: OptionalImage, settings: Settings) -> Iterator[str
 def _registry(names: Iterable[str], settings: Settings, *, why: str = "") -> Iterator[str]:
     """Images that are built, not named, need a registry."""
     built = [name for name in names if name not in settings.images.overrides]
-    if settings.images.registry is None and built:
+    section = settings.images
+    if section.registry is None and built:
         yield f"images.registry: required to build {', '.join(built)}{why}; name one that the machines pull from"
+    if section.registry and section.signers:
+        yield from _signers_of_built(built, section)
+
+
+def _signers_of_built(names: Iterable[str], section: Images) -> Iterator[str]:
+    """What is built here is always verified, as whoever can push to the registry may have put another image there."""
+    for name in names:
+        reference = section.built(name)
+        found = section.signer(f"{reference}:0")
+        if found is None or found[1].unsigned:
+            yield (
+                f"images.signers: none with keys is for {reference}, which is built here; add `images: "
+                f"{section.registry}/*` with the public half of images.signing's key"
+            )
 
 
 def _placement(stage: Stage, settings: Settings) -> Iterator[str]:

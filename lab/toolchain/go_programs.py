@@ -191,6 +191,16 @@ KUBE_ROUTER_GROUP = GoGroup(
 )
 """A pod network that enforces policies, for a stack that names its manifest."""
 
+_COSIGN = "github.com/sigstore/cosign/v3"
+COSIGN_GROUP = GoGroup(
+    name="cosign",
+    source=SOURCES / "cosign",
+    programs={"cosign": f"{_COSIGN}/cmd/cosign"},
+    version_of=_COSIGN,
+    version_variables=("sigs.k8s.io/release-utils/version.gitVersion={version}",),
+)
+"""What signs images and verifies signatures, for the tests of stacks that do."""
+
 _TEST_IMAGES = "test/images"
 
 CONFORMANCE_GROUPS: tuple[GoGroup, ...] = (

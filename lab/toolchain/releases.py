@@ -1,7 +1,8 @@
 """The Kubernetes releases that the lab can build: its own, and the previous one, to test upgrades.
 
 Kubernetes' conformance tests are a separate release, which only `make conformance` builds. So are KEDA, whose build
-takes as long as Kubernetes', the Vertical Pod Autoscaler and kube-router, built only for a stack that uses them.
+takes as long as Kubernetes', the Vertical Pod Autoscaler and kube-router, built only for a stack that uses them, and
+cosign, which only tests use.
 """
 
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from pathlib import Path
 from lab.config import CACHE, TOOLS
 from lab.toolchain.go_programs import (
     CONFORMANCE_GROUPS,
+    COSIGN_GROUP,
     GROUPS,
     KEDA_GROUP,
     KUBE_ROUTER_GROUP,
@@ -63,3 +65,4 @@ KUBE_ROUTER = Release(
     bin=CACHE / "kube-router" / "bin",
 )
 VPA = Release(groups=(VPA_GROUP,), store=CACHE / "vpa" / "toolchain", bin=CACHE / "vpa" / "bin")
+COSIGN = Release(groups=(COSIGN_GROUP,), store=CACHE / "cosign" / "toolchain", bin=CACHE / "cosign" / "bin")

@@ -229,7 +229,7 @@ class ApiServer:
     kubeconfig: Path
 
     def kubectl(self, *arguments: str, ok: bool = True, stdin: str | None = None) -> str:
-        """Run kubectl against this API server."""
+        """What kubectl prints against this API server; its error where it must fail."""
         done = subprocess.run(
             [tool("kubectl"), f"--kubeconfig={self.kubeconfig}", *arguments],
             input=stdin,
@@ -239,7 +239,7 @@ class ApiServer:
             check=False,
         )
         assert (done.returncode == 0) == ok, done.stderr
-        return done.stdout
+        return done.stdout if ok else done.stderr
 
     def get(self, *arguments: str) -> dict[str, Any]:
         """The live object."""

@@ -19,6 +19,7 @@ from components.config.rules import CHECKPOINTS, Rule
 from components.pipeline.producers import for_producer
 from components.pipeline.rules import rules
 from components.pipeline.stages import STAGES, images
+from tests.signers import KEY, PRIVATE_KEY
 from tests.unit.apps.messages.test_camera_url import LOGINS
 from tests.unit.apps.producer.certificates import certificate
 from tests.unit.apps.weights.graphs import anchors, folder, graph
@@ -92,6 +93,7 @@ def private_key(passphrase: str) -> str:
         return file.read_text()
 
 
+DIGEST = f"sha256:{'0' * 64}"
 HTTPS = {"name": "cam-01", "url": "https://camera/stream"}
 
 
@@ -186,6 +188,55 @@ MISTAKES = {
     "a digest of a digest": (
         change("images.digests", {f"pause@sha256:{'0' * 64}": f"sha256:{'0' * 64}"}),
         "has a digest already; write the reference without it",
+    ),
+    "signers of tags": (
+        change("images.signers", [{"images": "*", "keys": [KEY]}]),
+        "images.requireDigests: needed with images.signers",
+    ),
+    "a key that signs and nobody who verifies": (
+        change("images.signing", {"privateKey": PRIVATE_KEY}),
+        "images.signers: needed with images.signing",
+    ),
+    "a signer without a key": (
+        change("images.signers", [{"images": "*"}]),
+        "images.signers[0]: give the keys of which one must have signed, or `unsigned: true`",
+    ),
+    "a signer with keys that does not sign": (
+        change("images.signers", [{"images": "*", "keys": [KEY], "unsigned": True}]),
+        "images.signers[0]: give the keys",
+    ),
+    "a private key of a signer": (
+        change("images.signers", [{"images": "*", "keys": [PRIVATE_KEY]}]),
+        "images.signers[0].keys[0]: (secret): this is a private key, which is no longer secret",
+    ),
+    "an image without a signer": (
+        change("images", {"signers": [{"images": "kafka*", "keys": [KEY]}], "overrides": {"ui": "r.example.com/ui:1"}}),
+        "images.signers: no entry is for r.example.com/ui:1 (images.overrides.ui); add one with the keys",
+    ),
+    "a digest without a signer": (
+        change("images", {"signers": [{"images": "kafka*", "keys": [KEY]}], "digests": {"pause:3": DIGEST}}),
+        'images.signers: no entry is for pause:3 (images.digests["pause:3"])',
+    ),
+    "a base without a signer": (
+        change("images.signers", [{"images": "10.77.0.1:5000/*", "keys": [KEY]}]),
+        "images.signers: no entry is for debian:trixie-slim (images.base)",
+    ),
+    "what is built here without a signer": (
+        change("images.signers", [{"images": "debian:*", "unsigned": True}]),
+        "images.signers: none with keys is for 10.77.0.1:5000/argus/kafka, which is built here",
+    ),
+    "what is built here accepted unsigned": (
+        change("images.signers", [{"images": "*", "unsigned": True}]),
+        "images.signers: none with keys is for 10.77.0.1:5000/argus/kafka",
+    ),
+    "no key that signs": (change("images.signing", {"passphrase": "hush"}), "images.signing: set exactly one of"),
+    "a key that signs in no file": (
+        change("images.signing.privateKeyFile", "/nowhere/cosign.key"),
+        "images.signing.privateKeyFile: /nowhere/cosign.key does not exist; `cosign generate-key-pair`",
+    ),
+    "a key that signs of another kind": (
+        change("images.signing.privateKey", private_key("hush")),
+        "images.signing.privateKey: no key as cosign makes it",
     ),
     "a machine's IPv6 address": (change("machines.workers.0.address", "fd00::21"), "IPv6 is not supported"),
     "an IPv6 endpoint": (change("cluster.endpoint", "[fd00::10]"), "IPv6 is not supported"),
