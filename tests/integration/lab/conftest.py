@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv4Network
 import pytest
 
 from lab import config, network
-from lab.config import SUITES, Machine
+from lab.config import SUITE, SUITES, Machine
 from lab.machines import fleet, ssh
 
 NETWORK = "argus-trial"
@@ -22,7 +22,11 @@ needs_machines = [
 ]
 
 
-@pytest.fixture(scope="module", params=SUITES)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(each, marks=[] if each == SUITE else pytest.mark.full) for each in SUITES],
+    ids=SUITES,
+)
 def trial(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A machine of each suite, which is not made yet."""
     state = tmp_path_factory.mktemp("state")

@@ -20,6 +20,8 @@ from tests.marathon import delay, late, machines
 from tests.marathon.fault import Aim, Scene, UnprovenError, prove
 from tests.marathon.late import PacketsLate, round_trip_ms
 
+pytestmark = pytest.mark.full
+
 HERE, THERE, CABLE = "198.51.100.1", "198.51.100.2", "argus-late"
 GATEWAY, POD = "198.51.100.5", "198.51.100.6"
 LATE_MS = 500

@@ -20,6 +20,8 @@ from tests.marathon.clock import ClockStepped
 from tests.marathon.fault import Scene, UnprovenError
 from tests.marathon.images import memory_of
 
+pytestmark = pytest.mark.full
+
 HOUR = 3600
 
 WORKER = """

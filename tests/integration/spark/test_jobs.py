@@ -202,6 +202,7 @@ def test_still_frames_carry_detections_and_are_counted(job: Job) -> None:
         assert results[camera, sequence].detections == source.detections
 
 
+@pytest.mark.full
 def test_a_backlog_is_thinned_and_what_was_left_out_is_counted(kafka: str) -> None:
     # The senders' times stand for a delay that would take a minute.
     job = create_job(kafka, "objects", senders_times=True)
@@ -310,6 +311,7 @@ def test_what_retention_removed_is_counted_and_the_stream_goes_on(job: Job) -> N
         assert second.metric("expired_total") == behind
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("job", ["motion"], indirect=True)
 def test_executors_come_with_the_lag_and_go_with_it(job: Job) -> None:
     scaling = {

@@ -43,6 +43,7 @@ def answers(job: Job) -> Counter[tuple[str, int]]:
     return found
 
 
+@pytest.mark.full
 def test_models_move_into_one_application_and_out_of_it(jobs: tuple[Job, Job]) -> None:
     objects, motion = jobs
     send(objects, range(1, 5))
