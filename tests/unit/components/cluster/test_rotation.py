@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 import components
+from components.cluster.kubeadm import PATCHES
 from components.remote import Script
 from tests.unit.components.answers import SHELL
 from tests.unit.components.cluster.conftest import Host
@@ -151,13 +152,34 @@ def test_no_key_is_in_what_is_said(tmp_path: Path) -> None:
 # The file on a control plane.
 
 
+MANIFEST, PATCH = "/etc/kubernetes/manifests/kube-apiserver.yaml", f"{PATCHES}/kube-apiserver1+strategic.yaml"
+KUBEADMS = "kubeadm.kubernetes.io/kube-apiserver.advertise-address.endpoint"
+AS_KUBEADM_WRITES_IT = f"""apiVersion: v1
+kind: Pod
+metadata:
+  annotations:
+    {KUBEADMS}: 192.0.2.99:6443
+  name: kube-apiserver
+spec:
+  containers: [{{name: kube-apiserver}}]
+"""
+
+
 @pytest.fixture
 def host(member: Host) -> Host:
-    # Whoever ends the API server gets another process.
-    (member.root / "ended").touch()
-    for program, body in {"pgrep": 'wc -l <"$MACHINE/ended"', "pkill": 'echo >>"$MACHINE/ended"'}.items():
-        member.program(program, body)
+    manifest = member.path(MANIFEST)
+    manifest.parent.mkdir(parents=True, exist_ok=True)
+    manifest.write_text(AS_KUBEADM_WRITES_IT)
+    # Another process where the manifest is another: kubelet starts static pods anew.
+    member.program("pgrep", f'cksum <"$MACHINE{MANIFEST}"')
+    member.program("pkill", "")
     return member
+
+
+def started(host: Host, file: str) -> str:
+    """What tells the API server's pod from the one before, in its manifest or in kubeadm's patch."""
+    found: str = yaml.safe_load(host.path(file).read_text())["metadata"]["annotations"]["argus/started"]
+    return found
 
 
 def providers(host: Host) -> list[str]:
@@ -181,11 +203,25 @@ def test_a_control_plane_says_the_keys_that_it_was_given(host: Host, keys: str, 
     assert providers(host) == written
     assert host.encryption.stat().st_mode & 0o777 == 0o600
     assert host.run("encryption_read.sh").stdout == f"{keys}\n"
-    ended = len(host.ran("pkill"))
-    assert ended == 1
+    pod = started(host, MANIFEST)
     host.run("encryption_put.sh", f"{keys}\n")
-    assert len(host.ran("pkill")) == ended, "it has these keys"
+    assert started(host, MANIFEST) == pod, "it has these keys"
     assert not host.path("/etc/kubernetes/encryption.yaml.before").exists()
+
+
+def test_an_api_server_with_other_keys_is_another_pod_and_nobody_ends_it(host: Host) -> None:
+    pods = set()
+    for keys in (f"{OLD}\n{NEW}\n", f"{NEW}\n{OLD}\n", f"{NEW}\n"):
+        host.run("encryption_put.sh", keys)
+        pods.add(started(host, MANIFEST))
+        assert started(host, PATCH) == started(host, MANIFEST), "kubeadm would write it anew without"
+    assert len(pods) == 3
+    assert host.ran("pkill") == []
+    manifest = host.path(MANIFEST)
+    # As kubeadm would write it, so that nothing starts anew for that.
+    assert list(yaml.safe_load(manifest.read_text())["metadata"]["annotations"]) == ["argus/started", KUBEADMS]
+    assert manifest.stat().st_mode & 0o777 == 0o600
+    assert [each.name for each in manifest.parent.iterdir()] == [manifest.name], "the kubelet starts what is there"
 
 
 def test_keys_that_do_not_arrive_are_not_taken_for_none(host: Host) -> None:
