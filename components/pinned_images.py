@@ -54,7 +54,7 @@ class PinnedImages:
     def _pin(self, resource: pulumi.ResourceTransformationArgs) -> None:
         if not resource.type_.startswith("kubernetes:"):
             return
-        for container in _containers(resource.props):
+        for container in containers_of(resource.props):
             reference = container.get("image")
             if isinstance(reference, str):
                 container["image"] = reference = self._section.pinned(reference)
@@ -64,15 +64,15 @@ class PinnedImages:
                     self._unverified.setdefault(reference, resource.name)
 
 
-def _containers(value: Any) -> Iterator[MutableMapping[str, Any]]:
-    """The fields of every container in the inputs of a resource."""
+def containers_of(value: Any) -> Iterator[MutableMapping[str, Any]]:
+    """The fields of every container in the inputs of a resource, or in an object of a manifest."""
     fields = engine.fields(value)
     if fields is None:
         for each in value if isinstance(value, list | tuple) else ():
-            yield from _containers(each)
+            yield from containers_of(each)
         return
     for key, inner in list(fields.items()):
         if key in _CONTAINERS and isinstance(inner, list | tuple):
             yield from (each for each in map(engine.fields, inner) if each is not None)
         elif key != "data":
-            yield from _containers(inner)
+            yield from containers_of(inner)

@@ -5,13 +5,14 @@ The connections are those of the network policies; a test fails if the file is s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from components import kubernetes as k
 from components.autoscaling import keda, vpa
 from components.cluster.kubeadm import API_PORT
+from components.markdown import head, row
 from components.pipeline import (
     audit_log,
     elasticsearch,
@@ -162,7 +163,7 @@ def page() -> str:
     columns = ("from", "to", "port", "what is there", "asks who it is", "encrypted")
     return "\n".join(
         [
-            *(_HEADER, _row(columns), _row(["---"] * len(columns))),
+            *(_HEADER, *head(columns)),
             *(*_inside(), *_open(), *_outside(), *_grants(), *_search_grants(), ""),
         ]
     )
@@ -194,21 +195,21 @@ def _outside() -> Iterator[str]:
 def _grants() -> Iterator[str]:
     yield _GRANTS
     columns = ("client", "reads", "writes", "learns how far it is")
-    yield from (_row(columns), _row(["---"] * len(columns)))
+    yield from head(columns)
     granted = grants({_MODEL: [_MODEL]})
     for client in dict.fromkeys(grant.client for grant in granted):
         own = [grant for grant in granted if grant.client == client]
-        yield _row([client, *(", ".join(_things(own, each)) for each in ("read", "write", "describe"))])
-    yield _row([", ".join(SUPER_USERS), "everything", "everything", "everything"])
+        yield row([client, *(", ".join(_things(own, each)) for each in ("read", "write", "describe"))])
+    yield row([", ".join(SUPER_USERS), "everything", "everything", "everything"])
 
 
 def _search_grants() -> Iterator[str]:
     yield _SEARCH_GRANTS
     columns = ("client", "request", "of what")
-    yield from (_row(columns), _row(["---"] * len(columns)))
+    yield from head(columns)
     for client in elasticsearch_grants.CLIENTS:
         for number, (verb, what) in enumerate(elasticsearch_grants.said_of(client)):
-            yield _row(["" if number else client, verb, what])
+            yield row(["" if number else client, verb, what])
 
 
 def _things(granted: Iterable[Grant], operation: str) -> Iterator[str]:
@@ -216,11 +217,7 @@ def _things(granted: Iterable[Grant], operation: str) -> Iterator[str]:
 
 
 def _line(clients: str, server: str, port: str, door: Door) -> str:
-    return _row((clients, server, port, door.serves, door.identity, door.encrypted))
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    return row((clients, server, port, door.serves, door.identity, door.encrypted))
 
 
 if __name__ == "__main__":

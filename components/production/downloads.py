@@ -13,22 +13,23 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pulumi
 import yaml
 
 from components import versions
 from components.cluster.packages import packages_of
-from components.config import manifest
+from components.config import Settings, manifest
 from components.config.rules import KUBEADM_IMAGES, has_digest
 from components.config.sections import PROGRAMS
 from components.images import ROOT
+from components.markdown import table
+from components.pinned_images import containers_of
 from components.pipeline.stages import STAGES, images_of
 from components.production.pods import pods
 from components.production.serving import split
 from components.production.stack import Declared, SiteError, declare, read
-from components.production.table import table
 
 PULUMI: Final = "https://get.pulumi.com/releases"
 _SIGNED: Final = "Debian's signature"
@@ -105,11 +106,15 @@ def _of_pulumi() -> Iterator[Download]:
     yield Download(by=by, what=f"{number} Python packages (`requirements.lock`)", source="PyPI", checked="SHA-256")
 
 
+def machine_packages(settings: Settings, *, control_plane: bool) -> tuple[str, ...]:
+    """The Debian packages of a machine that holds volumes."""
+    copies = settings.backup.copy_to is not None
+    return packages_of(control_plane=control_plane, bounded=settings.storage.bounded, copies=copies)
+
+
 def _of_machines(declared: Declared) -> Iterator[Download]:
-    settings = declared.settings
-    cluster, copies, bounded = settings.cluster, settings.backup.copy_to is not None, settings.storage.bounded
-    everywhere = packages_of(control_plane=False, bounded=bounded, copies=copies)
-    every = packages_of(control_plane=True, bounded=bounded, copies=copies)
+    settings, cluster = declared.settings, declared.settings.cluster
+    everywhere, every = (machine_packages(settings, control_plane=each) for each in (False, True))
     more = [each for each in every if each not in everywhere]
     given = dict(line.split(" ") for line in cluster.checksums_of_programs)
     yield Download(by="every machine", what=f"Debian packages {_code(everywhere)}", source=_APT, checked=_SIGNED)
@@ -181,19 +186,7 @@ def _of_network(declared: Declared) -> Iterator[str]:
     source = declared.settings.cluster.network.manifest
     if source:
         for document in yaml.safe_load_all(manifest.read(source)):
-            yield from _images_in(document)
-
-
-def _images_in(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            if key in ("containers", "initContainers") and isinstance(inner, list):
-                yield from (each["image"] for each in inner if isinstance(each, dict) and "image" in each)
-            else:
-                yield from _images_in(inner)
-    elif isinstance(value, list):
-        for each in value:
-            yield from _images_in(each)
+            yield from (each["image"] for each in containers_of(document) if "image" in each)
 
 
 def _registry(declared: Declared, reference: str) -> str:

@@ -12,9 +12,9 @@ from typing import Final
 from components.cluster.openings import listens_at, openings
 from components.config import Settings
 from components.images import ROOT
+from components.markdown import table
 from components.production import downloads, sizes
 from components.production.stack import read
-from components.production.table import table
 
 PAGE: Final = ROOT / "docs" / "production.md"
 STACK: Final = "prod"

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Serves what machines download where they reach nothing else: a registry of images, and files over plain HTTP.
 
-The lab's machines get everything in this way. A bundle (production/bundle) has a copy of this file as `serve.py`,
-beside its images and files. It needs Debian's docker-registry, skopeo to load images, and Python's standard library.
+The lab's machines get everything in this way. A bundle (components/production/bundle) has a copy of this file as
+`serve.py`, beside its images and files. It needs Debian's docker-registry, skopeo to load images, and Python's standard
+library.
 """
 
 import argparse

@@ -17,12 +17,12 @@ from typing import Final
 import pulumi
 
 from components.cluster import disks
+from components.markdown import table
 from components.pipeline.stages import STAGES, volumes_gib
 from components.production import measured
 from components.production.pods import Pods, pods
 from components.production.scale import raises, scaled
 from components.production.stack import Declared, Sections, SiteError, declare, read
-from components.production.table import table
 from components.production.traffic import DAY, GIB, Traffic
 
 CAMERAS: Final = (10, 40, 400)

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from components.production.serving import sha256
 from lab.config import CACHE, LabError
 from lab.progress import now, step
 from lab.shell import run
@@ -99,8 +100,7 @@ def _only(folder: Path, pattern: str, what: str) -> Path:
 
 
 def _check(file: Path) -> None:
-    with file.open("rb") as opened:
-        found = hashlib.file_digest(opened, "sha256").hexdigest()
+    found = sha256(file)
     if found != CHECKSUMS[file.name]:
         raise LabError(
             f"{file.name}: SHA-256 {found}, but {CHECKSUMS[file.name]} is pinned in {__name__}; "

@@ -4,7 +4,6 @@
 """
 
 import fcntl
-import hashlib
 import os
 import platform
 import re
@@ -21,6 +20,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from components.production.serving import sha256
 from lab.config import CACHE, ROOT, LabError
 from lab.progress import Step, step
 
@@ -155,8 +155,7 @@ def _download(path: str, target: Path, shown: Step) -> None:
 
 
 def _check(archive: Path, checksum: str) -> None:
-    with archive.open("rb") as opened:
-        found = hashlib.file_digest(opened, "sha256").hexdigest()
+    found = sha256(archive)
     if found != checksum:
         raise LabError(
             f"what the module proxy sent as Go {VERSION} has the SHA-256 {found}, but {checksum} is pinned in "

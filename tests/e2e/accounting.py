@@ -43,10 +43,8 @@ class Audit:
         start: dict[str, CameraState] = {}
 
         def delivered() -> str | None:
-            try:
-                start.update(cluster.cameras())
-            except AssertionError as handed_over:
-                return str(handed_over)
+            if handed_over := _read(cluster, start):
+                return handed_over
             silent = sorted(name for name, camera in start.items() if camera.last is None)
             return f"no frame yet from {silent}" if silent or not start else None
 
@@ -61,10 +59,8 @@ class Audit:
         end: dict[str, CameraState] = {}
 
         def everybody_delivers() -> str | None:
-            try:
-                end.update(self.cluster.cameras())
-            except AssertionError as handed_over:
-                return str(handed_over)
+            if handed_over := _read(self.cluster, end):
+                return handed_over
             silent = sorted(
                 name for name in self.start if name not in end or not _delivered(self.start[name], end[name])
             )
@@ -153,6 +149,15 @@ def expected_frames(
                 first = max(_next(before), run << SEQUENCE_SHIFT)
                 expected |= {(name, sequence) for sequence in range(first, last + 1)}
     return expected - failed
+
+
+def _read(cluster: ClusterClient, cameras: dict[str, CameraState]) -> str | None:
+    """Read what producers report of their cameras; what is in the way while a camera is being handed over."""
+    try:
+        cameras.update(cluster.cameras())
+    except AssertionError as handed_over:
+        return str(handed_over)
+    return None
 
 
 def undelivered(

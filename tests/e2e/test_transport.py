@@ -14,10 +14,11 @@ from components.config.lasting import next_step
 from components.config.sections import SearchTransport, Transport
 from components.pipeline import elasticsearch, elasticsearch_proxy, kafka, zookeeper
 from tests.e2e.accounting import Audit
-from tests.e2e.cluster import NAMESPACE
+from tests.e2e.cluster import NAMESPACE, ClusterClient
 from tests.e2e.conftest import Stack, kept, run_lab
-from tests.e2e.machines import kubectl, on, stack_with
+from tests.e2e.machines import kubectl, stack_with
 from tests.e2e.refusals import members, refusals
+from tests.e2e.strangers import Target, listening
 from tests.e2e.timings import Timings
 from tests.e2e.waiting import wait_until
 
@@ -91,12 +92,10 @@ def not_scaling(autoscaler: str) -> str | None:
     return None if said == ["True"] else f"ScalingActive: {said}"
 
 
-def answers(pod: str, port: int) -> bool:
+def answers(cluster: ClusterClient, pod: str, port: int) -> bool:
     """Whether a pod's port is reached from its own machine, which no policy forbids."""
-    path = "{.status.hostIP} {.status.podIP}"
-    ((node, address),) = (line.split() for line in kubectl("cp1", f"-n {NAMESPACE} get pod {pod} -o jsonpath='{path}'"))
-    (name,) = kubectl("cp1", f"get nodes -o wide --no-headers | grep -F ' {node} ' | cut -d' ' -f1")
-    return on(name, f"if timeout 5 bash -c ': </dev/tcp/{address}/{port}' 2>/dev/null; then echo in; fi") == ["in"]
+    (found,) = (each for each in cluster.pods() if each["metadata"]["name"] == pod)
+    return bool(listening({found["spec"]["nodeName"]: [Target(pod, found["status"]["podIP"], port)]}))
 
 
 @pytest.fixture
@@ -118,7 +117,7 @@ def in_plain(stack: Stack, tmp_path: Path, timings: Timings) -> Iterator[None]:
 def test_everybody_goes_over_to_tls_and_no_frame_is_lost(stack: Stack, tmp_path: Path, timings: Timings) -> None:
     audit = Audit.open(stack.cluster)
     began = time.monotonic()
-    both, prefer, tls = STEPS[1:]
+    cluster, (both, prefer, tls) = stack.cluster, STEPS[1:]
 
     go(stack, tmp_path, both)
     assert still_at("kafka", kafka.TLS_PORT) is None
@@ -136,9 +135,9 @@ def test_everybody_goes_over_to_tls_and_no_frame_is_lost(stack: Stack, tmp_path:
 
     go(stack, tmp_path, tls)
     plain = {"kafka": kafka.PORT, "zookeeper": zookeeper.CLIENT, "elasticsearch": elasticsearch.HTTP}
-    found = [(pod, port) for service, port in plain.items() for pod in members(service) if answers(pod, port)]
+    found = [(pod, port) for service, port in plain.items() for pod in members(service) if answers(cluster, pod, port)]
     assert found == [], "these still answer in plain"
-    closed = [pod for pod in members("elasticsearch") if not answers(pod, elasticsearch_proxy.HTTPS)]
+    closed = [pod for pod in members("elasticsearch") if not answers(cluster, pod, elasticsearch_proxy.HTTPS)]
     assert closed == [], "these do not answer with TLS"
     assert refusals() == {}
     took_s = time.monotonic() - began

@@ -18,7 +18,7 @@ from lab.shell import output, run
 from tests.e2e.machines import EVERYBODY
 from tests.marathon import delay
 from tests.marathon.fault import OVERTIME_S, Aim, Fault, Scene, UnprovenError, prove
-from tests.marathon.machines import CARD, in_network
+from tests.marathon.machines import CARD, in_network, iptables
 from tests.marathon.schedule import chosen
 
 LATE_MS = (300, 800)
@@ -155,8 +155,7 @@ def _rules(name: str, action: str) -> Iterator[list[str]]:
 
 
 def _table(name: str, *arguments: str) -> list[str]:
-    # iptables, and not nft: as in machines.py.
-    return [*in_network(name), "iptables", "--wait", "--table", _TABLE, *arguments]
+    return iptables(name, _TABLE, *arguments)
 
 
 def _ended(process: int) -> None:

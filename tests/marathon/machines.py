@@ -166,9 +166,14 @@ def in_network(name: str) -> tuple[str, ...]:
     return ("nsenter", f"--net=/proc/{process_of_machine(name)}/ns/net")
 
 
+def iptables(name: str, table: str, *arguments: str) -> list[str]:
+    """The command that works on a table of a machine."""
+    # As in components/cluster/network.sh: the nft of Debian 12 crashes on kube-proxy's tables.
+    return [*in_network(name), "iptables", "--wait", "--table", table, *arguments]
+
+
 def _tables(name: str, *arguments: str) -> list[str]:
-    # iptables, as in components/cluster/network.sh: the nft of Debian 12 crashes on kube-proxy's tables.
-    return [*in_network(name), "iptables", "--wait", "--table", "raw", *arguments]
+    return iptables(name, "raw", *arguments)
 
 
 def _rule(aim: Aim, action: str) -> list[str]:

@@ -13,13 +13,12 @@ from typing import Final
 
 import pulumi
 
-from components.cluster.packages import packages_of
 from components.config import manifest
 from components.images import ROOT
 from components.production import serving
 from components.production.bundle import debian, images, programs
 from components.production.bundle.fetch import fetch, run
-from components.production.downloads import pulumi_files
+from components.production.downloads import machine_packages, pulumi_files
 from components.production.stack import Declared, SiteError, declare, read
 
 PARTS: Final = ("programs", "images", "debian", "pulumi")
@@ -55,8 +54,7 @@ def make(options: argparse.Namespace) -> None:
 
 def debian_packages(declared: Declared) -> set[str]:
     """The packages of machines, of the computer that serves the bundle, and of the one that runs Pulumi."""
-    copies, bounded = declared.settings.backup.copy_to is not None, declared.settings.storage.bounded
-    return {*packages_of(control_plane=True, bounded=bounded, copies=copies), *SERVERS, *OPERATOR}
+    return {*machine_packages(declared.settings, control_plane=True), *SERVERS, *OPERATOR}
 
 
 def _add_pulumi(bundle: Path) -> None:
