@@ -84,6 +84,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
         monkeypatch.setattr(late, "machine", lambda _: SimpleNamespace(address=THERE, container="container"))
         monkeypatch.setattr(late, "running", lambda _: True)
         yield made
+        # The kernel takes it away with the network, but some time after the process has ended.
+        ip(f"link delete {CABLE}")
 
 
 @pytest.fixture
