@@ -234,6 +234,7 @@ _VALUES: Final[Mapping[str, Sequence[Any]]] = {
     "cluster.secretsKey": ["key2"],
     "cluster.kubelet.cgroupDriver": ["cgroupfs"],
     "cluster.kubelet.failCgroupV1": [False],
+    "cluster.goMaxProcs": [1],
     "cluster.kubelet.featureGates": [{"KubeletInUserNamespace": True}],
     "cluster.kubeProxy.conntrackMaxPerCore": [0],
     "cluster.minimumMemoryMiB": [2000],

@@ -8,7 +8,7 @@ mapfile -t images < <(ctr --namespace k8s.io images list -q 2>/dev/null || true)
 ((${#images[@]} == 0)) || ctr --namespace k8s.io images remove --sync "${images[@]}" >/dev/null 2>&1 || true
 restore /etc/containerd/config.toml /etc/containerd/certs.d/_default/hosts.toml
 rmdir --ignore-fail-on-non-empty -p /etc/containerd/certs.d/_default 2>/dev/null || true
-restore /etc/systemd/system/containerd.service.d/90-argus-proxy.conf
-rmdir --ignore-fail-on-non-empty /etc/systemd/system/containerd.service.d 2>/dev/null || true
+restore_drop_in containerd.service proxy
+restore_drop_in containerd.service processors
 systemctl daemon-reload
 restore_unit containerd.service

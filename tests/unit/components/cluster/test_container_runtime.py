@@ -38,6 +38,7 @@ def configure(host: Host) -> None:
         images="pause",
         digests="",
         proxy="",
+        go_max_procs="",
     )
 
 
