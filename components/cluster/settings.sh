@@ -39,16 +39,3 @@ api_server_files
 for pod in apiserver controller-manager scheduler; do
   rewritten "kube-$pod" kubeadm init phase control-plane "$pod" --config "$work/config" >/dev/null
 done
-
-# processors_of_etcd: brings GO_MAX_PROCS into the pod of etcd. kubeadm would write it for a cluster of this member alone.
-processors_of_etcd() {
-  local manifest=/etc/kubernetes/manifests/etcd.yaml change new
-  [[ $(awk '$3 == "GOMAXPROCS" { getline; gsub("\"", ""); print $2 }' "$manifest") != "$GO_MAX_PROCS" ]] || return 0
-  # shellcheck disable=SC2016 # $patch is Kubernetes' own
-  change='"$patch": "delete"'
-  [[ ! $GO_MAX_PROCS ]] || change="\"value\": \"$GO_MAX_PROCS\""
-  new=$(kubectl patch --local --filename "$manifest" --type strategic --output yaml \
-    --patch "{\"spec\": {\"containers\": [{\"name\": \"etcd\", \"env\": [{\"name\": \"GOMAXPROCS\", $change}]}]}}")
-  put_static_pod etcd <<<"$new"
-}
-rewritten etcd processors_of_etcd

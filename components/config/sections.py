@@ -362,7 +362,8 @@ class Cluster(Section):
         ge=1,
         description="How many processors each of Kubernetes' own programs uses at a time, as Go's GOMAXPROCS (API "
         "server, etcd, controller manager, scheduler, kubelet, containerd); unset: all of its machine. 1 is for "
-        "machines of few cores that analyse video too: the threads of these programs then wake each other less.",
+        "machines of few cores that analyse video too: their threads then wake each other less. An etcd that is there "
+        "keeps what it was made with.",
     )
     kube_proxy: KubeProxyOptions = Field(KubeProxyOptions(), description="Settings of every kube-proxy.")
     minimum_memory_mib: int = Field(

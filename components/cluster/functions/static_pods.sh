@@ -52,7 +52,6 @@ serves_after() {
     kube-apiserver) url=https://localhost:6443/readyz ;;
     kube-controller-manager) url=https://localhost:10257/healthz ;;
     kube-scheduler) url=https://localhost:10259/healthz ;;
-    etcd) url=http://localhost:2381/readyz ;;
   esac
   curl -ksf --max-time 2 -o /dev/null "$url"
 }

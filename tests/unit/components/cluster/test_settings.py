@@ -9,7 +9,6 @@ from tests.unit.components.cluster.conftest import Host
 
 MANIFESTS = "/etc/kubernetes/manifests"
 MANIFEST = f"{MANIFESTS}/kube-apiserver.yaml"
-ETCD = f"{MANIFESTS}/etcd.yaml"
 KUBELET = "/var/lib/kubelet/config.yaml"
 PROCESSORS = "/etc/systemd/system/kubelet.service.d/90-argus-processors.conf"
 
@@ -25,7 +24,6 @@ def kubeadm(*, kubelet: str = "same", manifest: str = "same", others: str = "sam
 
 # Another process where the file is another: the kubelet starts static pods anew.
 PGREP = f'pod=${{3#^}}; cksum <"$MACHINE{MANIFESTS}/${{pod% }}.yaml"'
-PATCHED = """while (($#)); do [[ $1 != --patch ]] || echo "patched: $2"; shift; done"""
 
 
 @pytest.fixture
@@ -36,7 +34,7 @@ def host(member: Host) -> Host:
     for path in (KUBELET, *pods):
         member.path(path).parent.mkdir(parents=True, exist_ok=True)
         member.path(path).write_text("same\n")
-    programs = {"kubeadm": kubeadm(), "pgrep": PGREP, "sleep": "", "curl": "", "kubectl": PATCHED}
+    programs = {"kubeadm": kubeadm(), "pgrep": PGREP, "sleep": "", "curl": ""}
     for program, body in programs.items():
         member.program(program, body)
     return member
@@ -104,35 +102,17 @@ def test_the_pods_of_a_control_plane_start_anew_one_after_the_other(host: Host) 
     assert [line.split()[0] for line in said] == ["kube-apiserver", "kube-controller-manager", "kube-scheduler"]
 
 
-def test_the_programs_of_a_node_use_as_many_processors_as_the_stack_says(host: Host) -> None:
-    def containers(patch: str) -> str:
-        return (
-            f'patched: {{"spec": {{"containers": [{{"name": "etcd", "env": [{{"name": "GOMAXPROCS", {patch}}}]}}]}}}}\n'
-        )
-
+def test_the_kubelet_uses_as_many_processors_as_the_stack_says(host: Host) -> None:
     apply(host, processors="1")
     assert host.path(PROCESSORS).read_text() == "[Service]\nEnvironment=GOMAXPROCS=1\n"
     assert restarts(host) == ["restart kubelet.service"]
-    assert host.path(ETCD).read_text() == containers('"value": "1"')
-    assert host.path(ETCD).stat().st_mode & 0o777 == 0o600
 
-    host.path(ETCD).write_text('    env:\n    - name: GOMAXPROCS\n      value: "1"\n')
-    before = len(restarts(host)), host.path(ETCD).read_text()
     assert apply(host, processors="1").stderr == ""
-    assert (len(restarts(host)), host.path(ETCD).read_text()) == before
+    assert len(restarts(host)) == 1
 
     apply(host)
     assert not host.path(PROCESSORS).exists()
-    assert len(restarts(host)) == before[0] + 1
-    assert host.path(ETCD).read_text() == containers('"$patch": "delete"')
-
-
-def test_an_etcd_that_does_not_start_gets_its_former_file_back(host: Host) -> None:
-    host.program("pgrep", "echo 1")
-    with pytest.raises(subprocess.CalledProcessError) as failed:
-        apply(host, processors="1")
-    assert "etcd does not start with the stack's settings; the former ones are back" in failed.value.stderr
-    assert host.path(ETCD).read_text() == "same\n"
+    assert len(restarts(host)) == 2
 
 
 def test_what_the_api_server_reads_is_there_before_it_starts_and_only_for_root(host: Host) -> None:
