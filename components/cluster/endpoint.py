@@ -39,9 +39,17 @@ def haproxy_config(args: MachineArgs) -> str:
     A dead machine gets no new connection after 4 s (two checks of 2 s), and TCP timeouts close its old ones after 8 s.
     Connections to an API server that is only busy, or whose etcd elects a leader, stay open: if they were closed, all
     clients would reconnect and list everything at once. TLS is passed through; only the health checks do not verify it.
+
+    What comes from this machine itself, as its kubelet does (node_files.sh), goes to its own API server, and to the
+    others while that one is not ready: its node must not count as lost then, and its pods with it.
     """
     servers = "\n".join(
         f"    server {machine.name} {machine.address}:{API_PORT} check" for machine in args.machines.control_planes
+    )
+    own_first = "\n".join(
+        f"    server {machine.name} {machine.address}:{API_PORT} track control-planes/{machine.name}"
+        f" {'on-marked-down shutdown-sessions' if machine == args.machine else 'backup'}"
+        for machine in args.machines.control_planes
     )
     return f"""\
 global
@@ -64,6 +72,7 @@ defaults
 
 frontend kubernetes
     bind :{args.cluster.endpoint_port}
+    use_backend own-first if {{ src 127.0.0.1 }}
     default_backend control-planes
 
 backend control-planes
@@ -73,7 +82,12 @@ backend control-planes
     default-server check-ssl verify none inter 5s fastinter 1s downinter 1s fall 2 rise 1
     default-server observe layer4 error-limit 1 on-error fastinter
     default-server tcp-ut 8s
-{servers}"""
+{servers}
+
+backend own-first
+    option allbackups
+    default-server tcp-ut 8s
+{own_first}"""
 
 
 def keepalived_config(args: MachineArgs) -> str:

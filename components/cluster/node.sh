@@ -92,6 +92,8 @@ fi
 
 if [[ $CONTROL_PLANE == true ]]; then
   until_true 60 api_server_serves || die "the API server is not ready"
+  ask_own_server_first
+  systemctl restart kubelet.service
   # Until then the API servers do not reach this kubelet, and so not etcd by its pod here, which other steps ask. A cluster
   # from before kubelets asked for certificates tells this one by settings.sh.
   if grep -qs '^serverTLSBootstrap: true' /var/lib/kubelet/config.yaml; then await_serving "$NAME" "$ADDRESS"; fi

@@ -3,7 +3,7 @@
 # A member that has them is left as it is. One node at a time, control planes first: a control plane also uploads the
 # configuration, which workers, later machines and upgrades read.
 : "${NAME:?}" "${ADDRESS:?}" "${CONTROL_PLANE:?}" "${CONFIG?}" "${AUDIT_POLICY?}" "${AUTHENTICATION?}" "${KUBELET:?}"
-: "${GO_MAX_PROCS?}"
+: "${PORT:?}" "${GO_MAX_PROCS?}"
 alone node
 is_member || die "this machine is no node: set argus:ssh.rerun to another word and run \`pulumi up\`"
 
@@ -18,13 +18,16 @@ if [[ $CONTROL_PLANE == true ]]; then
   kubeadm init phase upload-config all --config "$work/config" >/dev/null
 fi
 
-before=$(cksum </var/lib/kubelet/config.yaml)
+# kubelet_reads: prints sums of what the kubelet reads when it starts, and Argus changes.
+kubelet_reads() { cksum /var/lib/kubelet/config.yaml /etc/kubernetes/kubelet.conf; }
+before=$(kubelet_reads)
 kubeadm upgrade node phase kubelet-config >/dev/null
+[[ $CONTROL_PLANE == false ]] || ask_own_server_first
 rm -rf /etc/kubernetes/tmp/kubeadm-kubelet-config*
 private_files
 CHANGED=false
 drop_in kubelet.service processors "$(processors_of_service)"
-if [[ $CHANGED == true || $(cksum </var/lib/kubelet/config.yaml) != "$before" ]]; then
+if [[ $CHANGED == true || $(kubelet_reads) != "$before" ]]; then
   systemctl daemon-reload
   say "restarting the kubelet of $NAME with its new settings; its pods run on"
   systemctl restart kubelet.service

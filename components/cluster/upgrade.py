@@ -51,6 +51,7 @@ class Upgrade(pulumi.ComponentResource):
             authentication=authentication_config() if control_plane else "",
             # Workers read the kubelets' settings in the cluster: this makes another text when those change.
             kubelet=kubelet_config(cluster),
+            port=cluster.endpoint_port,
             go_max_procs=cluster.go_max_procs or "",
         )
 

@@ -20,6 +20,12 @@ static_pod_patches() {
   done
 }
 
+# ask_own_server_first: lets this control plane's kubelet ask through the HAProxy here (PORT), which leads it to this machine's
+# API server, and to another one while that is away. kubeadm lets it ask its own alone.
+ask_own_server_first() {
+  sed -i "s|^\( *server: \).*|\1https://127.0.0.1:$PORT|" /etc/kubernetes/kubelet.conf
+}
+
 # processors_of_service: prints a drop-in by which a service in Go uses GO_MAX_PROCS processors at a time; nothing where it
 # may use all.
 processors_of_service() {

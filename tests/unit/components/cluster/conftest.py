@@ -29,7 +29,9 @@ PROGRAMS = {
       "certs certificate-key") echo "$RANDOM$RANDOM$RANDOM" ;;
       "version -o") echo v1.36.1 ;;
       "init --config" | "join --config")
-        for file in kubelet admin; do echo "kind: Config" >"$MACHINE/etc/kubernetes/$file.conf"; done
+        for file in kubelet admin; do
+          echo "    server: https://192.0.2.99:6443" >"$MACHINE/etc/kubernetes/$file.conf"
+        done
         case $MACHINE in */cp*)
           mkdir -p "$MACHINE/etc/kubernetes/manifests"
           echo "kind: Pod" >"$MACHINE/etc/kubernetes/manifests/kube-apiserver.yaml" ;;

@@ -205,6 +205,12 @@ def test_the_endpoint_knows_every_control_plane() -> None:
     args = endpoint_args(3)
     for machine in args.machines.control_planes:
         assert f"server {machine.name} {machine.address}:6443 check" in haproxy_config(args)
+    own_first = haproxy_config(args).split("backend own-first")[1]
+    assert [(line.split()[1], line.split()[-1]) for line in own_first.splitlines() if " server " in line] == [
+        ("cp1", "shutdown-sessions"),
+        ("cp2", "backup"),
+        ("cp3", "backup"),
+    ]
     peers = keepalived_config(args).split("unicast_peer {")[1].split("}")[0].split()
     assert peers == ["192.0.2.12", "192.0.2.13", "@LEAVING@"]
 

@@ -50,6 +50,7 @@ def apply(host: Host, *, control_plane: bool = True, processors: str = "") -> su
         audit_policy="kind: Policy" if control_plane else "",
         authentication="kind: AuthenticationConfiguration" if control_plane else "",
         kubelet="kind: KubeletConfiguration",
+        port=8443,
         go_max_procs=processors,
     )
 
@@ -100,6 +101,18 @@ def test_the_pods_of_a_control_plane_start_anew_one_after_the_other(host: Host) 
     host.program("kubeadm", kubeadm(manifest="new", others="new"))
     said = [line for line in apply(host).stderr.splitlines() if "starts anew" in line]
     assert [line.split()[0] for line in said] == ["kube-apiserver", "kube-controller-manager", "kube-scheduler"]
+
+
+def test_the_kubelet_of_a_control_plane_asks_another_api_server_where_its_own_is_away(host: Host) -> None:
+    file = host.path("/etc/kubernetes/kubelet.conf")
+    assert file.read_text() == "    server: https://127.0.0.1:8443\n"
+    file.write_text("    server: https://192.0.2.99:6443\n")  # as kubeadm writes it, also with an upgrade
+    apply(host)
+    assert file.read_text() == "    server: https://127.0.0.1:8443\n"
+    assert restarts(host) == ["restart kubelet.service"]
+    file.write_text("    server: https://192.0.2.10:8443\n")
+    apply(host, control_plane=False)
+    assert file.read_text() == "    server: https://192.0.2.10:8443\n"
 
 
 def test_the_kubelet_uses_as_many_processors_as_the_stack_says(host: Host) -> None:
