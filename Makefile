@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help bootstrap up down destroy preview status ssh kubeconfig lint format docs lock sbom scan weights sizes downloads bundle test-unit test-go test-policies \
-	test test-full timings test-marathon conformance bench bench-preview bench-provision bench-drain bench-day bench-accuracy bench-frames bench-idle
+	test test-full timings test-marathon conformance bench bench-preview bench-provision bench-drain bench-day bench-accuracy bench-frames bench-pairs bench-idle
 
 PYTHON := .venv/bin/python
 LAB := $(PYTHON) -m lab
@@ -147,6 +147,10 @@ bench-frames: bootstrap ## On the lab: which rates are kept, how late, what a fr
 bench-idle: bootstrap ## On the lab: the cores in use with its cameras at rest, by program; SECONDS=300
 	@$(PYTHON) -m tests.bench.idle --seconds $(or $(SECONDS),300) \
 	  $(if $(MODELS),--models '$(MODELS)') $(if $(SETTINGS),--settings '$(SETTINGS)')
+
+bench-pairs: bootstrap ## On the lab: two settings by turns, at a rate it does not keep; A='kafka: {partitions: 6}' B='{}' PAIRS=3 RATE=100 SECONDS=120
+	@$(PYTHON) -m tests.bench.frames.pairs --a '$(A)' --b '$(B)' --pairs $(or $(PAIRS),3) --rate $(or $(RATE),100) \
+	  --seconds $(or $(SECONDS),120) --moving $(or $(MOVING),0.3)
 
 test-marathon: ## Faults at random on the running lab, every frame accounted for: 20 minutes a run; SEED=3 RUNS=2 SECONDS=1000 FAULTS=pod-deleted,disk-full
 	@$(PYTHON) -m tests.marathon --runs "$(or $(RUNS),1)" --seconds "$(or $(SECONDS),1000)" \

@@ -60,6 +60,11 @@ class Step:
         """Whether the rate is kept."""
         return not self.faults
 
+    @property
+    def processed(self) -> float:
+        """Frames a second that came and did not stay behind, of the model that is furthest behind."""
+        return self.reached - max(0.0, *self.slopes.values())
+
     def milliseconds(self, ticks: float) -> float:
         """Ticks of the step as CPU milliseconds a frame."""
         return 1000 * ticks / TICKS / (self.reached * self.cpu.seconds)
