@@ -9,6 +9,7 @@ from apps.producer.memory import MIB, Room
 from apps.producer.settings import Camera
 from apps.producer.sources import CorruptImage, OversizeImage
 from apps.scenes import render
+from tests.unit.apps.memory import memory_of
 
 IMAGE = render("cam-02", 1000, 1280, 720)
 
@@ -132,6 +133,14 @@ def test_a_huge_jpeg_is_reduced_while_it_is_decoded(monkeypatch: pytest.MonkeyPa
     # An Exif header may ask for a turn, so the height counts.
     turned = prepare(read_jpeg(with_orientation(data, 6)), camera(width=100), len(data))
     assert (decoded.pop(), turned.width, turned.height) == (cv2.IMREAD_REDUCED_COLOR_4, 100, 178)
+
+
+def test_a_huge_jpeg_takes_no_more_memory_than_is_counted() -> None:
+    """Whole, 8000 x 8000 pixels take 192 MB."""
+    data = jpeg(np.zeros((8000, 8000), np.uint8))
+    with memory_of(48):
+        sent = prepare(read_jpeg(data), camera(width=640), len(data))
+    assert (sent.width, sent.height) == (640, 640)
 
 
 def pixels(data: bytes) -> np.ndarray:

@@ -1,13 +1,9 @@
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
 import numpy as np
 import PIL.Image
 import pytest
 
 from apps.spark_jobs.models.placement import PADDING, Placement
+from tests.unit.apps.memory import memory_of
 
 CASES = [((640, 360), (320, 320)), ((640, 360), (320, 192)), ((360, 640), (320, 192)), ((100, 50), (320, 320))]
 
@@ -85,19 +81,6 @@ def test_a_crop_is_the_middle_of_the_whole_frame_as_pillow_resizes_it(frame, tar
     left, top = -placement.offset[0], -placement.offset[1]
     middle = whole[top : top + target[1], left : left + target[0]].reshape(canvas.shape)
     assert np.abs(canvas.astype(int) - middle).max() <= 1
-
-
-@contextmanager
-def memory_of(mib: int) -> Iterator[None]:
-    """Allow this process so much more memory than it has."""
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    before = resource.getrlimit(resource.RLIMIT_AS)
-    limit = pages * resource.getpagesize() + mib * 2**20
-    resource.setrlimit(resource.RLIMIT_AS, (limit, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 @pytest.mark.parametrize("frame", [(1, 15_360), (3840, 1)])
