@@ -42,8 +42,7 @@ def test_memory_and_volumes_are_those_that_preflight_compares_with_machines(decl
     for stage in STAGES:
         found = {each.memory_mib for each in pods(declared) if each.stage == stage.name}
         for mib in pod_memory_mib([stage], settings).values():
-            # Preflight counts a pod's main container alone.
-            assert mib in found or (stage.beside(settings) and mib < max(found))
+            assert mib in found
     volumes = {each.stage: each.volume_gib for each in pods(declared) if each.volume_gib}
     assert volumes == volumes_gib(STAGES, settings)
 
