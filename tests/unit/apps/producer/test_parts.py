@@ -57,6 +57,7 @@ CAMERAS: dict[str, tuple[str | None, Part]] = {
     "length that is no number": ("frame", part(length=lambda _: b"unknown")),
     "line feeds alone": ("frame", part(end=b"\n")),
     "no line end before the boundary": ("frame", part(length=None, end=b"")),
+    "a length and no line end before the boundary": ("frame", lambda each: part()(each).removesuffix(b"\r\n")),
     "zeros behind the picture": ("frame", part(tail=b"\0" * 513)),
     "noise behind the picture": ("frame", part(length=None, tail=random.Random(7).randbytes(3000))),
     "an end marker behind the picture": ("frame", part(tail=b"\0\xff\xd9\0")),
