@@ -60,12 +60,11 @@ KNOCK = Path(__file__).with_name("knock.py").read_text(encoding="utf-8")
 SERVES_EVERYBODY = frozenset((("filebeat", filebeat.STATS_PORT), ("elasticsearch", elasticsearch.TRANSPORT)))
 """Kinds of pods and their ports at which nobody is asked who he is (docs/security.md, What is open)."""
 
-Labels = Mapping[str, str]
-Pods = Sequence[Mapping[str, Any]]
-
-
 SERVICE = "service"
 """The kind of a target that is a Service."""
+
+Labels = Mapping[str, str]
+Pods = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True, order=True)
@@ -312,7 +311,6 @@ def running(
     """Strangers that run this program of Python; what asks for the last two lines of each."""
     (page, *_) = cluster.pods("app.kubernetes.io/name=ui")
     image = page["spec"]["containers"][0]["image"]
-    items = [each.manifest(image, program, given) for each, given in arguments.items()]
     ask = "".join(
         f"echo @{each}; {KUBECTL} -n {each.namespace} logs {each.name} --tail=2 2>/dev/null; " for each in arguments
     )
@@ -322,8 +320,10 @@ def running(
         return {each: found.get(str(each), []) for each in arguments}
 
     try:
-        made = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
-        kubectl("cp1", f"create -f - <<<{shlex.quote(made)}")
+        # One at a time: an argument of a command has a limit of 128 KiB.
+        for each, given in arguments.items():
+            pod = json.dumps(each.manifest(image, program, given))
+            kubectl("cp1", f"create -f - <<<{shlex.quote(pod)}")
         yield said
     finally:
         for namespace in (NAMESPACE, OTHER_NAMESPACE):
