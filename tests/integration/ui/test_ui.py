@@ -35,6 +35,7 @@ from apps.messages import (
 from apps.scenes import render, truth
 from apps.service.certificate import Certificate
 from apps.service.peer import TLS_VERSION
+from apps.ui.accounts import CHECK_SECONDS
 from components.pipeline.elasticsearch import index_template
 from tests.accounts import BEARER, PASSWORD, user, write_access
 from tests.certificates import certificate, of_pods
@@ -511,6 +512,8 @@ def test_the_browser_of_each_role_shows_its_cameras_alone_and_is_out_when_its_se
             page.wait_for("location.pathname === '/login'", seconds=30)
         finally:
             write_access(site.access, USERS)
+            # For the tests that follow: the page looks only so often.
+            time.sleep(CHECK_SECONDS)
 
 
 def test_a_wall_whose_session_is_over_leads_to_the_login(site: Site) -> None:
