@@ -55,8 +55,8 @@ def key_variables(section: sections.Images, ids: Iterable[str]) -> dict[str, str
 
 
 def named_images(section: sections.Images) -> list[str]:
-    """Every image that pods and machines use and the stack names, with its digest."""
-    return sorted({section.pinned(each) for each in (*section.overrides.values(), *section.digests)})
+    """Every image that the stack names, with its digest."""
+    return sorted({section.pinned(each) for each in section.named.values()})
 
 
 class Signatures(pulumi.ComponentResource):
@@ -71,9 +71,7 @@ class Signatures(pulumi.ComponentResource):
     def __init__(self, name: str, args: SignaturesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:Signatures", name, None, opts)
         section = args.section
-        # What images are built on runs too.
-        base = [] if section.registry is None else [section.pinned(section.base)]
-        keys = {reference: keys_of(section, reference) for reference in [*named_images(section), *base]}
+        keys = {reference: keys_of(section, reference) for reference in named_images(section)}
         lines = [
             f"{reference}\t{' '.join(ids)}\t{'insecure' if _speaks_http(section, reference) else ''}\n"
             for reference, ids in keys.items()

@@ -38,13 +38,13 @@ encrypted() {
 }
 # send FOLDER FILE NAMES: copies $work/copy to a file on the other host and prunes the files of these names there. If the
 # network goes meanwhile, `cat` there ends as if it had read everything: only the size tells that the copy is whole. One that
-# was cut short goes with a later copy. The login shell there may be any.
+# was cut short goes with a later copy. The login shell there may be any; csh's take no line end between quotes.
 send() {
   local size
   size=$(stat --format %s "$work/copy")
   ssh -i /etc/argus/backup-key -o BatchMode=yes -o IdentitiesOnly=yes -o StrictHostKeyChecking=yes \
     -o UserKnownHostsFile=/etc/argus/backup-hosts -o GlobalKnownHostsFile=/dev/null -o UpdateHostKeys=no "${COPY_TO%%:*}" \
-    "sh -c 'umask 077 && mkdir -p $1 && cd $1 && find . -maxdepth 1 -type f -name \".$3\" -mmin +120 -exec rm -f {} + &&
+    "sh -c 'umask 077 && mkdir -p $1 && cd $1 && find . -maxdepth 1 -type f -name \".$3\" -mmin +120 -exec rm -f {} + && \
       cat >.$2 && wc -c <.$2 | grep -qx \" *$size\" && mv .$2 $2 && $(prune "$3")'" <"$work/copy"
 }
 folder=${COPY_TO#*:}

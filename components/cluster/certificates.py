@@ -12,6 +12,8 @@ from components.cluster.machine import program, script
 
 RENEWAL_DAYS: Final = 90
 """Renew this many days before expiry. kubeadm's certificates last a year, so a renewal may fail for three months."""
+RENEWAL: Final = ("functions/basics.sh", "functions/api_server.sh", "renew_certificates.sh")
+"""The files of the program that the timer starts."""
 
 
 class Certificates(pulumi.ComponentResource):
@@ -23,7 +25,7 @@ class Certificates(pulumi.ComponentResource):
             f"{name}-renewed",
             host=args.machine.host,
             ssh=args.ssh,
-            create=script("certificates.sh", days=RENEWAL_DAYS, renew=program("renew_certificates.sh")),
+            create=script("certificates.sh", days=RENEWAL_DAYS, renew=program(*RENEWAL)),
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.register_outputs({})

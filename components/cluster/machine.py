@@ -24,12 +24,15 @@ def script_from_here(file: str, **values: Value) -> Script:
     return _script((file,), values, on_machine=False)
 
 
-def program(file: str) -> str:
-    """The text, without comments, of a script or YAML file of this package that is installed on a machine."""
-    text = (_HERE / file).read_text(encoding="utf-8")
-    if file.endswith(".yaml"):
-        return yaml.safe_dump(yaml.safe_load(text), sort_keys=False).rstrip()
-    return f"#!/usr/bin/env bash\n{shell.minimal(text)}"
+def program(*files: str) -> str:
+    """The text, without comments, of what is installed on a machine: scripts of this package as one, or a YAML file.
+
+    Of files of functions it has those that the last script uses.
+    """
+    texts = [(_HERE / file).read_text(encoding="utf-8") for file in files]
+    if files[0].endswith(".yaml"):
+        return yaml.safe_dump(yaml.safe_load(*texts), sort_keys=False).rstrip()
+    return f"#!/usr/bin/env bash\n{shell.minimal(*texts)}"
 
 
 def _script(files: Sequence[str], values: Mapping[str, Value], *, on_machine: bool) -> Script:

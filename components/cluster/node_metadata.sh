@@ -4,6 +4,8 @@
 # `name machine [label key=value | taint key=value:Effect]...`; a changed second word makes this run again.
 : "${METADATA:?}"
 
+# identity label KEY=VALUE, identity taint KEY=VALUE:EFFECT: what there is one of on a node.
+identity() { if [[ $1 == label ]]; then echo "${2%%=*}"; else echo "${2%%[=:]*}:${2##*:}"; fi; }
 noted() { admin get node "$1" -o jsonpath='{.metadata.annotations.argus\.dev/metadata}'; }
 
 while read -r node _ given; do
@@ -11,10 +13,11 @@ while read -r node _ given; do
   [[ $before != "$given" ]] || continue
   read -ra words <<<"$given"
   read -ra old <<<"$before"
+  kept=" "
+  for ((i = 0; i + 1 < ${#words[@]}; i += 2)); do kept+="$(identity "${words[@]:i:2}") "; done
   for ((i = 0; i + 1 < ${#old[@]}; i += 2)); do
-    item=${old[i + 1]}
-    case " $given " in *" ${old[i]} ${item%%=*}="* | *" ${old[i]} $item "*) continue ;; esac
-    if [[ ${old[i]} == label ]]; then admin label node "$node" "${item%%=*}-"; else admin taint node "$node" "$item-"; fi
+    gone=$(identity "${old[@]:i:2}")
+    [[ $kept == *" $gone "* ]] || admin "${old[i]}" node "$node" "$gone-"
   done
   for ((i = 0; i + 1 < ${#words[@]}; i += 2)); do admin "${words[i]}" node "$node" "${words[i + 1]}" --overwrite; done
   admin annotate node "$node" --overwrite "argus.dev/metadata=$given"

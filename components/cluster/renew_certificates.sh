@@ -30,26 +30,21 @@ write_metrics() {
   chmod 0644 "$new"
   mv -f "$new" "$metrics" # atomic, because it may be read at any time
 }
-serves() { curl -ksf --max-time 2 -o /dev/null https://localhost:6443/readyz; }
-until_served() {
-  local attempt
-  for ((attempt = 0; attempt < 120; attempt++)); do
-    if serves; then return; fi
-    sleep 1
-  done
-  echo "the API server is not ready after $1" >&2
-  return 1
+# end PROGRAM: ends a static pod's program, which the kubelet starts again.
+end() {
+  pkill -f "^$1 " || true
+  sleep 2
+  until_true 120 api_server_serves || die "the API server is not ready after the restart of $1"
 }
 
 write_metrics
 due || exit 0
 # Another control plane may be renewing its certificates or may be dead: try again at the next daily run.
-serves || { echo "the cluster is not well; certificates are not renewed now" >&2; exit 1; }
+api_server_serves || die "the cluster is not well; certificates are not renewed now"
 kubeadm certs renew all
 chmod go-rwx "${renewed[@]}"
-for program in etcd kube-apiserver kube-controller-manager kube-scheduler; do
-  pkill -f "^$program " || true
-  sleep 2
-  until_served "the restart of $program"
-done
+end etcd
+restart_api_server || die "the API server does not start with its new certificate. Its log is in /var/log/pods"
+end kube-controller-manager
+end kube-scheduler
 write_metrics

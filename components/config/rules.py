@@ -219,10 +219,7 @@ def _signers(settings: Settings) -> Iterator[str]:
             "images.requireDigests: needed with images.signers, as a tag may be given another image after it was "
             "verified; set it to true"
         )
-    named = {"images.base": images.base} if images.registry else {}
-    named |= {f"images.overrides.{name}": reference for name, reference in images.overrides.items()}
-    named |= {f'images.digests["{reference}"]': reference for reference in images.digests}
-    for key, reference in named.items():
+    for key, reference in images.named.items():
         if images.signer(reference) is None:
             yield (
                 f"images.signers: no entry is for {reference} ({key}); add one with the keys of its publisher, or with "

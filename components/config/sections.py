@@ -522,6 +522,13 @@ class Images(Section):
         None, description="Sign what is built here, when it is pushed. A key in `signers` must be its public half."
     )
 
+    @property
+    def named(self) -> dict[str, str]:
+        """Every image that the stack names, as it is written, by its key; what images are built on if any are."""
+        built_on = {"images.base": self.base} if self.registry else {}
+        overrides = {f"images.overrides.{name}": reference for name, reference in self.overrides.items()}
+        return built_on | overrides | {f'images.digests["{reference}"]': reference for reference in self.digests}
+
     def built(self, name: str) -> str:
         """The repository of an image that is built here."""
         return f"{self.registry}/argus/{name}"

@@ -337,6 +337,6 @@ STAGE: Final = Stage(
     kind="StatefulSet",
     memory_key="heapMiB",
     pods={"elasticsearch": LABELS, TEMPLATE: TEMPLATE_LABELS, RETENTION: RETENTION_LABELS},
-    beside=lambda settings: () if settings.elasticsearch.transport == "plain" else (proxy.NAME,),
+    beside=lambda settings: {} if settings.elasticsearch.transport == "plain" else {proxy.NAME: proxy.MEMORY},
     declare=lambda pipeline: [Elasticsearch("elasticsearch", pipeline)],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -11,6 +11,7 @@ import pulumi
 from components import kubernetes as k
 from components.autoscaling import KafkaIdentity, Keda
 from components.config import Settings
+from components.config.sections import Memory
 from components.images import Image
 from components.pipeline.kafka_grants import KEDA
 from components.pipeline.kafka_identities import Access, KafkaIdentities
@@ -39,8 +40,8 @@ class Stage:
     """The topics whose lag scales the number of pods, as the section's `replicas` says."""
     workloads: Callable[[Settings], Mapping[str, Any]] | None = None
     """The section or item of each workload, by its name; unset: one workload with the stage's name."""
-    beside: Callable[[Settings], Sequence[str]] = lambda _: ()
-    """The names of further containers in its pods."""
+    beside: Callable[[Settings], Mapping[str, Memory]] = lambda _: {}
+    """Further containers in its pods: their memory, by their names."""
     declare: Callable[[Pipeline], Iterable[pulumi.ComponentResource]]
     """Makes the stage's components, from the components of earlier stages."""
 

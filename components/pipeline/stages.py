@@ -95,6 +95,7 @@ def pod_memory_mib(stages: Iterable[Stage], settings: Settings) -> dict[str, int
     """Memory request (MiB) of the larger kind of pod of each stage, by the configuration key that sets it."""
     return {
         f"{key}.{stage.memory_key}": section.memory.request_mib
+        + sum(memory.request_mib for memory in stage.beside(settings).values())
         for stage in stages
         if stage.memory_key
         for key, section in stage.sections(settings)

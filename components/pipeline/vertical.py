@@ -68,7 +68,7 @@ def targets(settings: Settings, stages: Sequence[Stage]) -> list[Target]:
             name=name,
             vertical=section.vertical,
             minimum_mib=section.memory.request_mib if stage.memory_key == "heapMiB" else None,
-            beside=stage.beside(settings),
+            beside=tuple(stage.beside(settings)),
         )
         for stage in stages
         for name, section in stage.workloads_of(settings).items()

@@ -2,11 +2,14 @@
 
 import json
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from components.config import Settings
+from components.pipeline import elasticsearch, filebeat
 from components.pipeline.network_policies import OPEN, Flow, flows, pods
 from components.pipeline.stages import STAGES
 from tests.e2e.cluster import NAMESPACE, ClusterClient
@@ -35,6 +38,30 @@ with ThreadPoolExecutor(16) as pool:
         time.sleep(3)
 """
 """Prints repeatedly which of its arguments, each HOST:PORT, accept a connection."""
+
+ASK = """
+import json, ssl, sys, time, urllib.error, urllib.request
+trust = ssl.create_default_context()
+trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
+def status(url):
+    try:
+        return urllib.request.urlopen(url, timeout=10, context=trust).status
+    except urllib.error.HTTPError as refused:
+        return refused.code
+    except OSError as failed:
+        return str(failed)
+while True:
+    print(json.dumps([status(url) for url in sys.argv[1:]]), flush=True)
+    time.sleep(3)
+"""
+"""Prints repeatedly how each of its arguments, a URL, is answered: the status, or why there is none."""
+
+KNOCK = Path(__file__).with_name("knock.py").read_text(encoding="utf-8")
+SERVES_EVERYBODY = frozenset((("filebeat", filebeat.STATS_PORT), ("elasticsearch", elasticsearch.TRANSPORT)))
+"""Kinds of pods and their ports at which nobody is asked who he is (docs/security.md, What is open)."""
+
+SERVICE = "service"
+"""The kind of a target that is a Service."""
 
 Labels = Mapping[str, str]
 Pods = Sequence[Mapping[str, Any]]
@@ -68,16 +95,19 @@ class Stranger:
 
     name: str
     namespace: str
-    labels: Labels
+    labels: Labels = field(hash=False)
     kind: str | None
     """Whose labels it has; None if they are nobody's, or if it is in another namespace."""
 
-    def manifest(self, image: str, targets: Iterable[Target]) -> dict[str, Any]:
-        """The pod; its image has Python."""
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+    def manifest(self, image: str, program: str, arguments: Iterable[object]) -> dict[str, Any]:
+        """The pod that runs this program of Python, with these arguments."""
         container = {
             "name": "stranger",
             "image": image,
-            "command": ["python", "-c", TRY, *map(str, targets)],
+            "command": ["python", "-c", program, *map(str, arguments)],
             "readinessProbe": {"exec": {"command": ["false"]}, "periodSeconds": 300},
             "securityContext": {
                 "allowPrivilegeEscalation": False,
@@ -167,6 +197,16 @@ def disagreement(said: Sequence[str], wanted: Iterable[Target]) -> str | None:
     return None
 
 
+def refusal(said: Sequence[str]) -> str | None:
+    """None if the last line of a stranger that knocks says that all accepted its connection and nobody served it."""
+    if not said:
+        return "it has not tried yet"
+    last = json.loads(said[-1])
+    if last["serving"]:
+        return f"is served without showing who it is: {last['serving']}"
+    return f"does not reach: {last['away']}" if last["away"] else None
+
+
 def by_stranger(lines: Iterable[str]) -> dict[str, list[str]]:
     """What each stranger said, from lines that follow a line with its namespace and name after an @."""
     said: dict[str, list[str]] = {}
@@ -191,6 +231,20 @@ def listening(targets: Mapping[str, Sequence[Target]]) -> list[Target]:
     return found
 
 
+def everything_that_listens(cluster: ClusterClient) -> list[Target]:
+    """Every port of the pipeline's pods, and of its Services by their own addresses, that accepts a connection."""
+    settings = running_settings()
+    kinds, table = pods(settings, STAGES), table_of(settings)
+    items = cluster.get(f"/api/v1/namespaces/{NAMESPACE}/services")["items"]
+    addresses = [
+        Target(SERVICE, each["spec"]["clusterIP"], port["port"])
+        for each in items
+        if each["spec"]["clusterIP"] != "None"
+        for port in each["spec"]["ports"]
+    ]
+    return [*listening(targets_on(cluster.pods(), kinds, table)), *listening({"cp1": addresses})]
+
+
 def table_of(settings: Settings) -> list[Flow]:
     """The policies' table of a stack."""
     models = [model.name for model in settings.models]
@@ -205,28 +259,77 @@ def wait_until_all_reach_what_they_may(
     policies' table allows it, and nothing else."""
     settings = running_settings()
     kinds, table = pods(settings, STAGES), table_of(settings)
-    everybody = choose(kinds)
-    (page, *_) = cluster.pods("app.kubernetes.io/name=ui")
-    image = page["spec"]["containers"][0]["image"]
     targets = [*listening(targets_on(cluster.pods(), kinds, table)), *services(table)]
     assert not (missed := untried(targets, kinds, table)), f"nothing listens where the table allows it: {missed}"
-    ask = "".join(
-        f"echo @{each.namespace}/{each.name}; {KUBECTL} -n {each.namespace} logs {each.name} --tail=2 2>/dev/null; "
-        for each in everybody
-    )
-    made = {"apiVersion": "v1", "kind": "List", "items": [each.manifest(image, targets) for each in everybody]}
+    tried = {each: targets for each in choose(kinds)}
+    with running(cluster, TRY, tried) as said:
 
-    def wrong() -> str | None:
-        said = by_stranger(on("cp1", f"{ask} true"))
-        wanted = {f"{each.namespace}/{each.name}": each.may_reach(targets, table) for each in everybody}
-        problems = {name: disagreement(said.get(name, []), allowed) for name, allowed in wanted.items()}
-        found = {name: problem for name, problem in problems.items() if problem}
-        return json.dumps(found, indent=2) if found else None
+        def wrong() -> str | None:
+            lines = said()
+            problems = {str(each): disagreement(lines[each], each.may_reach(targets, table)) for each in tried}
+            return _listed({name: problem for name, problem in problems.items() if problem})
+
+        wait_until("every stranger reaches what the table allows", wrong, limit_s=RULES_LIMIT_S, pause_s=5)
+
+
+def wait_until_nobody_is_served(cluster: ClusterClient) -> None:
+    """Start a stranger with the labels of each kind of pod, and wait until each has tried what those let it reach, and
+    is served there by nobody but by who is known to serve everybody (docs/security.md, What is open)."""
+    settings = running_settings()
+    kinds, table = pods(settings, STAGES), table_of(settings)
+    targets = listening(targets_on(cluster.pods(), kinds, table))
+    closed = [target for target in targets if (target.kind, target.port) not in SERVES_EVERYBODY]
+    tried = {each: sorted(each.may_reach(closed, table)) for each in strangers(kinds) if each.namespace == NAMESPACE}
+    with running(cluster, KNOCK, {each: wanted for each, wanted in tried.items() if wanted}) as said:
+
+        def wrong() -> str | None:
+            lines = said()
+            problems = {str(each): refusal(lines[each]) for each in lines}
+            return _listed({name: problem for name, problem in problems.items() if problem})
+
+        wait_until("every stranger is refused", wrong, limit_s=RULES_LIMIT_S, pause_s=5)
+
+
+def told_by_the_page(cluster: ClusterClient, paths: Sequence[str]) -> dict[str, int]:
+    """The statuses by which the page answers a pod of another namespace, that shows no login."""
+    stranger = Stranger(name="stranger", namespace=OTHER_NAMESPACE, labels={}, kind=None)
+    urls = [f"https://ui.{NAMESPACE}.svc:{OPEN['ui']}{path}" for path in paths]
+    with running(cluster, ASK, {stranger: urls}) as said:
+
+        def unanswered() -> str | None:
+            last = said()[stranger][-1:]
+            return None if last and all(isinstance(each, int) for each in json.loads(last[0])) else f"it says {last}"
+
+        wait_until("the page to answer a stranger", unanswered, limit_s=RULES_LIMIT_S, pause_s=5)
+        return dict(zip(paths, json.loads(said()[stranger][-1]), strict=True))
+
+
+@contextmanager
+def running(
+    cluster: ClusterClient, program: str, arguments: Mapping[Stranger, Iterable[object]]
+) -> Iterator[Callable[[], dict[Stranger, list[str]]]]:
+    """Strangers that run this program of Python; what asks for the last two lines of each."""
+    (page, *_) = cluster.pods("app.kubernetes.io/name=ui")
+    image = page["spec"]["containers"][0]["image"]
+    ask = "".join(
+        f"echo @{each}; {KUBECTL} -n {each.namespace} logs {each.name} --tail=2 2>/dev/null; " for each in arguments
+    )
+
+    def said() -> dict[Stranger, list[str]]:
+        found = by_stranger(on("cp1", f"{ask} true"))
+        return {each: found.get(str(each), []) for each in arguments}
 
     try:
-        kubectl("cp1", f"create -f - <<<{shlex.quote(json.dumps(made))}")
-        wait_until("every stranger reaches what the table allows", wrong, limit_s=RULES_LIMIT_S, pause_s=5)
+        # One at a time: an argument of a command has a limit of 128 KiB.
+        for each, given in arguments.items():
+            pod = json.dumps(each.manifest(image, program, given))
+            kubectl("cp1", f"create -f - <<<{shlex.quote(pod)}")
+        yield said
     finally:
         for namespace in (NAMESPACE, OTHER_NAMESPACE):
-            names = " ".join(each.name for each in everybody if each.namespace == namespace)
-            kubectl("cp1", f"-n {namespace} delete pod {names} --ignore-not-found --grace-period=0 --force")
+            if names := " ".join(each.name for each in arguments if each.namespace == namespace):
+                kubectl("cp1", f"-n {namespace} delete pod {names} --ignore-not-found --grace-period=0 --force")
+
+
+def _listed(problems: Mapping[str, str]) -> str | None:
+    return json.dumps(problems, indent=2) if problems else None

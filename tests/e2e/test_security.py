@@ -1,7 +1,9 @@
 """Access control: secrets in etcd, the audit log, kubelets, etcd, pods without rights, certificates."""
 
-import shlex
+import errno
+import socket
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
@@ -10,9 +12,10 @@ import pytest
 from lab.config import machine
 from lab.machines import ssh
 from tests.e2e.accounting import Audit
-from tests.e2e.cluster import NAMESPACE, is_ready
+from tests.e2e.cluster import NAMESPACE
 from tests.e2e.conftest import Stack
 from tests.e2e.machines import CONTROL_PLANES, KUBECTL, etcdctl, kubectl, on, stack_with
+from tests.e2e.strangers import SERVICE, Target, everything_that_listens
 from tests.e2e.waiting import wait_until
 
 SECRET = "producer-0-credentials"
@@ -68,20 +71,26 @@ def test_etcd_answers_nobody_without_a_certificate(stack: Stack) -> None:
     assert _status(f"https://{machine('cp1').address}:2379/version") == "000"
 
 
-def test_a_host_beside_the_machines_that_adds_a_route_reaches_no_pod(stack: Stack) -> None:
-    """This host is on the machines' network, and no machine of the cluster."""
-    page = next(pod for pod in stack.cluster.pods("app.kubernetes.io/name=ui") if is_ready(pod))
-    node = page["spec"]["nodeName"]
-    service = stack.cluster.get(f"/api/v1/namespaces/{NAMESPACE}/services/ui")["spec"]["clusterIP"]
-    for address in (page["status"]["podIP"], service):
-        connect = ["timeout", "5", "bash", "-c", f": </dev/tcp/{address}/8080"]
-        on(node, shlex.join(connect))
-        route = [address, "via", str(machine(node).address)]
-        subprocess.run(["ip", "route", "add", *route], check=True)
-        try:
-            assert subprocess.run(connect, check=False, capture_output=True).returncode == 124, f"{address} answers"
-        finally:
+def test_a_host_beside_the_machines_that_adds_routes_reaches_no_pod_and_no_service(stack: Stack) -> None:
+    """This host is on the machines' network, and no machine of the cluster. It tries every port of the pipeline that
+    listens: the page's, and those of Kafka, ZooKeeper, Elasticsearch, producers, consumers, drivers and executors."""
+    targets = everything_that_listens(stack.cluster)
+    assert {target.kind for target in targets} >= {"ui", "kafka", "zookeeper", "elasticsearch", "producer", SERVICE}
+    where = {pod["status"]["podIP"]: pod["spec"]["nodeName"] for pod in stack.cluster.pods()}
+    routes = {
+        host: [host, "via", str(machine(where.get(host, "cp1")).address)] for host in {each.host for each in targets}
+    }
+    added: list[list[str]] = []
+    try:
+        for route in routes.values():
+            subprocess.run(["ip", "route", "add", *route], check=True)
+            added.append(route)
+        with ThreadPoolExecutor(32) as pool:
+            answers = list(pool.map(_answers, targets))
+    finally:
+        for route in added:
             subprocess.run(["ip", "route", "del", *route], check=True)
+    assert [str(target) for target, answered in zip(targets, answers, strict=True) if answered] == []
 
 
 def test_a_pod_that_asks_for_rights_is_refused(stack: Stack) -> None:
@@ -101,6 +110,17 @@ def test_certificates_are_renewed_before_they_expire(stack: Stack) -> None:
     on("cp2", "sleep 1 && /usr/local/lib/argus/renew-certificates 400")
     assert _expiry("cp2") > before
     wait_until("the API", stack.cluster.unreachable, limit_s=30)
+
+
+def _answers(target: Target) -> bool:
+    """Whether anything comes back from there, also a refusal."""
+    try:
+        socket.create_connection((target.host, target.port), 5).close()
+    except TimeoutError:
+        return False
+    except OSError as error:
+        return error.errno == errno.ECONNREFUSED
+    return True
 
 
 def _status(url: str) -> str:

@@ -15,7 +15,13 @@ from components.pipeline.kafka import ports
 from tests.e2e.accounting import Audit
 from tests.e2e.conftest import Stack, running_settings
 from tests.e2e.machines import EVERYBODY, kubectl, on, stack_with
-from tests.e2e.strangers import outsiders, strangers, wait_until_all_reach_what_they_may
+from tests.e2e.strangers import (
+    outsiders,
+    strangers,
+    told_by_the_page,
+    wait_until_all_reach_what_they_may,
+    wait_until_nobody_is_served,
+)
 from tests.e2e.timings import Timings
 from tests.e2e.waiting import wait_until
 
@@ -47,6 +53,18 @@ def enforced(stack: Stack) -> None:
 def test_who_belongs_to_no_stage_reaches_the_page_and_nothing_else(stack: Stack) -> None:
     assert all(any("NFQUEUE" in rule for rule in rules_of(machine)) for machine in EVERYBODY)
     wait_until_all_reach_what_they_may(stack.cluster, outsiders)
+
+
+def test_a_pod_without_a_login_is_shown_nothing_by_the_page(stack: Stack) -> None:
+    """Every address reaches it, whatever the policies say."""
+    paths = ("/api/wall", "/api/search", "/api/cameras", "/api/cameras/cam-01/frames/1.jpg")
+    assert told_by_the_page(stack.cluster, paths) == dict.fromkeys(paths, 401)
+
+
+@pytest.mark.full
+def test_whose_labels_let_it_in_is_served_by_nobody_without_a_certificate_token_or_secret(stack: Stack) -> None:
+    """By no broker, member of ZooKeeper, node of Elasticsearch, producer, consumer, driver or executor."""
+    wait_until_nobody_is_served(stack.cluster)
 
 
 @pytest.mark.full

@@ -51,12 +51,27 @@ class Placement:
     def draw(self, image: Image, canvas: Image) -> None:
         """Draw the frame, at any resolution, into the canvas (height, width, channels)."""
         (width, height), (left, top) = self.inner, self.offset
-        resized = _resized(image, (width, height), smooth=self.fit == "crop").reshape(height, width, -1)
         if self.fit == "crop":
-            canvas[:] = resized[-top : -top + self.target[1], -left : -left + self.target[0]]
+            canvas[:] = self._middle(image).reshape(canvas.shape)
             return
         canvas[:] = PADDING
-        canvas[top : top + height, left : left + width] = resized
+        canvas[top : top + height, left : left + width] = _resized(image, (width, height)).reshape(height, width, -1)
+
+    def _middle(self, image: Image) -> Image:
+        """The part of the frame that a crop shows, at the input's size, by Pillow's filter, as in training.
+
+        Only this part is resized: a frame of one column would become as high as it is narrow.
+        """
+        (left, right), (top, bottom) = (
+            # Rounded up by a hair, an edge may lie outside the image, which Pillow refuses.
+            (-offset / inner * pixels, min((target - offset) / inner * pixels, pixels))
+            for offset, inner, target, pixels in zip(
+                self.offset, self.inner, self.target, image.shape[1::-1], strict=True
+            )
+        )
+        part = (left, top, right, bottom)
+        resized = Pillow.fromarray(image).resize(self.target, Pillow.Resampling.BILINEAR, box=part)
+        return np.asarray(resized, dtype=np.uint8)
 
     def to_frame(self, points: Floats, *, cut: bool = True) -> Floats:
         """Convert input pixels to frame pixels (x in even columns, y in odd); `cut` clips them to the frame."""
@@ -68,10 +83,8 @@ class Placement:
         return np.asarray(moved, dtype=np.float32)
 
 
-def _resized(image: Image, size: tuple[int, int], *, smooth: bool) -> Image:
-    """Resize with the filter used in training: Pillow's for classifiers (`smooth`), OpenCV's for detectors."""
+def _resized(image: Image, size: tuple[int, int]) -> Image:
+    """Resize with OpenCV's filter, as detectors are trained."""
     if image.shape[1::-1] == size:
         return image
-    if smooth:
-        return np.asarray(Pillow.fromarray(image).resize(size, Pillow.Resampling.BILINEAR), dtype=np.uint8)
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), dtype=np.uint8)

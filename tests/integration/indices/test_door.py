@@ -38,6 +38,7 @@ from components.pipeline.elasticsearch_grants import (
 )
 from components.pipeline.elasticsearch_identities import DIR
 from components.pipeline.filebeat import SEARCH_TLS, filebeat_yml
+from tests.e2e import knock
 from tests.integration.indices.door import HOST, Door, door
 from tests.integration.kafka.authority import Authority
 from tests.integration.services import container, free_port, wait_for
@@ -297,6 +298,7 @@ def test_only_a_certificate_of_its_own_authority_gets_in(opened: Door, tmp_path:
     assert no_way_in(opened, old), "TLS 1.2"
     plain = httpx.get(f"http://{HOST}:{opened.https}/_license", trust_env=False)
     assert plain.status_code == 400 and "license" not in plain.text, "in plain"
+    assert knock.served(HOST, opened.https) == []
 
 
 def test_a_name_that_the_table_lacks_may_do_nothing(opened: Door) -> None:

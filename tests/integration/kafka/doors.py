@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from components.pipeline.kafka_identities import AUTHORITY, PAIR
+from tests.e2e.knock import ZOOKEEPER_SERVES, zookeeper_session
 
 TIMEOUT_SECONDS = 30
 STRANGER = 99
@@ -42,10 +43,7 @@ def role(port: int, context: ssl.SSLContext | None) -> str | None:
 
 def reads(port: int, context: ssl.SSLContext | None) -> bool:
     """Begin a session, as a broker does."""
-    request = struct.pack(">iqiqi16s?", 0, 0, 30_000, 0, 16, bytes(16), False)
-    answer = _asked(port, context, struct.pack(">i", len(request)) + request, enough=8)
-    # The answer's length, and the protocol's version.
-    return answer[:8] == struct.pack(">ii", 37, 0)
+    return _asked(port, context, zookeeper_session(), enough=8)[:8] == ZOOKEEPER_SERVES
 
 
 def observes(port: int, context: ssl.SSLContext | None) -> bool:

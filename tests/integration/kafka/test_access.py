@@ -29,6 +29,7 @@ from confluent_kafka.cimpl import NewTopic
 from apps.kafka_rules.__main__ import apply, rule_of
 from apps.messages.names import REJECTED_TOPIC
 from components.pipeline.kafka_grants import ADMIN, BROKER, Grant, grants
+from tests.e2e import knock
 from tests.integration import services
 from tests.integration.kafka.authority import Authority
 from tests.integration.kafka.brokers import Brokers
@@ -185,6 +186,8 @@ def test_who_shows_no_certificate_of_the_stack_is_refused(brokers: Brokers, tmp_
     for connection in (nobody, forged, plain):
         with pytest.raises(KafkaException):
             AdminClient(connection).list_topics(timeout=8)
+    host, _, port = known["bootstrap.servers"].partition(",")[0].rpartition(":")
+    assert knock.served(host, int(port)) == []
 
 
 def test_a_name_that_the_table_does_not_have_may_do_nothing(brokers: Brokers) -> None:

@@ -11,6 +11,7 @@ from components.config.sections import Transport
 from components.pipeline.kafka_grants import BROKER
 from components.pipeline.zookeeper import CLIENT, ELECTION, QUORUM, SECURE_CLIENT
 from components.pipeline.zookeeper_identities import DIR, MEMBER, QUORUM_DIR
+from tests.e2e import knock
 from tests.integration import services
 from tests.integration.kafka.authority import Authority
 from tests.integration.kafka.doors import Door, observes, reads, votes, with_certificate
@@ -67,6 +68,7 @@ def test_only_brokers_and_members_get_in(transport: Transport, tmp_path: Path) -
         }
         assert found == GETS_IN[transport]
         if transport == "tls":
+            assert [knock.served("127.0.0.1", port) for port in ensemble.ports[leader].values()] == [[]] * len(DOORS)
             _a_tool_in_a_member_s_pod_gets_in(ensemble, leader)
 
 

@@ -23,6 +23,14 @@ from lab.config import TOOLS
 from tests.certificates import openssl
 
 TIMEOUT = 180
+SHELLS = {
+    "tcsh": ("tcsh",),
+    "zsh": ("zsh", "zsh-common"),
+    "fish": ("fish", "fish-common", "libpcre2-32-0"),
+    "mksh": ("mksh",),
+    "ash": ("busybox",),
+}
+"""Login shells and the packages of Debian that they are in."""
 
 
 @dataclass(frozen=True)
@@ -220,6 +228,25 @@ def hosts(tmp_path: Path) -> Hosts:
     folder = tmp_path / "hosts"
     folder.mkdir()
     return Hosts(folder)
+
+
+@pytest.fixture(scope="session", params=SHELLS)
+def login_shell(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One of Debian's shells, unpacked and not installed. It takes -c and the command, as sshd gives them."""
+    folder = tmp_path_factory.mktemp(request.param)
+    # apt's download user may not write to the tests' folder.
+    download = ["apt-get", "--quiet=2", "--option", "APT::Sandbox::User=root", "download"]
+    subprocess.run([*download, *SHELLS[request.param]], cwd=folder, check=True, timeout=TIMEOUT)
+    for package in folder.glob("*.deb"):
+        subprocess.run(["dpkg-deb", "--extract", package, folder / "root"], check=True, timeout=TIMEOUT)
+    name = "busybox" if request.param == "ash" else request.param
+    program = next(each for each in folder.glob(f"root/**/bin/{name}") if each.is_file())
+    libraries = ":".join(map(str, folder.glob("root/usr/lib/*-linux-gnu")))
+    shell = folder / request.param
+    called = f"{program} ash" if name == "busybox" else str(program)
+    shell.write_text(f'#!/bin/sh\nLD_LIBRARY_PATH={libraries} exec {called} "$@"\n')
+    shell.chmod(0o755)
+    return shell
 
 
 @dataclass(frozen=True)

@@ -110,6 +110,18 @@ def test_each_copy_opens_with_its_reader_s_private_key_and_no_other(control_plan
     assert not any(SECRET.encode() in each.read_bytes() for each in (snapshot, keys))
 
 
+def test_the_other_host_s_login_shell_may_be_any(control_plane: ControlPlane, login_shell: Path) -> None:
+    ssh = control_plane.root / "bin/ssh"
+    ssh.parent.mkdir()
+    ssh.write_text(f'#!/bin/bash\nexec {login_shell} -c "${{@: -1}}"\n')
+    ssh.chmod(0o755)
+    done = control_plane.back_up("", search=f"{ssh.parent}:{os.environ['PATH']}")
+    assert done.returncode == 0, done.stderr
+    (snapshot,) = control_plane.vault.glob("etcd-cp1-*.tar.gz.age")
+    assert control_plane.reader.opens(snapshot) == "./etcd.db\n"
+    assert list(control_plane.vault.glob("keys/keys-cp1-*.tar.gz.age"))
+
+
 # An ssh whose machine loses its power when half of the copy has arrived.
 CUT = """#!/bin/bash
 mkfifo {root}/to-ssh

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from components.pipeline.model_job import AUTHENTICATION, SECRET_FILE, executor_template
+from tests.e2e.knock import GADGET, spark_request
 from tests.integration.services import free_port, image
 from tests.integration.spark.driver import ENVIRONMENT, Driver, driver, mounted
 from tests.integration.spark.pods import Pod, Pods, api
@@ -31,7 +32,6 @@ MADE_BY_SPARK = Path(__file__).parents[2] / "unit/components/pipeline/executor-p
 LOOPBACK = "127.0.0.1"
 ME = "driver-0"
 EXECUTORS = {"spark-role": "executor"}
-GADGET = "stranger.Gadget"
 SECONDS = 600
 """For a JVM to start on a busy machine."""
 
@@ -127,19 +127,6 @@ def podman(*arguments: str) -> str:
     return done.stdout + done.stderr
 
 
-def request(name: str = GADGET) -> bytes:
-    """A request to one of Spark's endpoints, as Spark frames it, with a Java object of an unknown class.
-
-    Whoever deserializes it says which class is missing.
-    """
-    word = name.encode()
-    described = b"\x72" + len(word).to_bytes(2) + word + bytes(8) + b"\x02\x00\x00\x78\x70"
-    endpoint = b"endpoint-verifier"
-    body = b"\x00\x00" + len(endpoint).to_bytes(2) + endpoint + b"\xac\xed\x00\x05\x73" + described
-    framed = b"\x03" + bytes(7) + b"\x07" + len(body).to_bytes(4) + body
-    return (8 + len(framed)).to_bytes(8) + framed
-
-
 def answer(port: int, sent: bytes) -> tuple[str, bool]:
     """What a stranger is answered, and whether the connection is closed then."""
     with socket.create_connection((LOOPBACK, port), timeout=30) as connection:
@@ -191,7 +178,7 @@ def test_an_executor_with_the_secret_does_the_job_and_strangers_are_not_heard(
         # Not even while there is no executor.
         for port in (stack.port, stack.blocks):
             running.wait_until("the driver's ports", partial(listens, port), seconds=SECONDS)
-            said, closed = answer(port, request())
+            said, closed = answer(port, spark_request())
             assert GADGET not in said, "it was deserialized"
             assert closed
         made = stack.executor()
@@ -208,7 +195,7 @@ def test_an_executor_with_the_secret_does_the_job_and_strangers_are_not_heard(
         with executor(made, secret):
             pods.run(made["metadata"]["name"], LOOPBACK)
             wait_until_done(job, running)
-            said, closed = answer(stack.executors_blocks, request())
+            said, closed = answer(stack.executors_blocks, spark_request())
             assert GADGET not in said and closed
             assert running.stop() == 0
     check_every_frame_has_its_answer(job)
@@ -222,5 +209,5 @@ def test_the_stranger_s_request_would_be_deserialized_by_a_driver_without_a_secr
     with stack.driver("") as running:
         running.wait_until("the driver's port", lambda: listens(stack.port), seconds=SECONDS)
         deadline = time.monotonic() + SECONDS
-        while GADGET not in (said := answer(stack.port, request())[0]):
+        while GADGET not in (said := answer(stack.port, spark_request())[0]):
             assert time.monotonic() < deadline, f"the test above could not fail: {said}"

@@ -20,6 +20,7 @@ import httpx
 import numpy as np
 import pytest
 
+from apps.access.document import Role
 from apps.messages import (
     STILL,
     Detection,
@@ -34,6 +35,7 @@ from apps.messages import (
 from apps.scenes import render, truth
 from apps.service.certificate import Certificate
 from apps.service.peer import TLS_VERSION
+from apps.ui.accounts import CHECK_SECONDS
 from components.pipeline.elasticsearch import index_template
 from tests.accounts import BEARER, PASSWORD, user, write_access
 from tests.certificates import certificate, of_pods
@@ -46,7 +48,10 @@ from tests.integration.topics import Topics, create_topics, make_frame, make_res
 CAMERAS = [f"street-{number:02d}" for number in range(1, 13)]
 FEED_SECONDS = 1.0
 GROUP = CAMERAS[:3]
+OWN: dict[Role, list[str]] = {"viewer": CAMERAS[:2], "operator": CAMERAS[3:6], "admin": CAMERAS[6:7]}
+"""The cameras of a user of each role."""
 USERS = {
+    **{f"own-{role}": user(role, *cameras) for role, cameras in OWN.items()},
     "admin": user("admin", "*"),
     "anna": user("viewer", *GROUP),
     "otto": user("operator", "yard"),
@@ -62,6 +67,8 @@ class Site:
     topics: Topics
     elasticsearch: str
     sent: list[Frame]
+    access: Path
+    """The folder with the page's users."""
 
 
 def login(site: Site, name: str) -> Login:
@@ -207,7 +214,7 @@ def site(kafka: str, elasticsearch: str, tmp_path_factory: pytest.TempPathFactor
             feeder = threading.Thread(target=feed)
             feeder.start()
             wait_for("frames", lambda: len(sent) > 3 * len(CAMERAS), seconds=60)
-            yield Site(served, topics, elasticsearch, sent)
+            yield Site(served, topics, elasticsearch, sent, folder / "access")
             ended.set()
             feeder.join()
 
@@ -483,6 +490,30 @@ def test_a_viewer_s_browser_shows_its_cameras_alone_until_it_logs_out(site: Site
         page.wait_for("location.pathname === '/login'")
         page.open(f"{site.ui.url}/")
         page.wait_for("location.pathname === '/login'")
+
+
+@pytest.mark.parametrize("role", OWN)
+def test_the_browser_of_each_role_shows_its_cameras_alone_and_is_out_when_its_session_ends(
+    site: Site, role: Role
+) -> None:
+    names = "[...document.querySelectorAll('.tile')].map(tile => tile.dataset.camera)"
+    with browser() as page:
+        login(site, f"own-{role}").in_browser(page)
+        page.wait_for(f"document.querySelectorAll('.tile[data-sequence]').length === {len(OWN[role])}")
+        assert page.evaluate(names) == OWN[role]
+        page.screenshot(f"wall-of-own-{role}")
+        assert page.complaints == []
+        page.open(f"{site.ui.url}/camera/{CAMERAS[-1]}")
+        assert "none of your groups" in page.evaluate("document.body.textContent")
+        page.open(f"{site.ui.url}/")
+        page.wait_for("document.querySelectorAll('.tile[data-sequence]').length > 0")
+        try:
+            write_access(site.access, USERS, absolute_seconds=1)
+            page.wait_for("location.pathname === '/login'", seconds=30)
+        finally:
+            write_access(site.access, USERS)
+            # For the tests that follow: the page looks only so often.
+            time.sleep(CHECK_SECONDS)
 
 
 def test_a_wall_whose_session_is_over_leads_to_the_login(site: Site) -> None:

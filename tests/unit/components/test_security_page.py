@@ -1,4 +1,4 @@
-"""docs/security.md has a line for every secret of a stack, and names tests that exist."""
+"""docs/security.md has a line for every secret of a stack; it and docs/cases.md name tests that exist."""
 
 import ast
 import json
@@ -15,6 +15,7 @@ from tests.unit.components.conftest import ROOT, Program
 from tests.unit.stacks import HOSTS, LAB
 
 PAGE = (ROOT / "docs/security.md").read_text()
+CASES = (ROOT / "docs/cases.md").read_text()
 SECRETS = PAGE.partition("## How each secret is replaced")[2]
 
 
@@ -65,8 +66,8 @@ def test_every_secret_of_the_cluster_has_a_line(program: Program, stack: Path) -
     assert [name for name in sorted(objects | mounted | random) if f"`{name}`" not in SECRETS] == []
 
 
-@pytest.mark.parametrize("named", sorted(set(re.findall(r"`(tests/[\w/.]+::\w+)`", PAGE))))
-def test_a_test_that_the_page_names_exists(named: str) -> None:
+@pytest.mark.parametrize("named", sorted(set(re.findall(r"`(tests/[\w/.]+::\w+)`", PAGE + CASES))))
+def test_a_test_that_a_page_names_exists(named: str) -> None:
     file, _, function = named.partition("::")
     assert function in functions_of(file)
 

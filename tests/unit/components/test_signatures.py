@@ -60,6 +60,15 @@ def test_all_images_that_the_stack_names_are_verified_by_their_digests_and_keys(
     assert len(told) == 6
 
 
+@pytest.mark.parametrize("registry", [REGISTRY, None])
+def test_what_must_have_a_signer_is_what_is_verified(pulumi_mocks: Recorder, registry: str | None) -> None:
+    every = section(registry=registry, signers=[{"images": "*", "keys": [KEY]}])
+    pulumi_mocks.run(lambda: Signatures("signatures", SignaturesArgs(section=every)) and None)
+    lines = pulumi_mocks.named("signatures-verified").inputs["stdin"].splitlines()
+    assert {line.partition("\t")[0] for line in lines} == {every.pinned(each) for each in every.named.values()}
+    assert ("images.base" in every.named) is (f"debian:1@{DIGEST}\t0_0\t" in lines) is (registry is not None)
+
+
 def test_the_first_entry_for_an_image_counts_with_or_without_its_digest() -> None:
     every = section()
     for reference in ("docker.io/zookeeper:3", f"docker.io/zookeeper:3@{DIGEST}"):

@@ -13,6 +13,7 @@ from components.pipeline.stages import STAGES
 from tests.e2e import strangers
 from tests.e2e.cluster import NAMESPACE
 from tests.e2e.strangers import SERVICES, Stranger, Target
+from tests.unit.components.conftest import ROOT
 from tests.unit.stacks import LAB, sections
 
 KINDS = {"ui": {"name": "ui"}, "kafka": {"name": "kafka"}, "topics": {"name": "topics", "component": "job"}}
@@ -50,8 +51,8 @@ def test_a_stranger_may_reach_what_its_labels_give_it(name: str, namespace: str,
 
 
 def test_a_stranger_tries_everything_and_gets_no_request_of_others() -> None:
-    container = stranger("stranger-ui").manifest("ui:1", ALL)["spec"]["containers"][0]
-    assert container["command"][3:] == ["10.244.0.2:9092", "10.244.0.2:9093", "h:8080"]
+    container = stranger("stranger-ui").manifest("ui:1", strangers.TRY, ALL)["spec"]["containers"][0]
+    assert container["command"] == ["python", "-c", strangers.TRY, "10.244.0.2:9092", "10.244.0.2:9093", "h:8080"]
     assert container["readinessProbe"]["exec"]["command"] == ["false"]
 
 
@@ -85,6 +86,26 @@ def test_a_port_of_the_table_where_nothing_listens_is_said() -> None:
 def test_what_a_stranger_says_twice_counts(said: list[list[str]], part: str | None) -> None:
     found = strangers.disagreement([json.dumps(line) for line in said], [KAFKA])
     assert found is None if part is None else part in (found or "")
+
+
+@pytest.mark.parametrize(
+    ("said", "part"),
+    [
+        ([], "not tried yet"),
+        ([{"away": ["a:1"], "serving": {}}], "does not reach: ['a:1']"),
+        ([{"away": [], "serving": {"a:1": ["Kafka in plain"]}}], "is served without showing who it is"),
+        ([{"away": ["a:1"], "serving": {}}, {"away": [], "serving": {}}], None),
+    ],
+)
+def test_a_stranger_is_refused_who_reaches_all_and_is_served_nowhere(said: list[Any], part: str | None) -> None:
+    found = strangers.refusal([json.dumps(line) for line in said])
+    assert found is None if part is None else part in (found or "")
+
+
+@pytest.mark.parametrize(("kind", "port"), sorted(strangers.SERVES_EVERYBODY))
+def test_who_serves_everybody_is_on_the_page_of_what_is_open(kind: str, port: int) -> None:
+    page = (ROOT / "docs/security.md").read_text().partition("## What is open")[2].partition("\n## ")[0]
+    assert kind in page.lower() and (str(port) in page or "Filebeat's counters" in page)
 
 
 def test_each_stranger_s_lines_are_its_own() -> None:

@@ -63,6 +63,8 @@ class RtspCamera:
     """Whether a track of metadata is described before that of pictures."""
     login: tuple[str, str, str] | None = None
     """How it asks for a login (`Basic` or `Digest`), and whom it lets in with which password."""
+    parameters: Sequence[bytes] = ()
+    """The units with the parameters of decoding that its description has."""
     location: str = ""
     """Where it says that the stream is, instead of describing it."""
     port: int = 0
@@ -150,7 +152,9 @@ class RtspCamera:
         if self.sound:
             sound = "m=audio 0 RTP/AVP 0\r\na=control:track1\r\n"
             return f"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\n{_VIDEO.replace('track1', 'track2')}{sound}"
-        return f"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\n{_METADATA if self.metadata else ''}{_VIDEO}"
+        units = ",".join(base64.b64encode(unit).decode() for unit in self.parameters)
+        video = _VIDEO.replace("mode=1", f"mode=1;sprop-parameter-sets={units}") if units else _VIDEO
+        return f"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\n{_METADATA if self.metadata else ''}{video}"
 
     def _play(self, send: Callable[[bytes], object]) -> None:
         sequence = number = 0

@@ -9,6 +9,7 @@ from apps.producer.memory import MIB, Room
 from apps.producer.settings import Camera
 from apps.producer.sources import CorruptImage, OversizeImage
 from apps.scenes import render
+from tests.unit.apps.memory import memory_of
 
 IMAGE = render("cam-02", 1000, 1280, 720)
 
@@ -134,6 +135,14 @@ def test_a_huge_jpeg_is_reduced_while_it_is_decoded(monkeypatch: pytest.MonkeyPa
     assert (decoded.pop(), turned.width, turned.height) == (cv2.IMREAD_REDUCED_COLOR_4, 100, 178)
 
 
+def test_a_huge_jpeg_takes_no_more_memory_than_is_counted() -> None:
+    """Whole, 8000 x 8000 pixels take 192 MB."""
+    data = jpeg(np.zeros((8000, 8000), np.uint8))
+    with memory_of(48):
+        sent = prepare(read_jpeg(data), camera(width=640), len(data))
+    assert (sent.width, sent.height) == (640, 640)
+
+
 def pixels(data: bytes) -> np.ndarray:
     return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR))
 
@@ -190,3 +199,16 @@ def test_pictures_of_every_kind_come_out_as_every_reader_reads_them(settings: di
         assert read_jpeg(sent.jpeg).plain, kind
         found = cv2.cvtColor(pixels(sent.jpeg), cv2.COLOR_BGR2GRAY)
         assert np.abs(found - wanted[:, :, 0]).mean() < 3, kind
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 1), (1, 2), (2000, 1), (1, 640), (7, 5)])
+@pytest.mark.parametrize("options", [(), (cv2.IMWRITE_JPEG_PROGRESSIVE, 1)], ids=["as it comes", "encoded again"])
+@pytest.mark.parametrize("settings", [{}, {"grey": True}, {"masks": [[0, 0, 0.5, 0.5], [0.99, 0.99, 1, 1]]}])
+def test_a_picture_of_any_size_is_sent(
+    size: tuple[int, int], options: tuple[int, ...], settings: dict[str, object]
+) -> None:
+    data = jpeg(np.full((size[1], size[0], 3), 90, np.uint8), *options)
+    sent = prepare(read_jpeg(data), camera(**settings), len(data))
+    assert (sent.width, sent.height) == (min(size[0], camera().width), size[1])
+    assert pixels(sent.jpeg).shape == (sent.height, sent.width, 3)
+    assert np.abs(pixels(sent.jpeg).astype(int) - 90).max() < 4

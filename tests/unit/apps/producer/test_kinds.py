@@ -71,6 +71,19 @@ def test_colours_of_every_depth(tmp_path: Path, stopping: threading.Event, encod
     assert_alike(first_picture(path, WIDTH // 2, stopping), np.asarray(half, np.uint8))
 
 
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [((1, 1), (1, 1)), ((2, 70), (2, 70)), ((7, 5), (7, 5)), ((640, 1), (64, 1)), ((99, 5), (64, 3))],
+)
+@pytest.mark.parametrize("codec", ["libx264", "ffv1"])
+def test_a_video_of_any_size(
+    tmp_path: Path, stopping: threading.Event, codec: str, size: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    scale = ("-vf", f"scale={size[0]}:{size[1]}", "-pix_fmt", "yuv444p")
+    found = first_picture(clip(tmp_path, *scale, "-c:v", codec), 64, stopping)
+    assert found.shape[1::-1] == expected
+
+
 def test_a_clip_without_times_is_played(tmp_path: Path, stopping: threading.Event) -> None:
     path = clip(tmp_path, "-c:v", "libx264", "-pix_fmt", "yuv420p", "-f", "h264", name="clip.h264")
     assert_alike(first_picture(path, 640, stopping), pattern())

@@ -12,6 +12,7 @@ from apps.scenes import render
 
 PICTURES = [cv2.imencode(".jpg", render("unit", number, 96, 54))[1].tobytes() for number in range(4)]
 PROGRESSIVE = cv2.imencode(".jpg", render("unit", 5, 96, 54), [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
+SMALLEST = cv2.imencode(".jpg", render("unit", 6, 96, 54)[:1, :1])[1].tobytes()
 LIMIT = 20_000
 TYPE = b"Content-Type: image/jpeg\r\n"
 
@@ -56,6 +57,7 @@ CAMERAS: dict[str, tuple[str | None, Part]] = {
     "length that is no number": ("frame", part(length=lambda _: b"unknown")),
     "line feeds alone": ("frame", part(end=b"\n")),
     "no line end before the boundary": ("frame", part(length=None, end=b"")),
+    "a length and no line end before the boundary": ("frame", lambda each: part()(each).removesuffix(b"\r\n")),
     "zeros behind the picture": ("frame", part(tail=b"\0" * 513)),
     "noise behind the picture": ("frame", part(length=None, tail=random.Random(7).randbytes(3000))),
     "an end marker behind the picture": ("frame", part(tail=b"\0\xff\xd9\0")),
@@ -105,7 +107,7 @@ def taken(camera: Parts, data: bytes, sizes: Callable[[], int]) -> list[bytes | 
 @pytest.mark.parametrize("size", [1, 3, 1000, 10**6])
 def test_every_picture_is_found(name: str, size: int) -> None:
     declared, sent = CAMERAS[name]
-    pictures = [PICTURES[0], PROGRESSIVE, PICTURES[1], PICTURES[2]]
+    pictures = [PICTURES[0], PROGRESSIVE, PICTURES[1], SMALLEST, PICTURES[2]]
     expected = [with_thumbnail(each) for each in pictures] if "thumbnails" in name else pictures
     assert taken(Parts(declared, LIMIT), b"".join(map(sent, pictures)), lambda: size) == expected
 

@@ -34,6 +34,15 @@ SCENES = [scene(number) for number in range(40)]
 PICTURES = encoded(SCENES, 10)
 
 
+def is_parameter(unit: bytes) -> bool:
+    """Whether the unit has parameters of decoding."""
+    return unit[0] & 31 in (7, 8)
+
+
+PARAMETERS = tuple(unit for unit in PICTURES[0].units if is_parameter(unit))
+BARE = [Picture(tuple(unit for unit in each.units if not is_parameter(unit)), each.key) for each in PICTURES]
+
+
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPEN_TIMEOUT_SECONDS", "READ_TIMEOUT_SECONDS", "PICTURE_SECONDS"):
@@ -99,8 +108,7 @@ def test_silence_is_a_reason(stopping: threading.Event, silent_after: str) -> No
 
 @pytest.mark.usefixtures("hasty")
 def test_no_key_frame_is_a_reason_and_the_camera_is_read_on(stopping: threading.Event) -> None:
-    parameters = Picture(tuple(unit for unit in PICTURES[0].units if unit[0] & 31 in (7, 8)), key=False)
-    others = [parameters, *(each for each in PICTURES if not each.key)]
+    others = [Picture(PARAMETERS, key=False), *(each for each in PICTURES if not each.key)]
     camera = RtspCamera(others)
     with (
         rtsp_camera(camera),
@@ -185,12 +193,12 @@ def error(picture: NDArray[np.uint8]) -> float:
     return min(float(np.mean(cv2.absdiff(picture, scene(number)))) for number in range(40))
 
 
-def told_apart(pictures: Sequence[Picture], count: int, stopping: threading.Event) -> tuple[list[float], list[str]]:
+def told_apart(camera: RtspCamera, count: int, stopping: threading.Event) -> tuple[list[float], list[str]]:
     """Of so many pictures of a camera: the errors of those that came, and the reasons of those that were set aside."""
     good: list[float] = []
     reasons: list[str] = []
     with (
-        rtsp_camera(RtspCamera(pictures)) as camera,
+        rtsp_camera(camera),
         open_source(make_camera(camera.url, frames_per_second=60), None, LIMIT, stopping) as source,
     ):
         while len(good) + len(reasons) < count:
@@ -208,7 +216,7 @@ def test_smeared_pictures_are_set_aside(
 ) -> None:
     """A damaged picture, and all that are made from it, up to the next key frame: FFmpeg marks only the first."""
     every = [damage(each) if number % 20 == place else each for number, each in enumerate(PICTURES)]
-    good, reasons = told_apart(every, 60, stopping)
+    good, reasons = told_apart(RtspCamera(every), 60, stopping)
     whole = 20
     assert len(good) >= whole and len(reasons) >= whole / 2
     assert max(good) < 8
@@ -216,10 +224,17 @@ def test_smeared_pictures_are_set_aside(
     assert any("made from a damaged or lost one" in each for each in reasons)
 
 
-def test_pictures_after_a_lost_one_are_set_aside(stopping: threading.Event) -> None:
+@pytest.mark.parametrize(
+    ("pictures", "parameters"),
+    [(PICTURES, ()), (PICTURES, PARAMETERS), (BARE, PARAMETERS)],
+    ids=["parameters in the stream", "also in the description", "in the description alone"],
+)
+def test_pictures_after_a_lost_one_are_set_aside(
+    stopping: threading.Event, pictures: Sequence[Picture], parameters: Sequence[bytes]
+) -> None:
     """FFmpeg conceals a picture that is missing, and marks none."""
-    rest = [each for number, each in enumerate(PICTURES) if number % 20 != 3]
-    good, reasons = told_apart(rest, 57, stopping)
+    rest = [each for number, each in enumerate(pictures) if number % 20 != 3]
+    good, reasons = told_apart(RtspCamera(rest, parameters=parameters), 57, stopping)
     assert len(good) >= 20 and len(reasons) >= 10
     assert max(good) < 8
     assert set(reasons) == {"the picture is made from a damaged or lost one; the next key frame ends it"}

@@ -162,6 +162,12 @@ def test_another_size_is_looked_at(gate: Gate, model: Model) -> None:
     assert looks(gate, model, *frames) == [None, None, 2, None]
 
 
+@pytest.mark.parametrize("size", [(1, 1), (2, 1), (3840, 1), (7, 5)])
+def test_a_picture_of_any_size_is_compared(gate: Gate, model: Model, size: tuple[int, int]) -> None:
+    dark, bright = (np.full((size[1], size[0], 3), level, np.uint8) for level in (40, 200))
+    assert looks(gate, model, frame(dark, 1), frame(dark, 2), frame(bright, 3)) == [None, 1, None]
+
+
 def test_a_reference_has_an_age_whatever_the_camera_s_clock_says(model: Model) -> None:
     clock = Clock()
     gate = Gate(seconds=3600, clock=clock)

@@ -5,11 +5,14 @@ import subprocess
 from datetime import UTC, datetime
 
 import pytest
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from components.cluster.certificates import RENEWAL
 from tests.unit.components.cluster.conftest import Host
 
-RESTARTED = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"]
+ENDED = ["etcd", "kube-controller-manager", "kube-scheduler"]
+MANIFEST = "/etc/kubernetes/manifests/kube-apiserver.yaml"
 
 
 def openssl(due: str = "none") -> str:
@@ -21,10 +24,15 @@ def openssl(due: str = "none") -> str:
 def renewing(hosts: dict[str, Host]) -> Host:
     """A control plane with the timer installed, on which every program succeeds."""
     host = hosts["cp1"]
-    host.run("certificates.sh", days=90, renew=host.moved("renew_certificates.sh").read_text())
+    host.run("certificates.sh", days=90, renew="\n".join(host.moved(file).read_text() for file in RENEWAL))
     host.path("noted").unlink()
     for program in ("chmod", "curl", "pkill", "sleep"):
         host.program(program, "")
+    manifest = host.path(MANIFEST)
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text("metadata:\n  annotations:\n    kubeadm: kept\n")
+    # Another process where the manifest is another: kubelet starts static pods anew.
+    host.program("pgrep", f'cksum <"$MACHINE{MANIFEST}"')
     host.program("openssl", openssl())
     return host
 
@@ -57,7 +65,19 @@ def test_one_that_is_due_renews_all_and_restarts_their_readers_in_turn(renewing:
     renewing.program("openssl", openssl(due="etcd/peer"))
     assert renew(renewing).returncode == 0
     assert renewing.ran("kubeadm") == ["certs renew all"]
-    assert renewing.ran("pkill") == [f"-f ^{program} " for program in RESTARTED]
+    assert renewing.ran("pkill") == [f"-f ^{program} " for program in ENDED]
+    # An API server that is ended is the same pod, which the kubelet starts later each time.
+    annotations = yaml.safe_load(renewing.path(MANIFEST).read_text())["metadata"]["annotations"]
+    assert annotations.keys() == {"argus/started", "kubeadm"}
+
+
+def test_an_api_server_that_does_not_start_again_is_an_error(renewing: Host) -> None:
+    renewing.program("openssl", openssl(due="etcd/peer"))
+    renewing.program("pgrep", "echo 1")
+    done = renew(renewing)
+    assert done.returncode == 1
+    assert "does not start with its new certificate" in done.stderr
+    assert renewing.ran("pkill") == ["-f ^etcd "]
 
 
 def test_a_cluster_that_is_not_well_is_left_alone(renewing: Host) -> None:

@@ -14,6 +14,8 @@ from components.production.pods import Pods, pods
 from components.production.scale import raises, scaled
 from components.production.stack import Declared, declare
 from components.production.traffic import GIB, Traffic
+from tests.unit.components.conftest import ROOT
+from tests.unit.stacks import configuration
 
 
 def of(declared: Declared, name: str) -> Pods:
@@ -42,8 +44,7 @@ def test_memory_and_volumes_are_those_that_preflight_compares_with_machines(decl
     for stage in STAGES:
         found = {each.memory_mib for each in pods(declared) if each.stage == stage.name}
         for mib in pod_memory_mib([stage], settings).values():
-            # Preflight counts a pod's main container alone.
-            assert mib in found or (stage.beside(settings) and mib < max(found))
+            assert mib in found
     volumes = {each.stage: each.volume_gib for each in pods(declared) if each.volume_gib}
     assert volumes == volumes_gib(STAGES, settings)
 
@@ -56,6 +57,14 @@ def test_a_volume_that_is_raised_holds_what_is_asked_and_one_less_does_not(hosts
     frames = kept["frames in Kafka"]
     hours = [24 * gib * GIB * frames.share / frames.bytes_a_day for gib in (frames.volume_gib, frames.volume_gib - 1)]
     assert hours[0] >= declared.settings.kafka.retention_hours > hours[1]
+
+
+def test_the_stack_that_sites_copy_keeps_what_it_says_of_40_cameras(hosts: dict[str, Any]) -> None:
+    given = {key.removeprefix("argus:"): section for key, section in configuration(ROOT / "Pulumi.prod.yaml").items()}
+    # At the rate of all cameras.
+    cameras = [{"name": "camera", "url": "rtsp://198.51.100.31/1"}]
+    _, raised = scaled({**given, "cameras": cameras, "ssh": hosts["ssh"]}, 40)
+    assert raised == {}
 
 
 def test_more_cameras_are_the_stack_s_own_over_and_over(hosts: dict[str, Any]) -> None:

@@ -96,3 +96,10 @@ def test_only_so_many_cameras_are_kept() -> None:
         model.detect(frame(scene(), 1, camera=camera))
     assert model.detect(frame(with_object(scene()), 2, camera="a")) == ()
     assert len(model.detect(frame(with_object(scene()), 2, camera="c"))) == 1
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 1), (1, 601), (3840, 1), (7, 5)])
+def test_frames_of_any_size_are_compared(model: MotionModel, size: tuple[int, int]) -> None:
+    dark, bright = (np.full((size[1], size[0], 3), level, np.uint8) for level in (40, 200))
+    for sequence, image in enumerate((dark, bright, dark)):
+        assert model.detect(frame(image, sequence)) == ()
