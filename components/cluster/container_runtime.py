@@ -11,6 +11,7 @@ import pulumi
 from components import remote, versions
 from components.cluster.args import ClusterArgs, MachineArgs, NetworkKind
 from components.cluster.machine import script
+from components.cluster.registries import hosts, logins
 from components.config import Machine
 
 _VERSION: Final = re.compile(r"\d+\.\d+")
@@ -20,13 +21,14 @@ _PLUGINS: Mapping[NetworkKind, str] = {"built-in": "/usr/lib/cni", "manifest": "
 
 
 class ContainerRuntime(pulumi.ComponentResource):
-    """Configures containerd (installed by Packages) with the pods' network, and pulls the first images.
+    """Configures containerd (installed by Packages) with the pods' network and registries, and pulls the first images.
 
     A machine that is already a node keeps its kind of network; a change of kind is refused.
     """
 
     def __init__(self, name: str, args: MachineArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:ContainerRuntime", name, {}, opts)
+        given = logins(args.registries)
         remote.command(
             f"{name}-configured",
             host=args.machine.host,
@@ -34,7 +36,8 @@ class ContainerRuntime(pulumi.ComponentResource):
             create=script(
                 "container_runtime.sh",
                 config=containerd_config(args),
-                mirror=mirror_config(mirror) if (mirror := args.cluster.registry_mirror) else "",
+                registries=hosts(args.cluster, args.registries),
+                logins=bool(given),
                 repository=args.cluster.image_repository,
                 version=args.cluster.kubernetes_version,
                 images=node_images(args.machine),
@@ -43,6 +46,8 @@ class ContainerRuntime(pulumi.ComponentResource):
                 network=args.network,
                 plugins=_PLUGINS[args.network],
             ),
+            stdin=pulumi.Output.secret(given) if given else None,
+            secret=bool(given),
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.register_outputs({})
@@ -94,13 +99,6 @@ version = 2
     runtime_type = "io.containerd.runc.v2"
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
       SystemdCgroup = {_toml(kubelet.cgroup_driver == "systemd")}"""
-
-
-def mirror_config(url: str) -> str:
-    """A mirror (certs.d/_default) that is tried before every registry; what it lacks comes from the registry itself."""
-    return f"""\
-[host."{url}"]
-  capabilities = ["pull", "resolve"]"""
 
 
 def _numbers(version: str) -> tuple[int, ...]:

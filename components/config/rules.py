@@ -15,9 +15,9 @@ from typing import Final, TypeVar
 from apps.messages import camera_url
 from apps.weights import Contract, Precision, WeightsError, read_weights
 from components import ssh_keys, versions
-from components.config import manifest
+from components.config import manifest, registries
 from components.config.code import problems_of_code
-from components.config.sections import ALL_CAMERAS, PROGRAMS, Login, Model, Settings
+from components.config.sections import ALL_CAMERAS, PROGRAMS, Login, Model, Registry, Settings
 
 _Check = TypeVar("_Check", bound="Callable[[Settings], Iterator[str]]")
 
@@ -257,6 +257,40 @@ def _digests_of_the_cluster(settings: Settings) -> Iterator[str]:
                     f'images.digests["{reference}"]: missing, and images.requireDigests is set; give its digest '
                     f"({_HOW_TO_ASK})"
                 )
+
+
+@_needs("cluster", "images")
+def _registries(settings: Settings) -> Iterator[str]:
+    cluster, images = settings.cluster, settings.images
+    mirror, in_plain = registries.mirror_host(cluster), (cluster.registry_mirror or "").startswith("http:")
+    for host in registries.unused(cluster, images):
+        used = ", ".join(sorted(registries.pulled_from(cluster, images)))
+        yield (
+            f"{_key_of_registry(host)}: no image of the stack comes from there, but from {used}; correct the host "
+            "(with its port, as references of images have it), or take the entry out"
+        )
+    for host, given in images.registries.items():
+        key, said = _key_of_registry(host), images.at(host)
+        if given == Registry():
+            yield f"{key}: says nothing; give pull, push, ca or insecure, or take the entry out"
+        if said.push and host != images.host:
+            yield f"{key}.push: nothing is pushed there, but to images.registry; give the login as pull, or take it out"
+        if host == mirror and said.insecure != in_plain:
+            yield (
+                f"{key}.insecure: {said.insecure}, and cluster.registryMirror is {cluster.registry_mirror}; let both "
+                "say http, or neither"
+            )
+        if said.insecure or (host == mirror and in_plain):
+            for name in ("pull", "push", "ca"):
+                if getattr(said, name):
+                    yield (
+                        f"{key}.{name}: the registry speaks plain http, so whoever reads the network would read "
+                        f"logins, and there is no certificate to check; give the registry one, or take {name} out"
+                    )
+
+
+def _key_of_registry(host: str) -> str:
+    return f'images.registries["{host}"]'
 
 
 @_needs("cameras")

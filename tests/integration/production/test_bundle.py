@@ -247,7 +247,8 @@ def test_an_image_that_is_built_for_a_bundle_is_the_one_that_a_preview_asks_for(
             "ARGUS_IMAGE": reference,
             "ARGUS_BASE": "debian:trixie-slim",
             "ARGUS_DOCKERFILE": f"containers/{image.name}/Dockerfile",
-            "ARGUS_REGISTRY_INSECURE": "1",
+            "ARGUS_PLATFORM": "linux/amd64",
+            "ARGUS_REGISTRIES": f"{mirror}\t-\t-\tinsecure\n",
             "ARGUS_PRINT_DIGEST": "1",
         }
         staged = "".join(f"{path}\t{target}\n" for part in parts for target, path in part.files())

@@ -106,7 +106,12 @@ def test_images_are_used_by_digest_where_the_stack_says_so(pulumi_mocks: Any) ->
 
 def build(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the build on a computer whose programs are in a folder."""
-    named = {"ARGUS_IMAGE": "registry:5000/argus/ui:1", "ARGUS_DOCKERFILE": "Dockerfile", "ARGUS_BASE": "debian:1"}
+    named = {
+        "ARGUS_IMAGE": "registry:5000/argus/ui:1",
+        "ARGUS_DOCKERFILE": "Dockerfile",
+        "ARGUS_BASE": "debian:1",
+        "ARGUS_PLATFORM": "linux/amd64",
+    }
     return subprocess.run(
         ["/bin/bash", SCRIPT],
         env={"PATH": str(folder), "TMPDIR": str(folder), **named, **environment},
