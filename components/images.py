@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,6 +135,12 @@ class Images(pulumi.ComponentResource):
         super().__init__("argus:pipeline:Images", name, None, opts)
         self.builds = []
         self.refs = {image.name: self._reference(name, image, args) for image in args.images}
+        if self.builds and not any(map(shutil.which, ("podman", "docker"))):
+            pulumi.log.warn(
+                f"neither podman nor docker is on this computer: `pulumi up` fails if {args.section.registry} lacks an "
+                "image; install one of them, or name the images in argus:images.overrides",
+                self,
+            )
         self.register_outputs(dict(self.refs))
 
     def _reference(self, name: str, image: Image, args: ImagesArgs) -> pulumi.Output[str]:

@@ -9,9 +9,9 @@ from typing import Final
 import pulumi
 
 from components import remote, versions
+from components.cluster import registries
 from components.cluster.args import ClusterArgs, MachineArgs, NetworkKind
 from components.cluster.machine import script
-from components.cluster.registries import hosts, logins
 from components.config import Machine
 
 _VERSION: Final = re.compile(r"\d+\.\d+")
@@ -28,7 +28,7 @@ class ContainerRuntime(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: MachineArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:ContainerRuntime", name, {}, opts)
-        given = logins(args.registries)
+        logins = registries.logins(args.registries)
         remote.command(
             f"{name}-configured",
             host=args.machine.host,
@@ -36,8 +36,8 @@ class ContainerRuntime(pulumi.ComponentResource):
             create=script(
                 "container_runtime.sh",
                 config=containerd_config(args),
-                registries=hosts(args.cluster, args.registries),
-                logins=bool(given),
+                registries=registries.lines(args.cluster, args.registries),
+                logins=bool(logins),
                 repository=args.cluster.image_repository,
                 version=args.cluster.kubernetes_version,
                 images=node_images(args.machine),
@@ -46,8 +46,8 @@ class ContainerRuntime(pulumi.ComponentResource):
                 network=args.network,
                 plugins=_PLUGINS[args.network],
             ),
-            stdin=pulumi.Output.secret(given) if given else None,
-            secret=bool(given),
+            stdin=pulumi.Output.secret(logins) if logins else None,
+            secret=bool(logins),
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.register_outputs({})

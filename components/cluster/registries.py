@@ -10,18 +10,24 @@ from components.config.registries import mirror_host
 from components.config.sections import Registry
 
 CERTS: Final = "/etc/containerd/certs.d"
-"""A folder for each registry; `_default` is for those that have none. containerd reads it at each pull."""
+"""Has a folder for each registry; `_default` is for those that have none. containerd reads it at each pull."""
 _HUB: Final = {"docker.io": "registry-1.docker.io"}
 """The host that is asked in place of the one in references."""
 
 
-def hosts(cluster: Cluster, registries: Mapping[str, Registry]) -> list[str]:
-    """For functions/registries.sh: a line for each folder, with the base64 of its hosts.toml and of its authority."""
+def files(cluster: Cluster, registries: Mapping[str, Registry]) -> dict[str, str]:
+    """The files below CERTS, by their paths: how each registry is asked, and by which authority it is known."""
     told = {host: each for host, each in registries.items() if each.ca or each.insecure}
-    files = {host: (_hosts_toml(host, cluster, registries), each.ca or "") for host, each in told.items()}
+    found = {f"{host}/hosts.toml": _hosts_toml(host, cluster, registries) for host in told}
+    found |= {f"{host}/ca.crt": each.ca.rstrip() for host, each in told.items() if each.ca}
     if cluster.registry_mirror:
-        files["_default"] = ("\n".join(_mirror(cluster, registries)), "")
-    return ["\t".join([host, *map(_encoded, contents)]) for host, contents in sorted(files.items())]
+        found["_default/hosts.toml"] = "\n".join(_mirror(cluster, registries))
+    return {path: f"{text}\n" for path, text in sorted(found.items())}
+
+
+def lines(cluster: Cluster, registries: Mapping[str, Registry]) -> list[str]:
+    """The same for functions/registries.sh: a path and the content in base64 on each line."""
+    return [f"{path} {base64.b64encode(text.encode()).decode()}" for path, text in files(cluster, registries).items()]
 
 
 def logins(registries: Mapping[str, Registry]) -> str:
@@ -40,11 +46,9 @@ def logins(registries: Mapping[str, Registry]) -> str:
 
 def _hosts_toml(host: str, cluster: Cluster, registries: Mapping[str, Registry]) -> str:
     """How one registry is asked: after the mirror, if that is another."""
-    lines = [f'server = "http://{host}"'] if registries[host].insecure else []
-    lines += _authority(host, registries)
-    if host != mirror_host(cluster):
-        lines += _mirror(cluster, registries)
-    return "\n".join(lines)
+    own = [f'server = "http://{host}"'] if registries[host].insecure else []
+    others = _mirror(cluster, registries) if host != mirror_host(cluster) else []
+    return "\n".join([*own, *_authority(host, registries), *others])
 
 
 def _mirror(cluster: Cluster, registries: Mapping[str, Registry]) -> list[str]:
@@ -61,9 +65,5 @@ def _authority(host: str, registries: Mapping[str, Registry]) -> list[str]:
 
 
 def _quoted(text: str) -> str:
-    """A TOML string. JSON's is one too, as there are no signs beyond 16 bits in it that are escaped."""
+    """A TOML string. JSON's is one too, where what is not ASCII stays as it is."""
     return json.dumps(text, ensure_ascii=False)
-
-
-def _encoded(text: str) -> str:
-    return base64.b64encode(f"{text.rstrip()}\n".encode()).decode() if text else ""

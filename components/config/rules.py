@@ -32,6 +32,14 @@ KUBEADM_IMAGES: Final = ("kube-apiserver", "kube-controller-manager", "kube-sche
 
 _SIGNING_KEY: Final = re.compile(r"-----BEGIN ENCRYPTED (SIGSTORE|COSIGN) PRIVATE KEY-----")
 
+_PROGRAMS: Final = {
+    "openssl": ("makes the stack's certificates", "openssl"),
+    "ssh": ("reaches the machines", "OpenSSH's client"),
+    "ssh-keyscan": ("reads the machines' host keys", "OpenSSH's client"),
+    "ssh-keygen": ("reads the keys for machines", "OpenSSH's client"),
+}
+"""What every stack needs on the computer that runs Pulumi: what each does there, and what has it."""
+
 _HOW_TO_ASK: Final = "`skopeo inspect --format '{{.Digest}}' docker://IMAGE` says it"
 
 CHECKPOINTS = frozenset(
@@ -347,9 +355,19 @@ def _producers(settings: Settings) -> Iterator[str]:
 
 
 @_needs()
-def _openssl(_: Settings) -> Iterator[str]:
-    if shutil.which("openssl") is None:
-        yield "openssl makes the stack's certificates on this computer, where it is not found; install openssl"
+def _programs(_: Settings) -> Iterator[str]:
+    for program, (does, package) in _PROGRAMS.items():
+        if shutil.which(program) is None:
+            yield f"{program} {does} on this computer, where it is not found; install {package}"
+
+
+@_needs("images")
+def _cosign(settings: Settings) -> Iterator[str]:
+    if settings.images.signers and shutil.which("cosign") is None:
+        yield (
+            "images.signers: cosign verifies images on this computer, where it is not found; install cosign 3 "
+            "(https://docs.sigstore.dev)"
+        )
 
 
 @_needs("models", "kafka")

@@ -1,6 +1,5 @@
 """What a machine knows of registries: logins in a file for root alone, authorities, plain http, and a mirror."""
 
-import base64
 import stat
 import subprocess
 import tomllib
@@ -8,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from components.cluster import registries as known
 from components.cluster.container_runtime import ContainerRuntime, containerd_config
-from components.cluster.registries import hosts, logins
+from components.cluster.registries import logins
 from components.config.sections import Cluster, Registry
 from tests.unit.components.answers import unpacked
 from tests.unit.components.cluster.conftest import SERVING, Host, cluster_args, cluster_section
@@ -30,21 +30,17 @@ def registry(**given: Any) -> Registry:
 LOGIN = {"username": "robot", "password": PASSWORD}
 
 
-def files(registries: dict[str, Registry], **cluster: Any) -> dict[str, tuple[dict[str, Any], str]]:
-    """The hosts.toml, read, and the authority of each folder that machines get."""
-    found = {}
-    for line in hosts(cluster_section(**cluster), registries):
-        name, *contents = line.split("\t")
-        toml, ca = (base64.b64decode(each).decode() for each in contents)
-        found[name] = (tomllib.loads(toml), ca)
-    return found
+def files(registries: dict[str, Registry], **cluster: Any) -> dict[str, Any]:
+    """The files that machines get, by their paths; hosts.toml is read."""
+    made = known.files(cluster_section(**cluster), registries)
+    return {path: tomllib.loads(text) if path.endswith(".toml") else text for path, text in made.items()}
 
 
 def test_a_registry_is_known_by_its_authority_and_another_speaks_plain_http() -> None:
-    found = files({"r.example.com:5000": registry(ca=CA), "plain.example.com": registry(insecure=True)})
-    assert found == {
-        "r.example.com:5000": ({"ca": f"{CERTS}/r.example.com:5000/ca.crt"}, CA),
-        "plain.example.com": ({"server": "http://plain.example.com"}, ""),
+    assert files({"r.example.com:5000": registry(ca=CA), "plain.example.com": registry(insecure=True)}) == {
+        "plain.example.com/hosts.toml": {"server": "http://plain.example.com"},
+        "r.example.com:5000/ca.crt": CA,
+        "r.example.com:5000/hosts.toml": {"ca": f"{CERTS}/r.example.com:5000/ca.crt"},
     }
 
 
@@ -56,10 +52,12 @@ def test_the_mirror_is_asked_before_each_registry_and_known_by_its_own_authority
     given = {"r.example.com": registry(ca=CA), "m.example.com": registry(ca=CA)}
     found = files(given, registryMirror="https://m.example.com/all")
     mirror = {"capabilities": ["pull", "resolve"], "ca": f"{CERTS}/m.example.com/ca.crt"}
-    assert found["_default"] == ({"host": {"https://m.example.com/all": mirror}}, "")
-    own = {"ca": f"{CERTS}/r.example.com/ca.crt", "host": {"https://m.example.com/all": mirror}}
-    assert found["r.example.com"] == (own, CA)
-    assert found["m.example.com"] == ({"ca": mirror["ca"]}, CA)
+    assert found["_default/hosts.toml"] == {"host": {"https://m.example.com/all": mirror}}
+    assert found["r.example.com/hosts.toml"] == {
+        "ca": f"{CERTS}/r.example.com/ca.crt",
+        "host": {"https://m.example.com/all": mirror},
+    }
+    assert found["m.example.com/hosts.toml"] == {"ca": mirror["ca"]}
 
 
 def test_a_login_is_given_to_its_own_host_alone_and_containerd_reads_it() -> None:
@@ -72,7 +70,7 @@ def test_a_login_is_given_to_its_own_host_alone_and_containerd_reads_it() -> Non
 def test_what_pushes_stays_off_machines() -> None:
     given = {"r.example.com": registry(push={"username": "writer", "password": "hush"}, ca=CA)}
     assert logins(given) == ""
-    assert "hush" not in str(hosts(cluster_section(), given))
+    assert "hush" not in str(files(given))
 
 
 def test_the_login_of_a_machine_is_a_secret_on_standard_input(pulumi_mocks: Recorder) -> None:
@@ -108,7 +106,7 @@ def configure(host: Host, registries: dict[str, Registry], *, stdin: str | None 
         "container_runtime.sh",
         given if stdin is None else stdin,
         config="version = 2",
-        registries=hosts(section, registries),
+        registries=known.lines(section, registries),
         logins=bool(given),
         network="built-in",
         plugins="/usr/lib/cni",

@@ -18,7 +18,7 @@ from components.config.reference import reference
 from components.config.rules import CHECKPOINTS, Rule
 from components.pipeline.producers import for_producer
 from components.pipeline.rules import rules
-from components.pipeline.stages import STAGES, images
+from components.pipeline.stages import STAGES, every_image, images
 from tests.signers import KEY, PRIVATE_KEY
 from tests.unit.apps.messages.test_camera_url import LOGINS
 from tests.unit.apps.producer.certificates import certificate
@@ -842,3 +842,38 @@ def test_a_taint_that_kubernetes_refuses_is_refused_by_key(values: Values, taint
     values["machines"]["workers"][0]["taints"] = [taint]
     (problem,) = problems_of(values)
     assert problem.startswith("machines.workers[0].taints[0]: ")
+
+
+@pytest.mark.parametrize(
+    ("lacks", "said"),
+    [
+        ("openssl", "openssl makes the stack's certificates on this computer, where it is not found; install openssl"),
+        ("ssh", "ssh reaches the machines on this computer, where it is not found; install OpenSSH's client"),
+        ("ssh-keyscan", "ssh-keyscan reads the machines' host keys on this computer"),
+        ("ssh-keygen", "ssh-keygen reads the keys for machines on this computer"),
+        ("curl", "images.registry: curl asks the registry for the images that are built on this computer"),
+        ("cosign", "images.signers: cosign verifies images on this computer"),
+    ],
+)
+def test_a_program_that_this_computer_lacks_is_named(
+    lacks: str, said: str, values: Values, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values["images"]["signers"] = [{"images": "*", "keys": [KEY]}]
+    here = tmp_path / "programs"
+    here.mkdir()
+    for name in {"openssl", "ssh", "ssh-keyscan", "ssh-keygen", "curl", "cosign"} - {lacks}:
+        (here / name).symlink_to(str(shutil.which(name)))
+    monkeypatch.setenv("PATH", str(here))
+    missing = [problem for problem in problems_of(values) if "not found" in problem]
+    assert len(missing) == 1
+    assert said in " ".join(missing[0].split())
+
+
+def test_a_stack_that_builds_and_signs_nothing_needs_neither_curl_nor_cosign(
+    values: Values, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values["images"] = {"overrides": {name: f"registry.example.com/{name}:1" for name in every_image(STAGES)}}
+    for name in ("openssl", "ssh", "ssh-keyscan", "ssh-keygen"):
+        (tmp_path / name).symlink_to(str(shutil.which(name)))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    load_values(values, rules(STAGES))
