@@ -693,7 +693,15 @@ class _Recorder(Recorder):
         return f"{args.name}-id", {"metadata": args.inputs.get("metadata", {})}
 
 
-_LASTS_FOR_CLUSTER: Final = ("machines", "cluster", "backup", "volumes_gib", "bounded_volumes", "digests")
+_LASTS_FOR_CLUSTER: Final = (
+    "machines",
+    "cluster",
+    "backup",
+    "volumes_gib",
+    "bounded_volumes",
+    "digests",
+    "registries",
+)
 """The arguments of the cluster from which its resources follow, beside `ssh`. Each machine has memory for every pod."""
 
 
