@@ -31,7 +31,8 @@ known() {
   [[ $registries && -e $file ]] && echo "$file"
 }
 
-# with_login IMAGE COMMAND...: runs docker or cosign with the stack's login for the image's registry, if it has one.
+# with_login IMAGE COMMAND...: runs a command in which docker and cosign find the stack's login for the image's registry, if it
+# has one; podman takes it as an option.
 with_login() {
   local file
   if file=$(known "$1" config.json); then DOCKER_CONFIG=${file%/*} "${@:2}"; else "${@:2}"; fi

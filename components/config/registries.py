@@ -1,7 +1,6 @@
 """The registries that a stack's images come from: which there are, and what machines must know of each."""
 
 import re
-from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from components import versions
@@ -9,7 +8,8 @@ from components.config import manifest
 from components.config.sections import Cluster, Images, Registry
 from components.config.urls import registry_of
 
-_IMAGE_LINE = re.compile(r"^[\s-]*image:\s*[\"']?([^\s\"'#]+)", re.MULTILINE)
+_IMAGE = re.compile(r"""(?:^|[\s{,-])["']?image["']?:\s*["']?([^\s"'#,}]+)""", re.MULTILINE)
+"""The field `image` in YAML of any style."""
 
 
 def of_machines(cluster: Cluster, images: Images) -> dict[str, Registry]:
@@ -31,15 +31,15 @@ def mirror_host(cluster: Cluster) -> str | None:
     return urlsplit(cluster.registry_mirror).netloc.lower() if cluster.registry_mirror else None
 
 
-def unused(cluster: Cluster, images: Images) -> Mapping[str, Registry]:
+def unused(cluster: Cluster, images: Images) -> list[str]:
     """The registries of which the stack says something, and which no image comes from."""
     used = pulled_from(cluster, images) | {registry_of(images.base)}
-    return {host: each for host, each in images.registries.items() if host not in used}
+    return [host for host in images.registries if host not in used]
 
 
 def _of_network(cluster: Cluster) -> list[str]:
     """The images that the manifest of a network of the user's own names; none where it cannot be read."""
     try:
-        return _IMAGE_LINE.findall(manifest.read(cluster.network.manifest)) if cluster.network.manifest else []
+        return _IMAGE.findall(manifest.read(cluster.network.manifest)) if cluster.network.manifest else []
     except manifest.ManifestError:
         return []
