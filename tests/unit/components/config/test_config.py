@@ -213,8 +213,11 @@ MISTAKES = {
         'images.registries["r.io"].ca: the registry speaks plain http',
     ),
     "a login at a mirror in plain": (
-        change("images.registries", {"10.77.0.1:5000": {"pull": ROBOT}}),
-        'images.registries["10.77.0.1:5000"].pull: the registry speaks plain http',
+        both(
+            change("images", {"registry": "r.io", "registries": {"m.io": {"pull": ROBOT}}}),
+            change("cluster.registryMirror", "http://m.io"),
+        ),
+        'images.registries["m.io"].pull: the registry speaks plain http',
     ),
     "a mirror that is called plain and is not": (
         both(
