@@ -10,7 +10,7 @@ from components import config, engine, registrations, remote, stack_outputs, ver
 from components.autoscaling import Keda, KedaArgs, Vpa, VpaArgs
 from components.cluster import Cluster, ClusterArgs, policy_agent
 from components.cluster.policy_agent import PolicyAgent, PolicyAgentArgs
-from components.config import lasting
+from components.config import lasting, registries
 from components.images import Images, ImagesArgs
 from components.pinned_images import PinnedImages
 from components.pipeline import stages, ui
@@ -56,6 +56,7 @@ cluster = Cluster(
         volumes_gib=stages.volumes_gib(STAGES, settings),
         bounded_volumes=settings.storage.bounded,
         digests=settings.images.digests,
+        registries=registries.of_machines(settings.cluster, settings.images),
         running_version=made.apply(lambda outputs: outputs.get("kubernetesVersion")),
         running_kubeconfig=pulumi.Output.secret(made.apply(lambda outputs: outputs.get("kubeconfig", ""))),
         running_network=made.apply(lambda outputs: outputs.get("network")),

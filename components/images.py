@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Final
 import pulumi
 from pulumi_command import local
 
+from components import registries
 from components.config import sections
 from components.signatures import key_variables, keys_of
 
@@ -100,8 +102,14 @@ def context(image: Image, models: Mapping[str, Path]) -> list[Staged]:
     return parts
 
 
+def foundation(section: sections.Images) -> str:
+    """What an image is built on, and for: its tag changes with it. In a stack that says only the base, it is that."""
+    other = section.platform if section.platform != sections.Images.model_fields["platform"].default else ""
+    return "\0".join(filter(None, [section.base, section.rebuild, other]))
+
+
 def content_tag(parts: list[Staged], base: str) -> str:
-    """A tag that changes if and only if the base image, or a file's target, mode or content changes."""
+    """A tag that changes if and only if what it is built on, or a file's target, mode or content changes."""
     digest = hashlib.sha256(base.encode())
     for part in parts:
         for target, path in part.files():
@@ -127,6 +135,12 @@ class Images(pulumi.ComponentResource):
         super().__init__("argus:pipeline:Images", name, None, opts)
         self.builds = []
         self.refs = {image.name: self._reference(name, image, args) for image in args.images}
+        if self.builds and not any(map(shutil.which, ("podman", "docker"))):
+            pulumi.log.warn(
+                f"neither podman nor docker is on this computer: `pulumi up` fails if {args.section.registry} lacks an "
+                "image; install one of them, or name the images in argus:images.overrides",
+                self,
+            )
         self.register_outputs(dict(self.refs))
 
     def _reference(self, name: str, image: Image, args: ImagesArgs) -> pulumi.Output[str]:
@@ -136,7 +150,7 @@ class Images(pulumi.ComponentResource):
         if section.registry is None:
             raise ValueError(f"images.registry is unset and images.overrides has no {image.name}: set one of them")
         parts = context(image, dict(place for model in args.models if (place := model_files(model))))
-        reference = f"{section.built(image.name)}:{content_tag(parts, section.base)}"
+        reference = f"{section.built(image.name)}:{content_tag(parts, foundation(section))}"
         staged = "".join(f"{_portable(path)}\t{target}\n" for part in parts for target, path in part.files())
         build = local.Command(
             f"{name}-{image.name}",
@@ -146,7 +160,9 @@ class Images(pulumi.ComponentResource):
                 "ARGUS_IMAGE": reference,
                 "ARGUS_BASE": section.base,
                 "ARGUS_DOCKERFILE": f"containers/{image.name}/Dockerfile",
-                "ARGUS_REGISTRY_INSECURE": "1" if section.insecure else "",
+                "ARGUS_PLATFORM": section.platform,
+                "ARGUS_REBUILD": section.rebuild,
+                **registries.variables(section, [reference, section.base]),
                 **({"ARGUS_PRINT_DIGEST": "1"} if section.require_digests else {}),
                 **_signature(section, reference),
             },

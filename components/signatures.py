@@ -13,6 +13,7 @@ from typing import Final
 import pulumi
 from pulumi_command import local
 
+from components import registries
 from components.config import sections
 from components.public_keys import fingerprint
 
@@ -72,20 +73,15 @@ class Signatures(pulumi.ComponentResource):
         super().__init__("argus:pipeline:Signatures", name, None, opts)
         section = args.section
         keys = {reference: keys_of(section, reference) for reference in named_images(section)}
-        lines = [
-            f"{reference}\t{' '.join(ids)}\t{'insecure' if _speaks_http(section, reference) else ''}\n"
-            for reference, ids in keys.items()
-            if ids
-        ]
+        lines = [f"{reference}\t{' '.join(ids)}\n" for reference, ids in keys.items() if ids]
         self.verified = local.Command(
             f"{name}-verified",
             create=f"bash {SCRIPT.relative_to(ROOT)}",
             stdin="".join(lines),
-            environment=key_variables(section, (each for ids in keys.values() for each in ids)),
+            environment={
+                **key_variables(section, (each for ids in keys.values() for each in ids)),
+                **registries.variables(section, (reference for reference, ids in keys.items() if ids)),
+            },
             opts=pulumi.ResourceOptions(parent=self, custom_timeouts=pulumi.CustomTimeouts(create="30m", update="30m")),
         )
         self.register_outputs({})
-
-
-def _speaks_http(section: sections.Images, reference: str) -> bool:
-    return section.insecure and section.registry is not None and reference.startswith(f"{section.registry}/")

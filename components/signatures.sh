@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # Functions about the signatures of images, which cosign makes and verifies. Each key is in two variables:
 # ARGUS_KEY_<id>: its PEM text; ARGUS_KEY_<id>_NAME: what the stack calls it. Nothing asks the public transparency log.
+# They need registries.sh.
 
 require_cosign() {
   command -v cosign >/dev/null || {
@@ -10,7 +11,13 @@ require_cosign() {
 }
 
 # has_signed ID IMAGE OPTION...: whether this key has signed the image (by its digest); else prints what cosign says.
-has_signed() { { cosign verify --key "env://ARGUS_KEY_$1" --insecure-ignore-tlog=true "${@:3}" "$2" >/dev/null; } 2>&1; }
+has_signed() {
+  local options
+  mapfile -t options < <(cosign_options "$2")
+  {
+    with_login "$2" cosign verify --key "env://ARGUS_KEY_$1" --insecure-ignore-tlog=true "${options[@]}" "${@:3}" "$2" >/dev/null
+  } 2>&1
+}
 
 # verified 'ID...' IMAGE OPTION...: whether one of these keys has signed the image; else says why not, for each key.
 verified() {
@@ -30,9 +37,10 @@ reason() { sed -n 's/^Error: //p' | head -n 1; }
 # sign IMAGE OPTION...: signs the image (by its digest) with the key in COSIGN_PRIVATE_KEY. No service is asked: neither a
 # log of signatures, nor a clock, nor for their certificates.
 sign() {
-  local said kind=application/vnd.dev.sigstore
+  local said options kind=application/vnd.dev.sigstore
+  mapfile -t options < <(cosign_options "$1")
   said=$(
-    cosign sign --yes --key env://COSIGN_PRIVATE_KEY "${@:2}" \
+    with_login "$1" cosign sign --yes --key env://COSIGN_PRIVATE_KEY "${options[@]}" "${@:2}" \
       --signing-config <(echo "{\"mediaType\":\"$kind.signingconfig.v0.2+json\",\"rekorTlogConfig\":{},\"tsaConfig\":{}}") \
       --trusted-root <(echo "{\"mediaType\":\"$kind.trustedroot+json;version=0.1\"}") "$1" 2>&1
   ) || {
@@ -41,6 +49,3 @@ sign() {
     return 1
   }
 }
-
-# The options of cosign for a registry that speaks plain http; none if $1 is empty.
-plain_http() { [[ -z $1 ]] || printf '%s\n' --allow-http-registry --allow-insecure-registry; }

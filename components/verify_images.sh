@@ -1,19 +1,23 @@
 #!/usr/bin/env bash
 # Verifies that each image is signed by one of its keys; names every one that is not, and then fails.
-# stdin: one image per line: `REFERENCE WITH DIGEST<tab>IDS OF KEYS<tab>not empty if its registry uses plain http`.
-# The keys are in the environment (signatures.sh).
+# stdin: one image per line: `REFERENCE WITH DIGEST<tab>IDS OF KEYS`.
+# The keys are in the environment (signatures.sh), and so is what the stack knows of registries (registries.sh).
 set -euo pipefail
 
 say() { printf '%s\n' "$*" >&2; }
 
+# shellcheck source=components/registries.sh
+source "${BASH_SOURCE[0]%/*}/registries.sh"
 # shellcheck source=components/signatures.sh
 source "${BASH_SOURCE[0]%/*}/signatures.sh"
 
 require_cosign
+registries=''
+trap '[[ ! $registries ]] || rm -rf "$registries"' EXIT
+open_registries
 refused=0
-while IFS=$'\t' read -r image keys insecure; do
-  mapfile -t options < <(plain_http "$insecure")
-  verified "$keys" "$image" "${options[@]}" || ((refused += 1))
+while IFS=$'\t' read -r image keys; do
+  verified "$keys" "$image" || ((refused += 1))
 done
 if ((refused)); then
   say "$refused images are not verified, so nothing is rolled out. For each: if its registry or network failed, try again;" \

@@ -40,7 +40,7 @@ from components.pipeline.stages import STAGES
 from components.recorder import Recorder, Registered
 from tests.accounts import HASH
 from tests.certificates import certificate
-from tests.signers import KEY, OTHER_KEY, PRIVATE_KEY
+from tests.signers import KEY, OTHER_KEY, PRIVATE_KEY, stand_in
 from tests.unit.components.answers import printed
 from tests.unit.components.conftest import ROOT
 from tests.unit.components.host_keys import host_key
@@ -193,6 +193,21 @@ def _signed(**own: Any) -> Change:
     return change
 
 
+def _registry(**given: Any) -> Change:
+    """What the stack says of its registry."""
+    return _set("images.registries", {"registry.example.com": given})
+
+
+def _registry_with_authority(config: Config) -> None:
+    config["images"]["registries"] = {"registry.example.com": {}}
+    _authority("images.registries.<name>.ca")(config)
+
+
+def _strange_registry(config: Config) -> None:
+    config["images"]["registries"] = {"other.example.com": {"pull": _ROBOT}}
+
+
+_ROBOT: Final = {"username": "robot", "password": "hush"}
 _DIGEST: Final = f"sha256:{'0' * 64}"
 _OFFICIAL: Final = (
     *(f"registry.k8s.io/kube-{part}:v1.36.1" for part in ("apiserver", "controller-manager", "scheduler", "proxy")),
@@ -259,6 +274,8 @@ _VALUES: Final[Mapping[str, Sequence[Any]]] = {
     ],
     "images.base": ["debian:forky-slim"],
     "images.digests": [{"registry.example.com/kafka:1": f"sha256:{'0' * 64}"}],
+    "images.rebuild": ["2026-12"],
+    "images.platform": ["linux/arm64"],
     "images.requireDigests": [True],
     "storage.className": ["fast"],
     "storage.bounded": [True],
@@ -417,6 +434,17 @@ _OTHERS: Final[Mapping[str, Sequence[Sample]]] = {
     "cluster.proxy.http": [Sample(says="a proxy", change=_proxy())],
     "cluster.proxy.https": [Sample(says="another for https://", change=_proxy(https="http://192.0.2.7:3128"))],
     "cluster.proxy.noProxy": [Sample(says="a proxy, not for all", change=_proxy(noProxy=[".example.com"]))],
+    "images.registries.<name>.pull.username": [Sample(says="a login of machines", change=_registry(pull=_ROBOT))],
+    "images.registries.<name>.pull.password": [
+        Sample(says="the same, with another password", change=_registry(pull={**_ROBOT, "password": "another"}))
+    ],
+    "images.registries.<name>.push.username": [Sample(says="a login that pushes", change=_registry(push=_ROBOT))],
+    "images.registries.<name>.push.password": [
+        Sample(says="the same, with another password", change=_registry(push={**_ROBOT, "password": "another"}))
+    ],
+    "images.registries.<name>.ca": [Sample(says="an authority of its own", change=_registry_with_authority)],
+    "images.registries.<name>.insecure": [Sample(says="plain http", change=_registry(insecure=True))],
+    "images.registries.<name>": [Sample(says="of a registry that no image comes from", change=_strange_registry)],
     "images.signers[]": [Sample(says="all by digest, those that are built here signed", change=_signed())],
     "images.signers[].images": [
         Sample(
@@ -665,7 +693,15 @@ class _Recorder(Recorder):
         return f"{args.name}-id", {"metadata": args.inputs.get("metadata", {})}
 
 
-_LASTS_FOR_CLUSTER: Final = ("machines", "cluster", "backup", "volumes_gib", "bounded_volumes", "digests")
+_LASTS_FOR_CLUSTER: Final = (
+    "machines",
+    "cluster",
+    "backup",
+    "volumes_gib",
+    "bounded_volumes",
+    "digests",
+    "registries",
+)
 """The arguments of the cluster from which its resources follow, beside `ssh`. Each machine has memory for every pod."""
 
 
@@ -845,9 +881,10 @@ def at_home() -> Iterator[None]:
         for name in ("id_ed25519", "other"):
             (keys / name).write_text(f"-----BEGIN OPENSSH PRIVATE KEY----- {name}")
         (Path(folder) / "cosign.key").write_text(PRIVATE_KEY)
+        path = os.pathsep.join([str(stand_in(Path(folder), "cosign")), os.environ["PATH"]])
         os.chdir(ROOT)
         try:
-            with patch.dict(os.environ, {"HOME": folder, "SSH_AUTH_SOCK": f"{folder}/agent"}):
+            with patch.dict(os.environ, {"HOME": folder, "SSH_AUTH_SOCK": f"{folder}/agent", "PATH": path}):
                 yield
         finally:
             os.chdir(here)

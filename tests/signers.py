@@ -1,5 +1,6 @@
 """Keys of signers of images: public ones, as `cosign generate-key-pair` writes them, and the look of a private one."""
 
+from pathlib import Path
 from typing import Final
 
 KEY: Final = """-----BEGIN PUBLIC KEY-----
@@ -16,3 +17,12 @@ PRIVATE_KEY: Final = (
     "-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----\nhush\n-----END ENCRYPTED SIGSTORE PRIVATE KEY-----\n"
 )
 """It signs nothing."""
+
+
+def stand_in(folder: Path, name: str) -> Path:
+    """A folder with a program of this name that does nothing, for what only looks whether it is there."""
+    programs = folder / "programs"
+    programs.mkdir(exist_ok=True)
+    (programs / name).write_text("#!/bin/sh\n")
+    (programs / name).chmod(0o755)
+    return programs

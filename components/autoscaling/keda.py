@@ -198,7 +198,7 @@ class Keda(pulumi.ComponentResource):
     def _operator(self) -> core.v1.ContainerArgs:
         return core.v1.ContainerArgs(
             name=_OPERATOR,
-            image=f"ghcr.io/kedacore/keda:{versions.KEDA}",
+            image=f"{versions.KEDA_IMAGES}/keda:{versions.KEDA}",
             command=["/keda"],
             args=[
                 "--leader-elect",
@@ -216,7 +216,7 @@ class Keda(pulumi.ComponentResource):
     def _adapter(self) -> core.v1.ContainerArgs:
         return core.v1.ContainerArgs(
             name=_ADAPTER,
-            image=f"ghcr.io/kedacore/keda-metrics-apiserver:{versions.KEDA}",
+            image=f"{versions.KEDA_IMAGES}/keda-metrics-apiserver:{versions.KEDA}",
             command=["/keda-adapter"],
             args=[
                 f"--secure-port={ADAPTER_PORT}",

@@ -10,6 +10,7 @@ import pulumi
 
 from components import remote
 from components.config import Backup, Cluster, Machine, Machines
+from components.config.sections import Registry
 
 NetworkKind = Literal["built-in", "manifest"]
 """The kind of pod network: Argus's own, or the one in the user's manifest."""
@@ -46,6 +47,8 @@ class ClusterArgs:
     """Whether each local volume is a file system of its own."""
     digests: Mapping[str, str] = field(default_factory=dict)
     """The digest that an image must have, by its reference; other images are not checked."""
+    registries: Mapping[str, Registry] = field(default_factory=dict)
+    """What machines must know of registries, by host."""
 
     @property
     def all_machines(self) -> tuple[Machine, ...]:

@@ -9,6 +9,7 @@ from typing import Final
 import pulumi
 
 from components import remote, versions
+from components.cluster import registries
 from components.cluster.args import ClusterArgs, MachineArgs, NetworkKind
 from components.cluster.machine import script
 from components.config import Machine
@@ -20,13 +21,14 @@ _PLUGINS: Mapping[NetworkKind, str] = {"built-in": "/usr/lib/cni", "manifest": "
 
 
 class ContainerRuntime(pulumi.ComponentResource):
-    """Configures containerd (installed by Packages) with the pods' network, and pulls the first images.
+    """Configures containerd (installed by Packages) with the pods' network and registries, and pulls the first images.
 
     A machine that is already a node keeps its kind of network; a change of kind is refused.
     """
 
     def __init__(self, name: str, args: MachineArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:cluster:ContainerRuntime", name, {}, opts)
+        logins = registries.logins(args.registries)
         remote.command(
             f"{name}-configured",
             host=args.machine.host,
@@ -34,7 +36,8 @@ class ContainerRuntime(pulumi.ComponentResource):
             create=script(
                 "container_runtime.sh",
                 config=containerd_config(args),
-                mirror=mirror_config(mirror) if (mirror := args.cluster.registry_mirror) else "",
+                registries=registries.lines(args.cluster, args.registries),
+                logins=bool(logins),
                 repository=args.cluster.image_repository,
                 version=args.cluster.kubernetes_version,
                 images=node_images(args.machine),
@@ -44,6 +47,8 @@ class ContainerRuntime(pulumi.ComponentResource):
                 network=args.network,
                 plugins=_PLUGINS[args.network],
             ),
+            stdin=pulumi.Output.secret(logins) if logins else None,
+            secret=bool(logins),
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.register_outputs({})
@@ -95,13 +100,6 @@ version = 2
     runtime_type = "io.containerd.runc.v2"
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
       SystemdCgroup = {_toml(kubelet.cgroup_driver == "systemd")}"""
-
-
-def mirror_config(url: str) -> str:
-    """A mirror (certs.d/_default) that is tried before every registry; what it lacks comes from the registry itself."""
-    return f"""\
-[host."{url}"]
-  capabilities = ["pull", "resolve"]"""
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Configures containerd and the CNI plugins, and pulls the first images.
-: "${CONFIG:?}" "${MIRROR?}" "${NETWORK:?}" "${PLUGINS:?}"
+: "${CONFIG:?}" "${REGISTRIES?}" "${LOGINS:?}" "${NETWORK:?}" "${PLUGINS:?}"
 : "${VERSION:?}" "${REPOSITORY:?}" "${IMAGES:?}" "${DIGESTS?}" "${PROXY?}" "${GO_MAX_PROCS?}"
 
 # A node without a record joined before other networks were supported, so it uses Argus's own.
@@ -23,11 +23,14 @@ if [[ $NETWORK == manifest ]]; then
 fi
 
 remember_unit containerd.service
-put /etc/containerd/config.toml 0644 <<<"$CONFIG"
-if [[ $MIRROR ]]; then
-  put /etc/containerd/certs.d/_default/hosts.toml 0644 <<<"$MIRROR"
+put_registries
+# Standard input: the logins at registries, as a part of the configuration.
+logins=$(cat)
+if [[ $LOGINS == true ]]; then
+  [[ $logins ]] || die "the logins at registries did not arrive on standard input: does a login shell here read it?"
+  put /etc/containerd/config.toml 0600 <<<"$CONFIG"$'\n'"$logins"
 else
-  restore /etc/containerd/certs.d/_default/hosts.toml
+  put /etc/containerd/config.toml 0644 <<<"$CONFIG"
 fi
 # containerd pulls the images of pods. Its containers outlive its restart.
 drop_in containerd.service proxy "$(proxy_of_service)"
@@ -45,7 +48,4 @@ until_true 30 serves_pods ||
 
 # Pull the images of the node's own pods now, on all machines in parallel, rather than during the joins. A member already
 # has its images; an upgrade pulls new ones.
-if ! is_member; then
-  through_proxy
-  pull_images
-fi
+if ! is_member; then pull_images; fi

@@ -15,9 +15,9 @@ from typing import Final, TypeVar
 from apps.messages import camera_url
 from apps.weights import Contract, Precision, WeightsError, read_weights
 from components import ssh_keys, versions
-from components.config import manifest
+from components.config import manifest, registries
 from components.config.code import problems_of_code
-from components.config.sections import ALL_CAMERAS, PROGRAMS, Login, Model, Settings
+from components.config.sections import ALL_CAMERAS, PROGRAMS, Login, Model, Registry, Settings
 
 _Check = TypeVar("_Check", bound="Callable[[Settings], Iterator[str]]")
 
@@ -31,6 +31,14 @@ KUBEADM_IMAGES: Final = ("kube-apiserver", "kube-controller-manager", "kube-sche
 """The images of a release that have its version as tag; only kubeadm knows the tags of the others."""
 
 _SIGNING_KEY: Final = re.compile(r"-----BEGIN ENCRYPTED (SIGSTORE|COSIGN) PRIVATE KEY-----")
+
+_PROGRAMS: Final = {
+    "openssl": ("makes the stack's certificates", "openssl"),
+    "ssh": ("reaches the machines", "OpenSSH's client"),
+    "ssh-keyscan": ("reads the machines' host keys", "OpenSSH's client"),
+    "ssh-keygen": ("reads the keys for machines", "OpenSSH's client"),
+}
+"""What every stack needs on the computer that runs Pulumi: what each does there, and what has it."""
 
 _HOW_TO_ASK: Final = "`skopeo inspect --format '{{.Digest}}' docker://IMAGE` says it"
 
@@ -256,6 +264,40 @@ def _digests_of_the_cluster(settings: Settings) -> Iterator[str]:
                 )
 
 
+@_needs("cluster", "images")
+def _registries(settings: Settings) -> Iterator[str]:
+    cluster, images = settings.cluster, settings.images
+    mirror, in_plain = registries.mirror_host(cluster), (cluster.registry_mirror or "").startswith("http:")
+    for host in registries.unused(cluster, images):
+        used = ", ".join(sorted(registries.pulled_from(cluster, images)))
+        yield (
+            f"{_key_of_registry(host)}: no image of the stack comes from there, but from {used}; correct the host "
+            "(with its port, as references of images have it), or take the entry out"
+        )
+    for host, given in images.registries.items():
+        key, said = _key_of_registry(host), images.at(host)
+        if given == Registry():
+            yield f"{key}: says nothing; give pull, push, ca or insecure, or take the entry out"
+        if said.push and host != images.host:
+            yield f"{key}.push: nothing is pushed there, but to images.registry; give the login as pull, or take it out"
+        if host == mirror and said.insecure != in_plain:
+            yield (
+                f"{key}.insecure: {said.insecure}, and cluster.registryMirror is {cluster.registry_mirror}; let both "
+                "say http, or neither"
+            )
+        if said.insecure or (host == mirror and in_plain):
+            for name in ("pull", "push", "ca"):
+                if getattr(said, name):
+                    yield (
+                        f"{key}.{name}: the registry speaks plain http, so whoever reads the network would read "
+                        f"logins, and there is no certificate to check; give the registry one, or take {name} out"
+                    )
+
+
+def _key_of_registry(host: str) -> str:
+    return f'images.registries["{host}"]'
+
+
 @_needs("cameras")
 def _cameras(settings: Settings) -> Iterator[str]:
     for name in _repeated(camera.name for camera in settings.cameras):
@@ -310,9 +352,19 @@ def _producers(settings: Settings) -> Iterator[str]:
 
 
 @_needs()
-def _openssl(_: Settings) -> Iterator[str]:
-    if shutil.which("openssl") is None:
-        yield "openssl makes the stack's certificates on this computer, where it is not found; install openssl"
+def _programs(_: Settings) -> Iterator[str]:
+    for program, (does, package) in _PROGRAMS.items():
+        if shutil.which(program) is None:
+            yield f"{program} {does} on this computer, where it is not found; install {package}"
+
+
+@_needs("images")
+def _cosign(settings: Settings) -> Iterator[str]:
+    if settings.images.signers and shutil.which("cosign") is None:
+        yield (
+            "images.signers: cosign verifies images on this computer, where it is not found; install cosign 3 "
+            "(https://docs.sigstore.dev)"
+        )
 
 
 @_needs("models", "kafka")

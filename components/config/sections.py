@@ -42,6 +42,8 @@ from components.config.urls import (
     check_page_url,
     check_proxy,
     check_registry,
+    check_registry_host,
+    registry_of,
 )
 from components.public_keys import check_public_key
 from components.ssh_keys import check_host_key
@@ -49,6 +51,7 @@ from components.ssh_keys import check_host_key
 Name = Annotated[str, StringConstraints(pattern=f"^{NAME_PATTERN}$")]
 
 ImageReference = Annotated[str, AfterValidator(check_image)]
+RegistryHost = Annotated[str, AfterValidator(check_registry_host)]
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 Checksum = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
@@ -70,6 +73,16 @@ def _expanded(path: Path) -> Path:
 
 
 UserPath = Annotated[Path, AfterValidator(_expanded)]
+
+
+def _secretly(check: Callable[[str], str]) -> AfterValidator:
+    """A check of a secret's text."""
+
+    def checked(secret: SecretStr) -> SecretStr:
+        check(secret.get_secret_value())
+        return secret
+
+    return AfterValidator(checked)
 
 
 def _word(value: object) -> object:
@@ -487,6 +500,50 @@ class Signer(Section):
         return self
 
 
+def _check_registry_password(text: str) -> str:
+    """A password as it goes into HTTP headers and files. Raises ValueError with the remedy."""
+    if not text or not text.isprintable():
+        raise ValueError("a password or token of a registry has at least one sign, and no line break; copy it again")
+    return text
+
+
+class RegistryLogin(Section):
+    """A login at a registry of images."""
+
+    username: Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f:]+$")] = Field(
+        description="User name, or that of a robot account or token; it has no colon."
+    )
+    password: Annotated[SecretStr, _secretly(_check_registry_password)] = Field(
+        description="Password or token, as a Pulumi secret."
+    )
+
+
+class Registry(Section):
+    """What a registry asks for of machines, and of the computer that runs Pulumi."""
+
+    pull: RegistryLogin | None = Field(
+        None,
+        description="The login of machines, for every image that one pulls from there; each keeps it in a file for "
+        "root alone. Give one that may only read. Also that of the computer that runs Pulumi, unless `push` is.",
+    )
+    push: RegistryLogin | None = Field(
+        None,
+        description="The login of the computer that runs Pulumi, to push and sign there; no machine gets it. Unset, as "
+        "`pull`: what `podman login` or `docker login` has kept there.",
+    )
+    ca: Annotated[str, AfterValidator(camera_tls.check_ca)] | None = Field(
+        None,
+        description="PEM text of the certificate of a private authority (or of several) that vouches for it, beside "
+        "those that the system knows.",
+    )
+    insecure: bool = Field(False, description="It speaks plain http; then there is no login and no ca.")
+
+    @property
+    def own_login(self) -> RegistryLogin | None:
+        """The login of the computer that runs Pulumi, where the stack has one."""
+        return self.push or self.pull
+
+
 class Images(Section):
     """Where the pipeline's images come from."""
 
@@ -495,12 +552,28 @@ class Images(Section):
         description="Registry that `pulumi up` pushes to and machines pull from, `host[:port][/path]`.",
     )
     insecure: bool = Field(False, description="The registry speaks plain http.")
+    registries: dict[RegistryHost, Registry] = Field(
+        {},
+        description="Logins, authorities and plain http of registries and mirrors, by `host[:port]`: "
+        "`pulumi config set --secret --path 'argus:images.registries[\"registry.example.com\"].pull.password'`.",
+    )
     overrides: dict[str, ImageReference] = Field(
         {}, description="Image name (a folder of containers/) to a reference that is used instead of building it."
     )
     base: ImageReference = Field(
         "debian:trixie-slim",
         description="What images are built on; a digest (`debian:trixie-slim@sha256:…`) keeps it from changing.",
+    )
+    rebuild: str = Field(
+        "",
+        max_length=60,
+        description="Any word, such as a date; when it changes, all images that are built here are built anew, on what "
+        "`base` and Debian's packages then are, under other tags.",
+    )
+    platform: Literal["linux/amd64", "linux/arm64"] = Field(
+        "linux/amd64",
+        description="What machines are; a computer of another kind builds for it by emulation (QEMU). Nothing of Argus "
+        "was ever run on arm64.",
     )
     digests: dict[ImageReference, Digest] = Field(
         {},
@@ -528,6 +601,16 @@ class Images(Section):
         built_on = {"images.base": self.base} if self.registry else {}
         overrides = {f"images.overrides.{name}": reference for name, reference in self.overrides.items()}
         return built_on | overrides | {f'images.digests["{reference}"]': reference for reference in self.digests}
+
+    @property
+    def host(self) -> str | None:
+        """The host of the stack's own registry."""
+        return registry_of(f"{self.registry}/argus") if self.registry else None
+
+    def at(self, host: str) -> Registry:
+        """What the stack says of a registry."""
+        given = self.registries.get(host, Registry())
+        return given.model_copy(update={"insecure": True}) if self.insecure and host == self.host else given
 
     def built(self, name: str) -> str:
         """The repository of an image that is built here."""
@@ -1134,16 +1217,6 @@ def _check_client_secret(text: str) -> str:
     if not re.fullmatch(r"[\x21-\x7e]{1,1024}", text):
         raise ValueError("a client's secret has 1 to 1024 printable ASCII characters without spaces; copy it again")
     return text
-
-
-def _secretly(check: Callable[[str], str]) -> AfterValidator:
-    """A check of a secret's text."""
-
-    def checked(secret: SecretStr) -> SecretStr:
-        check(secret.get_secret_value())
-        return secret
-
-    return AfterValidator(checked)
 
 
 GroupName = Annotated[str, StringConstraints(pattern=f"^{NAME_PATTERN}$")]

@@ -75,17 +75,31 @@ def split_without_login(url: str, remedy: str) -> SplitResult:
 def check_registry(registry: str) -> str:
     """Check `host[:port][/path]`, as names of images begin; return it unchanged."""
     if not _REGISTRY.fullmatch(registry):
-        raise ValueError(
-            "must be host[:port][/path], without a scheme or a login (`podman login` or `docker login` keeps that)"
-        )
+        raise ValueError("must be host[:port][/path], without a scheme or a login (argus:images.registries has that)")
     return registry
+
+
+def check_registry_host(host: str) -> str:
+    """Check `host[:port]` as references of images begin; return it unchanged."""
+    if not re.fullmatch(r"(localhost|[a-z0-9-]+(\.[a-z0-9-]+)+|[a-z0-9-]+(?=:))(:[0-9]+)?", host):
+        raise ValueError(
+            "must be host[:port] in small letters, as references of images begin (`docker.io` for those without one), "
+            "without a scheme or a path"
+        )
+    return host
+
+
+def registry_of(reference: str) -> str:
+    """The host, with its port, of the registry of an image, as containerd reads its reference."""
+    first, slash, _ = reference.partition("/")
+    return first if slash and (re.search("[.:]", first) or first == "localhost") else "docker.io"
 
 
 def check_image(reference: str) -> str:
     """Check the reference of an image; return it unchanged."""
     if not _IMAGE.fullmatch(reference):
         raise ValueError(
-            "must be [host[:port]/]name[:tag][@sha256:digest], without a scheme or a login (`podman login` or"
-            " `docker login` keeps that)"
+            "must be [host[:port]/]name[:tag][@sha256:digest], without a scheme or a login (argus:images.registries "
+            "has that)"
         )
     return reference

@@ -1,6 +1,7 @@
 """Rules between the stages' sections and the rest of the stack."""
 
 import math
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
@@ -38,6 +39,11 @@ def _images(stages: Sequence[Stage], settings: Settings) -> Iterator[str]:
     known = every_image(stages)
     for name in settings.images.overrides.keys() - known.keys():
         yield f"images.overrides: there is no image {name!r}; the images are {', '.join(known)}"
+    if images(stages).keys() - settings.images.overrides.keys() and shutil.which("curl") is None:
+        yield (
+            "images.registry: curl asks the registry for the images that are built on this computer, where it is not "
+            "found; install curl, or name every image in images.overrides"
+        )
     yield from _registry(images(stages), settings)
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from components.cluster import ClusterArgs
-from components.cluster.container_runtime import containerd_config, mirror_config
+from components.cluster import ClusterArgs, registries
+from components.cluster.container_runtime import containerd_config
 from components.cluster.endpoint import haproxy_config, keepalived_config
 from components.cluster.kubeadm import (
     AUDIT_POLICY,
@@ -31,8 +31,8 @@ def files(args: ClusterArgs, machine: Machine, *, token: str, certificate_key: s
     """The files that a person writes on one machine, by path."""
     cluster = args.cluster
     written = {"etc/containerd/config.toml": containerd_config(args), "root/cni.json": cni_config()}
-    if cluster.registry_mirror:
-        written["etc/containerd/certs.d/_default/hosts.toml"] = mirror_config(cluster.registry_mirror)
+    of_registries = registries.files(cluster, args.registries)
+    written |= {f"{registries.CERTS.lstrip('/')}/{path}": text for path, text in of_registries.items()}
     if machine.control_plane:
         written["etc/haproxy/haproxy.cfg"] = haproxy_config(args.on(machine))
         written["etc/keepalived/keepalived.conf"] = keepalived_config(args.on(machine))

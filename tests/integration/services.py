@@ -247,9 +247,9 @@ def _environment() -> dict[str, str]:
     return {"CONTAINERS_CONF": str(REPOSITORY / "lab" / "containers.conf"), **os.environ}
 
 
-def listens(port: int) -> bool:
-    """Whether somebody listens at a loopback port. Raises OSError where nobody does."""
-    with socket.create_connection(("127.0.0.1", port), timeout=1):
+def listens(port: int, address: str = "127.0.0.1") -> bool:
+    """Whether somebody listens at a port of this computer. Raises OSError where nobody does."""
+    with socket.create_connection((address, port), timeout=1):
         return True
 
 

@@ -14,7 +14,7 @@ proxy_variables() {
   done <<<"$PROXY"
 }
 
-# through_proxy: lets the apt-get, curl and ctr that this script calls use the proxies; apt's own configuration counts more.
+# through_proxy: lets the apt-get and curl that this script calls use the proxies; apt's own configuration counts more.
 through_proxy() {
   local line name
   [[ $PROXY ]] || return 0

@@ -47,12 +47,13 @@ pull_images() {
     die "kubeadm does not say which images Kubernetes $VERSION has"
   while read -r image; do
     [[ ${image##*/} =~ ^($IMAGES): ]] || continue
-    ctr --namespace k8s.io images pull --hosts-dir /etc/containerd/certs.d "$image" >/dev/null 2>&1 &
+    pull_image "$image" &
     pulls+=("$! $image")
   done <<<"$named"
   for each in "${pulls[@]}"; do
     image=${each#* }
-    wait "${each%% *}" || die "cannot pull $image: check argus:cluster.imageRepository and registryMirror"
+    wait "${each%% *}" ||
+      die "cannot pull $image (see above): check argus:cluster.imageRepository and registryMirror, and argus:images.registries"
     wanted=$(awk -v image="$image" '$1 == image { print $2 }' <<<"$DIGESTS")
     [[ $wanted ]] || continue
     got=$(ctr --namespace k8s.io images list "name==$image" | awk 'NR > 1 { print $3 }')
@@ -61,4 +62,37 @@ pull_images() {
       die "$image has the digest ${got:-(unknown)}, not $wanted: check argus:images.digests[\"$image\"]"
     }
   done
+}
+
+# pull_image IMAGE: has containerd pull an image, and says why it cannot. Asked as the kubelet asks, by gRPC, it uses the
+# logins and proxies of its own configuration; `ctr` does neither. The request is PullImageRequest{image: {image: IMAGE}}.
+pull_image() {
+  local LC_ALL=C request answer
+  request=$(protobuf_text "$(protobuf_text "$1")")
+  answer=$(
+    # Before it: that it is not compressed, and its length in four bytes.
+    {
+      printf %b "\\x00\\x00\\x00$(printf '\\x%02x' $((${#request} / 256)) $((${#request} % 256)))"
+      printf %s "$request"
+    } | curl --silent --show-error --noproxy '*' --http2-prior-knowledge --unix-socket /run/containerd/containerd.sock \
+      --header 'content-type: application/grpc' --header 'te: trailers' --data-binary @- \
+      --output /dev/null --dump-header - http://localhost/runtime.v1.ImageService/PullImage | tr -d '\r'
+  ) || return
+  if ! grep -qx 'grpc-status: 0' <<<"$answer"; then
+    answer=$(sed -n 's/^grpc-message: //p' <<<"$answer")
+    say "$(printf %b "${answer//%/\\x}")"
+    return 1
+  fi
+}
+
+# protobuf_text TEXT: a protobuf message whose first field is this text, of 1 to 16383 bytes.
+protobuf_text() {
+  local LC_ALL=C length
+  length=${#1}
+  if ((length < 128)); then
+    printf %b "\\x0a$(printf '\\x%02x' "$length")"
+  else
+    printf %b "\\x0a$(printf '\\x%02x' $((length % 128 + 128)) $((length / 128)))"
+  fi
+  printf %s "$1"
 }

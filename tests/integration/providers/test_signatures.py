@@ -50,7 +50,7 @@ PROGRAM = """
 """`rolled` stands for all that comes after: it runs when the image is another one."""
 
 
-SIGN = 'say() { echo "$*" >&2; }; source "$0"; sign "$@"'
+SIGN = 'say() { echo "$*" >&2; }; source "${0%/*}/registries.sh"; source "$0"; sign "$@"'
 
 
 @cache

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import logging
+import os
 import runpy
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 
 from components.config import Ssh
 from components.recorder import Recorder
+from tests.signers import stand_in
 from tests.unit.components.host_keys import host_key
 from tests.unit.stacks import configuration
 
@@ -91,3 +93,14 @@ def _own_event_loop() -> Iterator[None]:
     yield
     asyncio.set_event_loop(None)
     loop.close()
+
+
+@pytest.fixture(scope="session")
+def with_cosign(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The PATH of this computer with a cosign, which stacks with signers need."""
+    return os.pathsep.join([str(stand_in(tmp_path_factory.mktemp("signing"), "cosign")), os.environ["PATH"]])
+
+
+@pytest.fixture(autouse=True)
+def _cosign(with_cosign: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", with_cosign)

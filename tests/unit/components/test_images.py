@@ -106,7 +106,12 @@ def test_images_are_used_by_digest_where_the_stack_says_so(pulumi_mocks: Any) ->
 
 def build(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the build on a computer whose programs are in a folder."""
-    named = {"ARGUS_IMAGE": "registry:5000/argus/ui:1", "ARGUS_DOCKERFILE": "Dockerfile", "ARGUS_BASE": "debian:1"}
+    named = {
+        "ARGUS_IMAGE": "registry:5000/argus/ui:1",
+        "ARGUS_DOCKERFILE": "Dockerfile",
+        "ARGUS_BASE": "debian:1",
+        "ARGUS_PLATFORM": "linux/amd64",
+    }
     return subprocess.run(
         ["/bin/bash", SCRIPT],
         env={"PATH": str(folder), "TMPDIR": str(folder), **named, **environment},
@@ -162,3 +167,20 @@ def test_a_computer_without_a_program_is_told_which(tmp_path: Path, has: tuple[s
     ended = build(tmp_path)
     assert ended.returncode == 1
     assert ended.stderr.startswith(f"registry:5000/argus/ui:1: install {lacks}")
+
+
+@pytest.mark.parametrize("has", ["podman", "docker", ""])
+def test_a_preview_warns_where_nothing_can_be_built(
+    pulumi_mocks: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has: str
+) -> None:
+    if has:
+        program(tmp_path, has, "")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    warned: list[str] = []
+    monkeypatch.setattr("pulumi.log.warn", lambda text, *_: warned.append(text))
+    pulumi_mocks.run(lambda: images_of(registry="r.io"))
+    assert [text.partition(":")[0] for text in warned] == (
+        [] if has else ["neither podman nor docker is on this computer"]
+    )
+    pulumi_mocks.run(lambda: images_of(overrides={image: f"example.org/{image}:1" for image in IMAGES}))
+    assert len(warned) == (not has)

@@ -30,7 +30,8 @@ def configure(host: Host) -> None:
     host.run(
         "container_runtime.sh",
         config="version = 2",
-        mirror="",
+        registries="",
+        logins=False,
         network="built-in",
         plugins="/usr/lib/cni",
         repository="registry.k8s.io",

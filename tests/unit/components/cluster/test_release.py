@@ -33,6 +33,7 @@ def server(checksum: str = "") -> str:
 def host(hosts: dict[str, Host]) -> Host:
     host = hosts["cp1"]
     host.path("/usr/local/bin").mkdir(parents=True)
+    host.program("curl", 'tee "$MACHINE/request" >/dev/null; printf "HTTP/2 200\\r\\ngrpc-status: 0\\r\\n"')
     return host
 
 
@@ -112,3 +113,48 @@ def test_an_image_with_another_digest_is_refused_and_removed(host: Host) -> None
     assert code != 0
     assert f'has the digest {DIGEST}, not sha256:{OTHER}: check argus:images.digests["{IMAGE}"]' in messages
     assert f"--namespace k8s.io images remove {IMAGE}" in host.ran("ctr")
+
+
+@pytest.mark.parametrize("name", [IMAGE, f"registry.example.com/{'a' * 120}/pause:3.10.2"], ids=["short", "long"])
+def test_containerd_is_asked_for_an_image_as_the_kubelet_asks(host: Host, name: str) -> None:
+    """The wire's format: a gRPC frame with PullImageRequest{image: ImageSpec{image: NAME}}."""
+    assert run(host, f"pull_image {name}") == (0, "")
+    sent = host.path("request").read_bytes()
+    assert (sent[0], int.from_bytes(sent[1:5])) == (0, len(sent) - 5)
+    outer = field_one(sent[5:])
+    assert field_one(outer) == name.encode()
+
+
+def field_one(message: bytes) -> bytes:
+    """The content of a protobuf message that has only a first field, of variable length."""
+    assert message[0] == 0x0A
+    length, used = 0, 1
+    while True:
+        byte = message[used]
+        length |= (byte & 0x7F) << 7 * (used - 1)
+        used += 1
+        if not byte & 0x80:
+            break
+    assert len(message) == used + length
+    return message[used:]
+
+
+def test_why_an_image_is_not_pulled_is_said(host: Host) -> None:
+    host.program("kubeadm", f"echo {IMAGE}")
+    host.program(
+        "curl", 'printf "HTTP/2 200\\r\\ngrpc-status: 2\\r\\ngrpc-message: 401%%20Unauthorized, 100%%25\\r\\n"'
+    )
+    code, messages = run(host, "pull_images")
+    assert code != 0
+    assert messages.splitlines() == [
+        "401 Unauthorized, 100%",
+        f"error: cannot pull {IMAGE} (see above): check argus:cluster.imageRepository and registryMirror, and "
+        "argus:images.registries",
+    ]
+
+
+def test_a_containerd_that_does_not_answer_is_an_error(host: Host) -> None:
+    host.program("curl", "echo 'curl: (7) Could not connect to server' >&2; exit 7")
+    code, messages = run(host, f"pull_image {IMAGE}")
+    assert code != 0
+    assert "Could not connect" in messages

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import components.cluster
-from components.cluster.container_runtime import containerd_config, mirror_config
+from components.cluster.container_runtime import containerd_config
 from components.cluster.endpoint import haproxy_config, keepalived_config
 from components.cluster.machine import FUNCTIONS, script
 from components.cluster.network import cni_config
@@ -224,10 +224,6 @@ def test_containerd_asks_for_no_more_than_the_machine_may(privileged: bool) -> N
     assert f"SystemdCgroup = {str(privileged).lower()}" in config
     assert f"restrict_oom_score_adj = {str(not privileged).lower()}" in config
     assert 'sandbox_image = "registry.k8s.io/pause:' in config
-
-
-def test_a_mirror_is_asked_first() -> None:
-    assert mirror_config("http://192.0.2.1:5000").startswith('[host."http://192.0.2.1:5000"]')
 
 
 def test_pods_are_not_masqueraded_among_themselves() -> None:

@@ -18,7 +18,7 @@ from components.config.reference import reference
 from components.config.rules import CHECKPOINTS, Rule
 from components.pipeline.producers import for_producer
 from components.pipeline.rules import rules
-from components.pipeline.stages import STAGES, images
+from components.pipeline.stages import STAGES, every_image, images
 from tests.signers import KEY, PRIVATE_KEY
 from tests.unit.apps.messages.test_camera_url import LOGINS
 from tests.unit.apps.producer.certificates import certificate
@@ -93,6 +93,13 @@ def private_key(passphrase: str) -> str:
         return file.read_text()
 
 
+def authority() -> str:
+    """The PEM text of a certificate."""
+    with tempfile.TemporaryDirectory() as made:
+        return certificate(Path(made), "authority").pem
+
+
+ROBOT = {"username": "robot", "password": "hush"}
 DIGEST = f"sha256:{'0' * 64}"
 HTTPS = {"name": "cam-01", "url": "https://camera/stream"}
 
@@ -189,6 +196,65 @@ MISTAKES = {
         change("images.digests", {f"pause@sha256:{'0' * 64}": f"sha256:{'0' * 64}"}),
         "has a digest already; write the reference without it",
     ),
+    "a login where no image comes from": (
+        change("images.registries", {"registry.example.com": {"pull": ROBOT}}),
+        'images.registries["registry.example.com"]: no image of the stack comes from there, but from 10.77.0.1:5000,',
+    ),
+    "a login at a host without its port": (
+        change("images", {"registry": "r.io:5000/a", "registries": {"r.io": {"pull": ROBOT}}}),
+        'images.registries["r.io"]: no image of the stack comes from there, but from',
+    ),
+    "a login in plain": (
+        change("images", {"registry": "r.io", "insecure": True, "registries": {"r.io": {"pull": ROBOT}}}),
+        'images.registries["r.io"].pull: the registry speaks plain http, so whoever reads the network',
+    ),
+    "an authority of plain http": (
+        change("images", {"registry": "r.io", "registries": {"r.io": {"insecure": True, "ca": authority()}}}),
+        'images.registries["r.io"].ca: the registry speaks plain http',
+    ),
+    "a login at a mirror in plain": (
+        both(
+            change("images", {"registry": "r.io", "registries": {"m.io": {"pull": ROBOT}}}),
+            change("cluster.registryMirror", "http://m.io"),
+        ),
+        'images.registries["m.io"].pull: the registry speaks plain http',
+    ),
+    "a mirror that is called plain and is not": (
+        both(
+            change("images", {"registry": "r.io", "registries": {"m.io": {"insecure": True}}}),
+            change("cluster.registryMirror", "https://m.io"),
+        ),
+        'images.registries["m.io"].insecure: True, and cluster.registryMirror is https://m.io',
+    ),
+    "a push where nothing is pushed": (
+        change("images", {"registry": "r.io", "base": "b.io/debian:1", "registries": {"b.io": {"push": ROBOT}}}),
+        'images.registries["b.io"].push: nothing is pushed there',
+    ),
+    "a registry of which nothing is said": (
+        change("images", {"registry": "r.io", "registries": {"r.io": {}}}),
+        'images.registries["r.io"]: says nothing; give pull, push, ca or insecure',
+    ),
+    "a registry by its URL": (
+        change("images.registries", {"https://r.io": {"pull": ROBOT}}),
+        "must be host[:port] in small letters, as references of images begin",
+    ),
+    "a login of two parts": (
+        change("images", {"registry": "r.io", "registries": {"r.io": {"pull": {**ROBOT, "username": "robot:hush"}}}}),
+        "images.registries.r.io.pull.username",
+    ),
+    "a password of two lines": (
+        change("images", {"registry": "r.io", "registries": {"r.io": {"pull": {**ROBOT, "password": "hu\nsh"}}}}),
+        "images.registries.r.io.pull.password: (secret): a password or token of a registry has at least one sign",
+    ),
+    "half a login": (
+        change("images", {"registry": "r.io", "registries": {"r.io": {"pull": {"username": "robot"}}}}),
+        "images.registries.r.io.pull.password: required and missing",
+    ),
+    "an authority of a registry that is none": (
+        change("images", {"registry": "r.io", "registries": {"r.io": {"ca": "/etc/ca.pem"}}}),
+        "images.registries.r.io.ca: (secret): this is no certificate",
+    ),
+    "a platform that no machine is": (change("images.platform", "linux/riscv64"), "images.platform"),
     "signers of tags": (
         change("images.signers", [{"images": "*", "keys": [KEY]}]),
         "images.requireDigests: needed with images.signers",
@@ -357,7 +423,7 @@ MISTAKES = {
         "consumer.replicas.maximum: 6, each on",
     ),
     "an unknown image": (change("images.overrides", {"kafak": "x"}), "there is no image 'kafak'"),
-    "a login for a registry": (change("images.registry", "me:hush@registry:5000/argus"), "`podman login`"),
+    "a login for a registry": (change("images.registry", "me:hush@registry:5000/argus"), "argus:images.registries has"),
     "a registry with a scheme": (change("images.registry", "https://registry/argus"), "must be host[:port][/path]"),
     "a login for an image": (
         change("images.overrides", {"kafka": "me:hush@registry/kafka"}),
@@ -779,3 +845,38 @@ def test_a_taint_that_kubernetes_refuses_is_refused_by_key(values: Values, taint
     values["machines"]["workers"][0]["taints"] = [taint]
     (problem,) = problems_of(values)
     assert problem.startswith("machines.workers[0].taints[0]: ")
+
+
+@pytest.mark.parametrize(
+    ("lacks", "said"),
+    [
+        ("openssl", "openssl makes the stack's certificates on this computer, where it is not found; install openssl"),
+        ("ssh", "ssh reaches the machines on this computer, where it is not found; install OpenSSH's client"),
+        ("ssh-keyscan", "ssh-keyscan reads the machines' host keys on this computer"),
+        ("ssh-keygen", "ssh-keygen reads the keys for machines on this computer"),
+        ("curl", "images.registry: curl asks the registry for the images that are built on this computer"),
+        ("cosign", "images.signers: cosign verifies images on this computer"),
+    ],
+)
+def test_a_program_that_this_computer_lacks_is_named(
+    lacks: str, said: str, values: Values, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values["images"]["signers"] = [{"images": "*", "keys": [KEY]}]
+    here = tmp_path / "programs"
+    here.mkdir()
+    for name in {"openssl", "ssh", "ssh-keyscan", "ssh-keygen", "curl", "cosign"} - {lacks}:
+        (here / name).symlink_to(str(shutil.which(name)))
+    monkeypatch.setenv("PATH", str(here))
+    missing = [problem for problem in problems_of(values) if "not found" in problem]
+    assert len(missing) == 1
+    assert said in " ".join(missing[0].split())
+
+
+def test_a_stack_that_builds_and_signs_nothing_needs_neither_curl_nor_cosign(
+    values: Values, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values["images"] = {"overrides": {name: f"registry.example.com/{name}:1" for name in every_image(STAGES)}}
+    for name in ("openssl", "ssh", "ssh-keyscan", "ssh-keygen"):
+        (tmp_path / name).symlink_to(str(shutil.which(name)))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    load_values(values, rules(STAGES))

@@ -131,6 +131,7 @@ def test_an_image_is_written_instead_of_pushed_and_not_built_again(tmp_path: Pat
         "TMPDIR": str(tmp_path),
         "ARGUS_IMAGE": "registry.invalid/argus/x:1",
         "ARGUS_BASE": "debian",
+        "ARGUS_PLATFORM": "linux/amd64",
         "ARGUS_DOCKERFILE": "Dockerfile",
         "ARGUS_ARCHIVE": str(archive),
     }
