@@ -12,7 +12,7 @@ from components.cluster.machine import program, script
 
 RENEWAL_DAYS: Final = 90
 """Renew this many days before expiry. kubeadm's certificates last a year, so a renewal may fail for three months."""
-RENEWAL: Final = ("functions/basics.sh", "functions/api_server.sh", "renew_certificates.sh")
+RENEWAL: Final = ("functions/basics.sh", "functions/static_pods.sh", "renew_certificates.sh")
 """The files of the program that the timer starts."""
 
 

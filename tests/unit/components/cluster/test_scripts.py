@@ -206,7 +206,7 @@ def test_the_endpoint_knows_every_control_plane() -> None:
     args = endpoint_args(3)
     for machine in args.machines.control_planes:
         assert f"server {machine.name} {machine.address}:6443 check" in haproxy_config(args)
-    own_first = haproxy_config(args).split("backend own-first")[1]
+    own_first = haproxy_config(args).rpartition("backend own-first")[2]
     assert [(line.split()[1], line.split()[-1]) for line in own_first.splitlines() if " server " in line] == [
         ("cp1", "shutdown-sessions"),
         ("cp2", "backup"),
