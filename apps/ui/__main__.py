@@ -9,6 +9,7 @@ import uvicorn
 from apps.service.certificate import Certificate
 from apps.service.process import on_stop, run
 from apps.ui.app import create_app
+from apps.ui.connections import Bounded
 from apps.ui.plain_http import Context
 from apps.ui.settings import Settings
 
@@ -28,6 +29,7 @@ def work(settings: Settings) -> int:
         create_app(settings, certificate),
         host="0.0.0.0",
         port=settings.http_port,
+        http=Bounded,
         access_log=False,
         # Anybody can write X-Forwarded-For; uvicorn would believe it of whoever comes through `kubectl port-forward`.
         proxy_headers=False,

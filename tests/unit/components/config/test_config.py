@@ -224,7 +224,7 @@ MISTAKES = {
             change("images", {"registry": "r.io", "registries": {"m.io": {"insecure": True}}}),
             change("cluster.registryMirror", "https://m.io"),
         ),
-        'images.registries["m.io"].insecure: True, and cluster.registryMirror is https://m.io',
+        'images.registries["m.io"].insecure: true, and cluster.registryMirror is https://m.io',
     ),
     "a push where nothing is pushed": (
         change("images", {"registry": "r.io", "base": "b.io/debian:1", "registries": {"b.io": {"push": ROBOT}}}),
