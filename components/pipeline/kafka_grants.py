@@ -25,6 +25,8 @@ from components.pipeline.applications import ROLES, job_name
 BROKER: Final = "kafka"
 ADMIN: Final = "topics"
 KEDA: Final = "keda-operator"
+OFFSETS_TOPIC: Final = "__consumer_offsets"
+"""Kafka's own. Where its broker for a group is away, Sarama, the client of Filebeat and KEDA, looks who has this topic."""
 SUPER_USERS: Final = (BROKER, ADMIN)
 """Brokers among themselves, and the jobs that make topics and rules; these names may do everything."""
 
@@ -63,6 +65,7 @@ def grants(applications: Mapping[str, Sequence[str]]) -> list[Grant]:
         *_reader("ui", [FRAMES_TOPIC, *results], UI_GROUP, "describe"),
         *(Grant(KEDA, "topic", topic, "describe") for topic in (FRAMES_TOPIC, *results)),
         *(Grant(KEDA, "group", group, "describe") for group in (CONSUMER_GROUP, FILEBEAT_GROUP)),
+        *(Grant(client, "topic", OFFSETS_TOPIC, "describe") for client in ("filebeat", KEDA)),
     ]
 
 
