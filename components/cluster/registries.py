@@ -45,10 +45,15 @@ def logins(registries: Mapping[str, Registry]) -> str:
 
 
 def _hosts_toml(host: str, cluster: Cluster, registries: Mapping[str, Registry]) -> str:
-    """How one registry is asked: after the mirror, if that is another."""
-    own = [f'server = "http://{host}"'] if registries[host].insecure else []
-    others = _mirror(cluster, registries) if host != mirror_host(cluster) else []
-    return "\n".join([*own, *_authority(host, registries), *others])
+    """How one registry is asked: after the mirror, if that is another.
+
+    Without one it is named a second time, because containerd 1.6 reads no file that has no such table.
+    """
+    insecure = registries[host].insecure
+    address = f"{'http' if insecure else 'https'}://{_HUB.get(host, host)}"
+    own = [f'server = "{address}"'] if insecure else []
+    first = _mirror(cluster, registries) if host != mirror_host(cluster) else []
+    return "\n".join([*own, *_authority(host, registries), *(first or _asked(address, host, registries))])
 
 
 def _mirror(cluster: Cluster, registries: Mapping[str, Registry]) -> list[str]:
@@ -56,8 +61,12 @@ def _mirror(cluster: Cluster, registries: Mapping[str, Registry]) -> list[str]:
     host = mirror_host(cluster)
     if host is None:
         return []
+    return _asked(cluster.registry_mirror, host, registries)
+
+
+def _asked(url: str | None, host: str, registries: Mapping[str, Registry]) -> list[str]:
     inner = ['capabilities = ["pull", "resolve"]', *_authority(host, registries)]
-    return [f'[host."{cluster.registry_mirror}"]', *(f"  {line}" for line in inner)]
+    return [f'[host."{url}"]', *(f"  {line}" for line in inner)]
 
 
 def _authority(host: str, registries: Mapping[str, Registry]) -> list[str]:

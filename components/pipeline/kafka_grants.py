@@ -26,7 +26,7 @@ BROKER: Final = "kafka"
 ADMIN: Final = "topics"
 KEDA: Final = "keda-operator"
 OFFSETS_TOPIC: Final = "__consumer_offsets"
-"""Kafka's own. Where its broker for a group is away, Sarama, the client of Filebeat and KEDA, looks who has this topic."""
+"""Kafka's own. Where a group's broker is away, Sarama, the client of Filebeat and KEDA, looks who has this topic."""
 SUPER_USERS: Final = (BROKER, ADMIN)
 """Brokers among themselves, and the jobs that make topics and rules; these names may do everything."""
 

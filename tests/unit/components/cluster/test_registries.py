@@ -37,10 +37,18 @@ def files(registries: dict[str, Registry], **cluster: Any) -> dict[str, Any]:
 
 
 def test_a_registry_is_known_by_its_authority_and_another_speaks_plain_http() -> None:
+    """In a table of its own too: containerd 1.6 reads no file without one, and goes on as if there was none."""
+    ca = f"{CERTS}/r.example.com:5000/ca.crt"
     assert files({"r.example.com:5000": registry(ca=CA), "plain.example.com": registry(insecure=True)}) == {
-        "plain.example.com/hosts.toml": {"server": "http://plain.example.com"},
+        "plain.example.com/hosts.toml": {
+            "server": "http://plain.example.com",
+            "host": {"http://plain.example.com": {"capabilities": ["pull", "resolve"]}},
+        },
         "r.example.com:5000/ca.crt": CA,
-        "r.example.com:5000/hosts.toml": {"ca": f"{CERTS}/r.example.com:5000/ca.crt"},
+        "r.example.com:5000/hosts.toml": {
+            "ca": ca,
+            "host": {"https://r.example.com:5000": {"capabilities": ["pull", "resolve"], "ca": ca}},
+        },
     }
 
 
@@ -57,7 +65,7 @@ def test_the_mirror_is_asked_before_each_registry_and_known_by_its_own_authority
         "ca": f"{CERTS}/r.example.com/ca.crt",
         "host": {"https://m.example.com/all": mirror},
     }
-    assert found["m.example.com/hosts.toml"] == {"ca": mirror["ca"]}
+    assert found["m.example.com/hosts.toml"] == {"ca": mirror["ca"], "host": {"https://m.example.com": mirror}}
 
 
 def test_a_login_is_given_to_its_own_host_alone_and_containerd_reads_it() -> None:
@@ -115,6 +123,7 @@ def configure(host: Host, registries: dict[str, Registry], *, stdin: str | None 
         images="pause",
         digests="",
         proxy="",
+        go_max_procs="",
     )
     return restarts(host) - before
 
