@@ -97,8 +97,8 @@ class Recorder(mocks.Mocks):
         SETTINGS.outputs.clear()
         # A stack of its own: in that of an earlier run are the outputs of that run, which may have failed.
         set_root_resource(None)  # type: ignore[arg-type]
-        pulumi.runtime.set_mocks(self, project="argus", stack="test", preview=preview, monitor=_Monitor(self))
-        with _without_source_lines():
+        with _own_event_loop(), _without_source_lines():
+            pulumi.runtime.set_mocks(self, project="argus", stack="test", preview=preview, monitor=_Monitor(self))
             _sync_await(run_pulumi_func(lambda: _sync_await(body())))
         return result
 
@@ -124,16 +124,11 @@ def record(program: Path, config: Mapping[str, str]) -> list[Registered]:
     """
     logging.getLogger("pulumi").setLevel(logging.CRITICAL)
     recorder = Recorder()
-    loop = asyncio.new_event_loop()
-    loop.set_exception_handler(lambda _loop, _context: None)
-    asyncio.set_event_loop(loop)
     pulumi.runtime.set_all_config(dict(config))
     try:
         recorder.run(lambda: runpy.run_path(str(program)) and None, preview=True)
     finally:
         pulumi.runtime.set_all_config({})
-        asyncio.set_event_loop(None)
-        loop.close()
     return recorder.resources
 
 
@@ -171,6 +166,23 @@ class _Monitor(mocks.MockMonitor):
                 )
             )
         return response
+
+
+@contextmanager
+def _own_event_loop() -> Iterator[None]:
+    """The SDK wants the thread's event loop, which whoever ran `asyncio.run` before has left unset.
+
+    The futures of a program that failed are collected at any later time. Python would print each one's traceback
+    there, and while `ast.parse` runs that is an error in Python 3.11 (its issue 106905).
+    """
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda _loop, _context: None)
+    asyncio.set_event_loop(loop)
+    try:
+        yield
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
 
 
 @contextmanager

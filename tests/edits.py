@@ -8,7 +8,6 @@ stale, or where a change replaces or deletes what holds data and DESTROYS does n
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import gc
 import json
@@ -250,6 +249,7 @@ _VALUES: Final[Mapping[str, Sequence[Any]]] = {
     "cluster.secretsKey": ["key2"],
     "cluster.kubelet.cgroupDriver": ["cgroupfs"],
     "cluster.kubelet.failCgroupV1": [False],
+    "cluster.goMaxProcs": [1],
     "cluster.kubelet.featureGates": [{"KubeletInUserNamespace": True}],
     "cluster.kubeProxy.conntrackMaxPerCore": [0],
     "cluster.minimumMemoryMiB": [2000],
@@ -778,8 +778,6 @@ class Program:
             return self.outputs
 
         pulumi.runtime.set_all_config({f"argus:{name}": json.dumps(section) for name, section in config.items()})
-        asyncio.set_event_loop(loop := asyncio.new_event_loop())
-        loop.set_exception_handler(lambda _loop, _context: None)
         # A third of the time, otherwise.
         gc.disable()
         try:
@@ -790,8 +788,6 @@ class Program:
                 recorder.run(lambda: runpy.run_path(str(ROOT / "__main__.py")) and None)
         finally:
             gc.enable()
-            asyncio.set_event_loop(None)
-            loop.close()
             pulumi.runtime.set_all_config({})
         if self.server and self.cluster is None:
             cluster.keep(recorder.exports)

@@ -43,6 +43,7 @@ class ContainerRuntime(pulumi.ComponentResource):
                 images=node_images(args.machine),
                 digests=args.digests_of_images,
                 proxy=args.proxy,
+                go_max_procs=args.cluster.go_max_procs or "",
                 network=args.network,
                 plugins=_PLUGINS[args.network],
             ),

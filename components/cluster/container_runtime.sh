@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Configures containerd and the CNI plugins, and pulls the first images.
 : "${CONFIG:?}" "${REGISTRIES?}" "${LOGINS:?}" "${NETWORK:?}" "${PLUGINS:?}"
-: "${VERSION:?}" "${REPOSITORY:?}" "${IMAGES:?}" "${DIGESTS?}" "${PROXY?}"
+: "${VERSION:?}" "${REPOSITORY:?}" "${IMAGES:?}" "${DIGESTS?}" "${PROXY?}" "${GO_MAX_PROCS?}"
 
 # A node without a record joined before other networks were supported, so it uses Argus's own.
 if is_member; then
@@ -33,13 +33,8 @@ else
   put /etc/containerd/config.toml 0644 <<<"$CONFIG"
 fi
 # containerd pulls the images of pods. Its containers outlive its restart.
-dropin=/etc/systemd/system/containerd.service.d/90-argus-proxy.conf
-if [[ $PROXY ]]; then
-  put $dropin 0644 <<<"$(proxy_of_service)"
-elif [[ -e $STATE/before$dropin.absent || -e $STATE/before$dropin ]]; then
-  restore $dropin
-  CHANGED=true
-fi
+drop_in containerd.service proxy "$(proxy_of_service)"
+drop_in containerd.service processors "$(processors_of_service)"
 systemctl daemon-reload
 systemctl enable -q containerd.service
 if [[ $CHANGED == true ]]; then systemctl restart containerd.service; else systemctl start containerd.service; fi

@@ -9,7 +9,7 @@ mapfile -t images < <(ctr --namespace k8s.io images list -q 2>/dev/null || true)
 restore /etc/containerd/config.toml
 forget_registries ''
 rmdir --ignore-fail-on-non-empty -p /etc/containerd/certs.d 2>/dev/null || true
-restore /etc/systemd/system/containerd.service.d/90-argus-proxy.conf
-rmdir --ignore-fail-on-non-empty /etc/systemd/system/containerd.service.d 2>/dev/null || true
+restore_drop_in containerd.service proxy
+restore_drop_in containerd.service processors
 systemctl daemon-reload
 restore_unit containerd.service

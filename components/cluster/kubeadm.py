@@ -137,6 +137,7 @@ def _cluster(cluster: Cluster) -> dict[str, Any]:
         "controlPlaneEndpoint": f"{cluster.endpoint}:{cluster.endpoint_port}",
         "networking": {"podSubnet": str(cluster.pod_network), "serviceSubnet": str(cluster.service_network)},
         "apiServer": {
+            **_environment(cluster),
             "certSANs": [str(cluster.endpoint), "localhost", "127.0.0.1"],
             "extraArgs": _flags(
                 {
@@ -165,27 +166,34 @@ def _cluster(cluster: Cluster) -> dict[str, Any]:
             ],
         },
         "controllerManager": {
+            **_environment(cluster),
             "extraArgs": _flags(
                 {
                     **LEADER_ELECTION,
                     "node-monitor-grace-period": f"{NODE_MONITOR_GRACE_SECONDS}s",
                     "profiling": "false",
                 }
-            )
+            ),
         },
-        "scheduler": {"extraArgs": _flags({**LEADER_ELECTION, "profiling": "false"})},
+        "scheduler": {**_environment(cluster), "extraArgs": _flags({**LEADER_ELECTION, "profiling": "false"})},
         "etcd": {
             "local": {
+                **_environment(cluster),
                 "extraArgs": _flags(
                     {
                         "heartbeat-interval": ETCD_HEARTBEAT_MS,
                         "election-timeout": ETCD_ELECTION_MS,
                         "watch-progress-notify-interval": ETCD_PROGRESS,
                     }
-                )
+                ),
             }
         },
     }
+
+
+def _environment(cluster: Cluster) -> dict[str, Any]:
+    processors = cluster.go_max_procs
+    return {} if processors is None else {"extraEnvs": _flags({"GOMAXPROCS": processors})}
 
 
 def _kubelet(cluster: Cluster) -> dict[str, Any]:

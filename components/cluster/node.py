@@ -78,6 +78,7 @@ class Node(pulumi.ComponentResource):
                 audit_policy=program("audit-policy.yaml") if control_plane else "",
                 authentication=authentication_config() if control_plane else "",
                 secrets_key=cluster.secrets_key if control_plane else "",
+                go_max_procs=cluster.go_max_procs or "",
             ),
             stdin=remote.printed(invitation, secret=True),
             secret=True,

@@ -2,7 +2,7 @@
 # Makes this machine a node, as control plane or worker. Already a member: does nothing. Invited by a live member: joins.
 # No cluster yet, and this is the machine where it starts: init.
 : "${NAME:?}" "${VIRTUAL_IP:?}" "${PORT:?}" "${BOOTSTRAP:?}" "${CONTROL_PLANE:?}" "${INIT_CONFIG?}" "${JOIN_CONFIG:?}"
-: "${ADDRESS:?}" "${AUDIT_POLICY?}" "${AUTHENTICATION?}" "${SECRETS_KEY?}"
+: "${ADDRESS:?}" "${AUDIT_POLICY?}" "${AUTHENTICATION?}" "${SECRETS_KEY?}" "${GO_MAX_PROCS?}"
 alone node
 command -v kubeadm >/dev/null ||
   die "kubeadm is gone: a destroy was cut short here. Finish it with \`pulumi destroy\`, then run \`pulumi up\`"
@@ -62,6 +62,8 @@ if compgen -G '/etc/kubernetes/*.conf' >/dev/null || compgen -G '/etc/kubernetes
   kubeadm reset --force --cleanup-tmp-dir >/dev/null 2>&1
 fi
 
+drop_in kubelet.service processors "$(processors_of_service)"
+systemctl daemon-reload
 if [[ $CONTROL_PLANE == true ]]; then
   api_server_files
   # `kubeadm reset` leaves this file. An unused key is generated again; a cluster without encryption needs none.

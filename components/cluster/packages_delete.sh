@@ -2,6 +2,7 @@
 # Removes what packages.sh installed, but no package that existed before or that another one needs by now, as Docker needs
 # containerd, or that apt keeps. Runs last, so it answers for all of the undo.
 systemctl disable -q --now kubelet.service 2>/dev/null || true
+restore_drop_in kubelet.service processors
 restore /etc/systemd/system/kubelet.service /usr/local/bin/kube{adm,let,ctl}
 systemctl daemon-reload
 restore /etc/modules-load.d/argus.conf /etc/sysctl.d/90-argus.conf /etc/systemd/networkd.conf.d/90-argus.conf

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Brings a member's settings to what the stack says: those of its kubelet, and on a control plane those of its API server.
+# Brings a member's settings to what the stack says: those of its kubelet, and on a control plane those of its own pods.
 # A member that has them is left as it is. One node at a time, control planes first: a control plane also uploads the
 # configuration, which workers, later machines and upgrades read.
 : "${NAME:?}" "${ADDRESS:?}" "${CONTROL_PLANE:?}" "${CONFIG?}" "${AUDIT_POLICY?}" "${AUTHENTICATION?}" "${KUBELET:?}"
+: "${GO_MAX_PROCS?}"
 alone node
 is_member || die "this machine is no node: set argus:ssh.rerun to another word and run \`pulumi up\`"
 
 work=$(mktemp -p /run -d)
 trap 'rm -rf "$work"' EXIT
-manifest=/etc/kubernetes/manifests/kube-apiserver.yaml
 healthy() { curl -sf --max-time 2 -o /dev/null http://127.0.0.1:10248/healthz; }
 
 if [[ $CONTROL_PLANE == true ]]; then
@@ -22,7 +22,10 @@ before=$(cksum </var/lib/kubelet/config.yaml)
 kubeadm upgrade node phase kubelet-config >/dev/null
 rm -rf /etc/kubernetes/tmp/kubeadm-kubelet-config*
 private_files
-if [[ $(cksum </var/lib/kubelet/config.yaml) != "$before" ]]; then
+CHANGED=false
+drop_in kubelet.service processors "$(processors_of_service)"
+if [[ $CHANGED == true || $(cksum </var/lib/kubelet/config.yaml) != "$before" ]]; then
+  systemctl daemon-reload
   say "restarting the kubelet of $NAME with its new settings; its pods run on"
   systemctl restart kubelet.service
 fi
@@ -33,12 +36,6 @@ await_serving "$NAME" "$ADDRESS"
 api_server_files
 # A cluster from before secrets were encrypted has no such file; this one leaves them as they are.
 [[ -s /etc/kubernetes/encryption.yaml ]] || put_encryption <<<identity
-cp -p "$manifest" "$work/before"
-process=$(pgrep -o -f '^kube-apiserver ') || true
-kubeadm init phase control-plane apiserver --config "$work/config" >/dev/null
-cmp -s "$manifest" "$work/before" && exit 0
-say "the API server of $NAME starts anew with its new settings; the others serve"
-until_true 240 api_server_after "$process" || {
-  cp -p "$work/before" "$manifest"
-  die "the API server of $NAME does not start with the stack's settings; the former ones are back. Its log is in /var/log/pods"
-}
+for pod in apiserver controller-manager scheduler; do
+  rewritten "kube-$pod" kubeadm init phase control-plane "$pod" --config "$work/config" >/dev/null
+done

@@ -12,13 +12,13 @@ from components.cluster.machine import program, script, script_from_here
 
 
 class Upgrade(pulumi.ComponentResource):
-    """Upgrades one node, then applies the settings of its kubelet and API server; a new machine needs no upgrade.
+    """Upgrades one node, then applies the settings of its kubelet and control plane; a new machine needs no upgrade.
 
     One command does everything from the drain to the last pod's return, so that an interrupted upgrade is run again as
     a whole; each part first checks how far the node is. Settings need no drain: pods run on while a kubelet restarts,
-    and the other API servers serve while one does. They have no undo of their own, because they leave with the node.
-    Dependencies between nodes give the order. Preflight checks with `refusal`, before any machine is changed, whether
-    the cluster can change to the version.
+    and the other control planes serve while a part of one does. They have no undo of their own, because they leave with
+    the node. Dependencies between nodes give the order. Preflight checks with `refusal`, before any machine is changed,
+    whether the cluster can change to the version.
     """
 
     upgraded: pulumi.Resource
@@ -51,6 +51,7 @@ class Upgrade(pulumi.ComponentResource):
             authentication=authentication_config() if control_plane else "",
             # Workers read the kubelets' settings in the cluster: this makes another text when those change.
             kubelet=kubelet_config(cluster),
+            go_max_procs=cluster.go_max_procs or "",
         )
 
         self.upgraded = remote.command_from_here(

@@ -285,8 +285,8 @@ def _registries(settings: Settings) -> Iterator[str]:
             yield f"{key}.push: nothing is pushed there, but to images.registry; give the login as pull, or take it out"
         if host == mirror and said.insecure != in_plain:
             yield (
-                f"{key}.insecure: {str(said.insecure).lower()}, and cluster.registryMirror is {cluster.registry_mirror}; let both "
-                "say http, or neither"
+                f"{key}.insecure: {str(said.insecure).lower()}, and cluster.registryMirror is "
+                f"{cluster.registry_mirror}; let both say http, or neither"
             )
         if said.insecure or (host == mirror and in_plain):
             for name in ("pull", "push", "ca"):

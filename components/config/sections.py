@@ -370,6 +370,14 @@ class Cluster(Section):
         "rewrites every Secret with it, and takes the old key out.",
     )
     kubelet: KubeletOptions = Field(KubeletOptions(), description="Settings of every kubelet.")
+    go_max_procs: int | None = Field(
+        None,
+        ge=1,
+        description="How many processors each of Kubernetes' own programs uses at a time, as Go's GOMAXPROCS (API "
+        "server, etcd, controller manager, scheduler, kubelet, containerd); unset: all of its machine. 1 is for "
+        "machines of few cores that analyse video too: their threads then wake each other less. An etcd that is there "
+        "keeps what it was made with.",
+    )
     kube_proxy: KubeProxyOptions = Field(KubeProxyOptions(), description="Settings of every kube-proxy.")
     minimum_memory_mib: int = Field(
         1700, ge=0, alias="minimumMemoryMiB", description="A machine with less memory is refused (MiB; kubeadm's own)."

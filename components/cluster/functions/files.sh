@@ -38,6 +38,25 @@ restore() {
   done
 }
 
+# drop_in UNIT NAME TEXT: writes a file of Argus's beside a service's own, or takes it away where TEXT is empty; sets
+# CHANGED=true if there was something to do.
+drop_in() {
+  local path=/etc/systemd/system/$1.d/90-argus-$2.conf
+  if [[ $3 ]]; then
+    put "$path" 0644 <<<"$3"
+  elif [[ -e $STATE/before$path || -e $STATE/before$path.absent ]]; then
+    restore_drop_in "$1" "$2"
+    # shellcheck disable=SC2034
+    CHANGED=true
+  fi
+}
+
+# restore_drop_in UNIT NAME: undoes `drop_in`.
+restore_drop_in() {
+  restore "/etc/systemd/system/$1.d/90-argus-$2.conf"
+  rmdir --ignore-fail-on-non-empty "/etc/systemd/system/$1.d" 2>/dev/null || true
+}
+
 # remember_unit UNIT, restore_unit UNIT: record and restore whether a service was enabled and running before Argus.
 remember_unit() {
   local kept=$STATE/before/units/$1

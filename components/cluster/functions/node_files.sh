@@ -20,6 +20,12 @@ static_pod_patches() {
   done
 }
 
+# processors_of_service: prints a drop-in by which a service in Go uses GO_MAX_PROCS processors at a time; nothing where it
+# may use all.
+processors_of_service() {
+  [[ ! $GO_MAX_PROCS ]] || printf '[Service]\nEnvironment=GOMAXPROCS=%s\n' "$GO_MAX_PROCS"
+}
+
 # private_files: takes the right to read from everybody but root, as the CIS benchmark asks.
 private_files() {
   find /var/lib/kubelet/config.yaml /etc/systemd/system/kubelet.service /etc/cni/net.d /etc/kubernetes/manifests \

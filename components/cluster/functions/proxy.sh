@@ -24,9 +24,10 @@ through_proxy() {
   done < <(proxy_variables)
 }
 
-# proxy_of_service: prints a drop-in that gives the proxies to a systemd service.
+# proxy_of_service: prints a drop-in that gives the proxies to a systemd service; nothing where there are none.
 proxy_of_service() {
   local line name
+  [[ $PROXY ]] || return 0
   echo '[Service]'
   while IFS= read -r line; do
     name=${line%%=*}

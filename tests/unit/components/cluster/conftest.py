@@ -135,6 +135,7 @@ class Host:
             audit_policy="kind: Policy" if control_plane else "",
             authentication="kind: AuthenticationConfiguration" if control_plane else "",
             secrets_key="key1",
+            go_max_procs="",
         )
         assert done.stdout == ""
 
@@ -153,7 +154,7 @@ class Host:
             "until_true 30 serves_pods",
             "until_true 60 is_lost",
             "until_true 120 left",
-            "until_true 240 api_server_after",
+            "until_true 240 serves_after",
         ):
             text = text.replace(patient, f"until_true 1 {patient.split()[-1]}")
         moved = self.root / Path(file).name

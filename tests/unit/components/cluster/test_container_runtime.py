@@ -39,6 +39,7 @@ def configure(host: Host) -> None:
         images="pause",
         digests="",
         proxy="",
+        go_max_procs="",
     )
 
 

@@ -22,6 +22,7 @@ CONTAINERS = cluster_section(
     kubelet={"cgroupDriver": "cgroupfs", "failCgroupV1": False, "featureGates": {"KubeletInUserNamespace": True}},
     kubeProxy={"conntrackMaxPerCore": 0},
     schedulePodsOnControlPlanes=True,
+    goMaxProcs=1,
 )
 CP1 = machine("cp1", "192.0.2.11")
 WORKER1 = worker("worker1", "192.0.2.21")

@@ -122,10 +122,18 @@ def machine(hosts: dict[str, Host]) -> Host:
 
 def _prepare(host: Host, network: NetworkKind) -> None:
     plugins = {"built-in": "/usr/lib/cni", "manifest": "/opt/cni/bin"}[network]
-    release = {"version": "1.36.1", "repository": "registry.k8s.io", "images": "pause", "digests": "", "proxy": ""}
-    registries = {"registries": "", "logins": False}
-    plugins_folder = str(host.path(plugins))
-    host.run("container_runtime.sh", config="x", network=network, plugins=plugins_folder, **registries, **release)
+    release = {"version": "1.36.1", "repository": "registry.k8s.io", "images": "pause", "digests": ""}
+    host.run(
+        "container_runtime.sh",
+        config="x",
+        registries="",
+        logins=False,
+        network=network,
+        proxy="",
+        go_max_procs="",
+        plugins=str(host.path(plugins)),
+        **release,
+    )
 
 
 def test_its_plugins_come_beside_the_common_ones_and_go_with_the_node(machine: Host) -> None:

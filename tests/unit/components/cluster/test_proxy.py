@@ -35,7 +35,7 @@ def host(hosts: dict[str, Host]) -> Host:
     return host
 
 
-def configure(host: Host, proxy: list[str]) -> int:
+def configure(host: Host, proxy: list[str], processors: str = "") -> int:
     """Configure containerd. Returns how often it was restarted."""
     before = restarts(host)
     values = {
@@ -46,7 +46,7 @@ def configure(host: Host, proxy: list[str]) -> int:
         "plugins": str(host.path("/usr/lib/cni")),
     }
     release = {"version": "1.36.1", "repository": "registry.k8s.io", "images": "pause", "digests": ""}
-    host.run("container_runtime.sh", **values, **release, proxy=proxy)
+    host.run("container_runtime.sh", **values, **release, proxy=proxy, go_max_procs=processors)
     return restarts(host) - before
 
 
@@ -91,11 +91,21 @@ def test_containerd_is_told_and_forgets(host: Host) -> None:
     assert configure(host, []) == 0
 
 
+def test_containerd_uses_as_many_processors_as_the_stack_says(host: Host) -> None:
+    configure(host, [])
+    file = host.path(DROPIN).with_name("90-argus-processors.conf")
+    assert configure(host, [], "2") == 1
+    assert file.read_text() == "[Service]\nEnvironment=GOMAXPROCS=2\n"
+    assert configure(host, [], "2") == 0
+    assert configure(host, []) == 1
+    assert not file.exists()
+
+
 def test_the_undo_leaves_nothing_and_what_was_there(host: Host) -> None:
     own = host.path(DROPIN).parent / "http-proxy.conf"
     own.parent.mkdir(parents=True)
     own.write_text("the machine's own")
-    configure(host, LINES)
+    configure(host, LINES, "1")
     host.run("container_runtime_delete.sh")
     assert [each.name for each in own.parent.iterdir()] == ["http-proxy.conf"]
     own.unlink()

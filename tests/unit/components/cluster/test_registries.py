@@ -115,6 +115,7 @@ def configure(host: Host, registries: dict[str, Registry], *, stdin: str | None 
         images="pause",
         digests="",
         proxy="",
+        go_max_procs="",
     )
     return restarts(host) - before
 

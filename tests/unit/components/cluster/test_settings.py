@@ -7,33 +7,40 @@ import pytest
 from components.cluster.kubeadm import AUDIT_POLICY, AUTHENTICATION, ENCRYPTION_CONFIG
 from tests.unit.components.cluster.conftest import Host
 
-MANIFEST = "/etc/kubernetes/manifests/kube-apiserver.yaml"
+MANIFESTS = "/etc/kubernetes/manifests"
+MANIFEST = f"{MANIFESTS}/kube-apiserver.yaml"
 KUBELET = "/var/lib/kubelet/config.yaml"
+PROCESSORS = "/etc/systemd/system/kubelet.service.d/90-argus-processors.conf"
 
 
-def kubeadm(*, kubelet: str = "same", manifest: str = "same") -> str:
-    """A kubeadm that writes these contents."""
+def kubeadm(*, kubelet: str = "same", manifest: str = "same", others: str = "same") -> str:
+    """A kubeadm that writes these contents; `others` to the controller manager and the scheduler."""
     return f"""case "$*" in
       *"phase kubelet-config"*) echo {kubelet} >"$MACHINE{KUBELET}" ;;
       *"control-plane apiserver"*) echo {manifest} >"$MACHINE{MANIFEST}" ;;
+      *"control-plane "*) echo {others} >"$MACHINE{MANIFESTS}/kube-$4.yaml" ;;
     esac"""
 
 
-# Another process where the manifest is another: kubelet starts static pods anew.
-PGREP = f'cksum <"$MACHINE{MANIFEST}"'
+# Another process where the file is another: the kubelet starts static pods anew.
+PGREP = f'pod=${{3#^}}; cksum <"$MACHINE{MANIFESTS}/${{pod% }}.yaml"'
 
 
 @pytest.fixture
 def host(member: Host) -> Host:
-    for path in (KUBELET, MANIFEST):
+    pods = [
+        f"{MANIFESTS}/{pod}.yaml" for pod in ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+    ]
+    for path in (KUBELET, *pods):
         member.path(path).parent.mkdir(parents=True, exist_ok=True)
         member.path(path).write_text("same\n")
-    for program, body in {"kubeadm": kubeadm(), "pgrep": PGREP, "sleep": "", "curl": ""}.items():
+    programs = {"kubeadm": kubeadm(), "pgrep": PGREP, "sleep": "", "curl": ""}
+    for program, body in programs.items():
         member.program(program, body)
     return member
 
 
-def apply(host: Host, *, control_plane: bool = True) -> subprocess.CompletedProcess[str]:
+def apply(host: Host, *, control_plane: bool = True, processors: str = "") -> subprocess.CompletedProcess[str]:
     return host.run(
         "settings.sh",
         name=host.name,
@@ -43,6 +50,7 @@ def apply(host: Host, *, control_plane: bool = True) -> subprocess.CompletedProc
         audit_policy="kind: Policy" if control_plane else "",
         authentication="kind: AuthenticationConfiguration" if control_plane else "",
         kubelet="kind: KubeletConfiguration",
+        go_max_procs=processors,
     )
 
 
@@ -64,6 +72,8 @@ def test_a_control_plane_uploads_first_and_its_kubelet_comes_before_its_api_serv
         "init phase upload-config all",
         "upgrade node phase kubelet-config",
         "init phase control-plane apiserver",
+        "init phase control-plane controller-manager",
+        "init phase control-plane scheduler",
     ]
     assert "starts anew" in done.stderr
     assert host.path(MANIFEST).read_text() == "new\n"
@@ -84,6 +94,25 @@ def test_an_api_server_that_does_not_start_gets_its_former_settings_back(host: H
         apply(host)
     assert "the former ones are back" in failed.value.stderr
     assert host.path(MANIFEST).read_text() == "same\n"
+
+
+def test_the_pods_of_a_control_plane_start_anew_one_after_the_other(host: Host) -> None:
+    host.program("kubeadm", kubeadm(manifest="new", others="new"))
+    said = [line for line in apply(host).stderr.splitlines() if "starts anew" in line]
+    assert [line.split()[0] for line in said] == ["kube-apiserver", "kube-controller-manager", "kube-scheduler"]
+
+
+def test_the_kubelet_uses_as_many_processors_as_the_stack_says(host: Host) -> None:
+    apply(host, processors="1")
+    assert host.path(PROCESSORS).read_text() == "[Service]\nEnvironment=GOMAXPROCS=1\n"
+    assert restarts(host) == ["restart kubelet.service"]
+
+    assert apply(host, processors="1").stderr == ""
+    assert len(restarts(host)) == 1
+
+    apply(host)
+    assert not host.path(PROCESSORS).exists()
+    assert len(restarts(host)) == 2
 
 
 def test_what_the_api_server_reads_is_there_before_it_starts_and_only_for_root(host: Host) -> None:
