@@ -40,18 +40,13 @@ def text(given: dict[str, Any], *references: str) -> str:
     section = sections.Images.model_construct(
         registries={host: sections.Registry.model_construct(**each) for host, each in given.items()}, insecure=False
     )
-    told = variables(section, references or [f"{host}/x:1" for host in given]).get("ARGUS_REGISTRIES", "")
-    return str(told) if isinstance(told, str) else _value(told)
-
-
-def _value(output: Any) -> str:
-    recorder = Recorder()
     found: list[str] = []
 
-    def keep() -> None:
-        output.apply(found.append)
+    def told() -> None:
+        variable = variables(section, references or [f"{host}/x:1" for host in given]).get("ARGUS_REGISTRIES", "")
+        pulumi.Output.from_input(variable).apply(found.append)
 
-    recorder.run(keep)
+    Recorder().run(told)
     return found[0]
 
 
