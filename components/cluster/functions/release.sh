@@ -65,34 +65,21 @@ pull_images() {
 }
 
 # pull_image IMAGE: has containerd pull an image, and says why it cannot. Asked as the kubelet asks, by gRPC, it uses the
-# logins and proxies of its own configuration; `ctr` does neither. The request is PullImageRequest{image: {image: IMAGE}}.
+# logins and proxies of its own configuration; `ctr` does neither. The request is PullImageRequest{image: {image: IMAGE}}:
+# that it is not compressed, its length in four bytes, and a first field in a first field, each with a length of two bytes.
 pull_image() {
-  local LC_ALL=C request answer
-  request=$(protobuf_text "$(protobuf_text "$1")")
-  answer=$(
-    # Before it: that it is not compressed, and its length in four bytes.
-    {
-      printf %b "\\x00\\x00\\x00$(printf '\\x%02x' $((${#request} / 256)) $((${#request} % 256)))"
-      printf %s "$request"
-    } | curl --silent --show-error --noproxy '*' --http2-prior-knowledge --unix-socket /run/containerd/containerd.sock \
-      --header 'content-type: application/grpc' --header 'te: trailers' --data-binary @- \
-      --output /dev/null --dump-header - http://localhost/runtime.v1.ImageService/PullImage | tr -d '\r'
+  local n=${#1} said
+  said=$(
+    curl -sS --noproxy '*' --http2-prior-knowledge --unix-socket /run/containerd/containerd.sock -o /dev/null -D - \
+      -H 'content-type: application/grpc' -H 'te: trailers' http://localhost/runtime.v1.ImageService/PullImage --data-binary @<(
+        printf %b "$(printf '\\x%02x' 0 0 0 $(((n + 6) / 256)) $(((n + 6) % 256)) 10 $(((n + 3) % 128 + 128)) \
+          $(((n + 3) / 128)) 10 $((n % 128 + 128)) $((n / 128)))$1"
+      )
   ) || return
-  if ! grep -qx 'grpc-status: 0' <<<"$answer"; then
-    answer=$(sed -n 's/^grpc-message: //p' <<<"$answer")
-    say "$(printf %b "${answer//%/\\x}")"
+  said=${said//$'\r'/}
+  if ! grep -qx 'grpc-status: 0' <<<"$said"; then
+    said=$(sed -n 's/^grpc-message: //p' <<<"$said")
+    say "$(printf %b "${said//%/\\x}")"
     return 1
   fi
-}
-
-# protobuf_text TEXT: a protobuf message whose first field is this text, of 1 to 16383 bytes.
-protobuf_text() {
-  local LC_ALL=C length
-  length=${#1}
-  if ((length < 128)); then
-    printf %b "\\x0a$(printf '\\x%02x' "$length")"
-  else
-    printf %b "\\x0a$(printf '\\x%02x' $((length % 128 + 128)) $((length / 128)))"
-  fi
-  printf %s "$1"
 }

@@ -33,7 +33,10 @@ def server(checksum: str = "") -> str:
 def host(hosts: dict[str, Host]) -> Host:
     host = hosts["cp1"]
     host.path("/usr/local/bin").mkdir(parents=True)
-    host.program("curl", 'tee "$MACHINE/request" >/dev/null; printf "HTTP/2 200\\r\\ngrpc-status: 0\\r\\n"')
+    host.program(
+        "curl",
+        'for word; do :; done; cat "${word#@}" >"$MACHINE/request"; printf "HTTP/2 200\\r\\ngrpc-status: 0\\r\\n"',
+    )
     return host
 
 
@@ -115,7 +118,7 @@ def test_an_image_with_another_digest_is_refused_and_removed(host: Host) -> None
     assert f"--namespace k8s.io images remove {IMAGE}" in host.ran("ctr")
 
 
-@pytest.mark.parametrize("name", [IMAGE, f"registry.example.com/{'a' * 120}/pause:3.10.2"], ids=["short", "long"])
+@pytest.mark.parametrize("name", [IMAGE, f"registry.example.com/{'a' * 300}/pause:3.10.2"], ids=["short", "long"])
 def test_containerd_is_asked_for_an_image_as_the_kubelet_asks(host: Host, name: str) -> None:
     """The wire's format: a gRPC frame with PullImageRequest{image: ImageSpec{image: NAME}}."""
     assert run(host, f"pull_image {name}") == (0, "")
