@@ -97,7 +97,7 @@ class Recorder(mocks.Mocks):
         SETTINGS.outputs.clear()
         # A stack of its own: in that of an earlier run are the outputs of that run, which may have failed.
         set_root_resource(None)  # type: ignore[arg-type]
-        with _own_event_loop(), _without_source_lines():
+        with own_event_loop(), _without_source_lines():
             pulumi.runtime.set_mocks(self, project="argus", stack="test", preview=preview, monitor=_Monitor(self))
             _sync_await(run_pulumi_func(lambda: _sync_await(body())))
         return result
@@ -169,7 +169,7 @@ class _Monitor(mocks.MockMonitor):
 
 
 @contextmanager
-def _own_event_loop() -> Iterator[None]:
+def own_event_loop() -> Iterator[None]:
     """The SDK wants the thread's event loop, which whoever ran `asyncio.run` before has left unset.
 
     The futures of a program that failed are collected at any later time. Python would print each one's traceback

@@ -58,13 +58,11 @@ def _hosts_toml(host: str, cluster: Cluster, registries: Mapping[str, Registry])
 
 def _mirror(cluster: Cluster, registries: Mapping[str, Registry]) -> list[str]:
     """The mirror, which is tried before a registry; what it lacks comes from the registry itself."""
-    host = mirror_host(cluster)
-    if host is None:
-        return []
-    return _asked(cluster.registry_mirror, host, registries)
+    url, host = cluster.registry_mirror, mirror_host(cluster)
+    return _asked(url, host, registries) if url and host else []
 
 
-def _asked(url: str | None, host: str, registries: Mapping[str, Registry]) -> list[str]:
+def _asked(url: str, host: str, registries: Mapping[str, Registry]) -> list[str]:
     inner = ['capabilities = ["pull", "resolve"]', *_authority(host, registries)]
     return [f'[host."{url}"]', *(f"  {line}" for line in inner)]
 

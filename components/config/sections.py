@@ -51,6 +51,7 @@ from components.ssh_keys import check_host_key
 Name = Annotated[str, StringConstraints(pattern=f"^{NAME_PATTERN}$")]
 
 ImageReference = Annotated[str, AfterValidator(check_image)]
+Authorities = Annotated[str, AfterValidator(camera_tls.check_ca)]
 RegistryHost = Annotated[str, AfterValidator(check_registry_host)]
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 Checksum = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -531,7 +532,7 @@ class Registry(Section):
         description="The login of the computer that runs Pulumi, to push and sign there; no machine gets it. Unset, as "
         "`pull`: what `podman login` or `docker login` has kept there.",
     )
-    ca: Annotated[str, AfterValidator(camera_tls.check_ca)] | None = Field(
+    ca: Authorities | None = Field(
         None,
         description="PEM text of the certificate of a private authority (or of several) that vouches for it, beside "
         "those that the system knows.",
@@ -838,7 +839,7 @@ class Credentials(Section):
 class Tls(Section):
     """How the certificate of a camera is checked; unset: by the authorities that the system knows."""
 
-    ca: Annotated[str, AfterValidator(camera_tls.check_ca)] | None = Field(
+    ca: Authorities | None = Field(
         None,
         description="PEM text of the certificate of a private authority (or of several), which then vouches for the "
         "camera instead of the system's; the certificate must name the URL's host.",
@@ -1329,7 +1330,7 @@ class OpenIdConnect(Section):
         description="Who may do what. The first entry counts whose value the user has, so begin with the one that may "
         "most; who has none is refused.",
     )
-    ca: Annotated[str, AfterValidator(camera_tls.check_ca)] | None = Field(
+    ca: Authorities | None = Field(
         None,
         description="PEM text of the certificate of a private authority (or of several), which then vouches for the "
         "provider instead of the known ones.",

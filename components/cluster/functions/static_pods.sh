@@ -1,8 +1,17 @@
 #!/usr/bin/env bash
 # The pods of this control plane, which its kubelet runs from files.
 
-# api_server_serves: whether it is ready.
-api_server_serves() { curl -ksf --max-time 2 -o /dev/null https://localhost:6443/readyz; }
+# pod_serves POD: whether this machine's pod of that name is ready.
+pod_serves() {
+  local url
+  case $1 in
+    kube-apiserver) url=https://localhost:6443/readyz ;;
+    kube-controller-manager) url=https://localhost:10257/healthz ;;
+    kube-scheduler) url=https://localhost:10259/healthz ;;
+  esac
+  curl -ksf --max-time 2 -o /dev/null "$url"
+}
+api_server_serves() { pod_serves kube-apiserver; }
 
 # restart_api_server: has the kubelet start another API server in the place of this machine's, and waits until it is ready.
 # Another annotation makes it another pod. One that is ended and stays the same pod is started again only after a pause that
@@ -46,12 +55,5 @@ rewritten() {
 
 # serves_after PROCESS POD: whether the pod's program runs, is not this process, and is ready.
 serves_after() {
-  local url
-  [[ $(pgrep -o -f "^$2 " || true) != "$1" ]] || return 1
-  case $2 in
-    kube-apiserver) url=https://localhost:6443/readyz ;;
-    kube-controller-manager) url=https://localhost:10257/healthz ;;
-    kube-scheduler) url=https://localhost:10259/healthz ;;
-  esac
-  curl -ksf --max-time 2 -o /dev/null "$url"
+  [[ $(pgrep -o -f "^$2 " || true) != "$1" ]] && pod_serves "$2"
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import json
 import logging
@@ -16,7 +15,7 @@ import pulumi
 import pytest
 
 from components.config import Ssh
-from components.recorder import Recorder
+from components.recorder import Recorder, own_event_loop
 from tests.signers import stand_in
 from tests.unit.components.host_keys import host_key
 from tests.unit.stacks import configuration
@@ -82,17 +81,9 @@ def program(
 
 @pytest.fixture(autouse=True)
 def _own_event_loop() -> Iterator[None]:
-    """Pulumi's mocks need the thread's event loop, which tests of asyncio code leave unset.
-
-    The futures of a program that failed are collected during some later test. Python would print each one's traceback
-    there, and while `ast.parse` runs that is an error in Python 3.11 (its issue 106905).
-    """
-    loop = asyncio.new_event_loop()
-    loop.set_exception_handler(lambda _loop, _context: None)
-    asyncio.set_event_loop(loop)
-    yield
-    asyncio.set_event_loop(None)
-    loop.close()
+    """For tests that use Pulumi's mocks without a Recorder, which has its own."""
+    with own_event_loop():
+        yield
 
 
 @pytest.fixture(scope="session")

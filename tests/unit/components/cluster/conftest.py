@@ -164,6 +164,30 @@ class Host:
         return moved
 
 
+def configure_containerd(host: Host, stdin: str = "", **changes: Value) -> int:
+    """Configure containerd, with changes of what the program gives. Returns how often it was restarted."""
+
+    def restarts() -> int:
+        return host.ran("systemctl").count("restart containerd.service") if host.path("noted").exists() else 0
+
+    before = restarts()
+    given: dict[str, Value] = {
+        "config": "version = 2",
+        "registries": "",
+        "logins": False,
+        "network": "built-in",
+        "plugins": "/usr/lib/cni",
+        "repository": "registry.k8s.io",
+        "version": "1.36.1",
+        "images": "pause",
+        "digests": "",
+        "proxy": "",
+        "go_max_procs": "",
+    }
+    host.run("container_runtime.sh", stdin, **given | changes)
+    return restarts() - before
+
+
 @pytest.fixture
 def hosts(tmp_path: Path) -> dict[str, Host]:
     made = {}

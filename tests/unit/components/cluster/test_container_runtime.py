@@ -6,7 +6,7 @@ import tomllib
 import pytest
 
 from components.cluster.container_runtime import containerd_config
-from tests.unit.components.cluster.conftest import Host, cluster_args
+from tests.unit.components.cluster.conftest import Host, cluster_args, configure_containerd
 
 PLUGINS = {
     "1.6": """\
@@ -27,20 +27,7 @@ io.containerd.grpc.v1                     cri                      -            
 
 def configure(host: Host) -> None:
     host.path("/var/lib/argus").mkdir(parents=True, exist_ok=True)
-    host.run(
-        "container_runtime.sh",
-        config="version = 2",
-        registries="",
-        logins=False,
-        network="built-in",
-        plugins="/usr/lib/cni",
-        repository="registry.k8s.io",
-        version="1.36.1",
-        images="pause",
-        digests="",
-        proxy="",
-        go_max_procs="",
-    )
+    configure_containerd(host)
 
 
 @pytest.mark.parametrize("version", PLUGINS)

@@ -15,7 +15,14 @@ from components.cluster.network import refusal
 from components.cluster.preflight import Preflight, PreflightError
 from components.remote import Script
 from tests.unit.components.answers import unpacked
-from tests.unit.components.cluster.conftest import SERVING, Host, cluster_args, cluster_section, preflight_args
+from tests.unit.components.cluster.conftest import (
+    SERVING,
+    Host,
+    cluster_args,
+    cluster_section,
+    configure_containerd,
+    preflight_args,
+)
 from tests.unit.components.cluster.test_cluster import ADDRESSES, ARGS, COMMAND, LOCAL_COMMAND, answering
 
 MANIFEST = "apiVersion: v1\nkind: Secret\nmetadata: {name: ca}\nstringData: {key: hush}\n"
@@ -122,18 +129,7 @@ def machine(hosts: dict[str, Host]) -> Host:
 
 def _prepare(host: Host, network: NetworkKind) -> None:
     plugins = {"built-in": "/usr/lib/cni", "manifest": "/opt/cni/bin"}[network]
-    release = {"version": "1.36.1", "repository": "registry.k8s.io", "images": "pause", "digests": ""}
-    host.run(
-        "container_runtime.sh",
-        config="x",
-        registries="",
-        logins=False,
-        network=network,
-        proxy="",
-        go_max_procs="",
-        plugins=str(host.path(plugins)),
-        **release,
-    )
+    configure_containerd(host, network=network, plugins=str(host.path(plugins)))
 
 
 def test_its_plugins_come_beside_the_common_ones_and_go_with_the_node(machine: Host) -> None:

@@ -12,7 +12,14 @@ from pathlib import Path
 import pytest
 
 from components.remote import Script
-from tests.unit.components.cluster.conftest import FOLDER, SERVING, Host, cluster_args, cluster_section
+from tests.unit.components.cluster.conftest import (
+    FOLDER,
+    SERVING,
+    Host,
+    cluster_args,
+    cluster_section,
+    configure_containerd,
+)
 
 SQUID = "http://proxy.example.org:3128"
 PROXY = cluster_args(cluster=cluster_section(proxy={"http": SQUID, "noProxy": ["mirror.example.org"]}))
@@ -37,21 +44,7 @@ def host(hosts: dict[str, Host]) -> Host:
 
 def configure(host: Host, proxy: list[str], processors: str = "") -> int:
     """Configure containerd. Returns how often it was restarted."""
-    before = restarts(host)
-    values = {
-        "config": "x",
-        "registries": "",
-        "logins": False,
-        "network": "built-in",
-        "plugins": str(host.path("/usr/lib/cni")),
-    }
-    release = {"version": "1.36.1", "repository": "registry.k8s.io", "images": "pause", "digests": ""}
-    host.run("container_runtime.sh", **values, **release, proxy=proxy, go_max_procs=processors)
-    return restarts(host) - before
-
-
-def restarts(host: Host) -> int:
-    return host.ran("systemctl").count("restart containerd.service") if host.path("noted").exists() else 0
+    return configure_containerd(host, proxy=proxy, go_max_procs=processors)
 
 
 def variables(host: Host, program: str) -> dict[str, str]:

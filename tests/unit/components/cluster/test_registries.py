@@ -12,7 +12,7 @@ from components.cluster.container_runtime import ContainerRuntime, containerd_co
 from components.cluster.registries import logins
 from components.config.sections import Cluster, Registry
 from tests.unit.components.answers import unpacked
-from tests.unit.components.cluster.conftest import SERVING, Host, cluster_args, cluster_section
+from tests.unit.components.cluster.conftest import SERVING, Host, cluster_args, cluster_section, configure_containerd
 from tests.unit.components.conftest import Recorder
 
 PASSWORD = "p\"ss\\wörd ' $(id)"
@@ -107,29 +107,10 @@ def host(hosts: dict[str, Host]) -> Host:
 
 def configure(host: Host, registries: dict[str, Registry], *, stdin: str | None = None, **cluster: Any) -> int:
     """Configure containerd as the program does. Returns how often it was restarted."""
-    before = restarts(host)
     section = Cluster.model_validate({"name": "prod", "endpoint": "192.0.2.10", **cluster})
     given = logins(registries)
-    host.run(
-        "container_runtime.sh",
-        given if stdin is None else stdin,
-        config="version = 2",
-        registries=known.lines(section, registries),
-        logins=bool(given),
-        network="built-in",
-        plugins="/usr/lib/cni",
-        repository="registry.k8s.io",
-        version="1.36.1",
-        images="pause",
-        digests="",
-        proxy="",
-        go_max_procs="",
-    )
-    return restarts(host) - before
-
-
-def restarts(host: Host) -> int:
-    return host.ran("systemctl").count("restart containerd.service") if host.path("noted").exists() else 0
+    told = known.lines(section, registries)
+    return configure_containerd(host, given if stdin is None else stdin, registries=told, logins=bool(given))
 
 
 def mode(host: Host, path: str) -> int:
