@@ -3,7 +3,6 @@ import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 from lab import services
 from lab.services import Service
+from tests.unit.waiting import wait_for
 
 
 @pytest.fixture
@@ -39,10 +39,7 @@ def child(pid: int) -> int:
 
 
 def eventually(service: Service, state: str) -> None:
-    deadline = time.monotonic() + 20
-    while services.status(service) != state:
-        assert time.monotonic() < deadline, services.status(service)
-        time.sleep(0.1)
+    wait_for(lambda: services.status(service) == state)
 
 
 def test_a_service_is_started_once_and_stopped(service: Service, lab_state: Path) -> None:
@@ -62,10 +59,7 @@ def test_a_program_that_dies_is_started_again(service: Service, lab_state: Path)
     pid = supervisor(service, lab_state)
     died = child(pid)
     os.kill(died, signal.SIGKILL)
-    deadline = time.monotonic() + 20
-    while Path(f"/proc/{died}").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for(lambda: not Path(f"/proc/{died}").exists())
     eventually(service, "ready")
     assert supervisor(service, lab_state) == pid
     assert child(pid) != died

@@ -1,6 +1,5 @@
 import subprocess
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,10 +43,3 @@ class FakeSender:
         self.frames.append(frame)
         answer(self._delivered(frame))
         return True
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)

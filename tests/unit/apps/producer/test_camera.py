@@ -1,4 +1,5 @@
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
 
@@ -12,7 +13,8 @@ from apps.producer.sources import CorruptImage, NoPicture, OversizeImage, Shot, 
 from apps.producer.sources.base import Closing
 from apps.producer.web import describe
 from apps.scenes import render
-from tests.unit.apps.producer.conftest import FakeSender, make_camera, wait_for
+from tests.unit.apps.producer.conftest import FakeSender, make_camera
+from tests.unit.waiting import wait_for
 
 IMAGE = render("unit", 1, 320, 180)
 
@@ -177,9 +179,10 @@ def test_a_working_camera_says_so(stopping: threading.Event, state: str) -> None
 
 
 class Endless(Script):
-    """A source that repeats its one line."""
+    """A source that repeats its one line whenever a picture is due."""
 
     def read(self, sequence: int, due: float) -> Shot | None:
+        time.sleep(max(0.0, due - time.monotonic()))
         self._lines *= 2
         return super().read(sequence, due)
 

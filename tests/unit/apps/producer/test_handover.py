@@ -29,7 +29,8 @@ from apps.service.token import HEADER, Token
 from tests.certificates import AUTHORITY as CA
 from tests.certificates import HERE, PodAuthority, of_pods
 from tests.environments import AUTHORITY_FILE, TOKEN_FILE
-from tests.unit.apps.producer.conftest import FakeSender, make_camera, wait_for
+from tests.unit.apps.producer.conftest import FakeSender, make_camera
+from tests.unit.waiting import wait_for
 
 IMAGE = render("unit", 1, 64, 64)
 POD = Client(Token(TOKEN_FILE), trust(AUTHORITY_FILE))
@@ -38,7 +39,7 @@ AUTHORITY = PodAuthority()
 
 
 class Endless(Closing):
-    """A source that always has a picture while its gate is open."""
+    """A source that has every picture that is due, while its gate is open."""
 
     def __init__(self, go_on: threading.Event, held: threading.Event) -> None:
         self._go_on = go_on
@@ -47,7 +48,8 @@ class Endless(Closing):
     def read(self, sequence: int, due: float) -> Shot | None:
         if not self._go_on.is_set():
             self._held.set()
-            self._go_on.wait(10)
+            self._go_on.wait(60)
+        time.sleep(max(0.0, due - time.monotonic()))
         return Shot(image=IMAGE, captured_at=datetime.now(UTC))
 
     def close(self) -> None:

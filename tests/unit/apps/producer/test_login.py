@@ -11,8 +11,9 @@ from apps.producer.camera import CameraWorker
 from apps.producer.pace import Backoff
 from apps.producer.settings import Credentials
 from apps.producer.sources import Source, SourceError, open_source
-from tests.unit.apps.producer.conftest import FakeSender, make_camera, wait_for
+from tests.unit.apps.producer.conftest import FakeSender, make_camera
 from tests.unit.apps.producer.mjpeg_server import MjpegCamera, mjpeg_camera
+from tests.unit.waiting import wait_for
 
 
 @pytest.fixture

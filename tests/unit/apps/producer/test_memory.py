@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from apps.producer.memory import MIB, Room, TooLarge, most_video_pixels, pod_memory
-from tests.unit.apps.producer.conftest import wait_for
+from tests.unit.waiting import wait_for
 
 
 @pytest.mark.parametrize(

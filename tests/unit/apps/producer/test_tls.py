@@ -18,11 +18,12 @@ from apps.producer.pace import Backoff
 from apps.producer.settings import Credentials
 from apps.producer.sources import SourceError, mjpeg, open_source, tls, video
 from tests.unit.apps.producer.certificates import Certificate, certificate
-from tests.unit.apps.producer.conftest import FakeSender, make_camera, wait_for
+from tests.unit.apps.producer.conftest import FakeSender, make_camera
 from tests.unit.apps.producer.raw_server import raw_server, serving
 from tests.unit.apps.producer.rtsp_server import RtspCamera, rtsp_camera
 from tests.unit.apps.producer.test_mjpeg import stream
 from tests.unit.apps.producer.test_rtsp import PICTURES
+from tests.unit.waiting import wait_for
 
 LIMIT = 200_000
 LOGIN = Credentials(username="me", password=SecretStr("p@ss"))

@@ -5,7 +5,7 @@ import io
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from types import MappingProxyType
@@ -22,6 +22,7 @@ from apps.service.settings import SettingsError
 from apps.service.token import HEADER, Token
 from tests.certificates import AUTHORITY, HERE, PodAuthority
 from tests.environments import TOKEN_FILE
+from tests.unit.waiting import wait_for
 
 TOKEN = Token(TOKEN_FILE)
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
@@ -223,13 +224,6 @@ def test_an_answer_that_nobody_reads_is_cut_off(served: Served, app: App) -> Non
         served.server._close_slow(channel.begun + module.EXCHANGE_SECONDS + 1)
         wait_for(lambda: channel not in served.channels)
     assert app.files[0].closed
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_headers_have_a_limit(served: Served) -> None:

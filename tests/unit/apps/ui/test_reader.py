@@ -1,7 +1,6 @@
 """What the wall shows of records that are read from Kafka, also of odd ones."""
 
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +16,7 @@ from apps.ui.settings import Settings
 from apps.ui.wall import MAX_UNKNOWN, Wall
 from tests.accounts import everything
 from tests.environments import GIVEN
+from tests.unit.waiting import wait_for
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
@@ -50,13 +50,6 @@ class Kafka:
 
     def close(self) -> None:
         """Leave nothing behind."""
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def wall_after(records: list[Any], monkeypatch: pytest.MonkeyPatch) -> Wall:

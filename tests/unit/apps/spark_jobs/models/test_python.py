@@ -15,6 +15,7 @@ from apps.spark_jobs.models import AnswerError
 from apps.spark_jobs.models.child_process import CodeError
 from apps.spark_jobs.models.python import IN_A_ROW, PAUSE_SECONDS, CallError, PythonModel, started
 from tests.unit.apps.spark_jobs.frames import frame, scene
+from tests.unit.waiting import wait_for
 
 ROOT = Path(__file__).parents[5]
 CODE = """\
@@ -216,10 +217,7 @@ def test_a_hanging_call_ends_with_its_worker(folder: Path) -> None:
     worker.send_signal(signal.SIGKILL)
     worker.wait()
     worker.stdout.close()
-    deadline = time.monotonic() + 10
-    while _runs(child) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not _runs(child)
+    wait_for(lambda: not _runs(child))
 
 
 def test_the_code_sees_its_folder_but_none_of_the_worker_s_secrets(
