@@ -10,10 +10,14 @@ from typing import Any
 
 from components.config import Settings
 from components.pipeline import elasticsearch, filebeat
+from components.pipeline.elasticsearch_proxy import HTTPS
+from components.pipeline.kafka import port_of_clients
 from components.pipeline.network_policies import OPEN, Flow, flows, pods
 from components.pipeline.stages import STAGES
+from tests.e2e.borrowed import SECRETS, Attempt
 from tests.e2e.cluster import NAMESPACE, ClusterClient
 from tests.e2e.conftest import running_settings
+from tests.e2e.credentials import attempts
 from tests.e2e.machines import KUBECTL, kubectl, on
 from tests.e2e.waiting import wait_until
 
@@ -56,6 +60,7 @@ while True:
 """
 """Prints repeatedly how each of its arguments, a URL, is answered: the status, or why there is none."""
 
+BORROW = Path(__file__).with_name("borrowed.py").read_text(encoding="utf-8")
 KNOCK = Path(__file__).with_name("knock.py").read_text(encoding="utf-8")
 SERVES_EVERYBODY = frozenset((("filebeat", filebeat.STATS_PORT), ("elasticsearch", elasticsearch.TRANSPORT)))
 """Kinds of pods and their ports at which nobody is asked who he is (docs/security.md, What is open)."""
@@ -98,6 +103,8 @@ class Stranger:
     labels: Labels = field(hash=False)
     kind: str | None
     """Whose labels it has; None if they are nobody's, or if it is in another namespace."""
+    secrets: Sequence[str] = field(default=(), hash=False)
+    """The Secrets of its namespace that it has, each in a folder of its name in SECRETS."""
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
@@ -109,6 +116,7 @@ class Stranger:
             "image": image,
             "command": ["python", "-c", program, *map(str, arguments)],
             "readinessProbe": {"exec": {"command": ["false"]}, "periodSeconds": 300},
+            "volumeMounts": [{"name": name, "mountPath": f"{SECRETS}/{name}"} for name in self.secrets],
             "securityContext": {
                 "allowPrivilegeEscalation": False,
                 "capabilities": {"drop": ["ALL"]},
@@ -121,7 +129,12 @@ class Stranger:
             "apiVersion": "v1",
             "kind": "Pod",
             "metadata": {"name": self.name, "namespace": self.namespace, "labels": dict(self.labels)},
-            "spec": {"restartPolicy": "Never", "automountServiceAccountToken": False, "containers": [container]},
+            "spec": {
+                "restartPolicy": "Never",
+                "automountServiceAccountToken": False,
+                "containers": [container],
+                "volumes": [{"name": name, "secret": {"secretName": name}} for name in self.secrets],
+            },
         }
 
     def may_reach(self, targets: Iterable[Target], table: Iterable[Flow]) -> set[Target]:
@@ -302,6 +315,31 @@ def told_by_the_page(cluster: ClusterClient, paths: Sequence[str]) -> dict[str, 
 
         wait_until("the page to answer a stranger", unanswered, limit_s=RULES_LIMIT_S, pause_s=5)
         return dict(zip(paths, json.loads(said()[stranger][-1]), strict=True))
+
+
+def surprises_with_credentials_of_all(cluster: ClusterClient) -> dict[Attempt, str]:
+    """What a pod with the page's labels and every client's Secret may do that it should not, or the other way round:
+    each attempt of credentials.py that has not ended as it should, and how it did."""
+    settings = running_settings()
+    kinds = pods(settings, STAGES)
+    secrets = {item["metadata"]["name"] for item in cluster.get(f"/api/v1/namespaces/{NAMESPACE}/secrets")["items"]}
+    applications = {first: [model.name for model in models] for first, models in settings.applications.items()}
+    wanted = attempts(secrets, applications)
+    borrowed = sorted({secret for secret, _ in wanted})
+    stranger = Stranger(name="stranger-ui", namespace=NAMESPACE, labels=kinds["ui"], kind="ui", secrets=borrowed)
+    task = {
+        "kafka": f"kafka.{NAMESPACE}.svc.cluster.local:{port_of_clients(settings.kafka.transport)}",
+        "elasticsearch": f"https://elasticsearch.{NAMESPACE}.svc.cluster.local:{HTTPS}",
+        "attempts": sorted(wanted),
+    }
+    with running(cluster, BORROW, {stranger: [json.dumps(task)]}) as said:
+
+        def unanswered() -> str | None:
+            return None if said()[stranger] else "it has not tried everything yet"
+
+        wait_until("all attempts with others' credentials", unanswered, limit_s=RULES_LIMIT_S, pause_s=5)
+        ended = {(secret, what): end for secret, what, end in json.loads(said()[stranger][-1])}
+    return {each: end for each, end in ended.items() if end != wanted[each]}
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from tests.e2e.machines import EVERYBODY, kubectl, on, stack_with
 from tests.e2e.strangers import (
     outsiders,
     strangers,
+    surprises_with_credentials_of_all,
     told_by_the_page,
     wait_until_all_reach_what_they_may,
     wait_until_nobody_is_served,
@@ -65,6 +66,10 @@ def test_a_pod_without_a_login_is_shown_nothing_by_the_page(stack: Stack) -> Non
 def test_whose_labels_let_it_in_is_served_by_nobody_without_a_certificate_token_or_secret(stack: Stack) -> None:
     """By no broker, member of ZooKeeper, node of Elasticsearch, producer, consumer, driver or executor."""
     wait_until_nobody_is_served(stack.cluster)
+
+
+def test_with_the_credentials_of_another_stage_one_gets_what_that_stage_may_and_nothing_else(stack: Stack) -> None:
+    assert surprises_with_credentials_of_all(stack.cluster) == {}
 
 
 @pytest.mark.full
