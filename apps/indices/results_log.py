@@ -27,6 +27,14 @@ BATCH = 1_000
 ANSWER_SECONDS = 30.0
 QUIET_SECONDS = 120.0
 """Reading is given up when Kafka has sent nothing for this long."""
+_PAUSE_SECONDS = 1.0
+_TAKEN_OVER = {
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError._WAIT_COORD,
+}
+"""The errors while another broker takes a group over, because its own restarts."""
 
 logger = logging.getLogger(__name__)
 
@@ -169,12 +177,25 @@ class ResultsLog:
         self._consumer.unassign()
 
     def commit(self, offsets: Mapping[Place, int], at: datetime) -> None:
-        """Record that everything up to these offsets is in the index or set aside. Raises KafkaException."""
+        """Record that everything up to these offsets is in the index or set aside. Raises KafkaException.
+
+        Waits for another broker to take the group over, where its own has restarted.
+        """
         note = format_timestamp(at)
         commits = [TopicPartition(*place, offset, metadata=note) for place, offset in offsets.items()]
-        for answer in self._consumer.commit(offsets=commits, asynchronous=False) if commits else ():
-            if answer.error is not None:
-                raise KafkaException(answer.error)
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while commits and (error := self._refusal(commits)) is not None:
+            if error.code() not in _TAKEN_OVER or time.monotonic() > deadline:
+                raise KafkaException(error)
+            time.sleep(_PAUSE_SECONDS)
+
+    def _refusal(self, commits: list[TopicPartition]) -> KafkaError | None:
+        """Why Kafka does not take these offsets."""
+        try:
+            answers = self._consumer.commit(offsets=commits, asynchronous=False)
+        except KafkaException as refused:
+            return refused.args[0]  # type: ignore[no-any-return]
+        return next((answer.error for answer in answers if answer.error is not None), None)
 
     def _limits(self, place: Place) -> tuple[int, int]:
         """The offsets of the first record and behind the last one."""
