@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from confluent_kafka import (
     Consumer,
@@ -18,6 +19,7 @@ from apps.indices.identities import Slot
 from apps.messages import FrameError, format_timestamp, frame_from_kafka, hour_of, parse_timestamp, taken_by_kafka
 from apps.messages.frame import CLOCK_TOLERANCE
 from apps.messages.names import COMPARISON_GROUP, CONSUMER_GROUP, FILEBEAT_GROUP
+from apps.service.coordinator import once_taken_over
 from apps.service.received import headers_of
 
 Place = tuple[str, int]
@@ -27,14 +29,6 @@ BATCH = 1_000
 ANSWER_SECONDS = 30.0
 QUIET_SECONDS = 120.0
 """Reading is given up when Kafka has sent nothing for this long."""
-_PAUSE_SECONDS = 1.0
-_TAKEN_OVER = {
-    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-    KafkaError.COORDINATOR_NOT_AVAILABLE,
-    KafkaError.NOT_COORDINATOR,
-    KafkaError._WAIT_COORD,
-}
-"""The errors while another broker takes a group over, because its own restarts."""
 
 logger = logging.getLogger(__name__)
 
@@ -177,25 +171,16 @@ class ResultsLog:
         self._consumer.unassign()
 
     def commit(self, offsets: Mapping[Place, int], at: datetime) -> None:
-        """Record that everything up to these offsets is in the index or set aside. Raises KafkaException.
-
-        Waits for another broker to take the group over, where its own has restarted.
-        """
+        """Record that everything up to these offsets is in the index or set aside. Raises KafkaException."""
         note = format_timestamp(at)
         commits = [TopicPartition(*place, offset, metadata=note) for place, offset in offsets.items()]
-        deadline = time.monotonic() + ANSWER_SECONDS
-        while commits and (error := self._refusal(commits)) is not None:
-            if error.code() not in _TAKEN_OVER or time.monotonic() > deadline:
-                raise KafkaException(error)
-            time.sleep(_PAUSE_SECONDS)
+        if commits:
+            once_taken_over(partial(self._commit, commits), ANSWER_SECONDS)
 
-    def _refusal(self, commits: list[TopicPartition]) -> KafkaError | None:
-        """Why Kafka does not take these offsets."""
-        try:
-            answers = self._consumer.commit(offsets=commits, asynchronous=False)
-        except KafkaException as refused:
-            return refused.args[0]  # type: ignore[no-any-return]
-        return next((answer.error for answer in answers if answer.error is not None), None)
+    def _commit(self, commits: list[TopicPartition]) -> None:
+        for answer in self._consumer.commit(offsets=commits, asynchronous=False):
+            if answer.error is not None:
+                raise KafkaException(answer.error)
 
     def _limits(self, place: Place) -> tuple[int, int]:
         """The offsets of the first record and behind the last one."""
@@ -215,7 +200,9 @@ class ResultsLog:
 
     def _committed(self, group: str, places: Sequence[Place]) -> dict[Place, tuple[int, datetime | None]]:
         """The group's committed offset by place, and the time in its note; places without a commit are left out."""
-        found = self._groups[group].committed([_partition(place) for place in places], timeout=ANSWER_SECONDS)
+        asked = [_partition(place) for place in places]
+        committed = partial(self._groups[group].committed, asked, timeout=ANSWER_SECONDS)
+        found = once_taken_over(committed, ANSWER_SECONDS)
         return {
             (each.topic, each.partition): (each.offset, _time_in(each.metadata)) for each in found if each.offset >= 0
         }

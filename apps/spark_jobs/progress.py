@@ -12,6 +12,7 @@ from functools import cached_property
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from apps.service.coordinator import once_taken_over
 from apps.spark_jobs.spec import Offsets
 
 logger = logging.getLogger(__name__)
@@ -170,9 +171,8 @@ class GroupProgress:
     def committed(self, partitions: Iterable[int]) -> Offsets:
         """The group's committed offsets in these partitions. Raises ProgressError if Kafka does not answer."""
         try:
-            stored = self._consumer.committed(
-                [TopicPartition(self._topic, partition) for partition in partitions], timeout=self._timeout
-            )
+            asked = [TopicPartition(self._topic, partition) for partition in partitions]
+            stored = once_taken_over(lambda: self._consumer.committed(asked, timeout=self._timeout), self._timeout)
         except KafkaException as error:
             raise ProgressError(f"no offsets of {self._topic!r} for group {self._group!r}: {error}") from error
         self._committed = {found.partition: found.offset for found in stored if found.offset >= 0}

@@ -24,6 +24,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from apps.messages import frame_from_kafka, result_from_json
 from apps.messages.names import FRAMES_TOPIC, RESULT_INDICES, model_group, results_topic
+from apps.service.coordinator import once_taken_over
 from apps.service.elasticsearch import ElasticsearchSettings
 
 READY, OVER = "ready", "over"
@@ -113,7 +114,8 @@ class Lags:
     def _committed(self, group: Consumer) -> Offsets:
         wanted = [TopicPartition(FRAMES_TOPIC, partition) for partition in self._partitions]
         # A negative offset: the group has committed none.
-        return {each.partition: each.offset for each in group.committed(wanted, _TIMEOUT_S) if each.offset >= 0}
+        committed = once_taken_over(lambda: group.committed(wanted, _TIMEOUT_S), _TIMEOUT_S)
+        return {each.partition: each.offset for each in committed if each.offset >= 0}
 
 
 class Search:
