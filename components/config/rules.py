@@ -17,7 +17,7 @@ from apps.weights import Contract, Precision, WeightsError, read_weights
 from components import ssh_keys, versions
 from components.config import manifest, registries
 from components.config.code import problems_of_code
-from components.config.sections import ALL_CAMERAS, PROGRAMS, Login, Model, Registry, Settings
+from components.config.sections import ALL_CAMERAS, PROGRAMS, Login, Model, Quota, Quotas, Registry, Settings
 
 _Check = TypeVar("_Check", bound="Callable[[Settings], Iterator[str]]")
 
@@ -575,6 +575,28 @@ def _page_tls(settings: Settings) -> Iterator[str]:
                 yield f"ui.{key}: only for a certificate that Argus makes; take {other} out, or this key"
     if ui.tls == "off" and ui.tls_secret:
         yield f"ui.tls: off, and yet ui.tlsSecret {ui.tls_secret} is the page's certificate; keep one of the keys"
+
+
+@_needs("kafka")
+def _quotas(settings: Settings) -> Iterator[str]:
+    kafka = settings.kafka
+    if kafka.transport == "plain" and "quotas" in kafka.model_fields_set:
+        yield (
+            "kafka.quotas: with kafka.transport: plain brokers do not know their clients, and give nobody a quota; set "
+            "another transport, or remove the key"
+        )
+    of_clients = {f"quotas.clients.{name}": each for name, each in kafka.quotas.clients.items()}
+    given: dict[str, Quota | Quotas] = {"quotas": kafka.quotas, **of_clients}
+    for place, quota in given.items():
+        for key, limit in (
+            ("writeBytesPerSecond", quota.write_bytes_per_second),
+            ("readBytesPerSecond", quota.read_bytes_per_second),
+        ):
+            if limit is not None and limit < kafka.max_message_bytes:
+                yield (
+                    f"kafka.{place}.{key}: {limit} is less than one frame may have, kafka.maxMessageBytes = "
+                    f"{kafka.max_message_bytes}; give at least that, or remove the key"
+                )
 
 
 @_needs("elasticsearch")

@@ -696,6 +696,61 @@ class Zookeeper(Section):
         return _memory(self.heap_mib + 96, self.heap_mib * 2 + 192)
 
 
+BROKER_NETWORK_THREADS: Final = 2
+BROKER_IO_THREADS: Final = 4
+WHOLE_BROKER: Final = 100 * (BROKER_NETWORK_THREADS + BROKER_IO_THREADS)
+"""The time of all threads by which a broker serves requests, in percent of one."""
+
+
+class Quota(Section):
+    """What a client of Kafka may take of each broker; it is answered later where it takes more."""
+
+    request_percentage: Annotated[float, Field(ge=1, le=WHOLE_BROKER)] | None = Field(
+        None, description="Of this client; unset: kafka.quotas.requestPercentage."
+    )
+    write_bytes_per_second: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="Of this client; unset: kafka.quotas.writeBytesPerSecond."
+    )
+    read_bytes_per_second: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="Of this client; unset: kafka.quotas.readBytesPerSecond."
+    )
+
+
+class Quotas(Section):
+    """What each client of Kafka may take of each broker; it is answered later where it takes more."""
+
+    request_percentage: float = Field(
+        150,
+        ge=1,
+        le=WHOLE_BROKER,
+        description="Time of the threads that serve requests, in percent of one thread: a broker has "
+        f"{BROKER_NETWORK_THREADS} for the network and {BROKER_IO_THREADS} for the log, so {WHOLE_BROKER} is no limit. "
+        "By default a client that runs wild leaves the others a quarter of the network's, and most of the log's.",
+    )
+    write_bytes_per_second: int | None = Field(
+        None, ge=1, description="What it may write (bytes a second); unset: no limit. At least maxMessageBytes."
+    )
+    read_bytes_per_second: int | None = Field(
+        None,
+        ge=1,
+        description="What it may read (bytes a second); unset: no limit. At least maxMessageBytes; one that catches up "
+        "reads far more than the cameras send.",
+    )
+    clients: dict[Name, Quota] = Field(
+        {}, description="Clients with another quota, by the name in their certificate (docs/flows.md)."
+    )
+
+    def of(self, client: str) -> Quota:
+        """What this client may take; a request percentage that is no limit is None."""
+        given = self.clients.get(client, Quota())
+        percentage = given.request_percentage or self.request_percentage
+        return Quota(
+            requestPercentage=None if percentage == WHOLE_BROKER else percentage,
+            writeBytesPerSecond=given.write_bytes_per_second or self.write_bytes_per_second,
+            readBytesPerSecond=given.read_bytes_per_second or self.read_bytes_per_second,
+        )
+
+
 class Kafka(Section):
     """The Kafka brokers and their topics."""
 
@@ -723,6 +778,11 @@ class Kafka(Section):
         "everything. tls: nobody connects in plain, and what no rule allows is denied. ZooKeeper goes with it: its "
         "members and the brokers know each other by certificates too. A running stack goes from one to the next, with "
         "an update each; needs `openssl` on the computer that runs Pulumi.",
+    )
+    quotas: Quotas = Field(
+        Quotas(),
+        description="What each client may take of each broker, by the name in its certificate: all pods of a stage are "
+        "one client, and brokers have no quota. Not with transport plain.",
     )
     vertical: Vertical = Field("off", description=VERTICAL_WITH_RESTART)
 

@@ -25,7 +25,7 @@ from components.pipeline import (
 )
 from components.pipeline.applications import ROLES, pods_of
 from components.pipeline.dns import DNS_PORT
-from components.pipeline.kafka_grants import SUPER_USERS, Grant, grants
+from components.pipeline.kafka_grants import SUPER_USERS, Grant, clients_of, grants
 from components.pipeline.network_policies import OPEN, clients_of_dns, clients_of_the_api, flows
 
 _MODEL: Final = "NAME"
@@ -70,7 +70,8 @@ _GRANTS: Final = """
 
 At port 9093, by the name in its certificate; `NAME` stands for a model. What is not here is denied with
 `argus:kafka.transport: tls`; with `prefer`, what concerns a topic or group of this table.
-To read from a group is to read its offsets and commit them.
+To read from a group is to read its offsets and commit them. Each client has a quota (`argus:kafka.quotas`), but the
+last two.
 """
 
 _SEARCH_GRANTS: Final = f"""
@@ -197,7 +198,7 @@ def _grants() -> Iterator[str]:
     columns = ("client", "reads", "writes", "learns how far it is")
     yield from head(columns)
     granted = grants({_MODEL: [_MODEL]})
-    for client in dict.fromkeys(grant.client for grant in granted):
+    for client in clients_of(granted):
         own = [grant for grant in granted if grant.client == client]
         yield row([client, *(", ".join(_things(own, each)) for each in ("read", "write", "describe"))])
     yield row([", ".join(SUPER_USERS), "everything", "everything", "everything"])

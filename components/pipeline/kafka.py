@@ -128,8 +128,8 @@ def server_properties(zookeeper_connect: str, section: sections.Kafka, zookeeper
         "log.retention.check.interval.ms=60000",
         # The default buffer of 128 MiB would not fit a small heap; the only compacted topics are Kafka's own.
         "log.cleaner.dedupe.buffer.size=16777216",
-        "num.network.threads=2",
-        "num.io.threads=4",
+        f"num.network.threads={sections.BROKER_NETWORK_THREADS}",
+        f"num.io.threads={sections.BROKER_IO_THREADS}",
         "group.initial.rebalance.delay.ms=1000",
         *security_properties(section.transport),
     ]) + "\n"  # fmt: skip

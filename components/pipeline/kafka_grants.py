@@ -20,6 +20,7 @@ from apps.messages.names import (
     model_group,
     results_topic,
 )
+from components.config import Settings
 from components.pipeline.applications import ROLES, job_name
 
 BROKER: Final = "kafka"
@@ -50,6 +51,11 @@ def identity_of(pods: str) -> str:
     return pods
 
 
+def models_of(settings: Settings) -> dict[str, list[str]]:
+    """The names of the models of each of the stack's applications."""
+    return {first: [each.name for each in models] for first, models in settings.applications.items()}
+
+
 def grants(applications: Mapping[str, Sequence[str]]) -> list[Grant]:
     """Everything that clients may do; `applications` are the names of the models of each application."""
     results = [results_topic(model) for models in applications.values() for model in models]
@@ -67,6 +73,11 @@ def grants(applications: Mapping[str, Sequence[str]]) -> list[Grant]:
         *(Grant(KEDA, "group", group, "describe") for group in (CONSUMER_GROUP, FILEBEAT_GROUP)),
         *(Grant(client, "topic", OFFSETS_TOPIC, "describe") for client in ("filebeat", KEDA)),
     ]
+
+
+def clients_of(granted: Iterable[Grant]) -> list[str]:
+    """The names of the clients in the table, each once."""
+    return list(dict.fromkeys(grant.client for grant in granted))
 
 
 def grants_file(granted: Iterable[Grant]) -> str:

@@ -8,6 +8,7 @@ from functools import partial
 from components.config import Settings
 from components.config.rules import Rule
 from components.config.sections import Images
+from components.pipeline.kafka_grants import clients_of, grants, models_of
 from components.pipeline.stage import Stage
 from components.pipeline.stages import OPTIONAL_IMAGES, OptionalImage, every_image, images
 
@@ -21,6 +22,7 @@ def rules(stages: Sequence[Stage]) -> list[Rule]:
             for each in OPTIONAL_IMAGES
         ),
     ]
+    found.append(Rule(needs=frozenset({"kafka", "models"}), check=_quotas))
     for stage in stages:
         if stage.keeps_data:
             found.append(_rule(stage, _placement, "machines", "cluster"))
@@ -72,6 +74,13 @@ def _signers_of_built(names: Iterable[str], section: Images) -> Iterator[str]:
                 f"images.signers: none with keys is for {reference}, which is built here; add `images: "
                 f"{section.registry}/*` with the public half of images.signing's key"
             )
+
+
+def _quotas(settings: Settings) -> Iterator[str]:
+    known = clients_of(grants(models_of(settings)))
+    for name in settings.kafka.quotas.clients:
+        if name not in known:
+            yield f"kafka.quotas.clients: no client of Kafka is called {name!r}; they are {', '.join(known)}"
 
 
 def _placement(stage: Stage, settings: Settings) -> Iterator[str]:

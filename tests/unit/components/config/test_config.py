@@ -436,6 +436,23 @@ MISTAKES = {
     "a base with a scheme": (change("images.base", "https://registry/debian"), "must be [host[:port]/]name"),
     "an empty registry": (change("images.registry", ""), "must be host[:port][/path]"),
     "no registry": (change("images", {}), "images.registry: required"),
+    "quotas of clients that nobody knows": (
+        change("kafka", {"transport": "plain", "quotas": {}}),
+        "kafka.quotas: with kafka.transport: plain brokers do not know their clients",
+    ),
+    "a quota of nobody": (
+        change("kafka.quotas", {"clients": {"kafka": {"requestPercentage": 50}}}),
+        "kafka.quotas.clients: no client of Kafka is called 'kafka'; they are producer, model-objects",
+    ),
+    "a quota above the whole broker": (change("kafka.quotas", {"requestPercentage": 601}), "kafka.quotas.requestPerc"),
+    "a quota below a frame": (
+        change("kafka.quotas", {"readBytesPerSecond": 1_999_999}),
+        "kafka.quotas.readBytesPerSecond: 1999999 is less than one frame may have, kafka.maxMessageBytes = 2000000",
+    ),
+    "a client's quota below a frame": (
+        change("kafka.quotas", {"clients": {"producer": {"writeBytesPerSecond": 1}}}),
+        "kafka.quotas.clients.producer.writeBytesPerSecond: 1 is less than",
+    ),
     "too few machines": (change("kafka.replicas", 6), "only 5 machines run pods"),
     "nowhere to run": (no_workers, "no machine may run pods"),
     "a manifest that is not there": (
