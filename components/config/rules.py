@@ -17,7 +17,17 @@ from apps.weights import Contract, Precision, WeightsError, read_weights
 from components import ssh_keys, versions
 from components.config import manifest, registries
 from components.config.code import problems_of_code
-from components.config.sections import ALL_CAMERAS, PROGRAMS, Login, Model, Quota, Quotas, Registry, Settings
+from components.config.sections import (
+    ALL_CAMERAS,
+    LAST_NODE_PORT,
+    PROGRAMS,
+    Login,
+    Model,
+    Quota,
+    Quotas,
+    Registry,
+    Settings,
+)
 
 _Check = TypeVar("_Check", bound="Callable[[Settings], Iterator[str]]")
 
@@ -597,6 +607,37 @@ def _quotas(settings: Settings) -> Iterator[str]:
                     f"kafka.{place}.{key}: {limit} is less than one frame may have, kafka.maxMessageBytes = "
                     f"{kafka.max_message_bytes}; give at least that, or remove the key"
                 )
+
+
+@_needs("kafka")
+def _outside(settings: Settings) -> Iterator[str]:
+    kafka, outside = settings.kafka, settings.kafka.outside
+    if outside is None:
+        return
+    if kafka.transport != "tls":
+        yield (
+            f"kafka.outside: with kafka.transport: {kafka.transport} brokers allow what no rule denies, or ask nobody; "
+            "set tls, or remove the key"
+        )
+    if (last := outside.ports(kafka.replicas)[-1]) > LAST_NODE_PORT:
+        yield (
+            f"kafka.outside.nodePort: {kafka.replicas} brokers from {outside.node_port} on need ports up to {last}, "
+            f"and {LAST_NODE_PORT} is the last; choose a lower one"
+        )
+    for name, client in outside.clients.items():
+        if not client.read and not client.write:
+            yield f"kafka.outside.clients.{name}: it may do nothing; give read or write, or remove it"
+
+
+@_needs("kafka", "ui")
+def _outside_and_page(settings: Settings) -> Iterator[str]:
+    kafka, page = settings.kafka, settings.ui.node_port
+    if kafka.outside is not None and page in kafka.outside.ports(kafka.replicas):
+        ports = kafka.outside.ports(kafka.replicas)
+        yield (
+            f"kafka.outside.nodePort: the brokers take {ports[0]} to {ports[-1]}, and {page} is the page's "
+            "(ui.nodePort); choose another for one of them"
+        )
 
 
 @_needs("elasticsearch")

@@ -65,6 +65,10 @@ Taint = Annotated[str, AfterValidator(check_taint)]
 
 LoginName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.-]*$")]
 
+FIRST_NODE_PORT: Final = 30000
+LAST_NODE_PORT: Final = 32767
+"""Kubernetes' default range of the ports at which every machine serves."""
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -751,6 +755,40 @@ class Quotas(Section):
         )
 
 
+class OutsideClient(Section):
+    """A client of Kafka outside the cluster: what it may do, and nothing else."""
+
+    read: tuple[str, ...] = Field((), description="Topics that it may read: `frames`, `results.MODEL`, `rejected`.")
+    write: tuple[str, ...] = Field((), description="Topics that it may write to.")
+    groups: tuple[Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9._-]{1,100}$")], ...] = Field(
+        (), description="Consumer groups, of its own, that it may join, and whose offsets it may commit."
+    )
+
+
+class Outside(Section):
+    """How clients outside the cluster reach Kafka's brokers: over TLS, with a certificate that the stack makes."""
+
+    host: Annotated[str, AfterValidator(check_host_name)] | None = Field(
+        None,
+        description="Name or address at which they reach all brokers, each at a port of its own: of any machines, as "
+        "every one passes connections on; unset: the virtual IP. Brokers tell it to clients, and their certificate "
+        "has it.",
+    )
+    node_port: int = Field(
+        ge=FIRST_NODE_PORT,
+        le=LAST_NODE_PORT,
+        description="Port of the first broker at every machine; that of the next is one more, and so on.",
+    )
+    clients: dict[Name, OutsideClient] = Field(
+        min_length=1,
+        description="Clients by the name in their certificate, which is in the secret output `kafkaClients`.",
+    )
+
+    def ports(self, brokers: int) -> range:
+        """The port of each broker."""
+        return range(self.node_port, self.node_port + brokers)
+
+
 class Kafka(Section):
     """The Kafka brokers and their topics."""
 
@@ -783,6 +821,9 @@ class Kafka(Section):
         Quotas(),
         description="What each client may take of each broker, by the name in its certificate: all pods of a stage are "
         "one client, and brokers have no quota. Not with transport plain.",
+    )
+    outside: Outside | None = Field(
+        None, description="A listener for clients outside the cluster, with transport tls; unset: there is none."
     )
     vertical: Vertical = Field("off", description=VERTICAL_WITH_RESTART)
 
@@ -1222,8 +1263,8 @@ class Ui(Section):
     vertical: Vertical = Field("off", description=VERTICAL)
     node_port: int = Field(
         30080,
-        ge=30000,
-        le=32767,
+        ge=FIRST_NODE_PORT,
+        le=LAST_NODE_PORT,
         description="Port of the page at the virtual IP; with a network of your own at every machine too.",
     )
     tls_secret: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")] | None = Field(
@@ -1518,6 +1559,12 @@ class Settings(Section):
     def zookeeper_transport(self) -> Transport:
         """How ZooKeeper's members and the brokers connect to it."""
         return self.zookeeper.transport or self.kafka.transport
+
+    @property
+    def kafka_outside_host(self) -> str | None:
+        """Where clients outside the cluster reach Kafka's brokers; None where there are none."""
+        outside = self.kafka.outside
+        return None if outside is None else outside.host or str(self.cluster.endpoint)
 
     @property
     def schedulable_machines(self) -> tuple[Machine, ...]:

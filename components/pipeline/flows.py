@@ -26,7 +26,7 @@ from components.pipeline import (
 from components.pipeline.applications import ROLES, pods_of
 from components.pipeline.dns import DNS_PORT
 from components.pipeline.kafka_grants import SUPER_USERS, Grant, clients_of, grants
-from components.pipeline.network_policies import OPEN, clients_of_dns, clients_of_the_api, flows
+from components.pipeline.network_policies import OPEN, OPEN_BY_CONFIG, clients_of_dns, clients_of_the_api, flows
 
 _MODEL: Final = "NAME"
 _ANYBODY: Final = "any address"
@@ -109,6 +109,11 @@ DOORS: Final[Mapping[tuple[str, int], Door]] = {
         identity="client certificate of the stack's own CA for Kafka",
         encrypted="TLS 1.3",
     ),
+    ("kafka", kafka.OUTSIDE_PORT): Door(
+        serves="the same for clients outside, each as `argus:kafka.outside.clients` allows; there where that is set",
+        identity="client certificate of the stack's own CA for Kafka",
+        encrypted="TLS 1.3",
+    ),
     ("elasticsearch", elasticsearch.HTTP): Door(serves="results: search, write, delete"),
     ("elasticsearch", elasticsearch_proxy.HTTPS): Door(
         serves="the same, as the last table below allows",
@@ -180,7 +185,7 @@ def _inside() -> Iterator[str]:
 
 
 def _open() -> Iterator[str]:
-    for server, port in OPEN.items():
+    for server, port in (OPEN | OPEN_BY_CONFIG).items():
         yield _line(_ANYBODY, server, str(port), DOORS[server, port])
 
 

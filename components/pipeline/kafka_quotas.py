@@ -7,7 +7,7 @@ from typing import Final
 
 from components.config import Settings
 from components.config.sections import Quota
-from components.pipeline.kafka_grants import clients_of, grants, models_of
+from components.pipeline.kafka_grants import clients_of, grants_of
 
 _SETTINGS: Final = {
     "request_percentage": "request_percentage",
@@ -20,7 +20,7 @@ _SETTINGS: Final = {
 def quotas_file(settings: Settings) -> str:
     """The table as quotas.sh reads it: a line for each client that has a limit. Brokers and the jobs that make topics
     have none."""
-    table = {client: settings.kafka.quotas.of(client) for client in clients_of(grants(models_of(settings)))}
+    table = {client: settings.kafka.quotas.of(client) for client in clients_of(grants_of(settings))}
     lines = {client: ",".join(_limits(quota)) for client, quota in sorted(table.items())}
     return "".join(f"{client} {limits}\n" for client, limits in lines.items() if limits)
 

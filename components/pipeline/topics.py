@@ -15,7 +15,7 @@ from components import kubernetes as k
 from components.config import Settings, sections
 from components.pipeline.kafka import STAGE as KAFKA
 from components.pipeline.kafka import Kafka, tls_properties
-from components.pipeline.kafka_grants import ADMIN, grants, grants_file, models_of
+from components.pipeline.kafka_grants import ADMIN, grants_file, grants_of
 from components.pipeline.kafka_identities import DIR, Access
 from components.pipeline.kafka_quotas import quotas_file
 from components.pipeline.stage import Pipeline, Stage
@@ -143,7 +143,7 @@ class Topics(pulumi.ComponentResource):
 
     def _rules(self, name: str, pipeline: Pipeline, servers: pulumi.Input[str], access: Access) -> pulumi.Output[Any]:
         """The name of the Job that changes the brokers' access rules to match kafka_grants.py, once it is done."""
-        files = {"grants.json": grants_file(grants(models_of(pipeline.settings)))}
+        files = {"grants.json": grants_file(grants_of(pipeline.settings))}
         variables: dict[str, pulumi.Input[str]] = {
             "ARGUS_KAFKA_BOOTSTRAP_SERVERS": servers,
             "ARGUS_GRANTS_FILE": f"{k.CONFIG_DIR}/grants.json",
