@@ -13,7 +13,7 @@ from components.cluster.policy_agent import PolicyAgent, PolicyAgentArgs
 from components.config import lasting, registries
 from components.images import Images, ImagesArgs
 from components.pinned_images import PinnedImages
-from components.pipeline import stages, ui
+from components.pipeline import kafka, stages, ui
 from components.pipeline.audit_log import AuditLog
 from components.pipeline.image_cache import ImageCache, ImageCacheArgs
 from components.pipeline.image_policy import ImagePolicy, ImagePolicyArgs
@@ -130,6 +130,7 @@ NetworkPolicies(
         transport=settings.kafka.transport,
         zookeeper_transport=settings.zookeeper_transport,
         search_transport=settings.elasticsearch.transport,
+        kafka_outside=settings.kafka.outside is not None,
         audit=settings.audit.ship,
         open_id_connect=settings.access.open_id_connect,
     ),
@@ -211,3 +212,6 @@ if password := pipeline.one(ui.Ui).password:
     pulumi.export("uiPassword", password)
 if authority := pipeline.one(ui.Ui).authority:
     pulumi.export("uiCa", authority)
+if servers := pipeline.one(kafka.Kafka).outside_servers:
+    pulumi.export("kafkaServers", servers)
+    pulumi.export("kafkaClients", pipeline.one(kafka.Kafka).outside_clients)

@@ -141,6 +141,17 @@ def _bastion(**own: Any) -> Change:
     return change
 
 
+def _quota_of_the_page(**own: int) -> Change:
+    """A quota of a client of its own."""
+    return _set("kafka.quotas.clients", {"ui": own})
+
+
+def _outside(**own: Any) -> Change:
+    """A listener of Kafka for a client outside the cluster, which may read, with keys of its own settings."""
+    client = {"read": ["results.objects"], **{key: own.pop(key) for key in ("read", "write", "groups") if key in own}}
+    return _set("kafka.outside", {"nodePort": 30092, "clients": {"report": client}, **own})
+
+
 def _proxy(**own: Any) -> Change:
     """A proxy for http:// URLs, and other settings of proxies."""
 
@@ -290,6 +301,9 @@ _VALUES: Final[Mapping[str, Sequence[Any]]] = {
     "kafka.retentionHours": [3],
     "kafka.maxMessageBytes": [4_000_000],
     "kafka.transport": ["prefer", "plain"],
+    "kafka.quotas.requestPercentage": [300],
+    "kafka.quotas.writeBytesPerSecond": [50_000_000],
+    "kafka.quotas.readBytesPerSecond": [200_000_000],
     "kafka.vertical": ["off", "apply"],
     "elasticsearch.replicas": [4, 1],
     "elasticsearch.heapMiB": [1024],
@@ -509,6 +523,22 @@ _OTHERS: Final[Mapping[str, Sequence[Sample]]] = {
         Sample(says="one less", change=lambda config: config["cameras"].pop(1)),
     ],
     "cameras[].name": [Sample(says="another name", change=_renamed_camera)],
+    "kafka.outside.host": [Sample(says="kafka.example.com", change=_outside(host="kafka.example.com"))],
+    "kafka.outside.nodePort": [Sample(says="30100", change=_outside(nodePort=30100))],
+    "kafka.outside.clients.<name>": [Sample(says="the first", change=_outside())],
+    "kafka.outside.clients.<name>.read": [Sample(says="frames", change=_outside(read=["frames"]))],
+    "kafka.outside.clients.<name>.write": [Sample(says="frames", change=_outside(write=["frames"]))],
+    "kafka.outside.clients.<name>.groups": [Sample(says="report", change=_outside(groups=["report"]))],
+    "kafka.quotas.clients.<name>": [Sample(says="one with the quota of all", change=_quota_of_the_page())],
+    "kafka.quotas.clients.<name>.requestPercentage": [
+        Sample(says="50", change=_quota_of_the_page(requestPercentage=50))
+    ],
+    "kafka.quotas.clients.<name>.writeBytesPerSecond": [
+        Sample(says="10000000", change=_quota_of_the_page(writeBytesPerSecond=10_000_000))
+    ],
+    "kafka.quotas.clients.<name>.readBytesPerSecond": [
+        Sample(says="50000000", change=_quota_of_the_page(readBytesPerSecond=50_000_000))
+    ],
     "cameraCredentials.<name>": [
         Sample(says="taken out", change=lambda config: config["cameraCredentials"].clear()),
     ],

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from components.cluster.args import NetworkKind
 from components.cluster.kubeadm import API_PORT, ETCD_PORTS, KUBELET_PORT
 from components.config import Cluster
+from components.config.sections import FIRST_NODE_PORT, LAST_NODE_PORT
 
-NODE_PORTS = "30000-32767"
-"""Kubernetes' default range, in which `ui.nodePort` lies."""
+NODE_PORTS = f"{FIRST_NODE_PORT}-{LAST_NODE_PORT}"
+"""In which `ui.nodePort` and those of `kafka.outside` lie."""
 
 
 _NODE_LISTENS = (KUBELET_PORT,)
@@ -68,7 +69,11 @@ def openings(
         source=f"pods ({cluster.pod_network}) and every machine",
         purpose="what pods send and get",
     )
-    yield Opening(what=f"TCP {NODE_PORTS}", source="whoever looks at the page", purpose="the page")
+    yield Opening(
+        what=f"TCP {NODE_PORTS}",
+        source="whoever looks at the page, or is a client of `kafka.outside`",
+        purpose="the page, Kafka",
+    )
     if network == "manifest":
         yield Opening(
             what="what the network of your own needs", source="every machine", purpose="the pods' network, e.g. VXLAN"

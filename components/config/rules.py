@@ -17,7 +17,17 @@ from apps.weights import Contract, Precision, WeightsError, read_weights
 from components import ssh_keys, versions
 from components.config import manifest, registries
 from components.config.code import problems_of_code
-from components.config.sections import ALL_CAMERAS, PROGRAMS, Login, Model, Registry, Settings
+from components.config.sections import (
+    ALL_CAMERAS,
+    LAST_NODE_PORT,
+    PROGRAMS,
+    Login,
+    Model,
+    Quota,
+    Quotas,
+    Registry,
+    Settings,
+)
 
 _Check = TypeVar("_Check", bound="Callable[[Settings], Iterator[str]]")
 
@@ -575,6 +585,59 @@ def _page_tls(settings: Settings) -> Iterator[str]:
                 yield f"ui.{key}: only for a certificate that Argus makes; take {other} out, or this key"
     if ui.tls == "off" and ui.tls_secret:
         yield f"ui.tls: off, and yet ui.tlsSecret {ui.tls_secret} is the page's certificate; keep one of the keys"
+
+
+@_needs("kafka")
+def _quotas(settings: Settings) -> Iterator[str]:
+    kafka = settings.kafka
+    if kafka.transport == "plain" and "quotas" in kafka.model_fields_set:
+        yield (
+            "kafka.quotas: with kafka.transport: plain brokers do not know their clients, and give nobody a quota; set "
+            "another transport, or remove the key"
+        )
+    of_clients = {f"quotas.clients.{name}": each for name, each in kafka.quotas.clients.items()}
+    given: dict[str, Quota | Quotas] = {"quotas": kafka.quotas, **of_clients}
+    for place, quota in given.items():
+        for key, limit in (
+            ("writeBytesPerSecond", quota.write_bytes_per_second),
+            ("readBytesPerSecond", quota.read_bytes_per_second),
+        ):
+            if limit is not None and limit < kafka.max_message_bytes:
+                yield (
+                    f"kafka.{place}.{key}: {limit} is less than one frame may have, kafka.maxMessageBytes = "
+                    f"{kafka.max_message_bytes}; give at least that, or remove the key"
+                )
+
+
+@_needs("kafka")
+def _outside(settings: Settings) -> Iterator[str]:
+    kafka, outside = settings.kafka, settings.kafka.outside
+    if outside is None:
+        return
+    if kafka.transport != "tls":
+        yield (
+            f"kafka.outside: with kafka.transport: {kafka.transport} brokers allow what no rule denies, or ask nobody; "
+            "set tls, or remove the key"
+        )
+    if (last := outside.ports(kafka.replicas)[-1]) > LAST_NODE_PORT:
+        yield (
+            f"kafka.outside.nodePort: {kafka.replicas} brokers from {outside.node_port} on need ports up to {last}, "
+            f"and {LAST_NODE_PORT} is the last; choose a lower one"
+        )
+    for name, client in outside.clients.items():
+        if not client.read and not client.write:
+            yield f"kafka.outside.clients.{name}: it may do nothing; give read or write, or remove it"
+
+
+@_needs("kafka", "ui")
+def _outside_and_page(settings: Settings) -> Iterator[str]:
+    kafka, page = settings.kafka, settings.ui.node_port
+    if kafka.outside is not None and page in kafka.outside.ports(kafka.replicas):
+        ports = kafka.outside.ports(kafka.replicas)
+        yield (
+            f"kafka.outside.nodePort: the brokers take {ports[0]} to {ports[-1]}, and {page} is the page's "
+            "(ui.nodePort); choose another for one of them"
+        )
 
 
 @_needs("elasticsearch")

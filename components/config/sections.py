@@ -65,6 +65,10 @@ Taint = Annotated[str, AfterValidator(check_taint)]
 
 LoginName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.-]*$")]
 
+FIRST_NODE_PORT: Final = 30000
+LAST_NODE_PORT: Final = 32767
+"""Kubernetes' default range of the ports at which every machine serves."""
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -696,6 +700,95 @@ class Zookeeper(Section):
         return _memory(self.heap_mib + 96, self.heap_mib * 2 + 192)
 
 
+BROKER_NETWORK_THREADS: Final = 2
+BROKER_IO_THREADS: Final = 4
+WHOLE_BROKER: Final = 100 * (BROKER_NETWORK_THREADS + BROKER_IO_THREADS)
+"""The time of all threads by which a broker serves requests, in percent of one."""
+
+
+class Quota(Section):
+    """What a client of Kafka may take of each broker; it is answered later where it takes more."""
+
+    request_percentage: Annotated[float, Field(ge=1, le=WHOLE_BROKER)] | None = Field(
+        None, description="Of this client; unset: kafka.quotas.requestPercentage."
+    )
+    write_bytes_per_second: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="Of this client; unset: kafka.quotas.writeBytesPerSecond."
+    )
+    read_bytes_per_second: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="Of this client; unset: kafka.quotas.readBytesPerSecond."
+    )
+
+
+class Quotas(Section):
+    """What each client of Kafka may take of each broker; it is answered later where it takes more."""
+
+    request_percentage: float = Field(
+        150,
+        ge=1,
+        le=WHOLE_BROKER,
+        description="Time of the threads that serve requests, in percent of one thread: a broker has "
+        f"{BROKER_NETWORK_THREADS} for the network and {BROKER_IO_THREADS} for the log, so {WHOLE_BROKER} is no limit. "
+        "By default a client that runs wild leaves the others a quarter of the network's, and most of the log's.",
+    )
+    write_bytes_per_second: int | None = Field(
+        None, ge=1, description="What it may write (bytes a second); unset: no limit. At least maxMessageBytes."
+    )
+    read_bytes_per_second: int | None = Field(
+        None,
+        ge=1,
+        description="What it may read (bytes a second); unset: no limit. At least maxMessageBytes; one that catches up "
+        "reads far more than the cameras send.",
+    )
+    clients: dict[Name, Quota] = Field(
+        {}, description="Clients with another quota, by the name in their certificate (docs/flows.md)."
+    )
+
+    def of(self, client: str) -> Quota:
+        """What this client may take; a request percentage that is no limit is None."""
+        given = self.clients.get(client, Quota())
+        percentage = given.request_percentage or self.request_percentage
+        return Quota(
+            requestPercentage=None if percentage == WHOLE_BROKER else percentage,
+            writeBytesPerSecond=given.write_bytes_per_second or self.write_bytes_per_second,
+            readBytesPerSecond=given.read_bytes_per_second or self.read_bytes_per_second,
+        )
+
+
+class OutsideClient(Section):
+    """A client of Kafka outside the cluster: what it may do, and nothing else."""
+
+    read: tuple[str, ...] = Field((), description="Topics that it may read: `frames`, `results.MODEL`, `rejected`.")
+    write: tuple[str, ...] = Field((), description="Topics that it may write to.")
+    groups: tuple[Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9._-]{1,100}$")], ...] = Field(
+        (), description="Consumer groups, of its own, that it may join, and whose offsets it may commit."
+    )
+
+
+class Outside(Section):
+    """How clients outside the cluster reach Kafka's brokers: over TLS, with a certificate that the stack makes."""
+
+    host: Annotated[str, AfterValidator(check_host_name)] | None = Field(
+        None,
+        description="Name or address at which they reach all brokers, each at a port of its own: of any machines, as "
+        "every one passes connections on; unset: the virtual IP. Brokers tell it to clients, and their certificate "
+        "has it.",
+    )
+    node_port: int = Field(
+        ge=FIRST_NODE_PORT,
+        le=LAST_NODE_PORT,
+        description="Port of the first broker at every machine; that of the next is one more, and so on.",
+    )
+    clients: dict[Name, OutsideClient] = Field(
+        min_length=1,
+        description="Clients by the name in their certificate, which is in the secret output `kafkaClients`.",
+    )
+
+    def ports(self, brokers: int) -> range:
+        """The port of each broker."""
+        return range(self.node_port, self.node_port + brokers)
+
+
 class Kafka(Section):
     """The Kafka brokers and their topics."""
 
@@ -723,6 +816,14 @@ class Kafka(Section):
         "everything. tls: nobody connects in plain, and what no rule allows is denied. ZooKeeper goes with it: its "
         "members and the brokers know each other by certificates too. A running stack goes from one to the next, with "
         "an update each; needs `openssl` on the computer that runs Pulumi.",
+    )
+    quotas: Quotas = Field(
+        Quotas(),
+        description="What each client may take of each broker, by the name in its certificate: all pods of a stage are "
+        "one client, and brokers have no quota. Not with transport plain.",
+    )
+    outside: Outside | None = Field(
+        None, description="A listener for clients outside the cluster, with transport tls; unset: there is none."
     )
     vertical: Vertical = Field("off", description=VERTICAL_WITH_RESTART)
 
@@ -1162,8 +1263,8 @@ class Ui(Section):
     vertical: Vertical = Field("off", description=VERTICAL)
     node_port: int = Field(
         30080,
-        ge=30000,
-        le=32767,
+        ge=FIRST_NODE_PORT,
+        le=LAST_NODE_PORT,
         description="Port of the page at the virtual IP; with a network of your own at every machine too.",
     )
     tls_secret: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")] | None = Field(
@@ -1458,6 +1559,12 @@ class Settings(Section):
     def zookeeper_transport(self) -> Transport:
         """How ZooKeeper's members and the brokers connect to it."""
         return self.zookeeper.transport or self.kafka.transport
+
+    @property
+    def kafka_outside_host(self) -> str | None:
+        """Where clients outside the cluster reach Kafka's brokers; None where there are none."""
+        outside = self.kafka.outside
+        return None if outside is None else outside.host or str(self.cluster.endpoint)
 
     @property
     def schedulable_machines(self) -> tuple[Machine, ...]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import pulumi
 from pulumi_kubernetes import meta
+
+POD_NAME: Final = "statefulset.kubernetes.io/pod-name"
+"""The label by which Kubernetes tells the pods of a StatefulSet apart."""
 
 
 @dataclass(frozen=True)

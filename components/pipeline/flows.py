@@ -25,8 +25,8 @@ from components.pipeline import (
 )
 from components.pipeline.applications import ROLES, pods_of
 from components.pipeline.dns import DNS_PORT
-from components.pipeline.kafka_grants import SUPER_USERS, Grant, grants
-from components.pipeline.network_policies import OPEN, clients_of_dns, clients_of_the_api, flows
+from components.pipeline.kafka_grants import SUPER_USERS, Grant, clients_of, grants
+from components.pipeline.network_policies import OPEN, OPEN_BY_CONFIG, clients_of_dns, clients_of_the_api, flows
 
 _MODEL: Final = "NAME"
 _ANYBODY: Final = "any address"
@@ -70,7 +70,8 @@ _GRANTS: Final = """
 
 At port 9093, by the name in its certificate; `NAME` stands for a model. What is not here is denied with
 `argus:kafka.transport: tls`; with `prefer`, what concerns a topic or group of this table.
-To read from a group is to read its offsets and commit them.
+To read from a group is to read its offsets and commit them. Each client has a quota (`argus:kafka.quotas`), but the
+last two.
 """
 
 _SEARCH_GRANTS: Final = f"""
@@ -105,6 +106,11 @@ DOORS: Final[Mapping[tuple[str, int], Door]] = {
     ("kafka", kafka.PORT): Door(serves="frames, results, offsets; between brokers, replication"),
     ("kafka", kafka.TLS_PORT): Door(
         serves="the same, as the table below allows",
+        identity="client certificate of the stack's own CA for Kafka",
+        encrypted="TLS 1.3",
+    ),
+    ("kafka", kafka.OUTSIDE_PORT): Door(
+        serves="the same for clients outside, each as `argus:kafka.outside.clients` allows; there where that is set",
         identity="client certificate of the stack's own CA for Kafka",
         encrypted="TLS 1.3",
     ),
@@ -179,7 +185,7 @@ def _inside() -> Iterator[str]:
 
 
 def _open() -> Iterator[str]:
-    for server, port in OPEN.items():
+    for server, port in (OPEN | OPEN_BY_CONFIG).items():
         yield _line(_ANYBODY, server, str(port), DOORS[server, port])
 
 
@@ -197,7 +203,7 @@ def _grants() -> Iterator[str]:
     columns = ("client", "reads", "writes", "learns how far it is")
     yield from head(columns)
     granted = grants({_MODEL: [_MODEL]})
-    for client in dict.fromkeys(grant.client for grant in granted):
+    for client in clients_of(granted):
         own = [grant for grant in granted if grant.client == client]
         yield row([client, *(", ".join(_things(own, each)) for each in ("read", "write", "describe"))])
     yield row([", ".join(SUPER_USERS), "everything", "everything", "everything"])

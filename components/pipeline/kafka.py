@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import replace
+from typing import Any, Final
 
 import pulumi
 from pulumi_kubernetes import core
@@ -15,7 +16,9 @@ from components.pipeline.kafka_identities import AUTHORITY, DIR, PAIR, Access
 from components.pipeline.stage import Pipeline, Stage
 from components.pipeline.zookeeper import Zookeeper, broker_properties
 
-PORT, TLS_PORT = 9092, 9093
+PORT, TLS_PORT, OUTSIDE_PORT = 9092, 9093, 9094
+OUTSIDE: Final = "OUTSIDE"
+"""The listener for clients outside the cluster."""
 DATA = "/var/lib/kafka/data"
 LABELS: Final = k.labels("kafka", "log")
 
@@ -48,9 +51,13 @@ def port_of_clients(transport: sections.Transport) -> int:
     return TLS_PORT if transport in sections.TRANSPORTS_OF_CLIENTS else PORT
 
 
-def start(transport: sections.Transport) -> str:
-    """The brokers' command. The broker's ID, address and rack follow from the pod's name and node."""
+def start(transport: sections.Transport, *, outside: tuple[str, int] | None = None) -> str:
+    """The brokers' command. The broker's ID, addresses and rack follow from the pod's name and node; `outside` is where
+    clients outside the cluster reach the first broker."""
     advertised = ",".join(f"{name}://{_HOST}:{port}" for name, port in ports(transport).items())
+    if outside is not None:
+        host, first = outside
+        advertised += f",{OUTSIDE}://{host}:$(({first} + ${{HOSTNAME##*-}}))"
     return (
         "exec /opt/kafka/bin/kafka-server-start.sh /etc/argus/server.properties \\\n"
         '  --override "broker.id=${HOSTNAME##*-}" \\\n'
@@ -80,6 +87,11 @@ def security_properties(transport: sections.Transport) -> list[str]:
     ]
 
 
+def listeners(section: sections.Kafka) -> dict[str, int]:
+    """The ports of all the brokers' listeners by their names."""
+    return ports(section.transport) | ({OUTSIDE: OUTSIDE_PORT} if section.outside else {})
+
+
 def tls_properties(folder: str) -> list[str]:
     """The settings of a Java client with the certificate in this folder."""
     return ["security.protocol=SSL", *_stores(folder)]
@@ -104,7 +116,8 @@ def server_properties(zookeeper_connect: str, section: sections.Kafka, zookeeper
         "zookeeper.connection.timeout.ms=120000",
         "zookeeper.session.timeout.ms=30000",
         *broker_properties(zookeeper_transport),
-        f"listeners={','.join(f'{name}://:{port}' for name, port in ports(section.transport).items())}",
+        f"listeners={','.join(f'{name}://:{port}' for name, port in listeners(section).items())}",
+        *([f"listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SSL:SSL,{OUTSIDE}:SSL"] if section.outside else []),
         # A subfolder, because the volume's root may contain lost+found.
         f"log.dirs={DATA}/log",
         f"default.replication.factor={copies}",
@@ -128,8 +141,8 @@ def server_properties(zookeeper_connect: str, section: sections.Kafka, zookeeper
         "log.retention.check.interval.ms=60000",
         # The default buffer of 128 MiB would not fit a small heap; the only compacted topics are Kafka's own.
         "log.cleaner.dedupe.buffer.size=16777216",
-        "num.network.threads=2",
-        "num.io.threads=4",
+        f"num.network.threads={sections.BROKER_NETWORK_THREADS}",
+        f"num.io.threads={sections.BROKER_IO_THREADS}",
         "group.initial.rebalance.delay.ms=1000",
         *security_properties(section.transport),
     ]) + "\n"  # fmt: skip
@@ -140,6 +153,10 @@ class Kafka(pulumi.ComponentResource):
 
     bootstrap_servers: pulumi.Output[str]
     """The brokers as `host:port,…`, available once they are ready."""
+    outside_servers: str | None = None
+    """The same for clients outside the cluster; None where there are none."""
+    outside_clients: pulumi.Output[Any] | None = None
+    """The files of each client outside the cluster, by its name, a secret; None where there are none."""
 
     def __init__(self, name: str, pipeline: Pipeline) -> None:
         super().__init__("argus:pipeline:Kafka", name, None, pipeline.opts)
@@ -159,13 +176,15 @@ class Kafka(pulumi.ComponentResource):
         listening = ports(section.transport)
         named = {{PORT: "kafka", TLS_PORT: "kafka-tls"}[port]: port for port in listening.values()}
         probed, *_ = listening.values()
+        reached = self._outside(name, pipeline, workload)
+        outside_port = {"kafka-outside": OUTSIDE_PORT} if reached else {}
         access = self._access(pipeline)
         service = k.headless_service(f"{name}-service", workload, named)
         k.disruption_budget(f"{name}-budget", workload)
         container = core.v1.ContainerArgs(
             name="kafka",
             image=pipeline.images["kafka"],
-            command=["/bin/bash", "-c", start(section.transport)],
+            command=["/bin/bash", "-c", start(section.transport, outside=reached)],
             env=[
                 k.env_field("POD_NAMESPACE", "metadata.namespace"),
                 k.env_field("NODE_NAME", "spec.nodeName"),
@@ -176,7 +195,7 @@ class Kafka(pulumi.ComponentResource):
                 k.env("EXTRA_ARGS", "-name kafkaServer"),
                 k.env("LOG_DIR", "/tmp/logs"),
             ],
-            ports=k.container_ports(named),
+            ports=k.container_ports(named | outside_port),
             resources=k.resources_of(section.memory, cpu="50m"),
             security_context=k.container_security(),
             startup_probe=k.tcp_probe(probed, period=5, failures=180),
@@ -213,7 +232,25 @@ class Kafka(pulumi.ComponentResource):
         if pipeline.identities is None:
             return Access()
         every = pulumi.Output.format("*.kafka.{0}.svc.cluster.local", pipeline.namespace)
-        return pipeline.identities.access(BROKER, [every, "localhost"])
+        outside = pipeline.settings.kafka_outside_host
+        return pipeline.identities.access(BROKER, [every, "localhost", *([outside] if outside else [])])
+
+    def _outside(self, name: str, pipeline: Pipeline, workload: k.Workload) -> tuple[str, int] | None:
+        """Let clients outside the cluster in. Returns where these reach the first broker; None where there are none.
+
+        A port at every machine for each broker, so that it is reached wherever it runs.
+        """
+        section, host = pipeline.settings.kafka, pipeline.settings.kafka_outside_host
+        if section.outside is None or host is None or pipeline.identities is None:
+            return None
+        for number, port in enumerate(section.outside.ports(section.replicas)):
+            broker = workload.named(f"kafka-outside-{number}")
+            one = {**LABELS, k.POD_NAME: f"kafka-{number}"}
+            k.service(f"{name}-outside-{number}", replace(broker, labels=one), {"kafka": OUTSIDE_PORT}, node_port=port)
+        self.outside_servers = ",".join(f"{host}:{port}" for port in section.outside.ports(section.replicas))
+        files = {client: pipeline.identities.files(client) for client in section.outside.clients}
+        self.outside_clients = pulumi.Output.secret(files)
+        return host, section.outside.node_port
 
 
 STAGE: Final = Stage(

@@ -20,6 +20,8 @@ from apps.messages.names import (
     model_group,
     results_topic,
 )
+from components.config import Settings
+from components.config.sections import Outside
 from components.pipeline.applications import ROLES, job_name
 
 BROKER: Final = "kafka"
@@ -27,6 +29,8 @@ ADMIN: Final = "topics"
 KEDA: Final = "keda-operator"
 OFFSETS_TOPIC: Final = "__consumer_offsets"
 """Kafka's own. Where a group's broker is away, Sarama, the client of Filebeat and KEDA, looks who has this topic."""
+MODEL_CLIENTS, MODEL_GROUPS = job_name(""), model_group("")
+"""What the names of applications, and of their groups, begin with."""
 SUPER_USERS: Final = (BROKER, ADMIN)
 """Brokers among themselves, and the jobs that make topics and rules; these names may do everything."""
 
@@ -50,6 +54,11 @@ def identity_of(pods: str) -> str:
     return pods
 
 
+def models_of(settings: Settings) -> dict[str, list[str]]:
+    """The names of the models of each of the stack's applications."""
+    return {first: [each.name for each in models] for first, models in settings.applications.items()}
+
+
 def grants(applications: Mapping[str, Sequence[str]]) -> list[Grant]:
     """Everything that clients may do; `applications` are the names of the models of each application."""
     results = [results_topic(model) for models in applications.values() for model in models]
@@ -67,6 +76,29 @@ def grants(applications: Mapping[str, Sequence[str]]) -> list[Grant]:
         *(Grant(KEDA, "group", group, "describe") for group in (CONSUMER_GROUP, FILEBEAT_GROUP)),
         *(Grant(client, "topic", OFFSETS_TOPIC, "describe") for client in ("filebeat", KEDA)),
     ]
+
+
+def grants_of(settings: Settings) -> list[Grant]:
+    """Everything that the stack's clients may do, and those outside the cluster."""
+    return [*grants(models_of(settings)), *outside_grants(settings.kafka.outside)]
+
+
+def outside_grants(outside: Outside | None) -> list[Grant]:
+    """What clients outside the cluster may do; nothing where there are none."""
+    return [
+        grant
+        for name, client in (outside.clients.items() if outside else ())
+        for grant in (
+            *(Grant(name, "topic", topic, "read") for topic in client.read),
+            *(Grant(name, "topic", topic, "write") for topic in client.write),
+            *(Grant(name, "group", group, "read") for group in client.groups),
+        )
+    ]
+
+
+def clients_of(granted: Iterable[Grant]) -> list[str]:
+    """The names of the clients in the table, each once."""
+    return list(dict.fromkeys(grant.client for grant in granted))
 
 
 def grants_file(granted: Iterable[Grant]) -> str:

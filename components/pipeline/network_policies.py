@@ -39,13 +39,16 @@ ELSEWHERE: Final[Mapping[str, str]] = {
 }
 """The namespace of each kind of pod that is not in the pipeline's."""
 
-OPEN: Final[Mapping[str, int]] = {
+OPEN: Final[dict[str, int]] = {
     "ui": k.HTTP_PORT,
     "keda-adapter": keda.ADAPTER_PORT,
     "vpa-admission-controller": vpa.WEBHOOK_PORT,
 }
 """The port of each kind of pod that every address may connect to: the page's NodePort, whose clients have the address
 of any machine or browser, and what API servers connect to from the host network."""
+
+OPEN_BY_CONFIG: Final[dict[str, int]] = {"kafka": kafka.OUTSIDE_PORT}
+"""The same where the stack has `argus:kafka.outside`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +72,8 @@ class NetworkPoliciesArgs:
     """The same of ZooKeeper's."""
     search_transport: sections.SearchTransport
     """The same of Elasticsearch's."""
+    kafka_outside: bool = False
+    """Whether Kafka has clients outside the cluster."""
     audit: bool = False
     """Whether the audit log is sent to Elasticsearch."""
     open_id_connect: sections.OpenIdConnect | None = None
@@ -176,7 +181,7 @@ class NetworkPolicies(pulumi.ComponentResource):
                 spec=networking.v1.NetworkPolicySpecArgs(
                     pod_selector=k.selector(labels),
                     policy_types=["Ingress", "Egress"],
-                    ingress=[*_ingress(kind, needed, clients, args.namespace), *_from_anywhere(kind)],
+                    ingress=[*_ingress(kind, needed, clients, args.namespace), *_from_anywhere(kind, args)],
                     egress=[*_egress(kind, needed, kinds, args.namespace), *_to_the_outside(kind, args)],
                 ),
                 opts=pulumi.ResourceOptions(parent=self),
@@ -224,9 +229,10 @@ def _egress(
         yield dns_rule()
 
 
-def _from_anywhere(kind: str) -> Iterator[networking.v1.NetworkPolicyIngressRuleArgs]:
-    if kind in OPEN:
-        yield networking.v1.NetworkPolicyIngressRuleArgs(ports=_tcp((OPEN[kind],)))
+def _from_anywhere(kind: str, args: NetworkPoliciesArgs) -> Iterator[networking.v1.NetworkPolicyIngressRuleArgs]:
+    there = OPEN | (OPEN_BY_CONFIG if args.kafka_outside else {})
+    if kind in there:
+        yield networking.v1.NetworkPolicyIngressRuleArgs(ports=_tcp((there[kind],)))
 
 
 def _to_the_outside(kind: str, args: NetworkPoliciesArgs) -> Iterator[networking.v1.NetworkPolicyEgressRuleArgs]:

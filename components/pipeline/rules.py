@@ -5,9 +5,19 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
+from apps.messages.names import FRAMES_TOPIC, REJECTED_TOPIC, results_topic
 from components.config import Settings
 from components.config.rules import Rule
 from components.config.sections import Images
+from components.pipeline.kafka_grants import (
+    MODEL_CLIENTS,
+    MODEL_GROUPS,
+    SUPER_USERS,
+    clients_of,
+    grants,
+    grants_of,
+    models_of,
+)
 from components.pipeline.stage import Stage
 from components.pipeline.stages import OPTIONAL_IMAGES, OptionalImage, every_image, images
 
@@ -21,6 +31,8 @@ def rules(stages: Sequence[Stage]) -> list[Rule]:
             for each in OPTIONAL_IMAGES
         ),
     ]
+    found.append(Rule(needs=frozenset({"kafka", "models"}), check=_quotas))
+    found.append(Rule(needs=frozenset({"kafka", "models"}), check=_outside))
     for stage in stages:
         if stage.keeps_data:
             found.append(_rule(stage, _placement, "machines", "cluster"))
@@ -72,6 +84,34 @@ def _signers_of_built(names: Iterable[str], section: Images) -> Iterator[str]:
                 f"images.signers: none with keys is for {reference}, which is built here; add `images: "
                 f"{section.registry}/*` with the public half of images.signing's key"
             )
+
+
+def _quotas(settings: Settings) -> Iterator[str]:
+    known = clients_of(grants_of(settings))
+    for name in settings.kafka.quotas.clients:
+        if name not in known:
+            yield f"kafka.quotas.clients: no client of Kafka is called {name!r}; they are {', '.join(known)}"
+
+
+def _outside(settings: Settings) -> Iterator[str]:
+    """Clients outside name topics that there are, and nothing that is a stage's own."""
+    outside, own = settings.kafka.outside, grants(models_of(settings))
+    if outside is None:
+        return
+    topics = [FRAMES_TOPIC, *(results_topic(model.name) for model in settings.models), REJECTED_TOPIC]
+    groups = {grant.name for grant in own if grant.resource == "group"}
+    stages = {*clients_of(own), *SUPER_USERS}
+    for name, client in outside.clients.items():
+        key = f"kafka.outside.clients.{name}"
+        if name in stages or name.startswith(MODEL_CLIENTS):
+            yield f"{key}: this is the name of a stage, or may be a model's; choose another"
+        for kind, named in (("read", client.read), ("write", client.write)):
+            for topic in named:
+                if topic not in topics:
+                    yield f"{key}.{kind}: there is no topic {topic!r}; the topics are {', '.join(topics)}"
+        for group in client.groups:
+            if group in groups or group.startswith(MODEL_GROUPS):
+                yield f"{key}.groups: {group!r} is the group of a stage, which would lose partitions; choose another"
 
 
 def _placement(stage: Stage, settings: Settings) -> Iterator[str]:

@@ -15,11 +15,12 @@ from components import kubernetes as k
 from components.config import Settings, sections
 from components.pipeline.kafka import STAGE as KAFKA
 from components.pipeline.kafka import Kafka, tls_properties
-from components.pipeline.kafka_grants import ADMIN, grants, grants_file
+from components.pipeline.kafka_grants import ADMIN, grants_file, grants_of
 from components.pipeline.kafka_identities import DIR, Access
+from components.pipeline.kafka_quotas import quotas_file
 from components.pipeline.stage import Pipeline, Stage
 
-SCRIPT = Path(__file__).with_name("topics.sh")
+SCRIPT, QUOTAS_SCRIPT = (Path(__file__).with_name(name) for name in ("topics.sh", "quotas.sh"))
 LABELS: Final = k.labels("topics", "job")
 
 FRAMES_SHARE, RESULTS_SHARE, REJECTED_SHARE = 0.6, 0.15, 0.05
@@ -88,8 +89,8 @@ def pipeline_topics(kafka: sections.Kafka, models: Sequence[str]) -> tuple[Topic
 
 
 class Topics(pulumi.ComponentResource):
-    """A Job that changes Kafka's topics to match the declared ones, and, where brokers have access rules, one that does
-    so with these; a changed declaration makes a new Job.
+    """A Job that changes Kafka's topics, and the quotas of clients where brokers know them, to match the declared ones,
+    and, where brokers have access rules, one that does so with these; a changed declaration makes a new Job.
 
     It creates missing topics, adds partitions and alters settings. It never deletes a topic or takes partitions away:
     both would lose frames. A topic that has more partitions than declared keeps them, and its disk space is theirs.
@@ -103,6 +104,10 @@ class Topics(pulumi.ComponentResource):
         settings = pipeline.settings
         topics = pipeline_topics(settings.kafka, [model.name for model in settings.models])
         files = {"topics": "".join(f"{topic.line()}\n" for topic in topics), "topics.sh": SCRIPT.read_text()}
+        command = f"{k.CONFIG_DIR}/topics.sh {k.CONFIG_DIR}/topics"
+        if pipeline.identities is not None:
+            files |= {"quotas": quotas_file(settings), "quotas.sh": QUOTAS_SCRIPT.read_text()}
+            command = f"{command} && bash {k.CONFIG_DIR}/quotas.sh {k.CONFIG_DIR}/quotas"
         tls = settings.kafka.transport in sections.TRANSPORTS_OF_CLIENTS
         if tls:
             files["client.properties"] = "".join(f"{line}\n" for line in tls_properties(DIR))
@@ -113,7 +118,7 @@ class Topics(pulumi.ComponentResource):
         container = core.v1.ContainerArgs(
             name="topics",
             image=pipeline.images["kafka"],
-            command=["/bin/bash", f"{k.CONFIG_DIR}/topics.sh", f"{k.CONFIG_DIR}/topics"],
+            command=["/bin/bash", "-c", f"bash {command}"],
             env=[
                 k.env("BOOTSTRAP_SERVERS", servers),
                 *([k.env("COMMAND_CONFIG", f"{k.CONFIG_DIR}/client.properties")] if tls else []),
@@ -138,10 +143,7 @@ class Topics(pulumi.ComponentResource):
 
     def _rules(self, name: str, pipeline: Pipeline, servers: pulumi.Input[str], access: Access) -> pulumi.Output[Any]:
         """The name of the Job that changes the brokers' access rules to match kafka_grants.py, once it is done."""
-        applications = {
-            first: [each.name for each in models] for first, models in pipeline.settings.applications.items()
-        }
-        files = {"grants.json": grants_file(grants(applications))}
+        files = {"grants.json": grants_file(grants_of(pipeline.settings))}
         variables: dict[str, pulumi.Input[str]] = {
             "ARGUS_KAFKA_BOOTSTRAP_SERVERS": servers,
             "ARGUS_GRANTS_FILE": f"{k.CONFIG_DIR}/grants.json",

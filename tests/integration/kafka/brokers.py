@@ -35,12 +35,16 @@ class Brokers:
     authority: Authority
     count: int = 1
     transport: sections.Transport = "plain"
+    outside: sections.Outside | None = None
+    """Whom brokers let in by a listener of its own."""
     _ports: list[Mapping[str, int]] = field(default_factory=list)
     _running: dict[int, ExitStack] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
-        self._ports = [{name: services.free_port() for name in ("PLAINTEXT", "SSL")} for _ in range(self.count)]
+        self._ports = [
+            {name: services.free_port() for name in ("PLAINTEXT", "SSL", kafka.OUTSIDE)} for _ in range(self.count)
+        ]
         for number in range(self.count):
             self._start(number, self.transport, 0)
         return self
@@ -59,9 +63,9 @@ class Brokers:
             self._start(number, transport, renewal)
             services.wait_for("all brokers in sync", self._in_sync, seconds=120, every=0.5)
 
-    def connection(self, identity: str | None, *, renewal: int = 0) -> dict[str, str]:
+    def connection(self, identity: str | None, *, renewal: int = 0, listener: str | None = None) -> dict[str, str]:
         """librdkafka's settings of a client that shows this name; None: in plain."""
-        listener = "PLAINTEXT" if identity is None else "SSL"
+        listener = listener or ("PLAINTEXT" if identity is None else "SSL")
         servers = ",".join(f"{HOST}:{ports[listener]}" for ports in self._ports)
         folder = None if identity is None else self.authority.identity(identity, renewal=renewal)
         settings = KafkaSettings(kafka_bootstrap_servers=servers, kafka_tls_dir=folder)
@@ -74,8 +78,9 @@ class Brokers:
 
     def _start(self, number: int, transport: sections.Transport, renewal: int) -> None:
         ports = self._ports[number]
-        listeners = ",".join(f"{name}://{HOST}:{ports[name]}" for name in kafka.ports(transport))
-        section = sections.Kafka(replicas=self.count, transport=transport)
+        section = sections.Kafka(replicas=self.count, transport=transport, outside=self.outside)
+        names = kafka.listeners(section)
+        listeners = ",".join(f"{name}://{HOST}:{ports[name]}" for name in names)
         overrides = {
             "broker.id": str(number),
             "listeners": listeners,
@@ -99,7 +104,7 @@ class Brokers:
                 files={"/conf/server.properties": config},
                 command=command,
                 environment={"KAFKA_HEAP_OPTS": "-Xmx320m", "LOG_DIR": "/tmp"},
-                ready=lambda: all(services.listens(ports[name]) for name in kafka.ports(transport)),
+                ready=lambda: all(services.listens(ports[name]) for name in names),
                 disk=self.folder / f"disk-{number}",
                 folders=folders,
                 instance=str(number),

@@ -125,6 +125,12 @@ def both(*edits: Callable[[Values], None]) -> Callable[[Values], None]:
     return edit
 
 
+def outside(**own: Any) -> Callable[[Values], None]:
+    """A listener of Kafka for clients outside the cluster."""
+    section = {"nodePort": 30092, "clients": {"report": {"read": ["frames"]}}, **own}
+    return change("kafka.outside", section)
+
+
 def drop_control_plane(values: Values) -> None:
     values["machines"]["controlPlanes"].pop()
 
@@ -436,6 +442,66 @@ MISTAKES = {
     "a base with a scheme": (change("images.base", "https://registry/debian"), "must be [host[:port]/]name"),
     "an empty registry": (change("images.registry", ""), "must be host[:port][/path]"),
     "no registry": (change("images", {}), "images.registry: required"),
+    "quotas of clients that nobody knows": (
+        change("kafka", {"transport": "plain", "quotas": {}}),
+        "kafka.quotas: with kafka.transport: plain brokers do not know their clients",
+    ),
+    "a quota of nobody": (
+        change("kafka.quotas", {"clients": {"kafka": {"requestPercentage": 50}}}),
+        "kafka.quotas.clients: no client of Kafka is called 'kafka'; they are producer, model-objects",
+    ),
+    "a quota above the whole broker": (change("kafka.quotas", {"requestPercentage": 601}), "kafka.quotas.requestPerc"),
+    "a quota below a frame": (
+        change("kafka.quotas", {"readBytesPerSecond": 1_999_999}),
+        "kafka.quotas.readBytesPerSecond: 1999999 is less than one frame may have, kafka.maxMessageBytes = 2000000",
+    ),
+    "a client's quota below a frame": (
+        change("kafka.quotas", {"clients": {"producer": {"writeBytesPerSecond": 1}}}),
+        "kafka.quotas.clients.producer.writeBytesPerSecond: 1 is less than",
+    ),
+    "clients outside of a Kafka that asks nobody": (
+        both(change("kafka", {"transport": "prefer"}), outside()),
+        "kafka.outside: with kafka.transport: prefer brokers allow what no rule denies",
+    ),
+    "a port outside that is none of a machine": (outside(nodePort=9094), "kafka.outside.nodePort:"),
+    "ports outside beyond the last": (
+        outside(nodePort=32766),
+        "kafka.outside.nodePort: 3 brokers from 32766 on need ports up to 32768, and 32767 is the last",
+    ),
+    "a port outside that is the page's": (
+        outside(nodePort=30079),
+        "kafka.outside.nodePort: the brokers take 30079 to 30081, and 30080 is the page's (ui.nodePort)",
+    ),
+    "a client outside with a stage's name": (
+        outside(clients={"producer": {"read": ["frames"]}}),
+        "kafka.outside.clients.producer: this is the name of a stage",
+    ),
+    "a client outside with a model's name": (
+        outside(clients={"model-next": {"read": ["frames"]}}),
+        "kafka.outside.clients.model-next: this is the name of a stage, or may be a model's",
+    ),
+    "a client outside that reads what is not there": (
+        outside(clients={"report": {"read": ["results.object"]}}),
+        "kafka.outside.clients.report.read: there is no topic 'results.object'; the topics are frames, results.objects",
+    ),
+    "a client outside that writes what is not there": (
+        outside(clients={"report": {"write": ["frame"]}}),
+        "kafka.outside.clients.report.write: there is no topic 'frame'",
+    ),
+    "a client outside in a stage's group": (
+        outside(clients={"report": {"read": ["frames"], "groups": ["consumer"]}}),
+        "kafka.outside.clients.report.groups: 'consumer' is the group of a stage",
+    ),
+    "a client outside in a model's group": (
+        outside(clients={"report": {"read": ["frames"], "groups": ["spark.next"]}}),
+        "kafka.outside.clients.report.groups: 'spark.next' is the group of a stage",
+    ),
+    "a client outside without a right": (
+        outside(clients={"report": {"groups": ["report"]}}),
+        "kafka.outside.clients.report: it may do nothing; give read or write",
+    ),
+    "a listener outside for nobody": (outside(clients={}), "kafka.outside.clients:"),
+    "a host outside with a port": (outside(host="kafka.example.com:9094"), "kafka.outside.host:"),
     "too few machines": (change("kafka.replicas", 6), "only 5 machines run pods"),
     "nowhere to run": (no_workers, "no machine may run pods"),
     "a manifest that is not there": (

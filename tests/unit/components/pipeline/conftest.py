@@ -67,6 +67,7 @@ def declare(**changes: Any) -> None:
             cameras=stack.cameras,
             cluster=stack.cluster,
             open_id_connect=stack.access.open_id_connect,
+            kafka_outside=stack.kafka.outside is not None,
             transport=stack.kafka.transport,
             zookeeper_transport=stack.zookeeper_transport,
             search_transport=stack.elasticsearch.transport,

@@ -6,7 +6,7 @@ import pytest
 
 from components.config.sections import Kafka, Model, PodSecrets
 from components.pipeline import applications, flows, kafka, model_job, zookeeper
-from components.pipeline.network_policies import OPEN
+from components.pipeline.network_policies import OPEN, OPEN_BY_CONFIG
 from components.pipeline.network_policies import flows as allowed
 from tests.unit.components.conftest import ROOT, Program
 from tests.unit.stacks import LAB
@@ -26,7 +26,7 @@ def test_the_page_is_what_the_policies_allow() -> None:
 
 def test_every_port_that_somebody_may_reach_is_described_and_no_other() -> None:
     reached = {(flow.server, port) for flow in allowed([MODEL], "both", "both", "both") for port in flow.ports}
-    assert set(flows.DOORS) == reached | set(OPEN.items())
+    assert set(flows.DOORS) == reached | {*OPEN.items(), *OPEN_BY_CONFIG.items()}
 
 
 def test_every_allowed_connection_is_in_the_page() -> None:
@@ -96,6 +96,6 @@ def test_elasticsearch_asks_for_what_the_page_says(program: Program) -> None:
     assert (secured, secured) == asks("elasticsearch", 9200) == asks("elasticsearch", 9300)
 
 
-@pytest.mark.parametrize("kind", OPEN)
-def test_what_every_address_reaches_is_encrypted_or_asks_for_a_login(kind: str) -> None:
-    assert any(asks(kind, OPEN[kind]))
+@pytest.mark.parametrize(("kind", "port"), (OPEN | OPEN_BY_CONFIG).items())
+def test_what_every_address_reaches_is_encrypted_or_asks_for_a_login(kind: str, port: int) -> None:
+    assert any(asks(kind, port))
