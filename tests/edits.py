@@ -252,6 +252,8 @@ _VALUES: Final[Mapping[str, Sequence[Any]]] = {
     "cluster.serviceNetwork": ["10.100.0.0/16"],
     "cluster.network.manifest": ["tests/e2e/kube-router.yaml"],
     "cluster.networkPolicies": ["declared"],
+    "cluster.hostFirewall": ["off"],
+    "cluster.apiClients": [["192.0.2.0/24"]],
     "cluster.binaries": ["https://mirror.example.com/kubernetes"],
     "cluster.checksums": [_CHECKSUMS],
     "cluster.requireChecksums": [True],

@@ -50,10 +50,11 @@ class Cluster(pulumi.ComponentResource):
         undo = stages.prepare_removal(preflight.passed)
         packages = stages.install_packages(undo)
         runtimes = stages.configure_runtime(packages)
-        endpoints = stages.serve_endpoint(packages)
+        endpoints = stages.serve_endpoint(stages.admit_machines(packages))
         control_planes = stages.start_control_plane(runtimes, endpoints)
         members = {**control_planes, **stages.join_workers(runtimes, control_planes)}
         connected = stages.connect_pods(members)
+        stages.refuse_strangers(connected)
         upgraded = stages.upgrade_nodes(members, connected)
         stages.encrypt_secrets(upgraded)
         stages.label_nodes(members)

@@ -27,6 +27,9 @@ EVICTION_GIB = 2
 KUBELET_PORT = 10250
 """Port at which API servers and metrics-server ask a kubelet."""
 
+KUBE_PROXY_PORT = 10256
+"""Port at which kube-proxy says whether it is well; none of Argus's programs asks."""
+
 ETCD_PORTS = (2379, 2380)
 """For clients, and between members."""
 

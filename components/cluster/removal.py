@@ -77,6 +77,7 @@ def undo_script(args: MachineArgs) -> remote.Script:
     return script(
         "undo.sh",
         *(timers if args.machine.control_plane else ()),
+        "host_firewall_delete.sh",
         "network_delete.sh",
         "node_delete.sh",
         "network_manifest_delete.sh",

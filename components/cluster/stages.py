@@ -13,6 +13,8 @@ from components.cluster.certificates import Certificates
 from components.cluster.container_runtime import ContainerRuntime
 from components.cluster.dns import Dns
 from components.cluster.endpoint import Endpoint
+from components.cluster.firewall_admission import FirewallAdmission
+from components.cluster.host_firewall import HostFirewall
 from components.cluster.kubeconfig import Kubeconfig
 from components.cluster.kubelet_certificates import KubeletCertificates
 from components.cluster.metrics_server import MetricsServer
@@ -67,9 +69,15 @@ class Stages:
         """containerd, with the images that a node itself needs."""
         return self._on(self._args.all_machines, ContainerRuntime, "runtime", packages)
 
-    def serve_endpoint(self, packages: ByMachine) -> Sequence[pulumi.Resource]:
-        """The API's virtual IP and its load balancers, on the control planes."""
-        return list(self._on(self._args.machines.control_planes, Endpoint, "endpoint", packages).values())
+    def admit_machines(self, packages: ByMachine) -> ByMachine:
+        """The host firewalls of the control planes let new machines in."""
+        if self._args.cluster.host_firewall == "off":
+            return packages
+        return self._on(self._args.machines.control_planes, FirewallAdmission, "admission", packages)
+
+    def serve_endpoint(self, admitted: ByMachine) -> Sequence[pulumi.Resource]:
+        """The API's virtual IP and its load balancers, on the control planes; no machine joins before it."""
+        return list(self._on(self._args.machines.control_planes, Endpoint, "endpoint", admitted).values())
 
     def start_control_plane(self, runtimes: ByMachine, endpoints: Sequence[pulumi.Resource]) -> ByMachine:
         """The first control plane starts the cluster, then all others join it in parallel.
@@ -95,6 +103,10 @@ class Stages:
         """The pods' network: Argus's own, or the one in the user's manifest."""
         network = NetworkManifest if self._args.network == "manifest" else Network
         return network(f"{self._name}-network", self._args, self._after(list(members.values()))).ready
+
+    def refuse_strangers(self, connected: Sequence[pulumi.Resource]) -> None:
+        """The host firewall of every machine, by the nodes that there are once all have joined."""
+        HostFirewall(f"{self._name}-firewall", self._args, self._after(connected))
 
     def upgrade_nodes(self, members: ByMachine, connected: Sequence[pulumi.Resource]) -> pulumi.Resource:
         """Version and settings of one node at a time, control planes first; return the last node's upgrade."""

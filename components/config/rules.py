@@ -184,6 +184,12 @@ def _policies(settings: Settings) -> Iterator[str]:
 
 
 @_needs("cluster")
+def _api_clients(settings: Settings) -> Iterator[str]:
+    if settings.cluster.api_clients and settings.cluster.host_firewall == "off":
+        yield ("cluster.apiClients: nothing refuses others with cluster.hostFirewall: off; remove one of the two keys")
+
+
+@_needs("cluster")
 def _version(settings: Settings) -> Iterator[str]:
     wanted = settings.cluster.kubernetes_version
     if wanted.rpartition(".")[0] not in versions.KUBERNETES_MINORS:

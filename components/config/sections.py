@@ -347,6 +347,18 @@ class Cluster(Section):
         "its pods, by their policies and by any of yours. declared: policies are made, and with Argus's own network "
         "every pod reaches every other.",
     )
+    host_firewall: Annotated[Literal["enforced", "off"], BeforeValidator(_word)] = Field(
+        "enforced",
+        description="Whether machines refuse strangers at the ports of their own programs. enforced: etcd's are open "
+        "to control planes, the kubelet's and kube-proxy's to machines of the cluster and to pods, the API's as "
+        "apiClients says. off: all to everybody, for machines that see each other under other addresses than the "
+        "stack's.",
+    )
+    api_clients: tuple[AddressRange, ...] = Field(
+        (),
+        description="Networks (or single addresses) that reach the API at 6443 and endpointPort, beside the machines "
+        "of the cluster and pods; unset: everybody. Where Pulumi runs must be among them.",
+    )
     binaries: Annotated[str, AfterValidator(check_download_url)] = Field(
         "https://dl.k8s.io",
         description="Where machines download `v<version>/bin/linux/amd64/{kubeadm,kubelet,kubectl}` from.",

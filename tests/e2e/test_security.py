@@ -14,7 +14,7 @@ from lab.machines import ssh
 from tests.e2e.accounting import Audit
 from tests.e2e.cluster import NAMESPACE
 from tests.e2e.conftest import Stack
-from tests.e2e.machines import CONTROL_PLANES, KUBECTL, etcdctl, kubectl, on, stack_with
+from tests.e2e.machines import CONTROL_PLANES, EVERYBODY, KUBECTL, etcdctl, kubectl, on, stack_with
 from tests.e2e.strangers import SERVICE, Target, everything_that_listens
 from tests.e2e.waiting import wait_until
 
@@ -62,6 +62,7 @@ def test_who_changed_what_is_on_record_without_what_it_says(stack: Stack) -> Non
 
 @pytest.mark.parametrize("name", ["cp1", "worker1"])
 def test_a_kubelet_answers_nobody_it_does_not_know(stack: Stack, name: str) -> None:
+    """Asked from a machine of the cluster: others do not get that far."""
     address = machine(name).address
     assert _status(f"https://{address}:10250/pods") == "401"
     assert _status(f"http://{address}:10255/pods") == "000", "the read-only port is open"
@@ -69,6 +70,16 @@ def test_a_kubelet_answers_nobody_it_does_not_know(stack: Stack, name: str) -> N
 
 def test_etcd_answers_nobody_without_a_certificate(stack: Stack) -> None:
     assert _status(f"https://{machine('cp1').address}:2379/version") == "000"
+
+
+def test_a_host_beside_the_machines_opens_no_port_of_the_cluster_but_the_api(stack: Stack) -> None:
+    """This host is no machine of the cluster."""
+    ports = {name: (10250, 10256, *((2379, 2380, 6443) if name in CONTROL_PLANES else ())) for name in EVERYBODY}
+    targets = [Target(name, str(machine(name).address), port) for name, each in ports.items() for port in each]
+    with ThreadPoolExecutor(32) as pool:
+        answers = list(pool.map(_answers, targets))
+    found = {(each.kind, each.port) for each, answered in zip(targets, answers, strict=True) if answered}
+    assert found == {(name, 6443) for name in CONTROL_PLANES}
 
 
 def test_a_host_beside_the_machines_that_adds_routes_reaches_no_pod_and_no_service(stack: Stack) -> None:
@@ -124,10 +135,10 @@ def _answers(target: Target) -> bool:
 
 
 def _status(url: str) -> str:
-    """The HTTP status for an unauthenticated request; 000 without an answer."""
-    options = ["--insecure", "--silent", "--noproxy", "*", "--max-time", "5"]
-    command = ["curl", *options, "--output", "/dev/null", "--write-out", "%{http_code}", url]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    """The HTTP status for an unauthenticated request from a control plane; 000 without an answer."""
+    options = "--insecure --silent --noproxy '*' --max-time 5 --output /dev/null --write-out '%{http_code}'"
+    (status,) = on("cp2", f"curl {options} {url} || true")
+    return status
 
 
 def _expiry(name: str) -> datetime:

@@ -17,6 +17,12 @@ control_plane_addresses() {
     -o jsonpath='{range .items[*]}{.status.addresses[?(@.type=="InternalIP")].address}{"\n"}{end}'
 }
 
+# nodes_by_role: prints `address role` of every node, `control-plane` or `worker`; fails if the API does not answer.
+nodes_by_role() {
+  # shellcheck disable=SC2016 # the template's own variables
+  admin get nodes --request-timeout=10s -o go-template='{{range .items}}{{$role := "worker"}}{{range $label, $_ := .metadata.labels}}{{if eq $label "node-role.kubernetes.io/control-plane"}}{{$role = "control-plane"}}{{end}}{{end}}{{range .status.addresses}}{{if eq .type "InternalIP"}}{{.address}} {{$role}}{{"\n"}}{{end}}{{end}}{{end}}'
+}
+
 # ready NAME: prints the status of a node's Ready condition (True, False or Unknown), or nothing if there is no such node;
 # fails if the API does not answer.
 ready() {

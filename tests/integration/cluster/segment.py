@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from components.cluster.args import ClusterArgs
+from components.cluster.host_firewall import firewall_of
 from components.cluster.machine import script
 from components.cluster.network import cni_config
 
@@ -25,8 +27,9 @@ TOOLS = ("bash", "ip", "iptables", "iptables-restore", "mount", "nsenter", "sysc
 
 _AGENT = """
 import json, socket, sys, threading
+from concurrent.futures import ThreadPoolExecutor
 name, tcp_port, udp_port = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-received = []
+received, held = [], {}
 server = socket.create_server(("0.0.0.0", tcp_port))
 datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 datagrams.bind(("0.0.0.0", udp_port))
@@ -46,6 +49,9 @@ def connect(host, port):
             return server.recv(100).decode()
     except OSError:
         return None
+def connect_all(host, ports):
+    with ThreadPoolExecutor(len(ports)) as pool:
+        return list(pool.map(lambda port: connect(host, port), ports))
 def send(source, host, text):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         sender.setsockopt(socket.SOL_IP, 19, 1) # IP_TRANSPARENT: from an address of others
@@ -53,21 +59,40 @@ def send(source, host, text):
         sender.sendto(text.encode(), (host, udp_port))
 def taken():
     return received
+def listen(port):
+    # At all addresses of both versions, as the cluster's programs do. What comes is sent back after the name.
+    def answer(client):
+        client.sendall(name.encode())
+        while text := client.recv(100):
+            client.sendall(text)
+    def serve(server):
+        while True:
+            threading.Thread(target=answer, args=[server.accept()[0]], daemon=True).start()
+    server = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
+    threading.Thread(target=serve, args=[server], daemon=True).start()
+def hold(host, port):
+    held[host, port] = socket.create_connection((host, port), 1.5)
+    held[host, port].recv(100)
+def echoed(host, port):
+    held[host, port].sendall(b"still here")
+    return held[host, port].recv(100).decode()
+def leave(host, port):
+    held.pop((host, port)).close()
 print(json.dumps("ready"), flush=True)
 for line in sys.stdin:
     what, *arguments = json.loads(line)
     print(json.dumps(globals()[what](*arguments)), flush=True)
 """
-"""A program in a namespace: it answers connections with its name, keeps the datagrams that it gets, and connects and
-sends as it is told."""
+"""A program in a namespace: it answers connections with its name, keeps the datagrams that it gets, and listens,
+connects and sends as it is told."""
 
 _SYSTEMCTL = """#!/bin/bash
-# There is no systemd in a namespace: this runs the commands of the one unit that the cluster's scripts start and stop.
-unit=/etc/systemd/system/argus-network.service active=/run/argus-network-is-active
+# There is no systemd in a namespace: this runs the commands of the unit that the cluster's scripts start and stop.
+unit=/etc/systemd/system/${!#} active=/run/${!#}-is-active
 commands() { sed -n "s/^$1=-\\?//p" "$unit"; }
 case $1 in
   is-active) [[ -e $active ]] ;;
-  start) bash -e <(commands ExecStart) && touch "$active" ;;
+  start | restart) bash -e <(commands ExecStart) && touch "$active" ;;
   reload) bash -e <(commands ExecReload) ;;
   disable) [[ ! -e $active ]] || { bash <(commands ExecStop) && rm "$active"; } ;;
 esac
@@ -105,6 +130,29 @@ class Host:
         answer: str | None = self._tell("connect", host, port)
         return answer
 
+    def opened(self, server: "Host", ports: Sequence[int]) -> set[int]:
+        """Those ports at which the other host answers, at its first address."""
+        answers: list[str | None] = self._tell("connect_all", server.address, ports)
+        return {port for port, name in zip(ports, answers, strict=True) if name == server.name}
+
+    def listen(self, *ports: int) -> None:
+        """Answer connections at these ports too, and send back what comes."""
+        for port in ports:
+            self._tell("listen", port)
+
+    def hold(self, host: str, port: int) -> None:
+        """Open a connection to a port of `listen`, and keep it."""
+        self._tell("hold", host, port)
+
+    def echoed(self, host: str, port: int) -> str:
+        """What comes back over the connection that is kept."""
+        answer: str = self._tell("echoed", host, port)
+        return answer
+
+    def leave(self, host: str, port: int) -> None:
+        """Close the connection that is kept."""
+        self._tell("leave", host, port)
+
     def send(self, host: str, text: str, *, source: str) -> None:
         """Send a datagram under any address."""
         self._tell("send", source, host, text)
@@ -121,7 +169,7 @@ class Host:
             assert time.monotonic() < deadline, f"{self.name} got {self.received()[-5:]} and not {text}"
             time.sleep(0.01)
 
-    def _tell(self, *order: str | int) -> object:
+    def _tell(self, *order: str | int | Sequence[int]) -> Any:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(f"{json.dumps(order)}\n")
@@ -158,6 +206,13 @@ class Node(Host):
     def disconnect_pods(self) -> None:
         """Run network_delete.sh."""
         self.run("sh", "-c", script("network_delete.sh").render())
+
+    def refuse_strangers(
+        self, args: ClusterArgs, lines: str, *, check: bool = True
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run host_firewall.sh with these lines of host_firewall_nodes.sh."""
+        (machine,) = (each for each in args.all_machines if each.name == self.name)
+        return self.run("sh", "-c", firewall_of(args, machine).render(), stdin=lines, check=check)
 
     def rules(self) -> list[str]:
         """The guard's rules."""

@@ -4,6 +4,7 @@ Its programs and images are those of a lab that was up once on this host; the la
 """
 
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +15,8 @@ import pytest
 
 from components import remote
 from components.cluster import Cluster, ClusterArgs
+from components.cluster.host_firewall import lines
+from components.cluster.machine import script
 from components.cluster.preflight import PreflightError
 from components.cluster.removal import undo_script
 from components.remote import answer
@@ -37,6 +40,8 @@ pytestmark = [
 ]
 REGISTRY, PROGRAMS = f"{GATEWAY}:5001", f"http://{GATEWAY}:8089"
 ENDPOINT = "10.78.0.10"
+ETCD, PEERS, KUBELET, KUBE_PROXY, API, BALANCER = 2379, 2380, 10250, 10256, 6443, 8443
+PORTS = (ETCD, PEERS, KUBELET, KUBE_PROXY, API, BALANCER)
 STEP_S = 300
 KUBECTL = "KUBECACHEDIR=/var/lib/argus/kubectl kubectl --kubeconfig /etc/kubernetes/admin.conf"
 
@@ -136,6 +141,31 @@ def not_running(machine: Machine) -> str | None:
     return node if node.split()[1] != "Ready" else "; ".join(others) or None
 
 
+def strangers_open(machine: Machine) -> set[int]:
+    """The ports of the cluster's programs that this host opens, which is no machine of the cluster."""
+
+    def opens(port: int) -> bool:
+        try:
+            socket.create_connection((str(machine.address), port), 3).close()
+        except OSError:
+            return False
+        return True
+
+    return {port for port in PORTS if opens(port)}
+
+
+def not_guarded(machine: Machine) -> str | None:
+    """None once strangers open the API alone; until then what they open."""
+    found = strangers_open(machine)
+    return None if found == {API, BALANCER} else f"strangers open {sorted(found)}"
+
+
+def not_listed(machine: Machine, nodes: str) -> str | None:
+    """None once the host firewall lets in these nodes; until then its list."""
+    listed = on(machine, "cat /etc/argus/firewall-nodes").strip()
+    return None if listed == nodes else listed
+
+
 def test_a_machine_alone_becomes_a_cluster_and_is_left_as_it_was(machine: Machine, served: None) -> None:
     args = cluster_of(machine)
     name = machine.name
@@ -149,6 +179,11 @@ def test_a_machine_alone_becomes_a_cluster_and_is_left_as_it_was(machine: Machin
     for each in ("certificates-renewed", "kubelets-granted", "backup-scheduled"):
         step(f"{name}-{each}")
     wait_until("the node and its pods", partial(not_running, machine), limit_s=STEP_S)
+    assert strangers_open(machine) == set(PORTS), "without a host firewall"
+    nodes = run(machine, script("host_firewall_nodes.sh", machines=lines(args.all_machines)).render())
+    assert nodes == f"{machine.address} control-plane"
+    step(f"firewall-{name}", f"{nodes}\n10.78.0.99 worker leaving\n")
+    assert strangers_open(machine) == {API, BALANCER}
     # keepalived runs both of its checks.
     assert "Changing effective priority from 100 to 150" in on(machine, "journalctl --unit keepalived --output cat")
     on(machine, "systemctl start argus-backup.service && ls /var/backups/argus/*.tar.gz", limit_s=120)
@@ -157,6 +192,11 @@ def test_a_machine_alone_becomes_a_cluster_and_is_left_as_it_was(machine: Machin
     fleet.start(machine)
     wait_until("the node after a power cut", partial(not_running, machine), limit_s=STEP_S)
     assert on(machine, "iptables --wait -t raw -S PREROUTING | tail -n 1") == "-A PREROUTING -j ARGUS-PREROUTING"
+    assert strangers_open(machine) == {API, BALANCER}
+    on(machine, "iptables --wait -t security -F")
+    assert strangers_open(machine) == set(PORTS)
+    wait_until("the timer's run", partial(not_guarded, machine), limit_s=STEP_S)
+    wait_until("a list without who is no node", partial(not_listed, machine, nodes), limit_s=STEP_S)
     undone = run(machine, undo_script(args.on(args.machines.control_planes[0])).render("root"))
     assert undone.splitlines()[-1] == "undone"
     left = changed_files(machine)

@@ -106,10 +106,10 @@ STEPS = ("packages", "runtime", "removal", "drain", "upgrade")
 def test_every_step_is_a_component_of_the_cluster(cluster: Any) -> None:
     per_machine = {f"lab-{name}-{step}" for name in ADDRESSES for step in STEPS}
     endpoints = {f"lab-{machine.name}-endpoint" for machine in CONTROL_PLANES}
-    timers = ("certificates", "kubelets", "backup")
+    timers = ("admission", "certificates", "kubelets", "backup")
     endpoints |= {f"lab-{machine.name}-{step}" for machine in CONTROL_PLANES for step in timers}
     nodes = {f"lab-{name}" for name in ADDRESSES}
-    steps = ("preflight", "network", "secrets-key", "metadata", "dns", "kubeconfig", "metrics", "storage")
+    steps = ("preflight", "network", "firewall", "secrets-key", "metadata", "dns", "kubeconfig", "metrics", "storage")
     shared = {f"lab-{step}" for step in steps}
     children = {each.name for each in cluster.children("lab")}
     assert children == per_machine | endpoints | nodes | shared | {"lab-provider"}
@@ -338,6 +338,12 @@ def test_order(cluster: Any) -> None:
         assert not {"lab-cp2-joined", "lab-cp3-joined"} & after(f"lab-{name}")
     assert {f"lab-{name}-joined" for name in ADDRESSES} <= after("lab-network")
     assert {f"lab-network-{name}" for name in ADDRESSES} <= after("lab-cp1-upgrade")
+    # Control planes let new machines in before any joins: all wait for cp1, and cp1 for all endpoints.
+    for name in (each.name for each in CONTROL_PLANES):
+        assert after(f"lab-{name}-admission") == {f"lab-{name}-packages-installed"}
+        assert after(f"lab-{name}-endpoint") == {f"lab-{name}-admission-admitted"}
+        assert f"lab-{name}-endpoint-configured" in after("lab-cp1")
+    assert {f"lab-network-{name}" for name in ADDRESSES} <= after("lab-firewall")
     one_by_one = [f"lab-{name}-upgrade" for name in ADDRESSES]
     for upgrade, following in pairwise(one_by_one):
         assert after(following) == {f"{upgrade}-node"}
@@ -345,7 +351,13 @@ def test_order(cluster: Any) -> None:
 
 
 def test_commands_of_the_cluster_ask_a_living_control_plane(cluster: Any) -> None:
-    for name in ("lab-metadata-set", "lab-kubeconfig-read", "lab-dns-spread", "lab-network-node-networks"):
+    for name in (
+        "lab-metadata-set",
+        "lab-kubeconfig-read",
+        "lab-dns-spread",
+        "lab-network-node-networks",
+        "lab-firewall-nodes",
+    ):
         assert "\nHOST=192.0.2.10\n" in cluster.named(name).inputs["create"]
     for name in ADDRESSES:
         assert "\nENDPOINT=192.0.2.10\n" in cluster.named(f"lab-{name}-invitation").inputs["create"]

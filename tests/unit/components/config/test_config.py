@@ -531,6 +531,11 @@ MISTAKES = {
         ),
         "images.registry: required to build network-policies (cluster.networkPolicies)",
     ),
+    "clients of an API that nothing guards": (
+        both(change("cluster.hostFirewall", False), change("cluster.apiClients", ["192.0.2.0/24"])),
+        "cluster.apiClients: nothing refuses others with cluster.hostFirewall: off; remove one of the two keys",
+    ),
+    "a client that is no network": (change("cluster.apiClients", ["192.0.2.1/24"]), "cluster.apiClients"),
     "policies that are half enforced": (
         change("cluster.networkPolicies", "audit"),
         'cluster.networkPolicies: "audit"',

@@ -1,0 +1,3 @@
+#!/usr/bin/env bash
+# Takes the host firewall out.
+open_ports
