@@ -21,7 +21,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -708,16 +708,11 @@ class _Recorder(Recorder):
         return f"{args.name}-id", {"metadata": args.inputs.get("metadata", {})}
 
 
-_LASTS_FOR_CLUSTER: Final = (
-    "machines",
-    "cluster",
-    "backup",
-    "volumes_gib",
-    "bounded_volumes",
-    "digests",
-    "registries",
+_NOT_COMPARED: Final = frozenset(
+    ("ssh", "pods", "running_version", "running_network", "running_kubeconfig", "refusals", "checks", "disks")
 )
-"""The arguments of the cluster from which its resources follow, beside `ssh`. Each machine has memory for every pod."""
+"""The arguments of the cluster that are the stack's last outputs; `pods`, as each machine has memory for all of them;
+and `ssh`, of which the options are compared."""
 
 
 @dataclass
@@ -767,8 +762,8 @@ _OUTPUTS: Final = {
 
 
 def _same(one: ClusterArgs, other: ClusterArgs) -> bool:
-    alike = all(getattr(one, name) == getattr(other, name) for name in _LASTS_FOR_CLUSTER)
-    return alike and one.ssh.options == other.ssh.options
+    names = {each.name for each in fields(ClusterArgs)} - _NOT_COMPARED
+    return one.ssh.options == other.ssh.options and all(getattr(one, name) == getattr(other, name) for name in names)
 
 
 @dataclass
