@@ -21,6 +21,9 @@ from pulumi.runtime.settings import SETTINGS, get_root_resource, set_root_resour
 from pulumi.runtime.stack import run_pulumi_func
 from pulumi.runtime.sync_await import _sync_await
 
+ROOT_TYPE = "pulumi:pulumi:Stack"
+"""The type of the resource that stands for the stack itself."""
+
 Outputs = Callable[[str, dict[str, Any]], Mapping[str, Any]]
 """Makes the outputs of a resource of one type, beside its inputs, from its name and inputs."""
 
@@ -40,6 +43,8 @@ class Registered:
     ignore_changes: frozenset[str]
     urn: str
     delete_before_replace: bool = False
+    sources: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """The URNs of the resources on whose outputs each input depends."""
 
 
 def _unwrap(value: Any) -> Any:
@@ -53,7 +58,7 @@ def _unwrap(value: Any) -> Any:
 
 
 def _name_of(urn: str) -> str | None:
-    if not urn or urn.split("::")[2] == "pulumi:pulumi:Stack":
+    if not urn or urn.split("::")[2] == ROOT_TYPE:
         return None
     return urn.rsplit("::", maxsplit=1)[-1]
 
@@ -148,24 +153,28 @@ class _Monitor(mocks.MockMonitor):
 
     def RegisterResource(self, request: Any) -> Any:
         response = super().RegisterResource(request)  # type: ignore[no-untyped-call]
-        if request.type != "pulumi:pulumi:Stack":
-            inputs = rpc.deserialize_properties(request.object)
-            self.recorder.resources.append(
-                Registered(
-                    type=request.type,
-                    name=request.name,
-                    custom=request.custom,
-                    parent=_name_of(request.parent),
-                    inputs=_unwrap(inputs),
-                    secret_inputs=frozenset(key for key, value in inputs.items() if rpc.is_rpc_secret(value)),
-                    secret_outputs=frozenset(request.additionalSecretOutputs),
-                    depends_on=frozenset(filter(None, map(_name_of, request.dependencies))),
-                    ignore_changes=frozenset(request.ignoreChanges),
-                    urn=response.urn,
-                    delete_before_replace=request.deleteBeforeReplace,
-                )
-            )
+        if request.type != ROOT_TYPE:
+            self.recorder.resources.append(registered(request, response.urn))
         return response
+
+
+def registered(request: Any, urn: str) -> Registered:
+    """The resource that a request to the engine's resource monitor registers."""
+    inputs = rpc.deserialize_properties(request.object)
+    return Registered(
+        type=request.type,
+        name=request.name,
+        custom=request.custom,
+        parent=_name_of(request.parent),
+        inputs=_unwrap(inputs),
+        secret_inputs=frozenset(key for key, value in inputs.items() if rpc.is_rpc_secret(value)),
+        secret_outputs=frozenset(request.additionalSecretOutputs),
+        depends_on=frozenset(filter(None, map(_name_of, request.dependencies))),
+        ignore_changes=frozenset(request.ignoreChanges),
+        urn=urn,
+        delete_before_replace=request.deleteBeforeReplace,
+        sources={name: frozenset(each.urns) for name, each in request.propertyDependencies.items()},
+    )
 
 
 @contextmanager

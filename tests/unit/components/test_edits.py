@@ -103,6 +103,25 @@ def test_another_trigger_runs_the_undo_of_a_machine() -> None:
     assert compare([undo], [replace(undo, inputs={**undo.inputs, "delete": "better"})]).lost == []
 
 
+def test_what_cannot_change_is_made_anew_with_an_object_that_is_deleted_before() -> None:
+    job = changed(replace(SET, type="kubernetes:batch/v1:Job", urn="urn:job"), template={"image": "rules:1"})
+    again = changed(job, template={"image": "rules:2"})
+    metadata = {"name": "environment"}
+    frozen = replace(
+        SET,
+        type="kubernetes:core/v1:ConfigMap",
+        inputs={"metadata": metadata, "data": {}, "immutable": True},
+        urn="urn:frozen",
+        sources={"data": frozenset({job.urn})},
+    )
+    mutable = replace(frozen, inputs={"metadata": metadata, "data": {}}, urn="urn:mutable")
+    reader = replace(mutable, urn="urn:reader", sources={"data": frozenset({frozen.urn})})
+    readers = [frozen, mutable, reader]
+    assert compare([job, *readers], [again, *readers]).replaced == [again, frozen]
+    renamed = replace(again, inputs={**again.inputs, "metadata": {"name": "other"}})
+    assert compare([job, *readers], [renamed, *readers]).replaced == [renamed]
+
+
 @pytest.fixture(scope="module")
 def program() -> Iterator[tuple[edits.Program, Any]]:
     with edits.at_home():
@@ -121,8 +140,11 @@ def test_the_page_says_what_a_change_does(program: tuple[edits.Program, Any], ke
     page, (up, before) = read_page(), program
     for sample in SAMPLES[key]:
         effect = up.effect(sample, before)
-        assert edits.row(key, sample, effect) in page.splitlines(), "run `make docs`"
+        row = edits.row(key, sample, effect)
+        assert row in page.splitlines(), "run `make docs`"
         assert effect.lost == []
+        read = edits.Row(refused=effect.refused, claims=edits.claims(effect), data=edits.data(key, effect))
+        assert edits.read_rows(row) == {key: [read]}
 
 
 def test_every_key_that_a_stack_keeps_has_a_change_that_is_refused() -> None:
