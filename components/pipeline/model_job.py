@@ -19,6 +19,7 @@ from components.config import Settings, sections
 from components.images import APP, Image
 from components.pipeline.applications import ROLES, job_name, labels_of, pods_of
 from components.pipeline.driver_policy import ACCOUNT, SECRET, DriverPolicy, DriverPolicyArgs
+from components.pipeline.kafka import Kafka
 from components.pipeline.stage import Pipeline, Stage
 from components.pipeline.topics import Topics
 
@@ -48,6 +49,9 @@ class ModelJobArgs:
     namespace: pulumi.Input[str]
     image: pulumi.Input[str]
     bootstrap_servers: pulumi.Input[str]
+    topics: pulumi.Input[str]
+    """Any string that is there once the topics are, and only then. It must not be in what is never changed: a job that
+    is deleted before it is made anew would take that along."""
     models: Sequence[sections.Model]
     max_message_bytes: int
     ungated_cameras: Sequence[str]
@@ -298,7 +302,7 @@ class ModelJob(pulumi.ComponentResource):
         job = job_name(args.first.name)
         labels = labels_of(args.first.name, "driver")
         workload = k.Workload(job, args.namespace, labels, pulumi.ResourceOptions(parent=self))
-        account = k.available_after(self._account(name, workload), args.policy)
+        account = k.available_after(self._account(name, workload), args.policy, args.topics)
         secret = self._secret(name, workload.named(f"{job}-{SECRET}"), args)
         lease = coordination.v1.Lease(f"{name}-lease", metadata=workload.metadata(), opts=workload.opts)
 
@@ -398,7 +402,8 @@ def _declare(pipeline: Pipeline) -> Iterator[pulumi.ComponentResource]:
         args = ModelJobArgs(
             namespace=pipeline.namespace,
             image=pipeline.images["spark"],
-            bootstrap_servers=pipeline.one(Topics).bootstrap_servers,
+            bootstrap_servers=pipeline.one(Kafka).bootstrap_servers,
+            topics=pipeline.one(Topics).bootstrap_servers,
             models=models,
             max_message_bytes=pipeline.settings.kafka.max_message_bytes,
             ungated_cameras=[camera.name for camera in pipeline.settings.cameras if not camera.gated],

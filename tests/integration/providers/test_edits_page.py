@@ -92,7 +92,7 @@ def effect(preview: Preview, before: Sequence[Registered], after: Sequence[Regis
     What is in both is called by its name before: that of a ConfigMap may follow from what is not known.
     """
     assert preview.steps.keys() <= {"create", "update", "replace", "delete"}
-    resources = {each.urn: each for each in (*after, *before)}
+    resources = {each.urn: named(each) for each in (*after, *before)}
     steps = {operation: [resources[urn] for urn in sorted(urns)] for operation, urns in preview.steps.items()}
     differ = edits.compare(before, after)
     differing, restarted = ({each.urn for each in some} for some in (differ.updated, differ.restarted))
@@ -104,6 +104,14 @@ def effect(preview: Preview, before: Sequence[Registered], after: Sequence[Regis
         updated=updated,
         restarted=[each for each in updated if each.urn in restarted],
     )
+
+
+def named(resource: Registered) -> Registered:
+    """The resource; a new object whose name is not known yet, as its content is not, has that of the resource."""
+    metadata = resource.inputs.get("metadata", {})
+    if not isinstance(metadata.get("name"), Unknown):
+        return resource
+    return replace(resource, inputs={**resource.inputs, "metadata": {**metadata, "name": resource.name}})
 
 
 def titles(claims: Mapping[str, Counter[str]], *verbs: str) -> Counter[str]:

@@ -59,6 +59,7 @@ def test_spark_asks_for_what_the_page_says() -> None:
         namespace="argus",
         image="spark",
         bootstrap_servers="kafka:9092",
+        topics="kafka:9092",
         models=[model],
         max_message_bytes=2_000_000,
         ungated_cameras=[],

@@ -172,7 +172,7 @@ def test_a_camera_is_ungated_where_any_model_of_the_application_has_a_gate(build
 def test_topics_do_not_depend_on_the_application(build: Build) -> None:
     apart = [{key: value for key, value in each.items() if key != "application"} for each in SHARED]
     shared, own = (
-        {key: each.inputs for key, each in build(models=models).items() if "topics" in key}
+        [each.inputs["data"]["topics"] for each in build(models=models).values() if each.name == "topics-config"]
         for models in (SHARED, apart)
     )
     assert shared == own
@@ -259,3 +259,14 @@ def test_the_secret_s_name_is_no_secret(words: None, build: Build) -> None:
     objects = build(kafka={})
     assert objects[DRIVER].secret_inputs == frozenset()
     assert objects[f"ConfigMap/{config_map_of_files(objects)}"].secret_inputs == frozenset()
+
+
+def test_no_job_takes_along_what_is_never_changed(build: Build) -> None:
+    """A job is deleted before it is made anew. Pulumi would make what depends on it anew too, which is still there."""
+    objects = build().values()
+    jobs = {each.urn for each in objects if each.type == "kubernetes:batch/v1:Job"}
+    lasting = [each for each in objects if each.inputs.get("immutable")]
+    assert jobs and lasting
+    assert {each.name for each in lasting if jobs & frozenset().union(*each.sources.values())} == set()
+    (driver,) = (each for each in objects if each.name == "model-objects-driver")
+    assert jobs & driver.sources["spec"], "the driver waits for the topics"
