@@ -40,10 +40,12 @@ def kafka(address: str, credentials: Path, operation: str, topic: str) -> str:
         "log_level": 0,
     }
     try:
+        # Who may not even see a topic is told so at once here; a producer would try for half a minute.
+        partitions = _partitions(connection, topic)
         if operation == "write":
             _write(connection, topic)
-        else:
-            _read(connection, topic, more=operation == "read")
+        elif operation == "read":
+            _read(connection, topic, partitions)
     except KafkaException as error:
         name = error.args[0].name()
         return REFUSED if name.endswith("_AUTHORIZATION_FAILED") else str(name)
@@ -81,16 +83,22 @@ def _write(connection: dict[str, object], topic: str) -> None:
         raise KafkaException(errors[0])
 
 
-def _read(connection: dict[str, object], topic: str, *, more: bool) -> None:
-    """Look for a topic, and read a record from it if there is `more` to do."""
-    consumer = Consumer({**connection, "group.id": "nobody", "enable.auto.commit": False})
+def _partitions(connection: dict[str, object], topic: str) -> list[int]:
+    consumer = Consumer({**connection, "group.id": "nobody"})
     try:
         found = consumer.list_topics(topic, timeout=LIMIT_SECONDS).topics[topic]
-        if found.error is not None:
-            raise KafkaException(found.error)
-        if not more:
-            return
-        consumer.assign([TopicPartition(topic, partition, 0) for partition in found.partitions])
+    finally:
+        consumer.close()
+    if found.error is not None:
+        raise KafkaException(found.error)
+    return list(found.partitions)
+
+
+def _read(connection: dict[str, object], topic: str, partitions: list[int]) -> None:
+    """Read a record."""
+    consumer = Consumer({**connection, "group.id": "nobody", "enable.auto.commit": False})
+    try:
+        consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
         deadline = time.monotonic() + LIMIT_SECONDS
         while time.monotonic() < deadline:
             record = consumer.poll(1.0)
