@@ -328,7 +328,8 @@ def surprises_with_credentials_of_all(cluster: ClusterClient) -> dict[Attempt, s
     borrowed = sorted({secret for secret, _ in wanted})
     stranger = Stranger(name="stranger-ui", namespace=NAMESPACE, labels=kinds["ui"], kind="ui", secrets=borrowed)
     task = {
-        "kafka": f"kafka.{NAMESPACE}.svc.cluster.local:{port_of_clients(settings.kafka.transport)}",
+        # A broker's certificate has its pod's name, not the Service's.
+        "kafka": f"kafka-0.kafka.{NAMESPACE}.svc.cluster.local:{port_of_clients(settings.kafka.transport)}",
         "elasticsearch": f"https://elasticsearch.{NAMESPACE}.svc.cluster.local:{HTTPS}",
         "attempts": sorted(wanted),
     }
