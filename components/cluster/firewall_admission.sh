@@ -7,4 +7,5 @@ list=/etc/argus/firewall-nodes
 alone firewall
 new=$(grep -vxF -f "$list" <<<"$MACHINES") || exit 0
 { cat "$list" && echo "$new"; } | put_firewall_nodes
-start_firewall
+# Where somebody flushed the rules, or a first step was cut short, this is not what sets them.
+if in_force; then start_firewall; fi

@@ -18,7 +18,7 @@ off='set argus:cluster.hostFirewall: off'
 other=$(awk '{ print $1 }' <<<"$nodes" | sent_from_elsewhere "$ADDRESS")
 [[ ! $other ]] || die "$NAME sends to $other from another address than its own, $ADDRESS, and the other machines let only that" \
   "in: make $ADDRESS the first address of its network link, or $off"
-if [[ ! -e /etc/argus/firewall-nodes ]]; then
+if ! in_force; then
   # Until now everybody got in. etcd's members and a kubelet's clients keep connections open, so they are seen here.
   mapfile -t ports <<<"$PORTS"
   strangers=$(connected "${ports[@]}" | outside "${cluster[@]}")

@@ -19,8 +19,8 @@ elif ((status != 255)); then
 elif unknown_key; then
   echo "the machine at $HOST shows another SSH host key than $NODE did: it is left alone" >&2
 else
-  echo "$NODE ($HOST) does not answer over SSH: it is forgotten as it is. If it comes back, run \`kubeadm reset\`" \
-    "there before its next use" >&2
+  echo "$NODE ($HOST) does not answer over SSH: it is forgotten as it is. If it comes back, run there before its next use:" \
+    "kubeadm reset; systemctl disable argus-firewall.timer argus-firewall.service; and restart it" >&2
 fi
 
 # After the last control plane, nothing answers at the endpoint, and there is no cluster left to delete a node from.

@@ -77,7 +77,12 @@ class Stages:
 
     def serve_endpoint(self, admitted: ByMachine) -> Sequence[pulumi.Resource]:
         """The API's virtual IP and its load balancers, on the control planes; no machine joins before it."""
-        return list(self._on(self._args.machines.control_planes, Endpoint, "endpoint", admitted).values())
+        # Each asks at the virtual IP, which any of them may have.
+        everywhere = self._after(list(admitted.values()))
+        return [
+            Endpoint(f"{self._name}-{machine.name}-endpoint", self._args.on(machine), everywhere)
+            for machine in self._args.machines.control_planes
+        ]
 
     def start_control_plane(self, runtimes: ByMachine, endpoints: Sequence[pulumi.Resource]) -> ByMachine:
         """The first control plane starts the cluster, then all others join it in parallel.

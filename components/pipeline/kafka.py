@@ -244,9 +244,10 @@ class Kafka(pulumi.ComponentResource):
         if section.outside is None or host is None or pipeline.identities is None:
             return None
         for number, port in enumerate(section.outside.ports(section.replicas)):
-            broker = workload.named(f"kafka-outside-{number}")
+            # Named by the port: with other ports, none is asked for while another Service still has it.
+            broker = workload.named(f"kafka-outside-{port}")
             one = {**LABELS, k.POD_NAME: f"kafka-{number}"}
-            k.service(f"{name}-outside-{number}", replace(broker, labels=one), {"kafka": OUTSIDE_PORT}, node_port=port)
+            k.service(f"{name}-outside-{port}", replace(broker, labels=one), {"kafka": OUTSIDE_PORT}, node_port=port)
         self.outside_servers = ",".join(f"{host}:{port}" for port in section.outside.ports(section.replicas))
         files = {client: pipeline.identities.files(client) for client in section.outside.clients}
         self.outside_clients = pulumi.Output.secret(files)

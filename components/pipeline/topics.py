@@ -112,7 +112,7 @@ class Topics(pulumi.ComponentResource):
         if tls:
             files["client.properties"] = "".join(f"{line}\n" for line in tls_properties(DIR))
         # Named by content, so that a Job's pod never reads the ConfigMap of a later change.
-        workload = pipeline.workload(f"topics-{k.digest(files)[:8]}", LABELS, self)
+        workload = pipeline.workload(f"topics-{k.digest([files, command])[:8]}", LABELS, self)
         config = k.config_map(f"{name}-config", workload, files)
         servers, access = pipeline.one(Kafka).bootstrap_servers, pipeline.kafka_access(ADMIN)
         container = core.v1.ContainerArgs(
@@ -149,7 +149,9 @@ class Topics(pulumi.ComponentResource):
             "ARGUS_GRANTS_FILE": f"{k.CONFIG_DIR}/grants.json",
             **access.variables,
         }
-        named = k.digest([files, pipeline.settings.kafka.transport])[:8]
+        # 2, because of an earlier version: its Job of the same name would be deleted first, and would take along what
+        # depended on it there, the immutable ConfigMaps of drivers.
+        named = k.digest([files, pipeline.settings.kafka.transport, 2])[:8]
         workload = pipeline.workload(f"kafka-rules-{named}", LABELS, self)
         config = k.config_map(f"{name}-rules-config", workload, files)
         environment = k.config_map(f"{name}-rules-environment", workload.named(f"kafka-rules-env-{named}"), variables)

@@ -69,7 +69,10 @@ def elasticsearch(address: str, credentials: Path, method: str, path: str) -> st
         status = answered.code
     except OSError as failed:
         return str(failed)
-    return REFUSED if status == 403 else DONE
+    if status == 403:
+        return REFUSED
+    # The index of a day without results is not found; nothing else is as it should be.
+    return DONE if status < 300 or status in (400, 404) else str(status)
 
 
 def _write(connection: dict[str, object], topic: str) -> None:

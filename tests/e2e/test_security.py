@@ -69,7 +69,9 @@ def test_a_kubelet_answers_nobody_it_does_not_know(stack: Stack, name: str) -> N
 
 
 def test_etcd_answers_nobody_without_a_certificate(stack: Stack) -> None:
-    assert _status(f"https://{machine('cp1').address}:2379/version") == "000"
+    address = machine("cp1").address
+    assert on("cp2", f"timeout 5 bash -c ':</dev/tcp/{address}/2379' && echo in") == ["in"], "cp2 does not get that far"
+    assert _status(f"https://{address}:2379/version") == "000"
 
 
 def test_a_host_beside_the_machines_opens_no_port_of_the_cluster_but_the_api(stack: Stack) -> None:

@@ -18,10 +18,14 @@ start_firewall() {
       "\`security\`, which Debian's kernels have; or set argus:cluster.hostFirewall: off"
 }
 
+# in_force: whether the rules are set. A list alone says nothing: the step that wrote it may have been cut short.
+in_force() { iptables --wait -t security -C INPUT -j ARGUS-FIREWALL 2>/dev/null; }
+
 # open_ports: takes the firewall out. It is repeatable: the chain that is looked for is deleted last.
 open_ports() {
   local program each chains='FORWARD ETCD NODE API FIREWALL'
-  [[ -e /usr/local/lib/argus/firewall ]] || return 0
+  rm -f /etc/argus/firewall-nodes.new /etc/argus/firewall-nodes.living
+  [[ -e /usr/local/lib/argus/firewall || -e /etc/argus/firewall-nodes ]] || return 0
   systemctl disable -q --now argus-firewall.timer argus-firewall.service 2>/dev/null || true
   for program in iptables ip6tables; do
     "$program" --wait -t security -S ARGUS-FIREWALL >/dev/null 2>&1 || continue

@@ -57,7 +57,7 @@ def test_each_broker_has_a_port_at_every_machine_which_it_tells_its_clients(obje
     command = templates(objects)[BROKER]["spec"]["containers"][0]["command"][-1]
     assert ":9093,OUTSIDE://192.0.2.10:$((30092 + ${HOSTNAME##*-}))" in command
     for number in range(3):
-        spec = objects[f"Service/kafka-outside-{number}"].inputs["spec"]
+        spec = objects[f"Service/kafka-outside-{30092 + number}"].inputs["spec"]
         (port,) = spec["ports"]
         assert (spec["type"], port["nodePort"], port["targetPort"]) == ("NodePort", 30092 + number, kafka.OUTSIDE_PORT)
         assert spec["selector"]["statefulset.kubernetes.io/pod-name"] == f"kafka-{number}"
