@@ -108,8 +108,8 @@ def effect(preview: Preview, before: Sequence[Registered], after: Sequence[Regis
 
 def named(resource: Registered) -> Registered:
     """The resource; a new object whose name is not known yet, as its content is not, has that of the resource."""
-    metadata = resource.inputs.get("metadata", {})
-    if not isinstance(metadata.get("name"), Unknown):
+    metadata = resource.inputs.get("metadata")
+    if not isinstance(metadata, dict) or isinstance(metadata.get("name"), str):
         return resource
     return replace(resource, inputs={**resource.inputs, "metadata": {**metadata, "name": resource.name}})
 
