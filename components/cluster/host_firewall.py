@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
-from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from typing import Final
 
@@ -13,7 +12,7 @@ import pulumi
 from components import remote
 from components.cluster.args import ClusterArgs
 from components.cluster.kubeadm import API_PORT, ETCD_PORTS, KUBE_PROXY_PORT, KUBELET_PORT
-from components.cluster.machine import script
+from components.cluster.machine import script, unattended
 from components.config import Machine
 
 _NODE_PORTS: Final = (KUBELET_PORT, KUBE_PROXY_PORT)
@@ -76,17 +75,17 @@ def firewall_of(args: ClusterArgs, machine: Machine) -> remote.Script:
 
 
 def _program(args: ClusterArgs, machine: Machine) -> str:
-    rules = script(
-        "firewall.sh",
-        control_plane=machine.control_plane,
-        pod_network=str(args.cluster.pod_network),
-        etcd_ports=_texts(ETCD_PORTS),
-        node_ports=_texts(_NODE_PORTS),
-        api_ports=_texts((API_PORT, args.cluster.endpoint_port)),
-        api_clients=_api_clients(args, machine),
+    return unattended(
+        script(
+            "firewall.sh",
+            control_plane=machine.control_plane,
+            pod_network=str(args.cluster.pod_network),
+            etcd_ports=_texts(ETCD_PORTS),
+            node_ports=_texts(_NODE_PORTS),
+            api_ports=_texts((API_PORT, args.cluster.endpoint_port)),
+            api_clients=_api_clients(args, machine),
+        )
     )
-    # systemd runs it there, where nobody reads an answer.
-    return f"#!/bin/sh\nexec {replace(rules, on_machine=False).render()}"
 
 
 def address_towards(host: str) -> IPv4Address | None:

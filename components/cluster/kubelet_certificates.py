@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pulumi
 
 from components import remote
 from components.cluster.args import ClusterArgs, MachineArgs
-from components.cluster.machine import script
+from components.cluster.machine import script, unattended
 
 
 class KubeletCertificates(pulumi.ComponentResource):
@@ -32,6 +30,4 @@ class KubeletCertificates(pulumi.ComponentResource):
 
 def _program(args: ClusterArgs) -> str:
     nodes = [f"{machine.name} {machine.host}" for machine in args.all_machines]
-    granted = script("grant_kubelets.sh", virtual_ip=args.endpoint, nodes=nodes)
-    # systemd runs it there, where nobody reads an answer.
-    return f"#!/bin/sh\nexec {replace(granted, on_machine=False).render()}"
+    return unattended(script("grant_kubelets.sh", virtual_ip=args.endpoint, nodes=nodes))

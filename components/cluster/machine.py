@@ -1,6 +1,7 @@
 """The scripts that run on machines."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +34,11 @@ def program(*files: str) -> str:
     if files[0].endswith(".yaml"):
         return yaml.safe_dump(yaml.safe_load(*texts), sort_keys=False).rstrip()
     return f"#!/usr/bin/env bash\n{shell.minimal(*texts)}"
+
+
+def unattended(given: Script) -> str:
+    """The text of a script with its values that systemd runs on a machine, where nobody reads an answer."""
+    return f"#!/bin/sh\nexec {replace(given, on_machine=False).render()}"
 
 
 def _script(files: Sequence[str], values: Mapping[str, Value], *, on_machine: bool) -> Script:

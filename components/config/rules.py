@@ -186,7 +186,7 @@ def _policies(settings: Settings) -> Iterator[str]:
 @_needs("cluster")
 def _api_clients(settings: Settings) -> Iterator[str]:
     if settings.cluster.api_clients and settings.cluster.host_firewall == "off":
-        yield ("cluster.apiClients: nothing refuses others with cluster.hostFirewall: off; remove one of the two keys")
+        yield "cluster.apiClients: nothing refuses others with cluster.hostFirewall: off; remove one of the two keys"
 
 
 @_needs("cluster")
@@ -638,8 +638,8 @@ def _outside(settings: Settings) -> Iterator[str]:
 @_needs("kafka", "ui")
 def _outside_and_page(settings: Settings) -> Iterator[str]:
     kafka, page = settings.kafka, settings.ui.node_port
-    if kafka.outside is not None and page in kafka.outside.ports(kafka.replicas):
-        ports = kafka.outside.ports(kafka.replicas)
+    ports = kafka.outside.ports(kafka.replicas) if kafka.outside else range(0)
+    if page in ports:
         yield (
             f"kafka.outside.nodePort: the brokers take {ports[0]} to {ports[-1]}, and {page} is the page's "
             "(ui.nodePort); choose another for one of them"

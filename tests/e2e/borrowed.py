@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -41,11 +42,11 @@ def kafka(address: str, credentials: Path, operation: str, topic: str) -> str:
     }
     try:
         # Who may not even see a topic is told so at once here; a producer would try for half a minute.
-        partitions = _partitions(connection, topic)
+        partitions = partitions_of(connection, topic)
         if operation == "write":
             _write(connection, topic)
         elif operation == "read":
-            _read(connection, topic, partitions)
+            read(connection, topic, partitions)
     except KafkaException as error:
         name = error.args[0].name()
         return REFUSED if name.endswith("_AUTHORIZATION_FAILED") else str(name)
@@ -86,7 +87,8 @@ def _write(connection: dict[str, object], topic: str) -> None:
         raise KafkaException(errors[0])
 
 
-def _partitions(connection: dict[str, object], topic: str) -> list[int]:
+def partitions_of(connection: Mapping[str, object], topic: str) -> list[int]:
+    """A topic's partitions. Raises KafkaException for who may not see it."""
     consumer = Consumer({**connection, "group.id": "nobody"})
     try:
         found = consumer.list_topics(topic, timeout=LIMIT_SECONDS).topics[topic]
@@ -97,8 +99,9 @@ def _partitions(connection: dict[str, object], topic: str) -> list[int]:
     return list(found.partitions)
 
 
-def _read(connection: dict[str, object], topic: str, partitions: list[int]) -> None:
-    """Read a record."""
+def read(connection: Mapping[str, object], topic: str, partitions: Iterable[int]) -> None:
+    """Read one record without a group's offsets. Raises TimeoutError where neither it nor a refusal comes, as of a
+    topic that a client may not even see: librdkafka's consumer waits for ever and says nothing."""
     consumer = Consumer({**connection, "group.id": "nobody", "enable.auto.commit": False})
     try:
         consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
@@ -113,7 +116,7 @@ def _read(connection: dict[str, object], topic: str, partitions: list[int]) -> N
             # That the group has no coordinator concerns nobody who joins none.
             if error.name() != "GROUP_AUTHORIZATION_FAILED":
                 raise KafkaException(error)
-        raise TimeoutError("neither a record nor a refusal")
+        raise TimeoutError(f"neither a record of {topic} nor a refusal within {LIMIT_SECONDS:.0f} s")
     finally:
         consumer.close()
 

@@ -12,6 +12,7 @@ from components.config import Settings
 from components.pipeline import elasticsearch, filebeat
 from components.pipeline.elasticsearch_proxy import HTTPS
 from components.pipeline.kafka import port_of_clients
+from components.pipeline.kafka_grants import models_of
 from components.pipeline.network_policies import OPEN, Flow, flows, pods
 from components.pipeline.stages import STAGES
 from tests.e2e.borrowed import SECRETS, Attempt
@@ -323,8 +324,7 @@ def surprises_with_credentials_of_all(cluster: ClusterClient) -> dict[Attempt, s
     settings = running_settings()
     kinds = pods(settings, STAGES)
     secrets = {item["metadata"]["name"] for item in cluster.get(f"/api/v1/namespaces/{NAMESPACE}/secrets")["items"]}
-    applications = {first: [model.name for model in models] for first, models in settings.applications.items()}
-    wanted = attempts(secrets, applications)
+    wanted = attempts(secrets, models_of(settings))
     borrowed = sorted({secret for secret, _ in wanted})
     stranger = Stranger(name="stranger-ui", namespace=NAMESPACE, labels=kinds["ui"], kind="ui", secrets=borrowed)
     task = {

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from confluent_kafka import (
-    Consumer,
     ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
@@ -28,8 +26,8 @@ from confluent_kafka.cimpl import NewTopic
 
 from apps.kafka_rules.__main__ import apply, rule_of
 from apps.messages.names import REJECTED_TOPIC
-from components.pipeline.kafka_grants import ADMIN, BROKER, Grant, grants
-from tests.e2e import knock
+from components.pipeline.kafka_grants import ADMIN, BROKER, Grant, clients_of, grants
+from tests.e2e import borrowed, knock
 from tests.integration import services
 from tests.integration.kafka.authority import Authority
 from tests.integration.kafka.brokers import Brokers
@@ -39,7 +37,7 @@ pytestmark = pytest.mark.full  # some ten minutes
 
 APPLICATIONS = {"objects": ["objects", "other"], "motion": ["motion"]}
 TABLE = grants(APPLICATIONS)
-CLIENTS = list(dict.fromkeys(grant.client for grant in TABLE))
+CLIENTS = clients_of(TABLE)
 TOPICS = sorted({grant.name for grant in TABLE if grant.resource == "topic"})
 GROUPS = sorted({grant.name for grant in TABLE if grant.resource == "group"})
 REFUSED = ("TOPIC_AUTHORIZATION_FAILED", "GROUP_AUTHORIZATION_FAILED", "CLUSTER_AUTHORIZATION_FAILED")
@@ -88,29 +86,9 @@ def describe(connection: dict[str, str], topic: str) -> None:
 
 
 def read(connection: dict[str, str], topic: str) -> None:
-    """Read one record without a group's offsets. Raises TimeoutError where neither it nor a refusal comes.
-
-    Of a topic that a client may not even describe, librdkafka's consumer waits for ever and says nothing: only its
-    metadata has the refusal.
-    """
+    """Read one record; who may not see the topic is told so first."""
     describe(connection, topic)
-    consumer = Consumer({**connection, "group.id": "not-joined", "enable.auto.commit": False})
-    deadline = time.monotonic() + LIMIT_SECONDS
-    try:
-        consumer.assign([TopicPartition(topic, 0, 0)])
-        while time.monotonic() < deadline:
-            record = consumer.poll(1.0)
-            if record is None:
-                continue
-            error = record.error()
-            if error is None:
-                return
-            # That the group has no coordinator concerns nobody who joins none.
-            if error.name() != "GROUP_AUTHORIZATION_FAILED":
-                raise KafkaException(error)
-    finally:
-        consumer.close()
-    raise TimeoutError(f"neither a record of {topic} nor a refusal within {LIMIT_SECONDS} s")
+    borrowed.read(connection, topic, [0])
 
 
 def write(connection: dict[str, str], topic: str) -> None:
