@@ -129,7 +129,7 @@ def test_only_the_proxy_between_nodes_has_their_certificate(objects: Any) -> Non
     having = {
         name
         for name, pod in pods.items()
-        if any(volume.get("secret", {}).get("secretName") == SECRET for volume in pod["volumes"])
+        if any(volume.get("secret", {}).get("secretName") == SECRET for volume in pod.get("volumes", ()))
     }
     assert having == {NODES}
     mounted = [
