@@ -13,7 +13,7 @@ from components.cluster.policy_agent import PolicyAgent, PolicyAgentArgs
 from components.config import lasting, registries
 from components.images import Images, ImagesArgs
 from components.pinned_images import PinnedImages
-from components.pipeline import kafka, stages, ui
+from components.pipeline import elasticsearch_peers, kafka, stages, ui
 from components.pipeline.audit_log import AuditLog
 from components.pipeline.image_cache import ImageCache, ImageCacheArgs
 from components.pipeline.image_policy import ImagePolicy, ImagePolicyArgs
@@ -130,6 +130,7 @@ NetworkPolicies(
         transport=settings.kafka.transport,
         zookeeper_transport=settings.zookeeper_transport,
         search_transport=settings.elasticsearch.transport,
+        node_ports=elasticsearch_peers.ports(settings.elasticsearch).values(),
         kafka_outside=settings.kafka.outside is not None,
         audit=settings.audit.ship,
         open_id_connect=settings.access.open_id_connect,

@@ -315,6 +315,7 @@ _VALUES: Final[Mapping[str, Sequence[Any]]] = {
     "elasticsearch.volumeGiB": [300, 100],
     "elasticsearch.retentionDays": [3],
     "elasticsearch.transport": ["both", "plain"],
+    "elasticsearch.nodeTransport": ["prefer", "plain"],
     "elasticsearch.vertical": ["off", "apply"],
     "filebeat.replicas.minimum": [2],
     "filebeat.replicas.maximum": [3],

@@ -7,7 +7,13 @@ update writes its outputs as soon as all of them are known, which may be long be
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from components.config.sections import SEARCH_TRANSPORTS, TRANSPORTS, Settings
+from components.config.sections import (
+    NODES_GROW_BY,
+    SEARCH_TRANSPORTS,
+    TRANSPORTS,
+    TRANSPORTS_OF_CLIENTS,
+    Settings,
+)
 
 _Step = TypeVar("_Step")
 
@@ -31,6 +37,7 @@ def of(settings: Settings) -> dict[str, Any]:
         "zookeeper.transport": settings.zookeeper_transport,
         "elasticsearch.replicas": settings.elasticsearch.replicas,
         "elasticsearch.transport": settings.elasticsearch.transport,
+        "elasticsearch.nodeTransport": settings.elasticsearch.between_nodes,
         **{f"{name}.volumeGiB": section.volume_gib for name, section in settings if hasattr(section, "volume_gib")},
     }
 
@@ -41,16 +48,15 @@ def refusals(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     `earlier` is what the last update recorded; it is empty for a new stack. A key that it lacks, as in a stack of
     an earlier version, is free, unless that version is known to have had one value only.
     """
-    found: list[str] = []
     changes = {key: (earlier.get(key, _ONCE.get(key, new) if earlier else new), new) for key, new in now.items()}
+    reasons: dict[str, str] = {}
     for key, (old, new) in changes.items():
-        if key in _FOLLOWS and changes[_FOLLOWS[key]] == (old, new):
-            continue
         judge = _volume if key.endswith(".volumeGiB") else _JUDGES[key]
         if old != new and (reason := judge(old, new, now)):
             back = f"set {_text(old)} again" if old != "" else "remove the key again"
-            found.append(f"argus:{key}: {reason}; {back}, or `pulumi destroy` first")
-    return found
+            reasons[key] = f"argus:{key}: {reason}; {back}, or `pulumi destroy` first"
+    said = {key for key, other in _FOLLOWS.items() if other in reasons and changes[key] == changes[other]}
+    return [text for key, text in reasons.items() if key not in said]
 
 
 def goes_in_steps(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
@@ -58,13 +64,21 @@ def goes_in_steps(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     return bool(earlier) and any(earlier.get(key, _ONCE[key]) != now[key] for key in _STEPWISE)
 
 
-_STEPWISE: Final = ("kafka.transport", "zookeeper.transport", "elasticsearch.transport")
+_STEPWISE: Final = (
+    "kafka.transport",
+    "zookeeper.transport",
+    "elasticsearch.transport",
+    "elasticsearch.nodeTransport",
+)
 
 _ONCE: Final[Mapping[str, Any]] = dict.fromkeys(_STEPWISE, "plain")
 """The values of keys that earlier versions did not have."""
 
-_FOLLOWS: Final = {"zookeeper.transport": "kafka.transport"}
-"""The keys that are another's where they are unset: the same change is judged there."""
+_FOLLOWS: Final = {
+    "zookeeper.transport": "kafka.transport",
+    "elasticsearch.nodeTransport": "elasticsearch.transport",
+}
+"""The keys that are another's where they are unset: where the same change is refused there, that says enough."""
 
 _Judge = Callable[[Any, Any, Mapping[str, Any]], str | None]
 """Why a value cannot change to another one; None where it can. The last argument is all that the stack asks for."""
@@ -125,6 +139,13 @@ def _search_transport(old: Any, new: Any, _: Mapping[str, Any]) -> str | None:
     return f"{reason} (unset, this key is tls)" if reason else None
 
 
+def _node_transport(old: Any, new: Any, now: Mapping[str, Any]) -> str | None:
+    if now["elasticsearch.replicas"] == 1:
+        return None
+    reason = _steps("Elasticsearch's nodes", TRANSPORTS, old, new)
+    return f"{reason} (unset, this key is what elasticsearch.transport is)" if reason else None
+
+
 def next_step(steps: Sequence[_Step], old: _Step, new: _Step) -> _Step:
     """The step that comes after `old` on the way to `new`, which is another one."""
     was, wanted = steps.index(old), steps.index(new)
@@ -141,11 +162,14 @@ def _steps(who: str, steps: Sequence[str], old: Any, new: Any) -> str | None:
     )
 
 
-def _nodes(old: Any, new: Any, _: Mapping[str, Any]) -> str | None:
+def _nodes(old: Any, new: Any, now: Mapping[str, Any]) -> str | None:
     if new < old:
         return f"there are {_text(old)} nodes, and what the last of them keep would be out of reach"
     if old < _COPIES:
         return "a node more could form a cluster of its own, without the results of the first"
+    most = old * NODES_GROW_BY
+    if new > most and now["elasticsearch.nodeTransport"] in TRANSPORTS_OF_CLIENTS:
+        return f"there are {_text(old)} nodes, which can reach {_text(most)}; so go to {_text(most)} first"
     return None
 
 
@@ -168,6 +192,7 @@ _JUDGES: Final[Mapping[str, _Judge]] = {
     "zookeeper.transport": _ensemble_transport,
     "elasticsearch.replicas": _nodes,
     "elasticsearch.transport": _search_transport,
+    "elasticsearch.nodeTransport": _node_transport,
 }
 
 

@@ -683,13 +683,18 @@ def _memory(request: int, limit: int) -> Memory:
 
 Transport = Literal["plain", "both", "prefer", "tls"]
 TRANSPORTS: Final[tuple[Transport, ...]] = ("plain", "both", "prefer", "tls")
-"""The ways in which clients of Kafka, and those of ZooKeeper, connect; a running stack goes from one to the next."""
+"""The ways in which clients of Kafka, those of ZooKeeper, and Elasticsearch's nodes among themselves connect; a running
+stack goes from one to the next."""
 TRANSPORTS_OF_CLIENTS: Final[tuple[Transport, ...]] = ("prefer", "tls")
 """Those in which clients use TLS."""
 
 SearchTransport = Literal["plain", "both", "tls"]
 SEARCH_TRANSPORTS: Final[tuple[SearchTransport, ...]] = ("plain", "both", "tls")
 """The ways in which Elasticsearch's nodes answer; a running stack goes from one to the next."""
+
+
+NODES_GROW_BY: Final = 2
+"""The factor by which Elasticsearch's nodes may become more in one update: so many can those before it reach."""
 
 
 class Zookeeper(Section):
@@ -853,7 +858,7 @@ class Kafka(Section):
 class Elasticsearch(Section):
     """The Elasticsearch nodes that hold the results."""
 
-    replicas: int = Field(3, ge=1, description="Nodes, but not 2; from 3 on, each index has one replica.")
+    replicas: int = Field(3, ge=1, le=256, description="Nodes, but not 2; from 3 on, each index has one replica.")
     heap_mib: int = Field(1024, ge=384, alias="heapMiB", description="Java heap of a node (MiB).")
     volume_gib: int = Field(100, ge=1, alias="volumeGiB", description="Disk of a node (GiB); it may grow.")
     retention_days: int = Field(7, ge=1, description="Days after which a day's index is deleted.")
@@ -862,10 +867,21 @@ class Elasticsearch(Section):
         description="How nodes answer. plain: whoever reaches a node may do everything. both: a proxy in each node's "
         "pod also answers with TLS, the stack's pods use that, and each may do what its rules allow; whoever connects "
         "in plain still may do everything. tls: nobody connects in plain, and what no rule allows is denied. A running "
-        "stack goes from one to the next, with an update each; needs `openssl` on the computer that runs Pulumi. What "
-        "nodes say among themselves is in plain in any case.",
+        "stack goes from one to the next, with an update each; needs `openssl` on the computer that runs Pulumi.",
+    )
+    node_transport: Transport | None = Field(
+        None,
+        description="How nodes connect to each other; unset, as transport says, which is right for a new stack. plain: "
+        "whoever reaches a node may join, and read and change everything. both: a second proxy in each node's pod also "
+        "takes connections with TLS, from nodes by their certificate. prefer: nodes use that. tls: nobody connects in "
+        "plain. A running stack goes from one to the next, with an update each.",
     )
     vertical: Vertical = Field("off", description=VERTICAL_WITH_RESTART)
+
+    @property
+    def between_nodes(self) -> Transport:
+        """How nodes connect to each other."""
+        return self.node_transport or self.transport
 
     @property
     def memory(self) -> Memory:

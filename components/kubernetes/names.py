@@ -11,6 +11,8 @@ from pulumi_kubernetes import meta
 
 POD_NAME: Final = "statefulset.kubernetes.io/pod-name"
 """The label by which Kubernetes tells the pods of a StatefulSet apart."""
+POD_INDEX: Final = "apps.kubernetes.io/pod-index"
+"""The label with a pod's number in its StatefulSet, from 0 on."""
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from pulumi_kubernetes import apps, batch, core
 
 from apps.messages.names import AUDIT_INDICES, RESULT_INDICES
 from components import kubernetes as k
-from components.config import sections
+from components.config import Settings, sections
 from components.images import Image
+from components.pipeline import elasticsearch_peers as peers
 from components.pipeline import elasticsearch_proxy as proxy
 from components.pipeline.elasticsearch_grants import RETENTION, TEMPLATE
 from components.pipeline.elasticsearch_identities import (
@@ -20,9 +21,11 @@ from components.pipeline.elasticsearch_identities import (
     ElasticsearchIdentities,
     ElasticsearchIdentitiesArgs,
 )
+from components.pipeline.elasticsearch_peer_identity import ElasticsearchPeerIdentity, ElasticsearchPeerIdentityArgs
+from components.pipeline.kafka_identities import Held
 from components.pipeline.stage import Pipeline, Stage
 
-HTTP, TRANSPORT = 9200, 9300
+HTTP: Final = 9200
 HOME = "/usr/share/elasticsearch"
 USER = 1000
 """The user of the official image, which owns the server's folders."""
@@ -53,32 +56,25 @@ WATERMARKS: Final = {"low": 15, "high": 10, "flood_stage": 5}
 Elasticsearch's default shares, but of the volume's size: a local volume is a folder on a shared disk."""
 
 
-def elasticsearch_yml(
-    namespace: str,
-    replicas: int,
-    volume_gib: int,
-    *,
-    transport: sections.SearchTransport,
-    audit: bool = False,
-) -> str:
+def elasticsearch_yml(namespace: str, section: sections.Elasticsearch, *, audit: bool = False) -> str:
     """The nodes' configuration. All are initial master nodes, so that no node can form a cluster alone.
 
     Once they have formed one, NEVER_AGAIN keeps nodes without data from forming another.
     With `audit`, indices of the audit log are made as they are written to, like those of results.
-    With `transport: tls` only the proxy in its pod reaches a node in plain.
+    With `transport: tls` only the proxy in its pod reaches a node in plain, and so with `nodeTransport: tls`.
     """
-    names = [f"elasticsearch-{n}" for n in range(replicas)]
+    names = [f"elasticsearch-{n}" for n in range(section.replicas)]
     settings: dict[str, Any] = {
         "cluster.name": "argus",
         "node.name": "${HOSTNAME}",
         "network.host": "0.0.0.0",
-        **({"http.host": "127.0.0.1"} if transport == "tls" else {}),
-        "discovery.seed_hosts": [k.pod_dns(name, "elasticsearch-nodes", namespace) for name in names],
+        **({"http.host": "127.0.0.1"} if section.transport == "tls" else {}),
+        **peers.settings(section, [k.pod_dns(name, "elasticsearch-nodes", namespace) for name in names]),
         _INITIAL_MASTERS: names,
         # mmap would need a higher vm.max_map_count on every machine; plain reads do not.
         "node.store.allow_mmap": False,
         **{
-            f"cluster.routing.allocation.disk.watermark.{level}": f"{volume_gib * 1024 * percent // 100}mb"
+            f"cluster.routing.allocation.disk.watermark.{level}": f"{section.volume_gib * 1024 * percent // 100}mb"
             for level, percent in WATERMARKS.items()
         },
         "action.auto_create_index": f"{RESULT_INDICES},{AUDIT_INDICES}" if audit else RESULT_INDICES,
@@ -219,62 +215,90 @@ class Elasticsearch(pulumi.ComponentResource):
         )
         return ElasticsearchIdentities(f"{self._name}-identities", args, pulumi.ResourceOptions(parent=self))
 
+    def _peer_certificate(self) -> Held | None:
+        """That of nodes among themselves; None where they have no proxy for that."""
+        if not peers.wanted(self._section):
+            return None
+        args = ElasticsearchPeerIdentityArgs(
+            namespace=self._pipeline.namespace, section=self._pipeline.settings.pod_secrets
+        )
+        return ElasticsearchPeerIdentity(f"{self._name}-peer-identity", args, pulumi.ResourceOptions(parent=self)).held
+
     def _nodes(self, workload: k.Workload) -> apps.v1.StatefulSet:
         name, section, audit = self._name, self._section, self._pipeline.settings.audit.ship
         held = None if self._identities is None else self._identities.nodes
+        peer = self._peer_certificate()
         files: dict[str, pulumi.Input[str]] = {
             "elasticsearch.yml": pulumi.Output.from_input(workload.namespace).apply(
-                lambda ns: elasticsearch_yml(
-                    ns, section.replicas, section.volume_gib, transport=section.transport, audit=audit
-                )
+                lambda ns: elasticsearch_yml(ns, section, audit=audit)
             ),
             **(proxy.files(HTTP) if held else {}),
+            **(peers.files(f"{name}-peer", workload, section.replicas) if peer else {}),
         }
         config = k.config_map(f"{name}-config", workload, files)
-        peer_ports = {**self._ports, "transport": TRANSPORT}
-        peers = k.headless_service(f"{name}-peers", workload.named("elasticsearch-nodes"), peer_ports)
+        own_ports = {**self._ports, **peers.ports(section)}
+        governing = k.headless_service(f"{name}-peers", workload.named("elasticsearch-nodes"), own_ports)
         k.disruption_budget(f"{name}-budget", workload)
         # With the proxy, a node is ready only if the proxy is.
         alive, probed = (proxy.HEALTH, proxy.PROBES) if held else (ALIVE, HTTP)
-        heap = k.heap_flags(section.heap_mib, share_of_mib=section.heap_share_of_mib)
         container = core.v1.ContainerArgs(
             name="elasticsearch",
             image=self._pipeline.images["elasticsearch"],
             env=[
-                k.env("ES_JAVA_OPTS", heap),
+                k.env("ES_JAVA_OPTS", self._java_options()),
                 # The official image enables security by default; here the proxy is who lets clients in (ADR 48).
                 k.env("xpack.security.enabled", "false"),
                 # Both images take such a variable for a setting, before that of elasticsearch.yml.
                 *([k.env_if_there(_INITIAL_MASTERS, FORMED)] if section.replicas > 1 else []),
+                *([k.env_field(peers.INDEX, f"metadata.labels['{k.POD_INDEX}']")] if peer else []),
             ],
-            ports=k.container_ports({name: port for name, port in peer_ports.items() if name != "https"}),
+            ports=k.container_ports({name: port for name, port in own_ports.items() if port in (HTTP, peers.NODE)}),
             resources=k.resources_of(section.memory, cpu="50m"),
             # The server writes its keystore and unpacked libraries beside its configuration.
             security_context=k.container_security(read_only_root=False),
             startup_probe=k.http_probe(alive, probed, period=5, failures=180),
             readiness_probe=k.http_probe(alive, probed),
-            liveness_probe=k.tcp_probe(TRANSPORT, period=20, failures=6),
+            liveness_probe=self._liveness(),
             volume_mounts=[
                 k.mount("data", f"{HOME}/data"),
                 k.mount("config", f"{HOME}/config/elasticsearch.yml", read_only=True, sub_path="elasticsearch.yml"),
                 k.mount("tmp", "/tmp"),
             ],
         )
-        beside = [proxy.container(self._pipeline.images[proxy.IMAGE.name], held)] if held else []
+        beside = [(each, certificate) for each, certificate in ((proxy, held), (peers, peer)) if certificate]
         return k.stateful_set(
             f"{name}-nodes",
             workload,
             container,
-            [k.config_volume(config), k.scratch_volume(), *(proxy.volumes(held) if held else [])],
-            beside=beside,
-            contents=[files, *(held.contents if held else [])],
-            service=peers,
+            [
+                k.config_volume(config),
+                k.scratch_volume(),
+                *(volume for each, own in beside for volume in each.volumes(own)),
+            ],
+            beside=[each.container(self._pipeline.images[proxy.IMAGE.name], own) for each, own in beside],
+            contents=[files, *(content for _, own in beside for content in own.contents)],
+            service=governing,
             replicas=section.replicas,
             data=k.claim("elasticsearch", section.volume_gib, self._pipeline.settings.storage.class_name),
             grace_seconds=120,
             settle_seconds=15,
             user=USER,
         )
+
+    def _java_options(self) -> str:
+        section = self._section
+        heap = k.heap_flags(section.heap_mib, share_of_mib=section.heap_share_of_mib)
+        # The official image's node that listens at its loopback alone checks its machine only if it is told to.
+        return f"{heap} -Des.enforce.bootstrap.checks=true" if section.between_nodes == "tls" else heap
+
+    def _liveness(self) -> core.v1.ProbeArgs:
+        """A node is restarted where it does not listen, or answer, for two minutes."""
+        section = self._section
+        if section.between_nodes != "tls":
+            return k.tcp_probe(peers.NODE, period=20, failures=6)
+        if section.transport == "plain":
+            return k.tcp_probe(HTTP, period=20, failures=6)
+        return k.http_probe(proxy.ALIVE, proxy.PROBES, period=20, failures=6)
 
     def _never_again(self, workload: k.Workload, job: batch.v1.Job) -> None:
         """Nodes that start from now on join the cluster or wait for it.
@@ -330,6 +354,15 @@ class Elasticsearch(pulumi.ComponentResource):
         )
 
 
+def proxies(settings: Settings) -> dict[str, sections.Memory]:
+    """The memory of the proxies in a node's pod, by their containers' names."""
+    section = settings.elasticsearch
+    return {
+        **({proxy.NAME: proxy.MEMORY} if section.transport != "plain" else {}),
+        **({peers.NAME: peers.MEMORY} if peers.wanted(section) else {}),
+    }
+
+
 STAGE: Final = Stage(
     name="elasticsearch",
     section="elasticsearch",
@@ -337,6 +370,6 @@ STAGE: Final = Stage(
     kind="StatefulSet",
     memory_key="heapMiB",
     pods={"elasticsearch": LABELS, TEMPLATE: TEMPLATE_LABELS, RETENTION: RETENTION_LABELS},
-    beside=lambda settings: {} if settings.elasticsearch.transport == "plain" else {proxy.NAME: proxy.MEMORY},
+    beside=proxies,
     declare=lambda pipeline: [Elasticsearch("elasticsearch", pipeline)],
 )

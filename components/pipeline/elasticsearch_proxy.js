@@ -192,4 +192,10 @@ async function health(r) {
     r.return(given.status === 200 ? 200 : 503, given.status === 200 ? 'well\n' : 'not well\n');
 }
 
-export default {enter, health};
+// Whether the node answers at all, whatever it says.
+async function alive(r) {
+    const given = await r.subrequest('/-/alive');
+    r.return(given.status < 500 ? 200 : 503, given.status < 500 ? 'alive\n' : 'not alive\n');
+}
+
+export default {enter, health, alive};

@@ -24,6 +24,9 @@ PROBES: Final = 9244
 """Where kubelets, and whoever else reaches the pod, learn in plain whether the node is well."""
 PORTS: Final = {"https": HTTPS, "probes": PROBES}
 HEALTH: Final = "/healthz"
+"""Whether the node is in a cluster that answers."""
+ALIVE: Final = "/livez"
+"""Whether the node answers at all."""
 
 MEMORY: Final = sections.Memory(requestMiB=32, limitMiB=512)
 """A bulk request is read, judged and written anew as a whole: three times the largest."""
@@ -116,6 +119,14 @@ http {{
       internal;
       proxy_pass http://elasticsearch/_cluster/health?master_timeout=2s&timeout=2s;
     }}
+    location = {alive} {{
+      limit_except GET {{ deny all; }}
+      js_content door.alive;
+    }}
+    location = /-/alive {{
+      internal;
+      proxy_pass http://elasticsearch/;
+    }}
   }}
 }}
 """
@@ -132,6 +143,7 @@ def nginx_conf(*, https: int = HTTPS, probes: int = PROBES, node: int) -> str:
         probes=probes,
         node=node,
         health=HEALTH,
+        alive=ALIVE,
     )
 
 

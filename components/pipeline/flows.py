@@ -17,6 +17,7 @@ from components.pipeline import (
     audit_log,
     elasticsearch,
     elasticsearch_grants,
+    elasticsearch_peers,
     elasticsearch_proxy,
     filebeat,
     kafka,
@@ -52,7 +53,9 @@ What a connection is not asked for here, whoever reaches the port can do. [secur
 Kafka's port 9093, and 2281 of ZooKeeper, is there unless `argus:kafka.transport` is `plain`; 9092, and 2181 of
 ZooKeeper, is there unless it is `tls`. Where `argus:zookeeper.transport` is set, that says it of ZooKeeper.
 Elasticsearch's port {elasticsearch_proxy.HTTPS} is there unless `argus:elasticsearch.transport` is `plain`;
-{elasticsearch.HTTP} is there unless it is `tls`.
+{elasticsearch.HTTP} is there unless it is `tls`. {elasticsearch_peers.DOOR} is there unless
+`argus:elasticsearch.nodeTransport` is `plain`, and {elasticsearch_peers.NODE} unless it is `tls`; unset, that key is
+what `argus:elasticsearch.transport` is.
 KEDA's and VPA's pods are there where the stack scales by lag or by use, in the namespaces `{keda.NAMESPACE}` and
 `{vpa.NAMESPACE}`; `{audit_log.NAMESPACE}` is the namespace of the pods that send the audit log, where
 `argus:audit.ship` is on. All others are in `argus`. Pods are known by their labels and their namespace, so no pod of
@@ -82,7 +85,7 @@ is not here is denied there ([ADR 48](adr/0048-elasticsearch-knows-its-clients.m
 judged line by line, and a search may not read another index by its body.
 """
 
-_FLOWS: Final = flows([_MODEL], "both", "both", "both")
+_FLOWS: Final = flows([_MODEL], "both", "both", "both", (elasticsearch_peers.NODE, elasticsearch_peers.DOOR))
 """Every connection of any stack."""
 
 
@@ -120,7 +123,12 @@ DOORS: Final[Mapping[tuple[str, int], Door]] = {
         identity="client certificate of the stack's own CA for Elasticsearch",
         encrypted="TLS 1.3",
     ),
-    ("elasticsearch", elasticsearch.TRANSPORT): Door(serves="replication and election"),
+    ("elasticsearch", elasticsearch_peers.NODE): Door(serves="replication and election"),
+    ("elasticsearch", elasticsearch_peers.DOOR): Door(
+        serves="the same",
+        identity="client certificate of the stack's own CA for Elasticsearch's nodes",
+        encrypted="TLS 1.3",
+    ),
     (_DRIVER, model_job.DRIVER_PORT): Door(serves="Spark's tasks", identity=_APPLICATION, encrypted=_AES),
     (_DRIVER, model_job.BLOCK_PORT): Door(serves="Spark's blocks", identity=_APPLICATION, encrypted=_AES),
     (_EXECUTOR, model_job.BLOCK_PORT): Door(serves="Spark's blocks", identity=_APPLICATION, encrypted=_AES),

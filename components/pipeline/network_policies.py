@@ -72,6 +72,8 @@ class NetworkPoliciesArgs:
     """The same of ZooKeeper's."""
     search_transport: sections.SearchTransport
     """The same of Elasticsearch's."""
+    node_ports: Iterable[int]
+    """The ports at which Elasticsearch's nodes answer each other."""
     kafka_outside: bool = False
     """Whether Kafka has clients outside the cluster."""
     audit: bool = False
@@ -99,6 +101,7 @@ def flows(
     transport: sections.Transport,
     zookeeper_transport: sections.Transport,
     search_transport: sections.SearchTransport,
+    node_ports: Iterable[int],
 ) -> list[Flow]:
     """Every connection between pods that is allowed, if the stack has both kinds of pods.
 
@@ -118,12 +121,13 @@ def flows(
         "keda-operator",
     )
     search_clients = (TEMPLATE, RETENTION, "filebeat", "comparison", "ui", audit_log.NAMESPACE)
-    search_ports = tuple(elasticsearch.ports(search_transport).values())
+    search_ports, between_nodes = tuple(elasticsearch.ports(search_transport).values()), tuple(node_ports)
     return [
         Flow("zookeeper", "zookeeper", (zookeeper.QUORUM, zookeeper.ELECTION)),
         Flow("kafka", "zookeeper", zookeeper.client_ports(zookeeper_transport)),
         *(Flow(client, "kafka", tuple(kafka.ports(transport).values())) for client in brokers_clients),
-        Flow("elasticsearch", "elasticsearch", (elasticsearch.TRANSPORT,)),
+        # A flow without ports would be one to all ports.
+        *([Flow("elasticsearch", "elasticsearch", between_nodes)] if between_nodes else []),
         *(Flow(client, "elasticsearch", search_ports) for client in search_clients),
         *(flow for model in models for flow in _spark(model)),
         *(Flow("ui", server, (k.HTTP_PORT,)) for server in ("producer", "consumer")),
@@ -171,7 +175,9 @@ class NetworkPolicies(pulumi.ComponentResource):
         clients = kinds | (_AUDIT if args.audit else {})
         needed = [
             flow
-            for flow in flows(args.models, args.transport, args.zookeeper_transport, args.search_transport)
+            for flow in flows(
+                args.models, args.transport, args.zookeeper_transport, args.search_transport, args.node_ports
+            )
             if flow.client in clients and flow.server in kinds
         ]
         policies = [

@@ -59,7 +59,7 @@ OPTIONAL_IMAGES: Final = (
     OptionalImage(
         image=elasticsearch_proxy.IMAGE,
         key="elasticsearch.transport",
-        wanted=lambda settings: settings.elasticsearch.transport != "plain",
+        wanted=lambda settings: bool(elasticsearch.proxies(settings)),
     ),
 )
 

@@ -43,6 +43,24 @@ def zookeeper_session() -> bytes:
     return struct.pack(">i", len(request)) + request
 
 
+def elasticsearch_handshake(release: str = "9.0.0", version: int = 9_000_0_09) -> bytes:
+    """What a node of this release sends first to another one."""
+    said = _number(version) + _text(release)
+    header = bytes(2) + _text("internal:tcp/handshake")
+    # A request, which is a handshake, in the protocol of 9.0.
+    body = struct.pack(">qBii", 1, 8, 8_800_00_0, len(header)) + header + bytes(1) + _number(len(said)) + said
+    return b"ES" + struct.pack(">i", len(body)) + body
+
+
+def _text(text: str) -> bytes:
+    return _number(len(text)) + text.encode()
+
+
+def _number(value: int) -> bytes:
+    """Seven bits a byte, the lowest first."""
+    return bytes([value & 127 | 128]) + _number(value >> 7) if value > 127 else bytes([value])
+
+
 ZOOKEEPER_SERVES = struct.pack(">ii", 37, 0)
 """How the answer to that begins: its length, and the protocol's version."""
 KNOCKS = (
@@ -50,6 +68,7 @@ KNOCKS = (
     # Which requests a broker knows: the first thing that a client asks.
     Knock("Kafka", b"\0\0\0\x0b\0\x12\0\0\0\0\0\7\0\1x", re.compile(rb"\A....\x00\x00\x00\x07", re.DOTALL)),
     Knock("ZooKeeper", zookeeper_session(), re.compile(rb"\A" + re.escape(ZOOKEEPER_SERVES))),
+    Knock("Elasticsearch", elasticsearch_handshake(), re.compile(rb"\AES")),
     Knock("Spark", spark_request(), re.compile(re.escape(GADGET.encode()))),
 )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from components.config import Settings
-from components.pipeline import elasticsearch, filebeat
+from components.pipeline import elasticsearch_peers, filebeat
 from components.pipeline.elasticsearch_proxy import HTTPS
 from components.pipeline.kafka import port_of_clients
 from components.pipeline.kafka_grants import models_of
@@ -63,7 +63,7 @@ while True:
 
 BORROW = Path(__file__).with_name("borrowed.py").read_text(encoding="utf-8")
 KNOCK = Path(__file__).with_name("knock.py").read_text(encoding="utf-8")
-SERVES_EVERYBODY = frozenset((("filebeat", filebeat.STATS_PORT), ("elasticsearch", elasticsearch.TRANSPORT)))
+SERVES_EVERYBODY = frozenset((("filebeat", filebeat.STATS_PORT),))
 """Kinds of pods and their ports at which nobody is asked who he is (docs/security.md, What is open)."""
 
 SERVICE = "service"
@@ -263,7 +263,7 @@ def table_of(settings: Settings) -> list[Flow]:
     """The policies' table of a stack."""
     models = [model.name for model in settings.models]
     transports = settings.kafka.transport, settings.zookeeper_transport, settings.elasticsearch.transport
-    return flows(models, *transports)
+    return flows(models, *transports, elasticsearch_peers.ports(settings.elasticsearch).values())
 
 
 def wait_until_all_reach_what_they_may(

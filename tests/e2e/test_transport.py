@@ -12,7 +12,7 @@ import pytest
 
 from components.config.lasting import next_step
 from components.config.sections import SearchTransport, Transport
-from components.pipeline import elasticsearch, elasticsearch_proxy, kafka, zookeeper
+from components.pipeline import elasticsearch, elasticsearch_peers, elasticsearch_proxy, kafka, zookeeper
 from tests.e2e.accounting import Audit
 from tests.e2e.cluster import NAMESPACE, ClusterClient
 from tests.e2e.conftest import Stack, kept, run_lab
@@ -34,14 +34,15 @@ class Step(NamedTuple):
 
     kafka: Transport
     search: SearchTransport
+    nodes: Transport
     policies: str
 
 
 STEPS = (
-    Step("plain", "plain", "declared"),
-    Step("both", "both", "enforced"),
-    Step("prefer", "both", "enforced"),
-    Step("tls", "tls", "enforced"),
+    Step("plain", "plain", "plain", "declared"),
+    Step("both", "both", "both", "enforced"),
+    Step("prefer", "both", "prefer", "enforced"),
+    Step("tls", "tls", "tls", "enforced"),
 )
 IN_PLAIN, *_, CLOSED = STEPS
 
@@ -51,7 +52,7 @@ def go(stack: Stack, folder: Path, wanted: Step) -> None:
 
     def edit(config: dict[str, Any]) -> None:
         config.setdefault("argus:kafka", {})["transport"] = step.kafka
-        config.setdefault("argus:elasticsearch", {})["transport"] = step.search
+        config.setdefault("argus:elasticsearch", {}).update(transport=step.search, nodeTransport=step.nodes)
         config["argus:cluster"]["networkPolicies"] = step.policies
         config.setdefault("argus:filebeat", {})["replicas"] = {"maximum": 2}
 
@@ -63,8 +64,9 @@ def go(stack: Stack, folder: Path, wanted: Step) -> None:
 def step_now() -> Step:
     """The step at which the stack is, as the last update that came to its end has left it."""
     transports = kept()
-    here = (transports["kafka.transport"], transports["elasticsearch.transport"])
-    found = [step for step in STEPS if (step.kafka, step.search) == here]
+    keys = ("kafka.transport", "elasticsearch.transport", "elasticsearch.nodeTransport")
+    here = tuple(transports.get(key) for key in keys)
+    found = [step for step in STEPS if (step.kafka, step.search, step.nodes) == here]
     assert found, f"the stack is at no step of the way: {here}"
     return found[0]
 
@@ -126,18 +128,31 @@ def test_everybody_goes_over_to_tls_and_no_frame_is_lost(stack: Stack, tmp_path:
         "nobody to ask Elasticsearch in plain", lambda: still_at("elasticsearch", elasticsearch.HTTP), SETTLED_LIMIT_S
     )
     assert still_at("elasticsearch", elasticsearch_proxy.HTTPS) is not None
+    assert still_at("elasticsearch", elasticsearch_peers.NODE) is not None
 
     go(stack, tmp_path, prefer)
     wait_until("nobody to connect to Kafka in plain", lambda: still_at("kafka", kafka.PORT), SETTLED_LIMIT_S)
     assert still_at("kafka", kafka.TLS_PORT) is not None
+    wait_until(
+        "no node to connect to another in plain",
+        lambda: still_at("elasticsearch", elasticsearch_peers.NODE),
+        SETTLED_LIMIT_S,
+    )
+    assert still_at("elasticsearch", elasticsearch_peers.DOOR) is not None
     wait_until("KEDA to read what waits", lambda: not_scaling("filebeat"), SETTLED_LIMIT_S)
     assert refusals() == {}
 
     go(stack, tmp_path, tls)
-    plain = {"kafka": kafka.PORT, "zookeeper": zookeeper.CLIENT, "elasticsearch": elasticsearch.HTTP}
-    found = [(pod, port) for service, port in plain.items() for pod in members(service) if answers(cluster, pod, port)]
+    plain = (
+        ("kafka", kafka.PORT),
+        ("zookeeper", zookeeper.CLIENT),
+        ("elasticsearch", elasticsearch.HTTP),
+        ("elasticsearch", elasticsearch_peers.NODE),
+    )
+    found = [(pod, port) for service, port in plain for pod in members(service) if answers(cluster, pod, port)]
     assert found == [], "these still answer in plain"
-    closed = [pod for pod in members("elasticsearch") if not answers(cluster, pod, elasticsearch_proxy.HTTPS)]
+    doors = (elasticsearch_proxy.HTTPS, elasticsearch_peers.DOOR)
+    closed = [(pod, door) for pod in members("elasticsearch") for door in doors if not answers(cluster, pod, door)]
     assert closed == [], "these do not answer with TLS"
     assert refusals() == {}
     took_s = time.monotonic() - began

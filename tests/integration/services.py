@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -176,13 +176,14 @@ def container(
     folders: Mapping[str, Path] | None = None,
     instance: str = "",
     grace_seconds: int = 0,
-    loopback: Sequence[str] = (),
+    hosts: Mapping[str, str] | None = None,
+    network: str = "host",
 ) -> Iterator[str]:
     """Run one of the project's images with these files and a disk at `data`. Yields the container's name.
 
     The disk is a new one, which goes with the container, or `disk`, which stays. `folders` are mounted by their paths
     in the container. `instance` tells it from others of the same image. At its end it is stopped, or killed after
-    `grace_seconds`. The names `loopback` are this computer in the container.
+    `grace_seconds`. The names `hosts` have these addresses there; `network` is podman's word for its network.
     """
     reference = image(name)
     started = f"argus-test-{name}{instance and f'-{instance}'}-{os.getpid()}"
@@ -191,15 +192,15 @@ def container(
         disk = disk or Path(folder, "disk")
         disk.mkdir(exist_ok=True)
         disk.chmod(0o777)
-        arguments = ["--detach", "--network", "host", "--name", started, "--volume", f"{disk}:{data}"]
+        arguments = ["--detach", "--network", network, "--name", started, "--volume", f"{disk}:{data}"]
         for target, source in (folders or {}).items():
             arguments += ["--volume", f"{source}:{target}:ro"]
         for target, text in files.items():
             source = Path(folder, Path(target).name)
             source.write_text(f"{text}\n")
             arguments += ["--volume", f"{source}:{target}:ro"]
-        for host in loopback:
-            arguments += ["--add-host", f"{host}:127.0.0.1"]
+        for host, address in (hosts or {}).items():
+            arguments += ["--add-host", f"{host}:{address}"]
         for key, value in environment.items():
             arguments += ["--env", f"{key}={value}"]
         _podman("run", *arguments, reference, *command)

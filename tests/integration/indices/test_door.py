@@ -311,8 +311,10 @@ def test_probes_learn_whether_the_node_is_well_and_nothing_else(opened: Door) ->
     base = f"http://{HOST}:{opened.probes}"
     well = httpx.get(f"{base}/healthz", trust_env=False, timeout=60)
     assert (well.status_code, well.text) == (200, "well\n")
+    alive = httpx.get(f"{base}/livez", trust_env=False, timeout=60)
+    assert (alive.status_code, alive.text) == (200, "alive\n")
     assert httpx.post(f"{base}/healthz", trust_env=False, timeout=60).status_code == 403
-    for path in ("/", "/_search", "/_cluster/health", "/-/health", "/healthz/", "/healthz/../_cat/indices"):
+    for path in ("/", "/_search", "/_cluster/health", "/-/health", "/-/alive", "/healthz/", "/healthz/../_cat/indices"):
         connection = http.client.HTTPConnection(HOST, opened.probes, timeout=60)
         connection.request("GET", path)
         assert connection.getresponse().status == 404, path
@@ -322,6 +324,8 @@ def test_without_its_node_a_proxy_is_not_well(authority: Authority, tmp_path: Pa
     with door(f"http://127.0.0.1:{free_port()}", tmp_path, authority, instance="alone") as alone:
         probed = httpx.get(f"http://{HOST}:{alone.probes}/healthz", trust_env=False, timeout=30)
         assert (probed.status_code, probed.text) == (503, "not well\n")
+        lives = httpx.get(f"http://{HOST}:{alone.probes}/livez", trust_env=False, timeout=30)
+        assert (lives.status_code, lives.text) == (503, "not alive\n")
         with alone.client(UI) as asking:
             assert asking.post(f"/{RESULT_INDICES}/_search", json={}).status_code == 502
         with alone.client(FILEBEAT) as asking:

@@ -9,11 +9,13 @@ import httpx
 import pytest
 
 from apps.messages.names import results_index
+from components.config.sections import Elasticsearch
 from components.pipeline.elasticsearch import HOME, NEVER_AGAIN, elasticsearch_yml
 from tests.integration import services
 from tests.integration.services import free_port, wait_for
 
 NODES = 3
+SECTION = Elasticsearch(replicas=NODES, volumeGiB=1, transport="plain")
 LIMIT_SECONDS = 300
 NOT_IN_ANY = "_na_"
 """The id of the cluster that a node reports which is in none."""
@@ -50,7 +52,7 @@ class Nodes:
         }
         with services.container(
             "elasticsearch",
-            files={f"{HOME}/config/elasticsearch.yml": elasticsearch_yml("argus", NODES, 1, transport="plain")},
+            files={f"{HOME}/config/elasticsearch.yml": elasticsearch_yml("argus", SECTION)},
             command=[],
             environment={"ES_JAVA_OPTS": "-Xms192m -Xmx192m", **own, **(NEVER_AGAIN if formed else {})},
             ready=lambda: bool(self.cluster_of(number)),

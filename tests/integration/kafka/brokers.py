@@ -109,7 +109,7 @@ class Brokers:
                 folders=folders,
                 instance=str(number),
                 grace_seconds=STOP_SECONDS,
-                loopback=HOSTS,
+                hosts=dict.fromkeys(HOSTS, "127.0.0.1"),
             )
         )
         self._running[number] = running

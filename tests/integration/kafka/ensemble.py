@@ -102,7 +102,7 @@ class Ensemble:
                 folders=self.authorities.member(renewal),
                 instance=str(number),
                 grace_seconds=STOP_SECONDS,
-                loopback=HOSTS,
+                hosts=dict.fromkeys(HOSTS, "127.0.0.1"),
             )
         )
         self._running[number] = running

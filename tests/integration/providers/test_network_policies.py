@@ -29,7 +29,7 @@ PROGRAM = """
     NetworkPolicies("policies", NetworkPoliciesArgs(namespace=namespace, pods={pods!r}, models={models!r},
         keda=keda, vpa=vpa, cameras=[Camera(name="gate", url=url) for url in {urls!r}],
         cluster=Cluster(name="test", endpoint="192.0.2.10"), transport="plain", zookeeper_transport="plain",
-        search_transport="plain"), opts)
+        search_transport="plain", node_ports=[9300]), opts)
 """
 MODELS = ["objects", "motion"]
 PODS = pods(

@@ -254,6 +254,7 @@ def test_a_producer_reaches_cameras_over_udp_where_one_is_read_so(
         transport="plain",
         zookeeper_transport="plain",
         search_transport="plain",
+        node_ports=[9300],
     )
     pulumi_mocks.run(lambda: NetworkPolicies("network", args) and None)
     policies = [each.inputs for each in pulumi_mocks.resources if each.custom]
@@ -287,6 +288,7 @@ def test_the_page_reaches_the_provider_of_openid_connect_where_there_is_one(
         transport="plain",
         zookeeper_transport="plain",
         search_transport="plain",
+        node_ports=[9300],
         open_id_connect=OpenIdConnect.model_validate(given) if issuer else None,
     )
     pulumi_mocks.run(lambda: NetworkPolicies("network", args) and None)
@@ -351,6 +353,7 @@ def test_what_refuses_all_comes_last(pulumi_mocks: Any) -> None:
         transport="plain",
         zookeeper_transport="plain",
         search_transport="plain",
+        node_ports=[9300],
     )
     pulumi_mocks.run(lambda: NetworkPolicies("network", args) and None)
     others = {each.name for each in pulumi_mocks.resources if each.custom} - {"network-default"}

@@ -131,7 +131,8 @@ def test_the_lab_has_a_stranger_for_each_of_its_pods(tmp_path: Any) -> None:
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_services_are_tried_where_the_stack_s_brokers_listen(transport: Transport) -> None:
     tried = [
-        (target.kind, target.port) for target in strangers.services(flows(["objects"], transport, transport, "both"))
+        (target.kind, target.port)
+        for target in strangers.services(flows(["objects"], transport, transport, "both", ()))
     ]
     assert {kind for kind, _ in tried} == SERVICES.keys()
     assert {port for kind, port in tried if kind == "kafka"} == set(kafka.ports(transport).values())

@@ -52,6 +52,9 @@ def lasting(stack: dict[str, Any], key: str = "", value: Any = None) -> dict[str
         ("elasticsearch.replicas", 1, 3, "a node more could form a cluster of its own"),
         ("elasticsearch.transport", "plain", "tls", "a running stack goes from plain to both first"),
         ("elasticsearch.transport", "tls", "plain", "Elasticsearch's nodes and clients change one after the other"),
+        ("elasticsearch.nodeTransport", "plain", "tls", "a running stack goes from plain to both first"),
+        ("elasticsearch.nodeTransport", "tls", "both", "Elasticsearch's nodes change one after the other"),
+        ("elasticsearch.replicas", 3, 7, "there are 3 nodes, which can reach 6; so go to 6 first"),
         ("zookeeper.volumeGiB", 2, 1, "a volume grows, but does not shrink"),
         ("kafka.volumeGiB", 200, 199, "a volume grows, but does not shrink"),
         ("elasticsearch.volumeGiB", 200, 100, "a volume grows, but does not shrink"),
@@ -80,9 +83,11 @@ def test_what_would_lose_data_is_refused(stack: dict[str, Any], key: str, old: A
         ("zookeeper.transport", "plain", "both"),
         ("elasticsearch.replicas", 3, 4),
         ("elasticsearch.transport", "plain", "both"),
-        ("elasticsearch.transport", "both", "tls"),
-        ("elasticsearch.transport", "tls", "both"),
+        ("elasticsearch.replicas", 3, 6),
         ("elasticsearch.transport", "both", "plain"),
+        ("elasticsearch.nodeTransport", "plain", "both"),
+        ("elasticsearch.nodeTransport", "both", "prefer"),
+        ("elasticsearch.nodeTransport", "tls", "prefer"),
         ("kafka.volumeGiB", 200, 201),
         ("cluster.minimumDiskGiB", 20, 30),
     ],
@@ -163,6 +168,41 @@ def test_the_way_to_elasticsearch_is_in_plain_where_an_earlier_version_recorded_
     (found,) = refusals(earlier, tls)
     assert found.startswith("argus:elasticsearch.transport: ")
     assert refusals({}, tls) == []
+
+
+@pytest.mark.parametrize("change", [("both", "tls"), ("tls", "both")])
+def test_elasticsearch_s_nodes_take_a_step_more_than_its_clients(
+    stack: dict[str, Any], change: tuple[str, str]
+) -> None:
+    old, new = (lasting(stack, "elasticsearch.transport", each) for each in change)
+    (found,) = refusals(old, new)
+    assert found.startswith("argus:elasticsearch.nodeTransport: ") and f"from {change[0]} to prefer first" in found
+    assert "unset, this key is what elasticsearch.transport is" in found
+    stack["elasticsearch"] = {**stack.get("elasticsearch", {}), "nodeTransport": "prefer"}
+    first, second = (lasting(stack, "elasticsearch.transport", each) for each in change)
+    for earlier, later in itertools.pairwise([old, first, second, new]):
+        assert refusals(earlier, later) == []
+
+
+def test_elasticsearch_s_nodes_of_an_earlier_version_are_in_plain(stack: dict[str, Any]) -> None:
+    tls = lasting(stack, "elasticsearch.transport", "tls")
+    earlier = without(tls, "elasticsearch.nodeTransport")
+    (found,) = refusals(earlier, tls)
+    assert found.startswith("argus:elasticsearch.nodeTransport: ")
+    plain, both = (lasting(stack, "elasticsearch.nodeTransport", each) for each in ("plain", "both"))
+    assert refusals(earlier, plain) == [] and not goes_in_steps(earlier, plain)
+    assert refusals(earlier, both) == [] and goes_in_steps(earlier, both)
+
+
+def test_a_node_that_is_alone_needs_no_steps(stack: dict[str, Any]) -> None:
+    stack["elasticsearch"] = {**stack.get("elasticsearch", {}), "replicas": 1}
+    tls = lasting(stack, "elasticsearch.transport", "tls")
+    assert refusals(without(tls, "elasticsearch.nodeTransport"), tls) == []
+
+
+def test_a_node_in_plain_reaches_any_other(stack: dict[str, Any]) -> None:
+    stack["elasticsearch"] = {**stack.get("elasticsearch", {}), "nodeTransport": "plain"}
+    assert refusals(lasting(stack, "elasticsearch.replicas", 3), lasting(stack, "elasticsearch.replicas", 9)) == []
 
 
 def test_every_volume_is_recorded(stack: dict[str, Any]) -> None:

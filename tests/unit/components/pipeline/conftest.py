@@ -7,7 +7,7 @@ import pytest
 
 from components.autoscaling import Keda, KedaArgs, Vpa, VpaArgs
 from components.config import Settings
-from components.pipeline import stages
+from components.pipeline import elasticsearch_peers, stages
 from components.pipeline.image_cache import ImageCache, ImageCacheArgs
 from components.pipeline.kafka_identities import KafkaIdentities, KafkaIdentitiesArgs
 from components.pipeline.namespace import Namespace, NamespaceArgs
@@ -71,6 +71,7 @@ def declare(**changes: Any) -> None:
             transport=stack.kafka.transport,
             zookeeper_transport=stack.zookeeper_transport,
             search_transport=stack.elasticsearch.transport,
+            node_ports=elasticsearch_peers.ports(stack.elasticsearch).values(),
         ),
     )
     certificates = PodCertificates(
@@ -100,6 +101,11 @@ def declare(**changes: Any) -> None:
     ImageCache("image-cache", ImageCacheArgs(namespace=namespace, images=cached, pause="pause:1"))
 
 
+def with_address(name: str, inputs: dict[str, Any]) -> Mapping[str, Any]:
+    """A Service as the API server makes it: of this name, in place of an address."""
+    return {"spec": {"clusterIP": f"address-of-{inputs['metadata']['name']}", **inputs["spec"]}}
+
+
 _unchanged: dict[str, Any] = {}
 
 
@@ -112,6 +118,7 @@ def build(pulumi_mocks: Any) -> Build:
         if not changes and _unchanged:
             return _unchanged
         recorder = type(pulumi_mocks)()
+        recorder.outputs["kubernetes:core/v1:Service"] = with_address
         recorder.run(lambda: declare(**changes))
         objects = {_key(each): each for each in recorder.resources if each.type.startswith("kubernetes:")}
         if not changes:

@@ -5,14 +5,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from apps.messages import STILL, Detection, Result, Skipped, result_to_json
+from components.config.sections import Elasticsearch
 from components.pipeline.elasticsearch import FORMED, NEVER_AGAIN, elasticsearch_yml, index_template
 from tests.unit.components.pipeline.conftest import Build
 
 INITIAL_MASTERS = "cluster.initial_master_nodes"
+SECTION = Elasticsearch(replicas=2, volumeGiB=8, transport="plain")
 
 
 def test_no_node_can_begin_a_cluster_alone() -> None:
-    text = elasticsearch_yml("argus", 2, 8, transport="plain")
+    text = elasticsearch_yml("argus", SECTION)
     assert f'{INITIAL_MASTERS}: ["elasticsearch-0", "elasticsearch-1"]\n' in text
     assert "elasticsearch-1.elasticsearch-nodes.argus.svc.cluster.local" in text
 
@@ -39,7 +41,7 @@ def test_a_node_alone_begins_with_an_empty_disk_as_there_is_no_other(build: Buil
 
 
 def test_watermarks_are_shares_of_the_volume() -> None:
-    text = elasticsearch_yml("argus", 2, 8, transport="plain")
+    text = elasticsearch_yml("argus", SECTION)
     assert 'watermark.low: "1228mb"\n' in text
     assert 'watermark.flood_stage: "409mb"\n' in text
 

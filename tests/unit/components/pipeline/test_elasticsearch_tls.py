@@ -47,7 +47,7 @@ PODS: Mapping[str, str] = {
 def test_who_may_connect_is_in_both_tables_or_in_none(transport: sections.SearchTransport) -> None:
     found = {
         flow.client: flow.ports
-        for flow in connections(["objects"], "plain", "plain", transport)
+        for flow in connections(["objects"], "plain", "plain", transport, [9300])
         if flow.server == "elasticsearch" and flow.client != "elasticsearch"
     }
     assert found.keys() == set(CLIENTS)
@@ -106,7 +106,7 @@ def test_the_page_of_flows_says_what_each_client_may_do() -> None:
 
 @pytest.mark.parametrize("transport", SEARCH_TRANSPORTS)
 def test_with_tls_alone_a_node_answers_in_plain_only_in_its_pod(transport: sections.SearchTransport) -> None:
-    text = elasticsearch.elasticsearch_yml("argus", 3, 8, transport=transport)
+    text = elasticsearch.elasticsearch_yml("argus", sections.Elasticsearch(transport=transport))
     assert ('http.host: "127.0.0.1"\n' in text) == (transport == "tls")
 
 
@@ -135,7 +135,7 @@ def secrets(pod: Any) -> set[str]:
 
 @pytest.mark.parametrize("transport", ["both", "tls"])
 def test_each_client_has_its_own_certificate_and_no_other(build: Build, transport: str) -> None:
-    objects = build(elasticsearch={"transport": transport})
+    objects = build(elasticsearch={"transport": transport, "nodeTransport": "plain"})
     every = {secret_of(each) for each in (*CLIENTS, NODES)}
     for client, workload in PODS.items():
         assert secrets(spec(objects, workload)) & every == {secret_of(client)}
@@ -186,7 +186,7 @@ def test_the_audit_log_is_sent_by_a_certificate_too() -> None:
 
 @pytest.mark.parametrize("transport", SEARCH_TRANSPORTS)
 def test_vertical_scaling_leaves_the_proxy_alone(transport: str) -> None:
-    stack = settings(elasticsearch={"transport": transport, "vertical": "apply"})
+    stack = settings(elasticsearch={"transport": transport, "nodeTransport": "plain", "vertical": "apply"})
     (target,) = (each for each in targets(stack, STAGES) if each.name == "elasticsearch")
     policies = target.spec["resourcePolicy"]["containerPolicies"]
     named = [each for each in policies if each["containerName"] == proxy.NAME]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from components.config.sections import Kafka, Model, PodSecrets
-from components.pipeline import applications, flows, kafka, model_job, zookeeper
+from components.pipeline import applications, elasticsearch_peers, flows, kafka, model_job, zookeeper
 from components.pipeline.network_policies import OPEN, OPEN_BY_CONFIG
 from components.pipeline.network_policies import flows as allowed
 from tests.unit.components.conftest import ROOT, Program
@@ -25,14 +25,16 @@ def test_the_page_is_what_the_policies_allow() -> None:
 
 
 def test_every_port_that_somebody_may_reach_is_described_and_no_other() -> None:
-    reached = {(flow.server, port) for flow in allowed([MODEL], "both", "both", "both") for port in flow.ports}
+    reached = {
+        (flow.server, port) for flow in allowed([MODEL], "both", "both", "both", (9300, 9301)) for port in flow.ports
+    }
     assert set(flows.DOORS) == reached | {*OPEN.items(), *OPEN_BY_CONFIG.items()}
 
 
 def test_every_allowed_connection_is_in_the_page() -> None:
     rows = [row.split(" | ") for row in flows.page().splitlines() if row.startswith("| ")]
     said = {(client, cells[1], cells[2]) for cells in rows for client in cells[0].removeprefix("| ").split(", ")}
-    needed = allowed([MODEL], "both", "both", "both")
+    needed = allowed([MODEL], "both", "both", "both", (9300, 9301))
     assert {(flow.client, flow.server, str(port)) for flow in needed for port in flow.ports} <= said
 
 
@@ -95,6 +97,9 @@ def test_elasticsearch_asks_for_what_the_page_says(program: Program) -> None:
     }
     secured = environment["xpack.security.enabled"] == "true"
     assert (secured, secured) == asks("elasticsearch", 9200) == asks("elasticsearch", 9300)
+    config = elasticsearch_peers.nginx_conf(["10.96.0.2"])
+    asked = f"listen {elasticsearch_peers.DOOR} ssl" in config, "ssl_verify_client on;" in config
+    assert asked == asks("elasticsearch", elasticsearch_peers.DOOR) == (True, True)
 
 
 @pytest.mark.parametrize(("kind", "port"), (OPEN | OPEN_BY_CONFIG).items())

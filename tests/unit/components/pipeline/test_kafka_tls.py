@@ -196,7 +196,9 @@ def test_brokers_talk_to_each_other_only_where_all_listen_before_and_after_a_ste
 def test_who_connects_to_a_broker_is_in_both_tables() -> None:
     applications = {"objects": ["objects", "other"], "motion": ["motion"]}
     connect = {
-        identity_of(flow.client) for flow in flows(list(applications), "tls", "tls", "tls") if flow.server == "kafka"
+        identity_of(flow.client)
+        for flow in flows(list(applications), "tls", "tls", "tls", ())
+        if flow.server == "kafka"
     }
     assert connect == {grant.client for grant in grants(applications)} | set(SUPER_USERS)
 

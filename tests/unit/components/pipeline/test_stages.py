@@ -35,7 +35,7 @@ def test_workloads_are_as_their_stages_describe_them(build: Build) -> None:
     assert described.keys() == {key for key in workloads if not key.startswith(platform)}
     for key, stage in described.items():
         spec = objects[key].inputs["spec"]
-        beside = [f"{IMAGE.name}:1"] if key == "StatefulSet/elasticsearch" else []
+        beside = [f"{IMAGE.name}:1"] * 2 if key == "StatefulSet/elasticsearch" else []
         images = [each["image"] for each in spec["template"]["spec"]["containers"]]
         assert images == [f"{stage.image.name}:1", *beside], key
         assert ("volumeClaimTemplates" in spec) is stage.keeps_data, key
