@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from components.config import Settings
-from components.pipeline import elasticsearch, filebeat
+from components.pipeline import elasticsearch
 from components.pipeline.elasticsearch_proxy import HTTPS
 from components.pipeline.kafka import port_of_clients
 from components.pipeline.kafka_grants import models_of
@@ -63,7 +63,7 @@ while True:
 
 BORROW = Path(__file__).with_name("borrowed.py").read_text(encoding="utf-8")
 KNOCK = Path(__file__).with_name("knock.py").read_text(encoding="utf-8")
-SERVES_EVERYBODY = frozenset((("filebeat", filebeat.STATS_PORT), ("elasticsearch", elasticsearch.TRANSPORT)))
+SERVES_EVERYBODY = frozenset((("elasticsearch", elasticsearch.TRANSPORT),))
 """Kinds of pods and their ports at which nobody is asked who he is (docs/security.md, What is open)."""
 
 SERVICE = "service"
