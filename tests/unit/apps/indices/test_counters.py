@@ -1,24 +1,31 @@
 """What answers for a Filebeat: its counters for who shows the token, and whether it is ready for kubelets."""
 
+import asyncio
 import http.client
 import http.server
 import json
 import ssl
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from apps.indices.counters import output_events, serve
 from apps.indices.settings import CountersSettings
+from apps.messages.names import COMPARISON, FILEBEAT, METRICS_PORT_NAME
+from apps.messages.report import Report
 from apps.service.http import NOT_WELL, WELL
+from apps.service.peer import SCRAPERS_TOKEN, trust
 from apps.service.settings import SettingsError
-from apps.service.token import HEADER
+from apps.service.token import HEADER, Token
+from apps.ui.not_searchable import NAME, NotSearchable
 from apps.ui.not_searchable import output_events as read_by_the_page
-from tests.certificates import of_metrics
-from tests.environments import TOKEN_FILE
+from tests.certificates import AUTHORITY, PodAuthority, of_metrics
+from tests.environments import AUTHORITY_FILE, TOKEN_FILE
 from tests.unit.apps.scraper import scrape
 
 EVENTS = {"acked": 90, "active": 2, "dropped": 7, "batches": 4}
@@ -94,6 +101,36 @@ def test_its_counters_are_answered_as_the_page_and_prometheus_read_them(ports: t
         "failed": 0,
         "toomany": 0,
     }
+
+
+def test_the_page_reads_them_at_the_pod_s_address_by_the_name_that_all_show(
+    beat: FakeFilebeat, ports: tuple[int, int], tmp_path: Path
+) -> None:
+    pod = {
+        "metadata": {"name": "filebeat-1", "labels": {NAME: FILEBEAT}},
+        "spec": {"containers": [{"ports": [{"name": METRICS_PORT_NAME, "containerPort": ports[1]}]}]},
+        "status": {"podIP": "127.0.0.1"},
+    }
+    report = Report(at=datetime.now(UTC).isoformat())
+    compared = {
+        "metadata": {"name": "comparison-1", "labels": {NAME: COMPARISON}},
+        "status": {"containerStatuses": [{"state": {"terminated": {"finishedAt": "", "message": report.json()}}}]},
+    }
+
+    async def said(trusted: Path) -> list[str | None]:
+        async with httpx.AsyncClient(trust_env=False, verify=trust(trusted)) as client:
+            shown = NotSearchable(client, Token(of_metrics() / SCRAPERS_TOKEN))
+            notices = []
+            for dropped in (7, 12):
+                beat.stats = {"libbeat": {"output": {"events": {**EVENTS, "dropped": dropped}}}}
+                await shown.take([compared, pod])
+                notices.append(shown.notice)
+            return notices
+
+    first, second = asyncio.run(said(AUTHORITY_FILE))
+    assert first is None and second is not None and "refused 5 results" in second
+    another = PodAuthority().write(tmp_path / "another", "another") / AUTHORITY
+    assert asyncio.run(said(another)) == [None, None], "what another's certificate answers is not believed"
 
 
 def test_who_shows_no_token_or_another_s_or_asks_in_plain_learns_nothing(ports: tuple[int, int]) -> None:

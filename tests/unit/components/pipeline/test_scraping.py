@@ -1,14 +1,17 @@
 """Who reads metrics shows a token of their own, which every pod that has metrics asks for; all show one certificate."""
 
 import json
+import re
 from typing import Any
 
 import pytest
+import yaml
 
 from apps.messages.names import METRICS_HOST, METRICS_PORT_NAME
 from apps.service.peer import SCRAPERS_TOKEN
 from components import kubernetes as k
 from components.pipeline.scraping import DIR
+from tests.unit.components.conftest import ROOT
 from tests.unit.components.pipeline.conftest import Build, declare
 from tests.unit.components.pipeline.test_pipeline import templates
 from tests.unit.components.pipeline.test_pod_token import HOLDERS
@@ -85,3 +88,20 @@ def test_no_service_has_probes_or_metrics_and_no_policy_but_the_page_s_to_filebe
     assert not [key for key in having if key.startswith("Service/")]
     policies = {key for key in having if key.startswith("NetworkPolicy/")}
     assert policies == ({"NetworkPolicy/ui", "NetworkPolicy/filebeat"} if port == k.METRICS_PORT else set())
+
+
+def test_what_operations_tells_a_prometheus_fits_what_pods_show(build: Build) -> None:
+    section = (ROOT / "docs/operations.md").read_text().partition("## Read metrics")[2].partition("\n## ")[0]
+    scrape, monitor, policy = map(yaml.safe_load, re.findall(r"```yaml\n(.*?)```", section, re.DOTALL))
+    (job,) = scrape["scrape_configs"]
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    assert job["scheme"] == endpoint["scheme"] == "https"
+    assert job["tls_config"]["server_name"] == endpoint["tlsConfig"]["serverName"] == METRICS_HOST
+    assert job["relabel_configs"][0]["regex"] == endpoint["port"] == METRICS_PORT_NAME
+    secret = build()["Secret/metrics-token"].inputs
+    for asked in (endpoint["authorization"]["credentials"], endpoint["tlsConfig"]["ca"]["secret"]):
+        assert asked["name"] == secret["metadata"]["name"] and asked["key"] in secret["stringData"]
+    namespaces = job["kubernetes_sd_configs"][0]["namespaces"]["names"]
+    assert namespaces == [monitor["metadata"]["namespace"]] == [policy["metadata"]["namespace"]] == ["argus"]
+    assert policy["spec"]["ingress"][0]["ports"] == [{"port": k.METRICS_PORT, "protocol": "TCP"}]
+    assert f"https://{METRICS_HOST}:{k.METRICS_PORT}/metrics" in section
