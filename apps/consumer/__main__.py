@@ -19,7 +19,7 @@ logger = logging.getLogger("apps.consumer")
 
 def work(settings: Settings) -> int:
     """Run until told to stop. Returns the process's exit status."""
-    door, before_metrics = Door.of(settings), Door.of_metrics(settings)
+    door, metrics_door = Door.of(settings), Door.of_metrics(settings)
     store = DiskStore(settings.data_dir)
     leftovers = store.remove_leftovers()
     if leftovers:
@@ -36,7 +36,7 @@ def work(settings: Settings) -> int:
     on_stop(ingest.stop)
     again = StoreAgain(settings, store, brokers_clock)
     server = Server(settings.http_port, again.handler(file_handler(store, retention.kept_from)), door)
-    measured = Server(settings.metrics_port, metrics_handler(), before_metrics)
+    measured = Server(settings.metrics_port, metrics_handler(), metrics_door)
     probed = Server(settings.probe_port, probes(ingest.health, ingest.readiness, beside=[server, measured]))
     logger.info("serving %s on port %d", settings.data_dir, server.port)
     retention.start()

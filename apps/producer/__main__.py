@@ -31,7 +31,7 @@ def work(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT, then flush. Returns the exit status: 1 if frames were not acknowledged."""
     cameras = read_cameras(settings.cameras_file)
     credentials = read_credentials(settings.credentials_file)
-    client, door, before_metrics = Client.of(settings), Door.of(settings), Door.of_metrics(settings)
+    client, door, metrics_door = Client.of(settings), Door.of(settings), Door.of_metrics(settings)
     cv2.setNumThreads(1)
     stopping = threading.Event()
     on_stop(stopping.set)
@@ -47,7 +47,7 @@ def work(settings: Settings) -> int:
     measure(workers)
     servers = [
         serve(settings.http_port, workers, handover, door),
-        Server(settings.metrics_port, metrics_handler(), before_metrics),
+        Server(settings.metrics_port, metrics_handler(), metrics_door),
     ]
     servers.append(serve_probes(settings.probe_port, lambda: sender.fatal, beside=tuple(servers)))
     handover.take_over(stopping)

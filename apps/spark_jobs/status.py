@@ -113,7 +113,7 @@ class Status:
         return healthy(True, "ok\n" if self._works else "ready to take over\n")
 
 
-def serve(status: Status, port: int, metrics_port: int, before_metrics: Door) -> list[Server]:
+def serve(status: Status, port: int, metrics_port: int, metrics_door: Door) -> list[Server]:
     """Serve /healthz and /readyz in plain, and /metrics at a port of their own; port 0 chooses a free port."""
-    measured = Server(metrics_port, metrics_handler(status.registry), before_metrics)
+    measured = Server(metrics_port, metrics_handler(status.registry), metrics_door)
     return [Server(port, probes(status.health, status.readiness, beside=[measured])), measured]

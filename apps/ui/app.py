@@ -87,12 +87,12 @@ def create_app(settings: Settings, certificate: Certificate | None = None) -> Fa
         ring_bytes=settings.ring_bytes,
     )
     reader = Reader(settings, wall)
-    pod, before_metrics = Client.of(settings), Door.of_metrics(settings)
+    pod, metrics_door = Client.of(settings), Door.of_metrics(settings)
     # Pods call each other directly, even if the environment configures a proxy.
     client = httpx.AsyncClient(trust_env=False, limits=CONNECTIONS, verify=pod.trust)
     producers = Producers(settings.producer_urls, client, pod.token)
     archive = Archive(settings.consumer_urls, client, pod.token)
-    notices = Notices(settings.standby_machines, client, before_metrics.token)
+    notices = Notices(settings.standby_machines, client, metrics_door.token)
     elasticsearch = AsyncElasticsearch(
         settings.elasticsearch_url,
         node_class=HttpxAsyncHttpNode,
@@ -103,7 +103,7 @@ def create_app(settings: Settings, certificate: Certificate | None = None) -> Fa
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        probes = Probes(settings.probe_port, settings.metrics_port, reader, before_metrics)
+        probes = Probes(settings.probe_port, settings.metrics_port, reader, metrics_door)
         reader.start()
         pollers: list[Callable[[], Coroutine[Any, Any, None]]] = [
             probes.run,

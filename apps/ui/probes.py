@@ -17,11 +17,11 @@ class Probes:
     The page is well while the loop runs and the reader asks Kafka, and ready once it reads the frames.
     """
 
-    def __init__(self, port: int, metrics_port: int, reader: Reader, before_metrics: Door) -> None:
+    def __init__(self, port: int, metrics_port: int, reader: Reader, metrics_door: Door) -> None:
         """Answer at once, metrics at a port of their own. Port 0 chooses a free port."""
         self._reader = reader
         self._beat_at = time.monotonic()
-        measured = Server(metrics_port, metrics_handler(), before_metrics)
+        measured = Server(metrics_port, metrics_handler(), metrics_door)
         self._servers = [Server(port, probes(self._health, self._readiness, beside=[measured])), measured]
 
     async def run(self) -> None:
