@@ -19,15 +19,10 @@ from tests.integration.services import REPOSITORY, START_SECONDS, free_port, wai
 
 def scraped(port: int) -> str:
     """The metrics that are answered at this computer, as Prometheus asks for them."""
-    answer = httpx.get(
-        f"https://127.0.0.1:{port}/metrics",
-        headers={"Authorization": f"Bearer {(METRICS_DIR / 'token').read_text()}"},
-        extensions={"sni_hostname": METRICS_HOST},
-        timeout=15,
-        trust_env=False,
-        verify=trust(AUTHORITY_FILE),
-    )
-    return answer.raise_for_status().text
+    headers = {"Authorization": f"Bearer {(METRICS_DIR / 'token').read_text()}"}
+    with httpx.Client(headers=headers, timeout=15, trust_env=False, verify=trust(AUTHORITY_FILE)) as client:
+        answer = client.get(f"https://127.0.0.1:{port}/metrics", extensions={"sni_hostname": METRICS_HOST})
+        return answer.raise_for_status().text
 
 
 class App:
