@@ -27,7 +27,7 @@ STATS_PORT: Final = 5066
 """Where Filebeat serves its counters, inside its pod alone: it asks nobody who he is."""
 METRICS: Final = "metrics"
 """The name of the container that answers for it outside."""
-METRICS_MEMORY: Final = sections.Memory(requestMiB=40, limitMiB=96)
+METRICS_MEMORY: Final = sections.Memory(requestMiB=48, limitMiB=96)
 
 
 def _tls(folder: str) -> Mapping[str, Any]:

@@ -1,6 +1,7 @@
 """Metrics of an app as its settings have them served: for who shows the token in a folder, while it changes too."""
 
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter
 from apps.service.http import Server, metrics_handler
 from apps.service.peer import SCRAPERS_TOKEN, Door
 from apps.service.settings import MeasuredSettings, SettingsError
+from apps.service.token import ADMIT_OLD_SCRAPERS_SECONDS, ADMIT_OLD_SECONDS
 from tests.certificates import of_metrics
 from tests.unit.apps.scraper import scrape
 
@@ -43,6 +45,16 @@ def test_no_scrape_is_refused_while_the_token_changes(port: int, folder: Path) -
     assert status == 200 and "frames_total 3.0" in text
     (folder / SCRAPERS_TOKEN).write_text("another\n")
     assert [scrape(port, **bearer(token))[0] for token in (before, "another", "a third")] == [200, 200, 401]
+
+
+def test_a_scraper_has_longer_than_pods_to_show_the_new_token(folder: Path) -> None:
+    token = door(folder).token
+    before = (folder / SCRAPERS_TOKEN).read_text()
+    (folder / SCRAPERS_TOKEN).write_text("another")
+    assert token.admits("another")
+    for age, admitted in ((ADMIT_OLD_SECONDS + 1, True), (ADMIT_OLD_SCRAPERS_SECONDS + 1, False)):
+        token._changed = time.monotonic() - age
+        assert token.admits(before) is admitted and token.admits("another")
 
 
 def test_there_is_nothing_else(port: int, folder: Path) -> None:

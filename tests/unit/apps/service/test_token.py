@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from apps.service.settings import SettingsError
-from apps.service.token import ADMIT_OLD_SCRAPERS_SECONDS, ADMIT_OLD_SECONDS, HEADER, SHOW_OLD_SECONDS, Token
+from apps.service.token import ADMIT_OLD_SECONDS, HEADER, SHOW_OLD_SECONDS, Token
 
 CHANGED = 100
 SPREAD = 150.0
@@ -53,19 +53,6 @@ def test_no_pod_refuses_another_while_the_token_changes(tmp_path: Path) -> None:
     assert early.headers == late.headers == {HEADER: "second"}
     assert not early.admits("first") and not late.admits("first"), "the old one ends"
     assert SHOW_OLD_SECONDS > SPREAD and ADMIT_OLD_SECONDS > SHOW_OLD_SECONDS + SPREAD
-
-
-def test_a_scraper_has_an_hour_to_get_the_new_token_and_pods_admit_it_at_once(tmp_path: Path) -> None:
-    clock = Clock()
-    (file := tmp_path / "token").write_text("first")
-    token = Token(file, clock, admit_old_seconds=ADMIT_OLD_SCRAPERS_SECONDS)
-    assert token.admits("first")
-    file.write_text("second")
-    for age in (0.0, ADMIT_OLD_SECONDS + 1, ADMIT_OLD_SCRAPERS_SECONDS - 1):
-        clock.now = 1000.0 + age
-        assert token.admits("second") and token.admits("first"), age
-    clock.now = 1000.0 + ADMIT_OLD_SCRAPERS_SECONDS
-    assert token.admits("second") and not token.admits("first")
 
 
 @pytest.mark.parametrize("content", ["", "\n", None])
