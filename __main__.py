@@ -23,6 +23,7 @@ from components.pipeline.network_policies import ELSEWHERE, NetworkPolicies, Net
 from components.pipeline.pod_certificates import PodCertificates, PodCertificatesArgs
 from components.pipeline.pod_token import PodToken, PodTokenArgs
 from components.pipeline.rules import rules
+from components.pipeline.scraping import Scraping, ScrapingArgs
 from components.pipeline.stage import Pipeline
 from components.pipeline.vertical import VerticalScaling, VerticalScalingArgs, targets
 from components.signatures import Signatures, SignaturesArgs, named_images
@@ -145,6 +146,8 @@ certificates = PodCertificates(
 )
 token_args = PodTokenArgs(namespace=namespace, section=settings.pod_secrets, authority=certificates.authority)
 token = PodToken("pod-token", token_args, in_cluster).secret
+scraping_args = ScrapingArgs(namespace=namespace, section=settings.pod_secrets, certificates=certificates)
+scraping = Scraping("metrics", scraping_args, in_cluster)
 identities = (
     KafkaIdentities(
         "kafka-identities",
@@ -163,6 +166,7 @@ pipeline = Pipeline(
     keda=keda,
     token=token,
     certificates=certificates,
+    scraped=scraping.pods,
     identities=identities,
     opts=in_cluster,
 )
@@ -208,6 +212,8 @@ if image_policy:
     # Once the whole pipeline has these images, for the same reason.
     after = pulumi.Output.all(image_policy.admitted, image_cache.urn)
     pulumi.export("images", after.apply(lambda known: known[0]))
+pulumi.export("metricsToken", scraping.token)
+pulumi.export("metricsCa", certificates.authority)
 pulumi.export("uiUrl", settings.ui.address(settings.cluster.endpoint))
 if password := pipeline.one(ui.Ui).password:
     pulumi.export("uiPassword", password)

@@ -2,12 +2,15 @@
 
 import atexit
 import re
+import secrets
 import shutil
 import subprocess
 import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Final
+
+from apps.messages.names import METRICS_HOST
 
 SCRIPT: Final = Path(__file__).parents[1] / "components/pipeline/certificate.sh"
 AUTHORITY: Final = "ca.pem"
@@ -53,9 +56,29 @@ class PodAuthority:
 @cache
 def of_pods() -> Path:
     """The folder of a pod that others ask at this computer; it is deleted with the process."""
-    folder = tempfile.mkdtemp(prefix="argus-tls-")
+    return _authority().write(_folder(), *HERE)
+
+
+@cache
+def of_metrics() -> Path:
+    """The folder of a pod that answers metrics, with their token; its certificate is of the same authority."""
+    folder = _authority().write(_folder(), METRICS_HOST)
+    (folder / "token").write_text(secrets.token_urlsafe(32))
+    return folder
+
+
+@cache
+def _authority() -> PodAuthority:
+    return PodAuthority()
+
+
+def _folder() -> Path:
+    """A new folder, which is deleted with the process."""
+    folder = Path(tempfile.mkdtemp(prefix="argus-tls-"))
+    # For containers with another user.
+    folder.chmod(0o755)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return PodAuthority().write(Path(folder), *HERE)
+    return folder
 
 
 def run(*arguments: str, given: str | None = None) -> str:

@@ -5,14 +5,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from tests.certificates import AUTHORITY, of_pods
+from tests.certificates import AUTHORITY, of_metrics, of_pods
 
 TOKEN_FILE: Final = Path(__file__).with_name("pod-token")
 """A token by which the tests' pods know each other."""
 AUTHORITY_FILE: Final = of_pods() / AUTHORITY
 """The authority of the certificate that they show."""
 
-_PIPELINE: Final = {"kafka_bootstrap_servers": "kafka:9092", "frames_topic": "frames", "http_port": "0"}
+METRICS_DIR: Final = of_metrics()
+"""What they show those who read metrics, and ask of them."""
+
+_MEASURED: Final = {"metrics_port": "0", "metrics_dir": str(METRICS_DIR)}
+_PIPELINE: Final = {"kafka_bootstrap_servers": "kafka:9092", "frames_topic": "frames", "http_port": "0", **_MEASURED}
 _PEER: Final = {**_PIPELINE, "token_file": str(TOKEN_FILE), "probe_port": "0"}
 _ASKING: Final = {"authority_file": str(AUTHORITY_FILE)}
 _ANSWERING: Final = {"tls_dir": str(of_pods())}

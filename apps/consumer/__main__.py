@@ -10,7 +10,7 @@ from apps.consumer.ingest import Ingest
 from apps.consumer.retention import Retention
 from apps.consumer.settings import Settings
 from apps.consumer.storage import DiskStore
-from apps.service.http import Server, probes
+from apps.service.http import Server, metrics_handler, probes
 from apps.service.peer import Door
 from apps.service.process import on_stop, run
 
@@ -19,7 +19,7 @@ logger = logging.getLogger("apps.consumer")
 
 def work(settings: Settings) -> int:
     """Run until told to stop. Returns the process's exit status."""
-    door = Door.of(settings)
+    door, metrics_door = Door.of(settings), Door.of_metrics(settings)
     store = DiskStore(settings.data_dir)
     leftovers = store.remove_leftovers()
     if leftovers:
@@ -36,15 +36,16 @@ def work(settings: Settings) -> int:
     on_stop(ingest.stop)
     again = StoreAgain(settings, store, brokers_clock)
     server = Server(settings.http_port, again.handler(file_handler(store, retention.kept_from)), door)
-    probed = Server(settings.probe_port, probes(ingest.health, ingest.readiness, beside=server))
+    measured = Server(settings.metrics_port, metrics_handler(), metrics_door)
+    probed = Server(settings.probe_port, probes(ingest.health, ingest.readiness, beside=[server, measured]))
     logger.info("serving %s on port %d", settings.data_dir, server.port)
     retention.start()
     try:
         ingest.run()
     finally:
         retention.stop()
-        server.close()
-        probed.close()
+        for each in (server, measured, probed):
+            each.close()
         again.close()
         store.close()
     logger.info("stopped")

@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field
 
 from apps.service.elasticsearch import ElasticsearchSettings
-from apps.service.settings import AskingSettings, KafkaSettings, PeerUrls, Words
+from apps.service.settings import AskingSettings, KafkaSettings, MeasuredSettings, PeerUrls, Words
 
 
 class RetentionSettings(ElasticsearchSettings):
@@ -15,6 +15,15 @@ class RetentionSettings(ElasticsearchSettings):
     """For results and refused ones."""
     audit_retention_days: int = Field(ge=1)
     """For the audit log, whether or not the stack sends it now."""
+
+
+class CountersSettings(MeasuredSettings):
+    """The environment of what stands beside each Filebeat."""
+
+    probe_port: int = Field(ge=0, le=65535)
+    """Where probes are answered, in plain."""
+    filebeat_port: int = Field(ge=1, le=65535)
+    """Where Filebeat answers, inside its pod alone."""
 
 
 class ComparisonSettings(ElasticsearchSettings, AskingSettings, KafkaSettings):

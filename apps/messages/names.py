@@ -32,6 +32,14 @@ FILEBEAT = "filebeat"
 COMPARISON = "comparison"
 """The names of the pods, by which the page finds their counters and reports (`app.kubernetes.io/name`)."""
 
+METRICS_HOST = "argus-metrics"
+"""The name in the certificate that every pod shows those who ask for its metrics, whatever its address is (ADR 57)."""
+METRICS_PORT_NAME = "metrics"
+"""The name of the port where it does, by which Prometheus and the page find it."""
+FILEBEAT_EVENTS = "argus_filebeat_output_events"
+"""The metric with a Filebeat's counters of events at its output, by their `kind`."""
+FILEBEAT_EVENT_KINDS = ("acked", "active", "dead_letter", "dropped", "duplicates", "failed", "toomany")
+
 _RESULTS = "results."
 _INDEX = re.compile(rf"(results-{NAME_PATTERN}|refused|audit)-(?P<day>\d{{4}}\.\d{{2}}\.\d{{2}})")
 

@@ -14,8 +14,8 @@ from apps.producer.handover import Handover
 from apps.producer.sender import KafkaSender
 from apps.producer.settings import Settings, read_cameras, read_credentials
 from apps.producer.sources import open_source
-from apps.producer.web import serve, serve_probes
-from apps.service.http import Server
+from apps.producer.web import measure, serve, serve_probes
+from apps.service.http import Server, metrics_handler
 from apps.service.peer import Client, Door
 from apps.service.process import on_stop, run
 
@@ -31,7 +31,7 @@ def work(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT, then flush. Returns the exit status: 1 if frames were not acknowledged."""
     cameras = read_cameras(settings.cameras_file)
     credentials = read_credentials(settings.credentials_file)
-    client, door = Client.of(settings), Door.of(settings)
+    client, door, metrics_door = Client.of(settings), Door.of(settings), Door.of_metrics(settings)
     cv2.setNumThreads(1)
     stopping = threading.Event()
     on_stop(stopping.set)
@@ -44,8 +44,12 @@ def work(settings: Settings) -> int:
         phase = place / len(cameras)
         workers.append(CameraWorker(camera, source, sender, ending, phase=phase, max_frame_bytes=limit))
     handover = Handover(f"{socket.gethostname()}:{settings.http_port}", settings.peers, workers, client)
-    server = serve(settings.http_port, workers, handover, door)
-    servers = [serve_probes(settings.probe_port, workers, lambda: sender.fatal, beside=server), server]
+    measure(workers)
+    servers = [
+        serve(settings.http_port, workers, handover, door),
+        Server(settings.metrics_port, metrics_handler(), metrics_door),
+    ]
+    servers.append(serve_probes(settings.probe_port, lambda: sender.fatal, beside=tuple(servers)))
     handover.take_over(stopping)
     for worker in workers:
         worker.start()

@@ -1,4 +1,4 @@
-"""A producer's HTTP servers: health and metrics; the state of each camera, and claims of other producers."""
+"""A producer's HTTP servers: health; the state of each camera, and claims of other producers."""
 
 import json
 import math
@@ -38,15 +38,17 @@ def describe(me: str, workers: Sequence[CameraWorker]) -> dict[str, Any]:
     return {"producer": me, "cameras": cameras}
 
 
-def serve_probes(
-    port: int, workers: Sequence[CameraWorker], trouble: Callable[[], str | None], beside: Server | None = None
-) -> Server:
-    """Answer probes, and serve metrics.
-
-    `trouble` returns the fault of the producer as a whole, or None; `beside` is the server of all else.
-    """
+def measure(workers: Sequence[CameraWorker]) -> None:
+    """Have the metrics say how many frames of each camera wait for Kafka."""
     for worker in workers:
         metrics.QUEUED.labels(worker.camera.name).set_function(partial(_queued, worker))
+
+
+def serve_probes(port: int, trouble: Callable[[], str | None], beside: Sequence[Server]) -> Server:
+    """Answer probes.
+
+    `trouble` returns the fault of the producer as a whole, or None; `beside` are the servers of all else.
+    """
 
     def check() -> Health:
         ailing = trouble()

@@ -1,4 +1,4 @@
-"""An HTTP server, on waitress: of probes and metrics, in plain, or of what other pods ask for, over TLS."""
+"""An HTTP server, on waitress: of probes, in plain, or of metrics and what other pods ask for, over TLS."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -19,7 +19,7 @@ from waitress.channel import HTTPChannel
 from waitress.server import create_server
 
 from apps.service.certificate import Certificate
-from apps.service.health import Health
+from apps.service.health import Health, healthy
 from apps.service.peer import Door
 from apps.service.token import HEADER
 
@@ -34,11 +34,15 @@ EXCHANGE_SECONDS = 60
 
 THREADS = 4
 CLOSE_SECONDS = 2
+METRICS = "/metrics"
+WELL, NOT_WELL = b"well\n", b"not well\n"
 MAX_BODY = 2**20
 MAX_HEADERS = 2**14
 _TOKEN: Final = "HTTP_" + HEADER.upper().replace("-", "_")
 _RECORD: Final = 2**14
 """The most bytes of a record of TLS (RFC 8446)."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +83,7 @@ def as_json(content: object, status: HTTPStatus = HTTPStatus.OK) -> Answer:
 
 def refused(_: Request) -> Answer:
     """The answer for a request that does not show the token."""
-    why = f"this is for the stack's own pods: the header {HEADER} is missing or wrong"
+    why = f"the token is missing or wrong; it is shown in the header {HEADER}, or as a bearer token in Authorization"
     return as_json({"error": why}, HTTPStatus.UNAUTHORIZED)
 
 
@@ -91,26 +95,36 @@ def not_found(_: Request) -> Answer:
 def probes(
     health: Callable[[], Health],
     readiness: Callable[[], Health],
-    registry: CollectorRegistry = REGISTRY,
-    beside: Server | None = None,
+    beside: Sequence[Server] = (),
 ) -> Handler:
-    """The handler of what Kubernetes and Prometheus ask: /healthz, /readyz and /metrics.
+    """The handler of what a kubelet asks: /healthz and /readyz. As anybody may, it says whether, and the log says why.
 
-    `beside` is the process's other server, whose end makes the process unhealthy.
+    `beside` are the process's other servers, whose end makes the process unhealthy.
     """
     checks = {"/healthz": health, "/readyz": readiness}
+    last: dict[str, HTTPStatus] = {}
 
     def answer(request: Request) -> Answer:
-        if check := checks.get(request.path):
-            if beside is not None and not beside.alive:
-                return Answer(
-                    body=f"the server on port {beside.port} has ended".encode(), status=HTTPStatus.SERVICE_UNAVAILABLE
-                )
-            status, reason = check()
-            return Answer(body=reason.encode(), status=status)
-        if request.path == "/metrics":
-            return Answer(body=generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
-        return not_found(request)
+        check = checks.get(request.path)
+        if check is None:
+            return not_found(request)
+        ended = next((each for each in beside if not each.alive), None)
+        status, reason = check() if ended is None else healthy(False, f"the server on port {ended.port} has ended")
+        if status is not HTTPStatus.OK and last.get(request.path) is not status:
+            logger.warning("%s is answered with %d: %s", request.path, status, reason.strip())
+        last[request.path] = status
+        return Answer(body=WELL if status is HTTPStatus.OK else NOT_WELL, status=status)
+
+    return answer
+
+
+def metrics_handler(registry: CollectorRegistry = REGISTRY) -> Handler:
+    """The handler of what Prometheus asks: /metrics."""
+
+    def answer(request: Request) -> Answer:
+        if request.path != METRICS:
+            return not_found(request)
+        return Answer(body=generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
     return answer
 
@@ -223,6 +237,14 @@ def _take_in(certificate: Certificate, server: Any, connection: socket, *given: 
     _TlsChannel(server, wrapped, *given, **named)
 
 
+def _shown(environ: Mapping[str, Any]) -> str:
+    """The token that a request shows: in Argus's own header, or as a bearer token (RFC 6750), as Prometheus does."""
+    if own := environ.get(_TOKEN, ""):
+        return str(own)
+    scheme, _, token = str(environ.get("HTTP_AUTHORIZATION", "")).partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
 class Server:
     """Answers requests in its own threads: in plain, or where it has a door, over TLS and only who shows the token."""
 
@@ -296,7 +318,7 @@ class Server:
             path=environ["PATH_INFO"].encode("latin-1").decode(errors="replace"),
             body=environ["wsgi.input"].read(),
         )
-        admitted = self._door is None or self._door.token.admits(environ.get(_TOKEN, ""))
+        admitted = self._door is None or self._door.token.admits(_shown(environ))
         answer = self._handler(request) if admitted else refused(request)
         headers = [
             ("Content-Type", answer.content_type),

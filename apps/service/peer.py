@@ -1,6 +1,7 @@
 """How the stack's pods know each other: a client shows the token, a server its certificate (ADR 43).
 
-Both are always asked for together, so that the token is never sent in plain.
+Both are always asked for together, so that the token is never sent in plain. Who reads metrics does the same, with a
+token and certificates of their own (ADR 57).
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from apps.service.certificate import Certificate
-from apps.service.settings import AnsweringSettings, AskingSettings, SettingsError
-from apps.service.token import Token
+from apps.service.settings import AnsweringSettings, AskingSettings, MeasuredSettings, SettingsError
+from apps.service.token import ADMIT_OLD_SCRAPERS_SECONDS, Token
 
 TLS_VERSION = ssl.TLSVersion.TLSv1_3
+SCRAPERS_TOKEN = "token"
+"""The file with the token for metrics, in ARGUS_METRICS_DIR."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Client:
 
 @dataclass(frozen=True)
 class Door:
-    """What a pod that answers others asks of them, and shows them."""
+    """What a pod asks of those whom it answers, and shows them."""
 
     token: Token
     certificate: Certificate
@@ -40,6 +43,15 @@ class Door:
     def of(cls, settings: AnsweringSettings) -> Door:
         """What the settings name. Raises SettingsError if a file cannot be used."""
         return cls(Token(settings.token_file), Certificate(settings.tls_dir, TLS_VERSION))
+
+    @classmethod
+    def of_metrics(cls, settings: MeasuredSettings) -> Door:
+        """That before metrics. Raises SettingsError if a file cannot be used."""
+        folder = settings.metrics_dir
+        token = Token(
+            folder / SCRAPERS_TOKEN, variable="ARGUS_METRICS_DIR", admit_old_seconds=ADMIT_OLD_SCRAPERS_SECONDS
+        )
+        return cls(token, Certificate(folder, TLS_VERSION))
 
 
 def trust(authority: Path) -> ssl.SSLContext:

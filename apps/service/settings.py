@@ -32,6 +32,14 @@ class ServerSettings(Settings):
     http_port: int = Field(ge=0, le=65535)
 
 
+class MeasuredSettings(Settings):
+    """Settings of an app that answers metrics, over TLS and only who shows the token for them (ADR 57)."""
+
+    metrics_port: int = Field(ge=0, le=65535)
+    metrics_dir: Path
+    """The folder with `token`, tls.crt and tls.key, read again when they change."""
+
+
 class PeerSettings(Settings):
     """Settings of an app that asks other pods of the stack, or answers them (apps/service/peer.py)."""
 
@@ -46,11 +54,11 @@ class AskingSettings(PeerSettings):
     """The certificate of the authority that signs those of the pods that answer; it is read at the start."""
 
 
-class AnsweringSettings(ServerSettings, PeerSettings):
+class AnsweringSettings(ServerSettings, PeerSettings, MeasuredSettings):
     """Settings of an app that answers other pods of the stack at `http_port`, over TLS."""
 
     probe_port: int = Field(ge=0, le=65535)
-    """Where probes and metrics are answered, in plain."""
+    """Where probes are answered, in plain."""
     tls_dir: Path
     """The folder with tls.crt and tls.key, read again when they change."""
 

@@ -1,4 +1,4 @@
-"""The token by which the stack's pods know each other, which is read again when its file changes."""
+"""A token by which pods know who asks, which is read again when its file changes."""
 
 import hmac
 import threading
@@ -17,6 +17,9 @@ SHOW_OLD_SECONDS = 300.0
 ADMIT_OLD_SECONDS = 900.0
 """How long the token before is admitted: by then every pod shows the new one."""
 
+ADMIT_OLD_SCRAPERS_SECONDS = 3600.0
+"""The same of the token for metrics, which somebody may have to carry to a Prometheus by hand once an update ends."""
+
 
 class Token:
     """The token in a file. Thread-safe.
@@ -25,18 +28,25 @@ class Token:
     content before is still shown and admitted. A pod that starts meanwhile knows only the new one.
     """
 
-    def __init__(self, file: Path, clock: Callable[[], float] = time.monotonic) -> None:
-        """Raises SettingsError if the file cannot be read or is empty."""
-        self._file, self._clock = file, clock
+    def __init__(
+        self,
+        file: Path,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        variable: str = "ARGUS_TOKEN_FILE",
+        admit_old_seconds: float = ADMIT_OLD_SECONDS,
+    ) -> None:
+        """Raises SettingsError, which names the variable, if the file cannot be read or is empty."""
+        self._file, self._clock, self._admit_old_seconds = file, clock, admit_old_seconds
         self._lock = threading.Lock()
         self._before: str | None = None
         self._changed = 0.0
         try:
             self._now = self._read()
         except OSError as unreadable:
-            raise SettingsError(f"ARGUS_TOKEN_FILE: cannot read {file}: {unreadable.strerror}") from None
+            raise SettingsError(f"{variable}: cannot read {file}: {unreadable.strerror}") from None
         if not self._now:
-            raise SettingsError(f"ARGUS_TOKEN_FILE: {file} is empty")
+            raise SettingsError(f"{variable}: {file} is empty")
 
     @property
     def headers(self) -> dict[str, str]:
@@ -48,7 +58,7 @@ class Token:
         """Whether a request that shows this is another pod's. Takes as long for any content of the same length."""
         now, before, age = self._look()
         admitted = hmac.compare_digest(shown.encode(), now.encode())
-        if before is not None and age < ADMIT_OLD_SECONDS:
+        if before is not None and age < self._admit_old_seconds:
             admitted |= hmac.compare_digest(shown.encode(), before.encode())
         return admitted
 

@@ -9,6 +9,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from apps.service.kubernetes import ACCOUNT, ApiServer
+from apps.service.peer import Door
 from apps.service.process import on_stop, run
 from apps.spark_jobs import lost_executors
 from apps.spark_jobs.executors import Allocation, SparkExecutors
@@ -41,7 +42,7 @@ def work(settings: Settings) -> int:
 
 def _run(settings: Settings, stopping: threading.Event) -> int:
     status = Status([each.model_name for each in settings.models], stall_seconds=settings.stall_seconds)
-    server = serve(status, settings.http_port)
+    servers = serve(status, settings.http_port, settings.metrics_port, Door.of_metrics(settings))
     takeover = takeover_of(settings)
     try:
         if takeover is None:
@@ -53,7 +54,8 @@ def _run(settings: Settings, stopping: threading.Event) -> int:
         finally:
             takeover.leave()
     finally:
-        server.close()
+        for server in servers:
+            server.close()
 
 
 def _follow_frames(settings: Settings, status: Status, stopping: threading.Event) -> int:

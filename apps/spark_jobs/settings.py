@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, Field
 
 from apps.messages.names import NAME_PATTERN
-from apps.service.settings import KafkaSettings, ServerSettings
+from apps.service.settings import KafkaSettings, MeasuredSettings, ServerSettings
 from apps.spark_jobs.scaling import Limits
 from apps.spark_jobs.spec import JobSpec, ModelKind
 from apps.weights.contract import Contract, Precision
@@ -41,7 +41,7 @@ class ModelSettings(BaseModel, extra="forbid", frozen=True):
     """The delay beyond which the model looks at a share of each camera's frames only; None: it waits its turn."""
 
 
-class Settings(ServerSettings, KafkaSettings, ModelSettings):
+class Settings(ServerSettings, MeasuredSettings, KafkaSettings, ModelSettings):
     """A Spark application: its first model, further models, and what they share.
 
     Spark's own settings (master, memory, cores) are in spark.properties.

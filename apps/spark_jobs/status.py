@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from apps.service.health import Health, healthy
-from apps.service.http import Server, probes
+from apps.service.http import Server, metrics_handler, probes
+from apps.service.peer import Door
 
 PREFIX, LABELS = "argus_spark_", ("model",)
 
@@ -112,6 +113,7 @@ class Status:
         return healthy(True, "ok\n" if self._works else "ready to take over\n")
 
 
-def serve(status: Status, port: int) -> Server:
-    """Serve /healthz, /readyz and /metrics; port 0 chooses a free port."""
-    return Server(port, probes(status.health, status.readiness, status.registry))
+def serve(status: Status, port: int, metrics_port: int, metrics_door: Door) -> list[Server]:
+    """Serve /healthz and /readyz in plain, and /metrics at a port of their own; port 0 chooses a free port."""
+    measured = Server(metrics_port, metrics_handler(status.registry), metrics_door)
+    return [Server(port, probes(status.health, status.readiness, beside=[measured])), measured]

@@ -22,7 +22,7 @@ from pydantic import AfterValidator
 from apps.messages.identity import HOUR_PATTERN, MAX_SEQUENCE
 from apps.messages.names import NAME_PATTERN, RESULT_INDICES
 from apps.service.certificate import Certificate
-from apps.service.peer import Client
+from apps.service.peer import Client, Door
 from apps.ui import metrics
 from apps.ui.accounts import Accounts
 from apps.ui.archive import Archive, ArchiveUnavailableError
@@ -72,7 +72,8 @@ Sequence = Annotated[int, PathParameter(ge=0, lt=MAX_SEQUENCE)]
 def create_app(settings: Settings, certificate: Certificate | None = None) -> FastAPI:
     """The application, served with this certificate or in plain. Its Kafka reader and clients start and stop with it.
 
-    Raises SettingsError if the users, the pods' token or the certificate of their authority cannot be read.
+    Raises SettingsError if the users, the pods' token, the certificate of their authority or what is shown and asked
+    for metrics cannot be read.
     """
     accounts = Accounts(settings.access_dir)
     audit = Audit()
@@ -86,12 +87,12 @@ def create_app(settings: Settings, certificate: Certificate | None = None) -> Fa
         ring_bytes=settings.ring_bytes,
     )
     reader = Reader(settings, wall)
-    pod = Client.of(settings)
+    pod, metrics_door = Client.of(settings), Door.of_metrics(settings)
     # Pods call each other directly, even if the environment configures a proxy.
     client = httpx.AsyncClient(trust_env=False, limits=CONNECTIONS, verify=pod.trust)
     producers = Producers(settings.producer_urls, client, pod.token)
     archive = Archive(settings.consumer_urls, client, pod.token)
-    notices = Notices(settings.standby_machines, client)
+    notices = Notices(settings.standby_machines, client, metrics_door.token)
     elasticsearch = AsyncElasticsearch(
         settings.elasticsearch_url,
         node_class=HttpxAsyncHttpNode,
@@ -102,7 +103,7 @@ def create_app(settings: Settings, certificate: Certificate | None = None) -> Fa
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        probes = Probes(settings.probe_port, reader)
+        probes = Probes(settings.probe_port, settings.metrics_port, reader, metrics_door)
         reader.start()
         pollers: list[Callable[[], Coroutine[Any, Any, None]]] = [
             probes.run,

@@ -8,10 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from prometheus_client.parser import text_string_to_metric_families
 
-from apps.messages.names import COMPARISON, FILEBEAT
+from apps.messages.names import (
+    COMPARISON,
+    FILEBEAT,
+    FILEBEAT_EVENT_KINDS,
+    FILEBEAT_EVENTS,
+    METRICS_HOST,
+    METRICS_PORT_NAME,
+)
 from apps.messages.report import Report
+from apps.service.http import METRICS
 from apps.service.kubernetes import ACCOUNT
+from apps.service.token import Token
 from apps.ui import metrics
 from apps.ui.pods import poll_pods
 
@@ -21,8 +31,8 @@ PATIENCE = timedelta(hours=2)
 """A comparison is made every 15 minutes; one that is older than this is not made any more."""
 
 NAME = "app.kubernetes.io/name"
-COUNTED = ("acked", "active", "dead_letter", "dropped", "duplicates", "failed", "toomany")
-"""Filebeat's counters of events at its output that are shown."""
+AS_METRICS = {"sni_hostname": METRICS_HOST}
+"""A Filebeat is asked by its pod's address, and known by this name."""
 
 logger = logging.getLogger(__name__)
 
@@ -44,25 +54,29 @@ def last_report(pods: Iterable[Mapping[str, Any]]) -> Report | None:
     return max(found, key=lambda each: each[0], default=("", None))[1]
 
 
-def stats_urls(pods: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """The URL of the counters of each running Filebeat, by its pod's name."""
+def metrics_urls(pods: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """The URL of the counters of each running Filebeat, by its pod's name; none of a pod of an earlier version."""
     return {
-        pod["metadata"]["name"]: f"http://{pod['status']['podIP']}:{port['containerPort']}/stats"
+        pod["metadata"]["name"]: f"https://{pod['status']['podIP']}:{port['containerPort']}{METRICS}"
         for pod in pods
         if pod["metadata"]["labels"].get(NAME) == FILEBEAT and pod["status"].get("podIP")
         for container in pod["spec"]["containers"]
         for port in container.get("ports") or ()
-        if port.get("name") == "stats"
+        if port.get("name") == METRICS_PORT_NAME
     }
 
 
-def output_events(stats: Any) -> dict[str, int]:
-    """Filebeat's counters of events at its output. Raises ValueError if this is not its answer."""
-    try:
-        events = stats["libbeat"]["output"]["events"]
-        return {kind: int(events.get(kind, 0)) for kind in COUNTED}
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"not Filebeat's counters: {type(error).__name__} {error}") from error
+def output_events(text: str) -> dict[str, int]:
+    """Filebeat's counters of events at its output, from its metrics. Raises ValueError if they do not have them."""
+    found = {
+        sample.labels.get("kind"): int(sample.value)
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == FILEBEAT_EVENTS
+    }
+    if not found:
+        raise ValueError("no counters of Filebeat")
+    return {kind: found.get(kind, 0) for kind in FILEBEAT_EVENT_KINDS}
 
 
 def notice(report: Report | None, dropped: int, now: datetime) -> str | None:
@@ -106,8 +120,9 @@ def notice(report: Report | None, dropped: int, now: datetime) -> str | None:
 class NotSearchable:
     """Asks the API server for the comparison's report, and each Filebeat for its counters."""
 
-    def __init__(self, client: httpx.AsyncClient, account: Path = ACCOUNT) -> None:
-        self._client, self._account = client, account
+    def __init__(self, client: httpx.AsyncClient, token: Token, account: Path = ACCOUNT) -> None:
+        """`token` is what pods ask of who reads their metrics."""
+        self._client, self._token, self._account = client, token, account
         self._dropped: dict[str, int] = {}
         """What each Filebeat gave up in all, by pod."""
         self._before: dict[str, int] = {}
@@ -132,10 +147,10 @@ class NotSearchable:
 
     async def take(self, pods: list[Mapping[str, Any]]) -> None:
         """Take over what these pods say. Raises KeyError if they are no pods."""
-        urls = stats_urls(pods)
+        urls = metrics_urls(pods)
         answers = await asyncio.gather(*(self._events(url) for url in urls.values()))
         counted = {pod: events for pod, events in zip(urls, answers, strict=True) if events is not None}
-        for kind in COUNTED:
+        for kind in FILEBEAT_EVENT_KINDS:
             metrics.FILEBEAT_EVENTS.labels(kind).set(sum(events[kind] for events in counted.values()))
         self._dropped = {pod: events["dropped"] for pod, events in counted.items()}
         report = last_report(pods)
@@ -145,7 +160,8 @@ class NotSearchable:
 
     async def _events(self, url: str) -> dict[str, int] | None:
         try:
-            return output_events((await self._client.get(url, timeout=TIMEOUT_SECONDS)).raise_for_status().json())
+            asked = self._client.get(url, headers=self._token.headers, timeout=TIMEOUT_SECONDS, extensions=AS_METRICS)
+            return output_events((await asked).raise_for_status().text)
         except (httpx.HTTPError, ValueError) as error:
             logger.debug("%s: %s", url, error)
             return None

@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 
+from apps.service.token import Token
 from apps.ui.disks import FullDisks
 from apps.ui.not_searchable import NotSearchable
 from apps.ui.unschedulable import UnschedulablePods
@@ -16,9 +17,10 @@ class Notices:
     pollers: Sequence[Callable[[], Coroutine[Any, Any, None]]]
     """Run these while the page is served."""
 
-    def __init__(self, standby: Sequence[str], client: httpx.AsyncClient) -> None:
+    def __init__(self, standby: Sequence[str], client: httpx.AsyncClient, token: Token) -> None:
+        """`token` is what pods ask of who reads their metrics."""
         self._room, self._disks = UnschedulablePods(standby), FullDisks()
-        self._not_searchable = NotSearchable(client)
+        self._not_searchable = NotSearchable(client, token)
         self.pollers = (self._room.run, self._disks.run, self._not_searchable.run)
 
     def told(self, *, operator: bool) -> dict[str, str | None]:

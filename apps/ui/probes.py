@@ -1,10 +1,11 @@
-"""What Kubernetes and Prometheus ask, on a port of its own that no Service has."""
+"""What Kubernetes and Prometheus ask, on ports of their own that no Service has."""
 
 import asyncio
 import time
 
 from apps.service.health import Health, healthy, poll_health
-from apps.service.http import Server, probes
+from apps.service.http import Server, metrics_handler, probes
+from apps.service.peer import Door
 from apps.ui.reader import Reader
 
 BEAT_SECONDS = 1.0
@@ -16,11 +17,12 @@ class Probes:
     The page is well while the loop runs and the reader asks Kafka, and ready once it reads the frames.
     """
 
-    def __init__(self, port: int, reader: Reader) -> None:
-        """Answer at once. Port 0 chooses a free port."""
+    def __init__(self, port: int, metrics_port: int, reader: Reader, metrics_door: Door) -> None:
+        """Answer at once, metrics at a port of their own. Port 0 chooses a free port."""
         self._reader = reader
         self._beat_at = time.monotonic()
-        self._server = Server(port, probes(self._health, self._readiness))
+        measured = Server(metrics_port, metrics_handler(), metrics_door)
+        self._servers = [Server(port, probes(self._health, self._readiness, beside=[measured])), measured]
 
     async def run(self) -> None:
         """Note that the event loop runs, until cancelled."""
@@ -30,12 +32,8 @@ class Probes:
 
     def close(self) -> None:
         """Stop answering."""
-        self._server.close()
-
-    @property
-    def port(self) -> int:
-        """The port that it answers on."""
-        return self._server.port
+        for server in self._servers:
+            server.close()
 
     def _health(self) -> Health:
         return poll_health(max(self._reader.poll_age, time.monotonic() - self._beat_at))

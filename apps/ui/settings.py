@@ -6,16 +6,16 @@ from pydantic import Field, field_validator
 
 from apps.messages.names import model_of
 from apps.service.elasticsearch import ElasticsearchSettings
-from apps.service.settings import AskingSettings, KafkaSettings, PeerUrls, ServerSettings, Words
+from apps.service.settings import AskingSettings, KafkaSettings, MeasuredSettings, PeerUrls, ServerSettings, Words
 
 MEBIBYTE = 1024**2
 
 
-class Settings(ServerSettings, AskingSettings, KafkaSettings, ElasticsearchSettings):
+class Settings(ServerSettings, AskingSettings, MeasuredSettings, KafkaSettings, ElasticsearchSettings):
     """The environment of the UI."""
 
     probe_port: int = Field(ge=0, le=65535)
-    """Where probes and metrics are answered; the page is at `http_port`."""
+    """Where probes are answered; the page is at `http_port`."""
 
     frames_topic: str = Field(min_length=1)
     results_topics: Words

@@ -1520,13 +1520,15 @@ class Audit(Section):
 
 
 class PodSecrets(Section):
-    """The secrets by which pods know each other, made by the program: a token, servers' keys, one an application."""
+    """The secrets by which pods know each other and who reads their metrics, made by the program: two tokens, servers'
+    keys, one an application."""
 
     redraw: str = Field(
         "",
         max_length=60,
         description="Any word, such as a date; when it changes, all of them are made anew. Pods read another token, "
-        "key and certificate without a restart; of each application a new driver starts beside the old one, as with "
+        "key and certificate without a restart; give Prometheus the new token for metrics within an hour. Of each "
+        "application a new driver starts beside the old one, as with "
         "new weights. Unless kafka.transport is plain, so are the certificates for Kafka and ZooKeeper, and both "
         "and everything that connects to Kafka restart in turn; unless elasticsearch.transport is plain, the same of "
         "Elasticsearch.",

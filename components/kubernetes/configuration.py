@@ -81,6 +81,21 @@ def secret_volume(secret: pulumi.Input[str], name: str = "secrets") -> core.v1.V
     return core.v1.VolumeArgs(name=name, secret=core.v1.SecretVolumeSourceArgs(secret_name=secret, default_mode=0o440))
 
 
+def secrets_volume(name: str, secrets: Sequence[tuple[pulumi.Input[str], Sequence[str] | None]]) -> core.v1.VolumeArgs:
+    """A volume with the keys of several Secrets as files, as `secret_volume`: of each those that are named, or all."""
+    sources = [
+        core.v1.VolumeProjectionArgs(
+            secret=core.v1.SecretProjectionArgs(
+                name=secret, items=None if keys is None else [core.v1.KeyToPathArgs(key=key, path=key) for key in keys]
+            )
+        )
+        for secret, keys in secrets
+    ]
+    return core.v1.VolumeArgs(
+        name=name, projected=core.v1.ProjectedVolumeSourceArgs(sources=sources, default_mode=0o440)
+    )
+
+
 def env(name: str, value: pulumi.Input[str]) -> core.v1.EnvVarArgs:
     """A constant environment variable; values that users may change belong in a ConfigMap."""
     return core.v1.EnvVarArgs(name=name, value=value)

@@ -12,7 +12,10 @@ from components.kubernetes.configuration import env_from
 HTTP_PORT: Final = 8080
 HTTP_PORTS: Final = {"http": HTTP_PORT}
 PROBE_PORT: Final = 8081
-"""The port for probes and metrics of an app whose HTTP_PORT anybody may reach."""
+"""The port for probes of an app whose HTTP_PORT is for others."""
+METRICS_PORT: Final = 8082
+"""The port for metrics of every app."""
+METRICS_PORTS: Final = {"metrics": METRICS_PORT}
 
 
 def app_container(
@@ -22,21 +25,19 @@ def app_container(
     memory: Memory,
     *,
     cpu: str,
-    probe_port: int = HTTP_PORT,
 ) -> core.v1.ContainerArgs:
-    """The container of an app that reads its settings from the ConfigMap `environment` and reports its health over
-    HTTP at `probe_port`. It may write only to a volume `tmp`, unless more are mounted."""
-    ports = HTTP_PORTS if probe_port == HTTP_PORT else {**HTTP_PORTS, "probes": probe_port}
+    """The container of an app that reads its settings from the ConfigMap `environment`, reports its health at
+    PROBE_PORT and its metrics at METRICS_PORT. It may write only to a volume `tmp`, unless more are mounted."""
     return core.v1.ContainerArgs(
         name=name,
         image=image,
         env_from=env_from(environment),
-        ports=container_ports(ports),
+        ports=container_ports({**HTTP_PORTS, "probes": PROBE_PORT, **METRICS_PORTS}),
         resources=resources_of(memory, cpu=cpu),
         security_context=container_security(),
-        startup_probe=http_probe(port=probe_port, period=5, failures=60),
-        readiness_probe=http_probe("/readyz", probe_port),
-        liveness_probe=http_probe(port=probe_port, period=20),
+        startup_probe=http_probe(port=PROBE_PORT, period=5, failures=60),
+        readiness_probe=http_probe("/readyz", PROBE_PORT),
+        liveness_probe=http_probe(port=PROBE_PORT, period=20),
         volume_mounts=[mount("tmp", "/tmp")],
     )
 

@@ -86,16 +86,19 @@ def deployment(
     service_account: pulumi.Input[str] | None = None,
     first: Sequence[core.v1.ContainerArgs] | None = None,
     after: Sequence[pulumi.Resource] = (),
+    beside: Sequence[core.v1.ContainerArgs] = (),
     recreate: bool = False,
     swap: bool = False,
 ) -> apps.v1.Deployment:
     """Interchangeable pods; `replicas` is None where an autoscaler sets the number. They start after the resources
-    `after`, and in a pod the containers `first` run before the other. With `recreate`, old and new pods never run at
-    the same time; with `swap`, the old pod works until the new one is ready, or forever if it fails."""
+    `after`; in a pod the containers `first` run before the other, and those `beside` with it. With `recreate`, old and
+    new pods never run at the same time; with `swap`, the old pod works until the new one is ready, or forever if it
+    fails."""
     pod = stateless_pod(
         workload.labels, container, volumes, grace_seconds=grace_seconds, service_account=service_account
     )
     pod.init_containers = first
+    pod.containers = [container, *beside]
     timeouts = SWAPPED if swap else READY
     return apps.v1.Deployment(
         resource,

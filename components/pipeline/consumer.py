@@ -31,7 +31,7 @@ class Consumer(pulumi.ComponentResource):
         super().__init__("argus:pipeline:Consumer", name, None, pipeline.opts)
         section, replicas = pipeline.settings.consumer, pipeline.settings.consumer.replicas
         servers, access = pipeline.one(Topics).bootstrap_servers, pipeline.kafka_access("consumer")
-        workload = pipeline.workload("consumer", LABELS, self)
+        scraped, workload = pipeline.scraped, pipeline.workload("consumer", LABELS, self)
         variables: dict[str, pulumi.Input[str]] = {
             "ARGUS_KAFKA_BOOTSTRAP_SERVERS": servers,
             "ARGUS_FRAMES_TOPIC": FRAMES_TOPIC,
@@ -44,6 +44,7 @@ class Consumer(pulumi.ComponentResource):
             "ARGUS_PROBE_PORT": str(k.PROBE_PORT),
             "ARGUS_TOKEN_FILE": str(pod_token.FILE),
             "ARGUS_TLS_DIR": pod_certificates.DIR,
+            **scraped.variables,
             **access.variables,
         }
         config = k.config_map(f"{name}-config", workload, variables)
@@ -51,13 +52,12 @@ class Consumer(pulumi.ComponentResource):
         k.disruption_budget(f"{name}-budget", workload)
         hosts = service.apply(lambda host: [f"consumer-{n}.{host}" for n in range(replicas.maximum)])
         tls = pipeline.certificates.server("consumer", hosts, LABELS)
-        container = k.app_container(
-            "consumer", pipeline.images["consumer"], config, section.memory, cpu="30m", probe_port=k.PROBE_PORT
-        )
+        container = k.app_container("consumer", pipeline.images["consumer"], config, section.memory, cpu="30m")
         container.volume_mounts = [
             k.mount("data", "/data"),
             pod_token.mount(),
             pod_certificates.mount(),
+            *scraped.mounts,
             *access.mounts,
             k.mount("tmp", "/tmp"),
         ]
@@ -68,6 +68,7 @@ class Consumer(pulumi.ComponentResource):
             [
                 pod_token.volume(pipeline.token),
                 pod_certificates.volume(tls),
+                *scraped.volumes,
                 *access.volumes,
                 k.scratch_volume(),
             ],

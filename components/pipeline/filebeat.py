@@ -12,16 +12,22 @@ from pulumi_kubernetes import core
 from apps.messages.names import FILEBEAT, FILEBEAT_GROUP, IDENTITY_FIELD, results_index
 from components import kubernetes as k
 from components.autoscaling import LagScaling, LagScalingArgs
+from components.config import sections
 from components.images import Image
+from components.pipeline.consumer import STAGE as CONSUMER
 from components.pipeline.elasticsearch import Elasticsearch
 from components.pipeline.elasticsearch_identities import DIR as SEARCH_DIR
 from components.pipeline.kafka_identities import AUTHORITY, DIR, PAIR
+from components.pipeline.scraping import Scraped
 from components.pipeline.stage import Pipeline, Stage
 from components.pipeline.topics import Topics, results_topics
 
 LABELS: Final = k.labels(FILEBEAT, "shipper")
 STATS_PORT: Final = 5066
-"""Where Filebeat serves its counters."""
+"""Where Filebeat serves its counters, inside its pod alone: it asks nobody who he is."""
+METRICS: Final = "metrics"
+"""The name of the container that answers for it outside."""
+METRICS_MEMORY: Final = sections.Memory(requestMiB=48, limitMiB=96)
 
 
 def _tls(folder: str) -> Mapping[str, Any]:
@@ -107,7 +113,7 @@ def filebeat_yml(
         "logging.to_stderr": True,
         "logging.level": "info",
         "logging.metrics.enabled": False,
-        "http": {"enabled": True, "host": "0.0.0.0", "port": STATS_PORT},
+        "http": {"enabled": True, "host": "127.0.0.1", "port": STATS_PORT},
     }
     return json.dumps(config, indent=2) + "\n"
 
@@ -133,12 +139,12 @@ class Filebeat(pulumi.ComponentResource):
             name="filebeat",
             image=pipeline.images["filebeat"],
             command=["filebeat", "-e", "--strict.perms=false", "-c", f"{k.CONFIG_DIR}/filebeat.yml"],
-            ports=k.container_ports({"stats": STATS_PORT}),
             resources=k.resources_of(section.memory, cpu="20m"),
             security_context=k.container_security(),
-            startup_probe=k.http_probe("/", STATS_PORT, period=5, failures=60),
-            readiness_probe=k.http_probe("/", STATS_PORT),
-            liveness_probe=k.http_probe("/", STATS_PORT, period=20),
+            # By the container beside it, which may take a while to come back.
+            startup_probe=k.http_probe("/readyz", k.PROBE_PORT, period=5, failures=60),
+            readiness_probe=k.http_probe("/readyz", k.PROBE_PORT),
+            liveness_probe=k.http_probe("/readyz", k.PROBE_PORT, period=20, failures=6),
             volume_mounts=[
                 k.mount("config", k.CONFIG_DIR, read_only=True),
                 *access.mounts,
@@ -151,7 +157,15 @@ class Filebeat(pulumi.ComponentResource):
             f"{name}-deployment",
             workload,
             container,
-            [k.config_volume(config), *access.volumes, *search.volumes, k.scratch_volume("data"), k.scratch_volume()],
+            [
+                k.config_volume(config),
+                *access.volumes,
+                *search.volumes,
+                *pipeline.scraped.volumes,
+                k.scratch_volume("data"),
+                k.scratch_volume(),
+            ],
+            beside=[_metrics_container(pipeline.images["consumer"], pipeline.scraped)],
             contents=[files, *access.contents, *search.contents],
             replicas=section.replicas.fixed,
             grace_seconds=30,
@@ -173,6 +187,27 @@ class Filebeat(pulumi.ComponentResource):
         self.register_outputs({})
 
 
+def _metrics_container(image: pulumi.Input[str], scraped: Scraped) -> core.v1.ContainerArgs:
+    """What answers for Filebeat (apps/indices/counters.py), in the consumer's image."""
+    variables = {
+        **scraped.variables,
+        "ARGUS_PROBE_PORT": str(k.PROBE_PORT),
+        "ARGUS_FILEBEAT_PORT": str(STATS_PORT),
+    }
+    return core.v1.ContainerArgs(
+        name=METRICS,
+        image=image,
+        command=["python", "-m", "apps.indices.counters"],
+        env=[k.env(name, value) for name, value in variables.items()],
+        ports=k.container_ports({"probes": k.PROBE_PORT, **k.METRICS_PORTS}),
+        resources=k.resources_of(METRICS_MEMORY, cpu="5m"),
+        security_context=k.container_security(),
+        startup_probe=k.http_probe(port=k.PROBE_PORT, period=2, failures=60),
+        liveness_probe=k.http_probe(port=k.PROBE_PORT, period=20),
+        volume_mounts=[*scraped.mounts, k.mount("tmp", "/tmp")],
+    )
+
+
 STAGE: Final = Stage(
     name="filebeat",
     section="filebeat",
@@ -180,5 +215,7 @@ STAGE: Final = Stage(
     pods={"filebeat": LABELS},
     kind="Deployment",
     reads=("results",),
+    beside=lambda _: {METRICS: METRICS_MEMORY},
+    images_beside=(CONSUMER.image.name,),
     declare=lambda pipeline: [Filebeat("filebeat", pipeline)],
 )

@@ -19,7 +19,6 @@ from components.pipeline import (
     elasticsearch_grants,
     elasticsearch_peers,
     elasticsearch_proxy,
-    filebeat,
     kafka,
     model_job,
     zookeeper,
@@ -61,10 +60,11 @@ KEDA's and VPA's pods are there where the stack scales by lag or by use, in the 
 `argus:audit.ship` is on. All others are in `argus`. Pods are known by their labels and their namespace, so no pod of
 `argus` passes for one of KEDA's.
 
-Probes and metrics are at ports of their own, 8081 of producers, consumers and the page and 8080 of a model's driver;
-unless `argus:elasticsearch.transport` is `plain`, probes of Elasticsearch are at {elasticsearch_proxy.PROBES}.
-They are in plain and ask nobody who he is. No policy lets anybody in; Kubernetes lets in the kubelet of the pod's
-machine.
+Probes are at ports of their own, {k.PROBE_PORT} of producers, consumers, Filebeat and the page and {k.HTTP_PORT} of a
+model's driver; unless `argus:elasticsearch.transport` is `plain`, those of Elasticsearch are at
+{elasticsearch_proxy.PROBES}. They are in plain, ask nobody who he is, and say whether a pod is well and nothing else.
+Metrics of the same pods and drivers are at {k.METRICS_PORT}, over TLS 1.3, for who shows the token for them.
+No policy lets anybody in but the page to Filebeat's metrics; Kubernetes lets in the kubelet of the pod's machine.
 """
 
 
@@ -140,7 +140,9 @@ DOORS: Final[Mapping[tuple[str, int], Door]] = {
         identity=_TOKEN,
         encrypted=_PODS_TLS,
     ),
-    ("filebeat", filebeat.STATS_PORT): Door(serves="counters"),
+    ("filebeat", k.METRICS_PORT): Door(
+        serves="metrics", identity="the token for metrics", encrypted=f"{_PODS_TLS}, one for all metrics"
+    ),
     ("keda-operator", keda.METRICS_PORT): Door(
         serves="lag of the groups", identity="client certificate of KEDA's own CA", encrypted="TLS"
     ),

@@ -20,6 +20,7 @@ from components.images import APP, Image
 from components.pipeline.applications import ROLES, job_name, labels_of, pods_of
 from components.pipeline.driver_policy import ACCOUNT, SECRET, DriverPolicy, DriverPolicyArgs
 from components.pipeline.kafka import Kafka
+from components.pipeline.scraping import Scraped
 from components.pipeline.stage import Pipeline, Stage
 from components.pipeline.topics import Topics
 
@@ -58,6 +59,8 @@ class ModelJobArgs:
     secrets: sections.PodSecrets
     policy: pulumi.Input[str]
     """The name of the admission policy (DriverPolicy), which is there before a driver may make pods."""
+    scraped: Scraped
+    """What the driver needs to answer metrics."""
     identity: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     """The files of the application's certificate for Kafka, for its Secret; none where it connects in plain."""
 
@@ -310,6 +313,7 @@ class ModelJob(pulumi.ComponentResource):
             **environment_of(args.models),
             "ARGUS_KAFKA_BOOTSTRAP_SERVERS": args.bootstrap_servers,
             **({"ARGUS_KAFKA_TLS_DIR": k.SECRETS_DIR} if args.identity else {}),
+            **args.scraped.variables,
             "ARGUS_MAX_OFFSETS_PER_TASK": str(min(MAX_OFFSETS_PER_TASK, frames_per_task(args.models))),
             "ARGUS_MAX_FRAME_BYTES": str(args.max_message_bytes),
             "ARGUS_DRIVER_LEASE": lease.metadata.name,
@@ -336,7 +340,7 @@ class ModelJob(pulumi.ComponentResource):
                 k.env_field("ARGUS_DRIVER_HOST", "status.podIP"),
                 k.env_field("ARGUS_DRIVER_POD_NAME", "metadata.name"),
             ],
-            ports=k.container_ports(ports),
+            ports=k.container_ports(ports | k.METRICS_PORTS),
             resources=k.resources(cpu="50m", memory_mib=512, limit_mib=driver_limit_mib(args.first)),
             security_context=k.container_security(),
             startup_probe=k.http_probe(period=5, failures=120),
@@ -347,6 +351,7 @@ class ModelJob(pulumi.ComponentResource):
             volume_mounts=[
                 k.mount("config", k.CONFIG_DIR, read_only=True),
                 k.mount("secrets", k.SECRETS_DIR, read_only=True),
+                *args.scraped.mounts,
                 k.mount("tmp", "/tmp"),
             ],
         )
@@ -354,7 +359,7 @@ class ModelJob(pulumi.ComponentResource):
             f"{name}-driver",
             workload,
             container,
-            [k.config_volume(config), k.secret_volume(secret), k.scratch_volume()],
+            [k.config_volume(config), k.secret_volume(secret), *args.scraped.volumes, k.scratch_volume()],
             grace_seconds=45,
             service_account=account,
             swap=True,
@@ -409,6 +414,7 @@ def _declare(pipeline: Pipeline) -> Iterator[pulumi.ComponentResource]:
             ungated_cameras=[camera.name for camera in pipeline.settings.cameras if not camera.gated],
             secrets=pipeline.settings.pod_secrets,
             policy=policy.name,
+            scraped=pipeline.scraped,
             identity=identities.files_of_client(job_name(name)) if identities else {},
         )
         yield ModelJob(job_name(name), args, pipeline.opts)

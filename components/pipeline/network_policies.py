@@ -13,7 +13,7 @@ from components import kubernetes as k
 from components.autoscaling import keda, vpa
 from components.cluster.kubeadm import API_PORT, KUBELET_PORT
 from components.config import Settings, sections
-from components.pipeline import audit_log, elasticsearch, filebeat, kafka, model_job, producers, zookeeper
+from components.pipeline import audit_log, elasticsearch, kafka, model_job, producers, zookeeper
 from components.pipeline.applications import ROLES, pods_of
 from components.pipeline.dns import NAMESPACE_NAME, dns_rule
 from components.pipeline.elasticsearch_grants import RETENTION, TEMPLATE
@@ -133,7 +133,7 @@ def flows(
         *(Flow("ui", server, (k.HTTP_PORT,)) for server in ("producer", "consumer")),
         Flow("comparison", "consumer", (k.HTTP_PORT,)),
         # Its counts of events that the index refused.
-        Flow("ui", "filebeat", (filebeat.STATS_PORT,)),
+        Flow("ui", "filebeat", (k.METRICS_PORT,)),
         Flow("producer", "producer", (k.HTTP_PORT,)),
         Flow("keda-adapter", "keda-operator", (keda.METRICS_PORT,)),
     ]
@@ -158,7 +158,8 @@ class NetworkPolicies(pulumi.ComponentResource):
     (components/cluster/policy_agent.py); else every pod of the cluster reaches every other. `argus:cluster.network`
     selects another network, such as Calico or Cilium.
 
-    Kubernetes always allows connections from the kubelet of a pod's node, so probes need no policy here.
+    Kubernetes always allows connections from the kubelet of a pod's node, so probes need no policy here. Who reads
+    metrics is the stack's user's, whose own policy allows it.
     A policy takes effect as soon as it exists. So each is complete by itself, and those that deny are made last.
     """
 

@@ -101,7 +101,7 @@ class Producers(pulumi.ComponentResource):
         tls: pulumi.Input[str],
     ) -> pulumi.Output[str]:
         settings = pipeline.settings
-        access = pipeline.kafka_access("producer")
+        access, scraped = pipeline.kafka_access("producer"), pipeline.scraped
         workload = pipeline.workload(name, {**LABELS, "app.kubernetes.io/instance": name}, self)
         variables: dict[str, pulumi.Input[str]] = {
             "ARGUS_KAFKA_BOOTSTRAP_SERVERS": pipeline.one(Topics).bootstrap_servers,
@@ -115,6 +115,7 @@ class Producers(pulumi.ComponentResource):
             "ARGUS_TOKEN_FILE": str(pod_token.FILE),
             "ARGUS_AUTHORITY_FILE": str(pod_token.AUTHORITY),
             "ARGUS_TLS_DIR": pod_certificates.DIR,
+            **scraped.variables,
             **access.variables,
         }
         files = {"cameras.json": json.dumps([for_producer(camera) for camera in cameras], indent=2)}
@@ -129,14 +130,13 @@ class Producers(pulumi.ComponentResource):
         )
         service = k.service(f"{name}-service", workload, k.HTTP_PORTS)
         memory = settings.producers.memory
-        container = k.app_container(
-            "producer", pipeline.images["producer"], environment, memory, cpu="50m", probe_port=k.PROBE_PORT
-        )
+        container = k.app_container("producer", pipeline.images["producer"], environment, memory, cpu="50m")
         container.volume_mounts = [
             k.mount("config", k.CONFIG_DIR, read_only=True),
             k.mount("secrets", k.SECRETS_DIR, read_only=True),
             pod_token.mount(),
             pod_certificates.mount(),
+            *scraped.mounts,
             *access.mounts,
             k.mount("tmp", "/tmp"),
         ]
@@ -149,6 +149,7 @@ class Producers(pulumi.ComponentResource):
                 k.secret_volume(secret.metadata.name),
                 pod_token.volume(pipeline.token),
                 pod_certificates.volume(tls),
+                *scraped.volumes,
                 *access.volumes,
                 k.scratch_volume(),
             ],

@@ -16,6 +16,7 @@ from components.images import Image
 from components.pipeline.kafka_grants import KEDA
 from components.pipeline.kafka_identities import Access, KafkaIdentities
 from components.pipeline.pod_certificates import PodCertificates
+from components.pipeline.scraping import Scraped
 
 Labels = Mapping[str, str]
 Component = TypeVar("Component", bound=pulumi.ComponentResource)
@@ -42,6 +43,8 @@ class Stage:
     """The section or item of each workload, by its name; unset: one workload with the stage's name."""
     beside: Callable[[Settings], Mapping[str, Memory]] = lambda _: {}
     """Further containers in its pods: their memory, by their names."""
+    images_beside: tuple[str, ...] = ()
+    """The images of those that are other stages'."""
     declare: Callable[[Pipeline], Iterable[pulumi.ComponentResource]]
     """Makes the stage's components, from the components of earlier stages."""
 
@@ -81,6 +84,8 @@ class Pipeline:
     """The name of the Secret with the token by which pods know each other (pod_token.py)."""
     certificates: PodCertificates
     """Those that pods show each other."""
+    scraped: Scraped
+    """What pods need to answer metrics."""
     identities: KafkaIdentities | None = None
     """None where brokers have no listener with TLS."""
     opts: pulumi.ResourceOptions | None = None

@@ -81,7 +81,8 @@ def images_of(stages: Iterable[Stage], settings: Settings) -> list[Image]:
 
 def moving_images(stages: Iterable[Stage]) -> list[str]:
     """The sorted names of the images of pods that may move."""
-    return sorted({stage.image.name for stage in stages if stage.kind == "Deployment"})
+    moving = [stage for stage in stages if stage.kind == "Deployment"]
+    return sorted({name for stage in moving for name in (stage.image.name, *stage.images_beside)})
 
 
 def volumes_gib(stages: Iterable[Stage], settings: Settings) -> dict[str, int]:

@@ -107,6 +107,7 @@ class Ui(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions.merge(workload.opts, pulumi.ResourceOptions(ignore_changes=["data"])),
         )
         access, search = pipeline.kafka_access("ui"), pipeline.one(Elasticsearch).client(UI)
+        scraped = pipeline.scraped
         variables: dict[str, pulumi.Input[str]] = {
             "ARGUS_KAFKA_BOOTSTRAP_SERVERS": pipeline.one(Topics).bootstrap_servers,
             "ARGUS_FRAMES_TOPIC": FRAMES_TOPIC,
@@ -122,6 +123,7 @@ class Ui(pulumi.ComponentResource):
             "ARGUS_ACCESS_DIR": k.SECRETS_DIR,
             "ARGUS_TOKEN_FILE": str(pod_token.FILE),
             "ARGUS_AUTHORITY_FILE": str(pod_token.AUTHORITY),
+            **scraped.variables,
             "ARGUS_SESSIONS_CONFIG_MAP": logouts.metadata.name.apply(str),
             **access.variables,
         }
@@ -139,12 +141,11 @@ class Ui(pulumi.ComponentResource):
         config = k.config_map(f"{name}-config", workload, variables)
         k.service(f"{name}-service", workload, k.HTTP_PORTS, node_port=section.node_port)
         k.disruption_budget(f"{name}-budget", workload)
-        container = k.app_container(
-            "ui", pipeline.images["ui"], config, section.memory, cpu="30m", probe_port=k.PROBE_PORT
-        )
+        container = k.app_container("ui", pipeline.images["ui"], config, section.memory, cpu="30m")
         container.volume_mounts = [
             *(k.mount(volume, path, read_only=True) for volume, path, _ in secrets),
             pod_token.mount(),
+            *scraped.mounts,
             *access.mounts,
             *search.mounts,
             k.mount("tmp", "/tmp"),
@@ -164,6 +165,7 @@ class Ui(pulumi.ComponentResource):
             [
                 *(k.secret_volume(secret, volume) for volume, _, secret in secrets),
                 pod_token.volume(pipeline.token),
+                *scraped.volumes,
                 *access.volumes,
                 *search.volumes,
                 k.scratch_volume(),

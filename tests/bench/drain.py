@@ -21,7 +21,7 @@ import httpx
 from apps.messages import Detection
 from apps.messages.names import FILEBEAT_GROUP
 from components.pipeline.elasticsearch import index_template
-from components.pipeline.filebeat import filebeat_yml
+from components.pipeline.filebeat import STATS_PORT, filebeat_yml
 from components.production.measured import FRAME_BYTES
 from lab.progress import step
 from tests.bench.table import footer, spread, table
@@ -43,8 +43,6 @@ from tests.integration.topics import (
 CAMERAS, PARTITIONS = 40, 4
 HEADER = ("stage", "records", "records/s", "CPU of a record (ms)")
 DETECTIONS = tuple(Detection(label="person", score=0.9, box=(0.1, 0.2, 0.3 + n / 10, 0.4)) for n in range(5))
-STATS_PORT = 5066
-"""Filebeat's own port."""
 _LIMIT_SECONDS, _PAUSE_SECONDS = 600.0, 0.5
 
 
@@ -129,7 +127,6 @@ def _filebeat(topics: Topics, search: str) -> Drained:
     config = json.loads(filebeat_yml(topics.bootstrap, search, topics.results))
     (source,) = config["filebeat.inputs"]
     source["group_id"] = f"{FILEBEAT_GROUP}-{topics.frames}"
-    config["http"] = {"enabled": True, "host": "127.0.0.1", "port": STATS_PORT}
     total = sum(end for (topic, _), end in ends(topics).items() if topic != topics.frames)
     indices = ",".join(f"results-{model}-*" for model in topics.models)
 

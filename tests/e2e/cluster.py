@@ -8,7 +8,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,7 @@ import httpx
 import yaml
 
 from apps.service.token import HEADER
-from components.kubernetes import HTTP_PORT
-from components.pipeline.pod_token import FILE
+from components.kubernetes import HTTP_PORT, METRICS_PORT
 from tests.e2e.forward import Forward
 
 NAMESPACE = "argus"
@@ -57,6 +55,8 @@ class ClusterClient:
             context.load_cert_chain(pair.name)
         self._http = httpx.Client(base_url=cluster["server"], verify=context, timeout=30, trust_env=False)
         self._kubeconfig = kubeconfig
+        self._tokens: dict[str, str] = {}
+        """By the name of their Secret."""
         self._forward: Forward | None = None
         self._forwarded = ""
         """The pod that `_forward` leads to, or led to last."""
@@ -85,20 +85,26 @@ class ClusterClient:
         """The JSON at a path of a pod that answers other pods, over TLS."""
         return self.ask(pod, HTTP_PORT, path, "https").json()
 
-    def metrics(self, pod: str, port: int) -> list[str]:
+    def metrics(self, pod: str) -> list[str]:
         """The lines of a pod's metrics."""
-        return self.ask(pod, port, "/metrics", "http").text.splitlines()
+        return self.scrape(pod).text.splitlines()
+
+    def scrape(self, pod: str) -> httpx.Response:
+        """A pod's metrics, as it answers them. Raises httpx.HTTPError."""
+        return self.ask(pod, METRICS_PORT, "/metrics", "https")
 
     def ask(self, pod: str, port: int, path: str, scheme: str) -> httpx.Response:
         """A pod's answer. Raises httpx.HTTPError. API servers do not check a pod's certificate."""
         proxied = f"/api/v1/namespaces/{NAMESPACE}/pods/{scheme}:{pod}:{port}/proxy{path}"
-        return self._read("GET", proxied, headers=self.as_a_pod)
+        return self._read("GET", proxied, headers=self.shown_at(port))
 
-    @cached_property
-    def as_a_pod(self) -> dict[str, str]:
-        """What a pod of the stack shows others."""
-        data = self.get(f"/api/v1/namespaces/{NAMESPACE}/secrets/pods-token")["data"]
-        return {HEADER: base64.b64decode(data[FILE.name]).decode().strip()}
+    def shown_at(self, port: int) -> dict[str, str]:
+        """What who is let in at a pod's port shows there. API servers keep `Authorization` for themselves."""
+        secret = "metrics-token" if port == METRICS_PORT else "pods-token"
+        if secret not in self._tokens:
+            data = self.get(f"/api/v1/namespaces/{NAMESPACE}/secrets/{secret}")["data"]
+            self._tokens[secret] = base64.b64decode(data["token"]).decode().strip()
+        return {HEADER: self._tokens[secret]}
 
     def search(self, path: str, body: Mapping[str, Any]) -> httpx.Response:
         """Elasticsearch's answer. Raises httpx.HTTPError."""

@@ -11,7 +11,6 @@ from typing import Any
 
 import httpx
 
-from components.kubernetes import HTTP_PORT
 from tests.e2e.cluster import ClusterClient
 from tests.e2e.page import Login
 from tests.e2e.waiting import wait_until
@@ -51,7 +50,7 @@ def lag(cluster: ClusterClient, model: str = MODEL) -> float | None:
     for pod in cluster.pods("app.kubernetes.io/component=driver"):
         if "deletionTimestamp" in pod["metadata"]:
             continue
-        for line in cluster.metrics(pod["metadata"]["name"], HTTP_PORT):
+        for line in cluster.metrics(pod["metadata"]["name"]):
             if line.startswith(series):
                 found = float(line.rsplit(" ", 1)[1])
                 if not math.isnan(found):

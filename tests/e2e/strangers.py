@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from components.config import Settings
-from components.pipeline import elasticsearch_peers, filebeat
+from components.pipeline import elasticsearch_peers
 from components.pipeline.elasticsearch_proxy import HTTPS
 from components.pipeline.kafka import port_of_clients
 from components.pipeline.kafka_grants import models_of
@@ -63,8 +63,6 @@ while True:
 
 BORROW = Path(__file__).with_name("borrowed.py").read_text(encoding="utf-8")
 KNOCK = Path(__file__).with_name("knock.py").read_text(encoding="utf-8")
-SERVES_EVERYBODY = frozenset((("filebeat", filebeat.STATS_PORT),))
-"""Kinds of pods and their ports at which nobody is asked who he is (docs/security.md, What is open)."""
 
 SERVICE = "service"
 """The kind of a target that is a Service."""
@@ -288,12 +286,11 @@ def wait_until_all_reach_what_they_may(
 
 def wait_until_nobody_is_served(cluster: ClusterClient) -> None:
     """Start a stranger with the labels of each kind of pod, and wait until each has tried what those let it reach, and
-    is served there by nobody but by who is known to serve everybody (docs/security.md, What is open)."""
+    is served there by nobody."""
     settings = running_settings()
     kinds, table = pods(settings, STAGES), table_of(settings)
     targets = listening(targets_on(cluster.pods(), kinds, table))
-    closed = [target for target in targets if (target.kind, target.port) not in SERVES_EVERYBODY]
-    tried = {each: sorted(each.may_reach(closed, table)) for each in strangers(kinds) if each.namespace == NAMESPACE}
+    tried = {each: sorted(each.may_reach(targets, table)) for each in strangers(kinds) if each.namespace == NAMESPACE}
     with running(cluster, KNOCK, {each: wanted for each, wanted in tried.items() if wanted}) as said:
 
         def wrong() -> str | None:

@@ -82,7 +82,7 @@ class NeighbourClient(ClusterClient):
     def ask(self, pod: str, port: int, path: str, scheme: str) -> httpx.Response:
         """A pod's answer. Raises httpx.HTTPError."""
         found = self.get(f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}")
-        return self._from_its_machine(found, port, scheme).get(path, headers=self.as_a_pod).raise_for_status()
+        return self._from_its_machine(found, port, scheme).get(path, headers=self.shown_at(port)).raise_for_status()
 
     def _search_service(self, method: str, path: str, **request: Any) -> httpx.Response:
         node = self._from_its_machine(self.search_node(), SEARCH_PORT, "http")

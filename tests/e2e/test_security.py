@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from components.kubernetes import HTTP_PORT, METRICS_PORT, PROBE_PORT
 from lab.config import machine
 from lab.machines import ssh
 from tests.e2e.accounting import Audit
-from tests.e2e.cluster import NAMESPACE
+from tests.e2e.cluster import NAMESPACE, is_ready
 from tests.e2e.conftest import Stack
 from tests.e2e.machines import CONTROL_PLANES, EVERYBODY, KUBECTL, etcdctl, kubectl, on, stack_with
 from tests.e2e.strangers import SERVICE, Target, everything_that_listens
@@ -106,6 +107,24 @@ def test_a_host_beside_the_machines_that_adds_routes_reaches_no_pod_and_no_servi
     assert [str(target) for target, answered in zip(targets, answers, strict=True) if answered] == []
 
 
+def test_metrics_are_for_who_shows_the_token_and_probes_say_no_more_than_well(stack: Stack) -> None:
+    """Of every kind of pod that has them; a pod's own machine is let in by every network."""
+    asked = 0
+    for pod in stack.cluster.pods():
+        name, address, by = pod["metadata"]["name"], pod["status"].get("podIP"), pod["spec"]["nodeName"]
+        ports = {port.get("name") for each in pod["spec"]["containers"] for port in each.get("ports") or ()}
+        if "metrics" not in ports or not is_ready(pod) or "deletionTimestamp" in pod["metadata"]:
+            continue
+        asked += 1
+        assert any(line.startswith("argus_") for line in stack.cluster.metrics(name)), name
+        assert _status(f"https://{address}:{METRICS_PORT}/metrics", by) == "401", name
+        assert _status(f"http://{address}:{METRICS_PORT}/metrics", by) == "000", name
+        probes = PROBE_PORT if "probes" in ports else HTTP_PORT
+        assert on(by, f"curl -s --noproxy '*' --max-time 5 http://{address}:{probes}/readyz") == ["well"], name
+        assert _status(f"http://{address}:{probes}/metrics", by) == "404", name
+    assert asked > 4
+
+
 def test_a_pod_that_asks_for_rights_is_refused(stack: Stack) -> None:
     reached, said = ssh.answer(
         machine("cp1"),
@@ -136,10 +155,10 @@ def _answers(target: Target) -> bool:
     return True
 
 
-def _status(url: str) -> str:
-    """The HTTP status for an unauthenticated request from a control plane; 000 without an answer."""
+def _status(url: str, by: str = "cp2") -> str:
+    """The HTTP status for an unauthenticated request from a machine; 000 without an answer."""
     options = "--insecure --silent --noproxy '*' --max-time 5 --output /dev/null --write-out '%{http_code}'"
-    (status,) = on("cp2", f"curl {options} {url} || true")
+    (status,) = on(by, f"curl {options} {url} || true")
     return status
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import httpx
 from cryptography import x509
 
-from components.kubernetes import PROBE_PORT
 from components.pipeline.certificates import BLOCK
 from tests.bench.frames.network import processes_of
 from tests.e2e.cluster import NAMESPACE, is_ready
@@ -112,7 +111,7 @@ def _age_of_certificates_s(scene: Scene) -> float:
 def _ahead_s(scene: Scene, aim: Aim) -> float:
     """By how many seconds the pod's clock is ahead of this host's, as it dates its answers (`Date` of HTTP)."""
     asked = time.time()
-    answer = scene.cluster.ask(aim["pod"], PROBE_PORT, "/metrics", "http")
+    answer = scene.cluster.scrape(aim["pod"])
     between = (asked + time.time()) / 2
     if "date" not in answer.headers:
         raise UnprovenError(f"{aim['pod']} does not date its answers")

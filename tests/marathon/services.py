@@ -7,7 +7,6 @@ from typing import Any
 
 import httpx
 
-from components.kubernetes import PROBE_PORT
 from lab.config import ROOT, LabError
 from lab.shell import run
 from tests.bench.frames.network import process_of
@@ -49,7 +48,7 @@ class DiskFull(Fault):
         refused = _in_volume(aim, full_disk.WRITE)
 
         def noticed() -> str | None:
-            lines = scene.cluster.metrics(aim["pod"], PROBE_PORT)
+            lines = scene.cluster.metrics(aim["pod"])
             return None if f"{_FULL} 1.0" in lines else f"{_FULL} is not 1"
 
         prove(f"{aim['pod']} refused a write", noticed)
@@ -64,7 +63,7 @@ class DiskFull(Fault):
                 raise
 
     def missing(self, scene: Scene, aim: Aim) -> str | None:
-        lines = scene.cluster.metrics(aim["pod"], PROBE_PORT)
+        lines = scene.cluster.metrics(aim["pod"])
         return None if f"{_FULL} 0.0" in lines else f"{aim['pod']} does not say that its disk has room again"
 
 

@@ -88,7 +88,7 @@ def stored(folder: Path) -> set[str]:
 
 
 def metric(served: App, name: str) -> float:
-    for line in served.probe("/metrics").text.splitlines():
+    for line in served.metrics().splitlines():
         if line.startswith(f"{name} "):
             return float(line.rsplit(" ", 1)[1])
     return 0.0

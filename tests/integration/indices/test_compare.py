@@ -20,14 +20,16 @@ from confluent_kafka.admin import AdminClient
 
 from apps.consumer.storage import REMOVED, DiskStore
 from apps.indices.compare import work
-from apps.indices.settings import ComparisonSettings
+from apps.indices.counters import serve
+from apps.indices.settings import ComparisonSettings, CountersSettings
 from apps.messages.names import CONSUMER_GROUP, FILEBEAT_GROUP, REFUSED_INDICES, RESULT_INDICES, results_index
 from apps.messages.report import Report
+from apps.ui.not_searchable import output_events
 from components.pipeline.elasticsearch import index_template
 from components.pipeline.filebeat import filebeat_yml
-from tests.environments import AUTHORITY_FILE, TOKEN_FILE
+from tests.environments import AUTHORITY_FILE, METRICS_DIR, TOKEN_FILE
 from tests.integration import services
-from tests.integration.processes import app
+from tests.integration.processes import app, scraped
 from tests.integration.services import free_port, wait_for
 from tests.integration.topics import (
     Topics,
@@ -49,8 +51,8 @@ JPEG = b"\xff\xd8\xff\xd9"
 class Site:
     """The servers, with a consumer and a Filebeat of this test."""
 
-    def __init__(self, topics: Topics, elasticsearch: str, consumer: str, stats: int, folder: Path) -> None:
-        self.topics, self.url, self.consumer, self.stats = topics, elasticsearch, consumer, stats
+    def __init__(self, topics: Topics, elasticsearch: str, consumer: str, counters: int, folder: Path) -> None:
+        self.topics, self.url, self.consumer, self.counters = topics, elasticsearch, consumer, counters
         self.report_file, self.data = folder / "report", folder / "data"
         self.sent: set[str] = set()
         self._numbers = itertools.count()
@@ -97,8 +99,7 @@ class Site:
 
     def counted(self, kind: str) -> int:
         """One of Filebeat's counters of events at its output."""
-        stats = httpx.get(f"http://127.0.0.1:{self.stats}/stats", timeout=30).raise_for_status().json()
-        return int(stats["libbeat"]["output"]["events"][kind])
+        return output_events(scraped(self.counters))[kind]
 
     def in_index(self, pattern: str = RESULT_INDICES) -> set[str]:
         """The names of this test's results in the index, or set aside."""
@@ -131,10 +132,10 @@ class Site:
 
 @contextmanager
 def filebeat(topics: Topics, elasticsearch: str) -> Iterator[int]:
-    """A Filebeat with the stack's configuration; the port of its counters."""
+    """A Filebeat with the stack's configuration, and what answers for it; the port of its counters."""
     config = json.loads(filebeat_yml(topics.bootstrap, elasticsearch, topics.results))
     port = free_port()
-    config["http"] |= {"host": "127.0.0.1", "port": port}
+    config["http"] |= {"port": port}
     # The default is 60 s, which a test would spend waiting.
     config["output.elasticsearch"]["backoff"] = {"init": "200ms", "max": "2s"}
     with services.container(
@@ -145,7 +146,11 @@ def filebeat(topics: Topics, elasticsearch: str) -> Iterator[int]:
         ready=lambda: httpx.get(f"http://127.0.0.1:{port}", timeout=3).is_success,
         data="/usr/share/filebeat/data",
     ):
-        yield port
+        beside = {"probe_port": 0, "metrics_port": 0, "metrics_dir": METRICS_DIR, "filebeat_port": port}
+        servers = serve(CountersSettings.model_validate(beside))
+        yield servers[1].port
+        for server in servers:
+            server.close()
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +165,7 @@ def site(kafka: str, elasticsearch: str, tmp_path_factory: pytest.TempPathFactor
     index = results_index(topics.models[2], f"{datetime.now(UTC):%Y.%m.%d}")
     httpx.put(f"{elasticsearch}/{index}", json=conflict, timeout=60).raise_for_status()
     with ExitStack() as stack:
-        stats = stack.enter_context(filebeat(topics, elasticsearch))
+        counters = stack.enter_context(filebeat(topics, elasticsearch))
         consumer = stack.enter_context(
             app(
                 "apps.consumer",
@@ -173,7 +178,7 @@ def site(kafka: str, elasticsearch: str, tmp_path_factory: pytest.TempPathFactor
                 data_dir=str(folder / "data"),
             )
         )
-        yield Site(topics, elasticsearch, consumer.url, stats, folder)
+        yield Site(topics, elasticsearch, consumer.url, counters, folder)
     for pattern in (*(f"results-{model}-*" for model in topics.models), REFUSED_INDICES):
         rows = httpx.get(f"{elasticsearch}/_cat/indices/{pattern}?format=json&h=index", timeout=60).json()
         for row in rows:

@@ -123,12 +123,12 @@ def test_a_camera_that_is_down_comes_back_and_disturbs_nobody(topics: Topics, tm
             # Nothing but damaged pictures for a while: of a mixture, the camera's pace may take the good ones alone.
             camera.parts = [jpeg[:-100]]
             set_aside = 'argus_producer_rejected_total{camera="door",reason="corrupt"}'
-            wait_for("a picture set aside", lambda: set_aside in running.probe("/metrics").text, seconds=30)
+            wait_for("a picture set aside", lambda: set_aside in running.metrics(), seconds=30)
             camera.parts = [jpeg]
             after = cameras_of(running)["door"]["acked"]
             wait_for("the camera again", lambda: cameras_of(running)["door"]["acked"] >= after + 5, seconds=30)
             assert cameras_of(running)["door"]["state"] == "streaming"
-            metrics = running.probe("/metrics").text
+            metrics = running.metrics()
             assert 'argus_producer_camera_streaming{camera="door"} 1.0' in metrics
             answers = metrics + running.get("/cameras").text
             assert running.stop() == 0
@@ -172,7 +172,7 @@ def test_an_oversized_frame_gets_no_identity(topics: Topics, tmp_path: Path) -> 
     with start(topics, tmp_path, cameras, max_frame_bytes="20000") as running:
         wait_for("the small one", lambda: cameras_of(running)["cam-02"]["acked"] >= 5, seconds=30)
         rejected = 'argus_producer_rejected_total{camera="cam-01",reason="oversize"}'
-        wait_for("the count", lambda: rejected in running.probe("/metrics").text, seconds=30)
+        wait_for("the count", lambda: rejected in running.metrics(), seconds=30)
         assert cameras_of(running)["cam-01"]["first_sequence"] is None
     assert {frame.camera for _, frame, _ in frames_in(topics)} == {"cam-02"}
 

@@ -10,10 +10,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-import httpx
-
 from components.pipeline.model_job import CHECKPOINT, properties_file
-from tests.environments import variables
+from tests.environments import METRICS_DIR, variables
+from tests.integration.processes import scraped
 from tests.integration.services import REPOSITORY, free_port, image, wait_for
 
 START_SECONDS = 300
@@ -45,7 +44,7 @@ class Driver:
         folders: Mapping[str, Path],
     ) -> None:
         self.name = f"argus-test-spark-{uuid.uuid4().hex[:8]}"
-        self.url = f"http://127.0.0.1:{(port := free_port())}"
+        self._metrics_port = free_port()
         folder.chmod(0o755)
         arguments = [
             "--detach",
@@ -64,7 +63,9 @@ class Driver:
         for target, source in folders.items():
             arguments += ["--volume", f"{source}:{target}:ro"]
         given = {name: str(value) for name, value in settings.items()}
-        for name, value in variables("apps.spark_jobs", **given, http_port=str(port)).items():
+        given |= {"http_port": str(free_port()), "metrics_port": str(self._metrics_port)}
+        arguments += ["--volume", f"{METRICS_DIR}:{METRICS_DIR}:ro"]
+        for name, value in variables("apps.spark_jobs", **given).items():
             arguments += ["--env", f"{name}={value}"]
         self.podman("run", *arguments, reference, "driver")
         self._ended = subprocess.Popen(["podman", "wait", self.name], env=ENVIRONMENT, stdout=subprocess.DEVNULL)
@@ -78,8 +79,7 @@ class Driver:
 
     def metric(self, name: str, model: str = "[^}]*") -> float:
         """The value of `argus_spark_<name>` of a model; by default of the application's first."""
-        text = httpx.get(f"{self.url}/metrics", timeout=10, trust_env=False).text
-        found = re.search(rf'^argus_spark_{name}{{model="{model}"}} (\S+)$', text, re.MULTILINE)
+        found = re.search(rf'^argus_spark_{name}{{model="{model}"}} (\S+)$', scraped(self._metrics_port), re.MULTILINE)
         if found is None:
             raise KeyError(name)
         return float(found[1])

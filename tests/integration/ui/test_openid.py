@@ -159,6 +159,7 @@ def site(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Si
     changes = {
         "http_port": str(site.page_port),
         "probe_port": str(free_port()),
+        "metrics_port": str(free_port()),
         "kafka_bootstrap_servers": f"127.0.0.1:{free_port()}",
         "cameras": "gate,yard",
         "access_dir": str(site.folder / "access"),

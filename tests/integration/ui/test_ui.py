@@ -206,7 +206,6 @@ def site(kafka: str, elasticsearch: str, tmp_path_factory: pytest.TempPathFactor
             consumer_urls=f"{stored.url},https://127.0.0.1:{free_port()}",
             producer_urls=producer_url,
             cameras=",".join(CAMERAS),
-            probe_port=str(free_port()),
             access_dir=str(write_access(folder / "access", USERS)),
         )
         with ui as served:
@@ -333,7 +332,7 @@ def test_poison_on_the_topics_does_not_stop_the_wall(site: Site) -> None:
     to.produce(site.topics.results[0], value=b"[" * 100_000)
     to.produce(site.topics.frames, key=b"\xff", value=b"x")
     assert to.flush(10) == 0
-    wait_for("the count", lambda: 'argus_ui_malformed_total{kind="result"} 2' in site.ui.probe("/metrics").text)
+    wait_for("the count", lambda: 'argus_ui_malformed_total{kind="result"} 2' in site.ui.metrics())
     before = site.ui.get("/api/wall").json()
     wait_for("news", lambda: site.ui.get(f"/api/wall?since={before['token']}").json()["cameras"])
 
@@ -347,7 +346,6 @@ def test_without_elasticsearch_the_wall_goes_on_and_the_search_says_so(
         kafka_bootstrap_servers=kafka,
         frames_topic=topics.frames,
         elasticsearch_url=f"http://127.0.0.1:{free_port()}",
-        probe_port=str(free_port()),
         access_dir=str(write_access(tmp_path / "access")),
     )
     with ui as served:
@@ -623,7 +621,6 @@ def test_over_tls_the_page_says_so_and_its_cookie_too(kafka: str, topics: Topics
         tmp_path / "log",
         kafka_bootstrap_servers=kafka,
         frames_topic=topics.frames,
-        probe_port=str(free_port()),
         access_dir=str(write_access(tmp_path / "access", USERS)),
         tls_dir=str(tls),
     )

@@ -16,13 +16,22 @@ import pytest
 import yaml
 
 from apps.consumer.settings import Settings as ConsumerSettings
-from apps.indices.settings import ComparisonSettings, RetentionSettings
+from apps.indices.settings import ComparisonSettings, CountersSettings, RetentionSettings
 from apps.kafka_rules.__main__ import Settings as RulesSettings
 from apps.messages.names import results_topic
 from apps.producer.settings import Settings as ProducerSettings
 from apps.producer.settings import read_cameras, read_credentials
 from apps.service.elasticsearch import ElasticsearchSettings
-from apps.service.settings import PREFIX, AnsweringSettings, AskingSettings, PeerSettings, Settings, read
+from apps.service.peer import SCRAPERS_TOKEN
+from apps.service.settings import (
+    PREFIX,
+    AnsweringSettings,
+    AskingSettings,
+    MeasuredSettings,
+    PeerSettings,
+    Settings,
+    read,
+)
 from apps.spark_jobs.settings import ModelSettings
 from apps.spark_jobs.settings import Settings as DriverSettings
 from apps.spark_jobs.spec import JobSpec
@@ -41,6 +50,7 @@ READERS: Mapping[str, type[Settings]] = {
     "retention": RetentionSettings,
     "compare": ComparisonSettings,
     "rules": RulesSettings,
+    "metrics": CountersSettings,
 }
 """The class that reads a container's variables, by the container's name."""
 
@@ -54,6 +64,7 @@ class Container:
     variables: Mapping[str, str]
     files: Mapping[str, str]
     command: tuple[str, ...]
+    ports: Mapping[str, int]
 
 
 def containers(resources: Any) -> list[Container]:
@@ -87,12 +98,24 @@ def _container(pod: str, spec: Mapping[str, Any], container: Mapping[str, Any], 
     mounted = {mount["name"]: mount["mountPath"] for mount in container.get("volumeMounts", ())}
     files = {}
     for volume in spec.get("volumes", ()):
-        kind, name = ("ConfigMap", "configMap") if "configMap" in volume else ("Secret", "secret")
-        if name in volume and volume["name"] in mounted:
-            source = volume[name].get("name") or volume[name]["secretName"]
-            files |= {f"{mounted[volume['name']]}/{file}": text for file, text in data.get((kind, source), {}).items()}
+        if volume["name"] in mounted:
+            files |= {f"{mounted[volume['name']]}/{file}": text for file, text in _files(volume, data).items()}
     command = tuple(str(word) for word in (*container.get("command", ()), *container.get("args", ())))
-    return Container(pod=pod, name=container["name"], variables=variables, files=files, command=command)
+    ports = {port["name"]: int(port["containerPort"]) for port in container.get("ports", ())}
+    return Container(pod=pod, name=container["name"], variables=variables, files=files, command=command, ports=ports)
+
+
+def _files(volume: Mapping[str, Any], data: Mapping[Any, Any]) -> dict[str, str]:
+    """A volume's files by their names in it."""
+    if "configMap" in volume:
+        return dict(data.get(("ConfigMap", volume["configMap"]["name"]), {}))
+    if "secret" in volume:
+        return dict(data.get(("Secret", volume["secret"]["secretName"]), {}))
+    found: dict[str, str] = {}
+    for source in (each["secret"] for each in volume.get("projected", {}).get("sources", ())):
+        there = data["Secret", source["name"]]
+        found |= {item["path"]: there[item["key"]] for item in source["items"]} if "items" in source else there
+    return found
 
 
 Find = Callable[[str], list[Container]]
@@ -159,9 +182,23 @@ def test_pods_that_ask_each_other_have_the_token_and_certificates(
     assert (asking, answering) == ({"producer", "ui", "compare"}, {"producer", "consumer"})
 
 
+def test_who_answers_metrics_has_their_token_and_certificate_and_the_port_that_is_declared(
+    found: Find, settings_of: Callable[[Container], Any]
+) -> None:
+    measured = [each for each in found("") if issubclass(READERS[each.name], MeasuredSettings)]
+    assert {each.name for each in measured} == {"producer", "consumer", "ui", "driver", "metrics"}
+    for container in measured:
+        settings = settings_of(container)
+        assert {f"{settings.metrics_dir}/{name}" for name in (SCRAPERS_TOKEN, "tls.crt", "tls.key")} == {
+            file for file in container.files if file.startswith(f"{settings.metrics_dir}/")
+        }
+        assert settings.metrics_port == container.ports["metrics"], container.pod
+
+
 def test_every_module_that_is_run_is_there(found: Find) -> None:
     run = {each.command[each.command.index("-m") + 1] for each in found("") if "-m" in each.command}
-    assert run == {"apps.indices.retention", "apps.indices.template", "apps.indices.compare", "apps.kafka_rules"}
+    jobs = {"apps.indices.retention", "apps.indices.template", "apps.indices.compare", "apps.kafka_rules"}
+    assert run == jobs | {"apps.indices.counters"}
     assert [module for module in run if importlib.util.find_spec(module) is None] == []
     (install,) = found("install")
     assert install.command[-1] in install.files

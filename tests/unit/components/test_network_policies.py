@@ -49,7 +49,7 @@ NEEDED = {
     ("producer", "producer", "http"),
     ("ui", "producer", "http"),
     ("ui", "consumer", "http"),
-    ("ui", "filebeat", "stats"),
+    ("ui", "filebeat", "metrics"),
     ("model-objects-executor", "model-objects", "driver"),
     ("model-objects-executor", "model-objects", "blocks"),
     ("model-objects-executor", "model-objects-executor", "blocks"),

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, Counter
 from apps.service import http as module
 from apps.service.certificate import Certificate
 from apps.service.health import STALLED_SECONDS, healthy, poll_health
-from apps.service.http import Answer, Request, Server, as_json, probes
+from apps.service.http import METRICS, NOT_WELL, WELL, Answer, Request, Server, as_json, metrics_handler, probes
 from apps.service.peer import TLS_VERSION, Door, trust
 from apps.service.settings import SettingsError
 from apps.service.token import HEADER, Token
@@ -42,7 +42,8 @@ class App:
         self.asked: list[str] = []
         registry = CollectorRegistry()
         Counter("frames", "Frames.", registry=registry).inc(3)
-        self._probes = probes(lambda: healthy(self.well, "so it is\n"), lambda: healthy(False, "not yet\n"), registry)
+        self._probes = probes(lambda: healthy(self.well, "so it is\n"), lambda: healthy(False, "not yet\n"))
+        self._metrics = metrics_handler(registry)
 
     def answer(self, request: Request) -> Answer:
         self.asked.append(request.path)
@@ -53,7 +54,7 @@ class App:
             return Answer(body=self.files[-1], content_type="image/jpeg", cache="immutable")
         if request.path == "/broken":
             raise ZeroDivisionError
-        return self._probes(request)
+        return (self._metrics if request.path == METRICS else self._probes)(request)
 
 
 class Served:
@@ -128,11 +129,21 @@ def encrypted(app: App, folder: Path) -> Iterator[Served]:
     started.server.close()
 
 
-def test_probes_say_why(served: Served, app: App) -> None:
-    assert served.ask("/healthz?verbose")[:2] == (200, b"so it is\n")
+def test_probes_say_no_more_than_whether_and_the_log_says_why(
+    served: Served, app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert served.ask("/healthz?verbose")[:2] == (200, b"well\n")
     app.well = False
-    assert served.ask("/healthz")[:2] == (503, b"so it is\n")
-    assert served.ask("/readyz")[:2] == (503, b"not yet\n")
+    for _ in range(2):
+        assert served.ask("/healthz")[:2] == (503, b"not well\n")
+        assert served.ask("/readyz")[:2] == (503, b"not well\n")
+    said = [record.getMessage() for record in caplog.records if "answered" in record.getMessage()]
+    assert said == ["/healthz is answered with 503: so it is", "/readyz is answered with 503: not yet"], "once each"
+    app.well = True
+    assert served.ask("/healthz")[0] == 200
+    app.well = False
+    assert served.ask("/healthz")[0] == 503
+    assert caplog.records[-1].getMessage() == said[0], "again, as it was well meanwhile"
 
 
 def test_metrics_are_those_of_the_app(served: Served) -> None:
@@ -241,9 +252,13 @@ def test_a_closed_server_takes_nobody_in(app: App, folder: Path) -> None:
             served.ask("/healthz")
 
 
-def test_a_process_is_not_well_once_its_other_server_has_ended(app: App, folder: Path) -> None:
+def test_a_process_is_not_well_once_its_other_server_has_ended(
+    app: App, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     other = Served(app, folder)
-    probed = Server(0, probes(lambda: healthy(True, "ok"), lambda: healthy(True, "ok"), beside=other.server))
+    third = Server(0, app.answer)
+    handler = probes(lambda: healthy(True, "ok"), lambda: healthy(True, "ok"), beside=[third, other.server])
+    probed = Server(0, handler)
 
     def asked(path: str) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", probed.port, timeout=10)
@@ -252,13 +267,15 @@ def test_a_process_is_not_well_once_its_other_server_has_ended(app: App, folder:
         return response.status, response.read()
 
     try:
-        assert asked("/healthz") == (200, b"ok")
+        assert asked("/healthz") == (200, WELL)
         other.server.close()
         wait_for(lambda: not other.server.alive)
         for path in ("/healthz", "/readyz"):
-            assert asked(path) == (503, f"the server on port {other.server.port} has ended".encode())
+            assert asked(path) == (503, NOT_WELL)
+        assert f"the server on port {other.server.port} has ended" in caplog.text
     finally:
         probed.close()
+        third.close()
 
 
 def test_with_a_door_who_does_not_show_the_token_is_told_nothing(encrypted: Served, app: App) -> None:
@@ -268,6 +285,17 @@ def test_with_a_door_who_does_not_show_the_token_is_told_nothing(encrypted: Serv
     assert app.asked == []
     assert encrypted.ask("/said", headers=TOKEN.headers)[0] == 200
     assert encrypted.ask("/other", headers=TOKEN.headers)[0] == 404
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer"])
+def test_the_token_may_also_be_shown_as_prometheus_does(encrypted: Served, scheme: str) -> None:
+    token = TOKEN.headers[HEADER]
+    assert encrypted.ask("/metrics", headers={"Authorization": f"{scheme} {token}"})[0] == 200
+    for other in (f"{scheme} {token}x", f"{scheme}", f"Basic {token}", token, f"{scheme} "):
+        assert encrypted.ask("/metrics", headers={"Authorization": other})[0] == 401
+    # Whoever shows both is judged by Argus's own.
+    both = {HEADER: "another", "Authorization": f"{scheme} {token}"}
+    assert encrypted.ask("/metrics", headers=both)[0] == 401
 
 
 def test_who_asks_in_plain_is_not_answered_even_with_the_token(encrypted: Served, app: App) -> None:

@@ -4,7 +4,16 @@ from urllib.request import urlopen
 
 import pytest
 
+from apps.service.certificate import Certificate
+from apps.service.http import WELL
+from apps.service.peer import TLS_VERSION, Door
+from apps.service.token import Token
 from apps.spark_jobs.status import Status, serve
+from tests.certificates import of_metrics
+from tests.environments import TOKEN_FILE
+from tests.unit.apps.scraper import scrape
+
+TOKEN = Token(TOKEN_FILE)
 
 
 @pytest.fixture
@@ -12,23 +21,28 @@ def status() -> Status:
     return Status(["objects", "motion"], stall_seconds=60)
 
 
-def test_metrics_and_health_over_http(status: Status) -> None:
+def test_health_is_for_everybody_and_metrics_for_who_shows_the_token(status: Status) -> None:
     status.models["objects"].rejected.inc(3)
-    server = serve(status, 0)
-    address = f"http://127.0.0.1:{server.port}"
+    door = Door(TOKEN, Certificate(of_metrics(), TLS_VERSION))
+    probed, measured = servers = serve(status, 0, 0, door)
+    address = f"http://127.0.0.1:{probed.port}"
     try:
-        metrics = urlopen(f"{address}/metrics").read().decode()
+        status_code, metrics = scrape(measured.port, **TOKEN.headers)
+        assert status_code == 200
         assert 'argus_spark_rejected_total{model="objects"} 3.0' in metrics
         assert 'argus_spark_rejected_total{model="motion"} 0.0' in metrics
-        assert urlopen(f"{address}/healthz").read().startswith(b"ok: last batch")
+        assert scrape(measured.port)[0] == 401
+        assert urlopen(f"{address}/healthz").read() == WELL
         with pytest.raises(HTTPError, match="503"):
             urlopen(f"{address}/readyz")
         status.sign_of_life()
-        assert urlopen(f"{address}/readyz").read() == b"ok\n"
-        with pytest.raises(HTTPError, match="404"):
-            urlopen(f"{address}/other")
+        assert urlopen(f"{address}/readyz").read() == WELL
+        for path in ("/metrics", "/other"):
+            with pytest.raises(HTTPError, match="404"):
+                urlopen(f"{address}{path}")
     finally:
-        server.close()
+        for server in servers:
+            server.close()
 
 
 def test_a_driver_that_waits_for_another_is_ready_and_well() -> None:

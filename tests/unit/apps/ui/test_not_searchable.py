@@ -8,12 +8,26 @@ from typing import Any
 import httpx
 import pytest
 
+from apps.messages.names import METRICS_HOST
 from apps.messages.report import Report
-from apps.ui.not_searchable import NotSearchable, last_report, notice, output_events, stats_urls
+from apps.service.token import HEADER, Token
+from apps.ui.not_searchable import NotSearchable, last_report, metrics_urls, notice, output_events
+from tests.environments import TOKEN_FILE
+
+TOKEN = Token(TOKEN_FILE)
 
 NOW = datetime(2026, 11, 23, 12, 45, tzinfo=UTC)
 AT = "2026-11-23T12:40:00.000Z"
 REFUSED = Report(at=AT, refused=1474, oldest="2026-11-23T12:31:07+00:00", reasons={"403: blocked": 1474})
+
+
+PROBES = {"name": "probes", "containerPort": 8081}
+
+
+def counters(**events: int) -> str:
+    return "# HELP other\nother 1.0\n" + "".join(
+        f'argus_filebeat_output_events{{kind="{kind}"}} {float(count)}\n' for kind, count in events.items()
+    )
 
 
 def comparison(message: str | None, finished: str = "2026-11-23T12:40:09Z") -> dict[str, Any]:
@@ -28,7 +42,12 @@ def comparison(message: str | None, finished: str = "2026-11-23T12:40:09Z") -> d
 def filebeat(name: str, address: str | None) -> dict[str, Any]:
     return {
         "metadata": {"name": name, "labels": {"app.kubernetes.io/name": "filebeat"}},
-        "spec": {"containers": [{"name": "filebeat", "ports": [{"name": "stats", "containerPort": 5066}]}]},
+        "spec": {
+            "containers": [
+                {"name": "filebeat"},
+                {"name": "metrics", "ports": [PROBES, {"name": "metrics", "containerPort": 8082}]},
+            ]
+        },
         "status": {} if address is None else {"podIP": address},
     }
 
@@ -67,10 +86,14 @@ def test_each_cause_is_said(report: Report | None, dropped: int, part: str) -> N
 
 
 def test_counters_are_asked_of_each_filebeat_that_has_an_address() -> None:
-    assert stats_urls([filebeat("a", "10.0.0.1"), filebeat("b", None), comparison(None)]) == {
-        "a": "http://10.0.0.1:5066/stats"
+    # One of an earlier version answered in plain, at a port of another name.
+    before = {**filebeat("c", "10.0.0.3"), "spec": {"containers": [{"ports": [{"name": "stats", "containerPort": 1}]}]}}
+    assert metrics_urls([filebeat("a", "10.0.0.1"), filebeat("b", None), before, comparison(None)]) == {
+        "a": "https://10.0.0.1:8082/metrics"
     }
-    for answer in ({}, {"libbeat": {"output": []}}, [], {"libbeat": {"output": {"events": {"dropped": "x"}}}}):
+    assert output_events(counters(dropped=3, acked=9))["dropped"] == 3
+    assert output_events(counters(acked=9))["dropped"] == 0
+    for answer in ("", "other 1.0\n", "<html>", counters(), 'argus_filebeat_output_events{kind="dropped"} x\n'):
         with pytest.raises(ValueError):
             output_events(answer)
 
@@ -81,14 +104,16 @@ def test_what_filebeat_gives_up_is_said_until_it_was_looked_for() -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.host == "10.0.0.3":
             raise httpx.ConnectError("no route")
-        return httpx.Response(200, json={"libbeat": {"output": {"events": {"dropped": dropped[request.url.host]}}}})
+        assert (request.url.path, request.headers[HEADER]) == ("/metrics", TOKEN.headers[HEADER])
+        assert request.extensions["sni_hostname"] == METRICS_HOST
+        return httpx.Response(200, text=counters(dropped=dropped[request.url.host]))
 
     async def watch() -> list[str | None]:
         pods = [filebeat("a", "10.0.0.1"), filebeat("b", "10.0.0.2"), filebeat("c", "10.0.0.3")]
         at = datetime.now(UTC)
         reports = [comparison(Report(at=(at + timedelta(seconds=n)).isoformat()).json()) for n in range(2)]
         async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
-            shown = NotSearchable(client)
+            shown = NotSearchable(client, TOKEN)
             said = []
             for report, more in ((reports[0], 0), (reports[0], 40), (reports[1], 0)):
                 dropped["10.0.0.2"] += more
@@ -102,6 +127,6 @@ def test_what_filebeat_gives_up_is_said_until_it_was_looked_for() -> None:
 
 
 def test_outside_a_cluster_there_is_no_notice(tmp_path: Path) -> None:
-    shown = NotSearchable(httpx.AsyncClient(), account=tmp_path)
+    shown = NotSearchable(httpx.AsyncClient(), TOKEN, account=tmp_path)
     asyncio.run(shown.run())
     assert shown.notice is None

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import pulumi
 import pytest
 
+from components import drawn
 from components.autoscaling import Keda, KedaArgs, Vpa, VpaArgs
 from components.config import Settings
 from components.pipeline import elasticsearch_peers, stages
@@ -14,6 +16,7 @@ from components.pipeline.namespace import Namespace, NamespaceArgs
 from components.pipeline.network_policies import NetworkPolicies, NetworkPoliciesArgs, pods
 from components.pipeline.pod_certificates import PodCertificates, PodCertificatesArgs
 from components.pipeline.pod_token import PodToken, PodTokenArgs
+from components.pipeline.scraping import Scraping, ScrapingArgs
 from components.pipeline.stage import Pipeline
 from components.pipeline.vertical import VerticalScaling, VerticalScalingArgs, targets
 
@@ -79,6 +82,9 @@ def declare(**changes: Any) -> None:
     )
     token_args = PodTokenArgs(namespace=namespace, section=stack.pod_secrets, authority=certificates.authority)
     token = PodToken("pod-token", token_args).secret
+    scraping = Scraping(
+        "metrics", ScrapingArgs(namespace=namespace, section=stack.pod_secrets, certificates=certificates)
+    )
     identities = None
     if stack.kafka.transport != "plain":
         identities_args = KafkaIdentitiesArgs(
@@ -92,6 +98,7 @@ def declare(**changes: Any) -> None:
         keda=keda,
         token=token,
         certificates=certificates,
+        scraped=scraping.pods,
         identities=identities,
     )
     for stage in every:
@@ -126,6 +133,16 @@ def build(pulumi_mocks: Any) -> Build:
         return objects
 
     return built
+
+
+@pytest.fixture
+def words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawn secrets that differ by their names and by the word that has them drawn anew."""
+
+    def draw(name: str, *, redraw: str, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
+        return pulumi.Output.secret(f"drawn-{name}-{redraw}")
+
+    monkeypatch.setattr(drawn, "secret", draw)
 
 
 def _key(made: Any) -> str:

@@ -1,7 +1,10 @@
 """The comparison's job: one at a time, bounded, and what the page looks for in its pods and Filebeat's."""
 
+import json
+
+from apps.indices.counters import HOST
 from apps.messages.names import COMPARISON, FILEBEAT
-from apps.ui.not_searchable import NAME, stats_urls
+from apps.ui.not_searchable import NAME, metrics_urls
 from tests.unit.components.pipeline.conftest import Build
 from tests.unit.components.pipeline.test_pipeline import variables
 
@@ -27,13 +30,30 @@ def test_the_page_finds_the_report_and_the_counters(build: Build) -> None:
     template = objects["CronJob/comparison"].inputs["spec"]["jobTemplate"]["spec"]["template"]
     assert template["metadata"]["labels"][NAME] == COMPARISON
     filebeat = objects["Deployment/filebeat"].inputs["spec"]["template"]
-    (container,) = filebeat["spec"]["containers"]
     # The numbers of Pulumi's mocks have a fraction.
-    ports = [{**port, "containerPort": int(port["containerPort"])} for port in container["ports"]]
+    containers = [
+        {"ports": [{**port, "containerPort": int(port["containerPort"])} for port in container.get("ports", ())]}
+        for container in filebeat["spec"]["containers"]
+    ]
     pod = {
         "metadata": {"name": "filebeat-1", "labels": filebeat["metadata"]["labels"]},
-        "spec": {"containers": [{"ports": ports}]},
+        "spec": {"containers": containers},
         "status": {"podIP": "10.244.0.9"},
     }
     assert filebeat["metadata"]["labels"][NAME] == FILEBEAT
-    assert stats_urls([pod]) == {"filebeat-1": "http://10.244.0.9:5066/stats"}
+    assert metrics_urls([pod]) == {"filebeat-1": "https://10.244.0.9:8082/metrics"}
+
+
+def test_filebeat_answers_inside_its_pod_alone_and_is_asked_there(build: Build) -> None:
+    objects = build()
+    config = json.loads(variables(objects, "filebeat")["filebeat.yml"])
+    filebeat, beside = objects["Deployment/filebeat"].inputs["spec"]["template"]["spec"]["containers"]
+    environment = {each["name"]: each["value"] for each in beside["env"]}
+    assert config["http"] == {"enabled": True, "host": HOST, "port": int(environment["ARGUS_FILEBEAT_PORT"])}
+    # A kubelet asks what is beside it whether Filebeat answers.
+    probed = {name: probe["httpGet"] for name, probe in filebeat.items() if name.endswith("Probe")}
+    assert len(probed) == 3
+    assert all((each["path"], int(each["port"])) == ("/readyz", 8081) for each in probed.values())
+    assert environment["ARGUS_PROBE_PORT"] == "8081"
+    # It is back from a restart long before Filebeat would be restarted for it.
+    assert filebeat["livenessProbe"]["failureThreshold"] * filebeat["livenessProbe"]["periodSeconds"] >= 120

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from components import kubernetes as k
 from components.config.sections import Kafka, Model, PodSecrets
-from components.pipeline import applications, elasticsearch_peers, flows, kafka, model_job, zookeeper
+from components.pipeline import applications, elasticsearch_peers, flows, kafka, model_job, scraping, zookeeper
 from components.pipeline.network_policies import OPEN, OPEN_BY_CONFIG
 from components.pipeline.network_policies import flows as allowed
 from tests.unit.components.conftest import ROOT, Program
@@ -67,6 +68,7 @@ def test_spark_asks_for_what_the_page_says() -> None:
         ungated_cameras=[],
         secrets=PodSecrets(),
         policy="drivers",
+        scraped=scraping.Scraped(variables={}, mounts=[], volumes=[]),
     )
     properties = model_job.spark_properties("model-motion", "argus", "spark", args)
     driver = applications.pods_of(MODEL, "driver")
@@ -84,6 +86,22 @@ def test_producers_and_consumers_ask_for_what_the_page_says(program: Program) ->
         settings = given[name]
         asked = "ARGUS_TOKEN_FILE" in settings, "ARGUS_TLS_DIR" in settings
         assert asked == asks(server, int(settings["ARGUS_HTTP_PORT"])) == (True, True)
+
+
+def test_metrics_ask_for_what_the_page_says(program: Program) -> None:
+    """Filebeat's, which the page reads, as those of all pods, which nobody of the stack reads."""
+    given = {
+        container["name"]: container
+        for each in program(LAB).resources
+        if each.type.endswith((":Deployment", ":StatefulSet"))
+        for container in each.inputs["spec"]["template"]["spec"]["containers"]
+        if any(int(port["containerPort"]) == k.METRICS_PORT for port in container.get("ports", ()))
+    }
+    assert given.keys() == {"producer", "consumer", "driver", "ui", "metrics"}
+    for container in given.values():
+        assert scraping.DIR in {mount["mountPath"] for mount in container["volumeMounts"]}
+    assert asks("filebeat", k.METRICS_PORT) == (True, True)
+    assert f"Metrics of the same pods and drivers are at {k.METRICS_PORT}, over TLS 1.3" in flows.page()
 
 
 def test_elasticsearch_asks_for_what_the_page_says(program: Program) -> None:

@@ -4,10 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pulumi
-import pytest
-
-from components import drawn
 from components.config.sections import Model
 from components.kubernetes import SECRETS_DIR
 from components.pipeline.model_job import SECRET_FILE, environment_of, frames_per_task
@@ -192,16 +188,6 @@ def secret_of(objects: Any, model: str = "objects") -> str:
     return str(name)
 
 
-@pytest.fixture
-def words(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawn secrets that differ by application and by the word that has them drawn anew."""
-
-    def draw(name: str, *, redraw: str, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
-        return pulumi.Output.secret(f"drawn-{name}-{redraw}")
-
-    monkeypatch.setattr(drawn, "secret", draw)
-
-
 def test_whoever_connects_to_spark_shows_the_secret_and_is_encrypted(build: Build) -> None:
     for model in ("objects", "motion"):
         seen = properties_of(build(), model)
@@ -212,12 +198,13 @@ def test_whoever_connects_to_spark_shows_the_secret_and_is_encrypted(build: Buil
         assert seen["spark.authenticate.secret.file"] == SECRET_FILE
 
 
-def test_nothing_listens_but_spark_s_two_ports_and_the_probes(build: Build) -> None:
+def test_nothing_listens_but_spark_s_two_ports_probes_and_metrics(build: Build) -> None:
     seen = properties_of(build())
     assert seen["spark.ui.enabled"] == "false"
     (container,) = template(build())["spec"]["containers"]
     declared = {port["containerPort"] for port in container["ports"]}
-    assert declared == {int(seen["spark.driver.port"]), int(seen["spark.driver.blockManager.port"]), 8080}
+    assert declared == {int(seen["spark.driver.port"]), int(seen["spark.driver.blockManager.port"]), 8080, 8082}
+    assert [port["port"] for port in build()["Service/model-objects"].inputs["spec"]["ports"]] == [8080, 7078, 7079]
 
 
 def test_driver_and_executors_mount_one_secret_at_one_place(words: None, build: Build) -> None:

@@ -54,8 +54,10 @@ def test_services_are_probed_cheaply(build: Build) -> None:
             continue
         for container in template["spec"]["containers"]:
             probes = {probe: container[probe] for probe in PROBES if probe in container}
-            # A node of Elasticsearch is ready if it answers by its proxy, which so needs no readiness of its own.
-            assert probes.keys() == set(PROBES) - ({"readinessProbe"} if container["name"] == "proxy" else set()), key
+            # A node of Elasticsearch, or Filebeat, is ready if it answers by what is beside it, which so needs no
+            # readiness of its own.
+            beside = container["name"] in ("proxy", "metrics")
+            assert probes.keys() == set(PROBES) - ({"readinessProbe"} if beside else set()), key
             for probe in probes.values():
                 assert "exec" not in probe, key
                 assert {"httpGet", "tcpSocket"} & set(probe), key
@@ -165,7 +167,8 @@ def test_only_who_needs_it_may_talk_to_the_api(build: Build) -> None:
 def test_every_node_has_the_images_of_pods_that_may_come(build: Build) -> None:
     spec = build()["DaemonSet/image-cache"].inputs["spec"]["template"]["spec"]
     pulled = {container["image"]: container["command"] for container in spec["initContainers"]}
-    moving = ("filebeat", "producer", "spark", "ui")
+    # The consumer's is also beside Filebeat.
+    moving = ("consumer", "filebeat", "producer", "spark", "ui")
     assert pulled == {f"{image}:1": ["/bin/true"] for image in moving}
     assert [container["image"] for container in spec["containers"]] == ["pause:1"]
 

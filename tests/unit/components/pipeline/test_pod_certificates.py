@@ -22,7 +22,7 @@ from tests.unit.components.pipeline.test_pipeline import templates, variables
 
 PRODUCERS = {f"Deployment/producer-{number}" for number in range(4)}
 ASKING = {"CronJob/comparison", "Deployment/ui", *PRODUCERS}
-KINDS = ("producer", "consumer")
+KINDS = ("producer", "consumer", "metrics")
 
 
 @pytest.fixture
@@ -80,6 +80,7 @@ def test_a_pod_mounts_the_certificate_of_its_kind_and_no_other(build: Build) -> 
                 # The folder: a file that is mounted by itself is not renewed.
                 assert (mounted["mountPath"], mounted["readOnly"], "subPath" in mounted) == (DIR, True, False)
                 found.setdefault(name, set()).add(key)
+    # That for metrics is with their token (test_scraping.py).
     assert found == {"producer-tls": PRODUCERS, "consumer-tls": {"StatefulSet/consumer"}}
 
 
@@ -170,7 +171,7 @@ def test_a_certificate_of_pods_is_a_server_s_alone(tmp_path: Path) -> None:
     assert days == 1095 * 86_400
 
 
-def test_probes_and_metrics_are_in_plain_at_a_port_of_their_own_that_no_service_has(build: Build) -> None:
+def test_probes_are_in_plain_at_a_port_of_their_own_that_no_service_has(build: Build) -> None:
     objects = build()
     for key in ("StatefulSet/consumer", *PRODUCERS):
         (container,) = templates(objects)[key]["spec"]["containers"]

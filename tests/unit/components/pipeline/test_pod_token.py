@@ -3,26 +3,12 @@
 import json
 from typing import Any
 
-import pulumi
-import pytest
-
-from components import drawn
 from components.pipeline.pod_token import AUTHORITY, FILE
 from tests.unit.components.pipeline.conftest import Build
 from tests.unit.components.pipeline.test_pipeline import templates
 
 PRODUCERS = {f"Deployment/producer-{number}" for number in range(4)}
 HOLDERS = {"StatefulSet/consumer", "CronJob/comparison", "Deployment/ui", *PRODUCERS}
-
-
-@pytest.fixture
-def words(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawn secrets that differ by the word that has them drawn anew."""
-
-    def draw(name: str, *, redraw: str, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
-        return pulumi.Output.secret(f"drawn-{name}-{redraw}")
-
-    monkeypatch.setattr(drawn, "secret", draw)
 
 
 def mounts_it(template: Any) -> bool:

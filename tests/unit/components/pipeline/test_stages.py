@@ -18,6 +18,7 @@ from components.images import Image
 from components.pipeline import stages
 from components.pipeline.elasticsearch_proxy import IMAGE
 from components.pipeline.kafka import STAGE as KAFKA
+from components.pipeline.scraping import Scraped
 from components.pipeline.stage import Pipeline, Stage
 from components.pipeline.topics import Topics
 from tests.unit.components.answers import unpacked
@@ -36,6 +37,7 @@ def test_workloads_are_as_their_stages_describe_them(build: Build) -> None:
     for key, stage in described.items():
         spec = objects[key].inputs["spec"]
         beside = [f"{IMAGE.name}:1"] * 2 if key == "StatefulSet/elasticsearch" else []
+        beside += [f"{name}:1" for name in stage.images_beside]
         images = [each["image"] for each in spec["template"]["spec"]["containers"]]
         assert images == [f"{stage.image.name}:1", *beside], key
         assert ("volumeClaimTemplates" in spec) is stage.keeps_data, key
@@ -57,6 +59,7 @@ def test_a_stage_comes_after_those_that_it_needs() -> None:
         keda=None,
         token="pods-token",
         certificates=None,  # type: ignore[arg-type]
+        scraped=Scraped(variables={}, mounts=[], volumes=[]),
     )
     with pytest.raises(LookupError, match="there are 0 components Zookeeper so far: mind the order"):
         pipeline.add(KAFKA)

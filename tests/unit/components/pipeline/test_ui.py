@@ -168,4 +168,5 @@ def test_a_certificate_is_mounted_where_the_stack_names_one(build: Build) -> Non
     assert volume["secret"] == {"secretName": "page-tls", "defaultMode": 0o440} and mounted["readOnly"]
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         assert container[probe]["httpGet"]["port"] == 8081 and "scheme" not in container[probe]["httpGet"]
+    assert 8082 in {int(port["containerPort"]) for port in container["ports"]}
     assert [port["port"] for port in served["Service/ui"].inputs["spec"]["ports"]] == [8080]
