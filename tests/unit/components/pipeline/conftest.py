@@ -8,6 +8,7 @@ import pytest
 from components.autoscaling import Keda, KedaArgs, Vpa, VpaArgs
 from components.config import Settings
 from components.pipeline import stages
+from components.pipeline.certificate_list import CertificateList
 from components.pipeline.image_cache import ImageCache, ImageCacheArgs
 from components.pipeline.kafka_identities import KafkaIdentities, KafkaIdentitiesArgs
 from components.pipeline.namespace import Namespace, NamespaceArgs
@@ -95,6 +96,7 @@ def declare(**changes: Any) -> None:
     )
     for stage in every:
         pipeline.add(stage)
+    CertificateList("certificates", pipeline)
     VerticalScaling("vertical", VerticalScalingArgs(namespace=namespace, vpa=vpa, targets=targets(stack, every)))
     cached = {name: images[name] for name in stages.moving_images(every)}
     ImageCache("image-cache", ImageCacheArgs(namespace=namespace, images=cached, pause="pause:1"))
