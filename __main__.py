@@ -15,6 +15,7 @@ from components.images import Images, ImagesArgs
 from components.pinned_images import PinnedImages
 from components.pipeline import elasticsearch_peers, kafka, stages, ui
 from components.pipeline.audit_log import AuditLog
+from components.pipeline.certificate_list import CertificateList
 from components.pipeline.image_cache import ImageCache, ImageCacheArgs
 from components.pipeline.image_policy import ImagePolicy, ImagePolicyArgs
 from components.pipeline.kafka_identities import KafkaIdentities, KafkaIdentitiesArgs
@@ -176,6 +177,9 @@ for stage in STAGES:
 # The API servers' audit log goes to Elasticsearch too.
 if settings.audit.ship:
     AuditLog("audit-log", pipeline)
+
+# By it the page says which certificates end.
+CertificateList("certificates", pipeline)
 
 # Vertical scaling of pods.
 if vpa:

@@ -6,9 +6,15 @@ import secrets
 import shutil
 import subprocess
 import tempfile
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from apps.messages.names import METRICS_HOST
 
@@ -25,6 +31,14 @@ def certificate(folder: Path, name: str) -> Path:
     named = ("-days", "2", "-subj", f"/CN={name}", "-addext", "subjectAltName=DNS:localhost")
     openssl("req", "-x509", *NEW_KEY, *named, "-keyout", folder / "tls.key", "-out", folder / "tls.crt")
     return folder
+
+
+def lasting(begins: datetime, ends: datetime) -> str:
+    """A certificate that is good between these times, as PEM text; openssl makes none that began earlier."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "argus")])
+    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), begins, ends)
+    return made.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 
 
 def openssl(*arguments: str | Path, given: str = "") -> bytes:

@@ -78,6 +78,8 @@ class Sample:
     says: str
     """The change in words; empty: `old → new`."""
     change: Change
+    given: Change | None = None
+    """A change that was brought up before, where the key is one of a part that the stack lacks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -530,7 +532,10 @@ _OTHERS: Final[Mapping[str, Sequence[Sample]]] = {
     ],
     "cameras[].name": [Sample(says="another name", change=_renamed_camera)],
     "kafka.outside.host": [Sample(says="kafka.example.com", change=_outside(host="kafka.example.com"))],
-    "kafka.outside.nodePort": [Sample(says="30100", change=_outside(nodePort=30100))],
+    "kafka.outside.nodePort": [
+        Sample(says="30100", change=_outside(nodePort=30100)),
+        Sample(says="", given=_outside(), change=_set("kafka.outside.nodePort", 30100)),
+    ],
     "kafka.outside.clients.<name>": [Sample(says="the first", change=_outside())],
     "kafka.outside.clients.<name>.read": [Sample(says="frames", change=_outside(read=["frames"]))],
     "kafka.outside.clients.<name>.write": [Sample(says="frames", change=_outside(write=["frames"]))],
@@ -838,8 +843,10 @@ class Program:
         return recorder
 
     def effect(self, sample: Sample, before: Recorder) -> Effect:
-        """What the change does."""
-        config = stack()
+        """What the change does; `before` is what the stack of no sample's `given` declares."""
+        config = stack(sample.given)
+        if sample.given:
+            before = self.run(stack(sample.given))
         sample.change(config)
         try:
             return compare(before.resources, self.run(config).resources)
@@ -901,8 +908,8 @@ def reason(error: str) -> str:
     return first.replace(str(ROOT), "…").replace("|", "\\|")
 
 
-def stack() -> Config:
-    """The stack's configuration before a change, with what a file of the repository cannot hold."""
+def stack(given: Change | None = None) -> Config:
+    """The stack's configuration before a change, with what a file of the repository cannot hold, and `given`."""
     config = {name.removeprefix("argus:"): copy.deepcopy(each) for name, each in configuration(STACK).items()}
     for kind in config["machines"].values():
         for machine in kind:
@@ -911,6 +918,8 @@ def stack() -> Config:
     config["access"]["users"]["anna"]["passwordHash"] = HASH
     config["access"]["openIdConnect"]["clientSecret"] = "the-client-s"
     config["access"]["tokens"]["report"]["tokenHash"] = hash_token("a token")
+    if given:
+        given(config)
     return config
 
 
@@ -971,7 +980,7 @@ def row(key: str, sample: Sample, effect: Effect) -> str:
 
 def _change(key: str, sample: Sample) -> str:
     """The change in words; a value that is no word or number, or may be a secret, is not shown."""
-    before, after = stack(), stack()
+    before, after = stack(sample.given), stack(sample.given)
     sample.change(after)
     for config in (before, after):
         inner = config

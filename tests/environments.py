@@ -50,6 +50,7 @@ GIVEN: Final[Mapping[str, Mapping[str, str]]] = {
         "cameras": "",
         "access_dir": "/nowhere",
         "sessions_config_map": "ui-sessions",
+        "certificates_dir": "/nowhere",
         "standby_machines": "",
     },
     "apps.spark_jobs": {

@@ -31,3 +31,9 @@ class ElasticsearchSettings(Settings):
         if folder is None:
             return None
         return client_context("ARGUS_ELASTICSEARCH_TLS_DIR", folder, folder / "ca.pem", folder / "tls.pem")
+
+    @property
+    def certificates(self) -> dict[str, Path]:
+        """Those of the app, and that for Elasticsearch."""
+        folder = self.elasticsearch_tls_dir
+        return super().certificates | ({} if folder is None else {"elasticsearch": folder / "tls.pem"})

@@ -25,6 +25,11 @@ class Settings(BaseSettings):
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
+    @property
+    def certificates(self) -> dict[str, Path]:
+        """The files with the certificates that the app shows others, by who these are: `kafka`, `pods` and so on."""
+        return {}
+
 
 class ServerSettings(Settings):
     """Settings of an app that answers probes."""
@@ -62,6 +67,11 @@ class AnsweringSettings(ServerSettings, PeerSettings, MeasuredSettings):
     tls_dir: Path
     """The folder with tls.crt and tls.key, read again when they change."""
 
+    @property
+    def certificates(self) -> dict[str, Path]:
+        """Those of the app, and that for other pods."""
+        return super().certificates | {"pods": self.tls_dir / "tls.crt"}
+
 
 class KafkaSettings(Settings):
     """Settings of an app that connects to Kafka."""
@@ -83,6 +93,12 @@ class KafkaSettings(Settings):
                 "ssl.key.location": pair,
             }
         return connection
+
+    @property
+    def certificates(self) -> dict[str, Path]:
+        """Those of the app, and that for brokers."""
+        folder = self.kafka_tls_dir
+        return super().certificates | ({} if folder is None else {"kafka": folder / "tls.pem"})
 
 
 def _split(value: object) -> object:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from apps.service.expiry import EXPIRY
 from apps.service.health import Health, healthy
 from apps.service.http import Server, metrics_handler, probes
 from apps.service.peer import Door
@@ -79,6 +80,7 @@ class Status:
         self.failure: str | None = None
         metrics = Metrics(self.age)
         self.registry = metrics.registry
+        self.registry.register(EXPIRY)
         self.models = {model: ModelStatus(model, metrics) for model in models}
 
     def sign_of_life(self) -> None:

@@ -92,7 +92,7 @@ def create_app(settings: Settings, certificate: Certificate | None = None) -> Fa
     client = httpx.AsyncClient(trust_env=False, limits=CONNECTIONS, verify=pod.trust)
     producers = Producers(settings.producer_urls, client, pod.token)
     archive = Archive(settings.consumer_urls, client, pod.token)
-    notices = Notices(settings.standby_machines, client, metrics_door.token)
+    notices = Notices(settings, client, metrics_door.token)
     elasticsearch = AsyncElasticsearch(
         settings.elasticsearch_url,
         node_class=HttpxAsyncHttpNode,

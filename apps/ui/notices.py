@@ -7,21 +7,24 @@ import httpx
 
 from apps.service.token import Token
 from apps.ui.disks import FullDisks
+from apps.ui.expiring import ExpiringCertificates
 from apps.ui.not_searchable import NotSearchable
+from apps.ui.settings import Settings
 from apps.ui.unschedulable import UnschedulablePods
 
 
 class Notices:
-    """Pods without room, disks that are nearly full, and results that are not searchable."""
+    """Pods without room, disks that are nearly full, results that are not searchable, and certificates that end."""
 
     pollers: Sequence[Callable[[], Coroutine[Any, Any, None]]]
     """Run these while the page is served."""
 
-    def __init__(self, standby: Sequence[str], client: httpx.AsyncClient, token: Token) -> None:
+    def __init__(self, settings: Settings, client: httpx.AsyncClient, token: Token) -> None:
         """`token` is what pods ask of who reads their metrics."""
-        self._room, self._disks = UnschedulablePods(standby), FullDisks()
+        self._room, self._disks = UnschedulablePods(settings.standby_machines), FullDisks()
         self._not_searchable = NotSearchable(client, token)
-        self.pollers = (self._room.run, self._disks.run, self._not_searchable.run)
+        self._certificates = ExpiringCertificates(settings.certificates_dir, settings.page_certificate)
+        self.pollers = (self._room.run, self._disks.run, self._not_searchable.run, self._certificates.run)
 
     def told(self, *, operator: bool) -> dict[str, str | None]:
         """Each line by its name, or None where there is none; they name machines, so only operators are told."""
@@ -29,5 +32,6 @@ class Notices:
             "room": self._room.advice,
             "disks": self._disks.notice,
             "not_searchable": self._not_searchable.notice,
+            "certificates": self._certificates.notice,
         }
         return {name: line if operator else None for name, line in lines.items()}

@@ -33,6 +33,9 @@ class Settings(ServerSettings, AskingSettings, MeasuredSettings, KafkaSettings, 
     tls_dir: Path | None = None
     """The folder with tls.crt and tls.key, read again when they change; without it the page is served in plain."""
 
+    certificates_dir: Path
+    """The folder with the certificates of the whole stack, without keys, read again and again."""
+
     standby_machines: Words
     """Spare machines of the stack, which can be added when pods do not fit."""
 
@@ -48,6 +51,17 @@ class Settings(ServerSettings, AskingSettings, MeasuredSettings, KafkaSettings, 
         for topic in topics:
             model_of(topic)
         return topics
+
+    @property
+    def page_certificate(self) -> Path | None:
+        """The file with the certificate for browsers; None where the page is served in plain."""
+        return None if self.tls_dir is None else self.tls_dir / "tls.crt"
+
+    @property
+    def certificates(self) -> dict[str, Path]:
+        """Those of the app, and that for browsers."""
+        file = self.page_certificate
+        return super().certificates | ({} if file is None else {"browsers": file})
 
     @property
     def models(self) -> tuple[str, ...]:

@@ -71,9 +71,10 @@ def template_metadata(labelled: Mapping[str, str], contents: Contents) -> meta.v
     return meta.v1.ObjectMetaArgs(labels=dict(labelled), annotations=annotations)
 
 
-def config_volume(config_map: pulumi.Input[str], name: str = "config") -> core.v1.VolumeArgs:
-    """A volume with a ConfigMap's keys as files."""
-    return core.v1.VolumeArgs(name=name, config_map=core.v1.ConfigMapVolumeSourceArgs(name=config_map))
+def config_volume(config_map: pulumi.Input[str], name: str = "config", *, optional: bool = False) -> core.v1.VolumeArgs:
+    """A volume with a ConfigMap's keys as files; if `optional`, it has none until there is that ConfigMap."""
+    source = core.v1.ConfigMapVolumeSourceArgs(name=config_map, optional=optional or None)
+    return core.v1.VolumeArgs(name=name, config_map=source)
 
 
 def secret_volume(secret: pulumi.Input[str], name: str = "secrets") -> core.v1.VolumeArgs:

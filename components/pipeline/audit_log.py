@@ -36,8 +36,8 @@ _IDENTITY: Final = (
 def filebeat_yml(elasticsearch_url: str, search_tls: Mapping[str, Any] | None = None) -> str:
     """Filebeat's configuration, as JSON (a subset of YAML).
 
-    Which lines were sent is forgotten with the pod, so those of the last days are then read again; they replace
-    themselves. `search_tls` is filebeat.SEARCH_TLS; None: it connects in plain.
+    Which lines were sent is forgotten with the pod, so those of the last days are then read again; Elasticsearch
+    refuses those that it has. `search_tls` is filebeat.SEARCH_TLS; None: it connects in plain.
     """
     config: dict[str, Any] = {
         "name": "${NODE_NAME}",

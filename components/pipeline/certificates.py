@@ -74,6 +74,11 @@ def yearly(
     return printed(name, SCRIPT, arguments, triggers=triggers, period=period, stdin=authority, opts=opts)
 
 
+def public(made: pulumi.Output[str]) -> pulumi.Output[str]:
+    """The certificate of a printed key and certificate, no secret."""
+    return pulumi.Output.unsecret(block(made, 1))
+
+
 def block(made: pulumi.Output[str], index: int) -> pulumi.Output[str]:
     """One of the PEM blocks that were printed."""
     return made.apply(lambda text: "".join(BLOCK.findall(text)[index : index + 1]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, Final
 
 import pulumi
@@ -187,6 +188,11 @@ class Elasticsearch(pulumi.ComponentResource):
         self._retention()
         self.url = k.available_after(self._ready, job.metadata.name)
         self.register_outputs({"url": self.url})
+
+    @property
+    def public(self) -> Mapping[str, pulumi.Output[str]]:
+        """The certificates that were made so far, without their keys, by name (ElasticsearchIdentities)."""
+        return self._identities.public if self._identities else {}
 
     def client(self, identity: str, namespace: pulumi.Input[str] | None = None) -> Access:
         """What pods need to ask Elasticsearch as `identity`, one of CLIENTS, once the template is installed; their

@@ -11,8 +11,8 @@ from pulumi_kubernetes import core
 
 from components import kubernetes as k
 from components.config import sections
-from components.pipeline.certificates import SCRIPT, authority
-from components.pipeline.kafka_identities import Held, signed
+from components.pipeline.certificates import SCRIPT, authority, public
+from components.pipeline.kafka_identities import PAIR, Held, signed
 
 DIR: Final = "/etc/argus-elasticsearch"
 """Where a pod has its certificate: PAIR and AUTHORITY, as for Kafka."""
@@ -53,6 +53,8 @@ class ElasticsearchIdentities(pulumi.ComponentResource):
     """
 
     nodes: Held
+    public: dict[str, pulumi.Output[str]]
+    """The certificates that were made so far, without their keys, as `elasticsearch.IDENTITY`."""
 
     def __init__(
         self, name: str, args: ElasticsearchIdentitiesArgs, opts: pulumi.ResourceOptions | None = None
@@ -61,6 +63,7 @@ class ElasticsearchIdentities(pulumi.ComponentResource):
         self._name, self._args = name, args
         self._child = pulumi.ResourceOptions(parent=self)
         self._authority = authority(f"{name}-authority", SCRIPT, "authority argus-elasticsearch", opts=self._child)
+        self.public = {}
         self.nodes = self._held(NODES, args.namespace, kind="server", hosts=[args.host])
         self.register_outputs({})
 
@@ -85,6 +88,7 @@ class ElasticsearchIdentities(pulumi.ComponentResource):
             redraw=self._args.section.redraw,
             opts=self._child,
         )
+        self.public[f"elasticsearch.{subject}"] = public(files[PAIR])
         secret = secret_of(subject)
         made = core.v1.Secret(
             f"{self._name}-{subject}-secret",

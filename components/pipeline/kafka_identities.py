@@ -12,7 +12,7 @@ from pulumi_kubernetes import core
 from components import kubernetes as k
 from components.autoscaling import KafkaIdentity
 from components.config import sections
-from components.pipeline.certificates import BLOCK, SCRIPT, authority, yearly
+from components.pipeline.certificates import BLOCK, SCRIPT, authority, public, yearly
 
 DIR: Final = "/etc/argus-kafka"
 """Where a pod has its certificate."""
@@ -60,11 +60,15 @@ class KafkaIdentities(pulumi.ComponentResource):
     lasts for twenty years and is not made anew.
     """
 
+    public: dict[str, pulumi.Output[str]]
+    """The certificates that were made so far, without their keys, as `kafka.IDENTITY`."""
+
     def __init__(self, name: str, args: KafkaIdentitiesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:KafkaIdentities", name, None, opts)
         self._name, self._args = name, args
         self._child = pulumi.ResourceOptions(parent=self)
         self._made: dict[str, Access] = {}
+        self.public = {}
         self._authority = authority(f"{name}-authority", SCRIPT, "authority", opts=self._child)
         self.register_outputs({})
 
@@ -107,7 +111,7 @@ class KafkaIdentities(pulumi.ComponentResource):
 
     def files(self, identity: str, hosts: Sequence[pulumi.Input[str]] = ()) -> dict[str, pulumi.Output[str]]:
         """PAIR and AUTHORITY of a new certificate, as secrets."""
-        return signed(
+        files = signed(
             f"{self._name}-{identity}-certificate",
             identity,
             hosts,
@@ -115,6 +119,8 @@ class KafkaIdentities(pulumi.ComponentResource):
             redraw=self._args.section.redraw,
             opts=self._child,
         )
+        self.public[f"kafka.{identity}"] = public(files[PAIR])
+        return files
 
 
 def signed(

@@ -11,7 +11,7 @@ from pulumi_kubernetes import core
 
 from components import kubernetes as k
 from components.config import sections
-from components.pipeline.certificates import SCRIPT, authority, block, yearly
+from components.pipeline.certificates import SCRIPT, authority, block, public, yearly
 
 DIR: Final = "/etc/argus-tls"
 """Where a pod that answers others has its key and certificate."""
@@ -38,6 +38,8 @@ class PodCertificates(pulumi.ComponentResource):
 
     authority: pulumi.Output[str]
     """The authority's certificate as PEM text, which pods that ask others trust; no secret."""
+    public: dict[str, pulumi.Output[str]]
+    """The certificates that were made so far, without their keys, as `pods.KIND`."""
 
     def __init__(self, name: str, args: PodCertificatesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:PodCertificates", name, None, opts)
@@ -45,6 +47,7 @@ class PodCertificates(pulumi.ComponentResource):
         self._child = pulumi.ResourceOptions(parent=self)
         self._authority = authority(f"{name}-authority", SCRIPT, "authority argus-pods", opts=self._child)
         self.authority = pulumi.Output.unsecret(block(self._authority, 0))
+        self.public = {}
         self.register_outputs({"authority": self.authority})
 
     def server(self, kind: str, hosts: pulumi.Input[Sequence[str]], labelled: Mapping[str, str]) -> pulumi.Output[str]:
@@ -56,6 +59,7 @@ class PodCertificates(pulumi.ComponentResource):
             redraw=self._args.section.redraw,
             opts=self._child,
         )
+        self.public[f"pods.{kind}"] = public(made)
         secret = core.v1.Secret(
             f"{self._name}-{kind}-secret",
             metadata=k.metadata(f"{kind}-tls", self._args.namespace, labelled),

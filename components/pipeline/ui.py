@@ -15,7 +15,7 @@ from components import kubernetes as k
 from components.autoscaling import CpuScaling, CpuScalingArgs
 from components.config import sections
 from components.images import APP, Image
-from components.pipeline import pod_certificates, pod_token
+from components.pipeline import certificate_list, pod_certificates, pod_token
 from components.pipeline.consumer import Consumer
 from components.pipeline.elasticsearch import Elasticsearch
 from components.pipeline.elasticsearch_grants import UI
@@ -125,6 +125,7 @@ class Ui(pulumi.ComponentResource):
             "ARGUS_AUTHORITY_FILE": str(pod_token.AUTHORITY),
             **scraped.variables,
             "ARGUS_SESSIONS_CONFIG_MAP": logouts.metadata.name.apply(str),
+            "ARGUS_CERTIFICATES_DIR": certificate_list.DIR,
             **access.variables,
         }
         # Pods read these again when they change, so a new user or certificate restarts nothing.
@@ -146,6 +147,7 @@ class Ui(pulumi.ComponentResource):
             *(k.mount(volume, path, read_only=True) for volume, path, _ in secrets),
             pod_token.mount(),
             *scraped.mounts,
+            certificate_list.mount(),
             *access.mounts,
             *search.mounts,
             k.mount("tmp", "/tmp"),
@@ -166,6 +168,7 @@ class Ui(pulumi.ComponentResource):
                 *(k.secret_volume(secret, volume) for volume, _, secret in secrets),
                 pod_token.volume(pipeline.token),
                 *scraped.volumes,
+                certificate_list.volume(),
                 *access.volumes,
                 *search.volumes,
                 k.scratch_volume(),

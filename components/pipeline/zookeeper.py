@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import pulumi
@@ -171,6 +172,8 @@ class Zookeeper(pulumi.ComponentResource):
     """The members as `host:port,…`, available once they are ready."""
     brokers: Held
     """The certificate with which brokers connect; nothing where they connect in plain."""
+    public: Mapping[str, pulumi.Output[str]]
+    """All certificates, without their keys, by name (ZookeeperIdentities)."""
 
     def __init__(self, name: str, pipeline: Pipeline) -> None:
         super().__init__("argus:pipeline:Zookeeper", name, None, pipeline.opts)
@@ -233,6 +236,7 @@ class Zookeeper(pulumi.ComponentResource):
     def _certificates(self, name: str, pipeline: Pipeline) -> tuple[Held, Held]:
         """The members' and the brokers'."""
         transport = pipeline.settings.zookeeper_transport
+        self.public = {}
         if transport == "plain":
             return Held(), Held()
         every = pulumi.Output.format("*.zookeeper.{0}.svc.cluster.local", pipeline.namespace)
@@ -240,6 +244,7 @@ class Zookeeper(pulumi.ComponentResource):
             namespace=pipeline.namespace, hosts=[every, "localhost"], section=pipeline.settings.pod_secrets
         )
         made = ZookeeperIdentities(name, args, pulumi.ResourceOptions(parent=self))
+        self.public = made.public
         return made.members, made.brokers if transport in sections.TRANSPORTS_OF_CLIENTS else Held()
 
 

@@ -11,9 +11,9 @@ from pulumi_kubernetes import core
 
 from components import kubernetes as k
 from components.config import sections
-from components.pipeline.certificates import SCRIPT, authority
+from components.pipeline.certificates import SCRIPT, authority, public
 from components.pipeline.kafka_grants import BROKER
-from components.pipeline.kafka_identities import Held, signed
+from components.pipeline.kafka_identities import PAIR, Held, signed
 
 DIR: Final = "/etc/argus-zookeeper"
 """Where a member, and a broker, has the certificate that it shows the other."""
@@ -51,11 +51,14 @@ class ZookeeperIdentities(pulumi.ComponentResource):
 
     members: Held
     brokers: Held
+    public: dict[str, pulumi.Output[str]]
+    """The certificates without their keys, as `zookeeper.KIND`."""
 
     def __init__(self, name: str, args: ZookeeperIdentitiesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("argus:pipeline:ZookeeperIdentities", name, None, opts)
         self._name, self._args = name, args
         self._child = pulumi.ResourceOptions(parent=self)
+        self.public = {}
         clients = authority(f"{name}-authority", SCRIPT, "authority argus-zookeeper", opts=self._child)
         quorum = authority(f"{name}-quorum-authority", SCRIPT, "authority argus-zookeeper-quorum", opts=self._child)
         member = self._signed("member", clients, MEMBER, args.hosts)
@@ -70,6 +73,7 @@ class ZookeeperIdentities(pulumi.ComponentResource):
         redraw = self._args.section.redraw
         resource, secret = f"{self._name}-{kind}", f"zookeeper-{kind}"
         files = signed(f"{resource}-certificate", subject, hosts, authority=signer, redraw=redraw, opts=self._child)
+        self.public[f"zookeeper.{kind}"] = public(files[PAIR])
         made = core.v1.Secret(
             f"{resource}-secret",
             metadata=k.metadata(secret, self._args.namespace, k.labels(secret, "zookeeper-identity")),

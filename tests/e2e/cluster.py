@@ -120,8 +120,8 @@ class ClusterClient:
         """
         return self._read(method, path, content=json.dumps(body), headers={"content-type": content_type})
 
-    def change_search(self, method: str, path: str, body: Mapping[str, Any]) -> httpx.Response:
-        """Elasticsearch's answer to a change, as `change`."""
+    def change_search(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> httpx.Response:
+        """Elasticsearch's answer to a change, as `change`; it takes no body for a deletion."""
         return self._search(method, path, json=body)
 
     def cameras(self) -> dict[str, CameraState]:

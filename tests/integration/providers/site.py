@@ -49,14 +49,24 @@ class Preview:
 class Site:
     """The stack of docs/edits.md."""
 
-    def __init__(self, folder: Path, plugins: Path, *, client: str | None = None, **variables: str) -> None:
-        """`client` is the address of a language host to use instead of Pulumi's own."""
+    def __init__(
+        self,
+        folder: Path,
+        plugins: Path,
+        *,
+        given: edits.Change | None = None,
+        client: str | None = None,
+        **variables: str,
+    ) -> None:
+        """`given` is a change that the stack has from the first; `client` is the address of a language host to use
+        instead of Pulumi's own."""
+        self._given = given
         self._client = [] if client is None else [f"--client={client}"]
         self._stack = Stack(folder, self._config(), plugins=plugins / "plugins")
         self._stack.environment |= variables
 
     def _config(self, change: edits.Change | None = None) -> dict[str, Any]:
-        config = edits.stack()
+        config = edits.stack(self._given)
         if change:
             change(config)
         return {f"argus:{name}": section for name, section in config.items()}

@@ -11,8 +11,9 @@ key: `pytest tests/integration/providers/test_edits_page.py -k ui.nodePort`.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,6 @@ class Stack:
     program: Program
     before: Sequence[Registered]
     """What it declares where nothing has changed."""
-    rows: Mapping[str, Sequence[edits.Row]]
-    """The page's, by key."""
 
     def effects(self, change: edits.Change) -> tuple[edits.Effect, edits.Effect]:
         """What a preview knows that `pulumi up` will do, and what it claims."""
@@ -63,14 +62,29 @@ class Stack:
         return effect(preview, self.before, known), claimed
 
 
+BroughtUp = Callable[[edits.Change | None], Stack]
+
+
 @pytest.fixture(scope="module")
-def stack(plugins: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def brought_up(plugins: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BroughtUp]:
+    """`brought_up(given)`: the stack, which has what a sample has as given; each is brought up once."""
     program = Program()
     with edits.at_home(), language_host(program) as client:
-        site = Site(tmp_path_factory.mktemp("site"), plugins, client=client)
-        site.up()
-        assert site.preview() == Preview(steps={})
-        yield Stack(site, program, list(program.resources), edits.read_rows((ROOT / "docs/edits.md").read_text()))
+
+        @cache
+        def brought_up(given: edits.Change | None) -> Stack:
+            site = Site(tmp_path_factory.mktemp("site"), plugins, given=given, client=client)
+            site.up()
+            assert site.preview() == Preview(steps={})
+            return Stack(site, program, list(program.resources))
+
+        yield brought_up
+
+
+@pytest.fixture(scope="module")
+def rows() -> Mapping[str, Sequence[edits.Row]]:
+    """The page's, by key."""
+    return edits.read_rows((ROOT / "docs/edits.md").read_text())
 
 
 def as_before(old: Any, new: Any) -> Any:
@@ -126,9 +140,11 @@ def titles(claims: Mapping[str, Counter[str]], *verbs: str) -> Counter[str]:
         for number in range(len(samples))
     ],
 )
-def test_the_page_says_what_the_engine_does(stack: Stack, key: str, number: int) -> None:
-    row = stack.rows[key][number]
-    known, claimed = stack.effects(edits.SAMPLES[key][number].change)
+def test_the_page_says_what_the_engine_does(
+    brought_up: BroughtUp, rows: Mapping[str, Sequence[edits.Row]], key: str, number: int
+) -> None:
+    row, sample = rows[key][number], edits.SAMPLES[key][number]
+    known, claimed = brought_up(sample.given).effects(sample.change)
     assert (row.refused, row.data) == (known.refused, edits.data(key, known))
     least, said, most = edits.claims(known), row.claims, edits.claims(claimed)
     for verb in ("makes", "makes anew", "deletes"):

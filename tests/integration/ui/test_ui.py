@@ -38,7 +38,7 @@ from apps.service.peer import TLS_VERSION
 from apps.ui.accounts import CHECK_SECONDS
 from components.pipeline.elasticsearch import index_template
 from tests.accounts import BEARER, PASSWORD, user, write_access
-from tests.certificates import certificate, of_pods
+from tests.certificates import certificate, lasting, of_pods
 from tests.e2e.browser import browser
 from tests.e2e.page import Login
 from tests.integration.processes import App, app
@@ -160,6 +160,15 @@ def producer_double() -> Iterator[str]:
     server.shutdown()
 
 
+def _certificates(folder: Path) -> Path:
+    """A new folder with a certificate that ends soon, and one that does not."""
+    folder.mkdir()
+    now, years = datetime.now(UTC), timedelta(days=1095)
+    for name, left in (("kafka.filebeat", timedelta(days=40)), ("pods.producer", years / 2)):
+        (folder / f"{name}.crt").write_text(lasting(now + left - years, now + left))
+    return folder
+
+
 @pytest.fixture(scope="module")
 def site(kafka: str, elasticsearch: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
@@ -207,6 +216,7 @@ def site(kafka: str, elasticsearch: str, tmp_path_factory: pytest.TempPathFactor
             producer_urls=producer_url,
             cameras=",".join(CAMERAS),
             access_dir=str(write_access(folder / "access", USERS)),
+            certificates_dir=str(_certificates(folder / "certificates")),
         )
         with ui as served:
             served.headers = BEARER
@@ -563,6 +573,19 @@ def test_only_an_operator_is_told_why_a_camera_cannot_be_read(site: Site, name: 
         page.wait_for("document.querySelector('[data-camera=yard]')?.dataset.state === 'backoff'")
         assert ("refused" in page.evaluate("document.querySelector('.trouble').textContent")) is told
         page.screenshot(f"wall-of-{name}")
+        assert page.complaints == []
+
+
+def test_the_wall_tells_an_operator_which_certificate_ends(site: Site) -> None:
+    with login(site, "vera").client() as client:
+        assert client.get("/api/wall").json()["certificates"] is None
+    with browser() as page:
+        login(site, "otto").in_browser(page)
+        said = page.wait_for("document.querySelector('#certificates').textContent")
+        day = f"{datetime.now(UTC) + timedelta(days=40):%Y-%m}"
+        assert said.startswith(f"The certificate for Kafka of filebeat ends on {day}"), said
+        assert said.endswith("Run `pulumi up`, which renews them.") and "producer" not in said
+        page.screenshot("wall-certificates")
         assert page.complaints == []
 
 

@@ -10,6 +10,7 @@ from components import drawn
 from components.autoscaling import Keda, KedaArgs, Vpa, VpaArgs
 from components.config import Settings
 from components.pipeline import elasticsearch_peers, stages
+from components.pipeline.certificate_list import CertificateList
 from components.pipeline.image_cache import ImageCache, ImageCacheArgs
 from components.pipeline.kafka_identities import KafkaIdentities, KafkaIdentitiesArgs
 from components.pipeline.namespace import Namespace, NamespaceArgs
@@ -103,6 +104,7 @@ def declare(**changes: Any) -> None:
     )
     for stage in every:
         pipeline.add(stage)
+    CertificateList("certificates", pipeline)
     VerticalScaling("vertical", VerticalScalingArgs(namespace=namespace, vpa=vpa, targets=targets(stack, every)))
     cached = {name: images[name] for name in stages.moving_images(every)}
     ImageCache("image-cache", ImageCacheArgs(namespace=namespace, images=cached, pause="pause:1"))
