@@ -33,6 +33,9 @@ class Settings(ServerSettings, AskingSettings, KafkaSettings, ElasticsearchSetti
     tls_dir: Path | None = None
     """The folder with tls.crt and tls.key, read again when they change; without it the page is served in plain."""
 
+    acme_dir: Path | None = None
+    """The folder in which the certificate of an ACME server appears (apps/ui/acme.py); None: the stack names none."""
+
     standby_machines: Words
     """Spare machines of the stack, which can be added when pods do not fit."""
 

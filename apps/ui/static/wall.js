@@ -24,6 +24,7 @@ live.onUpdate = (update) => {
   document.getElementById("room").textContent = update.room ?? "";
   document.getElementById("disks").textContent = update.disks ?? "";
   document.getElementById("not-searchable").textContent = update.not_searchable ?? "";
+  document.getElementById("certificate").textContent = update.certificate ?? "";
 };
 applySize();
 connectBoxesSwitch();
