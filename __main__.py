@@ -14,6 +14,7 @@ from components.config import lasting, registries
 from components.images import Images, ImagesArgs
 from components.pinned_images import PinnedImages
 from components.pipeline import elasticsearch_peers, kafka, stages, ui
+from components.pipeline.acme import IMAGE, Acme, AcmeArgs
 from components.pipeline.audit_log import AuditLog
 from components.pipeline.certificate_list import CertificateList
 from components.pipeline.image_cache import ImageCache, ImageCacheArgs
@@ -119,6 +120,18 @@ vpa_args = VpaArgs(
 )
 vpa = Vpa("vpa", vpa_args, in_cluster) if settings.scales_vertically else None
 
+# What keeps the page's certificate of an ACME server, in a namespace of its own too.
+acme = None
+if settings.ui.acme is not None:
+    acme_args = AcmeArgs(
+        kubernetes_version=version,
+        image=images[IMAGE.name],
+        section=settings.ui.acme,
+        names=settings.ui.acme_names,
+        page=namespace,
+    )
+    acme = Acme("acme", acme_args, in_cluster)
+
 NetworkPolicies(
     "network-policies",
     NetworkPoliciesArgs(
@@ -126,6 +139,7 @@ NetworkPolicies(
         pods=pods(settings, STAGES),
         keda=keda.namespace if keda else None,
         vpa=vpa.namespace if vpa else None,
+        acme=acme.namespace if acme else None,
         models=[model.name for model in settings.models],
         cameras=settings.cameras,
         cluster=settings.cluster,
@@ -136,6 +150,7 @@ NetworkPolicies(
         kafka_outside=settings.kafka.outside is not None,
         audit=settings.audit.ship,
         open_id_connect=settings.access.open_id_connect,
+        acme_ports=settings.ui.acme.outside_ports if settings.ui.acme else (),
     ),
     in_cluster,
 )
@@ -169,6 +184,7 @@ pipeline = Pipeline(
     certificates=certificates,
     scraped=scraping.pods,
     identities=identities,
+    acme=acme,
     opts=in_cluster,
 )
 for stage in STAGES:

@@ -19,7 +19,7 @@ for list in requirements{,-build,-dev}.txt {apps/training/nanodet,tests/models}/
     lock "$list" 3.11 "$@"
 done
 # Images have Debian's Python.
-for list in containers/{consumer,producer,spark,ui}/requirements.txt containers/spark/{build,training}.txt; do
+for list in containers/{acme,consumer,producer,spark,ui}/requirements.txt containers/spark/{build,training}.txt; do
     lock "$list" 3.13 "$@"
 done
 lock containers/spark/pyspark.txt 3.13 --no-deps "$@"

@@ -166,6 +166,16 @@ def _proxy(**own: Any) -> Change:
     return change
 
 
+def _acme(**own: Any) -> Change:
+    """A certificate of an ACME server, with keys of its own settings."""
+    return _set("ui.acme", {"server": "https://acme.example.com/directory", "dnsProvider": "dnsupdate", **own})
+
+
+def _acme_with_authority(config: Config) -> None:
+    _acme()(config)
+    _authority("ui.acme.ca")(config)
+
+
 def _authority(key: str, *, at: int = 0) -> Change:
     """Sets a key to a certificate's PEM text, which is made when it is needed."""
 
@@ -583,6 +593,25 @@ _OTHERS: Final[Mapping[str, Sequence[Sample]]] = {
             change=lambda config: config["access"]["users"].update(ben={"passwordHash": HASH, "groups": ["all"]}),
         ),
         Sample(says="the last one taken out", change=lambda config: config["access"].pop("users")),
+    ],
+    "ui.acme.server": [Sample(says="a server", change=_acme())],
+    "ui.acme.email": [Sample(says="the same, with an address", change=_acme(email="cameras@example.com"))],
+    "ui.acme.names": [Sample(says="the same, with one more", change=_acme(names=["cameras.example.com"]))],
+    "ui.acme.dnsProvider": [Sample(says="with another provider", change=_acme(dnsProvider="cloudflare"))],
+    "ui.acme.options": [
+        Sample(says="the same, with one", change=_acme(options={"DNSUPDATE_NAMESERVER": "192.0.2.53"}))
+    ],
+    "ui.acme.credentials": [
+        Sample(says="the same, with one", change=_acme(credentials={"DNSUPDATE_TSIG_SECRET": "aHVzaA=="}))
+    ],
+    "ui.acme.ports": [Sample(says="the same, with 8081", change=_acme(ports=[8081]))],
+    "ui.acme.waitSeconds": [Sample(says="the same, with 60", change=_acme(waitSeconds=60))],
+    "ui.acme.ca": [Sample(says="the same, with a value", change=_acme_with_authority)],
+    "ui.acme.externalAccount.keyId": [
+        Sample(says="the same, with an account", change=_acme(externalAccount={"keyId": "argus", "hmac": "aHVzaA"}))
+    ],
+    "ui.acme.externalAccount.hmac": [
+        Sample(says="the same, with another", change=_acme(externalAccount={"keyId": "argus", "hmac": "aHVzaGg"}))
     ],
     "access.openIdConnect.ca": [Sample(says="a value", change=_authority("access.openIdConnect.ca"))],
     "access.openIdConnect.roles[]": [

@@ -8,6 +8,7 @@ import uvicorn
 
 from apps.service.certificate import Certificate
 from apps.service.process import on_stop, run
+from apps.ui.acme import AcmeCertificate
 from apps.ui.app import create_app
 from apps.ui.connections import Bounded
 from apps.ui.plain_http import Context
@@ -25,8 +26,9 @@ def work(settings: Settings) -> int:
     # uvicorn raises the signal again after it has stopped. With this handler, a requested stop exits with 0.
     on_stop(lambda: None)
     certificate = Certificate(settings.tls_dir, OLDEST_TLS, Context) if settings.tls_dir else None
+    acme = AcmeCertificate(settings.acme_dir, certificate, OLDEST_TLS) if certificate and settings.acme_dir else None
     uvicorn.run(
-        create_app(settings, certificate),
+        create_app(settings, certificate, acme),
         host="0.0.0.0",
         port=settings.http_port,
         http=Bounded,

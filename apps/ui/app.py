@@ -25,6 +25,7 @@ from apps.service.certificate import Certificate
 from apps.service.peer import Client, Door
 from apps.ui import metrics
 from apps.ui.accounts import Accounts
+from apps.ui.acme import AcmeCertificate
 from apps.ui.archive import Archive, ArchiveUnavailableError
 from apps.ui.audit import Audit
 from apps.ui.caller import Caller
@@ -69,8 +70,11 @@ Hour = Annotated[str, PathParameter(pattern=f"^{HOUR_PATTERN}$"), AfterValidator
 Sequence = Annotated[int, PathParameter(ge=0, lt=MAX_SEQUENCE)]
 
 
-def create_app(settings: Settings, certificate: Certificate | None = None) -> FastAPI:
-    """The application, served with this certificate or in plain. Its Kafka reader and clients start and stop with it.
+def create_app(
+    settings: Settings, certificate: Certificate | None = None, acme: AcmeCertificate | None = None
+) -> FastAPI:
+    """The application, served with this certificate or in plain; `acme` is the one beside it. Its Kafka reader and
+    clients start and stop with it.
 
     Raises SettingsError if the users, the pods' token, the certificate of their authority or what is shown and asked
     for metrics cannot be read.
@@ -92,7 +96,7 @@ def create_app(settings: Settings, certificate: Certificate | None = None) -> Fa
     client = httpx.AsyncClient(trust_env=False, limits=CONNECTIONS, verify=pod.trust)
     producers = Producers(settings.producer_urls, client, pod.token)
     archive = Archive(settings.consumer_urls, client, pod.token)
-    notices = Notices(settings, client, metrics_door.token)
+    notices = Notices(settings, client, metrics_door.token, acme)
     elasticsearch = AsyncElasticsearch(
         settings.elasticsearch_url,
         node_class=HttpxAsyncHttpNode,
@@ -110,7 +114,7 @@ def create_app(settings: Settings, certificate: Certificate | None = None) -> Fa
             producers.run,
             *notices.pollers,
             ended.run,
-            *([partial(watch, certificate)] if certificate else []),
+            *(partial(watch, each) for each in (certificate, acme) if each),
         ]
         polling = [asyncio.create_task(run()) for run in pollers]
         try:

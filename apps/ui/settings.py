@@ -36,6 +36,9 @@ class Settings(ServerSettings, AskingSettings, MeasuredSettings, KafkaSettings, 
     certificates_dir: Path
     """The folder with the certificates of the whole stack, without keys, read again and again."""
 
+    acme_dir: Path | None = None
+    """The folder in which the certificate of an ACME server appears (apps/ui/acme.py); None: the stack names none."""
+
     standby_machines: Words
     """Spare machines of the stack, which can be added when pods do not fit."""
 

@@ -119,7 +119,7 @@ def _type(annotation: Any) -> str:
         text = text.replace(long, short)
     text = re.sub(r"^Optional\[(.*)\]$", r"\1", text)
     if "Annotated[" in text:
-        text = " or ".join(dict.fromkeys(re.findall(r"\b(?:tuple|dict|str|int|float|path)\b", text.lower())))
+        text = " or ".join(dict.fromkeys(re.findall(r"\b(?:tuple|dict|str|int|float|path|secret)\b", text.lower())))
     return text.replace("|", "or").replace(" or None", "").replace("tuple", "list").replace("NoneType", "none")
 
 

@@ -593,6 +593,28 @@ def _page_tls(settings: Settings) -> Iterator[str]:
         yield f"ui.tls: off, and yet ui.tlsSecret {ui.tls_secret} is the page's certificate; keep one of the keys"
 
 
+def _is_address(host: str) -> bool:
+    return re.fullmatch("[0-9.]+", host) is not None
+
+
+@_needs("ui")
+def _page_acme(settings: Settings) -> Iterator[str]:
+    ui = settings.ui
+    if ui.acme is None:
+        return
+    if not ui.own_certificate:
+        other = "ui.tlsSecret" if ui.tls_secret else "ui.tls: off"
+        yield f"ui.acme: only beside a certificate that Argus makes; take {other} out, or this key"
+    if ui.host is None or _is_address(ui.host):
+        yield (
+            "ui.acme: an ACME server certifies DNS names; give ui.url as https://name[:port] with the page's, which "
+            "resolves to the virtual IP"
+        )
+    for index, name in enumerate(ui.acme.names):
+        if _is_address(name):
+            yield f"ui.acme.names[{index}]: {name} is an address, and DNS-01 shows names alone; take it out"
+
+
 @_needs("kafka")
 def _quotas(settings: Settings) -> Iterator[str]:
     kafka = settings.kafka

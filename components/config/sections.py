@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
-from functools import cached_property
+from functools import cache, cached_property
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal, Self
@@ -35,6 +35,7 @@ from components.config.addresses import Address, AddressRange
 from components.config.manifest import check_source
 from components.config.node_names import check_label_key, check_label_value, check_taint
 from components.config.urls import (
+    check_acme_server,
     check_download_url,
     check_host_name,
     check_image,
@@ -69,6 +70,8 @@ FIRST_NODE_PORT: Final = 30000
 LAST_NODE_PORT: Final = 32767
 """Kubernetes' default range of the ports at which every machine serves."""
 
+HTTPS_PORT: Final = 443
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -97,6 +100,9 @@ def _word(value: object) -> object:
 
 WeightsName = Literal["nanodet", "scenes"]
 """Argus's own weights, each a folder in ARGUS_WEIGHTS."""
+
+DNS_PROVIDERS = Path(__file__).resolve().parents[2] / "containers/acme/providers.txt"
+"""Those that the image's lego has."""
 
 ARGUS_WEIGHTS = Path(__file__).resolve().parents[2] / "apps" / "spark_jobs" / "weights"
 
@@ -1268,6 +1274,125 @@ class Consumer(Section):
     vertical: Vertical = Field("off", description=VERTICAL)
 
 
+def _check_variable(name: str) -> str:
+    """Check the name of a variable of lego's DNS provider; return it. Raises ValueError with the remedy."""
+    if not re.fullmatch(r"[A-Z0-9]+_[A-Z0-9_]{1,99}", name) or name.startswith(("ARGUS_", "LEGO_", "LD_")):
+        raise ValueError(f"{name!r} is no variable of a DNS provider; lego's page of the provider names them")
+    return name
+
+
+@cache
+def _dns_providers() -> frozenset[str]:
+    return frozenset(DNS_PROVIDERS.read_text().split())
+
+
+def _check_dns_provider(name: str) -> str:
+    """Check the code of a DNS provider that lego here has; return it. Raises ValueError with the remedy."""
+    if name not in _dns_providers():
+        raise ValueError(
+            "is none of the DNS providers in containers/acme/providers.txt, by lego's codes; for another one make "
+            "_acme-challenge of the names a CNAME into a zone of one of these, or have httpreq ask a service of yours"
+        )
+    return name
+
+
+ProviderVariable = Annotated[str, AfterValidator(_check_variable)]
+
+
+class ExternalAccount(Section):
+    """The account that an ACME server wants to know before it takes Argus's (external account binding)."""
+
+    key_id: Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,255}$")] = Field(
+        description="The key identifier that the server's operator gave."
+    )
+    hmac: SecretStr = Field(description="The MAC key with it, in base64url, as a Pulumi secret.")
+
+
+class Acme(Section):
+    """An ACME server (Let's Encrypt, a step-ca of yours, …) that gives the page a certificate, and how it is shown that
+    the names are yours: by TXT records in DNS (DNS-01), which [lego](https://go-acme.github.io/lego/dns/) makes."""
+
+    server: Annotated[str, AfterValidator(check_acme_server)] = Field(
+        description="The URL of the server's directory, such as https://acme-v02.api.letsencrypt.org/directory; by "
+        "naming it you accept its terms of service."
+    )
+    email: Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$", max_length=255)] | None = Field(
+        None, description="Where the server may write to, if anywhere."
+    )
+    names: tuple[Annotated[str, AfterValidator(check_host_name)], ...] = Field(
+        (), description="Further DNS names for the certificate, beside the one in ui.url."
+    )
+    dns_provider: Annotated[str, AfterValidator(_check_dns_provider)] = Field(
+        description="Where the names' zone is, by lego's code: dnsupdate is any DNS server that takes signed updates "
+        "(RFC 2136: BIND, Knot, PowerDNS, …), httpreq a small service of yours; the others are in "
+        "containers/acme/providers.txt."
+    )
+    options: dict[ProviderVariable, str] = Field(
+        {},
+        description="The provider's variables by name, as lego's page of it has them, that are no secret, such as "
+        "DNSUPDATE_NAMESERVER; and HTTPS_PROXY, where a proxy is the only way out.",
+    )
+    credentials: dict[ProviderVariable, SecretStr] = Field(
+        {},
+        description="Those that are, such as DNSUPDATE_TSIG_SECRET, each as a Pulumi secret. They are in a Secret that "
+        "no pod of the pipeline can read.",
+    )
+    ports: tuple[Port, ...] = Field(
+        (), description="TCP ports of the provider's API, where it is not at 443; the port of server is open anyway."
+    )
+    wait_seconds: int | None = Field(
+        None,
+        ge=1,
+        le=600,
+        description="Wait for this long after a record is made (seconds). Unset: until all name servers of the zone "
+        "and the cluster's resolver have it, for which pods must reach them.",
+    )
+    ca: Authorities | None = Field(
+        None,
+        description="PEM text of the certificate of a private authority (or of several), which then vouches for the "
+        "server instead of the known ones.",
+    )
+    external_account: ExternalAccount | None = Field(
+        None, description="Only where the server wants to know who you are."
+    )
+
+    @property
+    def port(self) -> int:
+        """The TCP port of the server."""
+        return urlsplit(self.server).port or HTTPS_PORT
+
+    @property
+    def outside_ports(self) -> tuple[int, ...]:
+        """The TCP ports of the server and of the provider's API, each once, sorted."""
+        return tuple(sorted({self.port, HTTPS_PORT, *self.ports}))
+
+    @property
+    def lego_variables(self) -> dict[str, str]:
+        """The variables for lego that are no secret, but for the path of `ca`."""
+        found = dict(self.options)
+        if self.email is not None:
+            found["LEGO_EMAIL"] = self.email
+        if self.wait_seconds is not None:
+            found["LEGO_DNS_PROPAGATION_WAIT"] = f"{self.wait_seconds}s"
+        if self.external_account is not None:
+            found |= {"LEGO_EAB": "true", "LEGO_EAB_KID": self.external_account.key_id}
+        return found
+
+    @property
+    def lego_secrets(self) -> dict[str, str]:
+        """The variables for lego that are secret."""
+        found = {name: value.get_secret_value() for name, value in self.credentials.items()}
+        if self.external_account is not None:
+            found["LEGO_EAB_HMAC"] = self.external_account.hmac.get_secret_value()
+        return found
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        if twice := sorted(self.options.keys() & self.credentials.keys()):
+            raise ValueError(f"{', '.join(twice)} is in options and in credentials; keep one")
+        return self
+
+
 class UiReplicas(ReplicaRange):
     """The number of pods that serve the page, by their CPU use."""
 
@@ -1316,6 +1441,11 @@ class Ui(Section):
         description="Any word, such as a date; when it changes, the authority of Argus's own certificate is made "
         "anew, and browsers need its new certificate.",
     )
+    acme: Acme | None = Field(
+        None,
+        description="A certificate of an ACME server for the name in url, which a pod of its own has renewed. Argus's "
+        "own stays: for whoever opens the page at its address, and for all until there is the other.",
+    )
     url: Annotated[str, AfterValidator(check_page_url)] | None = Field(
         None,
         description="Where browsers open the page, `https://name[:port]`, if not at the virtual IP and nodePort: a "
@@ -1336,10 +1466,20 @@ class Ui(Section):
         """The URL at which browsers open the page, without a slash at its end; `endpoint` is the virtual IP."""
         return self.url or f"{self.scheme}://{endpoint}:{self.node_port}"
 
+    @property
+    def acme_names(self) -> tuple[str, ...]:
+        """The DNS names that the ACME server certifies, each once."""
+        further = self.acme.names if self.acme else ()
+        return tuple(dict.fromkeys([*([self.host] if self.host else []), *further]))
+
+    @property
+    def host(self) -> str | None:
+        """The host in url."""
+        return urlsplit(self.url or "").hostname
+
     def names(self, endpoint: Address) -> tuple[str, ...]:
         """The names and addresses at which browsers open the page, each once; `endpoint` is the virtual IP."""
-        named = urlsplit(self.url or "").hostname
-        return tuple(dict.fromkeys([str(endpoint), *([named] if named else []), *self.tls_names]))
+        return tuple(dict.fromkeys([str(endpoint), *([self.host] if self.host else []), *self.tls_names]))
 
 
 def _check_client_secret(text: str) -> str:
@@ -1469,7 +1609,7 @@ class OpenIdConnect(Section):
     @property
     def port(self) -> int:
         """The TCP port of the issuer."""
-        return urlsplit(self.issuer).port or 443
+        return urlsplit(self.issuer).port or HTTPS_PORT
 
     @model_validator(mode="after")
     def _asks_for_openid(self) -> Self:

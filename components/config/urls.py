@@ -30,6 +30,14 @@ def check_issuer(url: str) -> str:
     return url
 
 
+def check_acme_server(url: str) -> str:
+    """Check the URL of an ACME server's directory; return it unchanged."""
+    parts = split_without_login(url, "an ACME server knows its clients by their keys, or by externalAccount")
+    if parts.scheme != "https" or not parts.hostname:
+        raise ValueError("must be the https:// URL of the server's directory, as the server's operator names it")
+    return url
+
+
 def check_page_url(url: str) -> str:
     """Check `http(s)://host[:port]`, where browsers open the page; return it without a trailing slash."""
     bare = url.rstrip("/")

@@ -14,6 +14,7 @@ from components.autoscaling import keda, vpa
 from components.cluster.kubeadm import API_PORT
 from components.markdown import head, row
 from components.pipeline import (
+    acme,
     audit_log,
     elasticsearch,
     elasticsearch_grants,
@@ -38,6 +39,8 @@ _PODS_TLS: Final = "TLS 1.3; the server shows a certificate of the stack's own C
 _AMONG_MEMBERS: Final = "with `tls`: certificate of the ensemble's own CA"
 _MEMBERS_TLS: Final = "with `prefer` and `tls`: TLS 1.3"
 _PROVIDER: Final = "provider of OpenID Connect"
+_ACME: Final = "ACME server, and the DNS provider's API"
+_NAME_SERVERS: Final = "name servers of the names' zone"
 _DRIVER, _EXECUTOR = (pods_of(_MODEL, role) for role in ROLES)
 
 _HEADER: Final = f"""# Who may connect to what
@@ -57,7 +60,8 @@ Elasticsearch's port {elasticsearch_proxy.HTTPS} is there unless `argus:elastics
 what `argus:elasticsearch.transport` is.
 KEDA's and VPA's pods are there where the stack scales by lag or by use, in the namespaces `{keda.NAMESPACE}` and
 `{vpa.NAMESPACE}`; `{audit_log.NAMESPACE}` is the namespace of the pods that send the audit log, where
-`argus:audit.ship` is on. All others are in `argus`. Pods are known by their labels and their namespace, so no pod of
+`argus:audit.ship` is on, and `{acme.NAMESPACE}` that of the pod that keeps the page's certificate, where
+`argus:ui.acme` is set. All others are in `argus`. Pods are known by their labels and their namespace, so no pod of
 `argus` passes for one of KEDA's.
 
 Probes are at ports of their own, {k.PROBE_PORT} of producers, consumers, Filebeat and the page and {k.HTTP_PORT} of a
@@ -171,6 +175,15 @@ _OUTSIDE: Final[Mapping[str, Door]] = {
         identity="the page's client secret",
         encrypted="TLS, its certificate checked",
     ),
+    _ACME: Door(
+        serves="the page's certificate, where `argus:ui.acme` is set; the records that show whose names they are",
+        identity="the account's key; the provider's login",
+        encrypted="TLS, its certificate checked; the provider's as lego has it",
+    ),
+    _NAME_SERVERS: Door(
+        serves="the same records: whether they are there; with `dnsProvider: dnsupdate`, making them",
+        identity="for updates: TSIG, where the stack gives its key",
+    ),
 }
 
 
@@ -201,11 +214,13 @@ def _open() -> Iterator[str]:
 
 def _outside() -> Iterator[str]:
     yield _line(", ".join(clients_of_the_api([_MODEL])), "API servers", str(API_PORT), _OUTSIDE["API servers"])
-    kinds = dict.fromkeys(kind for flow in _FLOWS for kind in (flow.client, flow.server))
+    kinds = dict.fromkeys([*(kind for flow in _FLOWS for kind in (flow.client, flow.server)), "acme"])
     yield _line(", ".join(clients_of_dns(kinds)), "CoreDNS", f"{DNS_PORT} (UDP, TCP)", _OUTSIDE["CoreDNS"])
     ports = "the ports of the cameras' URLs; for `transport: udp` also UDP from 1024"
     yield _line("producer", "cameras", ports, _OUTSIDE["cameras"])
     yield _line("ui", _PROVIDER, "the port of `argus:access.openIdConnect.issuer`", _OUTSIDE[_PROVIDER])
+    yield _line("acme", _ACME, "443, and those of `argus:ui.acme.server` and `ports`", _OUTSIDE[_ACME])
+    yield _line("acme", _NAME_SERVERS, f"{DNS_PORT} (UDP, TCP)", _OUTSIDE[_NAME_SERVERS])
 
 
 def _grants() -> Iterator[str]:

@@ -13,12 +13,13 @@ from components import kubernetes as k
 from components.autoscaling import keda, vpa
 from components.cluster.kubeadm import API_PORT, KUBELET_PORT
 from components.config import Settings, sections
-from components.pipeline import audit_log, elasticsearch, kafka, model_job, producers, zookeeper
+from components.pipeline import acme, audit_log, elasticsearch, kafka, model_job, producers, zookeeper
 from components.pipeline.applications import ROLES, pods_of
-from components.pipeline.dns import NAMESPACE_NAME, dns_rule
+from components.pipeline.dns import DNS_PORT, NAMESPACE_NAME, dns_rule
 from components.pipeline.elasticsearch_grants import RETENTION, TEMPLATE
 from components.pipeline.stage import Labels, Stage
 
+_DNS_UDP: Final = networking.v1.NetworkPolicyPortArgs(port=DNS_PORT, protocol="UDP")
 _UNPRIVILEGED_UDP: Final = networking.v1.NetworkPolicyPortArgs(port=1024, end_port=65535, protocol="UDP")
 
 _KEDA: Final[dict[str, Labels]] = {
@@ -30,11 +31,17 @@ _VPA: Final[dict[str, Labels]] = {
     "vpa-updater": vpa.UPDATER_LABELS,
     "vpa-admission-controller": vpa.ADMISSION_LABELS,
 }
+_ACME: Final[dict[str, Labels]] = {"acme": acme.LABELS}
 _AUDIT: Final[dict[str, Labels]] = {audit_log.NAMESPACE: audit_log.LABELS}
 
 ELSEWHERE: Final[Mapping[str, str]] = {
     kind: namespace
-    for namespace, kinds in ((keda.NAMESPACE, _KEDA), (vpa.NAMESPACE, _VPA), (audit_log.NAMESPACE, _AUDIT))
+    for namespace, kinds in (
+        (keda.NAMESPACE, _KEDA),
+        (vpa.NAMESPACE, _VPA),
+        (acme.NAMESPACE, _ACME),
+        (audit_log.NAMESPACE, _AUDIT),
+    )
     for kind in kinds
 }
 """The namespace of each kind of pod that is not in the pipeline's."""
@@ -62,6 +69,10 @@ class NetworkPoliciesArgs:
     """KEDA's namespace, where the stack has one."""
     vpa: pulumi.Input[str] | None = None
     """VPA's namespace, where the stack has one."""
+    acme: pulumi.Input[str] | None = None
+    """The namespace of what keeps the page's certificate of an ACME server, where the stack names one."""
+    acme_ports: Sequence[int] = ()
+    """The TCP ports of that server and of the DNS provider."""
     models: Sequence[str]
     cameras: Sequence[sections.Camera]
     cluster: sections.Cluster
@@ -141,7 +152,7 @@ def flows(
 
 def clients_of_the_api(models: Sequence[str]) -> list[str]:
     """The kinds of pods that connect to the API servers."""
-    return [*(pods_of(model, "driver") for model in models), *_KEDA, *_VPA, "ui"]
+    return [*(pods_of(model, "driver") for model in models), *_KEDA, *_VPA, *_ACME, "ui"]
 
 
 def clients_of_dns(kinds: Iterable[str]) -> list[str]:
@@ -172,6 +183,8 @@ class NetworkPolicies(pulumi.ComponentResource):
             guarded[f"{name}-default-keda"] = (args.keda, _KEDA)
         if args.vpa is not None:
             guarded[f"{name}-default-vpa"] = (args.vpa, _VPA)
+        if args.acme is not None:
+            guarded[f"{name}-default-acme"] = (args.acme, _ACME)
         kinds = {kind: labels for _, there in guarded.values() for kind, labels in there.items()}
         clients = kinds | (_AUDIT if args.audit else {})
         needed = [
@@ -254,6 +267,9 @@ def _to_the_outside(kind: str, args: NetworkPoliciesArgs) -> Iterator[networking
     if kind in clients_of_the_api(args.models):
         # To any address, because some networks (Cilium by default) do not match nodes by address.
         yield networking.v1.NetworkPolicyEgressRuleArgs(ports=_tcp((API_PORT,)))
+    if kind in _ACME:
+        # The name servers of the zone are asked whether they have the record, or are sent it.
+        yield networking.v1.NetworkPolicyEgressRuleArgs(to=there, ports=[*_tcp((*args.acme_ports, DNS_PORT)), _DNS_UDP])
     if kind == "ui":
         # The page asks kubelets how full their disks are.
         yield networking.v1.NetworkPolicyEgressRuleArgs(ports=_tcp((KUBELET_PORT,)))

@@ -13,6 +13,7 @@ from components.autoscaling import KafkaIdentity, Keda
 from components.config import Settings
 from components.config.sections import Memory
 from components.images import Image
+from components.pipeline.acme import Acme
 from components.pipeline.kafka_grants import KEDA
 from components.pipeline.kafka_identities import Access, KafkaIdentities
 from components.pipeline.pod_certificates import PodCertificates
@@ -88,6 +89,8 @@ class Pipeline:
     """What pods need to answer metrics."""
     identities: KafkaIdentities | None = None
     """None where brokers have no listener with TLS."""
+    acme: Acme | None = None
+    """None where no ACME server gives the page a certificate."""
     opts: pulumi.ResourceOptions | None = None
     components: list[pulumi.ComponentResource] = field(default_factory=list)
 

@@ -11,6 +11,7 @@ from components.cluster import policy_agent
 from components.config import Settings
 from components.images import Image
 from components.pipeline import (
+    acme,
     comparison,
     consumer,
     elasticsearch,
@@ -56,6 +57,7 @@ OPTIONAL_IMAGES: Final = (
         key="cluster.networkPolicies",
         wanted=lambda settings: settings.cluster.enforces_policies,
     ),
+    OptionalImage(image=acme.IMAGE, key="ui.acme", wanted=lambda settings: settings.ui.acme is not None),
     OptionalImage(
         image=elasticsearch_proxy.IMAGE,
         key="elasticsearch.transport",

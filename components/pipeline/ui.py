@@ -15,7 +15,7 @@ from components import kubernetes as k
 from components.autoscaling import CpuScaling, CpuScalingArgs
 from components.config import sections
 from components.images import APP, Image
-from components.pipeline import certificate_list, pod_certificates, pod_token
+from components.pipeline import acme, certificate_list, pod_certificates, pod_token
 from components.pipeline.consumer import Consumer
 from components.pipeline.elasticsearch import Elasticsearch
 from components.pipeline.elasticsearch_grants import UI
@@ -139,6 +139,9 @@ class Ui(pulumi.ComponentResource):
         if tls_secret is not None:
             variables["ARGUS_TLS_DIR"] = pod_certificates.DIR
             secrets.append((pod_certificates.VOLUME, pod_certificates.DIR, tls_secret))
+        if pipeline.acme is not None:
+            variables["ARGUS_ACME_DIR"] = acme.PAGE_DIR
+            secrets.append(("acme", acme.PAGE_DIR, pipeline.acme.secret))
         config = k.config_map(f"{name}-config", workload, variables)
         k.service(f"{name}-service", workload, k.HTTP_PORTS, node_port=section.node_port)
         k.disruption_budget(f"{name}-budget", workload)

@@ -16,6 +16,7 @@ from lab.shell import run
 from lab.toolchain import go_compiler
 
 PROGRAMS: Final[Mapping[str, str]] = {
+    "containers/acme": "github.com/go-acme/lego/v5",
     "containers/filebeat": "github.com/elastic/beats/v7/filebeat",
     "containers/network-policies": ".",
 }
@@ -36,7 +37,16 @@ def scan(programs: Mapping[str, str] = PROGRAMS, root: Path = ROOT) -> Iterator[
     database = _database()
     for folder, package in programs.items():
         command = ["tool", "govulncheck", "-db", f"file://{database}", "-format", "json", "-C", str(root / folder)]
+        command += tags(root / folder)
         yield from findings(_go([*command, package], f"scanning {folder}"), f"{folder}/go.mod")
+
+
+def tags(folder: Path) -> list[str]:
+    """The options that compile what the image's Dockerfile does: of lego's DNS providers those in a list."""
+    providers = folder / "providers.txt"
+    if not providers.exists():
+        return []
+    return ["-tags", ",".join(["lego_dnslight", *(f"lego_dns_{each}" for each in providers.read_text().split())])]
 
 
 def findings(said: str, source: str) -> list[Finding]:

@@ -144,9 +144,10 @@ def test_formats_and_names_need_the_standard_library_alone() -> None:
     assert {module: where for module, where in libraries.items() if module not in sys.stdlib_module_names} == {}
 
 
-def test_two_apps_ask_kubernetes_through_one_client() -> None:
+def test_apps_ask_kubernetes_through_one_client() -> None:
     client = "apps/service/kubernetes"
-    assert {own for own, _, each in uses() if each.module == client} - {"tests"} == {"apps/spark_jobs", "apps/ui"}
+    who = {own for own, _, each in uses() if each.module == client} - {"tests"}
+    assert who == {"apps/acme", "apps/spark_jobs", "apps/ui"}
     assert [place(file) for file in files("apps") if "kubernetes.default" in file.read_text()] == [client]
 
 

@@ -25,6 +25,7 @@ live.onUpdate = (update) => {
   document.getElementById("disks").textContent = update.disks ?? "";
   document.getElementById("not-searchable").textContent = update.not_searchable ?? "";
   document.getElementById("certificates").textContent = update.certificates ?? "";
+  document.getElementById("acme").textContent = update.acme ?? "";
 };
 applySize();
 connectBoxesSwitch();

@@ -14,6 +14,7 @@ import pytest
 
 from components.cluster.kubeadm import KUBELET_PORT
 from components.config.sections import Camera, Cluster, OpenIdConnect
+from components.pipeline import acme
 from components.pipeline.network_policies import NetworkPolicies, NetworkPoliciesArgs
 from tests.unit.components.conftest import Program
 from tests.unit.components.network_policy import End, Policy, allowed, rules
@@ -302,6 +303,38 @@ def test_the_page_reaches_the_provider_of_openid_connect_where_there_is_one(
     for port in (443, 8443):
         assert not allowed(policies, consumer, provider, port)
         assert not any(allowed(policies, page, inside, port) for inside in (ELSEWHERE, SERVICE))
+
+
+def test_what_keeps_the_page_s_certificate_reaches_its_server_and_name_servers_and_no_pod(pulumi_mocks: Any) -> None:
+    args = NetworkPoliciesArgs(
+        namespace=NAMESPACE,
+        pods={"ui": {"app.kubernetes.io/name": "ui"}},
+        acme=acme.NAMESPACE,
+        acme_ports=(443, 14000),
+        models=[],
+        cameras=[],
+        cluster=Cluster(name="test", endpoint=IPv4Address("192.0.2.10")),
+        transport="plain",
+        zookeeper_transport="plain",
+        search_transport="plain",
+    )
+    pulumi_mocks.run(lambda: NetworkPolicies("network", args) and None)
+    policies = [each.inputs for each in pulumi_mocks.resources if each.custom]
+    pod = End(address=IPv4Address("10.244.1.2"), namespace=acme.NAMESPACE, labels=acme.LABELS)
+    outside = End(address=IPv4Address("198.51.100.40"))
+    assert {port for port in (53, 80, 443, 6443, 8081, 14000) if allowed(policies, pod, outside, port)} == {
+        *(53, 443, 14000),
+        # An API server may be anywhere.
+        6443,
+    }
+    assert allowed(policies, pod, outside, 53, "UDP") and allowed(policies, pod, DNS, 53, "UDP")
+    page = End(address=IPv4Address("10.244.1.3"), namespace=NAMESPACE, labels={"app.kubernetes.io/name": "ui"})
+    for inside in (page, ELSEWHERE, SERVICE):
+        assert not any(allowed(policies, pod, inside, port) for port in (53, 443, 14000))
+    assert allowed(policies, BROWSER, page, 8080)
+    assert not any(allowed(policies, other, pod, port) for other in (BROWSER, page) for port in (443, 8080))
+    intruder = replace(INTRUDER, namespace=acme.NAMESPACE)
+    assert not any(allowed(policies, intruder, outside, port) for port in (53, 443, 6443, 14000))
 
 
 def test_a_pod_that_nobody_knows_reaches_nobody(stack: Stack) -> None:

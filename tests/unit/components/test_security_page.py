@@ -25,7 +25,7 @@ def keys_of_secrets() -> Iterator[str]:
     for line in reference().splitlines():
         if found := re.match(r"## `(argus:\w+)`( \(a map by name\))?", line):
             section = found[1] + (".<name>" if found[2] else "")
-        elif found := re.match(r"\| `([^`]+)` \| secret \|", line):
+        elif found := re.match(r"\| `([^`]+)` \| [\w ]*\bsecret \|", line):
             yield f"{section}.{found[1]}"
 
 

@@ -10,6 +10,7 @@ from components import drawn
 from components.autoscaling import Keda, KedaArgs, Vpa, VpaArgs
 from components.config import Settings
 from components.pipeline import elasticsearch_peers, stages
+from components.pipeline.acme import Acme, AcmeArgs
 from components.pipeline.certificate_list import CertificateList
 from components.pipeline.image_cache import ImageCache, ImageCacheArgs
 from components.pipeline.kafka_identities import KafkaIdentities, KafkaIdentitiesArgs
@@ -60,6 +61,16 @@ def declare(**changes: Any) -> None:
         limits=stack.vertical,
     )
     vpa = Vpa("vpa", vpa_args)
+    acme = None
+    if stack.ui.acme is not None:
+        acme_args = AcmeArgs(
+            kubernetes_version="1.36.1",
+            image=images["acme"],
+            section=stack.ui.acme,
+            names=stack.ui.acme_names,
+            page=namespace,
+        )
+        acme = Acme("acme", acme_args)
     NetworkPolicies(
         "network-policies",
         NetworkPoliciesArgs(
@@ -67,6 +78,8 @@ def declare(**changes: Any) -> None:
             pods=pods(stack, every),
             keda=keda.namespace,
             vpa=vpa.namespace,
+            acme=acme.namespace if acme else None,
+            acme_ports=stack.ui.acme.outside_ports if stack.ui.acme else (),
             models=[each.name for each in stack.models],
             cameras=stack.cameras,
             cluster=stack.cluster,
@@ -101,6 +114,7 @@ def declare(**changes: Any) -> None:
         certificates=certificates,
         scraped=scraping.pods,
         identities=identities,
+        acme=acme,
     )
     for stage in every:
         pipeline.add(stage)

@@ -1,0 +1,36 @@
+"""One Secret of the cluster, as a pod reads and replaces it that may do nothing else with Secrets."""
+
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+
+class Api(Protocol):
+    """What asks the API server (apps/service/kubernetes.py)."""
+
+    def ask(self, method: str, path: str, *, body: Any = None) -> Any:
+        """The JSON of the answer. Raises one of apps.service.kubernetes.ERRORS."""
+
+
+class Secret:
+    """A Secret that is there."""
+
+    def __init__(self, api: Api, namespace: str, name: str) -> None:
+        self._api = api
+        self._path = f"/api/v1/namespaces/{namespace}/secrets/{name}"
+
+    def read(self) -> dict[str, bytes]:
+        """Its content by key. Raises one of apps.service.kubernetes.ERRORS."""
+        return _content(self._api.ask("GET", self._path))
+
+    def write(self, content: Mapping[str, bytes]) -> None:
+        """Replace its content, unless it is the same. Raises one of apps.service.kubernetes.ERRORS, also where somebody
+        else changes it at the same time."""
+        found = self._api.ask("GET", self._path)
+        if _content(found) != content:
+            encoded = {key: b64encode(value).decode() for key, value in content.items()}
+            self._api.ask("PUT", self._path, body={**found, "data": encoded})
+
+
+def _content(found: Mapping[str, Any]) -> dict[str, bytes]:
+    return {key: b64decode(value) for key, value in (found.get("data") or {}).items()}

@@ -1,0 +1,92 @@
+"""The page's certificate of an ACME server, for whoever asks for the page by one of its names."""
+
+import logging
+import ssl
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+
+from apps.messages.certificate import FAILURE_FILE, Failure
+from apps.service.certificate import Certificate
+from apps.service.settings import SettingsError
+from apps.ui import metrics
+
+logger = logging.getLogger(__name__)
+
+LATE: Final = 0.25
+"""The share of its time that a certificate has left when it should have been renewed long ago: that is due when a third
+is left (apps/acme/lego.py)."""
+PATIENCE: Final = timedelta(hours=2)
+"""A server may be away for this long while the certificate has time left."""
+_LOG: Final = "`kubectl -n argus-acme logs deployment/acme` says more."
+
+
+class AcmeCertificate:
+    """A folder with tls.crt and tls.key, once the ACME server has given a certificate, and the reason if it does not.
+
+    Clients that ask for one of the certificate's names are shown it. All others, such as those that open the page at
+    its address, are shown the page's own, as everybody is until there is one.
+    """
+
+    notice: str | None
+    """A line for the operator, or None if all is well."""
+
+    def __init__(self, folder: Path, own: Certificate, oldest: ssl.TLSVersion) -> None:
+        self._folder, self._oldest = folder, oldest
+        self._served: Certificate | None = None
+        self._names: frozenset[str] = frozenset()
+        own.context.sni_callback = self._choose
+        self.look()
+
+    def look(self) -> None:
+        """Take a renewed certificate for every connection from now on, and see whether one is missing."""
+        try:
+            if self._served is None:
+                self._served = Certificate(self._folder, self._oldest)
+            else:
+                self._served.look()
+            found = x509.load_pem_x509_certificate((self._folder / "tls.crt").read_bytes())
+            names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        except (SettingsError, OSError, ValueError, x509.ExtensionNotFound) as missing:
+            logger.debug("no certificate of the ACME server: %s", missing)
+            self.notice = _notice(None, self._failure())
+            return
+        self._names = frozenset(names.get_values_for_type(x509.DNSName))
+        metrics.ACME_CERTIFICATE_ENDS.set(found.not_valid_after_utc.timestamp())
+        self.notice = _notice(found, self._failure())
+
+    def _choose(self, connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, _: ssl.SSLContext) -> None:
+        if self._served is not None and name is not None and name.lower() in self._names:
+            connection.context = self._served.context
+
+    def _failure(self) -> Failure | None:
+        try:
+            return Failure.from_json((self._folder / FAILURE_FILE).read_bytes())
+        except (OSError, ValueError):
+            return None
+
+
+def _notice(found: x509.Certificate | None, failure: Failure | None) -> str | None:
+    if found is None:
+        if failure is None:
+            return f"There is no certificate of the ACME server yet, so browsers are shown Argus's own. {_LOG}"
+        return (
+            f"Every try to get a certificate of the ACME server has failed since {_at(failure.since)}, so browsers are "
+            f"shown Argus's own. The reason: {failure.reason}"
+        )
+    end = found.not_valid_after_utc
+    late = datetime.now(UTC) > end - LATE * (end - found.not_valid_before_utc)
+    if failure is None:
+        return f"The page's certificate is good until {_at(end)}, and nobody renews it. {_LOG}" if late else None
+    if not late and datetime.now(UTC) - failure.since < PATIENCE:
+        return None
+    return (
+        f"Every try to renew the page's certificate has failed since {_at(failure.since)}; the present one is good "
+        f"until {_at(end)}. The reason: {failure.reason}"
+    )
+
+
+def _at(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
