@@ -58,6 +58,7 @@ cluster = Cluster(
         pods=stages.pod_memory_mib(STAGES, settings),
         volumes_gib=stages.volumes_gib(STAGES, settings),
         bounded_volumes=settings.storage.bounded,
+        volume_encryption=settings.storage.encryption,
         digests=settings.images.digests,
         registries=registries.of_machines(settings.cluster, settings.images),
         running_version=made.apply(lambda outputs: outputs.get("kubernetesVersion")),

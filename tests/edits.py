@@ -157,6 +157,15 @@ def _outside(**own: Any) -> Change:
     return _set("kafka.outside", {"nodePort": 30092, "clients": {"report": client}, **own})
 
 
+def _encryption(**own: Any) -> Change:
+    """Volumes that are encrypted, and other settings of that."""
+
+    def change(config: Config) -> None:
+        config.setdefault("storage", {}).update(bounded=True, encryption={"key": "key1", **own})
+
+    return change
+
+
 def _proxy(**own: Any) -> Change:
     """A proxy for http:// URLs, and other settings of proxies."""
 
@@ -233,6 +242,7 @@ def _strange_registry(config: Config) -> None:
     config["images"]["registries"] = {"other.example.com": {"pull": _ROBOT}}
 
 
+_TANG: Final = {"url": "http://tang.example.com", "thumbprint": "T" * 43}
 _ROBOT: Final = {"username": "robot", "password": "hush"}
 _DIGEST: Final = f"sha256:{'0' * 64}"
 _OFFICIAL: Final = (
@@ -477,6 +487,16 @@ _OTHERS: Final[Mapping[str, Sequence[Sample]]] = {
     "images.registries.<name>.ca": [Sample(says="an authority of its own", change=_registry_with_authority)],
     "images.registries.<name>.insecure": [Sample(says="plain http", change=_registry(insecure=True))],
     "images.registries.<name>": [Sample(says="of a registry that no image comes from", change=_strange_registry)],
+    "storage.encryption.key": [Sample(says="key1", change=_encryption())],
+    "storage.encryption.tang[]": [Sample(says="a server", change=_encryption(tang=[_TANG]))],
+    "storage.encryption.tang[].url": [
+        Sample(
+            says="a server at another port", change=_encryption(tang=[{**_TANG, "url": "http://tang.example.com:7500"}])
+        )
+    ],
+    "storage.encryption.tang[].thumbprint": [
+        Sample(says="a server with another key", change=_encryption(tang=[{**_TANG, "thumbprint": "U" * 43}]))
+    ],
     "images.signers[]": [Sample(says="all by digest, those that are built here signed", change=_signed())],
     "images.signers[].images": [
         Sample(
@@ -646,6 +666,7 @@ _REFILLED: Final = (
 
 NOTES: Final[Mapping[str, str]] = {
     "storage.bounded": "kept; a volume that holds data stays a folder",
+    "storage.encryption.key": "kept; a volume that was made in clear stays so, and another key replaces the former",
     "kafka.volumeGiB": "kept; Kafka's limits in bytes follow",
     "kafka.retentionHours": "kept; with less, older frames and results leave Kafka",
     "kafka.partitions": "kept; a camera may go to another partition, and a topic keeps the partitions that it has",
@@ -917,6 +938,7 @@ def facts(host: str, server: str) -> dict[str, Any]:
         "macs": [f"02:00:{host}"],
         "firewalls": [],
         "virtual_ip_holder": "",
+        "encrypts": True,
         "cluster": server,
     }
 

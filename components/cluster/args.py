@@ -10,7 +10,7 @@ import pulumi
 
 from components import remote
 from components.config import Backup, Cluster, Machine, Machines
-from components.config.sections import Registry
+from components.config.sections import Encryption, Registry
 
 NetworkKind = Literal["built-in", "manifest"]
 """The kind of pod network: Argus's own, or the one in the user's manifest."""
@@ -45,6 +45,8 @@ class ClusterArgs:
     """Size (GiB) of each stateful service's local volume; empty where the user names a storage class."""
     bounded_volumes: bool = False
     """Whether each local volume is a file system of its own."""
+    volume_encryption: Encryption | None = None
+    """How these file systems are encrypted; None where they are in clear."""
     digests: Mapping[str, str] = field(default_factory=dict)
     """The digest that an image must have, by its reference; other images are not checked."""
     registries: Mapping[str, Registry] = field(default_factory=dict)
@@ -59,6 +61,11 @@ class ClusterArgs:
     def schedulable_machines(self) -> tuple[Machine, ...]:
         """The machines that ordinary pods may run on."""
         return self.all_machines if self.cluster.schedule_pods_on_control_planes else self.machines.active_workers
+
+    @property
+    def encrypts_volumes(self) -> bool:
+        """Whether machines encrypt local volumes."""
+        return bool(self.volumes_gib) and self.volume_encryption is not None
 
     @property
     def endpoint(self) -> str:

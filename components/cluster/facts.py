@@ -43,6 +43,8 @@ class Facts:
     """As in disks.Disks."""
     volumes: Sequence[str]
     """As in disks.Disks."""
+    encrypts: bool
+    """Whether its kernel can encrypt volumes."""
     swap: Sequence[str]
     """What it swaps to, as `NAME KIND`: a partition, a file or zram; what is a `unit` would be started with it."""
     ports_in_use: Sequence[str]
@@ -83,8 +85,8 @@ def problems(facts: Mapping[str, Facts | str], args: ClusterArgs, accepted: Coll
         address = addresses[name]
         if isinstance(each, Facts):
             own = [] if name in accepted else [*_problems(each, args, address, macs)]
-            if name in keepers and name not in accepted and (full := disks.problem(each.disks_of(args.server), args)):
-                own.append(full)
+            if name in keepers and name not in accepted:
+                own += _volumes(each, args)
             lines = [*own, *shared.get(name, ())]
         else:
             lines = [each]
@@ -183,6 +185,16 @@ def _problems(facts: Facts, args: ClusterArgs, address: str, macs: Collection[st
         yield (
             f"sees {args.endpoint} in use by {facts.virtual_ip_holder}, which is no machine of this stack: choose a"
             " free address for argus:cluster.endpoint"
+        )
+
+
+def _volumes(facts: Facts, args: ClusterArgs) -> Iterable[str]:
+    if full := disks.problem(facts.disks_of(args.server), args):
+        yield full
+    if args.encrypts_volumes and not facts.encrypts:
+        yield (
+            "its kernel encrypts no volumes (there is no dm-crypt; a container has none): boot a kernel with the module"
+            " dm_crypt, as Debian's and Ubuntu's have it, or remove argus:storage.encryption"
         )
 
 

@@ -118,6 +118,13 @@ volumes() {
     echo "${folder##*/} $(stat -c %d "$file") ${used:--}"
   done
 }
+# Whether the kernel encrypts volumes: it has dm-crypt, or a module of it; a container makes no devices.
+encrypts() {
+  local modules
+  modules=/lib/modules/$(uname -r)
+  if systemd-detect-virt --quiet --container; then return 1; fi
+  dmsetup targets 2>/dev/null | grep -q '^crypt ' || grep -qs '/dm-crypt\.ko' "$modules"/modules.{dep,builtin}
+}
 
 cat <<FACTS
 {
@@ -132,6 +139,7 @@ cat <<FACTS
   "disk_mib": $(df --output=avail -m /var/lib | tail -n 1 | tr -d ' '),
   "disks": $(disks | listed),
   "volumes": $(volumes | listed),
+  "encrypts": $(encrypts && echo true || echo false),
   "containerd": $(quoted "$(containerd_version)"),
   "swap": $(swaps | listed),
   "ports_in_use": $(ports_in_use | listed),

@@ -9,6 +9,7 @@ import pulumi
 from components import remote
 from components.cluster.args import MachineArgs
 from components.cluster.machine import script
+from components.config.sections import Encryption
 
 _EVERYWHERE: Final = (
     "ca-certificates",
@@ -30,6 +31,10 @@ _EVERYWHERE: Final = (
 _CONTROL_PLANE: Final = ("haproxy", "keepalived")
 _FOR_VOLUMES: Final = ("e2fsprogs",)
 """For volumes that are file systems of their own. Debian 13 installs it only where a disk of the machine is an ext4."""
+_FOR_ENCRYPTION: Final = ("cryptsetup-bin",)
+"""For volumes that are encrypted."""
+_FOR_TANG: Final = ("clevis",)
+"""For a key of volumes that Tang servers seal."""
 _FOR_COPIES: Final = ("age", "openssh-client")
 """For a control plane that sends encrypted copies of its backups."""
 
@@ -47,7 +52,8 @@ class Packages(pulumi.ComponentResource):
                 "packages.sh",
                 packages=packages_of(
                     control_plane=args.machine.control_plane,
-                    bounded=_bounded(args),
+                    bounded=args.bounded_volumes and _holds_volumes(args),
+                    encryption=args.volume_encryption if _holds_volumes(args) else None,
                     copies=args.backup.copy_to is not None,
                 ),
                 binaries=args.cluster.binaries.rstrip("/"),
@@ -61,19 +67,21 @@ class Packages(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-def packages_of(*, control_plane: bool, bounded: bool, copies: bool) -> tuple[str, ...]:
+def packages_of(*, control_plane: bool, bounded: bool, encryption: Encryption | None, copies: bool) -> tuple[str, ...]:
     """The Debian packages of a machine.
 
-    `bounded` is whether it holds volumes that are file systems of their own, `copies` whether the stack sends encrypted
-    copies of its backups.
+    `bounded` is whether it holds volumes that are file systems of their own, `encryption` how these are encrypted,
+    `copies` whether the stack sends encrypted copies of its backups.
     """
     wanted: tuple[str, ...] = _EVERYWHERE
     if bounded:
         wanted += _FOR_VOLUMES
+    if encryption is not None:
+        wanted += _FOR_ENCRYPTION + (_FOR_TANG if encryption.tang else ())
     if control_plane:
         wanted += _CONTROL_PLANE + (_FOR_COPIES if copies else ())
     return wanted
 
 
-def _bounded(args: MachineArgs) -> bool:
-    return bool(args.volumes_gib) and args.bounded_volumes and args.machine in args.schedulable_machines
+def _holds_volumes(args: MachineArgs) -> bool:
+    return bool(args.volumes_gib) and args.machine in args.schedulable_machines

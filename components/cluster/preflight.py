@@ -68,6 +68,7 @@ class Preflight(pulumi.ComponentResource):
                 args.cluster.minimum_disk_gib,
                 *(f"{service} {gib}" for service, gib in args.volumes_gib.items()),
                 args.cluster.firewalls,
+                args.encrypts_volumes,
             )
             checks[machine.name] = earlier.apply(partial(_same_or_new, machine.host, f"{now} {asked}"))
             commands[machine.name] = remote.command(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import pulumi
 from pulumi_kubernetes import core, meta, storage
@@ -14,12 +15,16 @@ from components.cluster.machine import program, script
 from components.config import Machine
 from components.kubernetes.volumes import LOCAL_STORAGE_CLASS, VOLUME_LABEL
 
+MOUNT: Final = ("functions/encrypted_volumes.sh", "mount_volumes.sh")
+"""What mounts the volumes at each start of a machine."""
+
 
 class LocalStorage(pulumi.ComponentResource):
     """A storage class, and on every machine one volume for each stateful service.
 
     A claim selects its volume by the label `argus.dev/volume`. A volume is a file system of its own where the stack
-    says so; else it is a folder, and its service keeps to the size.
+    says so, in clear or encrypted with a key that its machine draws; else it is a folder, and its service keeps to the
+    size.
     The data in the folders is deleted when the machine leaves the stack.
     """
 
@@ -43,6 +48,7 @@ class LocalStorage(pulumi.ComponentResource):
             reclaim_policy="Retain",
             opts=pulumi.ResourceOptions(parent=self, provider=provider),
         )
+        encryption = args.volume_encryption
         volumes: dict[str, Sequence[pulumi.Resource]] = {}
         for machine in args.schedulable_machines:
             folders = remote.command(
@@ -54,7 +60,9 @@ class LocalStorage(pulumi.ComponentResource):
                     root=VOLUMES_ROOT,
                     volumes=[f"{service} {gib}" for service, gib in args.volumes_gib.items()],
                     bounded=args.bounded_volumes,
-                    mount=program("mount_volumes.sh"),
+                    key_name=encryption.key if encryption else "",
+                    tang=[f"{server.url} {server.thumbprint}" for server in encryption.tang] if encryption else "",
+                    mount=program(*MOUNT),
                 ),
                 opts=pulumi.ResourceOptions(parent=self),
             )

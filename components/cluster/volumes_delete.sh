@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
-# Deletes the local volumes with their data.
+# Deletes the local volumes with their data. Of an encrypted one the header goes first: without it no key opens what is left of
+# it on the disk.
 : "${ROOT:?}"
 for folder in "$ROOT"/*/; do
   folder=${folder%/}
-  [[ -e ${ROOT%/*}/disks/${folder##*/}.img ]] || continue
-  if mountpoint -q "$folder"; then umount "$folder" || umount --lazy "$folder"; fi
+  file=${ROOT%/*}/disks/${folder##*/}.img device=/dev/mapper/argus-${folder##*/}
+  if [[ -e $file ]] && mountpoint -q "$folder"; then umount "$folder" || umount --lazy "$folder"; fi
+  if [[ -b $device ]]; then cryptsetup close --deferred "${device##*/}"; fi
+  [[ -e $file ]] || continue
+  if is_encrypted "$file"; then cryptsetup erase --batch-mode "$file" || say "the header of $file is not wiped"; fi
   chattr -i "$folder" 2>/dev/null || true
 done
 if [[ -e /etc/systemd/system/argus-volumes.service ]]; then
@@ -13,3 +17,5 @@ if [[ -e /etc/systemd/system/argus-volumes.service ]]; then
   systemctl daemon-reload
 fi
 rm -rf "${ROOT:?}" "${ROOT%/*}/disks"
+rm -f /etc/argus/volume-key{,.new}
+rmdir --ignore-fail-on-non-empty /etc/argus 2>/dev/null || true

@@ -44,6 +44,7 @@ from components.config.urls import (
     check_proxy,
     check_registry,
     check_registry_host,
+    check_tang,
     registry_of,
 )
 from components.public_keys import check_public_key
@@ -650,6 +651,33 @@ class Images(Section):
         return f"{reference}@{digest}" if digest else reference
 
 
+class TangServer(Section):
+    """A Tang server, without which nobody opens what it helped to seal."""
+
+    url: Annotated[str, AfterValidator(check_tang)] = Field(
+        description="Where machines reach it, `http://host:port`; what is sent need not be encrypted. It may not run "
+        "in this cluster, nor need it to start."
+    )
+    thumbprint: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{43}$")] = Field(
+        description="Of its signing key, as `tang-show-keys` prints it there; no other server is believed."
+    )
+
+
+class Encryption(Section):
+    """How local volumes are encrypted: LUKS2, with a key that each machine draws and that never leaves it."""
+
+    key: Name = Field(
+        description="Name of the key; another name (a date, say) makes each machine draw another one, which replaces "
+        "the former in all its volumes while they are in use. The key is in a file of the machine's system disk for "
+        "root alone: without tang, who has that disk too reads the volumes."
+    )
+    tang: tuple[TangServer, ...] = Field(
+        (),
+        description="Tang servers that seal the key: a machine opens it with any one of them, and not where none "
+        "answers. When it starts, it waits for one before its pods do. Other servers are another key.",
+    )
+
+
 class Storage(Section):
     """Where the stateful services keep their data."""
 
@@ -664,6 +692,25 @@ class Storage(Section):
         "one takes nothing from the others, nor another program from it. A volume that holds data stays as it is: set "
         "this before the cluster is made, or replace one machine after the other.",
     )
+    encryption: Encryption | None = Field(
+        None,
+        description="Encrypt these file systems (LUKS2); needs bounded, and machines whose kernel has dm-crypt, which "
+        "a container's has not. A volume that was made in clear stays so, and one that was encrypted too: set this "
+        "before the cluster is made, or replace one machine after the other.",
+    )
+
+    @model_validator(mode="after")
+    def _encrypts_its_own(self) -> Self:
+        if self.encryption is not None and self.class_name is not None:
+            raise ValueError(
+                f"encryption is of volumes that Argus makes, and className names {self.class_name!r}: remove "
+                "encryption, and have that class encrypt"
+            )
+        if self.encryption is not None and not self.bounded:
+            raise ValueError(
+                "encryption needs `bounded: true`, as only a volume that is a file system of its own can be encrypted"
+            )
+        return self
 
 
 class Memory(Section):

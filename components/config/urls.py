@@ -67,6 +67,15 @@ def check_proxy(url: str) -> str:
     return bare
 
 
+def check_tang(url: str) -> str:
+    """Check the URL of a Tang server, `http(s)://host[:port]`; return it without a trailing slash."""
+    parts = split_without_login(url, "a Tang server asks nobody for one")
+    bare = url.rstrip("/")
+    if parts.scheme not in ("http", "https") or not re.fullmatch(r"[\w.-]+(:[0-9]+)?", bare.partition("://")[2]):
+        raise ValueError("must be http://host:port of a Tang server, without a path")
+    return bare
+
+
 def split_without_login(url: str, remedy: str) -> SplitResult:
     """The parts of a URL that is kept as plain text. Raises ValueError with the remedy if a login may be in it."""
     if camera_url.has_userinfo(url) or camera_url.login_key(url):

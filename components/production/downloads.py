@@ -108,8 +108,12 @@ def _of_pulumi() -> Iterator[Download]:
 
 def machine_packages(settings: Settings, *, control_plane: bool) -> tuple[str, ...]:
     """The Debian packages of a machine that holds volumes."""
-    copies = settings.backup.copy_to is not None
-    return packages_of(control_plane=control_plane, bounded=settings.storage.bounded, copies=copies)
+    return packages_of(
+        control_plane=control_plane,
+        bounded=settings.storage.bounded,
+        encryption=settings.storage.encryption,
+        copies=settings.backup.copy_to is not None,
+    )
 
 
 def _of_machines(declared: Declared) -> Iterator[Download]:

@@ -50,6 +50,7 @@ SERVING = "echo 'io.containerd.grpc.v1 cri - ok'"
 """A stand-in for ctr of a containerd that serves pods."""
 
 MOVED = (
+    "/dev/mapper",
     "/etc/argus",
     "/etc/kubernetes",
     "/etc/containerd",
@@ -62,6 +63,7 @@ MOVED = (
     "/etc/sysctl.d",
     "/etc/systemd/networkd.conf.d",
     "/etc/systemd/system",
+    "/lib/modules",
     "/opt/cni",
     "/proc/net",
     "/proc/swaps",
@@ -146,11 +148,15 @@ class Host:
             "invitation.sh", joining=name, address="192.0.2.99", control_plane=control_plane, version="1.36.1"
         ).stdout
 
-    def moved(self, file: str) -> Path:
-        """One of the cluster's scripts, with its paths moved into this folder."""
-        text = (FOLDER / file).read_text()
+    def within(self, text: str) -> str:
+        """A script's text with its paths moved into this folder."""
         for path in MOVED:
             text = text.replace(path, str(self.path(path)))
+        return text
+
+    def moved(self, file: str) -> Path:
+        """One of the cluster's scripts, with its paths moved into this folder."""
+        text = self.within((FOLDER / file).read_text())
         text = text.replace("/run/argus-", str(self.root / "run-argus-"))
         for patient in (
             "until_true 30 serves_pods",

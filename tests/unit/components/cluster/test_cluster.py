@@ -60,6 +60,7 @@ def facts(name: str, **changes: Any) -> str:
         "addresses": [ADDRESSES[name]],
         "macs": [f"02:00:00:00:00:{number}"],
         "virtual_ip_holder": "",
+        "encrypts": True,
         "cluster": "",
     }
     return printed(json.dumps(fit | changes))

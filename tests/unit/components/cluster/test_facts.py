@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from components.cluster.facts import Facts, no_answer, not_understood, problems
+from components.config.sections import Encryption
 from tests.unit.components.answers import printed
 from tests.unit.components.cluster.conftest import Host, cluster_args, cluster_section, machine, machines, worker
 
@@ -32,6 +33,7 @@ FIT = Facts(
     addresses=["127.0.0.1", "192.0.2.11"],
     macs=["02:00:00:00:00:11"],
     virtual_ip_holder="",
+    encrypts=True,
     cluster="",
 )
 OTHER = replace(
@@ -185,6 +187,45 @@ def test_volumes_that_do_not_fit_are_named_with_their_machine() -> None:
     only_workers = replace(args, cluster=cluster_section(), machines=machines([machine("cp1", "192.0.2.11")]))
     assert problems({"cp1": FIT}, only_workers) == []
     assert len(problems({"cp1": FIT, "cp2": OTHER}, args, ["cp1"])) == 1
+
+
+def test_a_kernel_that_encrypts_no_volumes_is_named_before_one_is_made() -> None:
+    encrypted = replace(ARGS, volumes_gib={"kafka": 1}, volume_encryption=Encryption.model_validate({"key": "key1"}))
+    container = replace(FIT, encrypts=False, cluster=ARGS.server)
+    (found,) = problems({"cp1": container, "cp2": OTHER}, encrypted)
+    assert found.startswith(
+        "cp1 (192.0.2.11): its kernel encrypts no volumes (there is no dm-crypt; a container has none)"
+    )
+    assert found.endswith("or remove argus:storage.encryption")
+    for args in (ARGS, replace(encrypted, volumes_gib={}), replace(encrypted, volume_encryption=None)):
+        assert problems({"cp1": container, "cp2": OTHER}, args) == []
+    # A machine that runs no pods has no volumes.
+    workers = replace(encrypted, cluster=cluster_section(minimumMemoryMiB=0, minimumDiskGiB=0))
+    assert problems({"cp1": container, "cp2": OTHER}, workers) == []
+
+
+@pytest.mark.parametrize(
+    ("targets", "modules", "container", "encrypts"),
+    [
+        ("", "kernel/drivers/md/dm-crypt.ko.xz: kernel/drivers/md/dm-mod.ko.xz", False, True),
+        ("crypt            v1.24.0", "", False, True),
+        ("", "kernel/drivers/md/dm-mod.ko.xz:", False, False),
+        ("striped          v1.6.0", "", False, False),
+        ("", "", False, False),
+        # It sees its host's modules, but has no devices of its own.
+        ("crypt            v1.24.0", "kernel/drivers/md/dm-crypt.ko.xz:", True, False),
+    ],
+)
+def test_whether_a_kernel_encrypts_is_known_without_loading_anything(
+    hosts: dict[str, Host], targets: str, modules: str, container: bool, encrypts: bool
+) -> None:
+    host = hosts["worker1"]
+    host.program("uname", "echo 6.12.1")
+    host.program("systemd-detect-virt", "exit 0" if container else "exit 1")
+    host.program("dmsetup", f"echo '{targets}'")
+    host.path("/lib/modules/6.12.1").mkdir(parents=True)
+    host.path("/lib/modules/6.12.1/modules.dep").write_text(f"{modules}\n")
+    assert told(host).encrypts is encrypts
 
 
 def test_who_held_the_address_long_ago_may_have_been_replaced() -> None:

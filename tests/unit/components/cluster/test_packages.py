@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from components.cluster.packages import Packages
+from components.config.sections import Encryption
 from components.remote import Ssh
 from tests.unit.components.answers import unpacked
 from tests.unit.components.cluster.conftest import Host, cluster_args, machine, machines, worker
@@ -20,6 +21,10 @@ LOCKED = [
     "E: Unable to acquire the dpkg frontend lock (/var/lib/dpkg/lock-frontend), is another process using it?",
     "dpkg: error: dpkg frontend lock was locked by another process with pid 3312",
 ]
+
+
+ENCRYPTION = Encryption.model_validate({"key": "key1"})
+SEALED = Encryption.model_validate({"key": "key1", "tang": [{"url": "http://tang", "thumbprint": "T" * 43}]})
 
 
 @pytest.fixture
@@ -131,16 +136,24 @@ def test_what_is_there_is_not_installed_and_so_not_removed_later(bare: Host) -> 
 @pytest.mark.parametrize(
     ("given", "wanted"),
     [
-        ({}, False),
-        ({"volumes_gib": {"kafka": 1}}, False),
-        ({"volumes_gib": {"kafka": 1}, "bounded_volumes": True}, True),
-        ({"bounded_volumes": True}, False),
+        ({}, set()),
+        ({"volumes_gib": {"kafka": 1}}, set()),
+        ({"volumes_gib": {"kafka": 1}, "bounded_volumes": True}, {"e2fsprogs"}),
+        ({"bounded_volumes": True, "volume_encryption": ENCRYPTION}, set()),
+        (
+            {"volumes_gib": {"kafka": 1}, "bounded_volumes": True, "volume_encryption": ENCRYPTION},
+            {"e2fsprogs", "cryptsetup-bin"},
+        ),
+        (
+            {"volumes_gib": {"kafka": 1}, "bounded_volumes": True, "volume_encryption": SEALED},
+            {"e2fsprogs", "cryptsetup-bin", "clevis"},
+        ),
     ],
 )
 def test_volumes_with_file_systems_have_their_tools_installed(
-    pulumi_mocks: Recorder, given: dict[str, Any], wanted: bool
+    pulumi_mocks: Recorder, given: dict[str, Any], wanted: set[str]
 ) -> None:
-    """Debian 13 has mkfs.ext4 only where its installer made an ext4."""
+    """Debian 13 has mkfs.ext4 only where its installer made an ext4, and none has cryptsetup."""
     args = cluster_args(
         machines=machines([machine("cp1", "192.0.2.11")], [worker("worker1", "192.0.2.21")]),
         ssh=Ssh(options=ssh_options(), host_keys={each: ["ssh-ed25519 A"] for each in ("192.0.2.11", "192.0.2.21")}),
@@ -155,8 +168,9 @@ def test_volumes_with_file_systems_have_their_tools_installed(
     control_plane, node = (
         unpacked(pulumi_mocks.named(f"{each.name}-installed").inputs["create"]) for each in args.all_machines
     )
-    assert ("e2fsprogs" in node) is wanted
-    assert "e2fsprogs" not in control_plane, "it runs no pods"
+    tools = ("e2fsprogs", "cryptsetup-bin", "clevis")
+    assert {tool for tool in tools if tool in node} == wanted
+    assert not any(tool in control_plane for tool in tools), "it runs no pods"
 
 
 def prepare(host: Host, *, member: bool) -> None:

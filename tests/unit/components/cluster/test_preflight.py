@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from components.cluster.preflight import Preflight, PreflightError
+from components.config.sections import Encryption
 from components.remote import Ssh
 from tests.unit.components.answers import printed
 from tests.unit.components.cluster.conftest import preflight_args
@@ -32,6 +33,7 @@ FACTS = {
     "addresses": ["192.0.2.11"],
     "macs": ["02:00:00:00:00:11"],
     "virtual_ip_holder": "",
+    "encrypts": True,
     "cluster": "",
 }
 ADDRESS = "192.0.2.11"
@@ -67,6 +69,7 @@ def test_a_machine_is_checked_until_it_is_a_member(pulumi_mocks: Recorder, monke
         {"cluster": {"minimumMemoryMiB": 2000}},
         {"cluster": {"endpoint": "192.0.2.20"}},
         {"cluster": {"firewalls": "opened"}},
+        {"volumes_gib": {"kafka": 1}, "volume_encryption": Encryption.model_validate({"key": "key1"})},
     ],
 )
 def test_a_member_is_asked_again_when_the_question_changes(

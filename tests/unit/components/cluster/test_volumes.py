@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from components.cluster.machine import program
+from components.cluster.storage import MOUNT
 from tests.unit.components.cluster.conftest import Host
 
 GIB = 2**30
@@ -34,7 +35,9 @@ def make(host: Host, *volumes: str, bounded: bool = True) -> subprocess.Complete
         root=str(host.path(ROOT)),
         volumes=list(volumes),
         bounded=bounded,
-        mount=program("mount_volumes.sh"),
+        key_name="",
+        tang="",
+        mount=program(*MOUNT),
     )
 
 

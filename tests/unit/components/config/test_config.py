@@ -131,6 +131,12 @@ def outside(**own: Any) -> Callable[[Values], None]:
     return change("kafka.outside", section)
 
 
+def tang(**own: str) -> Callable[[Values], None]:
+    """A Tang server for the key of volumes."""
+    server = {"url": "http://tang.example.com", "thumbprint": "T" * 43, **own}
+    return change("storage", {"bounded": True, "encryption": {"key": "key1", "tang": [server]}})
+
+
 def drop_control_plane(values: Values) -> None:
     values["machines"]["controlPlanes"].pop()
 
@@ -502,6 +508,23 @@ MISTAKES = {
     ),
     "a listener outside for nobody": (outside(clients={}), "kafka.outside.clients:"),
     "a host outside with a port": (outside(host="kafka.example.com:9094"), "kafka.outside.host:"),
+    "folders that are to be encrypted": (
+        change("storage", {"encryption": {"key": "key1"}}),
+        "storage: encryption needs `bounded: true`",
+    ),
+    "volumes of a class that are to be encrypted": (
+        change("storage", {"encryption": {"key": "key1"}, "className": "fast"}),
+        "storage: encryption is of volumes that Argus makes, and className names 'fast': remove encryption",
+    ),
+    "an encryption without the name of a key": (
+        change("storage", {"bounded": True, "encryption": {}}),
+        "storage.encryption.key: required and missing",
+    ),
+    "a Tang server with a path": (
+        tang(url="http://tang.example.com/adv"),
+        "must be http://host:port of a Tang server, without a path",
+    ),
+    "a Tang server whose thumbprint is cut": (tang(thumbprint="T" * 27), "storage.encryption.tang[0].thumbprint:"),
     "too few machines": (change("kafka.replicas", 6), "only 5 machines run pods"),
     "nowhere to run": (no_workers, "no machine may run pods"),
     "a manifest that is not there": (
@@ -614,6 +637,12 @@ def test_a_mistake_is_named(mistake: str, values: Values) -> None:
     edit, expected = MISTAKES[mistake]
     edit(values)
     assert any(expected in problem for problem in problems_of(values)), problems_of(values)
+
+
+def test_a_key_of_volumes_may_be_sealed_by_tang_servers(values: Values) -> None:
+    tang(url="http://tang.example.com:7500/")(values)
+    (server,) = load_values(values, rules(STAGES)).storage.encryption.tang  # type: ignore[union-attr]
+    assert server.url == "http://tang.example.com:7500"
 
 
 def test_all_mistakes_are_reported_at_once(values: Values) -> None:
