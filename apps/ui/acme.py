@@ -10,8 +10,8 @@ from cryptography import x509
 
 from apps.messages.certificate import FAILURE_FILE, Failure
 from apps.service.certificate import Certificate
+from apps.service.expiry import EXPIRY
 from apps.service.settings import SettingsError
-from apps.ui import metrics
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class AcmeCertificate:
             self.notice = _notice(None, self._failure())
             return
         self._names = frozenset(names.get_values_for_type(x509.DNSName))
-        metrics.ACME_CERTIFICATE_ENDS.set(found.not_valid_after_utc.timestamp())
+        EXPIRY.labels("acme").set(found.not_valid_after_utc.timestamp())
         self.notice = _notice(found, self._failure())
 
     def _choose(self, connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, _: ssl.SSLContext) -> None:

@@ -33,9 +33,6 @@ DISK_USED = Gauge(
     "How full a file system is, of bytes or of files: a pod's volume, or without a pod a disk of the machine.",
     ["machine", "pod"],
 )
-ACME_CERTIFICATE_ENDS = Gauge(
-    "argus_ui_acme_certificate_ends_timestamp_seconds", "When the certificate of the ACME server ends; 0 for none."
-)
 PARTITIONS = Gauge("argus_ui_partitions", "Partitions that the wall reads.")
 LOGINS = Counter("argus_ui_logins_total", "Tries to log in with a password.", ["outcome"])
 OPENID_LOGINS = Counter("argus_ui_openid_logins_total", "Tries to log in by OpenID Connect.", ["outcome"])

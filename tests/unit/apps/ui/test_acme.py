@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from apps.messages.certificate import FAILURE_FILE, Failure
 from apps.service.certificate import Certificate
-from apps.ui import metrics
+from apps.service.expiry import EXPIRY
 from apps.ui.__main__ import OLDEST_TLS
 from apps.ui.acme import AcmeCertificate
 from apps.ui.plain_http import Context
@@ -135,7 +135,7 @@ def test_the_page_s_own_context_may_choose(tmp_path: Path, folder: Path) -> None
 def test_nothing_is_said_of_one_that_is_good(own: Certificate, folder: Path) -> None:
     issue(folder)
     assert AcmeCertificate(folder, own, OLDEST_TLS).notice is None
-    assert metrics.ACME_CERTIFICATE_ENDS._value.get() > datetime.now(UTC).timestamp() + 79 * 86400
+    assert EXPIRY.labels("acme")._value.get() > datetime.now(UTC).timestamp() + 79 * 86400
 
 
 def test_a_failure_is_said_with_its_reason_and_how_long_there_is_a_certificate(own: Certificate, folder: Path) -> None:
