@@ -9,7 +9,7 @@ from lab.config import ROOT, LabError
 from lab.shell import run
 
 ENVIRONMENT = {"CONTAINERS_CONF": str(ROOT / "lab/containers.conf")}
-_REMOVE_SECONDS = 180
+_REMOVE_SECONDS = 600
 _PAUSE_TRIES = 5
 _EXITS = Path("/run/libpod/exits")
 """A container's monitor writes the exit status here, from which Podman learns that the container ended."""
@@ -69,6 +69,11 @@ def remove_containers(names: Iterable[str]) -> None:
     if not succeeds(*remove, timeout=_REMOVE_SECONDS):
         # Podman gives a killed machine 10 s to end its processes, of which a busy host needs more.
         podman(*remove, timeout=_REMOVE_SECONDS)
+
+
+def remove_volume(name: str) -> None:
+    """Remove a volume, which no container must use. With the files of a day in it that takes minutes on a busy host."""
+    podman("volume", "rm", "--force", name, timeout=_REMOVE_SECONDS)
 
 
 def labelled(kind: str, label: str) -> list[str]:

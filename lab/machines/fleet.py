@@ -9,7 +9,16 @@ from pathlib import Path
 
 from lab.config import NETWORK, LabError, Machine
 from lab.machines import image, ssh
-from lab.podman import inspect_container, labelled, podman, remove_container, remove_containers, running, succeeds
+from lab.podman import (
+    inspect_container,
+    labelled,
+    podman,
+    remove_container,
+    remove_containers,
+    remove_volume,
+    running,
+    succeeds,
+)
 from lab.progress import now, say, step, wait_for
 
 LABEL = "dev.argus.lab=machine"
@@ -82,7 +91,7 @@ def remove_all() -> None:
         now(f"removing {', '.join(containers)}")
         remove_containers(containers)
     for volume in labelled("volume", LABEL):
-        podman("volume", "rm", "--force", volume)
+        remove_volume(volume)
 
 
 def kill(machine: Machine) -> None:
@@ -199,7 +208,7 @@ def _volumes(machine: Machine) -> dict[str, str]:
 def _remove_disks(machine: Machine) -> None:
     for volume in _volumes(machine).values():
         if succeeds("volume", "exists", volume):
-            podman("volume", "rm", "--force", volume)
+            remove_volume(volume)
 
 
 def _remove_strangers(fleet: tuple[Machine, ...]) -> None:

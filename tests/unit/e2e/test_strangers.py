@@ -102,12 +102,6 @@ def test_a_stranger_is_refused_who_reaches_all_and_is_served_nowhere(said: list[
     assert found is None if part is None else part in (found or "")
 
 
-@pytest.mark.parametrize(("kind", "port"), sorted(strangers.SERVES_EVERYBODY))
-def test_who_serves_everybody_is_on_the_page_of_what_is_open(kind: str, port: int) -> None:
-    page = (ROOT / "docs/security.md").read_text().partition("## What is open")[2].partition("\n## ")[0]
-    assert kind in page.lower() and str(port) in page
-
-
 def test_each_stranger_s_lines_are_its_own() -> None:
     said = strangers.by_stranger(["@argus/stranger", "@argus/stranger-ui", "[1]", "[2]", "@default/stranger", "[]"])
     assert said == {"argus/stranger": [], "argus/stranger-ui": ["[1]", "[2]"], "default/stranger": ["[]"]}
