@@ -317,6 +317,7 @@ def test_what_keeps_the_page_s_certificate_reaches_its_server_and_name_servers_a
         transport="plain",
         zookeeper_transport="plain",
         search_transport="plain",
+        node_ports=[9300],
     )
     pulumi_mocks.run(lambda: NetworkPolicies("network", args) and None)
     policies = [each.inputs for each in pulumi_mocks.resources if each.custom]

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from components.config.sections import Elasticsearch
 from components.pipeline.elasticsearch import audit_template, elasticsearch_yml
 from tests.e2e import audited
 from tests.e2e.audited import about, differences, forget, identity, indexed_since, remains, telling
@@ -126,7 +127,7 @@ def test_what_is_asked_for_is_in_the_mapping() -> None:
 
 
 def lists(*, audit: bool) -> dict[str, Any]:
-    config = elasticsearch_yml("argus", 3, 4, transport="tls", audit=audit)
+    config = elasticsearch_yml("argus", Elasticsearch(volumeGiB=4), audit=audit)
     peers = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "argus-audit"}}} if audit else {}
     names = ["argus", "kube-system", *(["argus-audit"] if audit else [])]
     return {

@@ -13,7 +13,6 @@ from components.pipeline.stages import STAGES
 from tests.e2e import strangers
 from tests.e2e.cluster import NAMESPACE
 from tests.e2e.strangers import SERVICES, Stranger, Target
-from tests.unit.components.conftest import ROOT
 from tests.unit.stacks import LAB, sections
 
 KINDS = {"ui": {"name": "ui"}, "kafka": {"name": "kafka"}, "topics": {"name": "topics", "component": "job"}}
