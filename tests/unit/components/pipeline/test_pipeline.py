@@ -54,8 +54,9 @@ def test_services_are_probed_cheaply(build: Build) -> None:
             continue
         for container in template["spec"]["containers"]:
             probes = {probe: container[probe] for probe in PROBES if probe in container}
-            # A node of Elasticsearch is ready if it answers by its proxy, which so needs no readiness of its own.
-            assert probes.keys() == set(PROBES) - ({"readinessProbe"} if container["name"] == "proxy" else set()), key
+            # A node of Elasticsearch is ready if it answers by its proxies, which so need no readiness of their own.
+            without = {"readinessProbe"} if container["name"] in ("proxy", "peers") else set()
+            assert probes.keys() == set(PROBES) - without, key
             for probe in probes.values():
                 assert "exec" not in probe, key
                 assert {"httpGet", "tcpSocket"} & set(probe), key
