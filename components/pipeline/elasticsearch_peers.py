@@ -163,7 +163,7 @@ def container(image: pulumi.Input[str], held: Held) -> core.v1.ContainerArgs:
         image=image,
         command=command(),
         ports=k.container_ports({NAME: DOOR}),
-        resources=k.resources_of(MEMORY, cpu="5m"),
+        resources=k.resources_of(MEMORY, cpu="2m"),
         security_context=k.container_security(),
         startup_probe=k.tcp_probe(DOOR, period=2, failures=60),
         liveness_probe=k.tcp_probe(DOOR, period=20, failures=6),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from components.config.sections import Transport
 from components.pipeline.elasticsearch import HTTP
 from components.pipeline.elasticsearch_grants import CLIENTS
 from components.pipeline.elasticsearch_identities import NODES as SERVER
@@ -126,31 +127,36 @@ def test_a_proxy_that_is_killed_costs_its_node_a_moment(closed: Nodes) -> None:
         closed.wait_until_green()
 
 
-def test_a_node_that_is_frozen_or_cut_off_is_left_out_and_comes_back(closed: Nodes) -> None:
-    host = closed.hosts[2]
-    process = services.process_of(closed.container(2))
+@pytest.mark.parametrize("transport", ["plain", "tls"])
+def test_a_node_that_is_frozen_or_cut_off_is_left_out_and_comes_back(nodes: Nodes, transport: Transport) -> None:
+    """The proxies neither answer in a node's place nor keep others from seeing that it does not."""
+    nodes.go(transport)
+    host, process = nodes.hosts[2], services.process_of(nodes.container(2))
+
+    def link(state: str) -> None:
+        host.run("ip", "link", "set", "eth0", state)
+
     took = {}
     for what, begin, end in (
         ("frozen", lambda: os.kill(process, signal.SIGSTOP), lambda: os.kill(process, signal.SIGCONT)),
-        (
-            "cut off",
-            lambda: host.run("ip", "link", "set", "eth0", "down"),
-            lambda: host.run("ip", "link", "set", "eth0", "up"),
-        ),
+        ("cut off", lambda: link("down"), lambda: link("up")),
     ):
-        with closed.written():
+        with nodes.written():
+            # What nodes are just telling each other would be waited for.
+            services.wait_for("documents", nodes.documents, every=1)
+            nodes.wait_until_green()
             began = time.monotonic()
             begin()
             try:
-                closed.wait_until_together(0, 1, seconds=GONE_SECONDS)
+                nodes.wait_until_together(0, 1, seconds=GONE_SECONDS)
                 took[f"{what}, gone"] = time.monotonic() - began
             finally:
                 end()
             began = time.monotonic()
-            closed.wait_until_together(*ALL, seconds=BACK_SECONDS)
+            nodes.wait_until_together(*ALL, seconds=BACK_SECONDS)
             took[f"{what}, back"] = time.monotonic() - began
-            closed.wait_until_green()
-    print({name: round(seconds) for name, seconds in took.items()})
+            nodes.wait_until_green()
+    print(transport, {name: round(seconds) for name, seconds in took.items()})
 
 
 def test_a_stack_goes_back_too(closed: Nodes) -> None:

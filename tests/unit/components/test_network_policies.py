@@ -40,7 +40,7 @@ NEEDED = {
     ("zookeeper", "zookeeper", "quorum"),
     ("zookeeper", "zookeeper", "election"),
     *((client, "kafka", "kafka-tls") for client in BROKERS_CLIENTS),
-    ("elasticsearch", "elasticsearch", "transport"),
+    ("elasticsearch", "elasticsearch", "peers"),
     ("elasticsearch-template", "elasticsearch", "https"),
     ("elasticsearch-retention", "elasticsearch", "https"),
     ("filebeat", "elasticsearch", "https"),
