@@ -54,16 +54,10 @@ def test_services_are_probed_cheaply(build: Build) -> None:
             continue
         for container in template["spec"]["containers"]:
             probes = {probe: container[probe] for probe in PROBES if probe in container}
-<<<<<<< HEAD
             # A node of Elasticsearch, or Filebeat, is ready if it answers by what is beside it, which so needs no
             # readiness of its own.
-            beside = container["name"] in ("proxy", "metrics")
-            assert probes.keys() == set(PROBES) - ({"readinessProbe"} if beside else set()), key
-=======
-            # A node of Elasticsearch is ready if it answers by its proxies, which so need no readiness of their own.
-            without = {"readinessProbe"} if container["name"] in ("proxy", "peers") else set()
+            without = {"readinessProbe"} if container["name"] in ("proxy", "peers", "metrics") else set()
             assert probes.keys() == set(PROBES) - without, key
->>>>>>> es-nodes
             for probe in probes.values():
                 assert "exec" not in probe, key
                 assert {"httpGet", "tcpSocket"} & set(probe), key
