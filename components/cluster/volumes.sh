@@ -69,7 +69,7 @@ make_file_system() {
 # A file of that many GiB with a file system; its blocks are taken now, so that no other program can take them later.
 make_disk() {
   local file=$1 gib=$2 name=$3
-  mkdir -p "$disks"
+  install -d -m 0700 "$disks"
   rm -f "$file.new"
   fallocate -l "${gib}G" "$file.new" || {
     rm -f "$file.new"

@@ -74,14 +74,14 @@ def ready(machine: Machine) -> Iterator[Machine]:
         on(machine, f"cat >/usr/local/sbin/cryptsetup <<'FILE'\n{IN_CLEAR}FILE\nchmod +x /usr/local/sbin/cryptsetup")
     yield machine
     run(machine, script("volumes_delete.sh", root=VOLUMES_ROOT))
-    on(machine, "rm -rf /usr/local/sbin/cryptsetup /var/lib/argus/*; systemctl stop 'tang-*'")
+    on(machine, "systemctl stop 'tang-*'; rm -rf /usr/local/sbin/cryptsetup /srv/tang* /var/lib/argus/*")
 
 
 def serve_tang(machine: Machine, port: int) -> str:
     """A Tang server on the machine; what the step is told of it."""
     command = f'socat TCP-LISTEN:{port},fork,reuseaddr EXEC:"/usr/libexec/tangd /srv/tang{port}"'
     on(machine, f"mkdir -p /srv/tang{port} && /usr/libexec/tangd-keygen /srv/tang{port}")
-    on(machine, f"systemd-run --quiet --unit tang-{port} {command} && sleep 1")
+    on(machine, f"systemd-run --quiet --collect --unit tang-{port} {command} && sleep 1")
     return f"http://{machine.address}:{port} {on(machine, f'tang-show-keys {port}')}"
 
 
@@ -155,6 +155,6 @@ def test_any_tang_server_opens_the_key_and_a_start_waits_for_one(ready: Machine)
     assert on(ready, "systemctl show --value --property ActiveState argus-volumes") == "activating"
     assert "waiting for a Tang server" in on(ready, "journalctl --unit argus-volumes --output cat")
     again = 'socat TCP-LISTEN:7502,fork,reuseaddr EXEC:"/usr/libexec/tangd /srv/tang7502"'
-    on(ready, f"systemd-run --quiet --unit tang-7502 {again}")
+    on(ready, f"systemd-run --quiet --collect --unit tang-7502 {again}")
     on(ready, "timeout 30 bash -c 'until systemctl is-active -q argus-volumes; do sleep 1; done'", limit_s=40)
     assert on(ready, f"cat {LOG}") == FRAME

@@ -65,6 +65,7 @@ def test_a_full_volume_takes_nothing_from_the_others(host: Host) -> None:
     with pytest.raises(OSError, match="No space left"):
         take(consumer / "all", GIB)
     (kafka / "log").write_text("still written")
+    assert host.path("/var/lib/argus/disks").stat().st_mode & 0o777 == 0o700, "for root alone"
     # Its blocks are its own from the start.
     assert (host.path("/var/lib/argus/disks") / "kafka.img").stat().st_blocks * 512 >= GIB
 
