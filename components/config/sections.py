@@ -1707,8 +1707,7 @@ class Audit(Section):
 
 
 class PodSecrets(Section):
-    """The secrets by which pods know each other and who reads their metrics, made by the program: two tokens, servers'
-    keys, one an application."""
+    """The secrets by which pods know each other and who scrapes them: tokens, servers' keys, one an application."""
 
     redraw: str = Field(
         "",
