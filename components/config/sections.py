@@ -858,7 +858,7 @@ class Kafka(Section):
 class Elasticsearch(Section):
     """The Elasticsearch nodes that hold the results."""
 
-    replicas: int = Field(3, ge=1, le=256, description="Nodes, but not 2; from 3 on, each index has one replica.")
+    replicas: int = Field(3, ge=1, le=128, description="Nodes, but not 2; from 3 on, each index has one replica.")
     heap_mib: int = Field(1024, ge=384, alias="heapMiB", description="Java heap of a node (MiB).")
     volume_gib: int = Field(100, ge=1, alias="volumeGiB", description="Disk of a node (GiB); it may grow.")
     retention_days: int = Field(7, ge=1, description="Days after which a day's index is deleted.")
