@@ -649,8 +649,8 @@ class TangServer(Section):
     """A Tang server, without which nobody opens what it helped to seal."""
 
     url: Annotated[str, AfterValidator(check_tang)] = Field(
-        description="Where machines reach it, `http://host:port`; what is sent need not be encrypted. It may not run "
-        "in this cluster, nor need it to start."
+        description="Where machines reach it, `http://host:port`; what is sent need not be encrypted. Not one that "
+        "this cluster runs: it would wait for itself."
     )
     thumbprint: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{43}$")] = Field(
         description="Of its signing key, as `tang-show-keys` prints it there; no other server is believed."
