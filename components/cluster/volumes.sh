@@ -75,7 +75,7 @@ make_disk() {
     rm -f "$file.new"
     die "the disk has no room for a volume of $gib GiB: see argus:storage.bounded and the services' volumeGiB"
   }
-  if [[ $key ]]; then
+  if [[ $KEY_NAME ]]; then
     if [[ -b /dev/mapper/$name ]]; then cryptsetup close "$name"; fi # of a run that was killed
     with_key "$key" luksFormat --type luks2 --sector-size 4096 "${as_it_is[@]}" "$file.new"
     with_key "$key" open "$file.new" "$name"

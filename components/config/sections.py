@@ -655,8 +655,8 @@ class TangServer(Section):
     """A Tang server, without which nobody opens what it helped to seal."""
 
     url: Annotated[str, AfterValidator(check_tang)] = Field(
-        description="Where machines reach it, `http://host:port`; what is sent need not be encrypted. It may not run "
-        "in this cluster, nor need it to start."
+        description="Where machines reach it, `http://host:port`; what is sent need not be encrypted. Not one that "
+        "this cluster runs: it would wait for itself."
     )
     thumbprint: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{43}$")] = Field(
         description="Of its signing key, as `tang-show-keys` prints it there; no other server is believed."
@@ -911,7 +911,7 @@ class Kafka(Section):
 class Elasticsearch(Section):
     """The Elasticsearch nodes that hold the results."""
 
-    replicas: int = Field(3, ge=1, le=256, description="Nodes, but not 2; from 3 on, each index has one replica.")
+    replicas: int = Field(3, ge=1, le=128, description="Nodes, but not 2; from 3 on, each index has one replica.")
     heap_mib: int = Field(1024, ge=384, alias="heapMiB", description="Java heap of a node (MiB).")
     volume_gib: int = Field(100, ge=1, alias="volumeGiB", description="Disk of a node (GiB); it may grow.")
     retention_days: int = Field(7, ge=1, description="Days after which a day's index is deleted.")

@@ -21,7 +21,7 @@ key_in() {
     while read -r text; do
       if [[ ! $servers ]]; then
         printf %s "$text" && return
-      elif printf %s "$text" | timeout 10 clevis decrypt 2>/dev/null; then
+      elif printf %s "$text" | timeout 20 clevis decrypt 2>/dev/null; then
         return
       fi
     done

@@ -248,6 +248,11 @@ class Nodes:
         found = self.ask(0, "POST", f"{SEARCHED}/_search", {"size": 1_000_000, "_source": False})
         return {hit["_id"] for hit in found["hits"]["hits"]}
 
+    def master(self) -> int:
+        """The number of the node that is the cluster's master."""
+        found = self.ask(0, "GET", "_cluster/state/master_node,nodes")
+        return int(found["nodes"][found["master_node"]]["name"].rpartition("-")[2])
+
     def published(self) -> set[str]:
         """The addresses at which nodes say that they are."""
         return set(self._found(0).values())

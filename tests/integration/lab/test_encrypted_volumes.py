@@ -156,5 +156,5 @@ def test_any_tang_server_opens_the_key_and_a_start_waits_for_one(ready: Machine)
     assert "waiting for a Tang server" in on(ready, "journalctl --unit argus-volumes --output cat")
     again = 'socat TCP-LISTEN:7502,fork,reuseaddr EXEC:"/usr/libexec/tangd /srv/tang7502"'
     on(ready, f"systemd-run --quiet --collect --unit tang-7502 {again}")
-    on(ready, "timeout 30 bash -c 'until systemctl is-active -q argus-volumes; do sleep 1; done'", limit_s=40)
+    on(ready, "timeout 90 bash -c 'until systemctl is-active -q argus-volumes; do sleep 1; done'", limit_s=100)
     assert on(ready, f"cat {LOG}") == FRAME

@@ -241,7 +241,8 @@ def test_what_was_made_in_clear_stays_so_and_what_was_encrypted_too(host: Host) 
     (host.path(ROOT) / "kafka/log").write_text("kept")
     assert f"{host.path(ROOT)}/kafka was made in clear, and stays so" in make(host, "kafka 1", "consumer 1").stderr
     assert slots(host, "consumer") == [key_of(host)]
-    make(host, "kafka 1", "consumer 2", key_name="")
+    make(host, "kafka 1", "consumer 2", "zookeeper 1", key_name="")
+    assert not host.path("/dev/mapper/argus-zookeeper").exists() and (host.path(ROOT) / "zookeeper").is_mount()
     assert starts(host) and (host.path(ROOT) / "kafka/log").read_text() == "kept"
     assert 1.5 < size(host.path(ROOT) / "consumer") <= 2
 

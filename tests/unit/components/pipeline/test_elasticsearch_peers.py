@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from components import kubernetes as k
 from components.config.sections import TRANSPORTS, Elasticsearch, Transport
@@ -122,6 +123,12 @@ def test_a_node_reaches_others_by_an_address_that_stays_and_those_that_are_still
         assert spec["publishNotReadyAddresses"], "a node is ready only once it has joined the others"
         assert [each["port"] for each in spec["ports"]] == [DOOR]
     assert "Service/elasticsearch-peer-6" not in objects
+
+
+def test_the_most_nodes_that_a_stack_may_have_fit_where_others_find_them() -> None:
+    assert section("tls", replicas=128) and elasticsearch_peers.exit_of(2 * 128 - 1) == "127.0.1.255"
+    with pytest.raises(ValidationError, match="less than or equal to 128"):
+        section("tls", replicas=129)
 
 
 def test_only_the_proxy_between_nodes_has_their_certificate(objects: Any) -> None:
