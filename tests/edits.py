@@ -117,7 +117,7 @@ def _set(key: str, value: Any, *, at: int = 0) -> Change:
         if value is None:
             inner.pop(last, None)
         else:
-            inner[last] = value
+            inner[last] = copy.deepcopy(value)
 
     return change
 
@@ -842,7 +842,7 @@ class Program:
         return recorder
 
     def effect(self, sample: Sample, before: Recorder) -> Effect:
-        """What the change does; `before` is what the stack of no sample's `given` declares."""
+        """What the change does; `before` is what the stack declares where nothing is `given`."""
         config = stack(sample.given)
         if sample.given:
             before = self.run(stack(sample.given))

@@ -81,9 +81,8 @@ class ExpiringCertificates:
 
     def look(self, now: datetime) -> None:
         """Take over what the files say."""
-        # Kubernetes' own files there begin with a dot.
-        files = {each.stem: each for each in sorted(self._stack.glob("[!.]*.crt"))}
-        stack = {name: found for name, file in files.items() if (found := _read(file))}
+        files = sorted(self._stack.glob("*.crt"))
+        stack = {file.stem: found for file in files if (found := _read(file))}
         for gone in self._known - stack.keys():
             EXPIRY.remove(gone)
         for name, found in stack.items():
