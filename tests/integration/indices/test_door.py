@@ -39,6 +39,7 @@ from components.pipeline.elasticsearch_grants import (
 from components.pipeline.elasticsearch_identities import DIR
 from components.pipeline.filebeat import SEARCH_TLS, filebeat_yml
 from tests.e2e import knock
+from tests.e2e.audited import differences
 from tests.integration.indices.door import HOST, Door, door
 from tests.integration.kafka.authority import Authority
 from tests.integration.services import container, free_port, wait_for
@@ -434,10 +435,40 @@ def test_filebeat_ships_results_and_goes_on_after_one_that_it_may_not_write(open
         wait_for("results", lambda: in_index(opened.node, RESULT_INDICES) == wanted, seconds=120, every=1)
 
 
-def test_filebeat_ships_the_audit_log(opened: Door, tmp_path: Path) -> None:
+def audited(number: int) -> dict[str, Any]:
+    """A line of the audit log, with what an API server writes."""
+    return {
+        "kind": "Event",
+        "apiVersion": "audit.k8s.io/v1",
+        "level": "Metadata",
+        "auditID": str(number),
+        "stage": "ResponseComplete",
+        "requestURI": "/api/v1/namespaces/argus/secrets?fieldManager=a%20<b>",
+        "verb": "create",
+        "user": {"username": "kubernetes-admin", "groups": ["kubeadm:cluster-admins", "system:authenticated"]},
+        "sourceIPs": ["192.0.2.1"],
+        "objectRef": {"resource": "secrets", "namespace": "argus", "name": "audited", "apiVersion": "v1"},
+        "responseStatus": {"metadata": {}, "code": 201},
+        "requestReceivedTimestamp": f"2026-11-30T08:00:00.00000{number}Z",
+        "stageTimestamp": "2026-11-30T08:00:00.123456Z",
+        "annotations": {"authorization.k8s.io/decision": "allow", "authorization.k8s.io/reason": ""},
+    }
+
+
+def test_filebeat_ships_the_audit_log_and_each_line_once_whoever_reads_it_again(opened: Door, tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
-    event = {"auditID": "1", "stage": "ResponseComplete", "requestReceivedTimestamp": "2026-11-30T08:00:00.000000Z"}
-    (tmp_path / "lines.json").write_text(json.dumps(event) + "\n")
-    config = json.loads(audit_log.filebeat_yml(opened.url, SEARCH_TLS))
-    with ship(opened, AUDIT, config, tmp_path, "audit"):
-        wait_for("the line", lambda: in_index(opened.node, AUDITED) == {"1/ResponseComplete"}, seconds=120, every=1)
+    lines: dict[str, Any] = {}
+
+    def shipped(number: int) -> None:
+        """Write a line, and ship all by a Filebeat that remembers nothing."""
+        lines[f"{number}/ResponseComplete"] = audited(number)
+        (tmp_path / "lines.json").write_text("".join(f"{json.dumps(line)}\n" for line in lines.values()))
+        config = json.loads(audit_log.filebeat_yml(opened.url, SEARCH_TLS))
+        with ship(opened, AUDIT, config, tmp_path, f"audit-{number}"):
+            wait_for("the lines", lambda: in_index(opened.node, AUDITED) == lines.keys(), seconds=120, every=1)
+
+    shipped(1)
+    shipped(2)
+    found = httpx.post(f"{opened.node}/audit-*/_search", json={"version": True}, timeout=30).json()["hits"]["hits"]
+    assert differences(lines, found) is None
+    assert {each["_version"] for each in found} == {1}, "none was written again"
