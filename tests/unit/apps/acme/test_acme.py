@@ -151,9 +151,12 @@ def test_a_failure_is_told_with_its_reason_and_the_old_certificate_stays(lego_is
     first = failure(cluster)
     assert first.reason == "obtain certificate: urn:ietf:params:acme:error:dns: no TXT record"
     assert datetime.now(UTC) - first.since < timedelta(minutes=1)
+    since = first.since - timedelta(hours=3)
+    told = base64.b64encode(Failure(since, first.reason).to_json()).decode()
+    cluster.objects[PAGE_PATH]["data"][FAILURE_FILE] = told
     lego_is(REFUSED.replace("no TXT record", "SERVFAIL"))
     assert not keeper(cluster).look()
-    assert failure(cluster) == Failure(first.since, first.reason.replace("no TXT record", "SERVFAIL"))
+    assert failure(cluster) == Failure(since, first.reason.replace("no TXT record", "SERVFAIL"))
     lego_is(MADE)
     assert keeper(cluster).look()
     assert cluster.content(PAGE_PATH).keys() == {"tls.crt", "tls.key"}
