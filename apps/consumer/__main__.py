@@ -10,7 +10,7 @@ from apps.consumer.ingest import Ingest
 from apps.consumer.retention import Retention
 from apps.consumer.settings import Settings
 from apps.consumer.storage import DiskStore
-from apps.service.http import Server, metrics_handler, probes
+from apps.service.http import MAX_BODY, Server, metrics_handler, probes
 from apps.service.peer import Door
 from apps.service.process import on_stop, run
 
@@ -35,7 +35,9 @@ def work(settings: Settings) -> int:
     ingest = Ingest(settings, store, retention.make_room, brokers_clock)
     on_stop(ingest.stop)
     again = StoreAgain(settings, store, brokers_clock)
-    server = Server(settings.http_port, again.handler(file_handler(store, retention.kept_from)), door)
+    server = Server(
+        settings.http_port, again.handler(file_handler(store, retention.kept_from)), door, max_body=MAX_BODY
+    )
     measured = Server(settings.metrics_port, metrics_handler(), metrics_door)
     probed = Server(settings.probe_port, probes(ingest.health, ingest.readiness, beside=[server, measured]))
     logger.info("serving %s on port %d", settings.data_dir, server.port)

@@ -11,7 +11,7 @@ from apps.producer import metrics
 from apps.producer.camera import CameraWorker
 from apps.producer.handover import RELEASE, Handover
 from apps.service.health import Health, healthy
-from apps.service.http import Answer, Request, Server, as_json, not_found, probes
+from apps.service.http import MAX_BODY, Answer, Request, Server, as_json, not_found, probes
 from apps.service.peer import Door
 
 
@@ -68,7 +68,7 @@ def serve(port: int, workers: Sequence[CameraWorker], handover: Handover, door: 
             return _release(handover, request.body)
         return not_found(request)
 
-    return Server(port, answer, door)
+    return Server(port, answer, door, max_body=MAX_BODY)
 
 
 def _release(handover: Handover, body: bytes) -> Answer:

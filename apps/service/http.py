@@ -36,6 +36,7 @@ THREADS = 4
 CLOSE_SECONDS = 2
 METRICS = "/metrics"
 WELL, NOT_WELL = b"well\n", b"not well\n"
+SMALL_BODY = 2**10
 MAX_BODY = 2**20
 MAX_HEADERS = 2**14
 _TOKEN: Final = "HTTP_" + HEADER.upper().replace("-", "_")
@@ -248,8 +249,11 @@ def _shown(environ: Mapping[str, Any]) -> str:
 class Server:
     """Answers requests in its own threads: in plain, or where it has a door, over TLS and only who shows the token."""
 
-    def __init__(self, port: int, answer: Handler, door: Door | None = None) -> None:
-        """Start serving at once. Port 0 chooses a free port."""
+    def __init__(self, port: int, answer: Handler, door: Door | None = None, *, max_body: int = SMALL_BODY) -> None:
+        """Start serving at once. Port 0 chooses a free port.
+
+        A body of more than `max_body` bytes is refused (413): it is in memory before anybody is asked for a token.
+        """
         self._handler, self._door = answer, door
         # waitress warns about each request that has to queue, which is normal here.
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
@@ -261,7 +265,7 @@ class Server:
             connection_limit=MAX_CONNECTIONS,
             channel_timeout=IDLE_SECONDS,
             cleanup_interval=IDLE_SECONDS,
-            max_request_body_size=MAX_BODY,
+            max_request_body_size=max_body,
             max_request_header_size=MAX_HEADERS,
             clear_untrusted_proxy_headers=True,
             # select() does not support descriptors above 1023, which a process with many open files has.
@@ -297,9 +301,10 @@ class Server:
         self._server.task_dispatcher.shutdown(timeout=CLOSE_SECONDS)
 
     def _maintain(self, now: float) -> None:
-        """Take a renewed certificate, and close slow connections. Called now and then."""
+        """Take a renewed certificate and token, and close slow connections. Called now and then."""
         if self._door is not None:
             self._door.certificate.look()
+            self._door.token.look()
         self._close_slow(now)
 
     def _close_slow(self, now: float) -> None:

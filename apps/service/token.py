@@ -51,19 +51,21 @@ class Token:
     @property
     def headers(self) -> dict[str, str]:
         """What a request to another pod shows."""
-        now, before, age = self._look()
+        now, before, age = self.look()
         return {HEADER: before if before is not None and age < SHOW_OLD_SECONDS else now}
 
     def admits(self, shown: str) -> bool:
         """Whether a request that shows this is another pod's. Takes as long for any content of the same length."""
-        now, before, age = self._look()
+        now, before, age = self.look()
         admitted = hmac.compare_digest(shown.encode(), now.encode())
         if before is not None and age < self._admit_old_seconds:
             admitted |= hmac.compare_digest(shown.encode(), before.encode())
         return admitted
 
-    def _look(self) -> tuple[str, str | None, float]:
-        """The token, the one before, and the seconds since it changed. An unreadable file changes nothing."""
+    def look(self) -> tuple[str, str | None, float]:
+        """The token, the one before, and the seconds since it was seen to change. An unreadable file changes nothing.
+
+        To be called now and then, also while nobody asks: the time in which the one before is good begins then."""
         try:
             found = self._read()
         except OSError:

@@ -61,7 +61,7 @@ def refusals(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 def goes_in_steps(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     """Whether a value changes that counts only once every pod has it: until then the next step is refused."""
-    return bool(earlier) and any(earlier.get(key, _ONCE[key]) != now[key] for key in _STEPWISE)
+    return bool(earlier) and any(earlier.get(key, _ONCE.get(key, now[key])) != now[key] for key in _COUNTED_LATE)
 
 
 _STEPWISE: Final = (
@@ -70,6 +70,9 @@ _STEPWISE: Final = (
     "elasticsearch.transport",
     "elasticsearch.nodeTransport",
 )
+
+_COUNTED_LATE: Final = (*_STEPWISE, "elasticsearch.replicas")
+"""So many nodes more as there are can be reached, so those that never became ready must not count."""
 
 _ONCE: Final[Mapping[str, Any]] = dict.fromkeys(_STEPWISE, "plain")
 """The values of keys that earlier versions did not have."""

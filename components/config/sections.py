@@ -1716,8 +1716,8 @@ class PodSecrets(Section):
         "key and certificate without a restart; give Prometheus the new token for metrics within an hour. Of each "
         "application a new driver starts beside the old one, as with "
         "new weights. Unless kafka.transport is plain, so are the certificates for Kafka and ZooKeeper, and both "
-        "and everything that connects to Kafka restart in turn; unless elasticsearch.transport is plain, the same of "
-        "Elasticsearch.",
+        "and everything that connects to Kafka restart in turn; unless elasticsearch.transport and nodeTransport are "
+        "plain, the same of Elasticsearch.",
     )
 
 

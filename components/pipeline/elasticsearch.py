@@ -23,7 +23,6 @@ from components.pipeline.elasticsearch_identities import (
     ElasticsearchIdentitiesArgs,
 )
 from components.pipeline.elasticsearch_peer_identity import ElasticsearchPeerIdentity, ElasticsearchPeerIdentityArgs
-from components.pipeline.kafka_identities import Held
 from components.pipeline.stage import Pipeline, Stage
 
 HTTP: Final = 9200
@@ -176,7 +175,7 @@ class Elasticsearch(pulumi.ComponentResource):
         self._ports = ports(self._section.transport)
         service = k.service(f"{name}-service", workload, self._ports)
         host = pulumi.Output.format("{0}.{1}.svc.cluster.local", service, pipeline.namespace)
-        self._identities = self._certificates(host)
+        self._identities, self._peer_identity = self._certificates(host), self._peer_certificate()
         nodes = self._nodes(workload)
         scheme, port = ("http", HTTP) if self._identities is None else ("https", proxy.HTTPS)
         address = pulumi.Output.format("{0}://{1}:{2}", scheme, host, port)
@@ -191,8 +190,12 @@ class Elasticsearch(pulumi.ComponentResource):
 
     @property
     def public(self) -> Mapping[str, pulumi.Output[str]]:
-        """The certificates that were made so far, without their keys, by name (ElasticsearchIdentities)."""
-        return self._identities.public if self._identities else {}
+        """The certificates that were made so far, without their keys, by name (ElasticsearchIdentities,
+        ElasticsearchPeerIdentity)."""
+        return {
+            **(self._identities.public if self._identities else {}),
+            **(self._peer_identity.public if self._peer_identity else {}),
+        }
 
     def client(self, identity: str, namespace: pulumi.Input[str] | None = None) -> Access:
         """What pods need to ask Elasticsearch as `identity`, one of CLIENTS, once the template is installed; their
@@ -221,19 +224,19 @@ class Elasticsearch(pulumi.ComponentResource):
         )
         return ElasticsearchIdentities(f"{self._name}-identities", args, pulumi.ResourceOptions(parent=self))
 
-    def _peer_certificate(self) -> Held | None:
+    def _peer_certificate(self) -> ElasticsearchPeerIdentity | None:
         """That of nodes among themselves; None where they have no proxy for that."""
         if not peers.wanted(self._section):
             return None
         args = ElasticsearchPeerIdentityArgs(
             namespace=self._pipeline.namespace, section=self._pipeline.settings.pod_secrets
         )
-        return ElasticsearchPeerIdentity(f"{self._name}-peer-identity", args, pulumi.ResourceOptions(parent=self)).held
+        return ElasticsearchPeerIdentity(f"{self._name}-peer-identity", args, pulumi.ResourceOptions(parent=self))
 
     def _nodes(self, workload: k.Workload) -> apps.v1.StatefulSet:
         name, section, audit = self._name, self._section, self._pipeline.settings.audit.ship
         held = None if self._identities is None else self._identities.nodes
-        peer = self._peer_certificate()
+        peer = None if self._peer_identity is None else self._peer_identity.held
         files: dict[str, pulumi.Input[str]] = {
             "elasticsearch.yml": pulumi.Output.from_input(workload.namespace).apply(
                 lambda ns: elasticsearch_yml(ns, section, audit=audit)
@@ -298,13 +301,17 @@ class Elasticsearch(pulumi.ComponentResource):
         return f"{heap} -Des.enforce.bootstrap.checks=true" if section.between_nodes == "tls" else heap
 
     def _liveness(self) -> core.v1.ProbeArgs:
-        """A node is restarted where it does not listen, or answer, for two minutes."""
+        """A node is restarted where it does not listen for two minutes.
+
+        Where only its proxies can be asked, it has longer than a proxy that ends again and again waits to start (five
+        minutes): that one's fault is not the node's.
+        """
         section = self._section
         if section.between_nodes != "tls":
             return k.tcp_probe(peers.NODE, period=20, failures=6)
         if section.transport == "plain":
             return k.tcp_probe(HTTP, period=20, failures=6)
-        return k.http_probe(proxy.ALIVE, proxy.PROBES, period=20, failures=6)
+        return k.http_probe(proxy.ALIVE, proxy.PROBES, period=20, failures=20)
 
     def _never_again(self, workload: k.Workload, job: batch.v1.Job) -> None:
         """Nodes that start from now on join the cluster or wait for it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,8 +11,8 @@ from pulumi_kubernetes import core
 
 from components import kubernetes as k
 from components.config import sections
-from components.pipeline.certificates import SCRIPT, authority
-from components.pipeline.kafka_identities import Held, signed
+from components.pipeline.certificates import SCRIPT, authority, public
+from components.pipeline.kafka_identities import PAIR, Held, signed
 
 DIR: Final = "/etc/argus-elasticsearch-peers"
 """Where a node's pod has it: PAIR and AUTHORITY, as for Kafka."""
@@ -35,6 +36,8 @@ class ElasticsearchPeerIdentity(pulumi.ComponentResource):
     """
 
     held: Held
+    public: Mapping[str, pulumi.Output[str]]
+    """The certificate without its key, by name: `elasticsearch.peers`."""
 
     def __init__(
         self, name: str, args: ElasticsearchPeerIdentityArgs, opts: pulumi.ResourceOptions | None = None
@@ -60,4 +63,5 @@ class ElasticsearchPeerIdentity(pulumi.ComponentResource):
             volumes=[k.secret_volume(made.metadata.name.apply(str), SECRET)],
             contents=[files],
         )
+        self.public = {"elasticsearch.peers": public(files[PAIR])}
         self.register_outputs({})

@@ -47,13 +47,15 @@ stream {{
   proxy_socket_keepalive on;
   proxy_connect_timeout 5s;
 
-  # Strangers cannot take all connections.
+  # One address cannot take all connections, nor can all of them those by which this node reaches the others.
   limit_conn_zone $binary_remote_addr zone=callers:1m;
+  limit_conn_zone $server_port zone=all:1m;
   limit_conn_log_level info;
 
   server {{
     listen {door} ssl so_keepalive=60s:10s:3;
     limit_conn callers {callers};
+    limit_conn all {all};
     ssl_certificate {identity}/{pair};
     ssl_certificate_key {identity}/{pair};
     ssl_client_certificate {identity}/{authority};
@@ -122,10 +124,13 @@ def nginx_conf(addresses: Sequence[str]) -> str:
         _EXIT.format(exit=f"{exit_of(number)}:{EXIT}", door=f"{address}:{DOOR}")
         for number, address in enumerate(addresses)
     )
+    needed = _CONNECTIONS * len(addresses)
     return _NGINX.format(
-        connections=512 + 4 * _CONNECTIONS * len(addresses),
-        # All of them, as a network may give them one address.
-        callers=_CONNECTIONS * len(addresses),
+        # Two for each that is let in, at most, and for each that this node opens.
+        connections=512 + (2 * 2 + 2) * needed,
+        # What all nodes need, as a network may give them one address.
+        callers=needed,
+        all=2 * needed,
         door=DOOR,
         node=NODE,
         identity=DIR,

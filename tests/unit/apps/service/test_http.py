@@ -65,7 +65,7 @@ class Served:
         self.door = None if folder is None else Door(TOKEN, Certificate(folder, TLS_VERSION))
         self.trust = None if folder is None else trust(folder / AUTHORITY)
         self.headers = NO_HEADERS if folder is None else TOKEN.headers
-        self.server = Server(0, app.answer, self.door)
+        self.server = Server(0, app.answer, self.door, max_body=module.MAX_BODY)
 
     def stranger(self) -> socket.socket:
         """A connection from another address than the tests' own, without TLS."""

@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
+from apps.service import http
 from apps.service.http import Server, metrics_handler
 from apps.service.peer import SCRAPERS_TOKEN, Door
 from apps.service.settings import MeasuredSettings, SettingsError
 from apps.service.token import ADMIT_OLD_SCRAPERS_SECONDS, ADMIT_OLD_SECONDS
 from tests.certificates import of_metrics
 from tests.unit.apps.scraper import scrape
+from tests.unit.waiting import wait_for
 
 
 @pytest.fixture
@@ -55,6 +57,24 @@ def test_a_scraper_has_longer_than_pods_to_show_the_new_token(folder: Path) -> N
     for age, admitted in ((ADMIT_OLD_SECONDS + 1, True), (ADMIT_OLD_SCRAPERS_SECONDS + 1, False)):
         token._changed = time.monotonic() - age
         assert token.admits(before) is admitted and token.admits("another")
+
+
+def test_the_token_before_ends_though_nobody_asks_meanwhile(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "IDLE_SECONDS", 1)  # also between two looks for a new token
+    entered, before = door(folder), (folder / SCRAPERS_TOKEN).read_text()
+    server = Server(0, metrics_handler(CollectorRegistry()), entered)
+    try:
+        (folder / SCRAPERS_TOKEN).write_text("another")
+        wait_for(lambda: entered.token._now == "another")
+        entered.token._changed -= ADMIT_OLD_SCRAPERS_SECONDS
+        assert scrape(server.port, **bearer(before))[0] == 401
+    finally:
+        server.close()
+
+
+def test_a_long_body_is_refused_before_anybody_is_asked_for_the_token(port: int) -> None:
+    assert scrape(port, content=b"x" * (http.SMALL_BODY // 2))[0] == 401
+    assert scrape(port, content=b"x" * (http.SMALL_BODY + 1))[0] == 413
 
 
 def test_there_is_nothing_else(port: int, folder: Path) -> None:

@@ -152,6 +152,12 @@ def test_zookeeper_goes_with_kafka_at_the_first_step(stack: dict[str, Any]) -> N
     assert refusals(without(both, "zookeeper.transport"), both) == []
 
 
+def test_more_nodes_of_elasticsearch_count_only_once_they_are_there(stack: dict[str, Any]) -> None:
+    """From 3 to 12 by way of 6 that never became ready would leave out those that the first 3 cannot reach."""
+    three, six = (lasting(stack, "elasticsearch.replicas", number) for number in (3, 6))
+    assert refusals(three, six) == [] and goes_in_steps(three, six) and not goes_in_steps(three, three)
+
+
 def test_the_way_to_kafka_counts_only_at_the_end_of_the_update_that_changes_it(stack: dict[str, Any]) -> None:
     plain, both = (lasting(stack, "kafka.transport", value) for value in ("plain", "both"))
     for earlier in (plain, without(plain, "kafka.transport", "zookeeper.transport")):
