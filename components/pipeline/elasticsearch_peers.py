@@ -23,7 +23,7 @@ NODE: Final = 9300
 """Where a node itself listens for others."""
 DOOR: Final = 9301
 EXIT: Final = 9302
-INDEX: Final = "ARGUS_POD_INDEX"
+INDEX: Final = "POD_INDEX"
 """The environment variable with a node's number, from 0 on."""
 
 MEMORY: Final = sections.Memory(requestMiB=16, limitMiB=128)

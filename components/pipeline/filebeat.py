@@ -200,7 +200,7 @@ def _metrics_container(image: pulumi.Input[str], scraped: Scraped) -> core.v1.Co
         command=["python", "-m", "apps.indices.counters"],
         env=[k.env(name, value) for name, value in variables.items()],
         ports=k.container_ports({"probes": k.PROBE_PORT, **k.METRICS_PORTS}),
-        resources=k.resources_of(METRICS_MEMORY, cpu="5m"),
+        resources=k.resources_of(METRICS_MEMORY, cpu="2m"),
         security_context=k.container_security(),
         startup_probe=k.http_probe(port=k.PROBE_PORT, period=2, failures=60),
         liveness_probe=k.http_probe(port=k.PROBE_PORT, period=20),

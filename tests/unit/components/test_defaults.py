@@ -95,5 +95,4 @@ def test_the_checks_are_strict() -> None:
     assert list(twins(cluster)) == [
         "tests.unit.components.twins.KafkaArgs.from_settings",
         "tests.unit.components.twins.KafkaArgs has heap_mib, replicas, volume_gib of the section Zookeeper",
-        "tests.unit.components.twins.KafkaArgs has heap_mib, replicas, volume_gib of the section Elasticsearch",
     ]

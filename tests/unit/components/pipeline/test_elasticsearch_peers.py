@@ -78,7 +78,7 @@ def test_a_step_that_leaves_one_out_would_part_nodes() -> None:
 def test_with_tls_a_node_listens_at_its_loopback_alone_and_others_find_it_by_theirs() -> None:
     found = config(section("tls", replicas=3))
     assert found["transport.bind_host"] == "127.0.0.1"
-    assert (found["transport.publish_host"], found["transport.publish_port"]) == ("127.0.1.${ARGUS_POD_INDEX}", EXIT)
+    assert (found["transport.publish_host"], found["transport.publish_port"]) == ("127.0.1.${POD_INDEX}", EXIT)
     assert found["discovery.seed_hosts"] == [f"127.0.1.{number}:{EXIT}" for number in range(3)]
 
 
@@ -200,11 +200,11 @@ def variables(objects: Any) -> dict[str, Any]:
 
 def test_a_node_is_told_its_number_and_checks_its_machine_as_before(build: Build, objects: Any) -> None:
     found = variables(objects)
-    reference = found["ARGUS_POD_INDEX"]["valueFrom"]["fieldRef"]["fieldPath"]
+    reference = found["POD_INDEX"]["valueFrom"]["fieldRef"]["fieldPath"]
     assert reference == "metadata.labels['apps.kubernetes.io/pod-index']"
     assert found["ES_JAVA_OPTS"]["value"].endswith(" -Des.enforce.bootstrap.checks=true")
     plain = variables(build(elasticsearch={"nodeTransport": "plain"}))
-    assert "ARGUS_POD_INDEX" not in plain and "bootstrap" not in plain["ES_JAVA_OPTS"]["value"]
+    assert "POD_INDEX" not in plain and "bootstrap" not in plain["ES_JAVA_OPTS"]["value"]
 
 
 def test_a_node_that_is_alone_lets_nobody_in_and_has_no_proxy_for_it(build: Build) -> None:
