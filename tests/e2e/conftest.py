@@ -36,9 +36,10 @@ class Stack:
         self._kubeconfig = directory / "kubeconfig"
 
     def connect(self, client: Callable[[Path], ClusterClient] = ClusterClient) -> None:
-        """Read the cluster's address and certificates from the stack's present outputs."""
+        """Read the cluster's address and certificates from the stack's present outputs. Fails where it has none."""
         printed = run_lab("pulumi", "--", "stack", "output", "--json", "--show-secrets")
         outputs: dict[str, Any] = json.loads(printed)
+        assert "kubeconfig" in outputs, "no update of the stack has come to its end: make up"
         self._kubeconfig.touch(mode=0o600)
         self._kubeconfig.write_text(outputs["kubeconfig"])
         self.cluster, self.login = client(self._kubeconfig), Login.from_outputs(outputs)
