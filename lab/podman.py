@@ -1,6 +1,7 @@
 """Podman, with the lab's own settings instead of the host's."""
 
 import json
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,20 @@ def remove_containers(names: Iterable[str]) -> None:
     if not succeeds(*remove, timeout=_REMOVE_SECONDS):
         # Podman gives a killed machine 10 s to end its processes, of which a busy host needs more.
         podman(*remove, timeout=_REMOVE_SECONDS)
+
+
+def create_volume(name: str, label: str) -> None:
+    """Make an empty volume.
+
+    A removal that is cut short forgets the volume before all of its files are gone; a new one of its name has the rest.
+    """
+    podman("volume", "create", f"--label={label}", name)
+    folder = Path(podman("volume", "inspect", "--format", "{{.Mountpoint}}", name).strip())
+    for left in folder.iterdir():
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left)
+        else:
+            left.unlink()
 
 
 def remove_volume(name: str) -> None:

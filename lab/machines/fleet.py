@@ -10,6 +10,7 @@ from pathlib import Path
 from lab.config import NETWORK, LabError, Machine
 from lab.machines import image, ssh
 from lab.podman import (
+    create_volume,
     inspect_container,
     labelled,
     podman,
@@ -140,7 +141,7 @@ def _ensure_container(machine: Machine, reference: str, public_key: str) -> None
     if container is None:
         _remove_disks(machine)
         for volume in _volumes(machine).values():
-            podman("volume", "create", f"--label={LABEL}", volume)
+            create_volume(volume, LABEL)
         specification = f"--label={_SPEC_LABEL}={_specification(machine, reference, public_key)}"
         podman("create", specification, *_run_arguments(machine, reference))
     if container is None or not container["State"]["Running"]:

@@ -7,7 +7,7 @@ import pytest
 from lab import network
 from lab.config import LabError, Machine
 from lab.machines import fleet, image, ssh
-from lab.podman import inspect_container, labelled, podman, succeeds
+from lab.podman import create_volume, inspect_container, labelled, podman, remove_volume, succeeds
 from tests.integration.lab.conftest import LABEL, NETWORK, needs_machines, on
 
 pytestmark = needs_machines
@@ -32,6 +32,19 @@ def test_a_machine_is_a_host(machine: Machine) -> None:
     # Overlay mounts and fsync need a real file system.
     for disk in fleet.DISKS:
         assert on(machine, f"stat --file-system --format=%T {disk}") != "overlayfs"
+
+
+def test_a_new_disk_has_nothing_of_one_whose_removal_was_cut_short() -> None:
+    name = "argus-test-left-over"
+    folder = Path(podman("info", "--format", "{{.Store.VolumePath}}").strip()) / name / "_data"
+    (folder / "log").mkdir(parents=True)
+    (folder / "log/meta.properties").write_text("cluster.id=another\n")
+    (folder / "left").symlink_to("/etc")
+    create_volume(name, LABEL)
+    try:
+        assert list(folder.iterdir()) == []
+    finally:
+        remove_volume(name)
 
 
 def test_starting_again_changes_nothing(machine: Machine) -> None:
