@@ -1,5 +1,6 @@
 """`python -m apps.acme`: keeps the page's certificate until SIGTERM."""
 
+import socket
 import sys
 import threading
 
@@ -14,18 +15,12 @@ def work(settings: Settings) -> int:
     stopping = threading.Event()
     on_stop(stopping.set)
     api = ApiServer()
-    keeper, failures = Keeper(settings, api, api.namespace), 0
+    # A container that starts again in its pod has the same name.
+    keeper = Keeper(settings, api, api.namespace, pod=socket.gethostname())
     while not stopping.is_set():
-        failures = 0 if keeper.look() else failures + 1
-        stopping.wait(pause(settings, failures))
+        keeper.look()
+        stopping.wait(keeper.wait)
     return 0
-
-
-def pause(settings: Settings, failures: int) -> float:
-    """Seconds until the next look, after so many failures one after the other."""
-    if not failures:
-        return settings.look_seconds
-    return min(settings.look_seconds, settings.retry_seconds * 2.0 ** min(failures - 1, 16))
 
 
 if __name__ == "__main__":

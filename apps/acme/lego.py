@@ -4,9 +4,11 @@ import json
 import logging
 import os
 import subprocess
+from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote, quote_plus
 
 logger = logging.getLogger(__name__)
 
@@ -17,6 +19,8 @@ LONGEST_SECONDS: Final = 900
 """Some DNS providers take minutes to show a record."""
 MOST: Final = 600
 """The most characters of a reason."""
+SHORTEST: Final = 4
+"""The fewest characters of a value that is left out."""
 
 
 class LegoError(Exception):
@@ -52,11 +56,11 @@ def run(folder: Path, *, server: str, names: Sequence[str], dns_provider: str, c
         raise LegoError(f"lego had not ended after {LONGEST_SECONDS} s") from None
     except OSError as missing:
         raise LegoError(f"lego cannot be run: {missing}") from missing
-    said = _without(credentials, done.stdout)
-    for line in said.splitlines():
+    secret = _forms(credentials)
+    for line in _without(secret, done.stdout).splitlines():
         logger.info("lego: %s", line)
     if done.returncode != 0:
-        raise LegoError(reason(said))
+        raise LegoError(_without(secret, reason(done.stdout))[:MOST])
 
 
 def reason(said: str) -> str:
@@ -65,9 +69,9 @@ def reason(said: str) -> str:
     for line in filter(None, map(str.strip, said.splitlines())):
         entry = _entry(line)
         if entry.get("level") == "ERROR":
-            return str(entry.get("error") or entry.get("msg"))[:MOST]
+            return str(entry.get("error") or entry.get("msg"))
         last = line
-    return last[:MOST] or "lego failed without a word"
+    return last or "lego failed without a word"
 
 
 def pair(folder: Path) -> dict[str, bytes]:
@@ -85,7 +89,23 @@ def _entry(line: str) -> dict[str, object]:
     return entry if isinstance(entry, dict) else {}
 
 
-def _without(credentials: Iterable[str], said: str) -> str:
-    for value in filter(None, map(os.environ.get, credentials)):
-        said = said.replace(value, "***")
+def _forms(credentials: Iterable[str]) -> list[str]:
+    """The values of these variables as lego or a server may write them, the longest first. One of fewer than SHORTEST
+    characters is no secret, and stands in many words."""
+    forms = set[str]()
+    for value in map(os.environ.get, credentials):
+        if value and len(value) >= SHORTEST:
+            forms |= {value, quote(value, safe=""), quote_plus(value), b64encode(value.encode()).decode()}
+            # lego's log, and a server's answer that it quotes.
+            forms |= _as_json(_as_json({value}) | {value})
+    return sorted(forms, key=len, reverse=True)
+
+
+def _as_json(words: Iterable[str]) -> set[str]:
+    return {json.dumps(word, ensure_ascii=ascii_)[1:-1] for word in words for ascii_ in (True, False)}
+
+
+def _without(forms: Iterable[str], said: str) -> str:
+    for form in forms:
+        said = said.replace(form, "***")
     return said

@@ -27,7 +27,7 @@ class AcmeCertificate:
     """A folder with tls.crt and tls.key, once the ACME server has given a certificate, and the reason if it does not.
 
     Clients that ask for one of the certificate's names are shown it. All others, such as those that open the page at
-    its address, are shown the page's own, as everybody is until there is one.
+    its address, are shown the page's own, as everybody is until there is one, and after its end.
     """
 
     notice: str | None
@@ -37,6 +37,7 @@ class AcmeCertificate:
         self._folder, self._oldest = folder, oldest
         self._served: Certificate | None = None
         self._names: frozenset[str] = frozenset()
+        self._end = datetime.max.replace(tzinfo=UTC)
         own.context.sni_callback = self._choose
         self.look()
 
@@ -54,11 +55,14 @@ class AcmeCertificate:
             self.notice = _notice(None, self._failure())
             return
         self._names = frozenset(names.get_values_for_type(x509.DNSName))
-        EXPIRY.labels("acme").set(found.not_valid_after_utc.timestamp())
+        self._end = found.not_valid_after_utc
+        EXPIRY.labels("acme").set(self._end.timestamp())
         self.notice = _notice(found, self._failure())
 
     def _choose(self, connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, _: ssl.SSLContext) -> None:
-        if self._served is not None and name is not None and name.lower() in self._names:
+        if self._served is None or datetime.now(UTC) > self._end:
+            return
+        if name is not None and name.lower() in self._names:
             connection.context = self._served.context
 
     def _failure(self) -> Failure | None:
@@ -76,16 +80,25 @@ def _notice(found: x509.Certificate | None, failure: Failure | None) -> str | No
             f"Every try to get a certificate of the ACME server has failed since {_at(failure.since)}, so browsers are "
             f"shown Argus's own. The reason: {failure.reason}"
         )
-    end = found.not_valid_after_utc
-    late = datetime.now(UTC) > end - LATE * (end - found.not_valid_before_utc)
+    now, end = datetime.now(UTC), found.not_valid_after_utc
+    if now > end:
+        return _ended(end, failure)
+    late = now > end - LATE * (end - found.not_valid_before_utc)
     if failure is None:
         return f"The page's certificate is good until {_at(end)}, and nobody renews it. {_LOG}" if late else None
-    if not late and datetime.now(UTC) - failure.since < PATIENCE:
+    if not late and now - failure.since < PATIENCE:
         return None
     return (
         f"Every try to renew the page's certificate has failed since {_at(failure.since)}; the present one is good "
         f"until {_at(end)}. The reason: {failure.reason}"
     )
+
+
+def _ended(end: datetime, failure: Failure | None) -> str:
+    ended = f"The page's certificate ended on {_at(end)}, so browsers are shown Argus's own"
+    if failure is None:
+        return f"{ended}, and nobody renews it. {_LOG}"
+    return f"{ended}. Every try to renew it has failed since {_at(failure.since)}. The reason: {failure.reason}"
 
 
 def _at(moment: datetime) -> str:

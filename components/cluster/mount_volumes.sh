@@ -54,7 +54,7 @@ for file in "$disks"/*.img; do
   folder=$root/$name device=$file options=loop,noatime
   if mountpoint -q "$folder"; then continue; fi
   if is_encrypted "$file"; then
-    device=/dev/mapper/argus-$name options=noatime
+    device=/dev/mapper/$(mapping "$name") options=noatime
     if [[ ! -b $device ]]; then
       [[ $key ]] || await_key
       with_device with_key "$key" open "$file" "${device##*/}"

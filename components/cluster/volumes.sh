@@ -4,6 +4,7 @@
 : "${ROOT:?}" "${VOLUMES:?}" "${BOUNDED:?}" "${KEY_NAME?}" "${TANG?}" "${MOUNT:?}"
 alone volumes
 disks=${ROOT%/*}/disks key_file=/etc/argus/volume-key
+change=$key_file.change # while the key changes: each volume, and its slots that are not of the former key
 tool=/usr/local/lib/argus/mount-volumes
 key=''
 # How a key gets into a volume's header: it is random, so nobody guesses it, and stretching it would only take memory.
@@ -21,35 +22,87 @@ sealed() {
   done <<<"$TANG"
 }
 
-# Takes every key out of the header of a volume but the one that is in use.
-keep_one_key() {
-  local own slot slots
+# seals_open FILE KEY: tries each server's seal by itself, as the first one that opens hides the others.
+seals_open() {
+  local name text url number=0
+  {
+    read -r name
+    while read -r text; do
+      number=$((number + 1))
+      [[ $(key_in <(printf '%s\n' "$name" "$text")) == "$2" ]] || {
+        url=$(sed -n "${number}s/ .*//p" <<<"$TANG")
+        die "argus:storage.encryption.tang: what ${url:-$1} sealed does not open again"
+      }
+    done
+  } <"$1"
+}
+
+slots_of() { cryptsetup luksDump "$1" | awk '/^[^ \t]/ { keys = /^Keyslots:/ } keys && /^  [0-9]+: / { print int($1) }'; }
+
+# The slot of a volume that the key opens.
+own_slot() {
+  local own
   own=$(with_key "$key" open --verbose --test-passphrase "$1" | awk '/^Key slot [0-9]+ unlocked/ { print $3 }') || true
   [[ $own ]] || die "$1 does not open with $key_file"
-  slots=$(cryptsetup luksDump "$1" | awk '/^[^ \t]/ { keys = /^Keyslots:/ } keys && /^  [0-9]+: / { print int($1) }')
-  while read -r slot; do
-    [[ $slot == "$own" ]] || with_key "$key" luksKillSlot "$1" "$slot"
-  done <<<"$slots"
+  echo "$own"
+}
+
+# Ends a change of keys, also one that was cut short: takes those slots out that it left, or made, beside the key in use. Other
+# slots stay: somebody else made them.
+end_change() {
+  local file kept own slot slots
+  [[ -e $change ]] || return 0
+  while read -r file kept; do
+    [[ -e $file ]] || continue
+    own=$(own_slot "$file") || exit 1
+    slots=$(slots_of "$file")
+    for slot in $slots; do
+      if [[ $slot == "$own" || " $kept " == *" $slot "* ]]; then continue; fi
+      say "key slot $slot of $file is removed: it is of a change of keys"
+      with_key "$key" luksKillSlot "$file" "$slot"
+    done
+  done <"$change"
+  rm -f "$change"
+}
+
+# begin_change FILE...: notes the slots that are somebody else's.
+begin_change() {
+  local file own slot kept
+  for file in "$@"; do
+    own=$(own_slot "$file") || exit 1
+    kept=''
+    for slot in $(slots_of "$file"); do [[ $slot == "$own" ]] || kept+=" $slot"; done
+    echo "$file$kept"
+  done >"$change.new"
+  sync "$change.new"
+  mv -f "$change.new" "$change"
 }
 
 # take_key FILE...: the machine's key of its encrypted volumes, which these files hold. It is drawn here, and again where the
-# stack names another one, or other Tang servers. The former key opens all volumes until the new one does; then that one alone.
+# stack names another one, or other Tang servers. Where nothing is encrypted, there is none. The former key opens all volumes
+# until the new one does; then that one alone of the two.
 take_key() {
   local wanted="$KEY_NAME${TANG:+ ${TANG//$'\n'/ }}" next file
+  if ((!$#)) && [[ ! $KEY_NAME ]]; then
+    rm -f "$key_file"{,.new,.change,.change.new}
+    rmdir --ignore-fail-on-non-empty "${key_file%/*}" 2>/dev/null || true
+    return 0
+  fi
   if [[ -s $key_file ]]; then
     key=$(key_in "$key_file") || die "no Tang server opens the key of this machine's volumes ($(head -n 1 "$key_file")): start one"
   elif (($#)); then
     die "$key_file is gone, so the encrypted volumes cannot be opened again: put it back, or take this machine out of the" \
       "stack and in again"
   fi
+  end_change
   [[ $KEY_NAME ]] || return 0
   if [[ ! $key || $(head -n 1 "$key_file") != "$wanted" ]]; then
     next=$(head -c 32 /dev/urandom | base64 -w 0)
     mkdir -p "${key_file%/*}"
     (umask 077 && { echo "$wanted" && sealed "$next"; } >"$key_file.new") || exit 1
-    [[ $(key_in "$key_file.new") == "$next" ]] || die "argus:storage.encryption.tang: what was sealed does not open again"
+    seals_open "$key_file.new" "$next"
+    begin_change "$@"
     for file in "$@"; do
-      keep_one_key "$file"
       with_key "$key" luksAddKey "${as_it_is[@]}" "$file" <(printf %s "$next")
       with_key "$next" open --test-passphrase "$file"
     done
@@ -57,8 +110,8 @@ take_key() {
     mv -f "$key_file.new" "$key_file"
     sync "${key_file%/*}"
     key=$next
+    end_change
   fi
-  for file in "$@"; do keep_one_key "$file"; done
 }
 
 # An ext4 for a consumer's files, which are small: twice as many as by default.
@@ -96,7 +149,7 @@ grow() {
   device=$(findmnt -n -o SOURCE --target "$folder") loop=$device
   if is_encrypted "$file"; then loop=$(losetup -n -O NAME -j "$file"); fi
   losetup --set-capacity "$loop"
-  if is_encrypted "$file"; then with_key "$key" resize "argus-${folder##*/}"; fi
+  if is_encrypted "$file"; then with_key "$key" resize "$(mapping "${folder##*/}")"; fi
   resize2fs "$device" >/dev/null 2>&1 ||
     say "$device, the volume of ${folder##*/}, does not grow while it is in use: it has its $gib GiB when this machine starts again"
 }
@@ -116,7 +169,7 @@ while read -r volume gib; do
     say "$folder holds data already, so it stays a folder of the disk"
     continue
   fi
-  make_disk "$file" "$gib" "argus-$volume"
+  make_disk "$file" "$gib" "$(mapping "$volume")"
   # Where it is not mounted, nothing is written into the bare folder.
   chattr +i "$folder" 2>/dev/null || true
 done <<<"$VOLUMES"

@@ -1382,7 +1382,7 @@ class Acme(Section):
     credentials: dict[ProviderVariable, SecretStr] = Field(
         {},
         description="Those that are, such as DNSUPDATE_TSIG_SECRET, each as a Pulumi secret. They are in a Secret that "
-        "no pod of the pipeline can read.",
+        "no pod of the pipeline can read, and left out of logs and reasons from four characters on.",
     )
     ports: tuple[Port, ...] = Field(
         (), description="TCP ports of the provider's API, where it is not at 443; the port of server is open anyway."

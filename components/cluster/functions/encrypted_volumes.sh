@@ -5,6 +5,9 @@
 # is_encrypted FILE: whether a volume's file is encrypted.
 is_encrypted() { head -c 4 "$1" | grep -q LUKS; }
 
+# mapping NAME: what the device mapper calls an open volume. LVM has a hyphen in each of its names (VG-LV), so none is like it.
+mapping() { echo "argus.volume.${1//-/.}"; }
+
 # with_key KEY ACTION ARGUMENTS...: runs cryptsetup with a key, which no other process sees.
 with_key() {
   local key=$1 action=$2

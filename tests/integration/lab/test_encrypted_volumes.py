@@ -101,7 +101,7 @@ def opens(machine: Machine, key: str, image: str = IMAGE) -> bool:
 
 def restart(machine: Machine) -> None:
     """Close the volume, and open it as at the machine's start."""
-    on(machine, f"systemctl stop argus-volumes; umount {VOLUMES_ROOT}/kafka; cryptsetup close argus-kafka")
+    on(machine, f"systemctl stop argus-volumes; umount {VOLUMES_ROOT}/kafka; cryptsetup close argus.volume.kafka")
     on(machine, "systemctl start argus-volumes", limit_s=60)
 
 
@@ -114,7 +114,7 @@ def test_another_key_replaces_the_former_and_the_undo_leaves_none(ready: Machine
     make(ready, key_name="key1")
     on(ready, f"echo {FRAME} >{LOG} && sync")
     if facts(ready).encrypts:
-        assert on(ready, "lsblk --noheadings --output TYPE /dev/mapper/argus-kafka") == "crypt"
+        assert on(ready, "lsblk --noheadings --output TYPE /dev/mapper/argus.volume.kafka") == "crypt"
         assert on(ready, f"grep -c '{FRAME}' {IMAGE} || true") == "0"
         assert int(on(ready, f"stat -c %b {IMAGE}")) * 512 >= 2**30, "its blocks are its own from the start"
     assert on(ready, f"stat -c %a {KEY_FILE}") == "600"
@@ -134,7 +134,7 @@ def test_another_key_replaces_the_former_and_the_undo_leaves_none(ready: Machine
     on(ready, f"ln {IMAGE} /var/lib/argus/thrown-away")
     run(ready, script("volumes_delete.sh", root=VOLUMES_ROOT))
     assert not opens(ready, key, "/var/lib/argus/thrown-away")
-    assert on(ready, f"ls {KEY_FILE} {VOLUMES_ROOT} /dev/mapper/argus-kafka 2>/dev/null || true") == ""
+    assert on(ready, f"ls {KEY_FILE} {VOLUMES_ROOT} /dev/mapper/argus.volume.kafka 2>/dev/null || true") == ""
     assert "thrown-away" not in on(ready, "losetup --all")
 
 
@@ -150,7 +150,7 @@ def test_any_tang_server_opens_the_key_and_a_start_waits_for_one(ready: Machine)
     assert on(ready, f"cat {LOG}") == FRAME
 
     on(ready, "systemctl stop tang-7502")
-    on(ready, f"systemctl stop argus-volumes; umount {VOLUMES_ROOT}/kafka; cryptsetup close argus-kafka")
+    on(ready, f"systemctl stop argus-volumes; umount {VOLUMES_ROOT}/kafka; cryptsetup close argus.volume.kafka")
     on(ready, "systemctl start --no-block argus-volumes && sleep 3")
     assert on(ready, "systemctl show --value --property ActiveState argus-volumes") == "activating"
     assert "waiting for a Tang server" in on(ready, "journalctl --unit argus-volumes --output cat")

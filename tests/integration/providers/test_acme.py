@@ -284,7 +284,7 @@ def site(
             pebble=pebble,
             server=api_server,
             account=account,
-            keeper=Keeper(read(Settings), account, NAMESPACE),
+            keeper=Keeper(read(Settings), account, NAMESPACE, pod="first"),
             own=Certificate(certificate(tmp_path / "own", "own"), OLDEST),
             mounted=mounted,
         )
@@ -346,7 +346,7 @@ def test_it_asks_with_one_account_whatever_pod_it_is(site: Site) -> None:
     assert site.look()
     state = site.server.get("secret", "acme-state", "-n", NAMESPACE)["data"]
     site.pebble.renew(site.secret["tls.crt"], after=timedelta(minutes=-1))
-    site.keeper = Keeper(read(Settings), site.account, NAMESPACE)
+    site.keeper = Keeper(read(Settings), site.account, NAMESPACE, pod="second")
     before = site.secret
     assert site.look()
     assert site.secret["tls.crt"] != before["tls.crt"]
@@ -373,7 +373,7 @@ def test_a_server_that_is_away_or_not_to_be_trusted_is_said(site: Site, monkeypa
     for server, why in ((f"https://127.0.0.1:{free_port()}/dir", "refused"), (given.server, "x509")):
         if why == "x509":
             monkeypatch.setenv("LEGO_CA_CERTIFICATES", str(site.mounted.parent / "own/tls.crt"))
-        site.keeper = Keeper(given.model_copy(update={"server": server}), site.account, NAMESPACE)
+        site.keeper = Keeper(given.model_copy(update={"server": server}), site.account, NAMESPACE, pod=server)
         assert not site.look()
         assert site.page.notice is not None and why in site.page.notice
 

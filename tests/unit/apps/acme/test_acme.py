@@ -1,6 +1,7 @@
 """The keeper of the page's certificate, with a stand-in for lego and one for the API server."""
 
 import base64
+import itertools
 import json
 import os
 import stat
@@ -13,9 +14,9 @@ from typing import Any
 import pytest
 
 from apps.acme import lego
-from apps.acme.__main__ import pause
 from apps.acme.kept import STATE, Keeper
 from apps.acme.settings import Settings
+from apps.acme.tries import TRY, pause
 from apps.messages.certificate import FAILURE_FILE, Failure
 from apps.service.kubernetes import ApiError
 
@@ -46,11 +47,17 @@ class Cluster:
         }
         self.writes: list[str] = []
         self.away = False
+        self.not_written: dict[str, int] = {}
+        """How many more writes of a Secret are taken; the ones after that are refused."""
 
     def ask(self, method: str, path: str, *, body: Any = None) -> Any:
         if self.away:
             raise TimeoutError("no answer")
         if method == "PUT":
+            if path in self.not_written:
+                self.not_written[path] -= 1
+                if self.not_written[path] < 0:
+                    raise ApiError(f"{method} {path}", HTTPStatus.INTERNAL_SERVER_ERROR, b"etcd")
             assert body["metadata"] == self.objects[path]["metadata"]
             version = str(int(body["metadata"]["resourceVersion"]) + 1)
             self.objects[path] = {**body, "metadata": {**body["metadata"], "resourceVersion": version}}
@@ -94,8 +101,12 @@ def settings(**changes: Any) -> Settings:
     )
 
 
-def keeper(cluster: Cluster, **changes: Any) -> Keeper:
-    return Keeper(settings(**changes), cluster, "argus-acme")
+PODS = itertools.count()
+
+
+def keeper(cluster: Cluster, pod: str = "", **changes: Any) -> Keeper:
+    """The keeper of a new pod, or of this one."""
+    return Keeper(settings(**changes), cluster, "argus-acme", pod=pod or f"acme-{next(PODS)}")
 
 
 def failure(cluster: Cluster) -> Failure:
@@ -108,20 +119,20 @@ def test_the_page_is_given_the_certificate_and_lego_finds_its_account_again(lego
     assert keeper(cluster).look()
     page = cluster.content(PAGE_PATH)
     assert page.keys() == {"tls.crt", "tls.key"} and page["tls.crt"].startswith(b"certificate")
-    assert list(cluster.content(STATE_PATH)) == [STATE]
+    assert cluster.content(STATE_PATH).keys() == {STATE, TRY}
     lego_is('[ "$(cat "$path/accounts/acme.example.com/key")" = "an account" ]')
     assert keeper(cluster).look(), "another pod has the same account"
     assert cluster.content(PAGE_PATH) == page
 
 
-def test_what_has_not_changed_is_not_written(lego_is: Callable[[str], None]) -> None:
+def test_the_page_is_not_written_what_it_has(lego_is: Callable[[str], None]) -> None:
     cluster = Cluster()
     lego_is(MADE)
     keeper(cluster).look()
     cluster.writes.clear()
     lego_is(NOT_DUE)
     assert keeper(cluster).look()
-    assert cluster.writes == []
+    assert PAGE_PATH not in cluster.writes
 
 
 def test_lego_is_told_names_server_and_provider(lego_is: Callable[[str], None]) -> None:
@@ -216,13 +227,112 @@ def test_what_is_secret_is_told_to_nobody(
 
 
 @pytest.mark.parametrize(
+    "form",
+    ["p%2F%22s+s%2B%26", "p%2F%22s%20s%2B%26", 'p/\\"s s+&', "cC8icyBzKyY="],
+    ids=["form", "path", "JSON in JSON", "base64"],
+)
+def test_what_is_secret_is_told_to_nobody_in_another_form(
+    lego_is: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, form: str
+) -> None:
+    monkeypatch.setenv("DNSUPDATE_TSIG_SECRET", 'p/"s s+&')
+    line = json.dumps({"level": "ERROR", "error": f"key={form} is refused"})
+    lego_is(f"cat <<'END'\n{line}\nEND\nexit 1")
+    cluster = Cluster()
+    caplog.set_level("INFO")
+    assert not keeper(cluster).look()
+    assert failure(cluster).reason == "key=*** is refused"
+    assert "key=*** is refused" in caplog.text and "s s+" not in caplog.text and form not in caplog.text
+
+
+def test_a_short_value_breaks_no_reason(lego_is: Callable[[str], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DNSUPDATE_TSIG_SECRET", '"')
+    lego_is(REFUSED)
+    cluster = Cluster()
+    assert not keeper(cluster).look()
+    assert failure(cluster).reason == "obtain certificate: urn:ietf:params:acme:error:dns: no TXT record"
+
+
+def test_what_was_not_stored_is_stored_later_and_not_ordered_again(
+    lego_is: Callable[[str], None], tmp_path: Path
+) -> None:
+    cluster = Cluster()
+    lego_is(f"echo asked >>{tmp_path}/asked\n{MADE}")
+    kept = keeper(cluster)
+    cluster.not_written[STATE_PATH] = 1
+    waits = []
+    for _ in range(3):
+        assert not kept.look()
+        waits.append(kept.wait)
+    assert waits == [600, 1200, 2400]
+    assert "acme-state is not written" in failure(cluster).reason
+    page = cluster.content(PAGE_PATH)
+    assert "tls.crt" in page, "it is good all the same"
+    del cluster.not_written[STATE_PATH]
+    assert kept.look() and kept.wait == 3600
+    assert (tmp_path / "asked").read_text() == "asked\n"
+    files = json.loads(cluster.content(STATE_PATH)[STATE])["files"]
+    assert files["certificates/page.crt"].encode() == page["tls.crt"] == cluster.content(PAGE_PATH)["tls.crt"]
+    assert FAILURE_FILE not in cluster.content(PAGE_PATH)
+
+
+def test_nothing_is_asked_for_that_could_not_be_stored(lego_is: Callable[[str], None], tmp_path: Path) -> None:
+    cluster = Cluster()
+    lego_is(f"touch {tmp_path}/asked")
+    cluster.not_written[STATE_PATH] = 0
+    assert not keeper(cluster).look()
+    assert not (tmp_path / "asked").exists()
+    assert "acme-state is not written" in failure(cluster).reason
+
+
+def test_a_container_that_starts_again_waits_and_another_pod_does_not(
+    lego_is: Callable[[str], None], tmp_path: Path
+) -> None:
+    cluster = Cluster()
+    asked = tmp_path / "asked"
+    lego_is(f"echo asked >>{asked}\n{REFUSED}")
+    for _ in range(2):
+        again = keeper(cluster, "acme-a")
+        assert not again.look()
+        assert 590 < again.wait <= 600
+    assert asked.read_text().count("asked") == 1
+    tried = json.loads(cluster.content(STATE_PATH)[TRY])
+    for hours, early in ((1, False), (-1, False), (0.1, True)):
+        at = (datetime.now(UTC) - timedelta(hours=hours)).isoformat()
+        content = json.dumps({**tried, "at": at}).encode()
+        cluster.objects[STATE_PATH]["data"][TRY] = base64.b64encode(content).decode()
+        asked.unlink(missing_ok=True)
+        assert not keeper(cluster, "acme-a").look()
+        assert asked.exists() != early
+    asked.unlink(missing_ok=True)
+    keeper(cluster, "acme-b").look()
+    assert asked.exists()
+
+
+def test_a_folder_that_is_full_is_no_fault_of_the_api_server(
+    lego_is: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = Cluster()
+    lego_is(MADE)
+    assert keeper(cluster).look()
+    before = cluster.content(STATE_PATH)[STATE]
+
+    def full(*_: Any, **__: Any) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    assert not keeper(cluster).look()
+    assert failure(cluster).reason.startswith("lego's folder is not written or read: [Errno 28]")
+    assert cluster.content(STATE_PATH)[STATE] == before
+
+
+@pytest.mark.parametrize(
     ("said", "reason"),
     [
         ("", "lego failed without a word"),
         ("panic: no pool\n\ngoroutine 1:\n", "goroutine 1:"),
         ('{"level":"WARN","msg":"retry"}\n{"level":"ERROR","msg":"Error","error":"first"}\nUsage\n', "first"),
         ('{"level":"ERROR","msg":"alone"}', "alone"),
-        ('{"level":"ERROR","msg":"x","error":"' + 2000 * "e" + '"}', lego.MOST * "e"),
+        ('{"level":"ERROR","msg":"x","error":"' + 2000 * "e" + '"}', 2000 * "e"),
     ],
 )
 def test_a_reason_is_the_last_error(said: str, reason: str) -> None:

@@ -182,6 +182,18 @@ def test_one_that_nobody_renews_is_said(own: Certificate, folder: Path, days: tu
     assert notice is None or "nobody renews it" in notice
 
 
+@pytest.mark.parametrize("failed", [False, True])
+def test_one_that_has_ended_is_shown_no_more_and_the_end_is_said(own: Certificate, folder: Path, failed: bool) -> None:
+    issue(folder, days=(-90, -1))
+    if failed:
+        fail(folder)
+    notice = AcmeCertificate(folder, own, OLDEST_TLS).notice
+    end = f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}"
+    assert notice is not None and f"ended on {end}" in notice and "good until" not in notice
+    assert ("The reason: no TXT record" in notice) == failed
+    assert shown(own, NAME) == "own"
+
+
 def test_a_failure_that_somebody_else_wrote_is_no_failure(own: Certificate, folder: Path) -> None:
     issue(folder)
     for content in ("", "{}", "[]", '{"since": "yesterday", "reason": ""}'):

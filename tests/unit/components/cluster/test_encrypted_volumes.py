@@ -118,7 +118,7 @@ def power_cut(host: Host) -> None:
     for name in ("kafka", "consumer"):
         if (host.path(ROOT) / name).is_mount():
             subprocess.run(["umount", host.path(ROOT) / name], check=True)
-        if (device := host.path(f"/dev/mapper/argus-{name}")).is_symlink():
+        if (device := host.path(f"/dev/mapper/argus.volume.{name}")).is_symlink():
             subprocess.run(["losetup", "--detach", device.readlink()], check=True)
             device.unlink()
 
@@ -176,7 +176,7 @@ def test_a_volume_is_encrypted_with_a_key_of_its_machine_that_nobody_sees(host: 
     make(host, "kafka 1", "consumer 1")
     kafka = host.path(ROOT) / "kafka"
     assert kafka.is_mount() and (host.path(ROOT) / "consumer").is_mount() and 0.8 < size(kafka) <= 1
-    assert host.path("/dev/mapper/argus-kafka").is_block_device()
+    assert host.path("/dev/mapper/argus.volume.kafka").is_block_device()
     assert slots(host) == slots(host, "consumer") == [key_of(host)]
     assert len(key_of(host)) == 44 and key_of(host) not in host.noted
     assert host.path(KEY_FILE).stat().st_mode & 0o777 == 0o600
@@ -207,6 +207,63 @@ def test_another_key_replaces_the_former_while_volumes_are_in_use(host: Host) ->
     assert starts(host) and (host.path(ROOT) / "kafka/log").read_text() == "kept"
 
 
+def another_slot(host: Host, slot: int, key: str) -> None:
+    """What somebody has who makes a key of his own for a volume."""
+    file = host.path("/var/lib/argus/disks/kafka.img")
+    header = file.read_bytes()[:4096].rstrip(b"\0") + f"{slot} {key}\n".encode()
+    with file.open("r+b") as opened:
+        opened.write(header.ljust(4096, b"\0"))
+
+
+def test_key_slots_of_somebody_else_stay(host: Host) -> None:
+    make(host, "kafka 1")
+    another_slot(host, 7, "escrow")
+    assert "is removed" not in make(host, "kafka 1").stderr
+    assert slots(host) == [key_of(host), "escrow"]
+    obstacle = host.path("fails-at-luksKillSlot-kafka.img")
+    obstacle.touch()
+    refused(host, "kafka 1", key_name="2027")
+    obstacle.unlink()
+    told = make(host, "kafka 1", key_name="2027").stderr
+    assert re.search(r"key slot 0 of \S+/kafka.img is removed", told)
+    assert sorted(slots(host)) == sorted([key_of(host), "escrow"])
+    assert not host.path(f"{KEY_FILE}.change").exists()
+
+
+def test_without_encrypted_volumes_no_key_is_opened_and_none_is_kept(host: Host) -> None:
+    make(host, "kafka 1", key_name="")
+    make(host, "kafka 1", tang=TANG)
+    assert host.path(KEY_FILE).exists()
+    for server in ("tang1", "tang2"):
+        host.path(server).unlink()
+    make(host, "kafka 1", key_name="")
+    assert not host.path("/etc/argus").exists() and (host.path(ROOT) / "kafka").is_mount()
+
+
+def test_the_seal_of_each_tang_server_is_tried(host: Host) -> None:
+    make(host, "kafka 1")
+    former = slots(host)
+    sealing = "$(base64 -w 0)"
+    assert sealing in CLEVIS
+    # The second one seals something else.
+    other = "$(if [[ $url == *tang2 ]]; then echo other; else cat; fi | base64 -w 0)"
+    host.program("clevis", CLEVIS.replace(sealing, other))
+    assert "what http://tang2 sealed does not open again" in refused(host, "kafka 1", tang=TANG)
+    assert slots(host) == former and starts(host)
+
+
+def test_the_undo_closes_no_device_of_somebody_else(host: Host) -> None:
+    make(host, "kafka 1", key_name="")
+    found = ["findmnt", "-n", "-o", "SOURCE", "--target", str(host.path(ROOT) / "kafka")]
+    device = subprocess.run(found, check=True, capture_output=True, text=True).stdout.strip()
+    link = host.path("/dev/mapper/argus.volume.kafka")
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(device)
+    host.run("volumes_delete.sh", root=str(host.path(ROOT)))
+    assert not [call for call in host.ran("cryptsetup") if call.startswith("close")]
+    link.unlink()
+
+
 @pytest.mark.parametrize("at", ["luksAddKey", "luksKillSlot"])
 @pytest.mark.parametrize("volume", ["consumer", "kafka"])
 def test_a_change_of_keys_that_is_cut_short_leaves_all_open_and_goes_on(host: Host, at: str, volume: str) -> None:
@@ -228,7 +285,9 @@ def test_it_grows_with_its_data(host: Host) -> None:
     kafka = host.path(ROOT) / "kafka"
     (kafka / "log").write_text("kept")
     told = make(host, "kafka 2").stderr
-    assert [call for call in host.ran("cryptsetup") if call.startswith("resize") and call.endswith("argus-kafka")]
+    assert [
+        call for call in host.ran("cryptsetup") if call.startswith("resize") and call.endswith("argus.volume.kafka")
+    ]
     if "when this machine starts again" in told:
         # Here root lacks the right to grow what is in use.
         assert starts(host)
@@ -242,7 +301,7 @@ def test_what_was_made_in_clear_stays_so_and_what_was_encrypted_too(host: Host) 
     assert f"{host.path(ROOT)}/kafka was made in clear, and stays so" in make(host, "kafka 1", "consumer 1").stderr
     assert slots(host, "consumer") == [key_of(host)]
     make(host, "kafka 1", "consumer 2", "zookeeper 1", key_name="")
-    assert not host.path("/dev/mapper/argus-zookeeper").exists() and (host.path(ROOT) / "zookeeper").is_mount()
+    assert not host.path("/dev/mapper/argus.volume.zookeeper").exists() and (host.path(ROOT) / "zookeeper").is_mount()
     assert starts(host) and (host.path(ROOT) / "kafka/log").read_text() == "kept"
     assert 1.5 < size(host.path(ROOT) / "consumer") <= 2
 
@@ -261,7 +320,7 @@ def test_volumes_without_their_key_are_not_given_another_one(host: Host) -> None
 def test_one_that_was_half_made_is_made_anew(host: Host) -> None:
     host.program("mkfs.ext4", "exit 1")
     refused(host, "kafka 1")
-    assert host.path("/dev/mapper/argus-kafka").is_block_device(), "it was killed there"
+    assert host.path("/dev/mapper/argus.volume.kafka").is_block_device(), "it was killed there"
     (host.root / "bin/mkfs.ext4").unlink()
     make(host, "kafka 1")
     assert (host.path(ROOT) / "kafka").is_mount()
@@ -319,6 +378,6 @@ def test_the_undo_wipes_the_header_and_the_key_and_leaves_nothing(host: Host) ->
     make(host, "kafka 1", tang=TANG)
     host.run("volumes_delete.sh", root=str(host.path(ROOT)))
     assert [call.split()[0] for call in host.ran("cryptsetup") if call.endswith("/kafka.img")][-1] == "erase"
-    for path in (ROOT, "/var/lib/argus/disks", "/etc/argus", "/dev/mapper/argus-kafka"):
+    for path in (ROOT, "/var/lib/argus/disks", "/etc/argus", "/dev/mapper/argus.volume.kafka"):
         assert not host.path(path).exists()
     assert str(host.root) not in loop_devices()
