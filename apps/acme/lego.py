@@ -64,7 +64,7 @@ def run(folder: Path, *, server: str, names: Sequence[str], dns_provider: str, c
 
 
 def reason(said: str) -> str:
-    """The last error in lego's log, which has one JSON object a line; without one, its last line."""
+    """The first error in lego's log, which has one JSON object a line; without one, its last line."""
     last = ""
     for line in filter(None, map(str.strip, said.splitlines())):
         entry = _entry(line)
