@@ -14,6 +14,7 @@ from pulumi_kubernetes import core
 
 from components import kubernetes as k
 from components.config import sections
+from components.pipeline import elasticsearch_proxy as proxy
 from components.pipeline.elasticsearch_peer_identity import DIR, PEER
 from components.pipeline.kafka_identities import AUTHORITY, PAIR, Held
 
@@ -28,7 +29,6 @@ INDEX: Final = "POD_INDEX"
 
 MEMORY: Final = sections.Memory(requestMiB=16, limitMiB=128)
 
-_SCRATCH: Final = "peers"
 _CONFIG: Final = "peers.conf"
 _CONNECTIONS: Final = 64
 """More than two nodes have between them, even while they connect anew."""
@@ -158,24 +158,15 @@ def files(name: str, workload: k.Workload, replicas: int) -> Mapping[str, pulumi
 
 def command() -> list[str]:
     """How it starts, in Argus's image and in nginx's own."""
-    return ["nginx", "-e", "stderr", "-c", f"{k.CONFIG_DIR}/{_CONFIG}", "-g", "daemon off;"]
+    return proxy.command(_CONFIG)
 
 
 def container(image: pulumi.Input[str], held: Held) -> core.v1.ContainerArgs:
     """The container; the pod's volume `config` has its file."""
-    return core.v1.ContainerArgs(
-        name=NAME,
-        image=image,
-        command=command(),
-        ports=k.container_ports({NAME: DOOR}),
-        resources=k.resources_of(MEMORY, cpu="2m"),
-        security_context=k.container_security(),
-        startup_probe=k.tcp_probe(DOOR, period=2, failures=60),
-        liveness_probe=k.tcp_probe(DOOR, period=20, failures=6),
-        volume_mounts=[k.mount("config", k.CONFIG_DIR, read_only=True), *held.mounts, k.mount(_SCRATCH, "/tmp")],
-    )
+    resources = k.resources_of(MEMORY, cpu="2m")
+    return proxy.nginx(NAME, image, held, config=_CONFIG, ports={NAME: DOOR}, probed=DOOR, resources=resources)
 
 
 def volumes(held: Held) -> Sequence[core.v1.VolumeArgs]:
     """The volumes that the pod has for it, beside `config`."""
-    return [*held.volumes, k.scratch_volume(_SCRATCH, limit_mib=16)]
+    return proxy.volumes_of_nginx(NAME, held)

@@ -32,7 +32,7 @@ MEMORY: Final = sections.Memory(requestMiB=32, limitMiB=512)
 """A bulk request is read, judged and written anew as a whole: three times the largest."""
 
 _SCRIPT: Final = Path(__file__).with_suffix(".js")
-_SCRATCH: Final = "proxy"
+_CONFIG: Final = "nginx.conf"
 
 _NGINX: Final = """\
 load_module /usr/lib/nginx/modules/ngx_http_js_module.so;
@@ -150,32 +150,53 @@ def nginx_conf(*, https: int = HTTPS, probes: int = PROBES, node: int) -> str:
 def files(node: int) -> Mapping[str, str]:
     """The proxy's part of the nodes' ConfigMap."""
     return {
-        "nginx.conf": nginx_conf(node=node),
+        _CONFIG: nginx_conf(node=node),
         "proxy.js": _SCRIPT.read_text(encoding="utf-8"),
         "grants.json": grants_file(),
     }
 
 
-def command() -> list[str]:
-    """How it starts, in Argus's image and in nginx's own."""
-    return ["nginx", "-e", "stderr", "-c", f"{k.CONFIG_DIR}/nginx.conf", "-g", "daemon off;"]
+def command(config: str = _CONFIG) -> list[str]:
+    """How nginx starts with this file of `config`, in Argus's image and in nginx's own."""
+    return ["nginx", "-e", "stderr", "-c", f"{k.CONFIG_DIR}/{config}", "-g", "daemon off;"]
 
 
 def container(image: pulumi.Input[str], held: Held) -> core.v1.ContainerArgs:
     """The container; the pod's volume `config` has its files."""
-    return core.v1.ContainerArgs(
-        name=NAME,
-        image=image,
-        command=command(),
-        ports=k.container_ports(PORTS),
-        resources=k.resources_of(MEMORY, cpu="5m"),
-        security_context=k.container_security(),
-        startup_probe=k.tcp_probe(PROBES, period=2, failures=60),
-        liveness_probe=k.tcp_probe(PROBES, period=20, failures=6),
-        volume_mounts=[k.mount("config", k.CONFIG_DIR, read_only=True), *held.mounts, k.mount(_SCRATCH, "/tmp")],
-    )
+    resources = k.resources_of(MEMORY, cpu="5m")
+    return nginx(NAME, image, held, config=_CONFIG, ports=PORTS, probed=PROBES, resources=resources)
 
 
 def volumes(held: Held) -> Sequence[core.v1.VolumeArgs]:
     """The volumes that the pod has for it, beside `config`."""
-    return [*held.volumes, k.scratch_volume(_SCRATCH, limit_mib=16)]
+    return volumes_of_nginx(NAME, held)
+
+
+def nginx(
+    name: str,
+    image: pulumi.Input[str],
+    held: Held,
+    *,
+    config: str,
+    ports: Mapping[str, int],
+    probed: int,
+    resources: core.v1.ResourceRequirementsArgs,
+) -> core.v1.ContainerArgs:
+    """An nginx beside a node, with this file of the pod's volume `config`; it is well while the port `probed` takes
+    connections."""
+    return core.v1.ContainerArgs(
+        name=name,
+        image=image,
+        command=command(config),
+        ports=k.container_ports(ports),
+        resources=resources,
+        security_context=k.container_security(),
+        startup_probe=k.tcp_probe(probed, period=2, failures=60),
+        liveness_probe=k.tcp_probe(probed, period=20, failures=6),
+        volume_mounts=[k.mount("config", k.CONFIG_DIR, read_only=True), *held.mounts, k.mount(name, "/tmp")],
+    )
+
+
+def volumes_of_nginx(name: str, held: Held) -> Sequence[core.v1.VolumeArgs]:
+    """The volumes that the pod has for an nginx, beside `config`."""
+    return [*held.volumes, k.scratch_volume(name, limit_mib=16)]
