@@ -376,6 +376,16 @@ def proxies(settings: Settings) -> dict[str, sections.Memory]:
     }
 
 
+def keys_of_proxies(settings: Settings) -> list[str]:
+    """The keys by which a stack asks for a proxy in a node's pod, each once."""
+    section, beside = settings.elasticsearch, proxies(settings)
+    of_clients, of_nodes = "elasticsearch.transport", "elasticsearch.nodeTransport"
+    asked = [of_clients] if proxy.NAME in beside else []
+    if peers.NAME in beside:
+        asked.append(of_clients if section.node_transport is None else of_nodes)
+    return list(dict.fromkeys(asked))
+
+
 STAGE: Final = Stage(
     name="elasticsearch",
     section="elasticsearch",

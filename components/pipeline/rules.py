@@ -27,7 +27,7 @@ def rules(stages: Sequence[Stage]) -> list[Rule]:
     found = [
         Rule(needs=frozenset({"images"}), check=partial(_images, stages)),
         *(
-            Rule(needs=frozenset({"images", each.key.partition(".")[0]}), check=partial(_optional_image, each))
+            Rule(needs=frozenset({"images", each.section}), check=partial(_optional_image, each))
             for each in OPTIONAL_IMAGES
         ),
     ]
@@ -60,8 +60,8 @@ def _images(stages: Sequence[Stage], settings: Settings) -> Iterator[str]:
 
 
 def _optional_image(optional: OptionalImage, settings: Settings) -> Iterator[str]:
-    if optional.wanted(settings):
-        yield from _registry([optional.image.name], settings, why=f" ({optional.key})")
+    if keys := optional.keys(settings):
+        yield from _registry([optional.image.name], settings, why=f" ({' and '.join(keys)})")
 
 
 def _registry(names: Iterable[str], settings: Settings, *, why: str = "") -> Iterator[str]:

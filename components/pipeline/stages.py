@@ -3,7 +3,7 @@
 A new stage is a module with a STAGE, a section of the stack's configuration, and a line here.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -46,23 +46,22 @@ class OptionalImage:
     """The image of a part that no stage names, and that not every stack has."""
 
     image: Image
-    key: str
-    """The stack's key that says whether it has the part, `section.key`."""
-    wanted: Callable[[Settings], bool]
+    section: str
+    """The section of the stack that says whether it has the part."""
+    keys: Callable[[Settings], Sequence[str]]
+    """The keys of the section by which a stack asks for the part, as `section.key`; none if it has no such part."""
 
 
 OPTIONAL_IMAGES: Final = (
     OptionalImage(
         image=policy_agent.IMAGE,
-        key="cluster.networkPolicies",
-        wanted=lambda settings: settings.cluster.enforces_policies,
+        section="cluster",
+        keys=lambda settings: ["cluster.networkPolicies"] if settings.cluster.enforces_policies else [],
     ),
-    OptionalImage(image=acme.IMAGE, key="ui.acme", wanted=lambda settings: settings.ui.acme is not None),
     OptionalImage(
-        image=elasticsearch_proxy.IMAGE,
-        key="elasticsearch.transport",
-        wanted=lambda settings: bool(elasticsearch.proxies(settings)),
+        image=acme.IMAGE, section="ui", keys=lambda settings: [] if settings.ui.acme is None else ["ui.acme"]
     ),
+    OptionalImage(image=elasticsearch_proxy.IMAGE, section="elasticsearch", keys=elasticsearch.keys_of_proxies),
 )
 
 
@@ -78,7 +77,7 @@ def every_image(stages: Iterable[Stage]) -> dict[str, Image]:
 
 def images_of(stages: Iterable[Stage], settings: Settings) -> list[Image]:
     """The images that a stack needs."""
-    return [*images(stages).values(), *(each.image for each in OPTIONAL_IMAGES if each.wanted(settings))]
+    return [*images(stages).values(), *(each.image for each in OPTIONAL_IMAGES if each.keys(settings))]
 
 
 def moving_images(stages: Iterable[Stage]) -> list[str]:

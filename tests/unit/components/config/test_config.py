@@ -547,13 +547,6 @@ MISTAKES = {
         ),
         "cluster.networkPolicies: enforced is for Argus's own network",
     ),
-    "policies without an image": (
-        both(
-            change("cluster.networkPolicies", "enforced"),
-            change("images", {"overrides": {name: f"registry.example.com/{name}:1" for name in images(STAGES)}}),
-        ),
-        "images.registry: required to build network-policies (cluster.networkPolicies)",
-    ),
     "clients of an API that nothing guards": (
         both(change("cluster.hostFirewall", False), change("cluster.apiClients", ["192.0.2.0/24"])),
         "cluster.apiClients: nothing refuses others with cluster.hostFirewall: off; remove one of the two keys",
@@ -970,6 +963,33 @@ def test_a_program_that_this_computer_lacks_is_named(
     missing = [problem for problem in problems_of(values) if "not found" in problem]
     assert len(missing) == 1
     assert said in " ".join(missing[0].split())
+
+
+ACME = {"server": "https://acme.example.org/directory", "dnsProvider": "route53"}
+PLAIN = {"elasticsearch.transport": "plain"}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (PLAIN, "network-policies (cluster.networkPolicies)"),
+        (PLAIN | {"ui.url": "https://page.example.org", "ui.acme": ACME}, "acme (ui.acme)"),
+        (PLAIN | {"elasticsearch.nodeTransport": "both"}, "elasticsearch-proxy (elasticsearch.nodeTransport)"),
+        ({"elasticsearch.nodeTransport": "plain"}, "elasticsearch-proxy (elasticsearch.transport)"),
+        ({"elasticsearch.transport": "both"}, "elasticsearch-proxy (elasticsearch.transport)"),
+        (
+            {"elasticsearch.transport": "tls", "elasticsearch.nodeTransport": "tls"},
+            "elasticsearch-proxy (elasticsearch.transport and elasticsearch.nodeTransport)",
+        ),
+    ],
+)
+def test_an_image_that_is_missing_is_named_with_the_keys_that_ask_for_it(
+    given: dict[str, Any], said: str, values: Values
+) -> None:
+    values["images"] = {"overrides": {name: f"registry.example.com/{name}:1" for name in images(STAGES)}}
+    for key, value in given.items():
+        change(key, value)(values)
+    assert f"images.registry: required to build {said}; name one that the machines pull from" in problems_of(values)
 
 
 def test_a_stack_that_builds_and_signs_nothing_needs_neither_curl_nor_cosign(
