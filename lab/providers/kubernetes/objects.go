@@ -74,8 +74,9 @@ func jsonValue(value resource.PropertyValue) any {
 	return nil
 }
 
-// properties turns a live object into outputs: secret where Kubernetes says so and where an input was, and with the
-// write-only stringData of a Secret as it was given.
+// properties turns a live object into outputs, with the write-only stringData of a Secret as it was given. Secret is what an
+// input is, and with stringData the data that was made of it. What others wrote into a Secret is left to the engine: SDKs
+// name a Secret's data in additionalSecretOutputs.
 func properties(live *unstructured.Unstructured, inputs resource.PropertyMap) resource.PropertyMap {
 	content := live.DeepCopy().Object
 	unstructured.RemoveNestedField(content, "metadata", "managedFields")
@@ -83,10 +84,13 @@ func properties(live *unstructured.Unstructured, inputs resource.PropertyMap) re
 	if isSecret(live.GroupVersionKind()) {
 		if given, ok := inputs["stringData"]; ok {
 			outputs["stringData"] = given
+			if data, ok := outputs["data"]; ok {
+				outputs["data"] = markSecret(data, given)
+			}
 		}
 	}
 	markSecrets(outputs, inputs)
-	return hideSecretData(live.GroupVersionKind(), outputs)
+	return outputs
 }
 
 // markSecrets makes a secret of each output whose input is one.

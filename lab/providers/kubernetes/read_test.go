@@ -77,9 +77,19 @@ func TestSecretsStaySecret(t *testing.T) {
 	if data["open"].IsSecret() || !data["hidden"].IsSecret() {
 		t.Errorf("open secret: %t, hidden secret: %t", data["open"].IsSecret(), data["hidden"].IsSecret())
 	}
-	secret := properties(live(t, "{kind: Secret, apiVersion: v1, data: {a: Yg==}}"), nil)
-	if !secret["data"].IsSecret() {
-		t.Error("a Secret's data is not secret")
+	hidden := resource.MakeSecret(resource.NewProperty("b"))
+	for name, test := range map[string]struct {
+		given  resource.PropertyMap
+		secret bool
+	}{
+		"data that was given":                       {resource.PropertyMap{"data": hidden}, true},
+		"text that was given":                       {resource.PropertyMap{"stringData": hidden}, true},
+		"what others wrote is the engine's to hide": {nil, false},
+	} {
+		outputs := properties(live(t, "{kind: Secret, apiVersion: v1, data: {a: Yg==}}"), test.given)
+		if outputs["data"].IsSecret() != test.secret {
+			t.Errorf("%s: secret: %t", name, outputs["data"].IsSecret())
+		}
 	}
 }
 

@@ -1,5 +1,6 @@
 """The stand-in for the Kubernetes plugin, with a real API server; the test acts as the workloads' controllers."""
 
+import base64
 import json
 import time
 
@@ -63,6 +64,44 @@ def test_a_change_from_outside_is_seen_by_refresh_and_undone(project: Project, a
     api_server.kubectl("delete", "configmap", "drift")
     project.pulumi("refresh", "--yes", "--skip-preview")
     assert project.changes() == {"create": 1}
+
+
+def test_what_a_pod_writes_into_a_secret_is_in_clear_nowhere_in_the_state_and_stays(
+    project: Project, api_server: ApiServer
+) -> None:
+    """The plugin takes it for no secret, as no input is one: the SDK tells the engine that a Secret's data is."""
+    body = """
+    k.core.v1.Secret("kept", metadata={{"name": "kept", "labels": {{"round": "{round}"}}}},
+        opts=pulumi.ResourceOptions(provider=provider, ignore_changes=["data"]))
+    """
+
+    def renew(key: str) -> str:
+        encoded = base64.b64encode(key.encode()).decode()
+        api_server.kubectl("patch", "secret", "kept", "-p", json.dumps({"data": {"tls.key": encoded}}))
+        return encoded
+
+    def hidden(*keys: str) -> bool:
+        """Whether the state has the Secret's data, and none of these in clear."""
+        state = project.state("kept")
+        assert "data" not in state["inputs"]
+        return "ciphertext" in state["outputs"]["data"] and not any(key in json.dumps(state) for key in keys)
+
+    write(project, api_server, body.format(round="first"))
+    project.up()
+    first = renew("the first key")
+    said = project.pulumi("refresh", "--yes", "--skip-preview", "--diff").text
+    assert first not in said
+    assert hidden(first)
+    assert project.changes() == {}
+
+    second = renew("the second key")
+    write(project, api_server, body.format(round="second"))
+    said = project.up("--diff").text
+    assert second not in said
+    assert hidden(first, second)
+    assert api_server.get("secret", "kept")["data"] == {"tls.key": second}
+    project.pulumi("refresh", "--yes", "--skip-preview")
+    assert project.changes() == {}
 
 
 CLASS = """
