@@ -10,14 +10,12 @@ from cryptography import x509
 
 from apps.messages.certificate import FAILURE_FILE, Failure
 from apps.service.certificate import Certificate
-from apps.service.expiry import EXPIRY
+from apps.service.expiry import EXPIRY, Validity
 from apps.service.settings import SettingsError
+from apps.ui.expiring import is_due
 
 logger = logging.getLogger(__name__)
 
-LATE: Final = 0.25
-"""The share of its time that a certificate has left when it should have been renewed long ago: that is due when a third
-is left (apps/acme/lego.py)."""
 PATIENCE: Final = timedelta(hours=2)
 """A server may be away for this long while the certificate has time left."""
 _LOG: Final = "`kubectl -n argus-acme logs deployment/acme` says more."
@@ -57,7 +55,7 @@ class AcmeCertificate:
         self._names = frozenset(names.get_values_for_type(x509.DNSName))
         self._end = found.not_valid_after_utc
         EXPIRY.labels("acme").set(self._end.timestamp())
-        self.notice = _notice(found, self._failure())
+        self.notice = _notice(Validity(found.not_valid_before_utc, self._end), self._failure())
 
     def _choose(self, connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, _: ssl.SSLContext) -> None:
         if self._served is None or datetime.now(UTC) > self._end:
@@ -72,7 +70,7 @@ class AcmeCertificate:
             return None
 
 
-def _notice(found: x509.Certificate | None, failure: Failure | None) -> str | None:
+def _notice(found: Validity | None, failure: Failure | None) -> str | None:
     if found is None:
         if failure is None:
             return f"There is no certificate of the ACME server yet, so browsers are shown Argus's own. {_LOG}"
@@ -80,10 +78,10 @@ def _notice(found: x509.Certificate | None, failure: Failure | None) -> str | No
             f"Every try to get a certificate of the ACME server has failed since {_at(failure.since)}, so browsers are "
             f"shown Argus's own. The reason: {failure.reason}"
         )
-    now, end = datetime.now(UTC), found.not_valid_after_utc
+    now, end = datetime.now(UTC), found.ends
     if now > end:
         return _ended(end, failure)
-    late = now > end - LATE * (end - found.not_valid_before_utc)
+    late = is_due(found, now)
     if failure is None:
         return f"The page's certificate is good until {_at(end)}, and nobody renews it. {_LOG}" if late else None
     if not late and now - failure.since < PATIENCE:

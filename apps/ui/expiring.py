@@ -14,8 +14,8 @@ EARLY: Final = timedelta(days=60)
 """Any `pulumi up` renews a certificate of the stack that was made in another year, and the page's in another quarter.
 So one this near to its end has seen none for 22 months (the page's: 8) or more, and one of today mends it."""
 LAST_PART: Final = 4
-"""A certificate that is brought for the page may be of 90 days, and its owner's program mostly renews it when a third
-of its life is left. It is warned of when a quarter is left, if that is later than EARLY."""
+"""One that is brought for the page, or an ACME server's, may be of 90 days, and is mostly renewed when a third
+of its life is left (apps/acme/lego.py). It is warned of when a quarter is left, if that is later than EARLY."""
 
 SHOWN_TO: Final[Mapping[str, str]] = {
     "kafka": "Kafka",

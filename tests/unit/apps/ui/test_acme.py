@@ -173,7 +173,10 @@ def test_a_server_may_be_away_for_a_while_as_long_as_the_certificate_has_time(
     assert (AcmeCertificate(folder, own, OLDEST_TLS).notice is not None) == told
 
 
-@pytest.mark.parametrize(("days", "late"), [((-60, 30), False), ((-70, 20), True), ((-90, -1), True)])
+@pytest.mark.parametrize(
+    ("days", "late"),
+    [((-60, 30), False), ((-70, 20), True), ((-90, -1), True), ((-330, 70), False), ((-340, 59), True)],
+)
 def test_one_that_nobody_renews_is_said(own: Certificate, folder: Path, days: tuple[float, float], late: bool) -> None:
     """The pod that would renew it and say why it cannot may itself not run."""
     issue(folder, days=days)
