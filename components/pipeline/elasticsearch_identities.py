@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import pulumi
-from pulumi_kubernetes import core
 
 from components import kubernetes as k
 from components.config import sections
 from components.pipeline.certificates import SCRIPT, authority, public
-from components.pipeline.kafka_identities import PAIR, Held, signed
+from components.pipeline.kafka_identities import PAIR, Held, held, signed
 
 DIR: Final = "/etc/argus-elasticsearch"
 """Where a pod has its certificate: PAIR and AUTHORITY, as for Kafka."""
@@ -90,14 +89,6 @@ class ElasticsearchIdentities(pulumi.ComponentResource):
         )
         self.public[f"elasticsearch.{subject}"] = public(files[PAIR])
         secret = secret_of(subject)
-        made = core.v1.Secret(
-            f"{self._name}-{subject}-secret",
-            metadata=k.metadata(secret, namespace, k.labels(secret, "elasticsearch-identity")),
-            string_data=dict(files),
-            opts=self._child,
-        )
-        return Held(
-            mounts=[k.mount(VOLUME, DIR, read_only=True)],
-            volumes=[k.secret_volume(made.metadata.name.apply(str), VOLUME)],
-            contents=[files],
-        )
+        metadata = k.metadata(secret, namespace, k.labels(secret, "elasticsearch-identity"))
+        name = f"{self._name}-{subject}-secret"
+        return held(name, metadata, files, folder=DIR, volume=VOLUME, opts=self._child)

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import pulumi
-from pulumi_kubernetes import core
 
 from components import kubernetes as k
 from components.config import sections
 from components.pipeline.certificates import SCRIPT, authority, public
-from components.pipeline.kafka_identities import PAIR, Held, signed
+from components.pipeline.kafka_identities import PAIR, Held, held, signed
 
 DIR: Final = "/etc/argus-elasticsearch-peers"
 """Where a node's pod has it: PAIR and AUTHORITY, as for Kafka."""
@@ -52,16 +51,7 @@ class ElasticsearchPeerIdentity(pulumi.ComponentResource):
             redraw=args.section.redraw,
             opts=child,
         )
-        made = core.v1.Secret(
-            f"{name}-secret",
-            metadata=k.metadata(SECRET, args.namespace, k.labels(SECRET, "elasticsearch-identity")),
-            string_data=dict(files),
-            opts=child,
-        )
-        self.held = Held(
-            mounts=[k.mount(SECRET, DIR, read_only=True)],
-            volumes=[k.secret_volume(made.metadata.name.apply(str), SECRET)],
-            contents=[files],
-        )
+        metadata = k.metadata(SECRET, args.namespace, k.labels(SECRET, "elasticsearch-identity"))
+        self.held = held(f"{name}-secret", metadata, files, folder=DIR, volume=SECRET, opts=child)
         self.public = {"elasticsearch.peers": public(files[PAIR])}
         self.register_outputs({})

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import pulumi
-from pulumi_kubernetes import core
+from pulumi_kubernetes import core, meta
 
 from components import kubernetes as k
 from components.autoscaling import KafkaIdentity
@@ -142,6 +142,24 @@ def signed(
         PAIR: pulumi.Output.secret(blocks.apply(lambda found: "".join(found[:2]))),
         AUTHORITY: pulumi.Output.secret(blocks.apply(lambda found: "".join(found[2:]))),
     }
+
+
+def held(
+    name: str,
+    metadata: meta.v1.ObjectMetaArgs,
+    files: Mapping[str, pulumi.Output[str]],
+    *,
+    folder: str,
+    volume: str,
+    opts: pulumi.ResourceOptions,
+) -> Held:
+    """These files in a new Secret (resource `name`), which a pod has in this folder by a volume of this name."""
+    made = core.v1.Secret(name, metadata=metadata, string_data=dict(files), opts=opts)
+    return Held(
+        mounts=[k.mount(volume, folder, read_only=True)],
+        volumes=[k.secret_volume(made.metadata.name.apply(str), volume)],
+        contents=[files],
+    )
 
 
 def _quoted(host: str) -> str:

@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import pulumi
-from pulumi_kubernetes import core
 
 from components import kubernetes as k
 from components.config import sections
 from components.pipeline.certificates import SCRIPT, authority, public
 from components.pipeline.kafka_grants import BROKER
-from components.pipeline.kafka_identities import PAIR, Held, signed
+from components.pipeline.kafka_identities import PAIR, Held, held, signed
 
 DIR: Final = "/etc/argus-zookeeper"
 """Where a member, and a broker, has the certificate that it shows the other."""
 QUORUM_DIR: Final = "/etc/argus-zookeeper-quorum"
 """Where a member has the certificate that it shows other members."""
 MEMBER: Final = "zookeeper"
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Signed:
-    """A certificate, as the volume of a Secret."""
-
-    volume: str
-    secret: pulumi.Output[str]
-    files: Mapping[str, pulumi.Output[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,32 +51,28 @@ class ZookeeperIdentities(pulumi.ComponentResource):
         self.public = {}
         clients = authority(f"{name}-authority", SCRIPT, "authority argus-zookeeper", opts=self._child)
         quorum = authority(f"{name}-quorum-authority", SCRIPT, "authority argus-zookeeper-quorum", opts=self._child)
-        member = self._signed("member", clients, MEMBER, args.hosts)
-        self.members = _held({DIR: member, QUORUM_DIR: self._signed("quorum", quorum, MEMBER)})
-        self.brokers = _held({DIR: self._signed("kafka", clients, BROKER)})
+        member = self._held("member", clients, MEMBER, DIR, args.hosts)
+        quorum_member = self._held("quorum", quorum, MEMBER, QUORUM_DIR)
+        self.members = Held(
+            mounts=[*member.mounts, *quorum_member.mounts],
+            volumes=[*member.volumes, *quorum_member.volumes],
+            contents=[*member.contents, *quorum_member.contents],
+        )
+        self.brokers = self._held("kafka", clients, BROKER, DIR)
         self.register_outputs({})
 
-    def _signed(
-        self, kind: str, signer: pulumi.Output[str], subject: str, hosts: Sequence[pulumi.Input[str]] = ()
-    ) -> _Signed:
-        """A certificate of this name, for clients, and for a server at these hosts."""
+    def _held(
+        self,
+        kind: str,
+        signer: pulumi.Output[str],
+        subject: str,
+        folder: str,
+        hosts: Sequence[pulumi.Input[str]] = (),
+    ) -> Held:
+        """A certificate of this name, for clients, and for a server at these hosts; pods have it in this folder."""
         redraw = self._args.section.redraw
         resource, secret = f"{self._name}-{kind}", f"zookeeper-{kind}"
         files = signed(f"{resource}-certificate", subject, hosts, authority=signer, redraw=redraw, opts=self._child)
         self.public[f"zookeeper.{kind}"] = public(files[PAIR])
-        made = core.v1.Secret(
-            f"{resource}-secret",
-            metadata=k.metadata(secret, self._args.namespace, k.labels(secret, "zookeeper-identity")),
-            string_data=dict(files),
-            opts=self._child,
-        )
-        return _Signed(volume=secret, secret=made.metadata.name.apply(str), files=files)
-
-
-def _held(certificates: Mapping[str, _Signed]) -> Held:
-    """These certificates, by the folders in which a pod has them."""
-    return Held(
-        mounts=[k.mount(each.volume, folder, read_only=True) for folder, each in certificates.items()],
-        volumes=[k.secret_volume(each.secret, each.volume) for each in certificates.values()],
-        contents=[each.files for each in certificates.values()],
-    )
+        metadata = k.metadata(secret, self._args.namespace, k.labels(secret, "zookeeper-identity"))
+        return held(f"{resource}-secret", metadata, files, folder=folder, volume=secret, opts=self._child)
