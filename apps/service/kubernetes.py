@@ -3,6 +3,7 @@
 import http.client
 import json
 import ssl
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ ERRORS = (OSError, http.client.HTTPException, ValueError)
 """What a request may raise: no connection, a refusal, an answer that is not JSON."""
 
 _TIMEOUT_SECONDS = 5
+_IDLE_SECONDS = 30.0
+"""A connection on which nothing was asked for longer is opened anew. The API server ends one after 90 s, and a client
+learns of that by its next request alone, which fails."""
 
 
 class ApiError(http.client.HTTPException):
@@ -36,12 +40,13 @@ def trust(account: Path = ACCOUNT) -> ssl.SSLContext:
 
 
 class ApiServer:
-    """One connection, opened when needed and reopened after an error. Not thread-safe."""
+    """One connection, opened when needed and reopened after an error or a pause. Not thread-safe."""
 
     def __init__(self, account: Path = ACCOUNT) -> None:
         self._account = account
         self.namespace = (account / "namespace").read_text().strip()
         self._connection = http.client.HTTPSConnection(API_HOST, timeout=_TIMEOUT_SECONDS, context=trust(account))
+        self._asked = time.monotonic()
 
     def ask(self, method: str, path: str, *, accept: str = "application/json", body: Any = None) -> Any:
         """The JSON of the answer; `body` is sent as JSON. Raises one of ERRORS; ApiError is a refusal."""
@@ -50,6 +55,9 @@ class ApiServer:
             "Accept": accept,
             "Content-Type": "application/json",
         }
+        last, self._asked = self._asked, time.monotonic()
+        if self._asked - last > _IDLE_SECONDS:
+            self._connection.close()
         try:
             self._connection.request(method, path, body=None if body is None else json.dumps(body), headers=headers)
             response = self._connection.getresponse()
