@@ -45,17 +45,14 @@ set_rules() {
 set_all() {
   local control_planes cluster
   control_planes=$(awk '$2 == "control-plane" { print $1 }' "$list" | sort -u)
-  cluster=$(awk '{ print $1 }' "$list" | sort -u)$'\n'$POD_NETWORK
+  cluster=$(of_cluster <"$list")
   rules "$control_planes" "$cluster" "$cluster"$'\n'"$API_CLIENTS" | set_rules iptables
   # The cluster has no IPv6, but its programs listen there too.
   if [[ -e /proc/net/if_inet6 ]]; then rules '' '' '' | set_rules ip6tables; fi
 }
 
-# without_gone <nodes: takes machines out of the list that were leaving and are no node any more.
-without_gone() {
-  awk 'NR == FNR { lives[$1]; next } $3 != "leaving" || $1 in lives' - "$list" >"$list.living"
-  mv -f "$list.living" "$list"
-}
+# without_gone <nodes: prints the list without machines that were leaving and are no node any more.
+without_gone() { awk 'NR == FNR { lives[$1]; next } $3 != "leaving" || $1 in lives' - "$list"; }
 
 [[ -e $list ]] || exit 0
 set_all
@@ -63,7 +60,8 @@ set_all
 if [[ $CONTROL_PLANE == true ]] && grep -q ' leaving$' "$list" && systemctl is-active -q kubelet.service; then
   exec 9>/run/argus-firewall.lock
   if flock -n 9 && nodes=$(nodes_by_role) && [[ $nodes ]]; then
-    without_gone <<<"$nodes"
+    living=$(without_gone <<<"$nodes")
+    write_firewall_nodes "$living"
     set_all
   fi
 fi

@@ -11,13 +11,12 @@ fi
 nodes=$(cat) # lines as firewall.sh reads them
 grep -q "^$ADDRESS " <<<"$nodes" ||
   die "the list of nodes did not arrive: does a login shell here read standard input? Set argus:ssh.rerun to another word"
-mapfile -t cluster < <(awk '{ print $1 }' <<<"$nodes" && echo "$POD_NETWORK")
+mapfile -t cluster < <(of_cluster <<<"$nodes")
 
 # What would be cut off is found before anything is refused.
 off='set argus:cluster.hostFirewall: off'
-other=$(awk '{ print $1 }' <<<"$nodes" | sent_from_elsewhere "$ADDRESS")
-[[ ! $other ]] || die "$NAME sends to $other from another address than its own, $ADDRESS, and the other machines let only that" \
-  "in: make $ADDRESS the first address of its network link, or $off"
+problem=$(way_problem "$ADDRESS" < <(awk '{ print $1 }' <<<"$nodes"))
+[[ ! $problem ]] || die "$NAME $problem, or $off"
 if ! in_force; then
   # Until now everybody got in. etcd's members and a kubelet's clients keep connections open, so they are seen here.
   mapfile -t ports <<<"$PORTS"
@@ -34,7 +33,9 @@ if [[ $API_CLIENTS ]]; then
   fi
 fi
 
-put_firewall_nodes <<<"$nodes"
+remember /etc/argus/firewall-nodes
+mkdir -p /etc/argus
+write_firewall_nodes "$nodes"
 put /usr/local/lib/argus/firewall 0755 <<<"$PROGRAM"
 put /etc/systemd/system/argus-firewall.service 0644 <<'FILE'
 [Unit]

@@ -17,10 +17,12 @@ while read -r node address network || [[ $node ]]; do
   fi
 done
 [[ $own ]] || die "$NAME has no pod network"
+problem=$(way_problem "$own_address" < <(printf '%s\n' "${others[@]}"))
+[[ ! $problem ]] || die "$NAME $problem"
 for address in "${others[@]}"; do
-  [[ " $(ip -4 -o route get "$address") " == *" src $own_address "* ]] ||
-    die "$NAME sends to $address from another address than its own, $own_address, and the other machines let only that" \
-      "reach their pods: make $own_address the first address of its network link"
+  [[ $(ip -4 route show match "$address" scope link) ]] ||
+    die "$NAME reaches $address through a router only, and routes to pods lead from machine to machine: put all machines on" \
+      "one layer-2 network, or name a network of your own (argus:cluster.network.manifest)"
 done
 if [[ $POLICIES == enforced ]]; then judgeable; else open_pods; fi
 

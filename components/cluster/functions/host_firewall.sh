@@ -2,13 +2,14 @@
 # The host firewall: who may open the ports of this machine's own programs. firewall.sh writes its rules from the list of
 # machines in /etc/argus/firewall-nodes.
 
-# put_firewall_nodes <list: writes the list as a whole, because the timer may read it at any time.
-put_firewall_nodes() {
-  remember /etc/argus/firewall-nodes
-  mkdir -p /etc/argus
-  cat >/etc/argus/firewall-nodes.new
+# write_firewall_nodes LIST: writes the list as a whole, because the timer may read it at any time.
+write_firewall_nodes() {
+  echo "$1" >/etc/argus/firewall-nodes.new
   mv -f /etc/argus/firewall-nodes.new /etc/argus/firewall-nodes
 }
+
+# of_cluster <list: prints who belongs to the cluster: the address of each machine of the list, and the pods' network.
+of_cluster() { awk '{ print $1 }' | sort -u && echo "$POD_NETWORK"; }
 
 # start_firewall: sets the rules by the list as it is now; `restart`, because a run that the timer began may have read the
 # list before.
@@ -24,7 +25,7 @@ in_force() { iptables --wait -t security -C INPUT -j ARGUS-FIREWALL 2>/dev/null;
 # open_ports: takes the firewall out. It is repeatable: the chain that is looked for is deleted last.
 open_ports() {
   local program each chains='FORWARD ETCD NODE API FIREWALL'
-  rm -f /etc/argus/firewall-nodes.new /etc/argus/firewall-nodes.living
+  rm -f /etc/argus/firewall-nodes.{new,living} # `living` is an earlier version's
   [[ -e /usr/local/lib/argus/firewall || -e /etc/argus/firewall-nodes ]] || return 0
   systemctl disable -q --now argus-firewall.timer argus-firewall.service 2>/dev/null || true
   for program in iptables ip6tables; do
@@ -37,14 +38,6 @@ open_ports() {
   restore /etc/systemd/system/argus-firewall.{timer,service} /etc/argus/firewall-nodes /usr/local/lib/argus/firewall
   rmdir --ignore-fail-on-non-empty /etc/argus /usr/local/lib/argus 2>/dev/null || true
   systemctl daemon-reload
-}
-
-# sent_from_elsewhere OWN <addresses: prints the first address to which this machine sends from another one than OWN.
-sent_from_elsewhere() {
-  local address
-  while read -r address; do
-    [[ $address == "$1" || " $(ip -4 -o route get "$address") " == *" src $1 "* ]] || { echo "$address" && return; }
-  done
 }
 
 # connected PORT...: prints the addresses, but for this machine's own, that have a connection open to one of these ports here.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from components.cluster.args import ClusterArgs
+from components.cluster.firewall_admission import admission_of
 from components.cluster.host_firewall import firewall_of, lines
 from components.cluster.machine import script
 from components.config.sections import Worker
@@ -194,9 +195,8 @@ def test_an_update_that_would_shut_itself_out_of_the_api_is_refused(world: World
 
 def admit(world: World, args: ClusterArgs) -> None:
     """The control planes that there are let new machines in, as an update does before these join."""
-    joining = args.all_machines if args.cluster.api_clients else args.machines.control_planes
     for each in args.machines.control_planes:
-        world[each.name].run("sh", "-c", script("firewall_admission.sh", machines=lines(joining)).render())
+        world[each.name].run("sh", "-c", admission_of(args).render())
 
 
 def test_a_control_plane_that_joins_is_let_in_before_and_nobody_is_shut_out_meanwhile(world: World) -> None:
@@ -228,25 +228,67 @@ def test_a_worker_that_joins_reaches_an_api_that_is_not_for_everybody(world: Wor
 def test_who_leaves_is_let_in_until_it_is_no_node_any_more(world: World) -> None:
     smaller = stack(control_planes=1)
     leaving = f"{listed(smaller)}192.0.2.12 control-plane leaving\n"
-    cp1 = world["cp1"]
+    cp1, cp2 = world["cp1"], world["cp2"]
     cp1.refuse_strangers(smaller, leaving)
 
-    def timer(nodes: str) -> set[int]:
-        """What the one that leaves still opens, once the timer has run while the API says that these are its nodes."""
-        cp1.run("tee", "/usr/local/sbin/kubectl", stdin=f"#!/bin/sh\n{nodes}\n")
-        cp1.run("chmod", "+x", "/usr/local/sbin/kubectl")
-        cp1.run("systemctl", "start", "argus-firewall.service")
-        return opened(world["cp2"], cp1)
+    def after(nodes: str) -> set[int]:
+        timer(cp1, nodes)
+        return opened(cp2, cp1)
 
-    gone = "echo 192.0.2.11 control-plane; echo 192.0.2.21 worker"
-    assert timer(gone) == set(PORTS), "the API is not asked before the kubelet runs"
+    gone = answers(smaller)
+    cp1.run("rm", "-f", "/run/kubelet.service-is-active")
+    assert after(gone) == set(PORTS), "the API is not asked before the kubelet runs"
     cp1.run("touch", "/run/kubelet.service-is-active")
-    assert timer(f"{gone}; echo 192.0.2.12 control-plane") == set(PORTS)
-    assert timer("exit 1") == set(PORTS)
-    assert timer("exit 0") == set(PORTS)
-    assert timer(gone) == {API, BALANCER}
+    assert after(answers(stack())) == set(PORTS)
+    assert after("exit 1") == set(PORTS)
+    assert after("exit 0") == set(PORTS)
+    assert after(gone) == {API, BALANCER}
     assert cp1.run("cat", LIST).stdout == listed(smaller)
     assert KUBELET in opened(world["worker1"], cp1)
+
+
+def answers(args: ClusterArgs) -> str:
+    """What kubectl does where these machines are the nodes."""
+    return "; ".join(f"echo {line}" for line in lines(args.all_machines))
+
+
+def timer(node: Node, nodes: str) -> None:
+    """The timer's run, while kubectl does this."""
+    node.run("tee", "/usr/local/sbin/kubectl", stdin=f"#!/bin/sh\n{nodes}\n")
+    node.run("chmod", "+x", "/usr/local/sbin/kubectl")
+    node.run("systemctl", "start", "argus-firewall.service")
+
+
+@pytest.mark.parametrize(
+    ("larger", "clients"), [(stack(control_planes=3), ()), (stack(LATER, apiClients=[OFFICE]), (OFFICE,))]
+)
+def test_who_was_let_in_and_never_joined_is_shut_out_once_the_stack_has_it_no_more(
+    world: World, larger: ClusterArgs, clients: Sequence[str]
+) -> None:
+    without = stack(apiClients=clients)
+    (new,) = {each.name for each in larger.all_machines} - {each.name for each in without.all_machines}
+    cp1 = world["cp1"]
+    cp1.run("touch", "/run/kubelet.service-is-active")
+    world.refuse_strangers(without)
+    shut = opened(world[new], cp1)
+    admit(world, larger)
+    open_ = opened(world[new], cp1)
+    assert shut < open_
+    timer(cp1, answers(without))
+    assert opened(world[new], cp1) == open_, "it may still join"
+    for _ in range(2):
+        # The next update is of the stack without it, and one more changes its mind.
+        admit(world, without)
+        assert opened(world[new], cp1) == open_, "nobody is shut out before the cluster is asked"
+        admit(world, larger)
+        timer(cp1, answers(without))
+        assert opened(world[new], cp1) == open_
+    admit(world, without)
+    timer(cp1, answers(without))
+    assert opened(world[new], cp1) == shut
+    assert cp1.run("cat", LIST).stdout == listed(without)
+    assert KUBELET in opened(world["worker1"], cp1)
+    assert opened(world["cp2"], cp1) == set(PORTS)
 
 
 def rules(node: Node) -> list[str]:
@@ -320,11 +362,24 @@ def test_a_machine_that_sends_under_another_address_is_refused_before_anything_c
     try:
         refused = cp2.refuse_strangers(stack(), listed(stack()), check=False)
         assert refused.returncode != 0
-        assert "cp2 sends to 192.0.2.11 from another address than its own, 192.0.2.12" in refused.stderr
+        assert "cp2 sends to 192.0.2.11 from 192.0.2.99 and not from its own address, 192.0.2.12" in refused.stderr
         assert "ARGUS-FIREWALL" not in cp2.run("iptables-save").stdout
     finally:
         cp2.run("ip", "address", "del", "192.0.2.99/24", "dev", "eth0")
         cp2.run("ip", "address", "replace", "192.0.2.12/24", "dev", "eth0")
+
+
+def test_a_machine_without_a_route_to_another_says_so_and_changes_nothing(world: World) -> None:
+    cp2 = world["cp2"]
+    cp2.run("ip", "route", "del", "192.0.2.0/24", "dev", "eth0")
+    try:
+        refused = cp2.refuse_strangers(stack(), listed(stack()), check=False)
+        assert refused.returncode != 0
+        said = "cp2 has no route to 192.0.2.11 (Network is unreachable): bring its network link up, or give it a route"
+        assert said in refused.stderr
+        assert "ARGUS-FIREWALL" not in cp2.run("iptables-save").stdout
+    finally:
+        cp2.run("ip", "route", "add", "192.0.2.0/24", "dev", "eth0", "src", "192.0.2.12")
 
 
 def test_a_list_that_did_not_arrive_shuts_nobody_out(world: World) -> None:

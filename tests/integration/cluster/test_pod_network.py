@@ -279,8 +279,31 @@ def test_a_machine_that_would_come_under_another_address_is_refused_before_anyth
     try:
         refused = world.node2.connect_pods(world.lines, check=False)
         assert refused.returncode != 0
-        assert "node2 sends to 192.0.2.11 from another address than its own, 192.0.2.12" in refused.stderr
+        assert "node2 sends to 192.0.2.11 from 192.0.2.99 and not from its own address, 192.0.2.12" in refused.stderr
         assert world.node2.run("test", "-e", "/etc/argus", check=False).returncode != 0
     finally:
         world.node2.run("ip", "address", "del", "192.0.2.99/24", "dev", "eth0")
         world.node2.run("ip", "address", "replace", "192.0.2.12/24", "dev", "eth0")
+
+
+def test_a_machine_without_a_route_to_another_says_so_before_anything_changes(world: World) -> None:
+    world.node2.disconnect_pods()
+    world.node2.run("ip", "route", "add", "unreachable", "192.0.2.11")
+    try:
+        refused = world.node2.connect_pods(world.lines, check=False)
+    finally:
+        world.node2.run("ip", "route", "del", "192.0.2.11")
+    assert refused.returncode != 0
+    said = "node2 has no route to 192.0.2.11 (No route to host): bring its network link up, or give it a route there"
+    assert said in refused.stderr
+    assert world.node2.run("test", "-e", "/etc/argus", check=False).returncode != 0
+
+
+def test_a_machine_behind_a_router_is_refused_before_anything_changes(world: World) -> None:
+    world.node2.disconnect_pods()
+    refused = world.node2.connect_pods(f"{world.node2.line}\nfar 203.0.113.5 10.244.3.0/24\n", check=False)
+    assert refused.returncode != 0
+    assert "node2 reaches 203.0.113.5 through a router only, and routes to pods lead from machine" in refused.stderr
+    assert world.node2.run("test", "-e", "/etc/argus", check=False).returncode != 0
+    kernel = world.node2.run("ip", "route", "add", "10.244.3.0/24", "via", "203.0.113.5", check=False)
+    assert kernel.returncode != 0, "the kernel takes such a route"
