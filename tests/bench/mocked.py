@@ -6,6 +6,7 @@ import logging
 import resource
 import runpy
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -35,17 +36,19 @@ class Echo(mocks.Mocks):
 
 
 class Counter(mocks.MockMonitor):
-    """Counts the registrations that an engine would get."""
+    """Counts the registrations that an engine would get, which come from several threads."""
 
     registered = 0
     dependencies = 0
     kib = 0.0
+    _counting = threading.Lock()
 
     def RegisterResource(self, request: Any) -> Any:
         """Count the resource, its dependencies, and what is sent of it."""
-        self.registered += 1
-        self.dependencies += len(request.dependencies)
-        self.kib += request.ByteSize() / 1024
+        with self._counting:
+            self.registered += 1
+            self.dependencies += len(request.dependencies)
+            self.kib += request.ByteSize() / 1024
         return super().RegisterResource(request)  # type: ignore[no-untyped-call]
 
 
