@@ -20,7 +20,7 @@ from tests.e2e.refusals import refusals
 from tests.e2e.timings import Timings
 from tests.e2e.waiting import wait_until
 
-pytestmark = pytest.mark.full  # some 30 minutes: Elasticsearch's nodes restart, one after the other, twice
+pytestmark = pytest.mark.full  # 5 to 30 minutes: Elasticsearch's nodes restart, one after the other, twice
 
 ASKED = "cp1"
 """The control plane whose API server is asked, past the endpoint, so that it is known who logs the request."""

@@ -22,7 +22,7 @@ from tests.e2e.strangers import Target, listening
 from tests.e2e.timings import Timings
 from tests.e2e.waiting import wait_until
 
-pytestmark = pytest.mark.full  # some 50 minutes
+pytestmark = pytest.mark.full  # 30 to 60 minutes
 
 SETTLED_LIMIT_S = 300
 ESTABLISHED = "01"
