@@ -4,35 +4,47 @@ import asyncio
 import gc
 import os
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
-from typing import Any
+from typing import Any, cast
 
 import pulumi
 from pulumi._types import is_input_type
-from pulumi.runtime import resource
+from pulumi.runtime import resource, rpc
 from pulumi.runtime.config import CONFIG
 from pulumi.runtime.proto import resource_pb2, source_pb2
 from pulumi.runtime.settings import SETTINGS, monitor_supports_feature
-from pulumi.runtime.sync_await import _sync_await
 
 _DEBUG = "ARGUS_DEBUG"
 """With this variable, `pulumi --debug` shows the SDK's own messages."""
-_GARBAGE = (100_000, 5, 1_000_000)
-"""The collector's thresholds: it looks at what was made lately, often enough for what a registration leaves behind."""
 
 
 def spare_costs() -> None:
     """Leave out what costs much for each resource and serves nobody. Call it before the first resource is made.
 
     - The SDK's debug messages: several for each resource, and the program waits until the engine has each one.
-    - The search for cyclic garbage among all objects, most of which live to the end: only young ones are looked at.
+    - The search for cyclic garbage. One function of the SDK leaves nearly all of it, so another takes its place; what
+      else there is mostly lives to the end.
     - The stack trace of each resource, which the engine would keep in the state.
     """
-    gc.freeze()
-    gc.set_threshold(*_GARBAGE)
+    gc.disable()
+    rpc.contains_unknowns = contains_unknowns
     if not os.environ.get(_DEBUG):
         pulumi.log.debug = _nothing
     if hasattr(resource, "_get_stack_trace"):
         resource._get_stack_trace = source_pb2.StackTrace
+
+
+def contains_unknowns(val: Any) -> bool:
+    """Whether a value is not known yet, or one in its dicts and lists at any depth. The SDK asks it of every output."""
+    seen: set[int] = set()
+    todo = [val]
+    while todo:
+        each = todo.pop()
+        if isinstance(each, pulumi.output.Unknown):
+            return True
+        if isinstance(each, dict | list) and id(each) not in seen:
+            seen.add(id(each))
+            todo.extend(map(each.__getitem__, each) if isinstance(each, dict) else each)
+    return False
 
 
 def _nothing(*_: Any, **__: Any) -> None:
@@ -60,14 +72,35 @@ def on_every_resource(call: Callable[[pulumi.Resource], None]) -> None:
     pulumi.runtime.register_stack_transformation(lambda args: call(args.resource))
 
 
-def let_register(resources: Iterable[pulumi.Resource]) -> None:
-    """In a preview, wait until these resources are registered, or have failed; an update does not wait.
+class Program:
+    """The program's own run, which can wait before its end. Make it in the program, before the first resource."""
 
-    Everything that is already under way goes on meanwhile. The SDK does the same where a program calls a function of a
-    plugin. What these resources wait for must already be made.
-    """
-    if pulumi.runtime.is_dry_run():
-        _sync_await(asyncio.wait([asyncio.ensure_future(each.urn.future()) for each in resources]))
+    def __init__(self) -> None:
+        self._loop = cast(Any, asyncio.get_running_loop())
+        self._task = cast(Any, asyncio.current_task())
+        # The event loop counts what is ready, then runs as many: the program, and no more than what is ready now.
+        self._expected: int = len(self._loop._ready)
+
+    def may_wait(self) -> bool:
+        """Whether this is a preview, and the program itself runs, not a callback such as that of an `apply`."""
+        return pulumi.runtime.is_dry_run() and asyncio.current_task() is self._task
+
+    def let_register(self, resources: Iterable[pulumi.Resource]) -> None:
+        """Wait until these resources are registered, or have failed. Call it only where the program may wait.
+
+        Everything that is already under way goes on meanwhile. What these resources wait for must already be made.
+        """
+        urns = [asyncio.ensure_future(each.urn.future()) for each in resources]
+        registered = asyncio.ensure_future(asyncio.wait(urns))
+        # The SDK's own wait, for functions of plugins, leaves as much as was ready when it began: more each time, and
+        # every wait goes through all of it.
+        asyncio.tasks._leave_task(self._loop, self._task)
+        while not registered.done():
+            self._loop._run_once()
+        while len(self._loop._ready) < self._expected:
+            self._loop.call_soon(_nothing)
+        asyncio.tasks._enter_task(self._loop, self._task)
+        registered.result()
 
 
 def fields(value: Any) -> MutableMapping[str, Any] | None:

@@ -16,9 +16,9 @@ class Registrations:
     """All resources of the program, in the order in which they were made."""
 
     def __init__(self) -> None:
+        self._program = engine.Program()
         self._made: list[pulumi.Resource] = []
         self._waited_for = 0
-        self._waiting = False
 
     def add(self, made: pulumi.Resource) -> None:
         """Remember a new resource. In a preview, wait first until all but the last few before it are registered.
@@ -27,10 +27,9 @@ class Registrations:
         nothing to do until the whole program has run.
         """
         end = len(self._made) - BATCH
-        if end >= self._waited_for + BATCH and not self._waiting:
-            self._waiting = True
-            engine.let_register(self._made[self._waited_for : end])
-            self._waited_for, self._waiting = end, False
+        if end >= self._waited_for + BATCH and self._program.may_wait():
+            self._program.let_register(self._made[self._waited_for : end])
+            self._waited_for = end
         self._made.append(made)
 
     async def all_registered(self) -> None:

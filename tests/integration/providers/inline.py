@@ -30,15 +30,11 @@ class Program:
         """Run the program, within a stack that the SDK has set up."""
         self.resources.clear()
         SETTINGS.monitor = _Tapped(SETTINGS.monitor, self.resources)
-        thresholds = gc.get_threshold()
-        # The program sets aside what is alive for good (components/engine.py), and with it the run before.
-        gc.unfreeze()
+        # The program leaves no garbage to search for (components/engine.py), but the run before is some now.
         gc.collect()
-        gc.disable()
         try:
             runpy.run_path(str(ROOT / "__main__.py"))
         finally:
-            gc.set_threshold(*thresholds)
             gc.enable()
 
 

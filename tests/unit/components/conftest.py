@@ -70,11 +70,10 @@ def program(
             unchanged[file] = pulumi_mocks
         return pulumi_mocks
 
-    thresholds, debug = gc.get_threshold(), pulumi.log.debug
+    debug = pulumi.log.debug
     yield run
-    # What the program spared itself (engine.spare_costs); what lives on is for the tests' own collector again.
-    gc.set_threshold(*thresholds)
-    gc.unfreeze()
+    # What the program spared itself (engine.spare_costs).
+    gc.enable()
     pulumi.log.debug = debug
     pulumi.runtime.set_all_config({})
 

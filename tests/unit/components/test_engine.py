@@ -10,7 +10,7 @@ from typing import Any
 
 import pulumi
 import pytest
-from pulumi.runtime import mocks, resource
+from pulumi.runtime import mocks, resource, rpc
 from pulumi.runtime.settings import set_root_resource
 from pulumi.runtime.sync_await import _sync_await
 
@@ -18,7 +18,7 @@ from components import engine
 from tests.unit.components.conftest import ROOT, Recorder
 
 SDK = ("pulumi", "pulumi_command", "pulumi_kubernetes")
-AS_IT_WAS = (pulumi.log.debug, resource._get_stack_trace)
+AS_IT_WAS = (pulumi.log.debug, resource._get_stack_trace, rpc.contains_unknowns)
 """Before any test has run the program, which changes them."""
 
 
@@ -69,13 +69,12 @@ class Thing(pulumi.ComponentResource):
 @pytest.fixture
 def _sdk_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Undo what engine.spare_costs does."""
-    thresholds = gc.get_threshold()
-    debug, trace = AS_IT_WAS
+    debug, trace, unknowns = AS_IT_WAS
     monkeypatch.setattr(pulumi.log, "debug", debug)
     monkeypatch.setattr(resource, "_get_stack_trace", trace)
+    monkeypatch.setattr(rpc, "contains_unknowns", unknowns)
     yield
-    gc.set_threshold(*thresholds)
-    gc.unfreeze()
+    gc.enable()
 
 
 @pytest.mark.usefixtures("_sdk_as_it_was")
@@ -98,3 +97,52 @@ def test_neither_stack_traces_nor_debug_messages_are_sent(
     engine.spare_costs()
     assert frames() == 0
     assert any("argus:test:Thing" in each.getMessage() for each in caplog.records) is said
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Of what earlier tests have left.
+@pytest.mark.usefixtures("_sdk_as_it_was")
+def test_outputs_leave_no_garbage_to_search_for() -> None:
+    """The program does not search."""
+
+    def left() -> int:
+        gc.collect()
+        gc.disable()
+        outputs = [pulumi.Output.from_input(number) for number in range(100)]
+        _sync_await(asyncio.gather(*(each.future() for each in outputs)))
+        return gc.collect()
+
+    assert left() > 100
+    gc.enable()
+    engine.spare_costs()
+    assert not gc.isenabled()
+    assert left() < 10
+
+
+class WithValues(dict[str, Any]):
+    """Like the SDK's types of outputs, which have a property for each field of the same name."""
+
+    values: Any = None
+
+
+UNKNOWN = pulumi.output.Unknown()
+ENDLESS: list[Any] = [1]
+ENDLESS.append(ENDLESS)
+
+
+@pytest.mark.parametrize(
+    ("value", "contains"),
+    [
+        (UNKNOWN, True),
+        ("text", False),
+        (None, False),
+        ([1, [2, UNKNOWN]], True),
+        ({"a": {"b": [UNKNOWN]}}, True),
+        ({"a": {"b": ["text"]}}, False),
+        (WithValues(values=[UNKNOWN]), True),
+        (ENDLESS, False),
+        ((UNKNOWN,), False),
+    ],
+)
+def test_unknown_values_are_found_where_the_sdk_finds_them(value: Any, contains: bool) -> None:
+    sdk = AS_IT_WAS[2]
+    assert engine.contains_unknowns(value) is sdk(value) is contains

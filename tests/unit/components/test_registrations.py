@@ -13,6 +13,9 @@ from pulumi_kubernetes import core
 
 from components import registrations
 
+BESIDE = 1000
+"""As many callbacks are due after the program."""
+
 
 class Echo(mocks.Mocks):
     """Registers and records every resource but the one called `refused`."""
@@ -31,7 +34,10 @@ class Echo(mocks.Mocks):
 
 
 def run(program: Callable[[], None], *, echo: Echo | None = None, preview: bool = False) -> list[str]:
-    """Run a program as `pulumi up` or `pulumi preview` does. Returns the names of its resources."""
+    """Run a program as `pulumi up` or `pulumi preview` does. Returns the names of its resources.
+
+    After it, the event loop has much more to run in the same go.
+    """
     echo = echo or Echo()
     pulumi.runtime.set_mocks(echo, project="argus", stack="test", preview=preview)
     root = get_root_resource()
@@ -39,9 +45,19 @@ def run(program: Callable[[], None], *, echo: Echo | None = None, preview: bool 
     SETTINGS.rpc_manager.clear()
     SETTINGS.outputs.clear()
 
-    def whole() -> None:
+    async def whole() -> None:
+        loop = asyncio.get_running_loop()
         # As for other tests (see conftest.py): what fails here is collected later.
-        asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
+        loop.set_exception_handler(lambda _loop, _context: None)
+        begin = loop.create_future()
+
+        def go() -> None:
+            begin.set_result(None)
+            for _ in range(BESIDE):
+                loop.call_soon(int)
+
+        loop.call_soon(go)
+        await begin
         registrations.wait_for_all()
         program()
 
@@ -101,3 +117,17 @@ def test_one_made_from_the_outputs_of_another_is_made_while_a_preview_waits(monk
             made.id.apply(lambda _, number=number: core.v1.ConfigMap(f"of-{number}"))
 
     assert len(run(program, preview=True)) == 18
+
+
+def test_a_wait_leaves_nothing_that_the_next_one_goes_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registrations, "BATCH", 2)
+    ready: list[int] = []
+
+    def program() -> None:
+        loop: Any = asyncio.get_running_loop()
+        for number in range(100):
+            core.v1.ConfigMap(f"map-{number}")
+            ready.append(len(loop._ready))
+
+    run(program, preview=True)
+    assert max(ready[-10:]) < max(ready[:10]) + 100
