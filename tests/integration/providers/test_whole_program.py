@@ -65,9 +65,11 @@ def test_a_second_update_changes_nothing(site: Site) -> None:
 
 
 AFTER_MORE = {
-    f"cluster-{each}" for name in ("cp1", "cp2", "cp3", "worker1") for each in (f"network-{name}", f"{name}-joined")
+    f"cluster-{each}"
+    for name in ("cp1", "cp2", "cp3", "worker1")
+    for each in (f"network-{name}", f"firewall-{name}", f"{name}-joined")
 }
-"""With a new node each node's routes change. An invitation of a node stays as it is, but a preview cannot know that."""
+"""With a new node each node's routes and firewall change. An invitation of a node stays as it is, but a preview cannot know that."""
 
 
 @pytest.mark.parametrize(("change", "follows"), [(mend, set()), (edits.add_control_planes, AFTER_MORE)])
