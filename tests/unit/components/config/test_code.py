@@ -8,6 +8,7 @@ import pytest
 from components.config import ConfigError, load_values
 from components.config.code import problems_of_code
 from tests.unit.stacks import LAB, sections
+from tests.unknown_key import UNKNOWN_KEY
 
 ROOT = Path(__file__).parents[4]
 GOOD = "class Model:\n  def detect(self, frame): return []\n"
@@ -70,7 +71,7 @@ def test_a_folder_without_a_module_or_none_at_all(tmp_path: Path) -> None:
 
 
 def stack(folder: Path, **model: object) -> dict[str, Any]:
-    (folder / "key").touch()
+    (folder / "key").write_text(UNKNOWN_KEY)
     models = [{"name": "view", "kind": "python", "code": str(folder), **model}]
     return {**sections(LAB, folder / "key"), "models": models}
 

@@ -1,0 +1,53 @@
+"""Checks of texts by their form, which say the form in words instead of a regular expression."""
+
+import re
+from typing import Final
+
+from pydantic import AfterValidator
+
+from apps.messages.names import NAME_PATTERN
+
+_AGE: Final = "age1"
+_BECH32: Final = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+_GENERATORS: Final = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
+
+
+def like(pattern: str, form: str) -> AfterValidator:
+    """A check that all of a text matches a pattern; the error is that it must be of this form."""
+
+    def checked(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(f"must be {form}")
+        return text
+
+    return AfterValidator(checked)
+
+
+NAME: Final = like(NAME_PATTERN, "1 to 40 small letters (a-z), digits and -, and begin and end with a letter or digit")
+
+
+def check_recipient(text: str) -> str:
+    """Check an age public key with its checksum (https://age-encryption.org/v1, BIP 173); return it unchanged.
+
+    Raises ValueError with the remedy.
+    """
+    remedy = "give the line `age1…` that `age-keygen` prints as the public key"
+    if text.upper().startswith("AGE-SECRET-KEY-"):
+        raise ValueError(f"this is a private key, which is no longer secret: make a new pair, and {remedy}")
+    if not re.fullmatch(rf"{_AGE}[{_BECH32}]{{58}}", text):
+        raise ValueError(f"this is no public key of age; {remedy}")
+    if not _has_checksum(text):
+        raise ValueError(f"the checksum in this key is wrong, so a sign of it is too; {remedy}")
+    return text
+
+
+def _has_checksum(text: str) -> bool:
+    """Whether the last six signs of a Bech32 text are its checksum."""
+    prefix, _, data = text.rpartition("1")
+    values = [ord(sign) >> 5 for sign in prefix] + [0] + [ord(sign) & 31 for sign in prefix]
+    checksum = 1
+    for value in (*values, *map(_BECH32.index, data)):
+        top, checksum = checksum >> 25, (checksum & 0x1FFFFFF) << 5 ^ value
+        for bit, generator in enumerate(_GENERATORS):
+            checksum ^= generator if top >> bit & 1 else 0
+    return checksum == 1
