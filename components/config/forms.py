@@ -11,6 +11,10 @@ _AGE: Final = "age1"
 _BECH32: Final = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _GENERATORS: Final = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
 
+_SCHEDULES: Final = "minutely|hourly|daily|weekly|monthly|quarterly|semiannually|annually|yearly"
+_CALENDAR: Final = re.compile(r"(?=.*[0-9*])[\w*:,./~-]+( [\w*:,./~+-]+){0,3}")
+"""At most weekday, date, time and zone, with a digit or an asterisk somewhere; the rest is for systemd to judge."""
+
 
 def like(pattern: str, form: str) -> AfterValidator:
     """A check that all of a text matches a pattern; the error is that it must be of this form."""
@@ -24,6 +28,15 @@ def like(pattern: str, form: str) -> AfterValidator:
 
 
 NAME: Final = like(NAME_PATTERN, "1 to 40 small letters (a-z), digits and -, and begin and end with a letter or digit")
+
+
+def check_schedule(text: str) -> str:
+    """Check a calendar event of systemd's as far as its form says; return it unchanged. Raises ValueError."""
+    if not re.fullmatch(_SCHEDULES, text) and not _CALENDAR.fullmatch(text):
+        raise ValueError(
+            "must be a time as systemd writes it, not as cron does: hourly, or *-*-* 03:00 (man systemd.time)"
+        )
+    return text
 
 
 def check_recipient(text: str) -> str:

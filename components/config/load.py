@@ -2,8 +2,10 @@
 
 import difflib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import pulumi
 from pydantic import TypeAdapter, ValidationError
@@ -12,6 +14,9 @@ from components import engine
 from components.config.mistakes import PROJECT, described
 from components.config.rules import Rule, problems
 from components.config.sections import Settings
+
+FOLDER: Final = Path(__file__).resolve().parents[2]
+"""Where the stacks' files are."""
 
 
 class ConfigError(pulumi.RunError):
@@ -29,7 +34,7 @@ def load(rules: Sequence[Rule]) -> Settings:
     prefix = f"{PROJECT}:"
     values = engine.stack_configuration()
     stack = {key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}
-    misspelt = [*_misspelt(values)]
+    misspelt = [*_misspelt(values), *_outside(FOLDER / f"Pulumi.{pulumi.get_stack()}.yaml")]
     try:
         settings = load_values({key: _parsed(value) for key, value in stack.items()}, rules)
     except ConfigError as refused:
@@ -75,6 +80,13 @@ def _misspelt(keys: Iterable[str]) -> Iterator[str]:
         project, _, section = key.partition(":")
         if project != PROJECT and difflib.get_close_matches(project.lower(), [PROJECT]):
             yield f"{section}: is given as {key}, which nothing reads; correct what is in front of the colon"
+
+
+def _outside(file: Path) -> Iterator[str]:
+    """The keys at the left edge of a stack's file, which Pulumi leaves out in silence."""
+    if file.is_file():
+        for section in re.findall(rf"^{PROJECT}:(\w+)", file.read_text(encoding="utf-8"), re.MULTILINE):
+            yield f"{section}: stands at the left edge of {file.name}, where nothing reads it; indent it under config:"
 
 
 def _parsed(value: str) -> Any:

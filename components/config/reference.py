@@ -15,7 +15,7 @@ _HEADER = """# Configuration reference
 
 Generated from `components/config/sections.py` by `make docs`; do not edit.
 
-Every key lives under `argus:` in `Pulumi.<stack>.yaml`. Unknown keys are refused; every mistake is reported at once.
+Every section stands under `config:` in `Pulumi.<stack>.yaml`. Unknown keys are refused; all mistakes are told at once.
 Keys of one section are checked against the others too (`components/config/rules.py`, `components/pipeline/rules.py`).
 """
 

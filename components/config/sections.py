@@ -31,7 +31,7 @@ from apps.messages import camera_tls, camera_url
 from apps.weights.contract import Contract, Precision
 from components import versions
 from components.config.addresses import Address, AddressRange
-from components.config.forms import NAME, check_recipient, like
+from components.config.forms import NAME, check_recipient, check_schedule, like
 from components.config.manifest import check_source
 from components.config.node_names import check_label_key, check_label_value, check_taint
 from components.config.urls import (
@@ -441,8 +441,8 @@ AgeRecipient = Annotated[str, AfterValidator(check_recipient)]
 class Backup(Section):
     """Snapshots of etcd on every control plane, and encrypted copies of them and of the cluster's keys elsewhere."""
 
-    schedule: str = Field(
-        "hourly", min_length=1, description="When, as systemd writes it (`hourly`, `*-*-* 03:00`; man systemd.time)."
+    schedule: Annotated[str, AfterValidator(check_schedule)] = Field(
+        "hourly", description="When, as systemd writes it (`hourly`, `*-*-* 03:00`; man systemd.time)."
     )
     directory: Annotated[str, like(r"(/[\w.-]+)+", "an absolute path of letters, digits, _, . and -")] = Field(
         "/var/backups/argus", description="Where each control plane keeps its own; they go with the machine."

@@ -34,7 +34,9 @@ def container_of(field: FieldInfo) -> str:
 
 def field_at(section: type[Any], *location: int | str) -> FieldInfo | None:
     """The field at a place below a section, such as `users`, `anna`, `role`; None if there is none of that name."""
-    field, inner, named = None, section, False
+    field: FieldInfo | None = None
+    inner: type[Any] | None = section
+    named = False
     for part in location:
         if isinstance(part, int) or named:
             # Which of a list or a map it is.

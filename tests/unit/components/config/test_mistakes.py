@@ -1,6 +1,7 @@
 """A person who mistypes a key or a value is told which, of which camera or machine, and what to write instead."""
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,8 @@ def copies(**changed: str) -> Any:
             change("ui", {"url": "https://a.example", "acme": {"email": "me"}}),
             'ui.acme.email: "me": must be an address such as cameras@example.com',
         ),
+        (change("backup", {"schedule": "0 3 * * *"}), "must be a time as systemd writes it, not as cron does: hourly"),
+        (change("backup", {"schedule": "every hour"}), 'backup.schedule: "every hour": must be a time as systemd'),
         # Keys of other programs.
         (change("ssh.privateKey", "hush"), "ssh: set exactly one of privateKeyFile"),
         (
@@ -94,6 +97,12 @@ def test_a_mistake_is_named_with_what_to_write(edit: Any, expected: str, values:
     found = problems_of(values)
     assert any(expected in problem for problem in found), found
     assert "hush" not in "\n".join(found)
+
+
+@pytest.mark.parametrize("schedule", ["daily", "03:00", "*-*-* 03:00", "Mon *-*-* 03:00:00 Europe/Berlin", "*:0/15"])
+def test_a_schedule_of_systemd_s_is_taken(schedule: str, values: Values) -> None:
+    values["backup"] = {"schedule": schedule}
+    assert load_values(values).backup.schedule == schedule
 
 
 def test_an_empty_file_holds_no_key(values: Values, tmp_path: Path) -> None:
@@ -182,6 +191,22 @@ def test_a_key_of_a_misspelt_project_is_not_left_out_in_silence(
         load([])
     assert refused.value.problems == (
         f"kafka: is given as {key}, which nothing reads; correct what is in front of the colon",
+    )
+
+
+def test_a_section_that_is_not_under_config_is_not_left_out_in_silence(
+    values: Values, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {f"argus:{name}": json.dumps(section) for name, section in values.items()}
+    monkeypatch.setattr(engine, "stack_configuration", lambda: given)
+    monkeypatch.setattr("pulumi.get_stack", lambda: "site")
+    monkeypatch.setattr(sys.modules["components.config.load"], "FOLDER", tmp_path)
+    load([])
+    (tmp_path / "Pulumi.site.yaml").write_text("config:\n  argus:kafka: {}\nargus:audit: { ship: true }\n")
+    with pytest.raises(ConfigError) as refused:
+        load([])
+    assert refused.value.problems == (
+        "audit: stands at the left edge of Pulumi.site.yaml, where nothing reads it; indent it under config:",
     )
 
 
