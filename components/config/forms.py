@@ -1,6 +1,7 @@
 """Checks of texts by their form, which say the form in words instead of a regular expression."""
 
 import re
+from pathlib import Path
 from typing import Final
 
 from pydantic import AfterValidator
@@ -28,6 +29,14 @@ def like(pattern: str, form: str) -> AfterValidator:
 
 
 NAME: Final = like(NAME_PATTERN, "1 to 40 small letters (a-z), digits and -, and begin and end with a letter or digit")
+
+
+def expanded(path: Path) -> Path:
+    """A path with the home folder in the place of `~`. Raises ValueError where there is no such home."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ValueError(f"this computer knows no home folder of {path.parts[0]}; write the whole path") from None
 
 
 def check_schedule(text: str) -> str:

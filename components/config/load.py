@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import pulumi
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from components import engine
 from components.config.mistakes import PROJECT, described
@@ -49,13 +50,19 @@ def load_values(values: Mapping[str, Any], rules: Sequence[Rule] = ()) -> Settin
     try:
         settings = Settings.model_validate(dict(values))
     except ValidationError as invalid:
-        errors = invalid.errors(include_url=False)
+        errors = [error for error in invalid.errors(include_url=False) if not _is_said_elsewhere(error)]
         readable = _readable(values, {str(error["loc"][0]) for error in errors})
         raise ConfigError([*(described(error, values) for error in errors), *problems(readable, rules)]) from None
     found = problems(settings, rules)
     if found:
         raise ConfigError(found)
     return settings
+
+
+def _is_said_elsewhere(error: ErrorDetails) -> bool:
+    """Whether another error says it: of a list whose entries are all mistakes, or of a path that is also no name."""
+    emptied = error["type"] == "too_short" and bool(error["input"])
+    return emptied or str(error["loc"][-1]).startswith("literal[")
 
 
 def _readable(values: Mapping[str, Any], broken: Set[str]) -> Settings:

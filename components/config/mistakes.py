@@ -30,7 +30,7 @@ _MAY_HOLD_A_LOGIN: Final = re.compile(r"@|\uff20|%40|://.*[?=#]")
 """A text with a login in a URL, whatever its signs are: no part of it can be told to be harmless."""
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_-]+")
 """A part of a key that needs no quotes, as `pulumi config set --path` reads it."""
-_OF_PYDANTIC: Final = re.compile(r"\[key\]|(literal|function-[a-z]+|lax-or-strict|union)\[.*")
+_OF_PYDANTIC: Final = re.compile(r"\[key\]|(function-[a-z]+|lax-or-strict|union)\[.*")
 """Parts of a location that are no keys: what pydantic tried on the value."""
 _RENAMED: Final = {"ssh.mend": "ssh.rerun"}
 """The new names of keys that earlier versions had."""

@@ -31,7 +31,7 @@ from apps.messages import camera_tls, camera_url
 from apps.weights.contract import Contract, Precision
 from components import versions
 from components.config.addresses import Address, AddressRange
-from components.config.forms import NAME, check_recipient, check_schedule, like
+from components.config.forms import NAME, check_recipient, check_schedule, expanded, like
 from components.config.manifest import check_source
 from components.config.node_names import check_label_key, check_label_value, check_taint
 from components.config.urls import (
@@ -77,11 +77,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
-def _expanded(path: Path) -> Path:
-    return path.expanduser()
-
-
-UserPath = Annotated[Path, AfterValidator(_expanded)]
+UserPath = Annotated[Path, AfterValidator(expanded)]
 
 
 def _secretly(check: Callable[[str], str]) -> AfterValidator:

@@ -55,6 +55,7 @@ def test_what_may_be_a_model_passes(source: str, tmp_path: Path) -> None:
         ("class Model:\n  async def detect(self, frame): ...\n", "line 2: detect is a coroutine"),
         (GOOD + "  def __init__(self, path): ...\n", "line 3: __init__ wants arguments"),
         (b"\xff\xfe\x00\x01", "model.py"),
+        (b"\x7fELF\0\0", "model.py is no Python source (source code"),
         ("", "has no class Model"),
     ],
 )

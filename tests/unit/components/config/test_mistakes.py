@@ -77,6 +77,8 @@ def copies(**changed: str) -> Any:
         ),
         (change("backup", {"schedule": "0 3 * * *"}), "must be a time as systemd writes it, not as cron does: hourly"),
         (change("backup", {"schedule": "every hour"}), 'backup.schedule: "every hour": must be a time as systemd'),
+        (change("models.0.weights", "~nobody-here/best.pt"), "this computer knows no home folder of ~nobody-here"),
+        (change("cluster.network.manifest", "~nobody-here/cni.yaml"), "manifest: this computer knows no home"),
         # Keys of other programs.
         (change("ssh.privateKey", "hush"), "ssh: set exactly one of privateKeyFile"),
         (
@@ -109,6 +111,16 @@ def test_an_empty_file_holds_no_key(values: Values, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("")
     (problem,) = problems_of(values)
     assert problem.startswith("ssh.privateKeyFile: ") and " is empty; name the private key" in problem
+
+
+def test_a_list_whose_only_entry_is_a_mistake_is_not_called_empty(values: Values) -> None:
+    values["models"] = [{"name": "alone", "kind": "python"}]
+    assert problems_of(values) == ("models[0]: of alone: a model of kind python needs code, the folder of its module",)
+
+
+def test_weights_that_are_neither_a_name_nor_a_path_are_told_once(values: Values) -> None:
+    values["models"][0]["weights"] = 5
+    assert problems_of(values) == ("models[0].weights: of objects: 5: must be a path, as text",)
 
 
 def test_a_registry_may_end_in_a_slash(values: Values) -> None:
