@@ -3,6 +3,7 @@
 Keys are camelCase in the stack file and snake_case here. Checks that need more than one section are in rules.py.
 """
 
+import difflib
 import math
 import re
 from collections.abc import Callable, Iterator
@@ -1324,6 +1325,10 @@ def _check_variable(name: str) -> str:
     return name
 
 
+_FORMER_PROVIDERS: Final = {"rfc2136": "dnsupdate"}
+"""Codes that earlier versions of lego had, which its users still know."""
+
+
 @cache
 def _dns_providers() -> frozenset[str]:
     return frozenset(DNS_PROVIDERS.read_text().split())
@@ -1331,12 +1336,15 @@ def _dns_providers() -> frozenset[str]:
 
 def _check_dns_provider(name: str) -> str:
     """Check the code of a DNS provider that lego here has; return it. Raises ValueError with the remedy."""
-    if name not in _dns_providers():
-        raise ValueError(
-            "is none of the DNS providers in containers/acme/providers.txt, by lego's codes; for another one make "
-            "_acme-challenge of the names a CNAME into a zone of one of these, or have httpreq ask a service of yours"
-        )
-    return name
+    if name in _dns_providers():
+        return name
+    former = _FORMER_PROVIDERS.get(name.lower())
+    for meant in [former] if former else difflib.get_close_matches(name.lower(), _dns_providers(), n=1, cutoff=0.8):
+        raise ValueError(f"is no DNS provider; did you mean {meant}? containers/acme/providers.txt has all")
+    raise ValueError(
+        "is none of the DNS providers in containers/acme/providers.txt, by lego's codes; for another one make "
+        "_acme-challenge of the names a CNAME into a zone of one of these, or have httpreq ask a service of yours"
+    )
 
 
 ProviderVariable = Annotated[str, AfterValidator(_check_variable)]
