@@ -2,22 +2,18 @@
 
 import difflib
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pulumi
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from components import engine
-from components.config.mistakes import PROJECT, described
+from components.config import stack_file
+from components.config.mistakes import PROJECT, described, how_to_set
 from components.config.rules import Rule, problems
 from components.config.sections import Settings
-
-FOLDER: Final = Path(__file__).resolve().parents[2]
-"""Where the stacks' files are."""
 
 
 class ConfigError(pulumi.RunError):
@@ -35,13 +31,15 @@ def load(rules: Sequence[Rule]) -> Settings:
     prefix = f"{PROJECT}:"
     values = engine.stack_configuration()
     stack = {key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}
-    misspelt = [*_misspelt(values), *_outside(FOLDER / f"Pulumi.{pulumi.get_stack()}.yaml")]
+    misspelt = [*_misspelt(values), *stack_file.outside(pulumi.get_stack())]
     try:
         settings = load_values({key: _parsed(value) for key, value in stack.items()}, rules)
     except ConfigError as refused:
         raise ConfigError([*misspelt, *refused.problems]) from None
     if misspelt:
         raise ConfigError(misspelt)
+    for key in stack_file.in_clear(pulumi.get_stack()):
+        pulumi.log.warn(f"{PROJECT}:{key} is in clear in the stack's file; {how_to_set(key)} encrypts it")
     return settings
 
 
@@ -87,13 +85,6 @@ def _misspelt(keys: Iterable[str]) -> Iterator[str]:
         project, _, section = key.partition(":")
         if project != PROJECT and difflib.get_close_matches(project.lower(), [PROJECT]):
             yield f"{section}: is given as {key}, which nothing reads; correct what is in front of the colon"
-
-
-def _outside(file: Path) -> Iterator[str]:
-    """The keys at the left edge of a stack's file, which Pulumi leaves out in silence."""
-    if file.is_file():
-        for section in re.findall(rf"^{PROJECT}:(\w+)", file.read_text(encoding="utf-8"), re.MULTILINE):
-            yield f"{section}: stands at the left edge of {file.name}, where nothing reads it; indent it under config:"
 
 
 def _parsed(value: str) -> Any:

@@ -64,11 +64,16 @@ _WORDS: Final = {
 def described(error: ErrorDetails, values: Mapping[str, Any]) -> str:
     """One error of pydantic's in the sections with these values, as `key: what is wrong; what to do`."""
     location = tuple(part for part in error["loc"] if isinstance(part, int) or not _OF_PYDANTIC.fullmatch(part))
-    key = _key(location)
+    key = key_of(location)
     if key in _RENAMED:
         return f"{key}: this key is now {PROJECT}:{_RENAMED[key]}; rename it"
     said = [key, f"of {name}" if (name := _named(location, values)) else "", *_said(location, error)]
     return ": ".join(filter(None, said))
+
+
+def how_to_set(key: str) -> str:
+    """The command that sets a secret, whose key is without the project."""
+    return f"`pulumi config set --secret --path '{PROJECT}:{key}'`"
 
 
 def _said(location: Location, error: ErrorDetails) -> list[str]:
@@ -102,9 +107,9 @@ def _keys_at(location: list[int | str]) -> list[str]:
 
 def _missing(location: Location) -> str:
     field = field_at(Settings, *location)
-    if field is None or section_in(field.annotation) or not _is_secret(field.annotation):
+    if field is None or section_in(field.annotation) or not is_secret(field.annotation):
         return "required and missing"
-    return f"required and missing; `pulumi config set --secret --path '{PROJECT}:{_key(location)}'` asks for it"
+    return f"required and missing; {how_to_set(key_of(location))} asks for it"
 
 
 def _worded(location: Location, error: ErrorDetails) -> str:
@@ -145,7 +150,7 @@ def _shown(location: Location, value: Any) -> str:
     if value is None:
         return ""
     field = field_at(Settings, *location)
-    if any(part in _NOT_PRINTED for part in location) or (field is not None and _is_secret(field.annotation)):
+    if any(part in _NOT_PRINTED for part in location) or (field is not None and is_secret(field.annotation)):
         return "(secret)"
     text = json.dumps(value, default=str, ensure_ascii=False)
     address = location[0] == "cameras" and (len(location) < 3 or location[2] == "url")
@@ -154,15 +159,15 @@ def _shown(location: Location, value: Any) -> str:
     return _shortened(text)
 
 
-def _is_secret(annotation: Any) -> bool:
+def is_secret(annotation: Any) -> bool:
     """Whether a field is a secret, or has one in it."""
-    if annotation is SecretStr or any(map(_is_secret, get_args(annotation))):
+    if annotation is SecretStr or any(map(is_secret, get_args(annotation))):
         return True
     section = annotation if isinstance(annotation, type) and section_in(annotation) is annotation else None
-    return section is not None and any(_is_secret(each.annotation) for each in fields_of(section).values())
+    return section is not None and any(is_secret(each.annotation) for each in fields_of(section).values())
 
 
-def _key(location: Location) -> str:
+def key_of(location: Location) -> str:
     """A key as `pulumi config set --path` takes it, without the project."""
     key = ""
     for part in location:

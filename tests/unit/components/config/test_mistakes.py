@@ -1,16 +1,16 @@
 """A person who mistypes a key or a value is told which, of which camera or machine, and what to write instead."""
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pulumi
 import pytest
 from pydantic import SecretStr
 
 from components import engine
-from components.config import ConfigError, Settings, load, load_values
+from components.config import ConfigError, Settings, load, load_values, stack_file
 from components.config.forms import check_recipient
 from components.config.structure import field_at, fields_of, section_in
 from tests.unit.components.config.test_config import Values, both, change, private_key, problems_of, values
@@ -211,14 +211,43 @@ def test_a_section_that_is_not_under_config_is_not_left_out_in_silence(
 ) -> None:
     given = {f"argus:{name}": json.dumps(section) for name, section in values.items()}
     monkeypatch.setattr(engine, "stack_configuration", lambda: given)
-    monkeypatch.setattr("pulumi.get_stack", lambda: "site")
-    monkeypatch.setattr(sys.modules["components.config.load"], "FOLDER", tmp_path)
+    monkeypatch.setattr(pulumi, "get_stack", lambda: "site")
+    monkeypatch.setattr(stack_file, "FOLDER", tmp_path)
     load([])
     (tmp_path / "Pulumi.site.yaml").write_text("config:\n  argus:kafka: {}\nargus:audit: { ship: true }\n")
     with pytest.raises(ConfigError) as refused:
         load([])
     assert refused.value.problems == (
         "audit: stands at the left edge of Pulumi.site.yaml, where nothing reads it; indent it under config:",
+    )
+
+
+def test_a_secret_in_clear_is_named_and_not_printed(
+    values: Values, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {f"argus:{name}": json.dumps(section) for name, section in values.items()}
+    warned: list[str] = []
+    monkeypatch.setattr(engine, "stack_configuration", lambda: given)
+    monkeypatch.setattr(pulumi, "get_stack", lambda: "site")
+    monkeypatch.setattr(pulumi.log, "warn", warned.append)
+    monkeypatch.setattr(stack_file, "FOLDER", tmp_path)
+    (tmp_path / "Pulumi.site.yaml").write_text(
+        "config:\n"
+        "  argus:cameraCredentials:\n"
+        "    gate: { username: viewer, password: hush }\n"
+        "    yard: { username: viewer, password: { secure: v1:x } }\n"
+        "  argus:ui: { acme: { options: { A_B: word }, credentials: { A_C: 12 } } }\n"
+        "  argus:machines: { workers: [{ name: one, address: 192.0.2.1 }] }\n"
+        "  kubernetes:context: word\n"
+    )
+    load([])
+    assert [each.partition(" ")[0] for each in warned] == [
+        "argus:cameraCredentials.gate.password",
+        "argus:ui.acme.credentials.A_C",
+    ]
+    assert warned[0] == (
+        "argus:cameraCredentials.gate.password is in clear in the stack's file; `pulumi config set --secret --path "
+        "'argus:cameraCredentials.gate.password'` encrypts it"
     )
 
 
