@@ -433,6 +433,7 @@ class Cluster(Section):
 
 
 AgeRecipient = Annotated[str, AfterValidator(check_recipient)]
+CopyTarget = Annotated[str, like(r"[\w.-]+@[\w.-]+:(/[\w.-]+)+", "user@host:/absolute/path, at port 22")]
 
 
 class Backup(Section):
@@ -445,8 +446,8 @@ class Backup(Section):
         "/var/backups/argus", description="Where each control plane keeps its own; they go with the machine."
     )
     keep: int = Field(24, ge=1, description="How many each control plane keeps, here and where copies go.")
-    copy_to: Annotated[str, like(r"[\w.-]+@[\w.-]+:(/[\w.-]+)+", "user@host:/absolute/path, at port 22")] | None = (
-        Field(None, description="Where copies go over SSH, `user@host:/path`; what must outlive the machines.")
+    copy_to: CopyTarget | None = Field(
+        None, description="Where copies go over SSH, `user@host:/path`; what must outlive the machines."
     )
     copy_key: SecretStr | None = Field(None, description="The private key for copyTo, as a Pulumi secret.")
     copy_host_key: Annotated[str, AfterValidator(check_host_key)] | None = Field(
@@ -1368,6 +1369,9 @@ class ExternalAccount(Section):
     )
 
 
+MailAddress = Annotated[str, like(r"(?=.{3,255}$)[^@\s]+@[^@\s]+", "an address such as cameras@example.com")]
+
+
 class Acme(Section):
     """An ACME server (Let's Encrypt, a step-ca of yours, …) that gives the page a certificate, and how it is shown that
     the names are yours: by TXT records in DNS (DNS-01), which [lego](https://go-acme.github.io/lego/dns/) makes."""
@@ -1376,9 +1380,7 @@ class Acme(Section):
         description="The URL of the server's directory, such as https://acme-v02.api.letsencrypt.org/directory; by "
         "naming it you accept its terms of service."
     )
-    email: Annotated[str, like(r"(?=.{3,255}$)[^@\s]+@[^@\s]+", "an address such as cameras@example.com")] | None = (
-        Field(None, description="Where the server may write to, if anywhere.")
-    )
+    email: MailAddress | None = Field(None, description="Where the server may write to, if anywhere.")
     names: tuple[Annotated[str, AfterValidator(check_host_name)], ...] = Field(
         (), description="Further DNS names for the certificate, beside the one in ui.url."
     )

@@ -13,6 +13,7 @@ from components.config.structure import field_at, section_in
 
 FOLDER: Final = Path(__file__).resolve().parents[2]
 """Where the stacks' files are."""
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def outside(stack: str) -> Iterator[str]:
@@ -24,12 +25,20 @@ def outside(stack: str) -> Iterator[str]:
 
 def in_clear(stack: str) -> Iterator[str]:
     """The keys of secrets that stand in clear in the stack's file, without the project."""
-    config = (yaml.safe_load(_text(FOLDER / f"Pulumi.{stack}.yaml")) or {}).get("config") or {}
-    for key, value in config.items():
-        for location in _texts((key.removeprefix(f"{PROJECT}:"),), value):
+    config = (yaml.load(_text(FOLDER / f"Pulumi.{stack}.yaml"), _LOADER) or {}).get("config") or {}
+    for name, value in config.items():
+        section = name.removeprefix(f"{PROJECT}:")
+        if not _has_secrets(section):
+            continue
+        for location in _texts((section,), value):
             field = field_at(Settings, *location)
             if field is not None and section_in(field.annotation) is None and is_secret(field.annotation):
                 yield key_of(location)
+
+
+def _has_secrets(section: str) -> bool:
+    field = field_at(Settings, section)
+    return field is not None and is_secret(field.annotation)
 
 
 def _text(file: Path) -> str:
