@@ -1,6 +1,7 @@
 """A person who mistypes a key or a value is told which, of which camera or machine, and what to write instead."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,17 @@ def secrets(section: type[Any], *above: str) -> Iterator[tuple[str, ...]]:
 
 
 PLACES = ["/".join(place) for place in secrets(Settings)]
+
+
+def test_no_field_says_its_form_by_a_regular_expression() -> None:
+    def shown(section: type[Any]) -> Iterator[str]:
+        for key, field in fields_of(section).items():
+            if re.search(r"pattern=(?!None)", f"{field.annotation}{field.metadata}"):
+                yield key
+            if (inner := section_in(field.annotation)) is not None:
+                yield from shown(inner)
+
+    assert list(shown(Settings)) == []
 
 
 def test_there_are_secrets() -> None:
