@@ -354,7 +354,10 @@ def _credentials(settings: Settings) -> Iterator[str]:
     for camera in settings.cameras:
         login = settings.camera_credentials.get(camera.name)
         if login is None and camera_url.takes_login(camera.url):
-            yield f"cameraCredentials.{camera.name}: required, because the camera's url has a place for its login"
+            yield (
+                f"cameraCredentials.{camera.name}: required, because the camera's url has a place for its login; give "
+                "username and password"
+            )
         if login and camera_url.too_long_for_rtsp(camera.url, login.username, login.password.get_secret_value()):
             yield (
                 f"cameraCredentials.{camera.name}: too long for RTSP: user name, colon and password have at most "

@@ -340,7 +340,7 @@ MISTAKES = {
     ),
     "a place for a login without one": (
         change("cameras.0.url", "http://camera/video.cgi?pwd={password}"),
-        "cameraCredentials.cam-01: required",
+        "cameraCredentials.cam-01: required, because the camera's url has a place for its login; give username and",
     ),
     "a login that is too long for FFmpeg": (
         both(
