@@ -24,6 +24,11 @@ _OPENSSH: Final = re.compile(r"-----BEGIN OPENSSH PRIVATE KEY-----(.*?)-----END"
 _MAGIC: Final = b"openssh-key-v1\0"
 
 
+def is_private(key: str) -> bool:
+    """Whether a text looks like a private key, of any form."""
+    return "PRIVATE KEY-----" in key or "PuTTY-User-Key-File" in key
+
+
 def locked(key: str) -> Literal["yes", "no", "unknown"]:
     """Whether a private key has a passphrase; unknown: it has one, in a form that pulumi-command does not read."""
     if "BEGIN ENCRYPTED PRIVATE KEY" in key or "PuTTY-User-Key-File" in key:

@@ -46,6 +46,7 @@ from tests.unit.components.answers import printed
 from tests.unit.components.conftest import ROOT
 from tests.unit.components.host_keys import host_key
 from tests.unit.stacks import FOLDER, configuration
+from tests.unknown_key import UNKNOWN_KEY
 
 STACK: Final = FOLDER / "full.yaml"
 IMMUTABLE: Final = ROOT / "lab/providers/kubernetes/immutable.go"
@@ -129,7 +130,7 @@ def _renamed_camera(config: Config) -> None:
 
 def _own_key(config: Config) -> None:
     del config["ssh"]["privateKeyFile"]
-    config["ssh"]["privateKey"] = "another key"
+    config["ssh"]["privateKey"] = f"{UNKNOWN_KEY}another"
 
 
 def _agent(config: Config) -> None:
@@ -296,7 +297,7 @@ _VALUES: Final[Mapping[str, Sequence[Any]]] = {
     "backup.directory": ["/srv/backups"],
     "backup.keep": [12],
     "backup.copyTo": ["backup@other.example.com:/srv/argus"],
-    "backup.copyKey": ["another key"],
+    "backup.copyKey": [f"{UNKNOWN_KEY}another"],
     "backup.copyHostKey": [host_key("another")],
     "backup.recipients": [[_OTHER_RECIPIENT]],
     "backup.keyRecipients": [[_OTHER_RECIPIENT]],
@@ -965,7 +966,7 @@ def stack(given: Change | None = None) -> Config:
     for kind in config["machines"].values():
         for machine in kind:
             machine["hostKey"] = host_key(machine["name"])
-    config["backup"] |= {"copyKey": "a key", "copyHostKey": host_key("vault")}
+    config["backup"] |= {"copyKey": UNKNOWN_KEY, "copyHostKey": host_key("vault")}
     config["access"]["users"]["anna"]["passwordHash"] = HASH
     config["access"]["openIdConnect"]["clientSecret"] = "the-client-s"
     config["access"]["tokens"]["report"]["tokenHash"] = hash_token("a token")

@@ -24,6 +24,9 @@ def _problems_of_module(path: Path) -> Iterator[str]:
     try:
         module = ast.parse(path.read_bytes(), filename=str(path))
     except SyntaxError as error:
+        if error.lineno is None:
+            yield f"{path} is no Python source ({error.msg}); correct it"
+            return
         python = ".".join(map(str, sys.version_info[:2]))
         yield f"{path}, line {error.lineno}: {error.msg}, as Python {python} reads it; correct the line"
         return

@@ -1,8 +1,8 @@
 """Loads the stack's configuration, and reports all its problems at once, before any resource is made."""
 
+import difflib
 import json
-import re
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 import pulumi
@@ -10,29 +10,10 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from components import engine
+from components.config import stack_file
+from components.config.mistakes import PROJECT, described, how_to_set
 from components.config.rules import Rule, problems
 from components.config.sections import Settings
-
-PROJECT = "argus"
-_SECRET_KEYS = (
-    "privateKey",
-    "passphrase",
-    "password",
-    "copyKey",
-    "hostKey",
-    "copyHostKey",
-    "cameraCredentials",
-    "passwordHash",
-    "tokenHash",
-    "clientSecret",
-    "ca",
-    "keys",
-)
-"""Keys whose values are not printed; host keys, `ca` and `keys`, because a user may give the private key by mistake."""
-_MAY_HOLD_A_LOGIN = re.compile(r"@|\uff20|%40|://.*[?=#]")
-"""A text with a login in a URL, whatever its signs are: no part of it can be told to be harmless."""
-_RENAMED = {"ssh.mend": "ssh.rerun"}
-"""The new names of keys that earlier versions had."""
 
 
 class ConfigError(pulumi.RunError):
@@ -50,7 +31,16 @@ def load(rules: Sequence[Rule]) -> Settings:
     prefix = f"{PROJECT}:"
     values = engine.stack_configuration()
     stack = {key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}
-    return load_values({key: _parsed(value) for key, value in stack.items()}, rules)
+    misspelt = [*_misspelt(values), *stack_file.outside(pulumi.get_stack())]
+    try:
+        settings = load_values({key: _parsed(value) for key, value in stack.items()}, rules)
+    except ConfigError as refused:
+        raise ConfigError([*misspelt, *refused.problems]) from None
+    if misspelt:
+        raise ConfigError(misspelt)
+    for key in stack_file.in_clear(pulumi.get_stack()):
+        pulumi.log.warn(f"{PROJECT}:{key} is in clear in the stack's file; {how_to_set(key)} encrypts it")
+    return settings
 
 
 def load_values(values: Mapping[str, Any], rules: Sequence[Rule] = ()) -> Settings:
@@ -58,13 +48,19 @@ def load_values(values: Mapping[str, Any], rules: Sequence[Rule] = ()) -> Settin
     try:
         settings = Settings.model_validate(dict(values))
     except ValidationError as invalid:
-        errors = invalid.errors(include_url=False)
+        errors = [error for error in invalid.errors(include_url=False) if not _is_said_elsewhere(error)]
         readable = _readable(values, {str(error["loc"][0]) for error in errors})
-        raise ConfigError([*map(_described, errors), *problems(readable, rules)]) from None
+        raise ConfigError([*(described(error, values) for error in errors), *problems(readable, rules)]) from None
     found = problems(settings, rules)
     if found:
         raise ConfigError(found)
     return settings
+
+
+def _is_said_elsewhere(error: ErrorDetails) -> bool:
+    """Whether another error says it: of a list whose entries are all mistakes, or of a path that is also no name."""
+    emptied = error["type"] == "too_short" and bool(error["input"])
+    return emptied or str(error["loc"][-1]).startswith("literal[")
 
 
 def _readable(values: Mapping[str, Any], broken: Set[str]) -> Settings:
@@ -83,49 +79,17 @@ def _readable(values: Mapping[str, Any], broken: Set[str]) -> Settings:
     return partial
 
 
+def _misspelt(keys: Iterable[str]) -> Iterator[str]:
+    """The keys of nearly this project, which would be left out in silence; those of others are for Pulumi's plugins."""
+    for key in keys:
+        project, _, section = key.partition(":")
+        if project != PROJECT and difflib.get_close_matches(project.lower(), [PROJECT]):
+            yield f"{section}: is given as {key}, which nothing reads; correct what is in front of the colon"
+
+
 def _parsed(value: str) -> Any:
     """Pulumi passes structured values to the program as JSON text, and plain ones unchanged."""
     try:
         return json.loads(value)
     except ValueError:
         return value
-
-
-def _described(error: ErrorDetails) -> str:
-    key = _key(error["loc"])
-    if key in _RENAMED:
-        return f"{key}: this key is now {PROJECT}:{_RENAMED[key]}; rename it"
-    if error["type"] == "extra_forbidden":
-        return f"{key}: unknown key; see docs/config.md for the keys there are"
-    if error["type"] == "missing":
-        return f"{key}: required and missing"
-    message = error["msg"].removeprefix("Value error, ")
-    if isinstance(error["input"], dict):
-        return f"{key}: {message}"
-    return f"{key}: {_shown(error['loc'], error['input'])}: {message}"
-
-
-def _shown(location: tuple[int | str, ...], value: Any) -> str:
-    """The given value, unless it is a secret or may hold one."""
-    text = json.dumps(value, default=str, ensure_ascii=False)
-    address = location[0] == "cameras" and (len(location) < 3 or location[2] == "url")
-    if any(part in _SECRET_KEYS for part in location):
-        return "(secret)"
-    if address or _MAY_HOLD_A_LOGIN.search(text):
-        return "(not shown: it may hold a login)"
-    return _shortened(text)
-
-
-def _key(location: tuple[int | str, ...]) -> str:
-    key = ""
-    for part in location:
-        if isinstance(part, int):
-            key += f"[{part}]"
-            continue
-        name = "(not shown)" if _MAY_HOLD_A_LOGIN.search(part) else part
-        key += f".{name}" if key else name
-    return key
-
-
-def _shortened(text: str, limit: int = 80) -> str:
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"

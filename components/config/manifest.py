@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from components.config.forms import expanded
 from components.config.urls import split_without_login
 
 _TIMEOUT_SECONDS = 30
@@ -87,7 +88,10 @@ def _https_only() -> urllib.request.OpenerDirector:
 
 
 def _from_file(name: str) -> str:
-    path = Path(name).expanduser()
+    try:
+        path = expanded(Path(name))
+    except ValueError as homeless:
+        raise ManifestError(str(homeless)) from None
     if not path.exists():
         raise ManifestError(f"{path} does not exist; give the path of a YAML file, or an https:// URL")
     try:

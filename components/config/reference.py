@@ -2,19 +2,20 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
-from typing import Any, Final, get_args, get_origin, get_type_hints
+from dataclasses import is_dataclass
+from typing import Any, Final, get_args
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from components.config.sections import Settings
+from components.config.structure import container_of, fields_of, section_in
 
 _HEADER = """# Configuration reference
 
 Generated from `components/config/sections.py` by `make docs`; do not edit.
 
-Every key lives under `argus:` in `Pulumi.<stack>.yaml`. Unknown keys are refused; every mistake is reported at once.
+Every section stands under `config:` in `Pulumi.<stack>.yaml`. Unknown keys are refused; all mistakes are told at once.
 Keys of one section are checked against the others too (`components/config/rules.py`, `components/pipeline/rules.py`).
 """
 
@@ -24,7 +25,7 @@ _LISTED: Final = {"tuple": "[]", "dict": ".<name>"}
 
 def reference() -> str:
     """The whole reference as Markdown: a section per key of the stack, a table row per field."""
-    return "\n".join([_HEADER, *(_section(key, field) for key, field in Settings.model_fields.items())])
+    return "\n".join([_HEADER, *(_section(key, field) for key, field in fields_of(Settings).items())])
 
 
 def keys() -> list[str]:
@@ -34,24 +35,23 @@ def keys() -> list[str]:
     """
     return [
         key
-        for name, field in Settings.model_fields.items()
-        for key, inner in _section_keys(f"{field.alias or name}", field)
+        for name, field in fields_of(Settings).items()
+        for key, inner in _section_keys(name, field)
         if inner is None or key.endswith(("[]", ">"))
     ]
 
 
 def _section_keys(name: str, field: FieldInfo) -> Iterator[tuple[str, type[Any] | None]]:
-    model, key = _model_in(field.annotation), f"{name}{_LISTED.get(_origin(field), '')}"
+    model, key = section_in(field.annotation), f"{name}{_LISTED.get(container_of(field), '')}"
     assert model is not None
     yield key, model
     yield from ((inner, inside) for inner, _, inside in _walk(model, f"{key}."))
 
 
-def _section(name: str, field: FieldInfo) -> str:
-    key = field.alias or name
-    model = _model_in(field.annotation)
+def _section(key: str, field: FieldInfo) -> str:
+    model = section_in(field.annotation)
     assert model is not None
-    kind = {"tuple": " (a list)", "dict": " (a map by name)"}.get(_origin(field), "")
+    kind = {"tuple": " (a list)", "dict": " (a map by name)"}.get(container_of(field), "")
     lines = [
         f"## `argus:{key}`{kind}",
         "",
@@ -72,37 +72,14 @@ def _rows(model: type[Any], prefix: str) -> Iterator[str]:
 
 def _walk(model: type[Any], prefix: str) -> Iterator[tuple[str, FieldInfo, type[Any] | None]]:
     """Each field of a section with its key, and the section in it, if there is one, before that one's own fields."""
-    for name, field in _fields(model).items():
-        key = f"{prefix}{field.alias or name}"
-        inner = _model_in(field.annotation)
+    for name, field in fields_of(model).items():
+        key = f"{prefix}{name}"
+        inner = section_in(field.annotation)
         if inner is not None:
-            key += _LISTED.get(_origin(field), "")
+            key += _LISTED.get(container_of(field), "")
         yield key, field, inner
         if inner is not None:
             yield from _walk(inner, f"{key}.")
-
-
-def _fields(model: type[Any]) -> dict[str, FieldInfo]:
-    """A section's fields; those of a dataclass, which a section shared with the apps is, as pydantic's FieldInfo."""
-    if issubclass(model, BaseModel):
-        return model.model_fields
-    hints = get_type_hints(model, include_extras=True)
-    described = {each.name: (*get_args(hints[each.name]), each.default) for each in fields(model)}
-    return {
-        name: FieldInfo(annotation=annotation, description=description, default=default)
-        for name, (annotation, description, default) in described.items()
-    }
-
-
-def _model_in(annotation: Any) -> type[Any] | None:
-    if isinstance(annotation, type) and (issubclass(annotation, BaseModel) or is_dataclass(annotation)):
-        return annotation
-    return next((model for argument in get_args(annotation) if (model := _model_in(argument))), None)
-
-
-def _origin(field: FieldInfo) -> str:
-    origin = get_origin(field.annotation)
-    return origin.__name__ if isinstance(origin, type) else ""
 
 
 def _type(annotation: Any) -> str:

@@ -50,6 +50,8 @@ _PROGRAMS: Final = {
 }
 """What every stack needs on the computer that runs Pulumi: what each does there, and what has it."""
 
+_WHICH_KEY: Final = "of a pair that ssh-keygen makes it is the file without .pub"
+
 _HOW_TO_ASK: Final = "`skopeo inspect --format '{{.Digest}}' docker://IMAGE` says it"
 
 CHECKPOINTS = frozenset(
@@ -257,8 +259,8 @@ def _signing(settings: Settings) -> Iterator[str]:
     if signing is None:
         return
     path = signing.private_key_file
-    if path is not None and not path.is_file():
-        yield f"images.signing.privateKeyFile: {path} does not exist; `cosign generate-key-pair` makes a pair of keys"
+    if path is not None and (unreadable := _unreadable(path)):
+        yield f"images.signing.privateKeyFile: {path} {unreadable}; `cosign generate-key-pair` makes a pair of keys"
     elif not _SIGNING_KEY.search(signing.key):
         key = "privateKeyFile" if path is not None else "privateKey"
         yield (
@@ -352,7 +354,10 @@ def _credentials(settings: Settings) -> Iterator[str]:
     for camera in settings.cameras:
         login = settings.camera_credentials.get(camera.name)
         if login is None and camera_url.takes_login(camera.url):
-            yield f"cameraCredentials.{camera.name}: required, because the camera's url has a place for its login"
+            yield (
+                f"cameraCredentials.{camera.name}: required, because the camera's url has a place for its login; give "
+                "username and password"
+            )
         if login and camera_url.too_long_for_rtsp(camera.url, login.username, login.password.get_secret_value()):
             yield (
                 f"cameraCredentials.{camera.name}: too long for RTSP: user name, colon and password have at most "
@@ -485,7 +490,10 @@ def _weights(model: Model) -> Iterator[str]:
     """Why a network cannot run. Of a checkpoint only the kind is checked, because the image's build exports it."""
     place = model.network
     if not place.exists():
-        yield f"weights: {place} does not exist; give a .pt file, an .onnx file or the folder of an OpenVINO export"
+        yield (
+            f"weights: {place} does not exist; give nanodet, scenes, a .pt file, an .onnx file or the folder of an "
+            "OpenVINO export"
+        )
     elif place.is_file() and place.suffix == ".pt":
         yield from _checkpoint(place)
     else:
@@ -692,11 +700,14 @@ def _ssh(settings: Settings) -> Iterator[str]:
 
 def _login(key: str, login: Login) -> Iterator[str]:
     path = login.private_key_file
-    if path is not None and not path.is_file():
-        yield f"{key}.privateKeyFile: {path} does not exist; name the private key whose public half the machines accept"
+    if path is not None and (unreadable := _unreadable(path)):
+        yield f"{key}.privateKeyFile: {path} {unreadable}; name the private key whose public half the machines accept"
         return
+    given = "privateKeyFile" if path is not None else "privateKey"
     locked = ssh_keys.locked(login.key)
-    if locked == "unknown":
+    if login.key and not ssh_keys.is_private(login.key):
+        yield f"{key}.{given}: holds no private key (-----BEGIN … PRIVATE KEY-----); {_WHICH_KEY}"
+    elif locked == "unknown":
         yield (
             f"{key}: the private key is encrypted in a form that pulumi-command cannot read; write a copy of it anew "
             "with `ssh-keygen -p -f COPY`, and give that"
@@ -708,6 +719,32 @@ def _login(key: str, login: Login) -> Iterator[str]:
         )
     elif locked == "no" and login.key_passphrase:
         yield f"{key}.passphrase: there is no private key here that has one; remove this, or give the other key"
+
+
+def _unreadable(path: Path) -> str | None:
+    """Why there is no text in a file, said of its path; None where there is."""
+    if not path.is_file():
+        return "does not exist" if not path.exists() else "is no file"
+    try:
+        return None if path.read_text(encoding="utf-8").strip() else "is empty"
+    except UnicodeDecodeError:
+        return "is no text"
+    except OSError as refused:
+        return f"cannot be read ({refused.strerror})"
+
+
+@_needs("backup")
+def _copy_key(settings: Settings) -> Iterator[str]:
+    secret = settings.backup.copy_key
+    if secret is None:
+        return
+    if not ssh_keys.is_private(secret.get_secret_value()):
+        yield f"backup.copyKey: holds no private key (-----BEGIN … PRIVATE KEY-----); {_WHICH_KEY}"
+    elif ssh_keys.locked(secret.get_secret_value()) != "no":
+        yield (
+            "backup.copyKey: has a passphrase, which nobody types on the machines; make a key for copies alone, "
+            "`ssh-keygen -t ed25519 -N '' -f FILE`"
+        )
 
 
 @_needs("ssh", "machines")

@@ -3,6 +3,7 @@
 Keys are camelCase in the stack file and snake_case here. Checks that need more than one section are in rules.py.
 """
 
+import difflib
 import math
 import re
 from collections.abc import Callable, Iterator
@@ -28,10 +29,10 @@ from pydantic.alias_generators import to_camel
 from apps.access.document import CAMERAS_PATTERN, USER_PATTERN, Role
 from apps.access.hashes import check_password_hash, check_token_hash
 from apps.messages import camera_tls, camera_url
-from apps.messages.names import NAME_PATTERN
 from apps.weights.contract import Contract, Precision
 from components import versions
 from components.config.addresses import Address, AddressRange
+from components.config.forms import NAME, check_recipient, check_schedule, expanded, like
 from components.config.manifest import check_source
 from components.config.node_names import check_label_key, check_label_value, check_taint
 from components.config.urls import (
@@ -50,13 +51,13 @@ from components.config.urls import (
 from components.public_keys import check_public_key
 from components.ssh_keys import check_host_key
 
-Name = Annotated[str, StringConstraints(pattern=f"^{NAME_PATTERN}$")]
+Name = Annotated[str, NAME]
 
 ImageReference = Annotated[str, AfterValidator(check_image)]
 Authorities = Annotated[str, AfterValidator(camera_tls.check_ca)]
 RegistryHost = Annotated[str, AfterValidator(check_registry_host)]
-Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
-Checksum = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Digest = Annotated[str, like(r"sha256:[0-9a-f]{64}", "sha256: and 64 hexadecimal digits, in small letters")]
+Checksum = Annotated[str, like(r"[0-9a-f]{64}", "64 hexadecimal digits, in small letters")]
 
 PROGRAMS: Final = ("kubeadm", "kubelet", "kubectl")
 """The programs of a Kubernetes release that machines download."""
@@ -65,7 +66,7 @@ LabelKey = Annotated[str, AfterValidator(check_label_key)]
 LabelValue = Annotated[str, AfterValidator(check_label_value)]
 Taint = Annotated[str, AfterValidator(check_taint)]
 
-LoginName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.-]*$")]
+LoginName = Annotated[str, like(r"[A-Za-z_][\w.-]*", "a login name alone: letters, digits, _, . and -")]
 
 FIRST_NODE_PORT: Final = 30000
 LAST_NODE_PORT: Final = 32767
@@ -77,11 +78,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
-def _expanded(path: Path) -> Path:
-    return path.expanduser()
-
-
-UserPath = Annotated[Path, AfterValidator(_expanded)]
+UserPath = Annotated[Path, AfterValidator(expanded)]
 
 
 def _secretly(check: Callable[[str], str]) -> AfterValidator:
@@ -159,9 +156,9 @@ class Login(PrivateKey):
 class Bastion(Login):
     """The host through which the machines are reached; without a key of its own, as ssh logs in to them."""
 
-    host: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$")] = Field(
-        description="Its name or IPv4 address, as this computer reaches it."
-    )
+    host: Annotated[
+        str, like(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", "a name or IPv4 address alone; user and port are keys")
+    ] = Field(description="Its name or IPv4 address, as this computer reaches it.")
     port: Port = Field(22, description="TCP port of its sshd.")
     user: LoginName | None = Field(None, description="Login name there; unset: ssh.user. No shell is needed.")
     host_key: Annotated[str, AfterValidator(check_host_key)] = Field(
@@ -303,6 +300,9 @@ class Network(Section):
     )
 
 
+_BYPASS: Final = "one host, .domain or network, each an entry of the list"
+
+
 class Proxy(Section):
     """The HTTP proxies through which machines download packages, programs and images; pods are not told of them."""
 
@@ -312,7 +312,7 @@ class Proxy(Section):
     https: Annotated[str, AfterValidator(check_proxy)] | None = Field(
         None, description="Proxy for https:// URLs; unset: the same as http."
     )
-    no_proxy: tuple[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.][A-Za-z0-9.:/-]*$")], ...] = Field(
+    no_proxy: tuple[Annotated[str, like(r"[A-Za-z0-9.][A-Za-z0-9.:/-]*", _BYPASS)], ...] = Field(
         (),
         description="Hosts, `.domains` and networks that are reached without a proxy, beside the cluster's own: each "
         "machine's network, the endpoint, podNetwork, serviceNetwork, .svc and .cluster.local.",
@@ -333,7 +333,7 @@ class Cluster(Section):
         description="Virtual IP of the API, a free address on the control planes' network; keepalived holds it."
     )
     endpoint_port: Port = Field(8443, description="Port of the API at the virtual IP (HAProxy); not 6443.")
-    kubernetes_version: Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")] = Field(
+    kubernetes_version: Annotated[str, like(r"\d+\.\d+\.\d+", "three numbers, such as 1.36.1, without a v")] = Field(
         versions.KUBERNETES, description="Kubernetes version, without a leading v."
     )
     pod_network: AddressRange = Field(
@@ -432,21 +432,21 @@ class Cluster(Section):
         return [f"{program} {checksum}" for program, checksum in given.items() if checksum]
 
 
-AgeRecipient = Annotated[str, StringConstraints(pattern=r"^age1[02-9ac-hj-np-z]{58}$")]
-"""An age public key (https://age-encryption.org/v1)."""
+AgeRecipient = Annotated[str, AfterValidator(check_recipient)]
+CopyTarget = Annotated[str, like(r"[\w.-]+@[\w.-]+:(/[\w.-]+)+", "user@host:/absolute/path, at port 22")]
 
 
 class Backup(Section):
     """Snapshots of etcd on every control plane, and encrypted copies of them and of the cluster's keys elsewhere."""
 
-    schedule: str = Field(
-        "hourly", min_length=1, description="When, as systemd writes it (`hourly`, `*-*-* 03:00`; man systemd.time)."
+    schedule: Annotated[str, AfterValidator(check_schedule)] = Field(
+        "hourly", description="When, as systemd writes it (`hourly`, `*-*-* 03:00`; man systemd.time)."
     )
-    directory: Annotated[str, StringConstraints(pattern=r"^(/[\w.-]+)+$")] = Field(
+    directory: Annotated[str, like(r"(/[\w.-]+)+", "an absolute path of letters, digits, _, . and -")] = Field(
         "/var/backups/argus", description="Where each control plane keeps its own; they go with the machine."
     )
     keep: int = Field(24, ge=1, description="How many each control plane keeps, here and where copies go.")
-    copy_to: Annotated[str, StringConstraints(pattern=r"^[\w.-]+@[\w.-]+:(/[\w.-]+)+$")] | None = Field(
+    copy_to: CopyTarget | None = Field(
         None, description="Where copies go over SSH, `user@host:/path`; what must outlive the machines."
     )
     copy_key: SecretStr | None = Field(None, description="The private key for copyTo, as a Pulumi secret.")
@@ -502,9 +502,7 @@ class Signing(PrivateKey):
 class Signer(Section):
     """Whose signature images must have."""
 
-    images: str = Field(
-        min_length=1,
-        pattern=r"^[\w.:/@*-]+$",
+    images: Annotated[str, like(r"[\w.:/@*-]+", "references of images, in which * is any text")] = Field(
         description="References as the stack and its pods write them, `*` for any text: "
         "`registry.example.com/video/*`.",
     )
@@ -534,7 +532,7 @@ def _check_registry_password(text: str) -> str:
 class RegistryLogin(Section):
     """A login at a registry of images."""
 
-    username: Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f:]+$")] = Field(
+    username: Annotated[str, like(r"[^\x00-\x1f\x7f:]+", "a user name, without a colon")] = Field(
         description="User name, or that of a robot account or token; it has no colon."
     )
     password: Annotated[SecretStr, _secretly(_check_registry_password)] = Field(
@@ -658,9 +656,9 @@ class TangServer(Section):
         description="Where machines reach it, `http://host:port`; what is sent need not be encrypted. Not one that "
         "this cluster runs: it would wait for itself."
     )
-    thumbprint: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{43}$")] = Field(
-        description="Of its signing key, as `tang-show-keys` prints it there; no other server is believed."
-    )
+    thumbprint: Annotated[
+        str, like(r"[A-Za-z0-9_-]{43}", "43 letters, digits, - and _: all that tang-show-keys says")
+    ] = Field(description="Of its signing key, as `tang-show-keys` prints it there; no other server is believed.")
 
 
 class Encryption(Section):
@@ -830,7 +828,7 @@ class OutsideClient(Section):
 
     read: tuple[str, ...] = Field((), description="Topics that it may read: `frames`, `results.MODEL`, `rejected`.")
     write: tuple[str, ...] = Field((), description="Topics that it may write to.")
-    groups: tuple[Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9._-]{1,100}$")], ...] = Field(
+    groups: tuple[Annotated[str, like(r"[a-zA-Z0-9._-]{1,100}", "1 to 100 letters, digits, ., _ and -")], ...] = Field(
         (), description="Consumer groups, of its own, that it may join, and whose offsets it may commit."
     )
 
@@ -1196,7 +1194,7 @@ class Model(Section):
         "trained on the rendered cameras, for tests; or a path to your own: an Ultralytics .pt, the folder of an "
         "OpenVINO export, or an .onnx file.",
     )
-    size: Annotated[str, StringConstraints(pattern=r"^(fast|sharp|[1-9]\d{1,3}x[1-9]\d{1,3})$")] | None = Field(
+    size: Annotated[str, like(r"fast|sharp|[1-9]\d{1,3}x[1-9]\d{1,3}", "fast, sharp or WIDTHxHEIGHT")] | None = Field(
         None,
         description="The picture that the network looks at: fast or sharp of nanodet, or WIDTHxHEIGHT of a network "
         "whose size can change; unset: as its metadata says.",
@@ -1204,7 +1202,7 @@ class Model(Section):
     precision: Precision = Field(
         "auto", description="Numbers that the network computes with; auto: what the CPU does fast and the weights have."
     )
-    device: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9.,:()_-]*$")] = Field(
+    device: Annotated[str, like(r"[A-Z][A-Z0-9.,:()_-]*", "a device as OpenVINO names it, such as CPU")] = Field(
         "CPU", description="OpenVINO's device on the executors' machines. The image has the plugin of the CPU."
     )
     contract: Contract = Field(Contract(), description="What metadata lacks of a network of your own.")
@@ -1328,6 +1326,10 @@ def _check_variable(name: str) -> str:
     return name
 
 
+_FORMER_PROVIDERS: Final = {"rfc2136": "dnsupdate"}
+"""Codes that earlier versions of lego had, which its users still know."""
+
+
 @cache
 def _dns_providers() -> frozenset[str]:
     return frozenset(DNS_PROVIDERS.read_text().split())
@@ -1335,24 +1337,39 @@ def _dns_providers() -> frozenset[str]:
 
 def _check_dns_provider(name: str) -> str:
     """Check the code of a DNS provider that lego here has; return it. Raises ValueError with the remedy."""
-    if name not in _dns_providers():
-        raise ValueError(
-            "is none of the DNS providers in containers/acme/providers.txt, by lego's codes; for another one make "
-            "_acme-challenge of the names a CNAME into a zone of one of these, or have httpreq ask a service of yours"
-        )
-    return name
+    if name in _dns_providers():
+        return name
+    former = _FORMER_PROVIDERS.get(name.lower())
+    for meant in [former] if former else difflib.get_close_matches(name.lower(), _dns_providers(), n=1, cutoff=0.8):
+        raise ValueError(f"is no DNS provider; did you mean {meant}? containers/acme/providers.txt has all")
+    raise ValueError(
+        "is none of the DNS providers in containers/acme/providers.txt, by lego's codes; for another one make "
+        "_acme-challenge of the names a CNAME into a zone of one of these, or have httpreq ask a service of yours"
+    )
 
 
 ProviderVariable = Annotated[str, AfterValidator(_check_variable)]
 
 
+def _check_hmac(text: str) -> str:
+    """A key in base64url. Raises ValueError with the remedy."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]+={0,2}", text):
+        raise ValueError("must be in base64url (letters, digits, - and _), as the server's operator gave it")
+    return text
+
+
 class ExternalAccount(Section):
     """The account that an ACME server wants to know before it takes Argus's (external account binding)."""
 
-    key_id: Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,255}$")] = Field(
+    key_id: Annotated[str, like(r"[\x21-\x7e]{1,255}", "1 to 255 ASCII characters without spaces")] = Field(
         description="The key identifier that the server's operator gave."
     )
-    hmac: SecretStr = Field(description="The MAC key with it, in base64url, as a Pulumi secret.")
+    hmac: Annotated[SecretStr, _secretly(_check_hmac)] = Field(
+        description="The MAC key with it, in base64url, as a Pulumi secret."
+    )
+
+
+MailAddress = Annotated[str, like(r"(?=.{3,255}$)[^@\s]+@[^@\s]+", "an address such as cameras@example.com")]
 
 
 class Acme(Section):
@@ -1363,9 +1380,7 @@ class Acme(Section):
         description="The URL of the server's directory, such as https://acme-v02.api.letsencrypt.org/directory; by "
         "naming it you accept its terms of service."
     )
-    email: Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$", max_length=255)] | None = Field(
-        None, description="Where the server may write to, if anywhere."
-    )
+    email: MailAddress | None = Field(None, description="Where the server may write to, if anywhere.")
     names: tuple[Annotated[str, AfterValidator(check_host_name)], ...] = Field(
         (), description="Further DNS names for the certificate, beside the one in ui.url."
     )
@@ -1467,12 +1482,12 @@ class Ui(Section):
         le=LAST_NODE_PORT,
         description="Port of the page at the virtual IP; with a network of your own at every machine too.",
     )
-    tls_secret: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")] | None = Field(
+    tls_secret: Annotated[str, like(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", "the name of a Secret")] | None = Field(
         None,
         description="A Secret of the namespace argus with tls.crt and tls.key, in the place of Argus's own "
         "certificate; a renewed one needs no restart. It must be there before the page starts.",
     )
-    tls: Literal["own", "off"] = Field(
+    tls: Annotated[Literal["own", "off"], BeforeValidator(_word)] = Field(
         "own",
         description="own: unless tlsSecret names a certificate, the page has one of a private authority of the stack, "
         "for the virtual IP, the name in url and tlsNames. The first `pulumi up` of a quarter makes it anew, without "
@@ -1536,9 +1551,11 @@ def _check_client_secret(text: str) -> str:
     return text
 
 
-GroupName = Annotated[str, StringConstraints(pattern=f"^{NAME_PATTERN}$")]
-UserName = Annotated[str, StringConstraints(pattern=f"^{USER_PATTERN}$")]
-CameraPattern = Annotated[str, StringConstraints(pattern=f"^{CAMERAS_PATTERN}$")]
+GroupName = Annotated[str, NAME]
+UserName = Annotated[
+    str, like(USER_PATTERN, "1 to 100 letters, digits and . _ @ + -, and begin and end with a letter or digit")
+]
+CameraPattern = Annotated[str, like(CAMERAS_PATTERN, "the name of a camera, in which * and ? may stand")]
 
 ALL_CAMERAS: Final = "all"
 """The group that every stack has."""
@@ -1599,7 +1616,7 @@ class MappedRole(Section):
     groups: tuple[GroupName, ...] = Field(min_length=1, description=_GROUPS)
 
 
-Scope = Annotated[str, StringConstraints(pattern=r"^[\x21\x23-\x5b\x5d-\x7e]{1,100}$")]
+Scope = Annotated[str, like(r"[\x21\x23-\x5b\x5d-\x7e]{1,100}", "one scope, without spaces and quotes")]
 
 
 class OpenIdConnect(Section):
@@ -1613,7 +1630,7 @@ class OpenIdConnect(Section):
         description="The provider's issuer URL, https, to the letter as it names itself in its discovery document "
         "(`ISSUER/.well-known/openid-configuration`)."
     )
-    client_id: Annotated[str, StringConstraints(pattern=r"^[\x20-\x7e]{1,255}$")] = Field(
+    client_id: Annotated[str, like(r"[\x20-\x7e]{1,255}", "1 to 255 ASCII characters")] = Field(
         description="Argus's client ID there."
     )
     client_secret: Annotated[SecretStr, _secretly(_check_client_secret)] = Field(

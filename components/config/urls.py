@@ -7,7 +7,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from apps.messages import camera_url
 
-_REGISTRY: Final = re.compile(r"[\w.-]+(:[0-9]+)?(/[\w./-]*)?")
+_REGISTRY: Final = re.compile(r"[\w.-]+(:[0-9]+)?(/[a-z0-9._-]+)*")
 _LABEL: Final = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _IMAGE: Final = re.compile(r"[\w.-]+(:[0-9]+)?(/[\w.-]+)*(:[\w.-]+)?(@sha256:[0-9a-f]{64})?")
 
@@ -90,10 +90,14 @@ def split_without_login(url: str, remedy: str) -> SplitResult:
 
 
 def check_registry(registry: str) -> str:
-    """Check `host[:port][/path]`, as names of images begin; return it unchanged."""
-    if not _REGISTRY.fullmatch(registry):
-        raise ValueError("must be host[:port][/path], without a scheme or a login (argus:images.registries has that)")
-    return registry
+    """Check `host[:port][/path]`, as names of images begin; return it without a trailing slash."""
+    bare = registry.rstrip("/")
+    if not _REGISTRY.fullmatch(bare):
+        raise ValueError(
+            "must be host[:port][/path], the path in small letters, without a scheme or a login "
+            "(argus:images.registries has that)"
+        )
+    return bare
 
 
 def check_registry_host(host: str) -> str:

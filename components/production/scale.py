@@ -104,11 +104,13 @@ def _with_cameras(sections: Sections, number: int) -> dict[str, Any]:
         camera = dict(given[place])
         login = logins.get(camera["name"])
         if turn:
-            camera["name"] = f"{camera['name'][:50]}-{turn + 1}"
+            camera["name"] = f"{camera['name'][:35]}-{turn + 1}"
         cameras.append(camera)
         if login:
             credentials[camera["name"]] = login
-    return {**grown, "cameras": cameras, **({"cameraCredentials": credentials} if credentials else {})}
+    # Who may look at what needs nothing, and names cameras that may be left out here.
+    rest = {key: section for key, section in grown.items() if key not in ("access", "cameraCredentials")}
+    return {**rest, "cameras": cameras, **({"cameraCredentials": credentials} if credentials else {})}
 
 
 def _set(sections: dict[str, Any], key: str, value: int) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import yaml
 
 from components.config import Settings, load_values
-from components.config.load import PROJECT
+from components.config.mistakes import PROJECT
 from components.images import ROOT
 from components.pipeline.rules import rules
 from components.pipeline.stages import STAGES
@@ -21,6 +21,8 @@ Sections = Mapping[str, Any]
 """The sections of a stack by key, without `argus:`."""
 
 _PULUMI_SECONDS: Final = 120
+_NO_KEY: Final = "-----BEGIN PRIVATE KEY-----\n"
+"""In the place of the private key for machines, as none is reached."""
 
 
 class SiteError(Exception):
@@ -48,8 +50,10 @@ def read(stack: str) -> dict[str, Any]:
     config = yaml.safe_load(file.read_text(encoding="utf-8")).get("config") or {}
     if _has_secrets(config):
         config = _decrypted(stack)
+    # As Pulumi reads a key without a project.
+    whole = {key if ":" in key else f"{PROJECT}:{key}": value for key, value in config.items()}
     prefix = f"{PROJECT}:"
-    return {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)}
+    return {key.removeprefix(prefix): value for key, value in whole.items() if key.startswith(prefix)}
 
 
 def declare(sections: Sections) -> Declared:
@@ -60,7 +64,7 @@ def declare(sections: Sections) -> Declared:
     """
     changed = {
         **sections,
-        "ssh": {**_without_keys(sections.get("ssh", {})), "privateKey": "unused"},
+        "ssh": {**_without_keys(sections.get("ssh", {})), "privateKey": _NO_KEY},
         "images": {**sections.get("images", {}), "requireDigests": False},
         "cluster": {**sections.get("cluster", {}), "requireChecksums": False},
     }

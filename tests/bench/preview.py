@@ -23,6 +23,7 @@ from lab.config import ROOT, LabError
 from lab.progress import step
 from tests.bench.stacks import Config, Stack, committed, sized, unavailable, with_key
 from tests.bench.table import footer, spread, table
+from tests.unknown_key import UNKNOWN_KEY
 
 SIZES = ("3+7", "3+97", "5+495")
 HEADER = (
@@ -65,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _row(size: str, folder: Path, repeat: int, *, real: bool) -> list[str]:
     control_planes, workers = map(int, size.split("+"))
     key = folder / "key"
-    key.write_text("a key that no machine knows\n")
+    key.write_text(UNKNOWN_KEY)
     config = with_key(sized(committed("prod"), control_planes=control_planes, workers=workers), key)
     programs = [program(config, folder) for _ in range(repeat)]
     cells = [size, *(str(programs[0][counted]) for counted in ("resources", "dependencies"))]

@@ -10,6 +10,7 @@ import yaml
 
 from lab import stack as lab_stack
 from tests.e2e.conftest import PULUMI_LIMIT_S, ROOT, Stack
+from tests.unknown_key import UNKNOWN_KEY
 
 STACK = "prod"
 
@@ -20,7 +21,7 @@ def environment(stack: Stack, tmp_path: Path) -> dict[str, str]:
     config = yaml.safe_load((ROOT / f"Pulumi.{STACK}.yaml").read_text())["config"]
     key = tmp_path / config["argus:ssh"]["privateKeyFile"].removeprefix("~/")
     key.parent.mkdir(parents=True)
-    key.write_text("a key that no machine knows\n")
+    key.write_text(UNKNOWN_KEY)
     backend = tmp_path / "state"
     backend.mkdir()
     return {

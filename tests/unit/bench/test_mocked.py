@@ -6,6 +6,7 @@ import pytest
 
 from tests.bench.preview import program
 from tests.bench.stacks import committed, sized, with_key
+from tests.unknown_key import UNKNOWN_KEY
 
 COSTS = ("resources", "dependencies", "kib")
 MOST_KIB = 190
@@ -16,7 +17,7 @@ MOST_KIB = 190
 def costs(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What the program costs with 4, 10 and 16 workers."""
     folder = tmp_path_factory.mktemp("stack")
-    (folder / "key").write_text("a key that no machine knows\n")
+    (folder / "key").write_text(UNKNOWN_KEY)
     stacks = (sized(committed("prod"), control_planes=3, workers=workers) for workers in (4, 10, 16))
     return [program(with_key(each, folder / "key"), folder) for each in stacks]
 

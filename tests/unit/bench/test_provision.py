@@ -16,6 +16,7 @@ from tests.bench import stacks
 from tests.bench.by_hand import SCRIPT, files
 from tests.bench.provision import BY_HAND, BY_HAND_FROM_BARE, STEPS, UP, ready_at, report
 from tests.unit.stacks import LAB, configuration
+from tests.unknown_key import UNKNOWN_KEY
 
 TOKEN, KEY = "abcdef.0123456789abcdef", "0" * 64
 
@@ -23,7 +24,7 @@ TOKEN, KEY = "abcdef.0123456789abcdef", "0" * 64
 @pytest.fixture
 def args(tmp_path: Path) -> ClusterArgs:
     key = tmp_path / "key"
-    key.write_text("a key")
+    key.write_text(UNKNOWN_KEY)
     config = stacks.with_key(configuration(LAB), key)
     settings = load_values({name.removeprefix("argus:"): each for name, each in config.items()})
     return ClusterArgs(

@@ -8,12 +8,13 @@ import pytest
 from components.config import Settings, load_values
 from tests.bench import stacks
 from tests.bench.preview import SIZES, session_mib
+from tests.unknown_key import UNKNOWN_KEY
 
 
 @pytest.fixture
 def key(tmp_path: Path) -> Path:
     path = tmp_path / "key"
-    path.write_text("a key")
+    path.write_text(UNKNOWN_KEY)
     return path
 
 

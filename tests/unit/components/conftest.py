@@ -19,6 +19,7 @@ from components.recorder import Recorder, own_event_loop
 from tests.signers import stand_in
 from tests.unit.components.host_keys import host_key
 from tests.unit.stacks import configuration
+from tests.unknown_key import UNKNOWN_KEY
 
 ROOT = Path(__file__).parents[3]
 Program = Callable[..., Any]
@@ -61,7 +62,7 @@ def program(
         monkeypatch.setenv("HOME", str(tmp_path))
         key = Path(config["argus:ssh"]["privateKeyFile"]).expanduser()
         key.parent.mkdir(parents=True, exist_ok=True)
-        key.write_text("-----BEGIN OPENSSH PRIVATE KEY-----")
+        key.write_text(UNKNOWN_KEY)
         pulumi.runtime.set_all_config({name: json.dumps(value) for name, value in config.items()})
         # The keys of machines that were seen before. No other local command prints a single line.
         pulumi_mocks.outputs["command:local:Command"] = lambda name, inputs: {"stdout": host_key(name)}

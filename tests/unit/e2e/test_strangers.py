@@ -14,6 +14,7 @@ from tests.e2e import strangers
 from tests.e2e.cluster import NAMESPACE
 from tests.e2e.strangers import SERVICES, Stranger, Target
 from tests.unit.stacks import LAB, sections
+from tests.unknown_key import UNKNOWN_KEY
 
 KINDS = {"ui": {"name": "ui"}, "kafka": {"name": "kafka"}, "topics": {"name": "topics", "component": "job"}}
 TABLE = [Flow("topics", "kafka", (9092,)), Flow("ui", "kafka", (9092,)), Flow("kafka", "kafka", (9092, 9093))]
@@ -108,7 +109,7 @@ def test_each_stranger_s_lines_are_its_own() -> None:
 
 def test_the_lab_has_a_stranger_for_each_of_its_pods(tmp_path: Any) -> None:
     key = tmp_path / "key"
-    key.write_text("a key\n")
+    key.write_text(UNKNOWN_KEY)
     settings = load_values(sections(LAB, key))
     kinds, table = pods(settings, STAGES), strangers.table_of(settings)
     assert {each.kind for each in strangers.strangers(kinds)} - {None} == set(kinds)

@@ -9,6 +9,7 @@ from components.config import load_values
 from lab.cameras.clips import CAMERAS
 from tests.bench import stacks
 from tests.bench.frames.stack import fragment, measured, merged
+from tests.unknown_key import UNKNOWN_KEY
 
 
 @pytest.mark.parametrize("rate", [0.8, 40, 174])
@@ -16,7 +17,7 @@ def test_every_camera_shows_a_clip_at_a_rate_that_leaves_no_due_frame_without_pi
     rate: float, tmp_path: Path
 ) -> None:
     key = tmp_path / "key"
-    key.write_text("a key")
+    key.write_text(UNKNOWN_KEY)
     config = stacks.with_key(stacks.committed("dev"), key)
     names = [camera["name"] for camera in config["argus:cameras"]]
     measured(rate, {"objects": {"size": "sharp"}}, {"kafka": {"partitions": 48}})(config)

@@ -13,6 +13,7 @@ from tests.unit.components.answers import unpacked
 from tests.unit.components.conftest import Program, Recorder
 from tests.unit.components.published_schema import mistakes_of
 from tests.unit.stacks import HOSTS, LAB, sections
+from tests.unknown_key import UNKNOWN_KEY
 
 
 @pytest.fixture
@@ -120,7 +121,7 @@ def test_its_image_is_built_from_this_repository(enforcing: Recorder) -> None:
 
 
 def test_an_image_of_ones_own_takes_its_place(tmp_path: Path) -> None:
-    (tmp_path / "key").touch()
+    (tmp_path / "key").write_text(UNKNOWN_KEY)
     values = sections(HOSTS, tmp_path / "key")
     own = {name: f"registry.example.com/{name}:1" for name in every_image(STAGES)}
     values["images"] = {"overrides": own}

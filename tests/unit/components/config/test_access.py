@@ -8,6 +8,7 @@ import pytest
 from apps.access.hashes import hash_password, hash_token
 from components.config import ConfigError, Settings, load_values
 from tests.unit.stacks import LAB, sections
+from tests.unknown_key import UNKNOWN_KEY
 
 SECRET = "of-the-client"
 PROVIDER: dict[str, Any] = {
@@ -30,7 +31,7 @@ GIVEN: dict[str, Any] = {
 
 def load(tmp_path: Path, ui: dict[str, Any] | None = None, **access: Any) -> Settings:
     key = tmp_path / "key"
-    key.touch()
+    key.write_text(UNKNOWN_KEY)
     values = sections(LAB, key)
     values["cameras"] = [{"name": f"cam-{number:02d}", "url": "synthetic://street"} for number in range(1, 13)]
     return load_values({**values, "ui": {**values.get("ui", {}), **(ui or {})}, "access": {**GIVEN, **access}})
@@ -61,13 +62,13 @@ def anna(**changes: Any) -> dict[str, Any]:
             "access.users.anna.passwordHash: (secret): not the hash of a password; `python -m",
         ),
         (anna(passwordHash=TOKEN), "access.users.anna.passwordHash: (secret): not the hash of a password"),
-        (anna(passwordHash=None), "access.users.anna.passwordHash: (secret): "),
+        (anna(passwordHash=None), "access.users.anna.passwordHash: must be text; nothing is given"),
         (anna(groups=[]), "access.users.anna.groups: "),
         (anna(groups=["garden"]), "access.users.anna.groups: there is no group 'garden'; name one of all, yard"),
         (anna(role="root"), 'access.users.anna.role: "root": '),
         (anna(version=0), "access.users.anna.version: 0: "),
         (anna(password="letmein"), "access.users.anna.password: unknown key"),
-        ({"users": {"an na": GIVEN["users"]["anna"]}}, "access.users.an na"),
+        ({"users": {"an na": GIVEN["users"]["anna"]}}, 'access.users["an na"]: '),
         (
             {"tokens": {"shift": {"tokenHash": "letmein", "groups": ["all"]}}},
             "access.tokens.shift.tokenHash: (secret): not",

@@ -68,7 +68,9 @@ def test_it_needs_a_page_with_a_name_and_argus_s_own_certificate(
         ({"email": "nobody"}, "ui.acme.email: "),
         ({"names": ["192.0.2.10"]}, "ui.acme.names[0]: 192.0.2.10 is an address"),
         ({"names": ["*.example.org"]}, "ui.acme.names[0]: must be a DNS name"),
-        ({"dnsProvider": "Route 53"}, "ui.acme.dnsProvider: is none of the DNS providers in"),
+        ({"dnsProvider": "Route 53"}, "ui.acme.dnsProvider: is no DNS provider; did you mean route53?"),
+        ({"dnsProvider": "rfc2136"}, "ui.acme.dnsProvider: is no DNS provider; did you mean dnsupdate?"),
+        ({"dnsProvider": "registrar of ours"}, "ui.acme.dnsProvider: is none of the DNS providers in"),
         # They need a person, or a program that is not in the image.
         ({"dnsProvider": "manual"}, "ui.acme.dnsProvider: is none of the DNS providers in"),
         ({"dnsProvider": "exec"}, "ui.acme.dnsProvider: is none of the DNS providers in"),

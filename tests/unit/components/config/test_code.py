@@ -8,6 +8,7 @@ import pytest
 from components.config import ConfigError, load_values
 from components.config.code import problems_of_code
 from tests.unit.stacks import LAB, sections
+from tests.unknown_key import UNKNOWN_KEY
 
 ROOT = Path(__file__).parents[4]
 GOOD = "class Model:\n  def detect(self, frame): return []\n"
@@ -54,6 +55,7 @@ def test_what_may_be_a_model_passes(source: str, tmp_path: Path) -> None:
         ("class Model:\n  async def detect(self, frame): ...\n", "line 2: detect is a coroutine"),
         (GOOD + "  def __init__(self, path): ...\n", "line 3: __init__ wants arguments"),
         (b"\xff\xfe\x00\x01", "model.py"),
+        (b"\x7fELF\0\0", "model.py is no Python source (source code"),
         ("", "has no class Model"),
     ],
 )
@@ -70,7 +72,7 @@ def test_a_folder_without_a_module_or_none_at_all(tmp_path: Path) -> None:
 
 
 def stack(folder: Path, **model: object) -> dict[str, Any]:
-    (folder / "key").touch()
+    (folder / "key").write_text(UNKNOWN_KEY)
     models = [{"name": "view", "kind": "python", "code": str(folder), **model}]
     return {**sections(LAB, folder / "key"), "models": models}
 

@@ -9,12 +9,13 @@ import pytest
 from components.config import Settings
 from components.config.lasting import goes_in_steps, of, refusals
 from tests.unit.stacks import HOSTS, sections
+from tests.unknown_key import UNKNOWN_KEY
 
 
 @pytest.fixture
 def stack(tmp_path: Path) -> dict[str, Any]:
     key = tmp_path / "key"
-    key.write_text("a key")
+    key.write_text(UNKNOWN_KEY)
     return sections(HOSTS, key)
 
 

@@ -1,5 +1,6 @@
 """docs/production.md is what its commands print, and its commands exist."""
 
+import importlib
 import re
 from collections.abc import Mapping
 
@@ -36,6 +37,21 @@ def test_ports_follow_the_stack(declared: Declared) -> None:
 @pytest.mark.parametrize("name", sorted(set(re.findall(r"make ([a-z-]+) [A-Z]+=", TEXT))))
 def test_a_command_of_the_page_is_one_of_make(name: str) -> None:
     assert re.search(rf"^{name}:.* ## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "words", re.findall(r"^ *\.venv/bin/python -m (components\.production\.[^#\n]+)", TEXT, re.MULTILINE)
+)
+def test_an_option_of_a_command_of_the_page_is_one_of_its_program(
+    words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module, *arguments = words.split()
+    name = f"{module}.__main__" if module.endswith(".bundle") else module
+    with pytest.raises(SystemExit) as ended:
+        importlib.import_module(name).main([*arguments, "--help"])
+    assert ended.value.code == 0
+    told = capsys.readouterr().out
+    assert all(word in told for word in arguments if word.startswith("--"))
 
 
 @pytest.mark.parametrize("file", sorted(set(re.findall(r"\]\(([\w./-]+\.(?:md|yaml))(?:#[\w-]*)?\)", TEXT))))

@@ -81,6 +81,15 @@ def test_a_login_goes_with_each_copy_of_its_camera(hosts: dict[str, Any]) -> Non
     assert declared.settings.camera_credentials.keys() == {"gate", "gate-2"}
 
 
+def test_fewer_cameras_than_groups_name_and_long_names_are_no_mistake(hosts: dict[str, Any]) -> None:
+    access = {"groups": {"roof": ["roof"]}}
+    cameras = [{**each, "name": f"{each['name']}-{'x' * (39 - len(each['name']))}"} for each in hosts["cameras"][:2]]
+    declared, _ = scaled({**hosts, "access": access, "cameras": [*cameras, *hosts["cameras"][2:]]}, 1)
+    assert len(declared.settings.cameras) == 1
+    declared, _ = scaled({**hosts, "access": {}, "cameras": cameras}, 5)
+    assert len({camera.name for camera in declared.settings.cameras}) == 5
+
+
 def test_the_larger_stack_is_one_that_the_program_takes(hosts: dict[str, Any]) -> None:
     declared, raised = scaled(hosts, 400)
     settings = declared.settings

@@ -28,8 +28,10 @@ def pulumi(project: Path, script: str) -> None:
 
 
 def test_sections_are_read_without_pulumi_where_nothing_is_secret(project: Path) -> None:
-    (project / "Pulumi.east.yaml").write_text("config:\n  argus:kafka: { replicas: 3 }\n  aws:region: here\n")
-    assert read("east") == {"kafka": {"replicas": 3}}
+    (project / "Pulumi.east.yaml").write_text(
+        "config:\n  argus:kafka: { replicas: 3 }\n  audit: { ship: true }\n  aws:region: here\n"
+    )
+    assert read("east") == {"kafka": {"replicas": 3}, "audit": {"ship": True}}
 
 
 def test_a_stack_that_is_not_there_is_named_with_those_that_are(project: Path) -> None:
