@@ -13,6 +13,7 @@ from components.cluster.kubeadm import (
     AUDIT_POLICY,
     AUTHENTICATION,
     ENCRYPTION_CONFIG,
+    PATCHES,
     authentication_config,
     init_config,
     join_config,
@@ -73,6 +74,7 @@ class ByHand:
                 target.write_text(text)
         self._environment = {
             "FILES": str(folder),
+            "PATCHES": PATCHES,
             "SSH_KEY": str(SSH_KEY),
             "CONTROL_PLANES": "\n".join(f"{each.name} {each.address}" for each in args.machines.control_planes),
             "WORKERS": "\n".join(f"{each.name} {each.address}" for each in args.machines.active_workers),

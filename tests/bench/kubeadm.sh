@@ -8,7 +8,8 @@
 set -euo pipefail
 
 # FILES: for each machine a folder with its files under /. CONTROL_PLANES, WORKERS: a line `name address` per machine.
-: "${FILES:?}" "${SSH_KEY:?}" "${CONTROL_PLANES:?}" "${WORKERS:?}" "${BINARIES:?}" "${VERSION:?}" "${REPOSITORY:?}" "${POD_NETWORK:?}"
+# PATCHES: the folder of patches that kubeadm's configuration names; it may be empty.
+: "${FILES:?}" "${PATCHES:?}" "${SSH_KEY:?}" "${CONTROL_PLANES:?}" "${WORKERS:?}" "${BINARIES:?}" "${VERSION:?}" "${REPOSITORY:?}" "${POD_NETWORK:?}"
 
 declare -A address=()
 control_planes=() workers=()
@@ -39,7 +40,7 @@ prepare() {
   local control_plane=false
   [[ " ${control_planes[*]} " != *" $1 "* ]] || control_plane=true
   tar -C "$FILES/$1" -c . | on "$1" "tar -C / -x --no-same-owner --no-overwrite-dir"
-  on "$1" "CONTROL_PLANE=$control_plane ADDRESS=${address[$1]} BINARIES=$BINARIES VERSION=$VERSION REPOSITORY=$REPOSITORY bash -s" <<'REMOTE'
+  on "$1" "mkdir -p $PATCHES && CONTROL_PLANE=$control_plane ADDRESS=${address[$1]} BINARIES=$BINARIES VERSION=$VERSION REPOSITORY=$REPOSITORY bash -s" <<'REMOTE'
 set -euo pipefail
 packages=(ca-certificates conntrack containerd containernetworking-plugins curl ethtool iproute2 iptables kmod nftables socat)
 prefetch='kube-proxy|pause'
